@@ -19,13 +19,15 @@ export function bytesToJson(bytes: Uint8Array): Value | undefined {
   const text = bytesToText(bytes);
   if (text === undefined) return undefined;
   try {
-    let exact = true;
-    const parsed = JSON.parse(text, (_, value: unknown) => {
-      if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) exact = false;
-      return value;
-    }) as JsonValue;
-    return exact ? fromJson(ValueSchema, parsed) : undefined;
+    return fromJson(ValueSchema, JSON.parse(text, refuseInexact) as JsonValue);
   } catch {
     return undefined;
   }
+}
+
+function refuseInexact(_key: string, value: unknown): unknown {
+  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new RangeError(`${value} is beyond 2^53`);
+  }
+  return value;
 }

@@ -25,7 +25,10 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
     "metrics.listener": endpoint(spec, "metrics"),
   };
   const byRole: Record<Role, () => Record<string, unknown>> = {
-    controller: () => ({ "consensus.backend": "single", "metadata.dir": join(data, processName(spec), "metadata") }),
+    controller: () => ({
+      "consensus.backend": "single",
+      "metadata.log.dir": join(data, processName(spec), "metadata"),
+    }),
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
       "log.dirs": join(data, processName(spec), "log"),

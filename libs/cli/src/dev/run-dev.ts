@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DiskError, type DiskLock, openNodeDisk } from "@tidemark/disk";
+import { createNodeDisk, DiskError, type DiskLock } from "@tidemark/disk";
+import { createNodeRuntime } from "@tidemark/runtime";
 import { writeClusterFile } from "./cluster-file.ts";
 import { serveControl } from "./control.ts";
 import { type Counts, layOut, layOutOn, type ProcessSpec, processName } from "./layout.ts";
@@ -43,7 +44,7 @@ export async function runDev(options: DevOptions, say: Say, stopped: Promise<voi
 
 async function takeDataFolder(data: string): Promise<DiskLock | undefined> {
   try {
-    return await openNodeDisk().lock(data);
+    return await createNodeDisk({ runtime: createNodeRuntime() }).lock(data);
   } catch (error) {
     if (error instanceof DiskError && error.code === "LOCKED") return undefined;
     throw error;
@@ -113,7 +114,11 @@ async function supervise(
       say(
         `${name} died: ${cause}${options.respawn ? "; starting it again" : `; \`tidemark dev start ${name}\` starts it`}`,
       );
-      if (options.respawn) void supervisor.start(name).then((result) => say(result.message));
+      if (options.respawn)
+        supervisor.start(name).then(
+          (result) => say(result.message),
+          (error: unknown) => say(String(error)),
+        );
     },
   });
   const control = await serveControl(supervisor, token);

@@ -73,9 +73,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     change(slot, "starting");
     const watched = child.ended.then((cause) => {
       const asked = slot.state === "stopping";
+      const wasReady = slot.state === "ready";
       delete slot.child;
       if (!asked) slot.cause = cause;
       change(slot, asked ? "stopped" : "failed");
+      if (wasReady) options.onFailed(name, cause);
       return cause;
     });
     const endpoints = await child.ready;
@@ -85,9 +87,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
     slot.endpoints = endpoints;
     change(slot, "ready");
-    void watched.then((cause) => {
-      if (slot.state === "failed") options.onFailed(name, cause);
-    });
     return { ok: true, message: `${name} is ready` };
   }
 

@@ -110,3 +110,7 @@ export function createFilePool(disk: Disk, capacity: number): FilePool {
     },
   };
 }
+
+function ignore(): void {
+  return undefined;
+}

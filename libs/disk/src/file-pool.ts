@@ -18,7 +18,7 @@ export interface FilePool {
 
 export interface PooledFile {
   readonly file: DiskFile;
-  release(): void;
+  readonly release: () => void;
 }
 
 interface Entry {

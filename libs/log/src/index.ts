@@ -1,4 +1,13 @@
 export { createLogContext, type LogContext, type LogContextOptions } from "./context.ts";
+export { DirectoryError, type DirectoryErrorCode } from "./directory/directory-error.ts";
+export {
+  type LogDirectory,
+  type LogDirectoryOptions,
+  openLogDirectories,
+  openLogDirectory,
+} from "./directory/log-directory.ts";
+export type { DirectoryOwner } from "./directory/meta-properties.ts";
+export { type ReplicaId, replicaName } from "./directory/replica-list.ts";
 export {
   type EpochCache,
   type EpochEnd,

@@ -32,3 +32,8 @@ export function parseSegmentFileName(
 export function join(directory: string, name: string): string {
   return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
 }
+
+/** The directory in which `path` is. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+}

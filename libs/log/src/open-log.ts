@@ -11,7 +11,7 @@ import { DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { createLog, type Log, offlineLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import { epochFileName, join, offsetFileName, segmentFileName } from "./names.ts";
+import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
   findAsideSegment,
@@ -192,8 +192,4 @@ function tailOf(recovered: Recovered): LogState["tail"] {
 
 function baseOf(segments: readonly Segment[]): Offset {
   return segments[0]?.baseOffset ?? (0n as Offset);
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }

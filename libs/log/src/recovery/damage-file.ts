@@ -2,15 +2,18 @@
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "../aside.ts";
-import type { LogContext } from "../context.ts";
+import { type LogContext, syncEntries } from "../context.ts";
 import type { Damage, DamageKind } from "../errors.ts";
-import { damageFileName, join } from "../names.ts";
+import { damageFileName, join, parentOf } from "../names.ts";
 
 const kinds: readonly DamageKind[] = ["corruptBatch", "unreadable", "shortLog", "brokenSequence", "missing"];
 
 /** Durable on return. The first note stays: what is found later may only follow from it. */
 export async function writeDamage(context: LogContext, directory: string, damage: Damage): Promise<void> {
   if ((await readDamage(context, directory)) !== undefined) return;
+  // Of a replica that is missing, even the directory is.
+  await context.disk.makeDirectory(directory);
+  await syncEntries(context, parentOf(directory));
   const text = JSON.stringify({ ...damage, offset: damage.offset.toString() });
   await createAside(context, directory, damageFileName, new TextEncoder().encode(`${text}\n`));
 }

@@ -49,9 +49,11 @@ export function createWriter(log: LogState): Writer {
   const kick = () => {
     if (running) return;
     running = true;
-    void run().finally(() => {
-      running = false;
-    });
+    // What may fail is told where it fails; a task of `waiting` tells its caller.
+    void run().then(stop, stop);
+  };
+  const stop = () => {
+    running = false;
   };
   const run = async () => {
     for (;;) {

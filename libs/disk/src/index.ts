@@ -6,6 +6,7 @@ export {
   type DiskFile,
   type DiskLock,
 } from "./disk.ts";
+export { createFilePool, type FilePool, type PooledFile } from "./file-pool.ts";
 export { applyChange, type Change } from "./memory/changes.ts";
 export { createMemoryDisk, type MemoryDisk, type MemoryDiskOptions, memoryDiskOver } from "./memory/memory-disk.ts";
 export {

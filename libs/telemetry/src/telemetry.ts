@@ -90,7 +90,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     tracer: createTracerFor(queue, { runtime, plan, resource }),
     metrics,
     logger,
-    metricsEndpoint: endpoint,
+    metricsEndpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
     shutdown: () => (stopping ??= stop()),
   };
 }

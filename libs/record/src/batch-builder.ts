@@ -4,6 +4,7 @@ import { type Codec, codecIdOf, decompressionRatioMax } from "./codec.ts";
 import type { Crc32c } from "./crc32c.ts";
 import { batchHeaderBytes, fieldAt, int32Max, int64Max, lengthOverhead, magicV2, viewOf } from "./layout.ts";
 import type { ProducedRecord } from "./record.ts";
+import { toVarlong } from "./varint.ts";
 import { type RecordDeltas, recordBodySize, recordSize, writeRecord } from "./write-record.ts";
 
 /** Who produced a batch, for a leader that drops repeats (R11). */
@@ -29,18 +30,21 @@ export interface BatchSeal {
   readonly leaderEpoch?: LeaderEpoch;
 }
 
-/** Collects records into one batch. Not to be appended to once it was built. */
+/** Collects records into one batch. */
 export interface BatchBuilder {
   readonly recordCount: () => number;
   /** Bytes of the batch so far with its header and before compression; 61 when empty. */
   readonly sizeInBytes: () => number;
   /** What `sizeInBytes` would be with this record: lets a producer close a batch before it grows too large. */
   readonly sizeWith: (record: ProducedRecord) => number;
-  /** Copies the record in and returns `sizeInBytes`. Throws a RangeError for a time below -1 and beyond 2 GiB. */
+  /**
+   * Copies the record in and returns `sizeInBytes`. Throws a RangeError for a time below -1, beyond 2 GiB, and once the
+   * batch was built.
+   */
   readonly append: (record: ProducedRecord) => number;
   /**
-   * The finished batch. Throws a RangeError when no record was appended. It may be a slice of the builder's own bytes,
-   * so that building takes no copy; building again writes into the same bytes.
+   * The finished batch. Throws a RangeError when no record was appended. Building takes no copy the first time; built
+   * again, as for another producer epoch, it is a batch of its own.
    */
   readonly build: (seal: BatchSeal) => Uint8Array;
 }
@@ -54,9 +58,10 @@ export function createBatchBuilder(capacity = capacityDefault): BatchBuilder {
   let recordCount = 0;
   let baseTimestamp = noTimestamp;
   let maxTimestamp = noTimestamp;
+  let isBuilt = false;
 
   const deltasOf = (record: ProducedRecord): RecordDeltas => ({
-    timestamp: recordCount === 0 ? 0n : record.timestamp - baseTimestamp,
+    timestamp: recordCount === 0 ? 0 : toVarlong(record.timestamp - baseTimestamp),
     offset: recordCount,
   });
 
@@ -73,6 +78,7 @@ export function createBatchBuilder(capacity = capacityDefault): BatchBuilder {
     sizeInBytes: () => end,
     sizeWith: (record) => end + recordSize(recordBodySize(record, deltasOf(record))),
     append(record) {
+      if (isBuilt) throw new RangeError("A batch that was built takes no more records");
       checkTimestamp(record.timestamp);
       const deltas = deltasOf(record);
       const bodySize = recordBodySize(record, deltas);
@@ -85,7 +91,9 @@ export function createBatchBuilder(capacity = capacityDefault): BatchBuilder {
     },
     build(seal) {
       if (recordCount === 0) throw new RangeError("A batch holds one record at least");
-      const { batch, codecId } = compressed(bytes.subarray(0, end), seal.codec);
+      const plain = isBuilt ? bytes.slice(0, end) : bytes.subarray(0, end);
+      isBuilt = true;
+      const { batch, codecId } = compressed(plain, seal.codec);
       writeHeader(batch, seal, { codecId, recordCount, baseTimestamp, maxTimestamp });
       return batch;
     },

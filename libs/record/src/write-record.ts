@@ -1,10 +1,10 @@
 import type { ProducedRecord, RecordHeader } from "./record.ts";
-import { varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts";
+import { type Varlong, varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts";
 
 /** What a record says relative to its batch. */
 export interface RecordDeltas {
   /** Its time minus the batch's base timestamp, in milliseconds. */
-  readonly timestamp: bigint;
+  readonly timestamp: Varlong;
   /** Its offset minus the batch's base offset. */
   readonly offset: number;
 }

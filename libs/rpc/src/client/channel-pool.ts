@@ -1,0 +1,38 @@
+import { createProcessBudget } from "../wire/budgets.ts";
+import { createChannel } from "./grpc-channel.ts";
+import type { ChannelOptions, RpcChannel, TrafficClass } from "./rpc-channel.ts";
+
+/** Channels by endpoint and traffic class, each made when it is first asked for. */
+export interface ChannelPool {
+  /** `endpoint` is host:port. */
+  get(endpoint: string, trafficClass: TrafficClass): RpcChannel;
+  /** Closes the channels to an endpoint, and makes new ones when they are asked for again. */
+  drop(endpoint: string): void;
+  close(): void;
+}
+
+export function createChannelPool(options: Omit<ChannelOptions, "trafficClass">): ChannelPool {
+  const shared = { ...options, processBudget: options.processBudget ?? createProcessBudget() };
+  const channels = new Map<string, RpcChannel>();
+  return {
+    get(endpoint, trafficClass) {
+      const key = `${trafficClass} ${endpoint}`;
+      const known = channels.get(key);
+      if (known !== undefined) return known;
+      const made = createChannel(endpoint, { ...shared, trafficClass });
+      channels.set(key, made);
+      return made;
+    },
+    drop(endpoint) {
+      for (const [key, channel] of channels) {
+        if (channel.endpoint !== endpoint) continue;
+        channels.delete(key);
+        channel.close();
+      }
+    },
+    close() {
+      for (const channel of channels.values()) channel.close();
+      channels.clear();
+    },
+  };
+}

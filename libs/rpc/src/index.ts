@@ -1,0 +1,52 @@
+export { type CallOptions } from "./client/call-options.ts";
+export { type ChannelPool, createChannelPool } from "./client/channel-pool.ts";
+export { createChannel } from "./client/grpc-channel.ts";
+export type { ChannelOptions, ChannelState, ClientTls, RpcChannel, TrafficClass } from "./client/rpc-channel.ts";
+export { createRpcClient, type MethodCall, openRawStream, type RpcClient } from "./client/rpc-client.ts";
+export { fromErrorDetail, reasonName, toErrorDetail } from "./errors/error-detail.ts";
+export {
+  ERROR_DOMAIN,
+  fromGrpcStatus,
+  type GrpcStatus,
+  STATUS_DETAILS_KEY,
+  toGrpcStatus,
+} from "./errors/grpc-status.ts";
+export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
+export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";
+export { type DefectHook, INTERNAL_TEXT, toTidemarkError } from "./errors/to-error.ts";
+export type { CallContext, PeerIdentity } from "./server/call-context.ts";
+export type { ConnectionRefusal } from "./server/connection-gate.ts";
+export { createHealth, type HealthState } from "./server/health.ts";
+export type { BoundAddress, ListenerOptions, ServerTls } from "./server/listener-options.ts";
+export { createRpcServer, type RpcServer, type RpcServerHooks, type RpcServerOptions } from "./server/rpc-server.ts";
+export { type MethodRule, type ServedService, type ServeOptions, serve } from "./server/served-service.ts";
+export type {
+  BidiStreamImpl,
+  ClientStreamImpl,
+  MethodImpl,
+  RawImpl,
+  RawServiceImpl,
+  ServerStreamImpl,
+  ServiceImpl,
+  UnaryImpl,
+} from "./server/service-impl.ts";
+export {
+  type ConnectionLimits,
+  createProcessBudget,
+  DEFAULT_CONNECTION_LIMITS,
+  DEFAULT_DEADLINE,
+  DEFAULT_KEEPALIVE,
+  type DeadlineRule,
+  type Keepalive,
+  MESSAGE_LIMIT_BYTES,
+  QUEUE_HIGH_WATER_BYTES,
+  QUEUE_LIMIT_BYTES,
+  RECEIVE_WINDOW_BYTES,
+  RECONNECT_BACKOFF_MS,
+  STREAM_DEADLINE,
+  STREAMS_PER_CONNECTION,
+} from "./wire/budgets.ts";
+export { type ByteBudget, createByteBudget } from "./wire/byte-budget.ts";
+export type { CallMetadata, MetadataInit } from "./wire/call-metadata.ts";
+export type { CallEnd, CallObserver, ObservedCall } from "./wire/call-observer.ts";
+export type { RawListener, RawStream } from "./wire/raw-stream.ts";

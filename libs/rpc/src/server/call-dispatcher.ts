@@ -1,0 +1,68 @@
+import { createDeferred } from "@tidemark/runtime";
+import { toGrpcStatus } from "../errors/grpc-status.ts";
+import type { TidemarkError } from "../errors/tidemark-error.ts";
+import type { Dispatch } from "./grpc-wire.ts";
+import type { MethodSpec } from "./method-spec.ts";
+import { unsupported } from "./raw-handlers.ts";
+import type { ServedService } from "./served-service.ts";
+import { type ActiveCall, type ServerCallEnvironment, startServerCall } from "./server-call.ts";
+
+/** Sends calls to their methods and knows which of them run. */
+export interface CallDispatcher {
+  readonly dispatch: Dispatch;
+  readonly activeCalls: number;
+  /** Refuses new calls with `error` and tells the long-lived ones that run. */
+  stop(error: TidemarkError): void;
+  /** Ends every call that still runs. */
+  force(error: TidemarkError): void;
+  /** Resolves when no call runs. */
+  idle(): Promise<void>;
+}
+
+export function createCallDispatcher(
+  services: readonly ServedService[],
+  environment: ServerCallEnvironment,
+): CallDispatcher {
+  const specs = new Map<string, MethodSpec>();
+  for (const service of services) {
+    for (const [path, spec] of service.specs(environment.onDefect)) specs.set(path, spec);
+  }
+  const active = new Set<ActiveCall>();
+  let refusal: TidemarkError | undefined;
+  let idle = createDeferred();
+
+  return {
+    get activeCalls() {
+      return active.size;
+    },
+    dispatch(path, wire) {
+      const spec = specs.get(path);
+      const error = refusal ?? (spec === undefined ? unsupported(path.slice(1)) : undefined);
+      if (spec === undefined || error !== undefined) {
+        wire.start({ onMessage: () => undefined, onHalfClose: () => undefined, onClose: () => undefined });
+        if (error !== undefined) wire.sendStatus(toGrpcStatus(error));
+        return;
+      }
+      let over = false;
+      const call = startServerCall(wire, spec, environment, (closed) => {
+        over = true;
+        active.delete(closed);
+        if (active.size === 0) idle.resolve();
+      });
+      if (!over) active.add(call);
+    },
+    stop(error) {
+      refusal = error;
+      for (const call of [...active]) if (call.longLived) call.stop(error);
+    },
+    force(error) {
+      for (const call of [...active]) call.force(error);
+    },
+    async idle() {
+      while (active.size > 0) {
+        idle = createDeferred();
+        await idle.promise;
+      }
+    },
+  };
+}

@@ -1,0 +1,104 @@
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import { type ConnectionLimits, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
+import { type ByteBudget, createByteBudget } from "../wire/byte-budget.ts";
+import { type ConnectionRefusal, createConnectionGate } from "./connection-gate.ts";
+import { connectionKey } from "./grpc-wire.ts";
+
+/** The connections of one listener: which come in, what each may queue, and how all of them are closed. */
+export interface Connections {
+  readonly count: number;
+  /** A new socket: refused and destroyed, or handed to `accept`. */
+  onSocket(socket: Socket): void;
+  /** HTTP/2 has begun on one of them. */
+  onSession(session: ServerHttp2Session): void;
+  /** Bytes that may be queued on the connection of this key. */
+  budget(key: string): ByteBudget;
+  /** Tells every peer to open no more calls; each connection closes after its last one. */
+  drain(): void;
+  /** Closes every connection now. */
+  destroy(): void;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  readonly budget: ByteBudget;
+  readonly cancelHandshake: Cancel;
+  session: ServerHttp2Session | undefined;
+}
+
+export function createConnections(options: {
+  readonly limits: ConnectionLimits;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly processBudget: ByteBudget;
+  readonly accept: (socket: Socket) => void;
+  readonly onRefused: (refusal: ConnectionRefusal, address: string) => void;
+}): Connections {
+  const { limits, clock, scheduler, processBudget, accept, onRefused } = options;
+  const gate = createConnectionGate(clock, limits);
+  const open = new Map<string, Connection>();
+  let draining = false;
+
+  const admitted = (socket: Socket, address: string) => {
+    const key = connectionKey(socket.remoteAddress, socket.remotePort);
+    const cancelHandshake = scheduler.after(limits.handshakeTimeoutMs, () => {
+      onRefused("handshakeTimeout", address);
+      socket.destroy();
+    });
+    const budget = createByteBudget({ name: "connection", limit: QUEUE_LIMIT_BYTES.connection, parent: processBudget });
+    const connection: Connection = { socket, budget, cancelHandshake, session: undefined };
+    open.set(key, connection);
+    socket.once("close", () => {
+      cancelHandshake();
+      gate.release(address);
+      if (open.get(key) === connection) open.delete(key);
+    });
+    accept(socket);
+  };
+
+  return {
+    get count() {
+      return open.size;
+    },
+    onSocket(socket) {
+      // Whoever reads the socket later has a handler of its own; until then a reset must not end the process.
+      socket.on("error", () => undefined);
+      const address = socket.remoteAddress;
+      if (address === undefined || draining) {
+        socket.destroy();
+        return;
+      }
+      const refusal = gate.admit(address);
+      if (refusal === undefined) {
+        admitted(socket, address);
+        return;
+      }
+      onRefused(refusal, address);
+      socket.destroy();
+    },
+    onSession(session) {
+      const { remoteAddress, remotePort } = session.socket;
+      const connection = open.get(connectionKey(remoteAddress, remotePort));
+      if (connection === undefined) return;
+      connection.session = session;
+      session.once("remoteSettings", connection.cancelHandshake);
+      if (draining) session.close();
+    },
+    budget: (key) => open.get(key)?.budget ?? processBudget,
+    drain() {
+      draining = true;
+      for (const { session, socket } of open.values()) {
+        if (session === undefined) socket.destroy();
+        else if (!session.closed) session.close();
+      }
+    },
+    destroy() {
+      for (const { session, socket } of open.values()) {
+        session?.destroy();
+        socket.destroy();
+      }
+    },
+  };
+}

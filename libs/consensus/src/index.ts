@@ -1,3 +1,5 @@
+export { type Append, type AppendFrontOptions, createAppendFront } from "./append-front.ts";
+export { bytesOfBatch, faultOfBatch, faultOfKey } from "./batch.ts";
 export {
   type AppendOutcome,
   type CandidateIdentity,
@@ -13,5 +15,8 @@ export {
   type RefusalReason,
   type WatchEvent,
 } from "./consensus.ts";
+export type { CandidateEvent, ConsensusEvent, EventSink, StoreEvent } from "./events.ts";
 export { formatKey, isStoreKey, type MetadataKey, parseKey } from "./keys.ts";
 export { appendLimits, limits } from "./limits.ts";
+export { createConsensusTwin } from "./twin/twin.ts";
+export { createWatchHub, type WatchBounds, type WatchHub, watchBounds } from "./watch-hub.ts";

@@ -1,0 +1,26 @@
+export { createLogContext, type LogContext, type LogContextOptions } from "./context.ts";
+export { DirectoryError, type DirectoryErrorCode } from "./directory/directory-error.ts";
+export {
+  type LogDirectory,
+  type LogDirectoryOptions,
+  openLogDirectories,
+  openLogDirectory,
+} from "./directory/log-directory.ts";
+export type { DirectoryOwner } from "./directory/meta-properties.ts";
+export { type ReplicaId, replicaName } from "./directory/replica-list.ts";
+export {
+  type EpochCache,
+  type EpochEnd,
+  type EpochStart,
+  epochAt,
+  epochEnd,
+} from "./epochs/epoch-cache.ts";
+export { type Damage, type DamageKind, LogError, type LogErrorCode } from "./errors.ts";
+export type { LogEvent, LogListener } from "./events.ts";
+export { allGuards, type LogGuards } from "./guards.ts";
+export type { Log } from "./log.ts";
+export type { LogStatus } from "./log-state.ts";
+export { createLogFiles, type LogPlace, openLog } from "./open-log.ts";
+export type { ReadLimits, ReadResult } from "./read/reader.ts";
+export { defaultLogSettings, type LogSettings, segmentBytesMax } from "./settings.ts";
+export type { Appended } from "./write/writer.ts";

@@ -1,0 +1,123 @@
+import { createFilePool, createMemoryDisk, type Disk, type MemoryDisk } from "@tidemark/disk";
+import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import { encodeBatch, nextOffsetOf, portableCrc32c, readBatchHeader } from "@tidemark/record";
+import { createManualTime, type ManualTime } from "@tidemark/runtime";
+import { createLogContext, type LogContext } from "../context.ts";
+import type { LogEvent } from "../events.ts";
+import { allGuards, type LogGuards } from "../guards.ts";
+import type { Log } from "../log.ts";
+import { createLogFiles, openLog } from "../open-log.ts";
+import { defaultLogSettings, type LogSettings } from "../settings.ts";
+
+export const logDirectory = "/data/log";
+export const at = (value: number | bigint): Offset => BigInt(value) as Offset;
+export const epoch = (value: number): LeaderEpoch => value as LeaderEpoch;
+export const everything = { maxBytes: 100_000_000 };
+
+/** A batch of so many records at that place. `timestamp`: of its first record, the others follow by 1 ms. */
+export function batchAt(
+  baseOffset: number | bigint,
+  batch: {
+    readonly records?: number;
+    readonly leaderEpoch?: number;
+    readonly timestamp?: number;
+    readonly value?: string;
+    readonly key?: string;
+  } = {},
+): Uint8Array {
+  const encode = (text: string) => new TextEncoder().encode(text);
+  const records = Array.from({ length: batch.records ?? 1 }, (_, index) => ({
+    timestamp: BigInt((batch.timestamp ?? 1_700_000_000_000) + index),
+    key: batch.key === undefined ? null : encode(batch.key),
+    value: encode(batch.value ?? `value ${Number(baseOffset) + index}`),
+    headers: [],
+  }));
+  return encodeBatch(records, {
+    crc32c: portableCrc32c,
+    baseOffset: at(baseOffset),
+    leaderEpoch: epoch(batch.leaderEpoch ?? 0),
+  });
+}
+
+/** The offsets of the batches in `bytes`, as "first..next". */
+export function rangesOf(bytes: Uint8Array): string[] {
+  const ranges: string[] = [];
+  for (let position = 0; position < bytes.length; ) {
+    const step = readBatchHeader(bytes, position);
+    if (step.kind !== "ok") throw new Error(`No batch at ${position}`);
+    ranges.push(`${step.header.baseOffset}..${nextOffsetOf(step.header)}`);
+    position += step.header.sizeInBytes;
+  }
+  return ranges;
+}
+
+export interface TestLogOptions {
+  readonly settings?: Partial<LogSettings>;
+  readonly guards?: Partial<LogGuards>;
+  readonly startOffset?: Offset;
+}
+
+/** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
+export interface TestLog {
+  readonly disk: MemoryDisk;
+  readonly time: ManualTime;
+  readonly events: LogEvent[];
+  log: Log;
+  context: LogContext;
+  /** Opens the log on what the disk has. */
+  reopen(settings?: Partial<LogSettings>): Promise<Log>;
+  /** Appends and waits for the flush. */
+  flush(...batches: readonly Uint8Array[]): Promise<void>;
+}
+
+export function testContext(disk: Disk, time: ManualTime, guards: Partial<LogGuards> = {}): LogContext {
+  return createLogContext({
+    name: "the directory",
+    disk,
+    files: createFilePool(disk, 8),
+    runtime: time,
+    crc32c: portableCrc32c,
+    guards: { ...allGuards, ...guards },
+  });
+}
+
+export async function createTestLog(options: TestLogOptions = {}): Promise<TestLog> {
+  const disk = createMemoryDisk();
+  await disk.makeDirectory("/data");
+  await disk.syncDirectory("/");
+  const time = createManualTime();
+  await createLogFiles({ context: testContext(disk, time), directory: logDirectory }, options.startOffset ?? at(0));
+  return openTestLog(disk, { ...options, time });
+}
+
+export async function openTestLog(
+  disk: MemoryDisk,
+  options: TestLogOptions & { readonly time?: ManualTime } = {},
+): Promise<TestLog> {
+  const time = options.time ?? createManualTime();
+  const events: LogEvent[] = [];
+  const open = async (changed: Partial<LogSettings> = {}) => {
+    const context = testContext(disk, time, options.guards);
+    const settings = { ...defaultLogSettings, ...options.settings, ...changed };
+    const log = await openLog(
+      { context, directory: logDirectory },
+      { settings, onEvent: (event) => events.push(event) },
+    );
+    return { context, log };
+  };
+  const test: TestLog = {
+    disk,
+    time,
+    events,
+    ...(await open()),
+    async reopen(changed) {
+      Object.assign(test, await open(changed));
+      return test.log;
+    },
+    async flush(...batches) {
+      for (const batch of batches) test.log.append(batch);
+      await test.log.flushed(test.log.logEndOffset);
+    },
+  };
+  return test;
+}

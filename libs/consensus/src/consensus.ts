@@ -5,18 +5,13 @@
  */
 import type { ControllerEpoch, ControllerId, DirectoryId, Revision } from "@tidemark/ids";
 
-/** One key's change. A key stands at most once in a batch (C1). */
+/**
+ * One key's change. A key stands at most once in a batch (C1). Values are not copied: whoever hands one over, in either
+ * direction, does not write to it afterwards.
+ */
 export type Change =
   | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: "delete"; readonly key: string };
-
-/** Limits that the interface enforces before a backend sees a batch (C10). */
-export const limits = {
-  keyBytesMax: 512,
-  valueBytesMax: 64 * 1024,
-  batchChangesMax: 100,
-  batchBytesMax: 512 * 1024,
-} as const;
 
 /**
  * The outcome of an append (C6).
@@ -33,18 +28,33 @@ export type AppendOutcome =
   | { readonly kind: "unknown"; readonly message: string };
 
 /**
- * | reason             | cause                                                                            |
- * |--------------------|----------------------------------------------------------------------------------|
- * | FENCED             | the epoch is not the newest (C5)                                                 |
- * | INVALID_BATCH      | over a limit (C10), empty, a key twice, a malformed key, or a key that the backend keeps itself |
- * | RESOURCE_EXHAUSTED | too many appends in flight (C11)                                                 |
- * | NO_SPACE           | the backend's storage is full                                                    |
- * | SEALED             | the store was exported and takes nothing more                                    |
- * | CLOSED             | this candidate was closed                                                        |
+ * | reason             | cause                                                                                           |
+ * |--------------------|-------------------------------------------------------------------------------------------------|
+ * | FENCED             | the epoch is not the newest, or this candidate does not lead it (C5)                            |
+ * | INVALID_BATCH      | over a limit (C10), empty, a key twice, a malformed key, or a key that the store keeps itself   |
+ * | RESOURCE_EXHAUSTED | too many appends in flight (C11)                                                                |
+ * | NO_SPACE           | the storage is full; nothing of the batch is left on it                                         |
+ * | SEALED             | the store was exported and takes nothing more                                                   |
+ * | FAILED             | the storage failed earlier; this process takes nothing more until it is started again           |
+ * | CLOSED             | this candidate was closed                                                                       |
  */
-export type RefusalReason = "FENCED" | "INVALID_BATCH" | "RESOURCE_EXHAUSTED" | "NO_SPACE" | "SEALED" | "CLOSED";
+export type RefusalReason =
+  | "FENCED"
+  | "INVALID_BATCH"
+  | "RESOURCE_EXHAUSTED"
+  | "NO_SPACE"
+  | "SEALED"
+  | "FAILED"
+  | "CLOSED";
 
-/** What a watch hands out (C2): first a snapshot, then every later batch in order, whole, once. */
+/**
+ * What a watch hands out (C2): first a snapshot, then every later batch in order, whole, once. Another snapshot stands
+ * for everything up to its revision, deletions included, wherever batches cannot be had one by one.
+ *
+ * A batch holds the changes that took effect: a put always does, the deletion of an absent key does not. Beside the
+ * caller's changes stand those of the keys that the store keeps (`isStoreKey`), at least `/append` with each append, so
+ * that every committed batch shows.
+ */
 export type WatchEvent =
   | { readonly kind: "snapshot"; readonly revision: Revision; readonly entries: ReadonlyMap<string, Uint8Array> }
   | { readonly kind: "batch"; readonly revision: Revision; readonly changes: readonly Change[] };
@@ -52,6 +62,9 @@ export type WatchEvent =
 /**
  * What a candidate believes of the leadership (C3, C4). Belief is not enough for any answer that must be current: those
  * pass `sync()` (C9) or an `append`.
+ *
+ * `leading.revision` is that of the batch that began the epoch: every watch of this handle was given everything up to
+ * it before the belief is announced. Whoever acts as the leader has first read its watch up to there.
  */
 export type Leadership =
   | { readonly kind: "none" }
@@ -61,7 +74,7 @@ export type Leadership =
       readonly leader: ControllerId;
       readonly endpoint: string;
     }
-  | { readonly kind: "leading"; readonly epoch: ControllerEpoch };
+  | { readonly kind: "leading"; readonly epoch: ControllerEpoch; readonly revision: Revision };
 
 export interface CandidateIdentity {
   readonly controllerId: ControllerId;
@@ -70,16 +83,13 @@ export interface CandidateIdentity {
   readonly endpoint: string;
 }
 
-export interface Member {
-  readonly controllerId: ControllerId;
-  readonly directoryId: DirectoryId;
-  readonly endpoint: string;
+export interface Member extends CandidateIdentity {
   readonly voter: boolean;
   readonly alive: boolean;
 }
 
 export type MemberChange =
-  | { readonly kind: "addVoter"; readonly member: Pick<Member, "controllerId" | "directoryId" | "endpoint"> }
+  | { readonly kind: "addVoter"; readonly member: CandidateIdentity }
   | { readonly kind: "removeVoter"; readonly controllerId: ControllerId; readonly directoryId: DirectoryId };
 
 export type MemberChangeOutcome =
@@ -87,31 +97,75 @@ export type MemberChangeOutcome =
   | { readonly kind: "refused"; readonly reason: MemberRefusalReason; readonly message: string }
   | { readonly kind: "unknown"; readonly message: string };
 
-/** MEMBERS_NOT_MANAGED_HERE: membership of this backend is changed by its own tools. */
+/** MEMBERS_NOT_MANAGED_HERE: the members of this store are changed by its own tools, or there is only one. */
 export type MemberRefusalReason = "MEMBERS_NOT_MANAGED_HERE" | "NOT_LEADER" | "CHANGE_IN_PROGRESS" | "INVALID_MEMBER";
 
-/** One candidate's handle on the store. All methods may be called at once; events come in order. */
+/**
+ * | code             | cause                                                                                          |
+ * |------------------|------------------------------------------------------------------------------------------------|
+ * | CLOSED           | the candidate was closed                                                                       |
+ * | FAILED           | the storage failed; this process takes nothing more until it is started again                  |
+ * | NO_SPACE         | the storage is full                                                                            |
+ * | ALREADY_JOINED   | `join` was called before                                                                       |
+ * | INVALID_IDENTITY | an endpoint that is no host:port                                                               |
+ * | ID_TAKEN         | a living candidate with another directory has this controller id                               |
+ */
+export type ConsensusErrorCode = "CLOSED" | "FAILED" | "NO_SPACE" | "ALREADY_JOINED" | "INVALID_IDENTITY" | "ID_TAKEN";
+
+/** Why a call on a candidate cannot be answered, now or ever. */
+export class ConsensusError extends Error {
+  readonly code: ConsensusErrorCode;
+
+  constructor(code: ConsensusErrorCode, message: string, options?: ErrorOptions) {
+    super(`${code}: ${message}`, options);
+    this.name = "ConsensusError";
+    this.code = code;
+  }
+}
+
+/**
+ * One candidate's handle on the store. All methods may be called at once. Where a candidate is cut off from the store,
+ * calls wait until it is back, until their signal is aborted, or until the candidate is closed; an append alone is
+ * answered `unknown` rather than left waiting.
+ */
 export interface Consensus {
   /**
    * Takes part in the election from now on. `identity.endpoint` is what others will be told. Resolves when this
-   * candidate is known to the store (`/controllers/<id>`).
+   * candidate is known to the store (`/controllers/<id>`, C7). Without it a handle reads and never leads. Rejects with
+   * ALREADY_JOINED, INVALID_IDENTITY, ID_TAKEN, CLOSED, FAILED or NO_SPACE.
    */
   join(identity: CandidateIdentity): Promise<void>;
-  /** The belief now and each later one. Ends when the candidate is closed. */
+  /**
+   * The belief now and each later one (C4). A reader that is slow misses beliefs that a later one has replaced. Ends
+   * when the candidate is closed; throws FAILED when the storage failed, after a last `none`.
+   */
   leadership(): AsyncIterable<Leadership>;
-  /** Gives leadership up by `/controller` with id -1; a no-op for whoever does not lead. Others may claim at once. */
+  /**
+   * Gives leadership up by `/controller` with id -1: others may claim at once, and so may this candidate again later.
+   * A no-op for whoever does not lead. Resolves when the belief has ended.
+   */
   resign(): Promise<void>;
   /**
    * Appends a batch of changes on behalf of the leader of `epoch` (C1, C5, C6, C10, C11). Batches of one caller are
-   * committed in the order of the calls.
+   * committed in the order of the calls, and any number within the bounds of `appendLimits` may be in flight. Never
+   * rejects.
    */
   append(epoch: ControllerEpoch, changes: readonly Change[]): Promise<AppendOutcome>;
-  /** Returns when the local state (watches of this handle) holds all that was committed before the call (C9). */
-  sync(): Promise<Revision>;
-  /** A snapshot, then every later batch (C2). A consumer that stops reading is given a fresh snapshot in time. */
+  /**
+   * Returns when the watches of this handle were given all that was committed before the call (C9), with the revision
+   * up to which they have to be read to have it. Rejects with the signal's reason, CLOSED or FAILED.
+   */
+  sync(signal: AbortSignal): Promise<Revision>;
+  /**
+   * A snapshot, then every later batch (C2). A consumer that stops reading is given a fresh snapshot in time, so that
+   * nothing grows without limit (C11). Ends when `signal` is aborted or the candidate closed; throws FAILED when the
+   * storage failed.
+   */
   watch(signal: AbortSignal): AsyncIterable<WatchEvent>;
+  /** Who takes part in the consensus, in the order of their ids. Rejects with CLOSED or FAILED. */
   describeMembers(): Promise<readonly Member[]>;
+  /** Adds or removes a voter where the members are managed here. Rejects with CLOSED or FAILED. */
   changeMembers(change: MemberChange): Promise<MemberChangeOutcome>;
-  /** Leaves: leadership ends, ephemeral keys go, iterations end, pending appends settle. */
+  /** Leaves: leadership ends, ephemeral keys go, iterations end, pending appends settle. A second call waits too. */
   close(): Promise<void>;
 }

@@ -60,10 +60,20 @@ export interface DiskFile {
  * | LOCKED       | another holder has the directory                                          |
  * | DENIED       | no permission, or a read-only file system                                 |
  * | CLOSED       | the file was closed                                                       |
+ * | NO_HANDLES   | the process or the system has no file handle left; nothing happened       |
  * | HUNG         | the operation took longer than the watchdog allows; it may still happen   |
  * | IO           | the device failed                                                         |
  */
-export type DiskErrorCode = "NOT_FOUND" | "EXISTS" | "NO_SPACE" | "LOCKED" | "DENIED" | "CLOSED" | "HUNG" | "IO";
+export type DiskErrorCode =
+  | "NOT_FOUND"
+  | "EXISTS"
+  | "NO_SPACE"
+  | "LOCKED"
+  | "DENIED"
+  | "CLOSED"
+  | "NO_HANDLES"
+  | "HUNG"
+  | "IO";
 
 export class DiskError extends Error {
   readonly code: DiskErrorCode;

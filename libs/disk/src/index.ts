@@ -6,3 +6,16 @@ export {
   type DiskFile,
   type DiskLock,
 } from "./disk.ts";
+export { applyChange, type Change } from "./memory/changes.ts";
+export { createMemoryDisk, type MemoryDisk, type MemoryDiskOptions, memoryDiskOver } from "./memory/memory-disk.ts";
+export {
+  afterPowerLoss,
+  dropAll,
+  type Fate,
+  keepAll,
+  type PowerLoss,
+  sectorSize,
+  type Unflushed,
+} from "./memory/power-loss.ts";
+export { type DirectoryNode, newDirectory } from "./memory/tree.ts";
+export { createNodeDisk, type NodeDiskOptions, threadPoolSize } from "./node/node-disk.ts";

@@ -1,0 +1,26 @@
+import { brokerSchema, controllerSchema, gatewaySchema, readSources } from "@tidemark/config";
+import { describe, expect, test } from "vitest";
+import { layOut, processName } from "./layout.ts";
+import { processConfigFile } from "./process-config.ts";
+
+const specs = layOut({ controllers: 1, brokers: 2, gateways: 1 }, 4640);
+const schemas = { controller: controllerSchema, broker: brokerSchema, gateway: gatewaySchema };
+
+describe("the settings of a process", () => {
+  test.each(specs.map((spec) => [processName(spec), spec] as const))("are accepted by %s", (name, spec) => {
+    const text = processConfigFile(spec, specs, "/data");
+    const read = readSources(schemas[spec.role] as never, {
+      file: { name, text },
+      environment: {},
+      flags: [],
+      baseDirectory: "/data",
+    });
+    expect(read).toMatchObject({ ok: true });
+  });
+
+  test("name the controllers' internal listeners and a folder of its own", () => {
+    const text = processConfigFile(specs[2] as never, specs, "/data");
+    expect(text).toContain("controller.endpoints: 127.0.0.1:4651");
+    expect(text).toContain("log.dirs: /data/broker-2/log");
+  });
+});

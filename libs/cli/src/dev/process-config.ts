@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { type ProcessSpec, processName, type Role } from "./layout.ts";
+
+const loopback = "127.0.0.1";
+
+/** host:port of one listener. */
+export function endpoint(spec: ProcessSpec, listener: string): string {
+  return `${loopback}:${spec.ports[listener] ?? 0}`;
+}
+
+function listeners(spec: ProcessSpec): string {
+  return Object.keys(spec.ports)
+    .filter((listener) => listener !== "metrics")
+    .map((listener) => `${listener}://${endpoint(spec, listener)}`)
+    .join(",");
+}
+
+/** Settings of one process of the cluster: only what differs from the defaults, as people would write it. */
+export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): Record<string, unknown> {
+  const controllers = all.filter((other) => other.role === "controller");
+  const common = {
+    "node.id": spec.id,
+    listeners: listeners(spec),
+    "metrics.listener": endpoint(spec, "metrics"),
+  };
+  const byRole: Record<Role, () => Record<string, unknown>> = {
+    controller: () => ({
+      "consensus.backend": "single",
+      "metadata.log.dir": join(data, processName(spec), "metadata"),
+    }),
+    broker: () => ({
+      "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
+      "log.dirs": join(data, processName(spec), "log"),
+    }),
+    gateway: () => ({
+      "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
+    }),
+  };
+  return { ...common, ...byRole[spec.role]() };
+}
+
+/** The same as a configuration file. */
+export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): string {
+  return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, all, data))}`;
+}

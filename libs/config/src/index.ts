@@ -1,0 +1,17 @@
+export { type Endpoint, formatEndpoint, type Listener, type ListenerName } from "./addresses.ts";
+export { type BackendName, type BackendReference, type ConsensusChoice, consensusChoice } from "./consensus-backend.ts";
+export type { ClientAuth } from "./listener-rules.ts";
+export { loadConfig, otelEnvironment, type ProcessInputs, processInputs } from "./node/load-config.ts";
+export { variableOf } from "./read-environment.ts";
+export { readSources, type Sources } from "./read-sources.ts";
+export { type RenderedSetting, renderConfig } from "./render.ts";
+export type { Config, Resolved } from "./resolve.ts";
+export type { Finding, Rule, Schema } from "./schema.ts";
+export { brokerSchema } from "./services/broker.ts";
+export { clientSchema } from "./services/client.ts";
+export { controllerSchema } from "./services/controller.ts";
+export { gatewaySchema } from "./services/gateway.ts";
+export type { DefaultedSetting, OptionalSetting, RequiredSetting, Setting, Settings, Values } from "./setting.ts";
+export { formatProblem, formatProblems, formatSource, type Problem, type Source } from "./source.ts";
+export type { CleanupPolicy, FlushMode, TimestampType } from "./topic-kinds.ts";
+export { type ParsedTopicSettings, parseTopicSettings, type TopicSettings, topicSchema } from "./topic-settings.ts";

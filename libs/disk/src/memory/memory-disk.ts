@@ -1,0 +1,190 @@
+import { type Disk, DiskError, type DiskFile } from "../disk.ts";
+import {
+  applyChange,
+  type Change,
+  changeFile,
+  createFile,
+  directoryAt,
+  failSync,
+  fileAt,
+  syncDirectory,
+  syncFile,
+} from "./changes.ts";
+import { afterPowerLoss, dropAll, type PowerLoss } from "./power-loss.ts";
+import { type DirectoryNode, type FileNode, newDirectory, nodeAt } from "./tree.ts";
+import { dropUnflushed, takeLock, usedBytes } from "./upkeep.ts";
+
+/**
+ * The twin of a disk in memory. What was flushed and what was not are kept apart, for files and for directories.
+ *
+ * `kill` and `powerCut` end the process that used the disk: what it had under way never settles, and its handles and
+ * locks are gone. The same disk then serves the next process.
+ */
+export interface MemoryDisk extends Disk {
+  /** kill -9: unflushed data stays readable, and stays unflushed. */
+  kill(): void;
+  /** Power fails: of what was not flushed, `loss` decides. Default: all of it is gone. */
+  powerCut(loss?: PowerLoss): void;
+  /** The process lives on and what was not flushed vanishes: what a test of a single file needs. */
+  dropUnflushed(): void;
+  /** A sync of this file fails now: what it should have written is never durable, whatever is synced later. */
+  failSync(path: string): void;
+  /** Flips a bit at rest, in what is seen and in what is durable. */
+  flipBit(path: string, bit: { readonly byte: number; readonly bit: number }): void;
+  /** Replaces the content at rest. Makes the file where there is none. */
+  put(path: string, bytes: Uint8Array): void;
+  /** The content as a process sees it; undefined where there is no file. A copy. */
+  peek(path: string): Uint8Array | undefined;
+  /** Bytes of all files, as processes see them. */
+  usedBytes(): number;
+  /** Everything is gone, as after a replacement of the device. */
+  lose(): void;
+  /** A disk with the same content, to be damaged on its own. Handles and locks are not copied. */
+  fork(loss: PowerLoss): MemoryDisk;
+}
+
+export interface MemoryDiskOptions {
+  /** Called with every change after it was made. */
+  readonly onChange?: (change: Change) => void;
+}
+
+export function createMemoryDisk(options: MemoryDiskOptions = {}): MemoryDisk {
+  return memoryDiskOver(newDirectory(), options);
+}
+
+/** What one process has of the disk. */
+interface Incarnation {
+  readonly locks: Set<string>;
+  alive: boolean;
+}
+
+export function memoryDiskOver(start: DirectoryNode, options: MemoryDiskOptions = {}): MemoryDisk {
+  let root = start;
+  let current: Incarnation = { locks: new Set(), alive: true };
+  const note = options.onChange ?? (() => undefined);
+
+  /** Runs `act` a little later, as a disk would, unless the process died. Then it never settles. */
+  const act = async <Value>(by: Incarnation, run: () => Value): Promise<Value> => {
+    await Promise.resolve();
+    if (!by.alive) return new Promise<never>(() => undefined);
+    return run();
+  };
+  const change = (made: Change) =>
+    act(current, () => {
+      applyChange(root, made);
+      note(made);
+    });
+  const end = () => {
+    current.alive = false;
+    current = { locks: new Set(), alive: true };
+  };
+  const file = (node: FileNode, path: string, readOnly: boolean) =>
+    memoryFile(node, path, { readOnly, by: current, act, note });
+
+  return {
+    open: (path, how) => act(current, () => file(fileAt(root, path, "open"), path, how?.readOnly === true)),
+    create: (path) =>
+      act(current, () => {
+        const node = createFile(root, path);
+        note({ kind: "create", path });
+        return file(node, path, false);
+      }),
+    makeDirectory: (path) => change({ kind: "makeDirectory", path }),
+    list: (path) =>
+      act(current, () => {
+        const entries = [...directoryAt(root, path, "list").seen];
+        return entries.map(([name, node]) => ({ name, kind: node.kind })).sort((a, b) => (a.name < b.name ? -1 : 1));
+      }),
+    rename: (from, to) => change({ kind: "rename", from, to }),
+    remove: (path) => change({ kind: "remove", path }),
+    syncDirectory: (path) => change({ kind: "syncDirectory", path }),
+    lock: (directory) => act(current, () => takeLock(root, current.locks, directory)),
+    kill: end,
+    powerCut(loss = dropAll) {
+      end();
+      root = afterPowerLoss(root, loss);
+    },
+    dropUnflushed: () => dropUnflushed(root, new Set()),
+    failSync: (path) => failSync(fileAt(root, path, "sync")),
+    flipBit(path, { byte, bit }) {
+      const node = fileAt(root, path, "flipBit");
+      for (const bytes of [node.seen, node.durable]) {
+        if (byte < bytes.length) bytes.data[byte] = (bytes.data[byte] ?? 0) ^ (1 << bit);
+      }
+    },
+    put(path, bytes) {
+      const node = nodeAt(root, path) ?? createFile(root, path);
+      if (node.kind !== "file") throw new DiskError("EXISTS", "put", path);
+      node.pending = [];
+      for (const content of [node.seen, node.durable])
+        Object.assign(content, { data: bytes.slice(), length: bytes.length });
+      syncDirectory(directoryAt(root, path.slice(0, path.lastIndexOf("/")), "put"));
+    },
+    peek(path) {
+      const node = nodeAt(root, path);
+      return node?.kind === "file" ? node.seen.data.slice(0, node.seen.length) : undefined;
+    },
+    usedBytes: () => usedBytes(root),
+    lose() {
+      end();
+      root = newDirectory();
+    },
+    fork: (loss) => memoryDiskOver(afterPowerLoss(root, loss)),
+  };
+}
+
+interface FileContext {
+  readonly readOnly: boolean;
+  readonly by: Incarnation;
+  readonly act: <Value>(by: Incarnation, run: () => Value) => Promise<Value>;
+  readonly note: (change: Change) => void;
+}
+
+function memoryFile(node: FileNode, path: string, { readOnly, by, act, note }: FileContext): DiskFile {
+  let closed = false;
+  const run = <Value>(operation: string, changes: boolean, work: () => Value): Promise<Value> => {
+    if (closed) return Promise.reject(new DiskError("CLOSED", operation, path));
+    if (changes && readOnly) return Promise.reject(new DiskError("DENIED", operation, path));
+    return act(by, work);
+  };
+  return {
+    size: () => run("size", false, () => node.seen.length),
+    read: (position, length) =>
+      run("read", false, () =>
+        node.seen.data.slice(position, Math.max(position, Math.min(position + length, node.seen.length))),
+      ),
+    write: (position, chunks) =>
+      run("write", true, () => {
+        const bytes = concatenate(chunks);
+        if (bytes.length === 0) return;
+        changeFile(node, { kind: "write", position, bytes, lost: false });
+        note({ kind: "write", path, position, bytes });
+      }),
+    truncate: (size) =>
+      run("truncate", true, () => {
+        changeFile(node, { kind: "truncate", size, lost: false });
+        note({ kind: "truncate", path, size });
+      }),
+    sync: () => {
+      // Only what was written before the call.
+      const last = node.pending.at(-1);
+      return run("sync", false, () => {
+        if (last !== undefined) syncFile(node, last);
+        note({ kind: "sync", path });
+      });
+    },
+    close: async () => {
+      closed = true;
+    },
+  };
+}
+
+function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,37 @@
+import { DiskError, type DiskLock } from "../disk.ts";
+import { directoryAt } from "./changes.ts";
+import { type DirectoryNode, type TreeNode } from "./tree.ts";
+
+/** Bytes of all files below `node`, as processes see them. */
+export function usedBytes(node: TreeNode): number {
+  if (node.kind === "file") return node.seen.length;
+  let sum = 0;
+  for (const child of node.seen.values()) sum += usedBytes(child);
+  return sum;
+}
+
+/** Puts what is seen back to what is durable, below `node`, for handles that stay open. */
+export function dropUnflushed(node: TreeNode, seen: Set<TreeNode>): void {
+  if (seen.has(node)) return;
+  seen.add(node);
+  node.pending = [];
+  if (node.kind === "file") {
+    node.seen.data = node.durable.data.slice();
+    node.seen.length = node.durable.length;
+    return;
+  }
+  for (const child of [...node.seen.values(), ...node.durable.values()]) dropUnflushed(child, seen);
+  node.seen.clear();
+  for (const [name, child] of node.durable) node.seen.set(name, child);
+}
+
+export function takeLock(root: DirectoryNode, locks: Set<string>, directory: string): DiskLock {
+  directoryAt(root, directory, "lock");
+  if (locks.has(directory)) throw new DiskError("LOCKED", "lock", directory);
+  locks.add(directory);
+  return {
+    release: async () => {
+      locks.delete(directory);
+    },
+  };
+}

@@ -1,0 +1,95 @@
+/** What people are told about an image: the answers of `AdminService`. */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type BrokerDescription,
+  BrokerDescriptionSchema,
+  type DescribeClusterResponse,
+  type PartitionDescription,
+  PartitionDescriptionSchema,
+  type TopicDescription,
+  TopicDescriptionSchema,
+  type TopicListing,
+  TopicListingSchema,
+} from "@tidemark/proto/admin/v1";
+import { eachPartition, listPartitions, listTopics, type MetadataImage } from "./image.ts";
+import { livenessOf } from "./liveness.ts";
+import type { Partition, Topic } from "./model.ts";
+import { writeState } from "./records.ts";
+
+export function describeTopic(image: MetadataImage, topic: Topic): TopicDescription {
+  return create(TopicDescriptionSchema, {
+    name: topic.name,
+    topicId: topic.topicId,
+    replicationFactor: topic.replicationFactor,
+    settings: Object.fromEntries(topic.settings),
+    partitions: listPartitions(image, topic.topicId).map((partition) => describePartition(image, partition)),
+  });
+}
+
+function describePartition(image: MetadataImage, partition: Partition): PartitionDescription {
+  const liveness = livenessOf(image.sessions);
+  const { leader, replicas } = partition;
+  const init: MessageInitShape<typeof PartitionDescriptionSchema> = {
+    partition: partition.partition,
+    leaderEpoch: partition.leaderEpoch,
+    partitionEpoch: partition.partitionEpoch,
+    replicas: replicas.map((replica) => replica.brokerId),
+    isr: [...partition.isr],
+    elr: [...partition.elr],
+    offline: replicas.filter((replica) => !liveness.mayStay(replica)).map((replica) => replica.brokerId),
+    minIsr: partition.minIsr,
+  };
+  return create(PartitionDescriptionSchema, leader === undefined ? init : { ...init, leader });
+}
+
+/** Topics in the order of their names. */
+export function describeTopicList(image: MetadataImage): readonly TopicListing[] {
+  return listTopics(image).map(({ name, topicId, partitions, replicationFactor }) =>
+    create(TopicListingSchema, { name, topicId, partitions, replicationFactor }),
+  );
+}
+
+/** Every broker that has a session or ever had one, in the order of the ids. */
+export function describeBrokers(image: MetadataImage): readonly BrokerDescription[] {
+  const leaders = new Map<number, number>();
+  const replicas = new Map<number, number>();
+  const count = (counts: Map<number, number>, id: number) => counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const { partition } of eachPartition(image)) {
+    if (partition.leader !== undefined) count(leaders, partition.leader);
+    for (const replica of partition.replicas) count(replicas, replica.brokerId);
+  }
+  const ids = [...new Set([...image.knownBrokers.keys(), ...image.sessions.keys()])].sort((a, b) => a - b);
+  return ids.map((brokerId) => {
+    const session = image.sessions.get(brokerId);
+    const counts = { brokerId, leaders: leaders.get(brokerId) ?? 0, replicas: replicas.get(brokerId) ?? 0 };
+    if (session === undefined) {
+      const brokerEpoch = image.knownBrokers.get(brokerId)?.brokerEpoch ?? 0;
+      return create(BrokerDescriptionSchema, { ...counts, brokerEpoch, alive: false });
+    }
+    return create(BrokerDescriptionSchema, {
+      ...counts,
+      brokerEpoch: session.brokerEpoch,
+      alive: true,
+      state: writeState(session.state),
+      endpoints: session.endpoints.map(({ listener, host, port }) => ({ listener, host, port })),
+      rack: session.rack,
+    });
+  });
+}
+
+/** The counts of a cluster's description. */
+export function describeHealth(
+  image: MetadataImage,
+): Pick<
+  DescribeClusterResponse,
+  "topics" | "partitions" | "offlinePartitions" | "underReplicatedPartitions" | "underMinIsrPartitions"
+> {
+  const counts = { partitions: 0, offlinePartitions: 0, underReplicatedPartitions: 0, underMinIsrPartitions: 0 };
+  for (const { partition } of eachPartition(image)) {
+    counts.partitions += 1;
+    if (partition.leader === undefined) counts.offlinePartitions += 1;
+    if (partition.isr.length < partition.replicas.length) counts.underReplicatedPartitions += 1;
+    if (partition.isr.length < partition.minIsr) counts.underMinIsrPartitions += 1;
+  }
+  return { topics: image.topicIds.size, ...counts };
+}

@@ -1,0 +1,110 @@
+import type { PartitionIndex } from "@tidemark/ids";
+import { Reason } from "@tidemark/proto/common/v1";
+import type { MetadataChange } from "./change.ts";
+import { unknownTopic } from "./create-topic.ts";
+import { type Decision, decided, type Refusal } from "./decision.ts";
+import type { MetadataEvent } from "./events.ts";
+import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
+import { type Liveness, livenessOf } from "./liveness.ts";
+import type { Partition, Topic } from "./model.ts";
+import { changePartition } from "./partition-change.ts";
+import type { ElectionContext } from "./register-broker.ts";
+
+/** What became of one partition. */
+export interface PreferredElectionResult {
+  readonly topic: Topic;
+  readonly partition: PartitionIndex;
+  /** The state after the call. Undefined where the topic has no such partition. */
+  readonly state: Partition | undefined;
+  /** Undefined where the preferred replica was elected. */
+  readonly refusal: Refusal | undefined;
+}
+
+/**
+ * Gives leadership back to the first of the assigned replicas where it is in sync and alive (D4). Partitions that are
+ * led by it already are told as ELECTION_NOT_NEEDED where they were named, and passed over otherwise. The answer has one
+ * result a partition.
+ */
+export function electPreferred(
+  image: MetadataImage,
+  command: {
+    /** Undefined: every topic. */
+    readonly name: string | undefined;
+    /** Undefined: every partition. */
+    readonly partitions: readonly PartitionIndex[] | undefined;
+  },
+  context: Pick<ElectionContext, "controllerEpoch">,
+): Decision<readonly PreferredElectionResult[]> {
+  const wanted = wantedPartitions(image, command);
+  if ("kind" in wanted) return wanted;
+  const liveness = livenessOf(image.sessions);
+  const changes: MetadataChange[] = [];
+  const events: MetadataEvent[] = [];
+  const results: PreferredElectionResult[] = [];
+  for (const { topic, partition, state } of wanted) {
+    const preferred = state?.replicas[0]?.brokerId;
+    const refusal = preferredProblem(topic, { partition, state }, liveness);
+    if (refusal?.reason === Reason.ELECTION_NOT_NEEDED && command.partitions === undefined) continue;
+    if (refusal !== undefined || state === undefined) {
+      results.push({ topic, partition, state, refusal });
+      continue;
+    }
+    const election = { cause: "preferred", rule: "preferred" } as const;
+    const step = changePartition(
+      topic,
+      state,
+      { isr: state.isr, leader: preferred, election },
+      context.controllerEpoch,
+    );
+    changes.push(step.change);
+    events.push(...step.events);
+    results.push({ topic, partition, state: step.partition, refusal: undefined });
+  }
+  return decided(results, changes, events);
+}
+
+interface Wanted {
+  readonly topic: Topic;
+  readonly partition: PartitionIndex;
+  readonly state: Partition | undefined;
+}
+
+function wantedPartitions(
+  image: MetadataImage,
+  command: Parameters<typeof electPreferred>[1],
+): readonly Wanted[] | Extract<Decision<never>, { kind: "refused" }> {
+  if (command.name === undefined) {
+    return Array.from(eachPartition(image), ({ topic, partition }) => ({
+      topic,
+      partition: partition.partition,
+      state: partition,
+    }));
+  }
+  const topic = findTopic(image, command.name);
+  if (topic === undefined) return unknownTopic(command.name);
+  const partitions = listPartitions(image, topic.topicId);
+  if (command.partitions === undefined) {
+    return partitions.map((state) => ({ topic, partition: state.partition, state }));
+  }
+  return [...new Set(command.partitions)].map((index) => ({
+    topic,
+    partition: index,
+    state: partitions.find((each) => each.partition === index),
+  }));
+}
+
+function preferredProblem(topic: Topic, wanted: Omit<Wanted, "topic">, liveness: Liveness): Refusal | undefined {
+  const { partition, state } = wanted;
+  const because = (reason: Reason, message: string) => ({ reason, message, topic: topic.name, partition });
+  if (state === undefined)
+    return because(Reason.UNKNOWN_PARTITION, `Topic ${topic.name} has no partition ${partition}`);
+  const preferred = state.replicas[0];
+  if (preferred === undefined || preferred.brokerId === state.leader) {
+    return because(Reason.ELECTION_NOT_NEEDED, "The preferred replica leads");
+  }
+  if (!state.isr.includes(preferred.brokerId) || !liveness.mayJoin(preferred)) {
+    const text = `Broker ${preferred.brokerId}, the preferred replica, is not in sync and running`;
+    return because(Reason.PREFERRED_LEADER_NOT_AVAILABLE, text);
+  }
+  return undefined;
+}

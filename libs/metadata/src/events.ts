@@ -1,0 +1,76 @@
+import type { BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId } from "@tidemark/ids";
+
+/** Why leadership of a partition was decided anew. */
+export type ElectionCause =
+  | "topic created"
+  | "connection lost"
+  | "session timeout"
+  | "shutdown"
+  | "registration"
+  | "broker returned"
+  | "preferred"
+  | "unclean"
+  | "reassignment"
+  | "directory failed";
+
+/** What chose the leader (D2): where it stood before, or that there is none. */
+export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "none";
+
+/** Why a session ended. */
+export type SessionEndCause = Extract<
+  ElectionCause,
+  "connection lost" | "session timeout" | "shutdown" | "registration"
+>;
+
+/** What a decision brought about, told once it is committed. Spans, metrics and the history of elections follow from it. */
+export type MetadataEvent =
+  | { readonly kind: "clusterCreated"; readonly clusterId: string }
+  | { readonly kind: "brokerRegistered"; readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch }
+  | {
+      readonly kind: "sessionEnded";
+      readonly brokerId: BrokerId;
+      readonly brokerEpoch: BrokerEpoch;
+      readonly cause: SessionEndCause;
+    }
+  | { readonly kind: "shutdownBegun"; readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch }
+  | { readonly kind: "directoriesFailed"; readonly brokerId: BrokerId; readonly directoryIds: readonly string[] }
+  | {
+      readonly kind: "topicCreated";
+      readonly topicId: TopicId;
+      readonly topic: string;
+      readonly partitions: number;
+      readonly replicationFactor: number;
+    }
+  | { readonly kind: "topicDeleted"; readonly topicId: TopicId; readonly topic: string }
+  | { readonly kind: "partitionsAdded"; readonly topicId: TopicId; readonly topic: string; readonly partitions: number }
+  | { readonly kind: "topicConfigured"; readonly topicId: TopicId; readonly topic: string }
+  | ElectionEvent
+  | IsrEvent
+  | { readonly kind: "orphansSwept"; readonly partitions: number };
+
+/** Leadership of one partition was decided, perhaps that nobody has it. */
+export interface ElectionEvent {
+  readonly kind: "elected";
+  readonly topicId: TopicId;
+  readonly topic: string;
+  readonly partition: PartitionIndex;
+  readonly cause: ElectionCause;
+  readonly rule: ElectionRule;
+  readonly oldLeader: BrokerId | undefined;
+  readonly newLeader: BrokerId | undefined;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly isr: readonly BrokerId[];
+  readonly elr: readonly BrokerId[];
+}
+
+/** The committed ISR of one partition changed. */
+export interface IsrEvent {
+  readonly kind: "isrChanged";
+  readonly topicId: TopicId;
+  readonly topic: string;
+  readonly partition: PartitionIndex;
+  readonly before: readonly BrokerId[];
+  readonly after: readonly BrokerId[];
+  readonly elr: readonly BrokerId[];
+  readonly partitionEpoch: PartitionEpoch;
+}

@@ -1,0 +1,75 @@
+export {
+  alterPartitions,
+  type IsrProposal,
+  type IsrProposalResult,
+  type ProposedMember,
+} from "./alter-partition.ts";
+export { type Applied, applyChanges, imageToChanges, replaceImage } from "./apply.ts";
+export { type BatchLimits, splitIntoBatches } from "./batches.ts";
+export { type DomainKey, formatDomainKey, keyOfChange, type MetadataChange, type ValueChange } from "./change.ts";
+export { createCluster, formatVersion } from "./cluster.ts";
+export { configureTopic } from "./configure-topic.ts";
+export {
+  addPartitions,
+  type ClusterLimits,
+  type CreateTopicCommand,
+  createTopic,
+  minIsrInForce,
+  type PlacementContext,
+  unknownTopic,
+} from "./create-topic.ts";
+export { type Decision, type Draw, decided, type Refusal, refused } from "./decision.ts";
+export { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
+export type { Changed, MetadataDelta } from "./delta.ts";
+export { describeBrokers, describeHealth, describeTopic, describeTopicList } from "./describe.ts";
+export { electPreferred, type PreferredElectionResult } from "./elect-preferred.ts";
+export { type EndedSession, endSessions, failDirectories, repairPartitions } from "./end-sessions.ts";
+export type {
+  ElectionCause,
+  ElectionEvent,
+  ElectionRule,
+  IsrEvent,
+  MetadataEvent,
+  SessionEndCause,
+} from "./events.ts";
+export {
+  eachPartition,
+  emptyImage,
+  findPartition,
+  findTopic,
+  findTopicById,
+  listPartitions,
+  listTopics,
+  type MetadataImage,
+  type TopicEntry,
+} from "./image.ts";
+export { formatKey, type MetadataKey, parseKey } from "./keys.ts";
+export { type Liveness, livenessOf } from "./liveness.ts";
+export type {
+  ActiveController,
+  BrokerSession,
+  BrokerState,
+  Cluster,
+  DeletedTopic,
+  Endpoint,
+  KnownBroker,
+  Partition,
+  ProducerIds,
+  Replica,
+  Topic,
+} from "./model.ts";
+export { nextElr } from "./partition-change.ts";
+export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
+export { type PlacementRequest, placePartitions } from "./placement.ts";
+export { allocateProducerIds, type ProducerIdBlock } from "./producer-ids.ts";
+export { writePartition } from "./records.ts";
+export {
+  type ElectionContext,
+  type RegisterBrokerCommand,
+  registerBroker,
+  sessionProblem,
+} from "./register-broker.ts";
+export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
+export { beginShutdown } from "./shutdown.ts";
+export { topicNameProblem } from "./topic-name.ts";
+export { changeFromJson, changeFromWire, changeToJson, changeToWire } from "./wire.ts";

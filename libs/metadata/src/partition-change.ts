@@ -1,0 +1,117 @@
+/**
+ * How one partition's state follows another: the epochs, the eligible leader replicas, the events. Every decision about
+ * a partition that exists goes through `changePartition`, so that no rule is kept in one place and forgotten in another.
+ */
+import {
+  type BrokerId,
+  type ControllerEpoch,
+  type LeaderEpoch,
+  leaderEpoch,
+  type PartitionEpoch,
+  partitionEpoch,
+} from "@tidemark/ids";
+import { type MetadataChange, putPartition } from "./change.ts";
+import { equalValues } from "./equal-values.ts";
+import type { ElectionCause, ElectionRule, MetadataEvent } from "./events.ts";
+import type { Partition, Topic } from "./model.ts";
+
+/** What is wanted of a partition. Fields that are absent stay. */
+export interface WantedState {
+  readonly isr: readonly BrokerId[];
+  readonly leader: BrokerId | undefined;
+  readonly minIsr?: number;
+  readonly recovering?: boolean;
+  /** Given where leadership was decided anew: the leader epoch rises, also when the same broker leads again (D8). */
+  readonly election?: { readonly cause: ElectionCause; readonly rule: ElectionRule };
+}
+
+/** A partition's next state with its change and events. */
+export interface PartitionStep {
+  readonly partition: Partition;
+  readonly change: MetadataChange;
+  readonly events: readonly MetadataEvent[];
+}
+
+/**
+ * Takes a partition to its next state: partition epoch + 1, leader epoch + 1 with an election, ELR by R13. The ISR is
+ * kept in the order of the replicas.
+ */
+export function changePartition(
+  topic: Topic,
+  before: Partition,
+  wanted: WantedState,
+  epoch: ControllerEpoch,
+): PartitionStep {
+  const isr = inReplicaOrder(before, wanted.isr);
+  const minIsr = wanted.minIsr ?? before.minIsr;
+  const partition: Partition = {
+    ...before,
+    isr,
+    minIsr,
+    elr: nextElr(before, { isr, minIsr }),
+    leader: wanted.leader,
+    recovering: wanted.recovering ?? before.recovering,
+    leaderEpoch: wanted.election === undefined ? before.leaderEpoch : nextLeaderEpoch(before.leaderEpoch),
+    partitionEpoch: nextPartitionEpoch(before.partitionEpoch),
+    controllerEpoch: epoch,
+  };
+  return {
+    partition,
+    change: putPartition(partition),
+    events: eventsBetween(topic, before, partition, wanted.election),
+  };
+}
+
+/**
+ * The eligible leader replicas after a change (R13, KIP-966): while the ISR is smaller than the min ISR in force,
+ * whoever was in ISR or ELR and is not in the ISR any more still holds everything below the high watermark, which cannot
+ * move. Otherwise it may have moved without them, and the ELR is empty.
+ */
+export function nextElr(
+  before: Partition,
+  after: { readonly isr: readonly BrokerId[]; readonly minIsr: number },
+): readonly BrokerId[] {
+  if (after.isr.length >= after.minIsr) return [];
+  const eligible = [...before.isr, ...before.elr].filter((member) => !after.isr.includes(member));
+  return inReplicaOrder(before, eligible);
+}
+
+/** What one step of a partition tells. */
+export function eventsBetween(
+  topic: Topic,
+  before: Partition,
+  after: Partition,
+  election: WantedState["election"],
+): readonly MetadataEvent[] {
+  const about = { topicId: topic.topicId, topic: topic.name, partition: after.partition };
+  const events: MetadataEvent[] = [];
+  if (election !== undefined) {
+    events.push({
+      kind: "elected",
+      ...about,
+      ...election,
+      oldLeader: before.leader,
+      newLeader: after.leader,
+      leaderEpoch: after.leaderEpoch,
+      isr: after.isr,
+      elr: after.elr,
+    });
+  }
+  if (!equalValues(before.isr, after.isr)) {
+    const { elr, partitionEpoch } = after;
+    events.push({ kind: "isrChanged", ...about, before: before.isr, after: after.isr, elr, partitionEpoch });
+  }
+  return events;
+}
+
+function inReplicaOrder(partition: Partition, members: readonly BrokerId[]): readonly BrokerId[] {
+  return partition.replicas.map((replica) => replica.brokerId).filter((id) => members.includes(id));
+}
+
+function nextLeaderEpoch(epoch: LeaderEpoch): LeaderEpoch {
+  return leaderEpoch(epoch + 1);
+}
+
+function nextPartitionEpoch(epoch: PartitionEpoch): PartitionEpoch {
+  return partitionEpoch(epoch + 1);
+}

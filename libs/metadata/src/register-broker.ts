@@ -1,0 +1,120 @@
+import { type BrokerEpoch, type BrokerId, brokerEpoch, type DirectoryId } from "@tidemark/ids";
+import { Reason } from "@tidemark/proto/common/v1";
+import { applyChanges } from "./apply.ts";
+import { type MetadataChange, putKnownBroker, putSession, removal } from "./change.ts";
+import { type Decision, decided, type Refusal, refused } from "./decision.ts";
+import type { MetadataEvent } from "./events.ts";
+import type { MetadataImage } from "./image.ts";
+import { livenessOf } from "./liveness.ts";
+import type { BrokerSession, Endpoint } from "./model.ts";
+import { type SettleContext, settlePartitions } from "./settle.ts";
+
+export interface RegisterBrokerCommand {
+  readonly brokerId: BrokerId;
+  readonly incarnationId: string;
+  /** Empty: the broker belongs to no cluster yet. */
+  readonly clusterId: string;
+  readonly directoryIds: readonly DirectoryId[];
+  readonly endpoints: readonly Endpoint[];
+  readonly rack: string;
+}
+
+export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw">;
+
+/**
+ * Begins a broker's session (D8), in this order: the old session goes, then partitions change, then the new session
+ * stands. A crash in between leaves partitions whose leader has no session; the next controller's walk finds them, and
+ * the broker, which got no answer, registers again.
+ *
+ * - An id that a living session holds is refused, unless a directory is common to both: each is locked by its process,
+ *   so the old process is dead.
+ * - The broker epoch is one more than any that this id ever had.
+ * - What the broker led is decided anew with a higher leader epoch, the broker itself being elected only where nobody
+ *   else can be. It stays in each ISR in which it stood: a crash alone loses nothing that was flushed. It leaves those
+ *   whose directory it did not bring, for the ELR where R13 allows.
+ * - Partitions without a leader in whose ELR it stands get it as their leader.
+ *
+ * The answer is the broker epoch of the session.
+ */
+export function registerBroker(
+  image: MetadataImage,
+  command: RegisterBrokerCommand,
+  context: ElectionContext,
+): Decision<BrokerEpoch> {
+  const problem = registrationProblem(image, command);
+  if (problem !== undefined) return { kind: "refused", refusal: problem };
+  const { brokerId, incarnationId, directoryIds, endpoints, rack } = command;
+  const old = image.sessions.get(brokerId);
+  const known = image.knownBrokers.get(brokerId);
+  const epoch = brokerEpoch(Math.max(known?.brokerEpoch ?? 0, old?.brokerEpoch ?? 0) + 1);
+  const session: BrokerSession = {
+    brokerId,
+    brokerEpoch: epoch,
+    incarnationId,
+    directoryIds,
+    endpoints,
+    rack,
+    state: "running",
+  };
+
+  const changes: MetadataChange[] = [];
+  const events: MetadataEvent[] = [];
+  if (old !== undefined) {
+    changes.push(removal({ kind: "brokerSession", brokerId }));
+    events.push({ kind: "sessionEnded", brokerId, brokerEpoch: old.brokerEpoch, cause: "registration" });
+  }
+  const { image: after } = applyChanges(image, [putSession(session)]);
+  const settled = settlePartitions(after, {
+    ...context,
+    cause: old === undefined ? "broker returned" : "registration",
+    liveness: livenessOf(after.sessions),
+    unseated: new Set([brokerId]),
+  });
+  const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
+  changes.push(
+    ...settled.changes,
+    putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds }),
+    putSession(session),
+  );
+  events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events);
+  return decided(epoch, changes, events);
+}
+
+function registrationProblem(image: MetadataImage, command: RegisterBrokerCommand): Refusal | undefined {
+  const because = (reason: Reason, message: string) => ({ reason, message });
+  const { brokerId, clusterId, directoryIds, endpoints } = command;
+  if (image.cluster === undefined) return because(Reason.NOT_ATTEMPTED, "The cluster is not set up yet");
+  if (clusterId !== "" && clusterId !== image.cluster.clusterId) {
+    const text = `Broker ${brokerId} belongs to the cluster ${clusterId}, and this is ${image.cluster.clusterId}`;
+    return because(Reason.CLUSTER_ID_MISMATCH, text);
+  }
+  if (directoryIds.length === 0) return because(Reason.INVALID_ARGUMENT, "A broker has at least one log directory");
+  if (new Set(directoryIds).size < directoryIds.length) {
+    return because(Reason.INVALID_ARGUMENT, "A log directory is named twice");
+  }
+  if (endpoints.length === 0) return because(Reason.INVALID_ARGUMENT, "A broker has at least one endpoint");
+  for (const session of image.sessions.values()) {
+    const common = session.directoryIds.filter((id) => directoryIds.includes(id));
+    if (session.brokerId !== brokerId && common.length > 0) {
+      const text = `Broker ${session.brokerId} has registered the log directory ${common.join(", ")}`;
+      return because(Reason.INVALID_ARGUMENT, text);
+    }
+    if (session.brokerId === brokerId && common.length === 0) {
+      const text = `A living broker with other log directories has the id ${brokerId}`;
+      return because(Reason.DUPLICATE_BROKER_ID, text);
+    }
+  }
+  return undefined;
+}
+
+/** Checks that a session of this broker epoch lives. Undefined where it does. */
+export function sessionProblem(
+  image: MetadataImage,
+  broker: { readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch },
+): Extract<Decision<never>, { kind: "refused" }> | undefined {
+  const session = image.sessions.get(broker.brokerId);
+  if (session === undefined) return refused(Reason.BROKER_NOT_REGISTERED, `Broker ${broker.brokerId} has no session`);
+  if (session.brokerEpoch === broker.brokerEpoch) return undefined;
+  const text = `Broker ${broker.brokerId} is registered with broker epoch ${session.brokerEpoch}, not ${broker.brokerEpoch}`;
+  return refused(Reason.STALE_BROKER_EPOCH, text);
+}

@@ -1,0 +1,99 @@
+/**
+ * Elections after something happened to brokers (D2, D9): every partition is brought to what the living sessions allow.
+ *
+ * | ISR members that may stay | leader among them | outcome                                                       |
+ * |---------------------------|-------------------|---------------------------------------------------------------|
+ * | all                       | yes               | nothing changes                                               |
+ * | some                      | yes               | the others leave the ISR, the leader stays                    |
+ * | some                      | no                | one of them leads; one that is about to stop only as the last |
+ * | none                      | -                 | a living ELR member leads, alone in the ISR                   |
+ * | none, no living ELR       | -                 | no leader, the ISR is empty, its last members are in the ELR  |
+ *
+ * The walk is total and idempotent: what it made, it leaves as it is. So a controller that begins, and finds the work
+ * of its predecessor half done, walks and is done.
+ */
+import type { BrokerId, ControllerEpoch } from "@tidemark/ids";
+import type { MetadataChange } from "./change.ts";
+import type { Draw } from "./decision.ts";
+import type { ElectionCause, ElectionRule, MetadataEvent } from "./events.ts";
+import { eachPartition, type MetadataImage } from "./image.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Partition, Replica, Topic } from "./model.ts";
+import { changePartition, type PartitionStep } from "./partition-change.ts";
+
+/** `random` as in Kafka's original design, or the first of the replicas as they are assigned. */
+export type LeaderSelection = "random" | "assigned-order";
+
+export interface SettleContext {
+  readonly controllerEpoch: ControllerEpoch;
+  readonly cause: ElectionCause;
+  readonly liveness: Liveness;
+  readonly selection: LeaderSelection;
+  readonly draw: Draw;
+  /** Brokers whose leaderships end in any case. They are elected again only where nobody else can be. */
+  readonly unseated?: ReadonlySet<BrokerId>;
+}
+
+/** Brings every visible partition to what the sessions allow. */
+export function settlePartitions(
+  image: MetadataImage,
+  context: SettleContext,
+): { readonly changes: readonly MetadataChange[]; readonly events: readonly MetadataEvent[] } {
+  const changes: MetadataChange[] = [];
+  const events: MetadataEvent[] = [];
+  for (const { topic, partition } of eachPartition(image)) {
+    const step = settlePartition(topic, partition, context);
+    if (step === undefined) continue;
+    changes.push(step.change);
+    events.push(...step.events);
+  }
+  return { changes, events };
+}
+
+/** Brings one partition to what the sessions allow. Undefined where nothing changes. */
+export function settlePartition(topic: Topic, before: Partition, context: SettleContext): PartitionStep | undefined {
+  const { liveness, unseated } = context;
+  const staying = replicasOf(before, before.isr).filter(liveness.mayStay);
+  const isr = staying.map((replica) => replica.brokerId);
+  const leaderStays = before.leader !== undefined && isr.includes(before.leader) && !unseated?.has(before.leader);
+  if (leaderStays) {
+    if (isr.length === before.isr.length) return undefined;
+    return changePartition(topic, before, { isr, leader: before.leader }, context.controllerEpoch);
+  }
+  const chosen = chooseLeader(before, staying, context);
+  const { cause } = context;
+  if (chosen === undefined) {
+    if (before.leader === undefined && before.isr.length === 0) return undefined;
+    const election = { cause, rule: "none" } as const;
+    return changePartition(topic, before, { isr: [], leader: undefined, election }, context.controllerEpoch);
+  }
+  const election = { cause, rule: chosen.rule };
+  const isrAfter = chosen.rule === "isr" ? isr : [chosen.leader];
+  return changePartition(topic, before, { isr: isrAfter, leader: chosen.leader, election }, context.controllerEpoch);
+}
+
+function chooseLeader(
+  partition: Partition,
+  staying: readonly Replica[],
+  context: SettleContext,
+): { readonly leader: BrokerId; readonly rule: ElectionRule } | undefined {
+  const { liveness, unseated } = context;
+  const running = staying.filter(liveness.mayJoin);
+  const choices: readonly (readonly [ElectionRule, readonly Replica[]])[] = [
+    ["isr", running.filter((replica) => !unseated?.has(replica.brokerId))],
+    ["isr", running],
+    ["isr", staying],
+    ["elr", replicasOf(partition, partition.elr).filter(liveness.mayJoin)],
+  ];
+  for (const [rule, candidates] of choices) {
+    const index = context.selection === "random" && candidates.length > 1 ? context.draw(candidates.length) : 0;
+    const leader = candidates[index]?.brokerId;
+    if (leader !== undefined) return { leader, rule };
+  }
+  return undefined;
+}
+
+/** Replicas of these brokers in the order in which they are assigned. */
+function replicasOf(partition: Partition, members: readonly BrokerId[]): readonly Replica[] {
+  return partition.replicas.filter((replica) => members.includes(replica.brokerId));
+}

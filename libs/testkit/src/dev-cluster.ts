@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Finished, type RunOptions, runProgram } from "./run-program.ts";
+import { waitFor } from "./wait-for.ts";
+
+const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "cli", "src", "main.ts");
+
+/** One process as `cluster.json` shows it. */
+export interface ClusterProcess {
+  readonly role: "controller" | "broker" | "gateway";
+  readonly id: number;
+  readonly pid?: number;
+  readonly endpoints: Readonly<Record<string, string>>;
+  readonly state: "starting" | "ready" | "stopping" | "stopped" | "failed";
+}
+
+export interface DevClusterOptions {
+  readonly brokers?: number;
+  readonly gateways?: number;
+  /** For every process of the cluster. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly flags?: readonly string[];
+}
+
+/** A whole cluster of real processes, as `npm start` runs it, on ports of its own. */
+export interface DevCluster {
+  /** Folder with everything that the cluster writes. */
+  readonly data: string;
+  processes(): readonly ClusterProcess[];
+  process(name: string): ClusterProcess;
+  /** host:port of a listener: `endpoint("gateway-1")`. */
+  endpoint(name: string, listener?: string): string;
+  /** Sends a signal to one process. */
+  signal(name: string, signal: NodeJS.Signals): void;
+  /** Kills one process as a crash would, and waits until the supervisor has seen it. */
+  kill(name: string): Promise<void>;
+  /** Starts one process again and waits until it is ready. */
+  start(name: string): Promise<void>;
+  /** Kills every process at once, the supervisor too. */
+  killAll(): Promise<void>;
+  /** Starts the whole cluster again over its data. */
+  startAll(): Promise<void>;
+  /** Runs `tidemark` against this cluster's gateway. */
+  tidemark(args: readonly string[], options?: RunOptions): Promise<Finished>;
+  /** Stops everything and removes the data. Says what the cluster printed if it did not stop cleanly. */
+  stop(): Promise<void>;
+}
+
+interface ClusterFile {
+  readonly processes: readonly ClusterProcess[];
+}
+
+/** Starts a cluster and resolves when all of it is ready. */
+export async function startDevCluster(options: DevClusterOptions = {}): Promise<DevCluster> {
+  const data = mkdtempSync(join(tmpdir(), "tidemark-cluster-"));
+  const flags = [
+    `--data=${data}`,
+    "--base-port=0",
+    `--brokers=${options.brokers ?? 3}`,
+    `--gateways=${options.gateways ?? 1}`,
+    ...(options.flags ?? []),
+  ];
+  let output = "";
+  let supervisor: ChildProcess | undefined;
+
+  const read = (): readonly ClusterProcess[] =>
+    (JSON.parse(readFileSync(join(data, "cluster.json"), "utf8")) as ClusterFile).processes;
+  const find = (name: string): ClusterProcess => {
+    const found = read().find((entry) => `${entry.role}-${entry.id}` === name);
+    if (found === undefined) throw new Error(`There is no ${name} in the cluster`);
+    return found;
+  };
+  const tidemark: DevCluster["tidemark"] = (args, run = {}) =>
+    runProgram(process.execPath, [cli, ...args], {
+      ...run,
+      env: { TIDEMARK_SERVER: find("gateway-1").endpoints.client, ...run.env },
+    });
+
+  const startAll = async () => {
+    const child = spawn(process.execPath, [cli, "dev", ...flags], {
+      env: { ...process.env, ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    supervisor = child;
+    let printed = "";
+    const collect = (piece: Buffer) => {
+      printed += piece.toString();
+      output += piece.toString();
+    };
+    child.stdout.on("data", collect);
+    child.stderr.on("data", collect);
+    await waitFor("the cluster to be ready", () => {
+      if (child.exitCode !== null) throw new Error(`tidemark dev ended with ${child.exitCode}:\n${printed}`);
+      return printed.includes("Tidemark is ready");
+    }).catch((error: unknown) => {
+      throw new Error(`The cluster did not start:\n${printed}`, { cause: error });
+    });
+  };
+
+  const killAll = async () => {
+    const pids = read().flatMap((entry) => (entry.pid === undefined ? [] : [entry.pid]));
+    const child = supervisor;
+    // The supervisor first, so that it sees none of the others die.
+    for (const pid of [child?.pid, ...pids]) if (pid !== undefined) killIfThere(pid);
+    await waitFor("every process to be gone", () => pids.every((pid) => !isThere(pid)) && child?.signalCode !== null);
+  };
+
+  const cluster: DevCluster = {
+    data,
+    processes: read,
+    process: find,
+    endpoint(name, listener = "client") {
+      const endpoint = find(name).endpoints[listener];
+      if (endpoint === undefined) throw new Error(`${name} has no listener ${listener}`);
+      return endpoint;
+    },
+    signal(name, signal) {
+      const { pid } = find(name);
+      if (pid === undefined) throw new Error(`${name} does not run`);
+      process.kill(pid, signal);
+    },
+    async kill(name) {
+      cluster.signal(name, "SIGKILL");
+      await waitFor(`${name} to be seen dead`, () => find(name).state === "failed");
+    },
+    async start(name) {
+      const result = await tidemark(["dev", "start", name, "--data", data]);
+      if (result.code !== 0) throw new Error(`Cannot start ${name}: ${result.stderr}${result.stdout.toString()}`);
+    },
+    killAll,
+    startAll,
+    tidemark,
+    async stop() {
+      const child = supervisor;
+      if (child?.exitCode === null && child.signalCode === null) {
+        child.kill("SIGINT");
+        await waitFor("tidemark dev to end", () => child.exitCode !== null || child.signalCode !== null);
+        if (child.exitCode !== 0) throw new Error(`tidemark dev did not stop cleanly:\n${output}`);
+      }
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+  try {
+    await startAll();
+  } catch (error) {
+    supervisor?.kill("SIGKILL");
+    throw error;
+  }
+  return cluster;
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function killIfThere(pid: number): void {
+  if (isThere(pid)) process.kill(pid, "SIGKILL");
+}

@@ -1,0 +1,27 @@
+/**
+ * `npm run test:interop`: what needs a program from outside. A case whose program is not there is counted as absent, by
+ * name, and fails where TIDEMARK_REQUIRE names the program.
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { closingLine, type TestReport } from "./counts.ts";
+import { root } from "./repository.ts";
+import { runCommand } from "./run-command.ts";
+
+interface InteropReport extends TestReport {
+  readonly testResults: readonly { readonly assertionResults: readonly { status: string; fullName: string }[] }[];
+}
+
+const reportFile = join(root, "test-results", "interop.json");
+rmSync(reportFile, { force: true });
+const code = await runCommand("vitest", ["run", "--config", "libs/tooling/vitest.interop.config.ts"]);
+const report = JSON.parse(readFileSync(reportFile, "utf8")) as InteropReport;
+const absent = report.testResults
+  .flatMap((file) => file.assertionResults)
+  .filter((result) => result.status === "skipped" || result.status === "pending")
+  .map((result) => result.fullName);
+
+console.log(`\n${absent.length} absent${absent.map((name) => `\n  ${name}`).join("")}`);
+const failed = report.numFailedTests === 0 && code !== 0 ? 1 : report.numFailedTests;
+console.log(closingLine({ passed: report.numPassedTests, failed }));
+process.exitCode = failed > 0 ? 1 : 0;

@@ -1,0 +1,13 @@
+/** A program that the project does not bring along, and by which command one sees that it is there. */
+export interface OutsideTool {
+  readonly name: string;
+  readonly command: string;
+}
+
+/** What `npm run test:interop` can make use of. */
+export const outsideTools: readonly OutsideTool[] = [
+  { name: "curl", command: "curl" },
+  { name: "python", command: "python3" },
+  { name: "go", command: "go" },
+  { name: "java", command: "mvn" },
+];

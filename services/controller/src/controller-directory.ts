@@ -78,7 +78,10 @@ async function takeLock(disk: Disk, path: string): Promise<DiskLock> {
   }
 }
 
-function refuseOthers(meta: Meta, own: { readonly nodeId: number; readonly clusterId: string | undefined; readonly path: string }) {
+function refuseOthers(
+  meta: Meta,
+  own: { readonly nodeId: number; readonly clusterId: string | undefined; readonly path: string },
+) {
   if (meta.nodeId !== own.nodeId) {
     throw new ControllerRefusedError(
       `The directory ${own.path} belongs to controller ${meta.nodeId}, and this is controller ${own.nodeId}: correct node.id or metadata.log.dir`,
@@ -98,7 +101,9 @@ async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
   const values = new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
   const version = Number(values.get("version"));
   if (version > formatVersion) {
-    throw new ControllerRefusedError(`${path}/${fileName} has the version ${version}, and this process knows ${formatVersion}`);
+    throw new ControllerRefusedError(
+      `${path}/${fileName} has the version ${version}, and this process knows ${formatVersion}`,
+    );
   }
   const nodeId = Number(values.get("node.id"));
   const id = values.get("directory.id") ?? "";

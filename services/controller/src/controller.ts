@@ -2,13 +2,21 @@
  * One controller: it follows the metadata, takes part in the election, and while it is the active controller it decides.
  * Everything impure comes in by `createController`, so that the simulator makes the very same controller.
  */
+import type { DescService } from "@bufbuild/protobuf";
 import { type Consensus, ConsensusError } from "@tidemark/consensus";
 import type { ControllerId, DirectoryId } from "@tidemark/ids";
-import { endSessions } from "@tidemark/metadata";
+import { endSessions, type MetadataImage } from "@tidemark/metadata";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import { ClusterService } from "@tidemark/proto/cluster/v1";
-import { type ServedService, type ServiceImpl, serve } from "@tidemark/rpc";
+import {
+  DEFAULT_DEADLINE,
+  type DeadlineRule,
+  type ServedService,
+  type ServeOptions,
+  type ServiceImpl,
+  serve,
+} from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import { createCommandQueue } from "./commands/command-queue.ts";
 import { createLeadershipLoop } from "./commands/leadership-loop.ts";
@@ -54,6 +62,8 @@ export interface Controller {
    */
   start(endpoint: string): Promise<void>;
   readonly isActive: boolean;
+  /** The metadata as this controller has them. */
+  readonly image: MetadataImage;
   /** Gives leadership up, leaves the election and ends every stream. A second call waits too. */
   stop(): Promise<void>;
 }
@@ -160,6 +170,9 @@ export function createController(options: ControllerOptions): Controller {
     get isActive() {
       return role.term !== undefined;
     },
+    get image() {
+      return follower.image;
+    },
     async start(at) {
       endpoint = at;
       running.push(follower.run(stopping.signal).catch(fail), leadership.run().catch(fail));
@@ -173,13 +186,30 @@ export function createController(options: ControllerOptions): Controller {
   };
 }
 
-/** The services of a controller as its listeners serve them: `internal` has all, `client` what people ask for. */
-export function servicesOf(controller: Controller): {
-  readonly client: readonly ServedService[];
-  readonly internal: readonly ServedService[];
-} {
-  const client = [serve(AdminService, controller.admin), serve(MetadataService, controller.metadata)];
-  return { client, internal: [...client, serve(ClusterService, controller.cluster)] };
+/**
+ * The services of a controller as its listeners serve them: `internal` has all, `client` what people ask for. The
+ * deadline is that of calls with one answer.
+ */
+export function servicesOf(
+  { admin, metadata, cluster }: Controller,
+  deadline: DeadlineRule = DEFAULT_DEADLINE,
+): { readonly client: readonly ServedService[]; readonly internal: readonly ServedService[] } {
+  const client = [
+    serve(AdminService, admin, { rules: rulesOf(AdminService, deadline) }),
+    serve(MetadataService, metadata, { rules: rulesOf(MetadataService, deadline) }),
+  ];
+  const brokers = serve(ClusterService, cluster, { rules: rulesOf(ClusterService, deadline) });
+  return { client, internal: [...client, brokers] };
+}
+
+function rulesOf<Desc extends DescService>(
+  service: Desc,
+  deadline: DeadlineRule,
+): NonNullable<ServeOptions<Desc>["rules"]> {
+  const unary = service.methods.filter((method) => method.methodKind === "unary");
+  return Object.fromEntries(unary.map((method) => [method.localName, { deadline }])) as NonNullable<
+    ServeOptions<Desc>["rules"]
+  >;
 }
 
 /** Calls `run` after the input was read, and not again before it is done: what is found meanwhile goes with it. */

@@ -27,6 +27,9 @@ export async function listenersOf(
         total: values["max.connections"],
         perAddress: values["max.connections.per.ip"],
         newPerAddressPerSecond: values["max.connection.creation.rate.per.ip"],
+        handshakeTimeoutMs: values["connections.tls.handshake.timeout.ms"],
+        idleTimeoutMs: values["connections.max.idle.ms"],
+        cancelledCallsPerSecond: values["max.cancelled.calls.per.second"],
       },
       ...(tls === undefined ? {} : { tls }),
     };

@@ -113,7 +113,11 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
         leaderEpoch: event.leaderEpoch,
       });
     case "isrChanged":
-      return logger.debug("ISR changed", { topic: event.topic, partition: event.partition, isr: event.after.join(",") });
+      return logger.debug("ISR changed", {
+        topic: event.topic,
+        partition: event.partition,
+        isr: event.after.join(","),
+      });
     case "topicCreated":
     case "topicDeleted":
     case "partitionsAdded":
@@ -124,7 +128,10 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
     case "shutdownBegun":
       return logger.info("broker is about to stop", { broker: event.brokerId });
     case "directoriesFailed":
-      return logger.warn("log directories failed", { broker: event.brokerId, directories: event.directoryIds.join(",") });
+      return logger.warn("log directories failed", {
+        broker: event.brokerId,
+        directories: event.directoryIds.join(","),
+      });
     case "orphansSwept":
       return logger.info("orphan partitions swept", { partitions: event.partitions });
   }

@@ -105,6 +105,23 @@ export function describeDurability(create: CreateCluster): void {
       },
     );
 
+    promise(create, "sync waits for a watch that is behind", async (s) => {
+      const [first, second] = await s.joinAll();
+      const leader = await s.leaderOf([first]);
+      await s.agree([first, second]);
+      s.cluster.holdWatch(2);
+      const revision = await leader.commit(put("/test/a", "1"));
+      let synced: bigint | undefined;
+      const syncing = second.consensus.sync(new AbortController().signal).then((at) => {
+        synced = at;
+      });
+      await s.settled(first.consensus.sync(new AbortController().signal), "the first is up to date");
+      expect(synced).toBeUndefined();
+      s.cluster.releaseWatch(2);
+      await s.settled(syncing, "sync returns");
+      expect((synced ?? 0n) >= revision).toBe(true);
+    });
+
     promise(create, "sync of a leader that was stalled has what its successor committed", async (s) => {
       const [first, second, third] = await s.joinAll();
       await s.leaderOf([first]);

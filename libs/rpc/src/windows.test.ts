@@ -46,7 +46,7 @@ describe("a link on which nothing comes back", () => {
           raw: {
             subscribe(stream) {
               const { pump, listener } = flood(stream, { frame: { case: "data" as const, value: { batches } } });
-              void held.promise.then(pump);
+              held.promise.then(pump).catch(() => undefined);
               return { ...listener, onMessage: () => stream.write({}) };
             },
           },

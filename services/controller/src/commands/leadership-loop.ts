@@ -15,7 +15,7 @@ export interface LeadershipLoop {
   /** The active controller where it is another one and the latest belief names it. */
   known(): KnownController | undefined;
   /** The active controller by the latest belief, this one too. */
-  leader(): { readonly id: number; readonly controllerEpoch: number } | undefined;
+  readonly leader: () => { readonly id: number; readonly controllerEpoch: number } | undefined;
   /** Gives leadership up after a doubt: a new term, here or elsewhere, begins with what is known. */
   resign(): void;
   /** A command was left half done: once it can be, it is completed or swept. */

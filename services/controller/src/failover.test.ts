@@ -4,6 +4,7 @@ import { DeleteTopicRequestSchema, ListTopicsRequestSchema } from "@tidemark/pro
 import { ListRequestSchema } from "@tidemark/proto/admin/v1/metadata";
 import { AllocateProducerIdsRequestSchema, MetadataFrame } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { TidemarkError } from "@tidemark/rpc";
 import { afterEach, describe, expect, it, test } from "vitest";
 import {
   callContext,
@@ -71,6 +72,11 @@ function expectInvariants(node: Node): void {
     if (isr.length >= minIsr) expect(elr).toEqual([]);
     for (const id of isr) expect(image.sessions.has(id)).toBe(true);
   }
+}
+
+function errorOf(settled: PromiseSettledResult<unknown>): TidemarkError | undefined {
+  const reason: unknown = settled.status === "rejected" ? settled.reason : undefined;
+  return reason instanceof TidemarkError ? reason : undefined;
 }
 
 async function partitionKeys(w: World, node: Node): Promise<number> {
@@ -230,9 +236,7 @@ describe("a controller that was paused", () => {
     }
     expect(first.controller.isActive).toBe(false);
     const names = [...second.controller.image.topicIds.buckets.flatMap((bucket) => [...bucket.keys()])];
-    const unknown = (await outcomes).filter(
-      (outcome) => outcome.status === "rejected" && outcome.reason.outcome === Outcome.UNKNOWN,
-    );
+    const unknown = (await outcomes).filter((each) => errorOf(each)?.outcome === Outcome.UNKNOWN);
     // What was called not applied is never seen.
     expect(names.length).toBeLessThanOrEqual(1 + unknown.length);
     expect(names).toContain("d");
@@ -297,7 +301,7 @@ describe("an append whose outcome nobody knows", () => {
     await w.settle(register(node, 1));
     doubt.lose("sent");
     const both = Promise.allSettled([createTopic(node, "a"), createTopic(node, "b")]);
-    expect((await w.settle(both)).map((each) => each.status === "rejected" && each.reason.reason)).toEqual([
+    expect((await w.settle(both)).map((each) => errorOf(each)?.reason)).toEqual([
       Reason.METADATA_OUTCOME_UNKNOWN,
       Reason.NOT_CONTROLLER,
     ]);

@@ -4,7 +4,7 @@ import { CreateTopicRequestSchema, DescribeTopicsRequestSchema, type TopicDescri
 import {
   HeartbeatRequestSchema,
   type HeartbeatResponseSchema,
-  MetadataFrame,
+  type MetadataFrame,
   RegisterRequestSchema,
   WatchMetadataRequestSchema,
   type WatchMetadataResponseSchema,

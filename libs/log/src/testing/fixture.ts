@@ -1,4 +1,12 @@
-import { createFilePool, createMemoryDisk, type Disk, type MemoryDisk } from "@tidemark/disk";
+import {
+  createFaultDisk,
+  createFilePool,
+  createMemoryDisk,
+  type Disk,
+  type FaultDisk,
+  type FaultPlan,
+  type MemoryDisk,
+} from "@tidemark/disk";
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { encodeBatch, nextOffsetOf, portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { createManualTime, type ManualTime } from "@tidemark/runtime";
@@ -7,6 +15,7 @@ import type { LogEvent } from "../events.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
 import { createLogFiles, openLog } from "../open-log.ts";
+import type { ProducerState } from "../producers/producer-state.ts";
 import { defaultLogSettings, type LogSettings } from "../settings.ts";
 
 export const logDirectory = "/data/log";
@@ -23,19 +32,23 @@ export function batchAt(
     readonly timestamp?: number;
     readonly value?: string;
     readonly key?: string;
+    /** Makes a delete marker. */
+    readonly isDelete?: boolean;
+    readonly producer?: { readonly id: bigint; readonly epoch: number; readonly sequence: number };
   } = {},
 ): Uint8Array {
   const encode = (text: string) => new TextEncoder().encode(text);
   const records = Array.from({ length: batch.records ?? 1 }, (_, index) => ({
     timestamp: BigInt((batch.timestamp ?? 1_700_000_000_000) + index),
     key: batch.key === undefined ? null : encode(batch.key),
-    value: encode(batch.value ?? `value ${Number(baseOffset) + index}`),
+    value: batch.isDelete === true ? null : encode(batch.value ?? `value ${Number(baseOffset) + index}`),
     headers: [],
   }));
   return encodeBatch(records, {
     crc32c: portableCrc32c,
     baseOffset: at(baseOffset),
     leaderEpoch: epoch(batch.leaderEpoch ?? 0),
+    ...(batch.producer === undefined ? {} : { producer: batch.producer }),
   });
 }
 
@@ -55,12 +68,16 @@ export interface TestLogOptions {
   readonly settings?: Partial<LogSettings>;
   readonly guards?: Partial<LogGuards>;
   readonly startOffset?: Offset;
+  readonly producers?: ProducerState;
+  readonly faults?: FaultPlan;
 }
 
 /** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
 export interface TestLog {
   readonly disk: MemoryDisk;
   readonly time: ManualTime;
+  /** What the log uses; its faults can be changed. */
+  readonly faulty: FaultDisk;
   readonly events: LogEvent[];
   log: Log;
   context: LogContext;
@@ -77,6 +94,8 @@ export function testContext(disk: Disk, time: ManualTime, guards: Partial<LogGua
     files: createFilePool(disk, 8),
     runtime: time,
     crc32c: portableCrc32c,
+    codecs: {},
+    indexCacheBytes: 1_000_000,
     guards: { ...allGuards, ...guards },
   });
 }
@@ -95,19 +114,26 @@ export async function openTestLog(
   options: TestLogOptions & { readonly time?: ManualTime } = {},
 ): Promise<TestLog> {
   const time = options.time ?? createManualTime();
+  const faulty = createFaultDisk(disk, { scheduler: time.scheduler });
+  if (options.faults !== undefined) faulty.plan(options.faults);
   const events: LogEvent[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
-    const context = testContext(disk, time, options.guards);
+    const context = testContext(faulty, time, options.guards);
     const settings = { ...defaultLogSettings, ...options.settings, ...changed };
     const log = await openLog(
       { context, directory: logDirectory },
-      { settings, onEvent: (event) => events.push(event) },
+      {
+        settings,
+        onEvent: (event) => events.push(event),
+        ...(options.producers === undefined ? {} : { producers: options.producers }),
+      },
     );
     return { context, log };
   };
   const test: TestLog = {
     disk,
     time,
+    faulty,
     events,
     ...(await open()),
     async reopen(changed) {

@@ -64,6 +64,30 @@ export function rangesOf(bytes: Uint8Array): string[] {
   return ranges;
 }
 
+/** The batches of a log from its start to its end, as "first..next". */
+export async function contentOf(log: Log): Promise<string[]> {
+  const found: string[] = [];
+  for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
+    const { bytes, nextOffset } = await log.read(offset, everything);
+    if (bytes.length === 0) break;
+    found.push(...rangesOf(bytes));
+    offset = nextOffset;
+  }
+  return found;
+}
+
+/** Moves time until the promise settles. */
+export async function whileTimeGoes<Value>(time: ManualTime, promise: Promise<Value>): Promise<Value> {
+  let isSettled = false;
+  const settled = promise.then(
+    () => (isSettled = true),
+    () => (isSettled = true),
+  );
+  for (let step = 0; step < 10_000 && !isSettled; step++) await time.advance(10);
+  await settled;
+  return promise;
+}
+
 export interface TestLogOptions {
   readonly settings?: Partial<LogSettings>;
   readonly guards?: Partial<LogGuards>;
@@ -79,6 +103,8 @@ export interface TestLog {
   /** What the log uses; its faults can be changed. */
   readonly faulty: FaultDisk;
   readonly events: LogEvent[];
+  /** Told of events after they were kept. */
+  onEvent: (event: LogEvent) => void;
   log: Log;
   context: LogContext;
   /** Opens the log on what the disk has. */
@@ -87,7 +113,7 @@ export interface TestLog {
   flush(...batches: readonly Uint8Array[]): Promise<void>;
 }
 
-export function testContext(disk: Disk, time: ManualTime, guards: Partial<LogGuards> = {}): LogContext {
+export function testContext(disk: Disk, time = createManualTime(), guards: Partial<LogGuards> = {}): LogContext {
   return createLogContext({
     name: "the directory",
     disk,
@@ -124,18 +150,21 @@ export async function openTestLog(
       { context, directory: logDirectory },
       {
         settings,
-        onEvent: (event) => events.push(event),
+        onEvent: (event) => {
+          events.push(event);
+          test.onEvent(event);
+        },
         ...(options.producers === undefined ? {} : { producers: options.producers }),
       },
     );
     return { context, log };
   };
-  const test: TestLog = {
+  const test = {
     disk,
     time,
     faulty,
     events,
-    ...(await open()),
+    onEvent: (_: LogEvent) => undefined,
     async reopen(changed) {
       Object.assign(test, await open(changed));
       return test.log;
@@ -144,6 +173,7 @@ export async function openTestLog(
       for (const batch of batches) test.log.append(batch);
       await test.log.flushed(test.log.logEndOffset);
     },
-  };
+  } as TestLog;
+  await test.reopen();
   return test;
 }

@@ -172,7 +172,8 @@ async function indexViolations(disk: MemoryDisk, options: RecoveryOptions): Prom
         ],
         printable,
       );
-    if (entriesOf(read) !== entriesOf(built)) return [`the index of ${segment.path} is not that of its log: ${entriesOf(read)} and ${entriesOf(built)}`];
+    if (entriesOf(read) !== entriesOf(built))
+      return [`the index of ${segment.path} is not that of its log: ${entriesOf(read)} and ${entriesOf(built)}`];
   }
   return [];
 }

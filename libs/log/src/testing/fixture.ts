@@ -3,7 +3,6 @@ import {
   createFilePool,
   createMemoryDisk,
   type Disk,
-  type FaultDisk,
   type FaultPlan,
   type MemoryDisk,
 } from "@tidemark/disk";
@@ -100,8 +99,8 @@ export interface TestLogOptions {
 export interface TestLog {
   readonly disk: MemoryDisk;
   readonly time: ManualTime;
-  /** What the log uses; its faults can be changed. */
-  readonly faulty: FaultDisk;
+  /** The faults of the disk that the log uses, also after it is opened again. */
+  readonly faulty: { plan(plan: FaultPlan): void };
   readonly events: LogEvent[];
   /** Told of events after they were kept. */
   onEvent: (event: LogEvent) => void;
@@ -140,10 +139,10 @@ export async function openTestLog(
   options: TestLogOptions & { readonly time?: ManualTime } = {},
 ): Promise<TestLog> {
   const time = options.time ?? createManualTime();
-  const faulty = createFaultDisk(disk, { scheduler: time.scheduler });
-  if (options.faults !== undefined) faulty.plan(options.faults);
+  let plan: FaultPlan = options.faults ?? (() => undefined);
   const events: LogEvent[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
+    const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: (operation) => plan(operation) });
     const context = testContext(faulty, time, options.guards);
     const settings = { ...defaultLogSettings, ...options.settings, ...changed };
     const log = await openLog(
@@ -162,7 +161,11 @@ export async function openTestLog(
   const test = {
     disk,
     time,
-    faulty,
+    faulty: {
+      plan(next: FaultPlan) {
+        plan = next;
+      },
+    },
     events,
     onEvent: (_: LogEvent) => undefined,
     async reopen(changed) {

@@ -44,7 +44,11 @@ export interface Driver {
   cut(offset: number): Promise<void>;
   startAnew(offset: number): Promise<void>;
   deleteBelow(offset: number): Promise<void>;
+  /** Applies retention, whatever the settings say. */
+  retain(now: bigint): Promise<void>;
   compact(now: bigint): Promise<void>;
+  /** After a crash: what was found is what is from now on. */
+  adopt(): void;
 }
 
 export function createDriver(test: TestLog, onExpected: (expected: Expected) => void = () => undefined): Driver {
@@ -60,12 +64,6 @@ export function createDriver(test: TestLog, onExpected: (expected: Expected) => 
     onExpected(expected);
   };
   const current = (): Version => expected.versions.at(-1) ?? { start: at(0), batches: [] };
-  const replaceBy = async (version: Version, work: () => Promise<unknown>) => {
-    const end = version.batches.at(-1)?.next ?? version.start;
-    update({ versions: [...expected.versions, version], acknowledged: lesser(expected.acknowledged, end) });
-    await work();
-    update({ versions: [version] });
-  };
   test.onEvent = (event: LogEvent) => {
     if (event.kind === "flushed" && event.upTo > expected.acknowledged) update({ acknowledged: event.upTo });
   };
@@ -90,25 +88,49 @@ export function createDriver(test: TestLog, onExpected: (expected: Expected) => 
     async cut(offset) {
       const cut = at(offset);
       const version = current();
+      const below = (end: Offset) => ({ ...version, batches: version.batches.filter(({ next }) => next <= end) });
+      const kept = below(cut);
+      const lowest = lesser(kept.batches.at(-1)?.next ?? version.start, test.log.writtenOffset);
+      update({ versions: [version, kept], acknowledged: lesser(expected.acknowledged, lowest) });
       // What was appended and not yet written is dropped by a cut, wherever it is.
-      const kept = version.batches.filter(({ next }) => next <= cut && next <= test.log.writtenOffset);
-      await replaceBy({ ...version, batches: kept }, () => test.log.truncateTo(cut));
+      update({ versions: [below(await test.log.truncateTo(cut))] });
     },
     async startAnew(offset) {
       const start = at(offset);
-      update({ logStartMin: lesser(expected.logStartMin, start), logStartMax: greater(expected.logStartMax, start) });
-      update({ acknowledged: at(0) });
-      await replaceBy({ start, batches: [] }, () => test.log.startAnewAt(start));
-      update({ logStartMin: start, logStartMax: start, acknowledged: start });
+      const anew: Version = { start, batches: [] };
+      update({
+        versions: [current(), anew],
+        acknowledged: at(0),
+        logStartMin: lesser(expected.logStartMin, start),
+        logStartMax: greater(expected.logStartMax, start),
+      });
+      await test.log.startAnewAt(start);
+      update({ versions: [anew], acknowledged: start, logStartMin: start, logStartMax: start });
     },
     async deleteBelow(offset) {
       update({ logStartMax: at(offset) });
       await test.log.moveLogStart(at(offset));
       update({ logStartMin: at(offset) });
     },
+    async retain(now) {
+      update({ logStartMax: greater(expected.logStartMax, test.log.highWatermark) });
+      await test.log.applyRetention(now);
+      update({ logStartMin: test.log.logStartOffset, logStartMax: test.log.logStartOffset });
+    },
     async compact(now) {
       update({ compacted: true });
       await test.log.compact(now);
+    },
+    adopt() {
+      const version = current();
+      const { logStartOffset, flushedOffset, logEndOffset } = test.log;
+      const batches = batchesFrom(version, logStartOffset).filter(({ next }) => next <= logEndOffset);
+      update({
+        versions: [{ ...version, batches }],
+        acknowledged: flushedOffset,
+        logStartMin: logStartOffset,
+        logStartMax: logStartOffset,
+      });
     },
   };
   return driver;

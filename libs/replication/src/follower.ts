@@ -15,13 +15,13 @@
 import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { PartitionContext } from "./context.ts";
 import { cutFor, type Divergence, restartLog, truncateLog } from "./replica-log.ts";
-import type { BatchRange, FetchSession, ReplicaResponse } from "./replica-messages.ts";
+import type { BatchRange, FetchSession, FetchSessions, ReplicaResponse } from "./replica-messages.ts";
 
 export interface FollowerState {
   readonly context: PartitionContext;
   readonly leader: BrokerId;
   readonly leaderEpoch: LeaderEpoch;
-  readonly sessions: { next(): FetchSession };
+  readonly sessions: FetchSessions;
   session: FetchSession;
   /** What the leader said last; the own high watermark is never above what is flushed here (R2). */
   leaderHighWatermark: Offset;
@@ -34,7 +34,7 @@ export interface FollowerState {
 /** Follows `leader`. The log is left as it is: what has to be cut is for the leader to say (R8). */
 export function becomeFollower(
   context: PartitionContext,
-  sessions: { next(): FetchSession },
+  sessions: FetchSessions,
   elected: { readonly leader: BrokerId; readonly leaderEpoch: LeaderEpoch; readonly nowMs: number },
 ): FollowerState {
   const { leader, leaderEpoch, nowMs } = elected;

@@ -30,12 +30,13 @@ export type {
   RequestId,
   SendEffect,
 } from "./outputs.ts";
-export { createPartition, type Partition, type PartitionOptions } from "./partition.ts";
+export { createFetchSessions, createPartition, type Partition, type PartitionOptions } from "./partition.ts";
 export { type IsrProposal, type PartitionState, type ProposedMember, sameMembers } from "./partition-state.ts";
 export type { Divergence, FlushGeneration, LogSnapshot } from "./replica-log.ts";
 export type {
   BatchRange,
   FetchSession,
+  FetchSessions,
   ReplicaFetch,
   ReplicaFlushed,
   ReplicaRefusal,

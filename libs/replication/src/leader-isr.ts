@@ -34,10 +34,15 @@ export function proposalAnswered(
 /** A newer committed state of this leader epoch. */
 export function applyCommitted(leader: LeaderState, state: PartitionState, nowMs: number): void {
   const { context } = leader;
+  const before = leader.state;
   leader.state = state;
   leader.proposals.commit(state);
   knowReplicas(leader, nowMs);
-  for (const progress of context.progress.values()) if (!state.isr.includes(progress.replica)) progress.lost = false;
+  for (const progress of context.progress.values()) {
+    if (!state.isr.includes(progress.replica)) progress.lost = false;
+    // It returned by what it flushed, not by being on time, so its time begins now.
+    else if (!before.isr.includes(progress.replica)) startLagClock(progress, { logEnd: context.log.end, nowMs });
+  }
   countMembers(leader);
   const { isr, elr, minIsr, partitionEpoch } = state;
   context.out.trace.push({ kind: "isrCommitted", isr, elr, minIsr, partitionEpoch });

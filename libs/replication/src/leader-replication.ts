@@ -78,7 +78,9 @@ export function replicaFlushed(leader: LeaderState, report: ReplicaFlushed, nowM
   hear(leader, nowMs);
   const before = progress.flushed;
   recordFlushed(progress, report.flushed, leader.context.guards);
-  if (progress.flushed !== before) moved(leader, progress, nowMs);
+  if (progress.flushed === before) return;
+  noteReporter(leader, progress);
+  moved(leader, progress, nowMs);
 }
 
 /** The progress of the replica that speaks, or why it is not listened to. */

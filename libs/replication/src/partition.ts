@@ -39,7 +39,7 @@ import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
 import { createReplicaLog, type FlushGeneration, type LogSnapshot } from "./replica-log.ts";
-import type { FetchSession } from "./replica-messages.ts";
+import type { FetchSession, FetchSessions } from "./replica-messages.ts";
 import { createProgress, forgetPositions } from "./replica-progress.ts";
 import type { ReplicationSettings } from "./settings.ts";
 import { type PartitionView, viewLeadership, viewLog } from "./view.ts";
@@ -60,6 +60,8 @@ export interface PartitionOptions {
   /** As checkpointed; never above the log end. */
   readonly highWatermark: Offset;
   readonly settings: ReplicationSettings;
+  /** One for all partitions of a broker process, so that a partition opened anew goes on counting. */
+  readonly sessions: FetchSessions;
   /** Tests turn single guards off. Default: every guard on. */
   readonly guards?: ReplicationGuards;
 }
@@ -72,7 +74,7 @@ type Role =
 interface PartitionMachine {
   readonly context: PartitionContext;
   readonly numbers: LeaderNumbers;
-  readonly sessions: { next(): FetchSession };
+  readonly sessions: FetchSessions;
   state: PartitionState | undefined;
   role: Role;
 }
@@ -92,7 +94,7 @@ export function createPartition(options: PartitionOptions): Partition {
       out: createOutput(),
     },
     numbers: { attempts: counter<ProposalAttempt>(), confirmations: counter<Confirmation>() },
-    sessions: counter<FetchSession>(),
+    sessions: options.sessions,
     state: undefined,
     role: { kind: "waiting" },
   };
@@ -111,6 +113,11 @@ export function createPartition(options: PartitionOptions): Partition {
       return { self, brokerEpoch, role: role.kind, hint: hintOf(state), state, ...viewLog(context), leadership };
     },
   };
+}
+
+/** The fetch sessions of a broker process, numbered over all its partitions. */
+export function createFetchSessions(): FetchSessions {
+  return counter<FetchSession>();
 }
 
 function counter<Value extends number>(): { next(): Value } {

@@ -7,6 +7,11 @@ import type { Divergence } from "./replica-log.ts";
  */
 export type FetchSession = Branded<number, "FetchSession">;
 
+/** Numbers the fetch sessions of one broker process, over all its partitions. */
+export interface FetchSessions {
+  next(): FetchSession;
+}
+
 /** A batch as a follower finds it in a fetch answer: offsets and leader epoch from the header, checksum already verified. */
 export interface BatchRange {
   readonly baseOffset: Offset;

@@ -14,7 +14,7 @@
  */
 import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { PartitionContext } from "./context.ts";
-import { cutFor, type Divergence, restartLog, truncateLog } from "./replica-log.ts";
+import { cutFor, type Divergence, moveLogStart, restartLog, truncateLog } from "./replica-log.ts";
 import type { BatchRange, FetchSession, FetchSessions, ReplicaResponse } from "./replica-messages.ts";
 
 export interface FollowerState {
@@ -148,12 +148,24 @@ function takeRecords(follower: FollowerState, records: Records, response: Replic
     restartAt(follower, records.logStart);
     return false;
   }
+  const start = log.start;
+  beginInsideBatch(follower, records.batches);
   if (!continues(follower, records.batches)) return drop(follower, response, "does not continue the log");
   append(follower, records.batches);
+  if (log.start < start) advanceLogStart(follower, start);
   if (records.highWatermark > follower.leaderHighWatermark) follower.leaderHighWatermark = records.highWatermark;
   followHighWatermark(follower);
   if (records.logStart > log.start) advanceLogStart(follower, records.logStart);
   return true;
+}
+
+/** A log start may lie inside a batch. Who begins there begins with the whole batch, and with that log start (L7). */
+function beginInsideBatch(follower: FollowerState, batches: readonly BatchRange[]): void {
+  const { log, out } = follower.context;
+  const first = batches[0];
+  if (first === undefined || log.start !== log.end || first.baseOffset >= log.end || first.endOffset <= log.end) return;
+  restartLog(log, first.baseOffset);
+  out.persist.push({ kind: "restart", offset: log.start, generation: log.generation });
 }
 
 function continues(follower: FollowerState, batches: readonly BatchRange[]): boolean {
@@ -191,23 +203,23 @@ function followHighWatermark(follower: FollowerState): void {
 
 function advanceLogStart(follower: FollowerState, logStart: Offset): void {
   const { log, out } = follower.context;
-  log.start = logStart;
-  log.epochs.advanceStart(logStart);
+  moveLogStart(log, logStart);
   out.persist.push({ kind: "advanceLogStart", logStart });
 }
 
 function cutAtDivergence(follower: FollowerState, divergence: Divergence): void {
   const { log } = follower.context;
   const cut = cutFor(log, divergence);
-  if (cut < log.start) restartAt(follower, divergence.endOffset);
+  // Nothing that it holds could agree: it holds nothing, or only what lies above the divergence.
+  if (log.epochs.latest() < 0 || cut < log.start) restartAt(follower, divergence.endOffset);
   else truncate(follower, cut);
 }
 
 function truncate(follower: FollowerState, cut: Offset): void {
   const { context } = follower;
-  const { log, guards, out } = context;
+  const { log, out } = context;
   const from = log.end;
-  truncateLog(log, cut, { endFlushes: guards.cutEndsFlushes });
+  truncateLog(log, cut);
   out.persist.push({ kind: "truncate", cut, generation: log.generation });
   const belowHighWatermark = cut < context.highWatermark;
   if (belowHighWatermark) context.highWatermark = cut;

@@ -23,8 +23,11 @@ export interface IsrProposals {
   maximal(): readonly BrokerId[];
   /** The change that is not settled; undefined when there is none. */
   open(): OpenProposal | undefined;
-  /** After a refusal nobody new is proposed before this time. */
-  pausedUntilMs(): number;
+  /**
+   * False for a while after a refusal: of a change that let `replica` enter, or, asked about the leader itself, of one
+   * that let nobody enter.
+   */
+  mayPropose(replica: BrokerId, nowMs: number): boolean;
   /** Sends a change. There must be no open one. */
   propose(change: IsrChange, nowMs: number): void;
   /** Returns the state that an applied attempt led to; the caller judges by its epochs whether it is news. */
@@ -50,6 +53,8 @@ export interface OpenProposal {
 
 interface Open {
   proposal: IsrProposal;
+  /** Who would enter the ISR by the change that was proposed first. */
+  readonly entering: readonly BrokerId[];
   kind: OpenProposal["kind"];
   readonly unanswered: Set<ProposalAttempt>;
   retryAtMs: number;
@@ -64,7 +69,7 @@ export function createIsrProposals(
   let state = initial;
   let open: Open | undefined;
   let maximal: readonly BrokerId[] = state.isr;
-  let pausedUntilMs = 0;
+  const pausedUntilMs = new Map<BrokerId, number>();
 
   const send = (target: Open, again: boolean, nowMs: number) => {
     const attempt = attempts.next();
@@ -111,7 +116,9 @@ export function createIsrProposals(
       clear(target, nowMs);
       return;
     }
-    pausedUntilMs = nowMs + context.settings.proposalRetryMs;
+    const until = nowMs + context.settings.proposalRetryMs;
+    for (const replica of target.entering) pausedUntilMs.set(replica, until);
+    if (target.entering.length === 0) pausedUntilMs.set(context.self, until);
     settle(answer.kind);
   };
 
@@ -127,17 +134,18 @@ export function createIsrProposals(
   return {
     maximal: () => maximal,
     open: () => open,
-    pausedUntilMs: () => pausedUntilMs,
+    mayPropose: (replica, nowMs) => nowMs >= (pausedUntilMs.get(replica) ?? 0),
     propose(change, nowMs) {
       assert(open === undefined, "one ISR change is in flight");
       const { leaderEpoch, partitionEpoch, isr } = state;
+      const entering = change.isr.map((member) => member.replica).filter((replica) => !isr.includes(replica));
       open = {
         proposal: { leaderEpoch, partitionEpoch, ...change },
+        entering,
         kind: "proposed",
         unanswered: new Set(),
         retryAtMs: 0,
       };
-      const entering = change.isr.map((member) => member.replica).filter((replica) => !isr.includes(replica));
       maximal = entering.length > 0 ? [...isr, ...entering] : isr;
       send(open, false, nowMs);
     },

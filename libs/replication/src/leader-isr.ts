@@ -7,13 +7,18 @@ import { countMembers, epochStartOf, type LeaderState, maybeAdvance } from "./le
 import type { PartitionState, ProposedMember } from "./partition-state.ts";
 import { createProgress, type ReplicaProgress } from "./replica-progress.ts";
 
-/** Proposes what has to change, one change at a time: first who has to leave, then who may return. May do nothing. */
-export function considerIsr(leader: LeaderState, nowMs: number): void {
-  if (leader.proposals.open() !== undefined || leader.fencedItself) return;
-  if (maybeRemove(leader, nowMs)) return;
-  if (nowMs < leader.proposals.pausedUntilMs()) return;
-  if (leader.state.recovering) maybeRecover(leader, nowMs);
-  else maybeAdd(leader, nowMs);
+/**
+ * Proposes what has to change, one change at a time: first who has to leave, then who may return. May do nothing.
+ * Only `reporter`, whose report came right now, may return: a dead replica's last position proves nothing about today.
+ */
+export function considerIsr(leader: LeaderState, nowMs: number, reporter?: ReplicaProgress): void {
+  const { proposals, context, state } = leader;
+  if (proposals.open() !== undefined || leader.fencedItself) return;
+  if (proposals.mayPropose(context.self, nowMs)) {
+    if (maybeRemove(leader, nowMs)) return;
+    if (state.recovering) maybeRecover(leader, nowMs);
+  }
+  if (reporter !== undefined && !state.recovering) maybeAdd(leader, reporter, nowMs);
 }
 
 /** Takes the answer to an attempt: it settles the proposal, or it does not (R6). */
@@ -88,22 +93,17 @@ function maybeRemove(leader: LeaderState, nowMs: number): boolean {
   return true;
 }
 
-function maybeAdd(leader: LeaderState, nowMs: number): void {
+function maybeAdd(leader: LeaderState, candidate: ReplicaProgress, nowMs: number): void {
   const { context, state } = leader;
-  if (state.isr.length === state.replicas.length) return;
-  const { highWatermark, settings, guards } = context;
-  const view = { logEnd: context.log.end, highWatermark, epochStart: epochStartOf(leader), settings, guards };
-  const { replicas, isr } = state;
-  for (let step = 0; step < replicas.length; step++) {
-    const index = (leader.nextCandidate + step) % replicas.length;
-    const candidate = progressAt(leader, replicas[index]);
-    if (candidate === undefined || isr.includes(candidate.replica) || !mayReturn(candidate, view)) continue;
-    leader.nextCandidate = index + 1;
-    candidate.lost = false;
-    const reason = `${candidate.replica} flushed up to ${candidate.flushed ?? 0n}`;
-    propose(leader, { members: [...isr, candidate.replica], recovering: false, reason }, nowMs);
-    return;
-  }
+  const { isr } = state;
+  const { replica } = candidate;
+  if (isr.includes(replica) || !leader.proposals.mayPropose(replica, nowMs)) return;
+  const { highWatermark, settings, guards, log } = context;
+  const view = { logEnd: log.end, highWatermark, epochStart: epochStartOf(leader), settings, guards };
+  if (!mayReturn(candidate, view)) return;
+  candidate.lost = false;
+  const reason = `${replica} flushed up to ${candidate.flushed ?? 0n}`;
+  propose(leader, { members: [...isr, replica], recovering: false, reason }, nowMs);
 }
 
 /** After an unclean election: what this leader starts from is on its disk, so it may serve reads (D2). */
@@ -127,10 +127,6 @@ function propose(leader: LeaderState, change: Change, nowMs: number): void {
 /** With the broker epoch that its own fetches carried in this leader epoch, and no other (R10). */
 function memberOf(leader: LeaderState, replica: BrokerId): ProposedMember {
   if (replica === leader.context.self) return { replica, brokerEpoch: leader.context.brokerEpoch };
-  const progress = progressAt(leader, replica);
+  const progress = leader.context.progress.get(replica);
   return { replica, brokerEpoch: progress?.proven === true ? progress.brokerEpoch : undefined };
-}
-
-function progressAt(leader: LeaderState, replica: BrokerId | undefined): ReplicaProgress | undefined {
-  return replica === undefined ? undefined : leader.context.progress.get(replica);
 }

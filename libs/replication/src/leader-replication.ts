@@ -110,7 +110,7 @@ function count(leader: LeaderState, progress: ReplicaProgress, fetch: ReplicaFet
 function moved(leader: LeaderState, progress: ReplicaProgress, nowMs: number): void {
   noteReport(progress, { logEnd: leader.context.log.end, nowMs });
   maybeAdvance(leader);
-  considerIsr(leader, nowMs);
+  considerIsr(leader, nowMs, progress);
 }
 
 function hear(leader: LeaderState, nowMs: number): void {

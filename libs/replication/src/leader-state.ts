@@ -33,8 +33,6 @@ export interface LeaderState {
   reports: number;
   fencedItself: boolean;
   settled: boolean;
-  /** Index in the replicas from which the next candidate for the ISR is looked for: none can keep the others out. */
-  nextCandidate: number;
 }
 
 /** Start of this leader epoch, as the log has it (R8). */

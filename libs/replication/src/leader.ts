@@ -62,7 +62,6 @@ export function becomeLeader(
     reports: 0,
     fencedItself: false,
     settled: false,
-    nextCandidate: 0,
   };
   writeEpochStart(leader);
   knowReplicas(leader, nowMs);

@@ -38,7 +38,7 @@ import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
-import { createReplicaLog, type FlushGeneration, type LogSnapshot } from "./replica-log.ts";
+import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart } from "./replica-log.ts";
 import type { FetchSession, FetchSessions } from "./replica-messages.ts";
 import { createProgress, forgetPositions } from "./replica-progress.ts";
 import type { ReplicationSettings } from "./settings.ts";
@@ -302,8 +302,7 @@ function flushed(
 function advanceLogStart(context: PartitionContext, logStart: Offset): void {
   const { log } = context;
   if (logStart <= log.start || logStart > context.highWatermark) return;
-  log.start = logStart;
-  log.epochs.advanceStart(logStart);
+  moveLogStart(log, logStart);
   context.out.persist.push({ kind: "advanceLogStart", logStart });
 }
 

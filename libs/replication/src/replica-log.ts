@@ -68,20 +68,25 @@ export function findDivergence(
   return end;
 }
 
-/** Where a follower's log has to be cut after the leader named the divergence. Never above its end. */
+/**
+ * Where a follower's log has to be cut after the leader named the divergence: never above its end, and always between
+ * two batches. Both hold the same batches of the leader's epoch as far as both go, so the nearer end of the two is a
+ * boundary in either log. Without that epoch (KIP-279) only the own epochs say where a batch ends: the cut is at the
+ * end of an older one, and the next fetch asks again.
+ */
 export function cutFor(log: ReplicaLog, divergence: Divergence): Offset {
   const own = log.epochs.endOf(divergence.leaderEpoch, log.end);
-  // Without the leader's epoch (KIP-279) this cuts to the end of an older one, and the next fetch asks again.
+  if (own.leaderEpoch !== divergence.leaderEpoch) return own.endOffset;
   return own.endOffset < divergence.endOffset ? own.endOffset : divergence.endOffset;
 }
 
-/** Cuts the book at `cut` and ends every flush in flight, unless `endFlushes` is taken away (L9). */
-export function truncateLog(log: ReplicaLog, cut: Offset, options: { readonly endFlushes: boolean }): void {
+/** Cuts the book at `cut` and ends every flush in flight: from now on their generation is an old one (L9). */
+export function truncateLog(log: ReplicaLog, cut: Offset): void {
   assert(cut <= log.end, "a cut does not lengthen the log");
   log.end = cut;
   if (log.flushed > cut) log.flushed = cut;
   log.epochs.truncate(cut);
-  if (options.endFlushes) log.generation = (log.generation + 1) as FlushGeneration;
+  log.generation = (log.generation + 1) as FlushGeneration;
 }
 
 /** Throws everything away and starts anew at `offset`: what lies below is not to be had any more. */
@@ -91,4 +96,12 @@ export function restartLog(log: ReplicaLog, offset: Offset): void {
   log.flushed = offset;
   log.epochs.clear();
   log.generation = (log.generation + 1) as FlushGeneration;
+}
+
+/** Forgets what lies below `logStart`, which is at most the log end. Nothing of it has to be flushed any more. */
+export function moveLogStart(log: ReplicaLog, logStart: Offset): void {
+  assert(logStart <= log.end, "a log does not start above its end");
+  log.start = logStart;
+  if (log.flushed < logStart) log.flushed = logStart;
+  log.epochs.advanceStart(logStart);
 }

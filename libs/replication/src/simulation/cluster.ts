@@ -73,7 +73,10 @@ export interface Cluster {
   input(broker: SimulatedBroker, input: PartitionInput): void;
   /** A client asks; the answer comes by `onAnswer`. */
   request(broker: SimulatedBroker, request: Request, input: (requestId: RequestId) => PartitionInput): void;
-  produce(broker: SimulatedBroker, produce: { records: number; acks: Acks; seen?: LeaderEpoch; deadlineMs: number }): number;
+  produce(
+    broker: SimulatedBroker,
+    produce: { records: number; acks: Acks; seen?: LeaderEpoch; deadlineMs: number },
+  ): number;
   deliver(message: Message): void;
   /** True when the process that the message was sent to is there and runs. */
   arrives(message: Message): boolean;
@@ -249,7 +252,14 @@ export function createCluster(options: ClusterOptions): Cluster {
       if (message.kind !== "alter") return;
       const { request: altered, from, fromRun } = message;
       const answer = controller.alter(altered.proposal);
-      network.send({ kind: "alterAnswer", from: "controller", to: from, toRun: fromRun, attempt: altered.attempt, answer });
+      network.send({
+        kind: "alterAnswer",
+        from: "controller",
+        to: from,
+        toRun: fromRun,
+        attempt: altered.attempt,
+        answer,
+      });
       return;
     }
     const broker = brokerOf(message.to);

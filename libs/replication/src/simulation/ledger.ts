@@ -28,21 +28,25 @@ export function createLedger(): Ledger {
   const leaders = new Map<LeaderEpoch, BrokerId>();
   const views = new Map<BrokerId, { readonly run: number; readonly view: PartitionView }>();
   let state: PartitionState | undefined;
+  const byOffset = new Map<Offset, SimulatedBatch>();
+  let logStart = 0n as Offset;
   let ackedEnd = 0n as Offset;
   let acked = 0;
   const end = () => committed.at(-1)?.endOffset ?? (0n as Offset);
 
   /** Everything below a leader's high watermark is what the ledger holds there, and what it holds from now on. */
   const extend = (broker: SimulatedBroker, view: PartitionView) => {
-    let index = 0;
+    if (view.logStart > logStart) logStart = view.logStart;
     for (const batch of broker.log.batches) {
       if (batch.endOffset > view.highWatermark) return;
-      const known = committed[index];
-      if (known === undefined) committed.push(batch);
-      else if (known.value !== batch.value || known.baseOffset !== batch.baseOffset) {
+      const known = byOffset.get(batch.baseOffset);
+      if (known === undefined) {
+        if (batch.baseOffset !== end()) fail(`${broker.id} commits ${batch.baseOffset}, committed is ${end()}`);
+        committed.push(batch);
+        byOffset.set(batch.baseOffset, batch);
+      } else if (known.value !== batch.value) {
         fail(`offset ${batch.baseOffset} names two records: ${known.value} and, on ${broker.id}, ${batch.value}`);
       }
-      index++;
     }
   };
 
@@ -63,13 +67,15 @@ export function createLedger(): Ledger {
     const leadership = view.leadership;
     if (leadership === undefined) return;
     const other = leaders.get(leadership.leaderEpoch);
-    if (other !== undefined && other !== broker.id) fail(`${other} and ${broker.id} lead epoch ${leadership.leaderEpoch}`);
+    if (other !== undefined && other !== broker.id)
+      fail(`${other} and ${broker.id} lead epoch ${leadership.leaderEpoch}`);
     leaders.set(leadership.leaderEpoch, broker.id);
     extend(broker, view);
     const newest = cluster.controller.state();
     if (leadership.leaderEpoch !== newest.leaderEpoch) return;
     for (const member of newest.isr) {
-      if (!leadership.maximalIsr.includes(member)) fail(`the maximal ISR of ${broker.id} lacks committed member ${member}`);
+      if (!leadership.maximalIsr.includes(member))
+        fail(`the maximal ISR of ${broker.id} lacks committed member ${member}`);
     }
   };
   const checkController = (cluster: Cluster) => {
@@ -87,8 +93,14 @@ export function createLedger(): Ledger {
   /** Everything committed is on every ISR and ELR member, flushed. */
   const checkHolds = (log: SimulatedLog, member: BrokerId) => {
     if (log.durable < end()) fail(`member ${member} flushed up to ${log.durable}, committed is ${end()}`);
-    for (const [index, known] of committed.entries()) {
-      if (log.batches[index]?.value !== known.value) fail(`member ${member} lacks what is committed at ${known.baseOffset}`);
+    // A log holds the committed batches above its start one behind the other, and then what is not committed yet.
+    let index = committed.length;
+    while (index > 0 && (committed[index - 1]?.endOffset ?? 0n) > log.start) index--;
+    for (const batch of log.batches) {
+      const known = committed[index];
+      if (known === undefined) break;
+      if (batch.value !== known.value) fail(`member ${member} lacks what is committed at ${known.baseOffset}`);
+      index++;
     }
   };
 
@@ -101,10 +113,11 @@ export function createLedger(): Ledger {
       switch (answer.kind) {
         case "produced":
           if (request.kind !== "produce") return;
-          if (request.acks === "leader" && broker.log.durable < answer.endOffset) fail("acks=leader came before the flush");
+          if (request.acks === "leader" && broker.log.durable < answer.endOffset)
+            fail("acks=leader came before the flush");
           if (request.acks !== "all") return;
           checkViews(cluster);
-          if (committed.find((batch) => batch.baseOffset === answer.baseOffset)?.value !== request.value) {
+          if (byOffset.get(answer.baseOffset)?.value !== request.value) {
             fail(`${answer.baseOffset} was acknowledged and is not committed there`);
           }
           acked++;
@@ -112,7 +125,8 @@ export function createLedger(): Ledger {
           return;
         case "consumerRead":
           if (answer.from === answer.upTo) return;
-          if (answer.upTo > answer.highWatermark) fail(`served up to ${answer.upTo}, high watermark ${answer.highWatermark}`);
+          if (answer.upTo > answer.highWatermark)
+            fail(`served up to ${answer.upTo}, high watermark ${answer.highWatermark}`);
           checkViews(cluster);
           if (answer.upTo > end()) fail(`served what is not committed: ${answer.upTo}`);
           return;
@@ -123,7 +137,8 @@ export function createLedger(): Ledger {
           return;
         case "refused":
           if (request.kind !== "fetch" || answer.refusal.reason !== "OFFSET_OUT_OF_RANGE") return;
-          if (request.offset <= end()) fail(`${request.offset} was called out of range, committed is ${end()}`);
+          if (request.offset >= logStart && request.offset <= end())
+            fail(`${request.offset} was called out of range, committed is ${end()}`);
           return;
         default:
           return;

@@ -9,7 +9,7 @@
  * | command                                   | does                                                                   |
  * |-------------------------------------------|------------------------------------------------------------------------|
  * | log N batches=4@0..10,5@10..12 flushed=10 hw=8 | gives broker N a log: leader epoch, offsets; before `partition`   |
- * | partition replicas= isr= leader= leader-epoch= min-isr= | starts every replica                                     |
+ * | partition replicas= isr= leader= leader-epoch= min-isr= [paused=] [hold-flush=] | starts every replica             |
  * | produce at= records= acks=                | a client produces                                                      |
  * | consume at= offset= [seen=] [last=] [linearizable] | a client fetches, waiting 500 ms at most                      |
  * | latest at= [seen=] [linearizable]         | a client asks for the high watermark                                   |
@@ -17,11 +17,14 @@
  * | advance MS                                | moves time, in steps of 500 ms at most                                 |
  * | pause N, resume N                         | stops the process and lets it run on                                   |
  * | hold A -> B, deliver A -> B               | keeps messages of a link; delivers them and lets it run                |
+ * | deliver-newest A -> B                     | delivers what was sent last; the link stays held                       |
  * | lose A -> B, double A -> B                | loses, or doubles, what is held; the link stays held                   |
  * | cut A -> B, heal                          | loses what is sent on a link; mends all cuts                           |
  * | hold-flush N, flush N [INDEX], release-flush N | keeps flushes out; ends one; ends all                              |
  * | kill N, power-cut N [keep=], start N      | ends a process; with the power; starts it (registration included)      |
  * | new-disk N, empty-log N [registered]      | another disk for a dead broker; an empty log for a running one         |
+ * | damage N to=                              | cuts the log of a dead broker below what was flushed                   |
+ * | log-start at= offset=, fail N, resign N   | moves the log start; the log directory fails; leadership is given up   |
  * | end-session N..., fence N, unfence N, stopping N, register N | the controller's view of brokers                    |
  * | min-isr K, move-leader N, elect-unclean N, restart-controller | the controller's decisions                         |
  * | not-attempted                             | the controller drops the next proposal before any write                |
@@ -40,7 +43,7 @@ import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
 import { type Cluster, createCluster, type Request, type SimulatedBroker } from "./cluster.ts";
 import type { Node } from "./network.ts";
-import type { SimulatedLog } from "./simulated-log.ts";
+import { damageLog, type SimulatedLog } from "./simulated-log.ts";
 
 /** Runs a script and returns its text with the events that really happened. */
 export function runScript(text: string): string {
@@ -142,10 +145,12 @@ function startPartition(world: World, command: Command): void {
     fetchLimit: () => 1000,
   });
   world.cluster = cluster;
+  for (const id of idsOf(command.values.get("hold-flush") ?? "")) world.heldFlushes.add(id);
   for (const broker of cluster.brokers) {
     const line = world.logs.get(broker.id);
     if (line !== undefined) fillLog(broker.log, parseCommand(line));
     cluster.boot(broker);
+    broker.paused = idsOf(command.values.get("paused") ?? "").includes(broker.id);
   }
   settle(world, cluster);
 }
@@ -256,6 +261,14 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
     const messages = cluster.network.take(...linkOf(command));
     for (const message of [...messages, ...messages]) cluster.network.send(message);
   },
+  "deliver-newest": (cluster, command) => {
+    const [from, to] = linkOf(command);
+    const messages = cluster.network.take(from, to);
+    for (const message of messages.slice(0, -1)) cluster.network.send(message);
+    const newest = messages.at(-1);
+    assert(newest !== undefined, "something is held on the link");
+    cluster.deliver(newest);
+  },
   cut: (cluster, command) => {
     cluster.network.cut(...linkOf(command));
   },
@@ -282,6 +295,19 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
   },
   "new-disk": (cluster, command) => {
     cluster.replaceDisk(named(cluster, command));
+  },
+  damage: (cluster, command) => {
+    damageLog(named(cluster, command).log, BigInt(valueOf(command, "to")) as Offset);
+  },
+  "log-start": (cluster, command) => {
+    const logStart = BigInt(valueOf(command, "offset")) as Offset;
+    cluster.input(at(cluster, command), { kind: "logStartAdvanced", logStart });
+  },
+  fail: (cluster, command) => {
+    cluster.input(named(cluster, command), { kind: "logFailed", reason: "flush failed" });
+  },
+  resign: (cluster, command) => {
+    cluster.input(named(cluster, command), { kind: "resign", reason: "controlled shutdown" });
   },
   "empty-log": (cluster, command) => {
     cluster.emptyLog(named(cluster, command), { registersFirst: command.words.includes("registered") });
@@ -325,7 +351,12 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
       controllerEpoch: controller.epoch(),
       state: { ...controller.state(), isr, partitionEpoch },
     } as const;
-    cluster.input(at(cluster, command), { kind: "proposalAnswered", attempt: 1 as ProposalAttempt, answer, nowMs: cluster.nowMs() });
+    cluster.input(at(cluster, command), {
+      kind: "proposalAnswered",
+      attempt: 1 as ProposalAttempt,
+      answer,
+      nowMs: cluster.nowMs(),
+    });
   },
   status: (cluster, _, world) => {
     for (const broker of cluster.brokers) {

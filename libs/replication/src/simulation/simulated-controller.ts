@@ -154,7 +154,9 @@ export function createSimulatedController(options: ControllerOptions): Simulated
       const ineligible = proposal.isr.filter((member) => {
         if (state.isr.includes(member.replica)) return false;
         const session = sessions.get(member.replica);
-        return session === undefined || session.fenced || session.stopping || session.brokerEpoch !== member.brokerEpoch;
+        return (
+          session === undefined || session.fenced || session.stopping || session.brokerEpoch !== member.brokerEpoch
+        );
       });
       if (ineligible.length > 0) {
         const replicas = ineligible.map((member) => member.replica);

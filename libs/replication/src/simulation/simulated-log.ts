@@ -1,4 +1,5 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import { assert } from "../assert.ts";
 import type { EpochStart } from "../leader-epochs.ts";
 import type { PersistEffect } from "../outputs.ts";
 import type { FlushGeneration, LogSnapshot } from "../replica-log.ts";
@@ -61,6 +62,7 @@ export function perform(log: SimulatedLog, effect: PersistEffect, batches: reado
       return;
     case "truncate":
       cut(log, effect.cut);
+      assert((log.batches.at(-1)?.endOffset ?? log.start) === effect.cut, "a log is cut between two batches");
       log.epochs = log.epochs.filter((entry) => entry.startOffset < effect.cut);
       log.generation = effect.generation;
       return;
@@ -74,8 +76,7 @@ export function perform(log: SimulatedLog, effect: PersistEffect, batches: reado
       log.generation = effect.generation;
       return;
     case "advanceLogStart":
-      log.start = effect.logStart;
-      log.batches = log.batches.filter((batch) => batch.endOffset > effect.logStart);
+      advanceStart(log, effect.logStart);
       return;
   }
 }
@@ -103,9 +104,16 @@ export function killProcess(log: SimulatedLog): void {
 export function cutPower(log: SimulatedLog, keep: Offset): void {
   killProcess(log);
   const kept = keep > log.durable ? keep : log.durable;
-  const end = log.batches.findLast((batch) => batch.endOffset <= kept)?.endOffset ?? log.start;
+  const whole = log.batches.findLast((batch) => batch.endOffset <= kept)?.endOffset ?? log.start;
+  const end = whole < log.start ? log.start : whole;
   if (end < log.end) cut(log, end);
   log.epochs = log.epochs.filter((entry) => entry.startOffset <= log.end);
+}
+
+/** What was flushed is gone from `to` on, and nobody noticed. */
+export function damageLog(log: SimulatedLog, to: Offset): void {
+  cut(log, to);
+  log.epochs = log.epochs.filter((entry) => entry.startOffset <= to);
 }
 
 /** What the partition is opened with. What lies above the flushed offset is readable and proves nothing (L4). */
@@ -131,6 +139,17 @@ function cut(log: SimulatedLog, at: Offset): void {
   log.end = at;
   if (log.durable > at) log.durable = at;
   if (log.checkpoint > at) log.checkpoint = at;
+}
+
+function advanceStart(log: SimulatedLog, logStart: Offset): void {
+  log.start = logStart;
+  if (log.durable < logStart) log.durable = logStart;
+  if (log.checkpoint < logStart) log.checkpoint = logStart;
+  log.batches = log.batches.filter((batch) => batch.endOffset > logStart);
+  const spanning = log.epochs.findLastIndex((entry) => entry.startOffset <= logStart);
+  log.epochs = log.epochs
+    .slice(Math.max(0, spanning))
+    .map((entry) => (entry.startOffset < logStart ? { ...entry, startOffset: logStart } : entry));
 }
 
 function noteEpoch(log: SimulatedLog, leaderEpoch: LeaderEpoch, startOffset: Offset): void {

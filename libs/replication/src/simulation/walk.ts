@@ -9,13 +9,23 @@ import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
 import { type Cluster, createCluster, type SimulatedBroker } from "./cluster.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
-import type { Node } from "./network.ts";
+import type { Message, Node } from "./network.ts";
 import { createRandom, type Random } from "./seeded-random.ts";
 
 export interface WalkOptions {
   readonly seed: number;
   readonly steps: number;
   readonly guards?: Partial<ReplicationGuards>;
+  /** A mix that makes some faults frequent, in place of what the swarm would draw. */
+  readonly focus?: Focus;
+}
+
+/** The faults that a run is about. */
+export interface Focus {
+  readonly weights?: Readonly<Record<string, number>>;
+  readonly lateness?: number;
+  readonly loss?: number;
+  readonly metadataDelay?: number;
 }
 
 export interface WalkResult {
@@ -39,6 +49,13 @@ interface Walk {
   readonly loss: number;
   readonly doubling: number;
   readonly overtaking: number;
+  /** How likely it stays away for any time at all: those are in `late`. */
+  readonly lateness: number;
+  readonly late: Message[];
+  /** How likely metadata stays where it is when its turn comes. */
+  readonly metadataDelay: number;
+  /** Milliseconds that pass at a tick: one of these. */
+  readonly pace: readonly number[];
   faults: number;
 }
 
@@ -96,10 +113,18 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
     cluster,
     ledger,
     consumer,
-    weights: drawWeights(random),
-    loss: random.pick([0, 0.02, 0.1]) ?? 0,
+    weights: new Map([...drawWeights(random), ...Object.entries(options.focus?.weights ?? {})]),
+    loss: options.focus?.loss ?? random.pick([0, 0.02, 0.1]) ?? 0,
     doubling: random.pick([0, 0.05, 0.2]) ?? 0,
     overtaking: random.pick([0, 0.2, 0.6]) ?? 0,
+    lateness: options.focus?.lateness ?? random.pick([0, 0.02, 0.1]) ?? 0,
+    late: [],
+    metadataDelay: options.focus?.metadataDelay ?? random.pick([0, 0.5, 0.9]) ?? 0,
+    pace: random.pick([
+      [10, 100],
+      [100, 500],
+      [10, 100, 500, 3_000],
+    ]) ?? [100],
     faults: 0,
   };
 }
@@ -109,7 +134,7 @@ function drawWeights(random: Random): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   for (const name of Object.keys(steps)) {
     const usual = usualWeights[name] ?? 1;
-    weights.set(name, usual >= 10 ? usual : usual * (random.pick([0, 0.5, 1, 3]) ?? 1));
+    weights.set(name, mends.has(name) ? usual : usual * (random.pick([0, 0.5, 1, 3]) ?? 1));
   }
   return weights;
 }
@@ -126,28 +151,33 @@ function takeStep(run: Walk): void {
   }
 }
 
+/** Without these a run comes to a standstill: every mix has them. */
+const mends = new Set(["deliver", "flush", "produce", "tick", "start", "unfence", "registerAnew"]);
+
 const usualWeights: Record<string, number> = {
-  deliver: 100,
-  flush: 30,
-  produce: 20,
-  consume: 10,
+  deliver: 150,
+  deliverLate: 3,
+  flush: 40,
+  produce: 15,
+  consume: 8,
   latest: 4,
-  tick: 12,
-  kill: 1,
-  cutPower: 1,
-  start: 4,
-  loseDisk: 0.3,
-  endSession: 1,
+  tick: 10,
+  kill: 0.8,
+  cutPower: 0.6,
+  start: 6,
+  loseDisk: 1,
+  endSession: 0.8,
   endSessions: 0.4,
-  fence: 0.5,
-  unfence: 1,
-  moveLeader: 1,
+  fence: 0.4,
+  unfence: 2,
+  moveLeader: 2,
   restartController: 0.5,
   dropProposal: 1,
   checkpoint: 3,
-  registerAnew: 1,
+  registerAnew: 3,
   minIsr: 0.3,
   emptyLog: 0.3,
+  moveLogStart: 0.3,
 };
 
 const steps: Record<string, (run: Walk) => void> = {
@@ -162,11 +192,18 @@ const steps: Record<string, (run: Walk) => void> = {
     // proposal is one call, which may be lost or late and never comes twice; what comes twice is a new attempt.
     const first = message.kind !== "metadata" ? index : firstMetadata(run, message.to);
     const sent = network.inFlight[first];
-    if (sent === undefined) return;
+    if (sent === undefined || (sent.kind === "metadata" && run.random.chance(run.metadataDelay))) return;
     if (sent.kind !== "metadata" && sent.kind !== "alter" && run.random.chance(run.doubling)) run.faults++;
     else network.inFlight.splice(first, 1);
     if (sent.kind !== "metadata" && run.random.chance(run.loss)) run.faults++;
+    else if (sent.kind !== "metadata" && run.random.chance(run.lateness)) run.late.push(sent);
     else run.cluster.deliver(sent);
+  },
+  deliverLate: (run) => {
+    const [message] = run.late.splice(run.random.below(run.late.length), 1);
+    if (message === undefined) return;
+    run.faults++;
+    run.cluster.deliver(message);
   },
   flush: (run) => {
     const broker = run.random.pick(run.cluster.brokers.filter((one) => one.log.flushes.length > 0 && isUp(one)));
@@ -174,7 +211,9 @@ const steps: Record<string, (run: Walk) => void> = {
   },
   produce: (run) => {
     const leading = run.cluster.brokers.filter((one) => one.partition?.view(0).role === "leader");
-    const broker = run.random.pick(run.random.chance(0.9) && leading.length > 0 ? leading : run.cluster.brokers.filter(isUp));
+    const broker = run.random.pick(
+      run.random.chance(0.9) && leading.length > 0 ? leading : run.cluster.brokers.filter(isUp),
+    );
     if (broker === undefined) return;
     const acks: Acks = run.random.pick(["all", "all", "all", "leader", "none"] as const) ?? "all";
     run.cluster.produce(broker, { records: 1 + run.random.below(3), acks, deadlineMs: run.cluster.nowMs() + 5_000 });
@@ -211,7 +250,7 @@ const steps: Record<string, (run: Walk) => void> = {
     }));
   },
   tick: (run) => {
-    run.cluster.advance(run.random.pick([10, 100, 100, 500, 500, 1_000, 3_000]) ?? 100);
+    run.cluster.advance(run.random.pick(run.pace) ?? 100);
   },
   kill: (run) => {
     const broker = run.random.pick(run.cluster.brokers.filter(isUp));
@@ -282,6 +321,13 @@ const steps: Record<string, (run: Walk) => void> = {
   minIsr: (run) => {
     run.cluster.controller.setMinIsr(1 + run.random.below(run.cluster.brokers.length));
   },
+  moveLogStart: (run) => {
+    const leading = run.random.pick(run.cluster.brokers.filter((one) => one.partition?.view(0).role === "leader"));
+    const view = leading?.partition?.view(0);
+    if (leading === undefined || view === undefined || view.highWatermark <= view.logStart) return;
+    const step = run.random.below(Number(view.highWatermark - view.logStart) + 1);
+    run.cluster.input(leading, { kind: "logStartAdvanced", logStart: (view.logStart + BigInt(step)) as Offset });
+  },
   emptyLog: (run) => {
     // A running replica is copied anew only once the metadata shows it out of ISR and ELR (L10).
     const { isr, elr, leader } = run.cluster.controller.state();
@@ -307,8 +353,7 @@ function othersHold(run: Walk, broker: SimulatedBroker): boolean {
   const { controller, brokers } = run.cluster;
   const { isr, elr } = controller.state();
   return brokers.some(
-    (one) =>
-      one !== broker && (isr.includes(one.id) || elr.includes(one.id)) && controller.holdsDisk(one.id, one.disk),
+    (one) => one !== broker && (isr.includes(one.id) || elr.includes(one.id)) && controller.holdsDisk(one.id, one.disk),
   );
 }
 
@@ -356,6 +401,7 @@ function isConverged({ cluster, ledger }: Walk): boolean {
   const { isr, leader } = cluster.controller.state();
   if (leader === undefined || isr.length < cluster.brokers.length) return false;
   const view = cluster.broker(leader).partition?.view(0);
-  if (view?.leadership === undefined || view.highWatermark !== view.logEnd || ledger.end() !== view.logEnd) return false;
+  if (view?.leadership === undefined || view.highWatermark !== view.logEnd || ledger.end() !== view.logEnd)
+    return false;
   return cluster.brokers.every((one) => one.log.end === view.logEnd && one.log.durable === view.logEnd);
 }

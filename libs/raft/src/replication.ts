@@ -138,7 +138,8 @@ export function handleAppendAccepted(machine: Machine, role: LeaderRole, message
       replication.inflight.freeThrough(message.match);
       break;
     case "snapshot":
-      if (progress.match >= machine.log.base().index) {
+      // The base may have moved beyond this snapshot meanwhile: then the next one follows.
+      if (progress.match >= replication.snapshot.index || progress.match >= machine.log.base().index) {
         emit(machine, { kind: "snapshotSent", follower: message.from, snapshot: replication.snapshot.index });
         becomeReplicate(progress);
       }

@@ -29,6 +29,8 @@ export function becomeFollower(
   cause: FollowCause,
 ): FollowerRole {
   loseReads(machine);
+  // Requests for votes that still wait for their flush speak of a log that the new leader may cut.
+  machine.out.held = machine.out.held.filter(({ message }) => message.kind !== "voteRequest");
   setHardState(machine, term, term > machine.term ? undefined : machine.votedFor);
   const role = createFollower(machine, leader);
   machine.role = role;

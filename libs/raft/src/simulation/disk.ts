@@ -109,6 +109,14 @@ export function membershipOf(image: DiskImage): Membership {
     : image.snapshot.meta.membership;
 }
 
+/** Every membership that the disk knows of. */
+export function knownMemberships(image: DiskImage): Membership[] {
+  return [
+    image.snapshot.meta.membership,
+    ...image.entries.flatMap((entry) => (entry.kind === "membership" ? [entry.membership] : [])),
+  ];
+}
+
 function copyImage(image: DiskImage): DiskImage {
   return { ...image, entries: [...image.entries] };
 }

@@ -7,19 +7,45 @@ import { tickMs, type World } from "./world.ts";
 
 const crashPoints: readonly CrashPoint[] = ["beforeWrite", "sentOnly", "writtenOnly", "beforeApply"];
 
-/** Makes faults until `untilMs`. */
-export function startNemesis(world: World, untilMs: number): void {
+/** Makes faults until the run calms down. */
+export function startNemesis(world: World): void {
   const { queue, draw, plan } = world;
   const next = () => {
-    if (queue.now() >= untilMs) return;
+    if (world.calm) return;
     const kind = draw.pick(plan.faults);
-    if (kind !== undefined && makeFault(world, kind)) {
-      world.trace(20, kind.length, queue.now(), () => `fault ${kind}`);
-      world.counts.faults.set(kind, (world.counts.faults.get(kind) ?? 0) + 1);
-    }
+    if (kind !== undefined && makeFault(world, kind)) count(world, kind);
     queue.after(draw.between(100, plan.faultGapMs), next);
   };
   queue.after(draw.between(500, 2500), next);
+}
+
+/** Strikes a leader while its messages are on their way, so that they reach only some. */
+export function strike(world: World, leader: SimulatedNode): void {
+  const { draw, plan, queue } = world;
+  queue.after(draw.between(0, 4 * plan.delayMsMax), () => {
+    if (world.calm || leader.role !== "leader") return;
+    const lengthMs = draw.between(300, 3000);
+    const { slot } = leader;
+    switch (draw.between(0, 2)) {
+      case 0:
+        crash(world, leader, lengthMs);
+        return count(world, "crash");
+      case 1:
+        cutWhere(world, lengthMs, (from, to) => (from === slot) !== (to === slot));
+        return count(world, "isolateLeader");
+      default: {
+        // A minority stays with it.
+        const side = new Set([slot, draw.pick(world.nodes)?.slot, draw.pick(world.nodes)?.slot]);
+        cutWhere(world, lengthMs, (from, to) => side.has(from) !== side.has(to));
+        return count(world, "partition");
+      }
+    }
+  });
+}
+
+function count(world: World, kind: FaultKind): void {
+  world.trace(20, kind.length, world.queue.now(), () => `fault ${kind}`);
+  world.counts.faults.set(kind, (world.counts.faults.get(kind) ?? 0) + 1);
 }
 
 /** False when the fault cannot be made now. */

@@ -65,6 +65,8 @@ interface Life {
   readonly raft: Raft;
   ticks: number;
   leaderSinceTick: number;
+  /** Since this node leads. */
+  hasCommitted: boolean;
   readonly heardTick: Map<NodeId, number>;
   readonly reads: Map<string, number>;
   readonly snapshots: Map<number, StoredSnapshot>;
@@ -116,6 +118,8 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
       if (!paused) return;
       trace(3, 0, () => "goes on");
       paused = false;
+      // What its own clients ask may be read before what its peers sent meanwhile.
+      if (draw.chance(0.5)) node.read();
       const waiting = inbox;
       inbox = [];
       for (const run of waiting) run();
@@ -179,6 +183,7 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
       raft,
       ticks: 0,
       leaderSinceTick: 0,
+      hasCommitted: false,
       heardTick: new Map(),
       reads: new Map(),
       snapshots: new Map([[durable.snapshot.meta.index, durable.snapshot]]),
@@ -366,14 +371,16 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
         node.role = "leader";
         current.leaderSinceTick = current.ticks;
         ledger.leads(node.id, node.life, event.term, node.disk.written);
-        world.leads(node);
+        current.hasCommitted = false;
+        world.reaches(node, "election");
         return;
       case "membershipChanged":
         node.membership = event.membership;
         world.counts.changes++;
+        if (node.role === "leader") world.reaches(node, "change");
         return;
       case "committed":
-        return commits(event.from, event.to);
+        return commits(current, event.from, event.to);
       case "snapshotReceived":
         node.committed = event.snapshot.index;
         world.counts.snapshots++;
@@ -389,7 +396,7 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
     }
   }
 
-  function commits(from: LogIndex, to: LogIndex): void {
+  function commits(current: Life, from: LogIndex, to: LogIndex): void {
     const { written } = node.disk;
     check(
       from === node.committed + 1 && to >= from,
@@ -397,6 +404,10 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
       () => `${node.id} commits ${from} to ${to} after ${node.committed}`,
     );
     node.committed = to;
+    if (node.role === "leader" && !current.hasCommitted) {
+      current.hasCommitted = true;
+      world.reaches(node, "firstCommit");
+    }
     const last = entryAt(written, to);
     if (node.role === "leader" && last !== undefined) {
       const { voters } = node.membership;

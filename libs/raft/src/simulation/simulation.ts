@@ -8,7 +8,7 @@ import { imageOf } from "./disk.ts";
 import { createEventQueue } from "./event-queue.ts";
 import { createLedger } from "./ledger.ts";
 import { directoryIdOf } from "./names.ts";
-import { startNemesis } from "./nemesis.ts";
+import { startNemesis, strike } from "./nemesis.ts";
 import { createNetwork } from "./network.ts";
 import { createNode, type SimulatedNode } from "./node.ts";
 import { drawPlan } from "./plan.ts";
@@ -111,13 +111,16 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     network: createNetwork(),
     nodes: [],
     counts: { reads: 0, changes: 0, snapshots: 0, faults: new Map() },
+    calm: false,
     lost: undefined,
     trace,
     freshId,
     slotOf: (id) => slots.get(id) ?? 0,
     durableOf: (id) => world.nodes.find((node) => node.id === id)?.disk.durable ?? ghosts.get(id),
-    leads(node) {
-      if (draw.chance(plan.changeAtElection))
+    reaches(node, moment) {
+      if (world.calm) return;
+      if (draw.chance(plan.strikes[moment])) strike(world, node);
+      if (moment === "election" && draw.chance(plan.changeAtElection))
         world.queue.after(draw.between(0, 5), () => changeMembership(world, node));
     },
   };
@@ -139,7 +142,7 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
 function run(world: World): Violation | undefined {
   let untilMs: number = enough.simulatedMs;
   for (const node of world.nodes.slice(0, world.plan.voters)) node.start();
-  startNemesis(world, longestMs);
+  startNemesis(world);
   startWorkload(world, () => untilMs);
   try {
     while (world.queue.now() < untilMs) {
@@ -148,6 +151,7 @@ function run(world: World): Violation | undefined {
         untilMs = Math.min(longestMs, untilMs + 5000);
       }
     }
+    world.calm = true;
     comeTogether(world);
     return undefined;
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { NodeId } from "../ids.ts";
 import { isLearner, isVoter, type MembershipChange } from "../membership.ts";
 import { blankStart } from "../start-state.ts";
-import { imageOf, membershipOf } from "./disk.ts";
+import { imageOf, knownMemberships, membershipOf } from "./disk.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { World } from "./world.ts";
 
@@ -100,9 +100,11 @@ function prepare(world: World, outsider: SimulatedNode): void {
   outsider.start();
 }
 
+/** Whether any membership that some disk still knows has `id` as a voter: it may come back into force. */
 function isCountedOn(world: World, id: NodeId): boolean {
   return world.nodes.some(
     ({ disk, id: own }) =>
-      own !== id && (isVoter(membershipOf(disk.written), id) || isVoter(membershipOf(disk.durable), id)),
+      own !== id &&
+      [disk.written, disk.durable].some((image) => knownMemberships(image).some((known) => isVoter(known, id))),
   );
 }

@@ -6,7 +6,7 @@ import type { EventQueue } from "./event-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
-import type { FaultKind, Plan } from "./plan.ts";
+import type { FaultKind, Moment, Plan } from "./plan.ts";
 import type { Draw } from "./random.ts";
 
 export interface World {
@@ -27,8 +27,10 @@ export interface World {
   slotOf(id: NodeId): number;
   /** What this disk has flushed; of a lost disk, what it had. */
   durableOf(id: NodeId): DiskImage | undefined;
-  /** A node became leader. */
-  leads(node: SimulatedNode): void;
+  /** A leader has come to such a moment. */
+  reaches(node: SimulatedNode, moment: Moment): void;
+  /** No more faults: the run is about to end. */
+  calm: boolean;
   /** The disk that was lost and not replaced yet in the membership. */
   lost: { readonly lostId: NodeId; readonly newId: NodeId; readonly slot: number } | undefined;
 }

@@ -40,6 +40,8 @@ export function followLeader(
     case "follower":
       if (role.leader === undefined) {
         role.leader = message.from;
+        // Whoever was found fit has been elected, or has lost.
+        machine.preVotedTick = Number.NEGATIVE_INFINITY;
         emit(machine, { kind: "leaderFound", term: machine.term, leader: message.from });
       } else if (role.leader !== message.from) {
         return refuse(machine, message, "twoLeaders");
@@ -82,7 +84,8 @@ export function handleAppendRequest(machine: Machine, message: AppendRequest): v
   const grew = takeEntries(machine, previous, entries);
   verifiedTo(role, end > log.committed() ? end : log.committed());
   commitTo(machine, message.commit < end ? message.commit : end);
-  acknowledge(machine, role, { force: !grew });
+  // What is new is acknowledged by its flush.
+  if (!grew) acknowledge(machine, role, { force: true });
 }
 
 function followEachOther(previous: Position, entries: readonly Entry[], message: AppendRequest): boolean {

@@ -142,12 +142,14 @@ function acknowledgeFlush(machine: Machine, token: FlushToken): void {
   const before = log.flushed();
   flushes.acknowledged = token.write;
   log.acknowledgeFlush(token.write);
-  if (log.flushed() > before) emit(machine, { kind: "flushed", index: log.flushed() });
+  const moved = log.flushed() > before;
+  if (moved) emit(machine, { kind: "flushed", index: log.flushed() });
   releaseHeld(machine);
   const { role } = machine;
   switch (role.kind) {
     case "follower":
-      return acknowledge(machine, role, { force: false });
+      if (moved) acknowledge(machine, role, { force: false });
+      return;
     case "candidate":
       return countOwnVote(machine);
     case "leader":

@@ -16,7 +16,7 @@
  * term: to oneself on the way to candidate, to another in `votes.ts`.
  */
 import type { CampaignCause, FollowCause } from "./events.ts";
-import { indexAfter, type NodeId, noIndex, type Term, termAfter } from "./ids.ts";
+import { indexAfter, type NodeId, type Term, termAfter } from "./ids.ts";
 import { emit, type Machine, setHardState } from "./machine.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import type { FollowerRole, LeaderRole } from "./roles.ts";
@@ -50,7 +50,7 @@ export function createFollower(
     waitTick: machine.ticks,
     timeoutTicks: machine.timing.drawElectionTicks(),
     verified: machine.log.committed(),
-    acknowledged: noIndex,
+    acknowledged: machine.log.committed(),
     receiving: undefined,
     reads: new Set(),
   };
@@ -91,7 +91,7 @@ export function becomeLeader(machine: Machine): LeaderRole {
     startTick: machine.ticks,
     heartbeatTick: machine.ticks,
     round: 0,
-    roundDue: true,
+    roundDue: false,
     reads: [],
     earlyReads: [],
     transfer: undefined,

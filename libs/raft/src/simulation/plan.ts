@@ -71,12 +71,12 @@ function leadersComeAndGo(plan: Plan, draw: Draw): Plan {
     voters: 5,
     faults: ["crash", "isolateLeader", "partition", "crashAll"],
     faultLengthMs: draw.between(800, 3000),
-    proposalGapMs: draw.between(10, 40),
+    proposalGapMs: draw.between(20, 60),
     changeGapMs: 0,
     changeAtElection: 0,
     delayMsMax: draw.between(10, 40),
     strikes: { election: 0.5, firstCommit: 0.7, change: 0 },
-    limits: { ...plan.limits, appendBytesMax: 33, inflightMessagesMax: 1 },
+    limits: { ...plan.limits, appendBytesMax: 33, inflightMessagesMax: 1, uncommittedBytesMax: 2000 },
   };
 }
 

@@ -100,11 +100,13 @@ function prepare(world: World, outsider: SimulatedNode): void {
   outsider.start();
 }
 
-/** Whether any membership that some disk still knows has `id` as a voter: it may come back into force. */
+/** Whether any membership that some disk still knows has `id` in it: it may come back into force. */
 function isCountedOn(world: World, id: NodeId): boolean {
   return world.nodes.some(
     ({ disk, id: own }) =>
       own !== id &&
-      [disk.written, disk.durable].some((image) => knownMemberships(image).some((known) => isVoter(known, id))),
+      [disk.written, disk.durable].some((image) =>
+        knownMemberships(image).some((known) => isVoter(known, id) || isLearner(known, id)),
+      ),
   );
 }

@@ -173,7 +173,7 @@ export function handleAppendRejected(machine: Machine, role: LeaderRole, message
 export function handleHeartbeatResponse(machine: Machine, role: LeaderRole, message: HeartbeatResponse): void {
   const progress = noteContact(machine, role, message.from);
   if (progress === undefined) return;
-  if (message.round > progress.round) {
+  if (message.round > progress.round && message.round <= role.round) {
     progress.round = message.round;
     confirmReads(machine, role);
   }

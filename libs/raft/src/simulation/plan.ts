@@ -84,13 +84,13 @@ function leadersComeAndGo(plan: Plan, draw: Draw): Plan {
 function membersComeAndGo(plan: Plan, draw: Draw): Plan {
   return {
     ...plan,
-    voters: draw.between(3, 4),
+    voters: 4,
     faults: ["crash", "partition", "isolateLeader", "oneWayCut", "pause"],
     faultLengthMs: draw.between(800, 4000),
-    changeGapMs: draw.between(100, 600),
+    changeGapMs: draw.between(30, 200),
     changeAtElection: 0.9,
     delayMsMax: draw.between(10, 40),
-    strikes: { election: 0.1, firstCommit: 0.1, change: 0.4 },
+    strikes: { election: 0.3, firstCommit: 0, change: 0.7 },
   };
 }
 

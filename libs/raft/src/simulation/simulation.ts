@@ -45,7 +45,7 @@ export interface SimulationResult {
 /** What a run has to have seen to count. */
 export const enough = { simulatedMs: 60_000, committed: 300, faults: 5, faultKinds: 3, elections: 3 } as const;
 
-const longestMs = 90_000;
+const longestMs = 120_000;
 const convergenceMs = 30_000;
 const spareSlots = 2;
 

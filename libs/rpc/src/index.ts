@@ -12,8 +12,10 @@ export {
   toGrpcStatus,
 } from "./errors/grpc-status.ts";
 export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
+export { renderErrorTable } from "./errors/render-error-table.ts";
 export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";
 export { type DefectHook, INTERNAL_TEXT, toTidemarkError } from "./errors/to-error.ts";
+export { createReflection, type Reflection } from "./reflection/reflection.ts";
 export type { CallContext, PeerIdentity } from "./server/call-context.ts";
 export type { ConnectionRefusal } from "./server/connection-gate.ts";
 export { createHealth, type HealthState } from "./server/health.ts";

@@ -13,7 +13,7 @@ export function createGrpcClientWire(channel: Channel, options: ClientWireOption
       requestSent = true;
       const headers = new Metadata();
       const remainingMs = options.remainingMs();
-      if (remainingMs !== undefined) headers.set("grpc-timeout", grpcTimeout(remainingMs));
+      if (remainingMs !== Number.POSITIVE_INFINITY) headers.set("grpc-timeout", grpcTimeout(remainingMs));
       return headers;
     }),
   );

@@ -43,13 +43,13 @@ export function createCallDispatcher(
         if (error !== undefined) wire.sendStatus(toGrpcStatus(error));
         return;
       }
-      let over = false;
+      const ended = new WeakSet<ActiveCall>();
       const call = startServerCall(wire, spec, environment, (closed) => {
-        over = true;
+        ended.add(closed);
         active.delete(closed);
         if (active.size === 0) idle.resolve();
       });
-      if (!over) active.add(call);
+      if (!ended.has(call)) active.add(call);
     },
     stop(error) {
       refusal = error;

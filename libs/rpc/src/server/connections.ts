@@ -10,11 +10,11 @@ import { connectionKey } from "./grpc-wire.ts";
 export interface Connections {
   readonly count: number;
   /** A new socket: refused and destroyed, or handed to `accept`. */
-  onSocket(socket: Socket): void;
+  readonly onSocket: (socket: Socket) => void;
   /** HTTP/2 has begun on one of them. */
-  onSession(session: ServerHttp2Session): void;
+  readonly onSession: (session: ServerHttp2Session) => void;
   /** Bytes that may be queued on the connection of this key. */
-  budget(key: string): ByteBudget;
+  readonly budget: (key: string) => ByteBudget;
   /** Tells every peer to open no more calls; each connection closes after its last one. */
   drain(): void;
   /** Closes every connection now. */

@@ -121,12 +121,10 @@ function wrongCount(what: string): TidemarkError {
 function createIterableWriter(stream: AnyStream) {
   const gate = createDrainGate();
   let iterator: AsyncIterator<AnyInit> | undefined;
-  let closed = false;
   return {
     onDrain: gate.open,
-    onClose() {
-      closed = true;
-      gate.open();
+    onClose: () => {
+      gate.remove();
       // A generator that waits for something else ends when that comes; its own errors have nobody left to be told.
       iterator?.return?.().catch(() => undefined);
     },
@@ -134,8 +132,8 @@ function createIterableWriter(stream: AnyStream) {
       iterator = iterable[Symbol.asyncIterator]();
       for (;;) {
         const next = await iterator.next();
-        if (next.done === true || closed) break;
-        if (!stream.write(next.value) && !closed) await gate.wait();
+        if (next.done === true || gate.removed()) break;
+        if (!stream.write(next.value)) await gate.pass();
       }
       stream.end();
     },

@@ -3,16 +3,18 @@ import { Health } from "@tidemark/proto/grpc/health/v1";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { TidemarkError } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
+import { readImage } from "../reflection/image.ts";
+import { createReflection } from "../reflection/reflection.ts";
 import { createProcessBudget, MESSAGE_LIMIT_BYTES } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
 import { createCallDispatcher } from "./call-dispatcher.ts";
 import type { ConnectionRefusal } from "./connection-gate.ts";
-import { createHealth } from "./health.ts";
+import { createHealth, type HealthState } from "./health.ts";
 import { isLoopback } from "./listen.ts";
 import type { BoundAddress, ListenerOptions } from "./listener-options.ts";
 import { createRpcListener } from "./rpc-listener.ts";
-import { serve } from "./served-service.ts";
+import { type ServedService, serve } from "./served-service.ts";
 
 export interface RpcServerOptions {
   /** By name: `client`, `internal`. */
@@ -63,8 +65,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const health = createHealth(
     new Set(definitions.flatMap(([, { services }]) => services.map(({ service }) => service.typeName))),
   );
+  const image = readImage();
   const dispatchers = definitions.map(([, listener]) =>
-    createCallDispatcher([...listener.services, serve(Health, health.implementation)], {
+    createCallDispatcher(withStandardServices(listener.services, health, image), {
       clock: runtime.clock,
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
@@ -123,6 +126,22 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       return stopping;
     },
   };
+}
+
+/** Health and reflection answer on every listener; a list shows what that listener really offers. */
+function withStandardServices(
+  services: readonly ServedService[],
+  health: HealthState,
+  image: Uint8Array,
+): readonly ServedService[] {
+  const all = [...services, serve(Health, health.implementation)];
+  return [
+    ...all,
+    ...createReflection(
+      all.map(({ service }) => service.typeName),
+      image,
+    ).served,
+  ];
 }
 
 function shuttingDown(): TidemarkError {

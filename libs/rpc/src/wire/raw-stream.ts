@@ -14,8 +14,8 @@ export interface RawStream<Out> {
   /** Bytes accepted by `write` that have not left this process. */
   readonly bytesQueued: number;
   /** No `onMessage` until `resume`, except for at most one message that is on its way up. The peer is held back. */
-  pause(): void;
-  resume(): void;
+  readonly pause: () => void;
+  readonly resume: () => void;
   /**
    * Server: ends the call, with an error or well. Client: without an error says that nothing more will be written and
    * lets the answers come; with one it cancels the call.

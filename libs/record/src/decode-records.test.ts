@@ -73,8 +73,10 @@ describe("decoding records", () => {
 
   test.each([
     { says: "no record where one is due", records: "", reason: "truncated" },
+    { says: "a record length that is cut", records: "80", reason: "truncated" },
     { says: "a record length below 0", records: "01 00 00 00 01 01 00", reason: "recordLength" },
     { says: "a record longer than the batch", records: "0e 00 00 00 01 01 00", reason: "recordLength" },
+    { says: "a record and a key beyond the batch", records: "14 00 00 00 08", reason: "recordLength" },
     { says: "a record longer than its parts", records: "0e 00 00 00 01 01 00 00", reason: "recordLength" },
     { says: "a record shorter than its parts", records: "0a 00 00 00 01 01 00", reason: "truncated" },
     { says: "a record without a byte", records: "00", reason: "truncated" },

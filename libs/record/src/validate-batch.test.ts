@@ -86,6 +86,12 @@ describe("validating a batch", () => {
     expect(refused).toEqual({ kind: "refused", reason: "batchTooLarge" });
   });
 
+  it("refuses a batch whose CRC is not that of its bytes", () => {
+    const bytes = fromHex(kafkaVector(plain).hex);
+    bytes[bytes.length - 2]! ^= 1;
+    expect(verdictOn(bytes)).toEqual({ kind: "refused", reason: "crcMismatch" });
+  });
+
   it("finds any one flipped bit from the CRC on, and none before it", () => {
     const bytes = fromHex(kafkaVector(plain).hex);
     const header = headerIn(bytes);

@@ -49,19 +49,17 @@ export function createWriter(log: LogState): Writer {
   const kick = () => {
     if (running) return;
     running = true;
-    // What may fail is told where it fails; a task of `waiting` tells its caller.
-    void run().then(stop, stop);
-  };
-  const stop = () => {
-    running = false;
+    // What fails is told where it fails; only a listener that throws can bring the log to a stop.
+    run().catch((error: unknown) => context.fail(error, `telling of ${log.directory}`));
   };
   const run = async () => {
     for (;;) {
       const work = waiting.shift();
       if (work !== undefined) await work();
       else if (queue.length > 0 || epochAdded || tailNow) await commitGuarded();
-      else return;
+      else break;
     }
+    running = false;
   };
   const commitGuarded = async () => {
     try {

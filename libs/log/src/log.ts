@@ -33,6 +33,7 @@ export interface Log {
   readonly logEndOffset: Offset;
   /** Bytes of all segments. */
   readonly sizeInBytes: number;
+  readonly segmentCount: number;
   readonly epochs: EpochCache;
   /** Undefined for a log that knows none. */
   readonly latestLeaderEpoch: LeaderEpoch | undefined;
@@ -106,6 +107,9 @@ export function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): 
     },
     get sizeInBytes() {
       return log.segments.reduce((sum, segment) => sum + segment.size, 0);
+    },
+    get segmentCount() {
+      return log.segments.length;
     },
     get epochs() {
       return log.epochs;
@@ -198,6 +202,7 @@ export function offlineLog(directory: string, damage: Damage): Log {
     writtenOffset: none,
     logEndOffset: none,
     sizeInBytes: 0,
+    segmentCount: 0,
     epochs: [],
     latestLeaderEpoch: undefined,
     endOffsetFor: () => undefined,

@@ -20,14 +20,14 @@ export interface Appender {
   append(request: AppendRequest, settle: (outcome: ProduceOutcome) => void): void;
 }
 
+/** What is not stated is all; so is a number that this version does not know. */
 export function ackLevel(acks: Acks): AckLevel {
   switch (acks) {
     case Acks.NONE:
       return "none";
     case Acks.LEADER:
       return "leader";
-    case Acks.ALL:
-    case Acks.UNSPECIFIED:
+    default:
       return "all";
   }
 }

@@ -1,6 +1,13 @@
 import { reasonName } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, extractTraceContext, messagingSystem, type Span, spanNames, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  extractTraceContext,
+  messagingSystem,
+  type Span,
+  spanNames,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { Timeline } from "../partition/timeline.ts";
 

@@ -1,7 +1,6 @@
 import { crc32c } from "@tidemark/compression";
 import { encodeRecords, keyOf, partitionOfKey } from "@tidemark/format";
-import { Reason } from "@tidemark/proto/common/v1";
-import { Codec as CodecId } from "@tidemark/proto/common/v1";
+import { Codec as CodecId, Reason } from "@tidemark/proto/common/v1";
 import type { ProduceRequest, ProduceResult, Record as RecordMessage } from "@tidemark/proto/log/v1";
 import { type Codec, type Codecs, codecNameOf } from "@tidemark/record";
 import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
@@ -72,7 +71,11 @@ export function createProduce(options: ProduceOptions) {
     return pick(options.random, table.ledOf(topic)) ?? 0;
   }
 
-  function encode(records: readonly RecordMessage[], place: { topic: string; partition: number }, codec: Codec | undefined) {
+  function encode(
+    records: readonly RecordMessage[],
+    place: { topic: string; partition: number },
+    codec: Codec | undefined,
+  ) {
     const encoded = encodeRecords(records, { nowMs: clock.wallMs(), crc32c, codec });
     if (encoded.kind === "ok") return encoded.batch;
     throw new TidemarkError({

@@ -127,7 +127,8 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
         ({ log, listen } = await openLogOf(replica, state));
       }
       listens.set(name, listen);
-      if (log.status.kind !== "online") throw new Error(log.status.kind === "offline" ? log.status.damage.detail : "closed");
+      if (log.status.kind !== "online")
+        throw new Error(log.status.kind === "offline" ? log.status.damage.detail : "closed");
       const opened = createSoleReplica(led, log, clock);
       listen((event) => {
         opened.onLogEvent(event);
@@ -276,13 +277,16 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     return entry.replica;
   };
 
-  const led = (): SoleReplica[] => [...held.values()].flatMap((entry) => (entry.kind === "open" ? [entry.replica] : []));
+  const led = (): SoleReplica[] =>
+    [...held.values()].flatMap((entry) => (entry.kind === "open" ? [entry.replica] : []));
 
   return {
     apply(next) {
-      last = last.then(() => step(next)).catch((error: unknown) => {
-        logger.error(`The metadata could not be applied in full: ${messageOf(error)}`);
-      });
+      last = last
+        .then(() => step(next))
+        .catch((error: unknown) => {
+          logger.error(`The metadata could not be applied in full: ${messageOf(error)}`);
+        });
       return last;
     },
     find,

@@ -3,8 +3,8 @@ import type { Log } from "@tidemark/log";
 import type { BatchHeader } from "@tidemark/record";
 import type { TidemarkError } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
-import type { TopicLogSettings } from "./topic-log-settings.ts";
 import type { Timeline } from "./timeline.ts";
+import type { TopicLogSettings } from "./topic-log-settings.ts";
 
 /** When a produce is answered (R4). */
 export type AckLevel = "none" | "leader" | "all";

@@ -1,4 +1,11 @@
-import { type brokerSchema, type FlushMode, parseTopicSettings, type TimestampType, type TopicSettings, type Values } from "@tidemark/config";
+import {
+  type brokerSchema,
+  type FlushMode,
+  parseTopicSettings,
+  type TimestampType,
+  type TopicSettings,
+  type Values,
+} from "@tidemark/config";
 import { defaultLogSettings, type LogSettings } from "@tidemark/log";
 
 /** What the settings of a topic, over those of its broker, say of one log. */
@@ -12,11 +19,7 @@ export interface TopicLogSettings {
 /** The broker's own settings that topics fall back to. */
 export type TopicDefaults = Pick<
   Values<(typeof brokerSchema)["settings"]>,
-  | "log.segment.bytes"
-  | "log.roll.ms"
-  | "log.flush"
-  | "log.message.timestamp.type"
-  | "message.max.bytes"
+  "log.segment.bytes" | "log.roll.ms" | "log.flush" | "log.message.timestamp.type" | "message.max.bytes"
 >;
 
 /** What cannot be read of a topic's settings falls back to the broker's: the controller checked them at creation. */

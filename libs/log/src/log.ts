@@ -69,7 +69,7 @@ export interface Log {
   /** Takes note of the high watermark; it never goes back but by a cut, and never passes what is flushed. */
   setHighWatermark(highWatermark: Offset): void;
   configure(settings: LogSettings): void;
-  /** Flushes, notes everything and closes. What is under way ends first. */
+  /** Writes and flushes what was appended, notes everything and closes. What is under way ends first. */
   close(): Promise<void>;
 }
 
@@ -103,6 +103,7 @@ function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
     const active = activeSegment(log);
     if (active.index !== undefined) await writeIndex(log.context, active, active.index);
     await log.checkpoint.persist(offsetsToNote(log));
+    log.status = { kind: "closed" };
   };
 
   return {
@@ -170,10 +171,11 @@ function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
     },
     async close() {
       if (log.status.kind === "closed") return;
+      writer.stop();
       const wasOnline = log.status.kind === "online" && log.context.failure() === undefined;
       leave();
       try {
-        if (wasOnline) await log.maintenance.run(() => writer.exclusive(finish));
+        if (wasOnline) await log.maintenance.run(() => writer.close(finish));
       } finally {
         log.status = { kind: "closed" };
         writer.releaseFile();

@@ -32,7 +32,7 @@ export async function moveLogStart(log: LogState, writer: Writer, logStart: Offs
 }
 
 /** Removes the files of segments that end at the log start or below. The active one stays. */
-export async function removeSegmentsBelowStart(log: LogState, writer: Writer): Promise<void> {
+async function removeSegmentsBelowStart(log: LogState, writer: Writer): Promise<void> {
   const below = log.segments.slice(0, -1).filter((segment) => segment.nextOffset <= log.logStart);
   if (below.length === 0) return;
   log.segments = log.segments.slice(below.length);

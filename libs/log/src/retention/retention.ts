@@ -12,7 +12,7 @@ import { moveLogStart } from "./log-start.ts";
  * Where the log would start if what is too old, or more than may be kept, were deleted: at the end of a segment, and
  * never above the high watermark. A segment without any time is never too old.
  */
-export async function retentionStart(log: LogState, now: bigint): Promise<Offset> {
+async function retentionStart(log: LogState, now: bigint): Promise<Offset> {
   const { retentionMs, retentionBytes } = log.settings;
   let size = log.segments.reduce((sum, segment) => sum + segment.size, 0);
   let start = log.logStart;

@@ -82,6 +82,8 @@ async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<
   await cutSegment(log, last, cut);
   const end = lesser(cut, last.nextOffset);
   last.nextOffset = end;
+  // Epochs of batches that were dropped before they were written never were, also below the cut.
+  log.epochs = cutEpochsAtEnd(log.epochs, end);
   await log.epochFile.cut(log.epochs);
   await log.epochFile.sync();
   log.context.indexes.forget(last);

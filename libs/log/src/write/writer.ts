@@ -30,6 +30,10 @@ export interface Writer {
   beginEpoch(leaderEpoch: LeaderEpoch): void;
   /** Runs when nothing is under way; what was appended and not yet written waits behind it. */
   exclusive<Value>(work: () => Promise<Value>): Promise<Value>;
+  /** Takes no more appends. */
+  stop(): void;
+  /** Writes and flushes what was appended, then runs. After `stop`. */
+  close(work: () => Promise<void>): Promise<void>;
   /** Forgets what was appended and not yet written. */
   dropQueued(): void;
   /** Lets go of the active segment's file; what is not flushed in it stays so. */
@@ -44,6 +48,8 @@ export function createWriter(log: LogState): Writer {
   const queue: QueuedBatches[] = [];
   const waiting: (() => Promise<void>)[] = [];
   let running = false;
+  let last: (() => Promise<void>) | undefined;
+  let closing = false;
   let epochAdded = false;
   let tailNow = log.tail !== undefined;
   let held: PooledFile | undefined;
@@ -60,6 +66,7 @@ export function createWriter(log: LogState): Writer {
       const work = waiting.shift();
       if (work !== undefined) await work();
       else if (queue.length > 0 || epochAdded || tailNow) await commitGuarded();
+      else if (last !== undefined) await last();
       else break;
     }
     running = false;
@@ -80,7 +87,7 @@ export function createWriter(log: LogState): Writer {
     const segment = activeSegment(log);
     const index = segment.index;
     if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
-    const { generation } = log;
+    const { cuts } = log;
     if (queue.length === 0) {
       if (epochAdded) await log.epochFile.write();
       epochAdded = false;
@@ -96,11 +103,11 @@ export function createWriter(log: LogState): Writer {
     segment.size += group.size;
     segment.nextOffset = group.nextOffset;
     // A cut that came meanwhile runs next, and takes away what was just written.
-    if (generation === log.generation) {
+    if (cuts === log.cuts) {
       log.written = group.nextOffset;
       log.emit({ kind: "written", upTo: log.written });
     }
-    await flush(group.nextOffset, generation);
+    await flush(group.nextOffset, cuts);
     if (segment.size - indexedBytes >= indexEveryBytes) {
       indexedBytes = segment.size;
       await writeIndex(context, segment, index);
@@ -132,11 +139,11 @@ export function createWriter(log: LogState): Writer {
     }
   };
 
-  const flush = async (target: Offset, generation: number) => {
+  const flush = async (target: Offset, cuts: number) => {
     if (log.settings.flush === "async") {
       held?.release();
       held = undefined;
-      if (generation === log.generation) noteFlushed(target, log.durable);
+      if (cuts === log.cuts) noteFlushed(target, log.durable);
       return;
     }
     if (!context.guards.checkpointNeverAhead) log.checkpoint.note({ ...offsetsToNote(log), flushed: target });
@@ -147,7 +154,7 @@ export function createWriter(log: LogState): Writer {
     held?.release();
     held = undefined;
     // L9: a flush that began before a cut counts for nothing above it.
-    if (context.guards.cutEndsFlushes && generation !== log.generation) return;
+    if (context.guards.cutEndsFlushes && cuts !== log.cuts) return;
     noteFlushed(target, target);
   };
   const noteFlushed = (flushed: Offset, durable: Offset) => {
@@ -200,10 +207,16 @@ export function createWriter(log: LogState): Writer {
     });
   };
 
+  const assertAppendable = () => {
+    assertOnline(log);
+    if (closing) throw new LogError("CLOSED", `${log.directory} is being closed`);
+    if (log.cutting > 0) throw new LogError("CUTTING", `${log.directory} is being cut`);
+  };
+
   if (tailNow) kick();
   return {
     append(bytes) {
-      assertAppendable(log);
+      assertAppendable();
       const headers = readHeaders(bytes, log);
       const first = headers[0];
       const last = headers.at(-1);
@@ -218,7 +231,7 @@ export function createWriter(log: LogState): Writer {
       return { firstOffset: first.baseOffset, nextOffset: log.end };
     },
     beginEpoch(leaderEpoch) {
-      assertAppendable(log);
+      assertAppendable();
       addEpoch(log, leaderEpoch, log.end);
       epochAdded = true;
       kick();
@@ -226,6 +239,18 @@ export function createWriter(log: LogState): Writer {
     exclusive(work) {
       return new Promise((resolve, reject) => {
         waiting.push(() => work().then(resolve, reject));
+        kick();
+      });
+    },
+    stop() {
+      closing = true;
+    },
+    close(work) {
+      return new Promise((resolve, reject) => {
+        last = async () => {
+          last = undefined;
+          await work().then(resolve, reject);
+        };
         kick();
       });
     },
@@ -238,11 +263,6 @@ export function createWriter(log: LogState): Writer {
       indexedBytes = 0;
     },
   };
-}
-
-function assertAppendable(log: LogState): void {
-  assertOnline(log);
-  if (log.cutting > 0) throw new LogError("CUTTING", `${log.directory} is being cut`);
 }
 
 function addEpoch(log: LogState, leaderEpoch: LeaderEpoch, startOffset: Offset): void {

@@ -96,6 +96,13 @@ describe("a follower", () => {
     expect(machine.step(response(diverging)).persist).toMatchObject([{ kind: "restart", offset: 7n }]);
   });
 
+  it("throws nothing away when the answer to a late fetch says that it is behind the log start", () => {
+    const { machine } = follower();
+    const out = machine.step(response({ kind: "behindLogStart", logStart: at(7) }));
+    expect(out.persist).toEqual([]);
+    expect(out.send).toMatchObject([{ fetch: { fetched: 10n, session: 2 } }]);
+  });
+
   it("begins inside a batch where the log start lies inside it (L7)", () => {
     const { machine } = follower();
     machine.step(response({ kind: "behindLogStart", logStart: at(30) }));

@@ -200,6 +200,20 @@ describe("a leader hears a follower", () => {
     expect(machine.view(0).highWatermark).toBe(0n);
   });
 
+  it("from below its log start: a loss of an ISR member, unless the message is late", () => {
+    const machine = leading();
+    machine.step(produce(1, { records: 5 }));
+    machine.step(flushed(5));
+    machine.step(fetchOf(3, 5));
+    machine.step(fetchOf(2, 5));
+    machine.step({ kind: "logStartAdvanced", logStart: at(4) });
+    const late = machine.step(fetchOf(2, 3));
+    expect(late.answer).toMatchObject([{ kind: "replicaBehindLogStart", logStart: 4n }]);
+    expect(late.send).toEqual([]);
+    const lost = machine.step(fetchOf(2, 3, { session: session(2) }));
+    expect(lost.send).toMatchObject([{ request: { proposal: { isr: [{ replica: 1 }, { replica: 3 }] } } }]);
+  });
+
   it("in a newer session: what waits of the older one is answered with nothing", () => {
     const machine = leading();
     const out = machine.step(fetchOf(2, 0, { session: session(2) }));

@@ -25,10 +25,12 @@ describe("where two logs part", () => {
     expect(findDivergence(leader(), { offset: at(offset), lastEpoch: epoch(lastEpoch) })).toEqual(expected);
   });
 
-  it("at the log start nothing older has to agree", () => {
+  it("a log that is older than all that the leader still has parts at the leader's log start", () => {
     const short = createReplicaLog(log(9, epochs([3, 5]), { start: 5 }));
-    expect(findDivergence(short, { offset: at(5), lastEpoch: epoch(1) })).toBeUndefined();
-    expect(findDivergence(short, { offset: at(6), lastEpoch: epoch(1) })).toEqual({ leaderEpoch: -1, endOffset: 5n });
+    for (const offset of [5, 6]) {
+      const position = { offset: at(offset), lastEpoch: epoch(1) };
+      expect(findDivergence(short, position)).toEqual({ leaderEpoch: -1, endOffset: 5n });
+    }
   });
 
   test.each([

@@ -113,7 +113,8 @@ export function createIsrProposals(
     }
     if (context.guards.refusalNeedsEveryAnswer && target.unanswered.size > 0) {
       context.out.trace.push({ kind: "proposalUnsettled", reason: `${answer.kind} with an attempt unanswered` });
-      clear(target, nowMs);
+      // A clearing one that is refused too is sent again after its pause.
+      if (target.kind !== "clearing") clear(target, nowMs);
       return;
     }
     const until = nowMs + context.settings.proposalRetryMs;

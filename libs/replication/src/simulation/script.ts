@@ -181,7 +181,7 @@ function settle(world: World, cluster: Cluster): void {
       cluster.endFlush(flushing);
       continue;
     }
-    const message = cluster.network.next(cluster.arrives);
+    const message = cluster.network.next((one) => cluster.arrives(one));
     if (message === undefined) return;
     cluster.deliver(message);
   }

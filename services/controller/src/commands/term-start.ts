@@ -60,7 +60,11 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
  * Sets the cluster up where the store is empty, walks all partitions and sweeps. Each part leaves what is in order as
  * it is, so that it may be repeated. Rejects with the TidemarkError of the part that failed.
  */
-export async function repair(core: ControllerCore, epoch: ControllerEpoch, clusterId: string): Promise<void> {
+export async function repair(
+  core: Pick<ControllerCore, "queue" | "settings" | "runtime">,
+  epoch: ControllerEpoch,
+  clusterId: string,
+): Promise<void> {
   const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>) =>
     core.queue.submitOwn({ name, decide });
   // Queued at once: nothing that others ask for is decided before all of these.

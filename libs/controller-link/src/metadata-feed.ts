@@ -113,7 +113,8 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
       return lastContactMs;
     },
     async run(signal) {
-      for (let failures = 0; !signal.aborted; failures++) {
+      const isOver = () => signal.aborted;
+      for (let failures = 0; !isOver(); failures++) {
         let why = "the controller ended the stream";
         try {
           await follow(signal, () => {
@@ -123,7 +124,7 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
           if (error instanceof TidemarkError) controller.learnFrom(error);
           why = error instanceof Error ? error.message : String(error);
         }
-        if (signal.aborted) return;
+        if (isOver()) return;
         options.onInterrupted?.(why);
         await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
       }

@@ -72,6 +72,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
     service,
     instanceId: `${program.role}-${id}`,
     runtime,
+    scope: "process",
     environment: otelEnvironment(),
     logLevel: values["log.level"],
     metricsListener: values["metrics.listener"],

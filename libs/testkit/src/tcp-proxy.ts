@@ -135,6 +135,8 @@ function createLink(
 function createPipe(from: Socket, to: Socket, forwarding: () => Forwarding, rules: LinkRules) {
   const held: (Buffer | "end")[] = [];
 
+  const delayed: (Buffer | "end")[] = [];
+
   const deliver = (piece: Buffer | "end") => {
     if (to.destroyed) return;
     if (piece === "end") to.end();
@@ -143,9 +145,18 @@ function createPipe(from: Socket, to: Socket, forwarding: () => Forwarding, rule
       to.once("drain", () => from.resume());
     }
   };
+  // Each timer hands on the oldest piece, whichever it was made for: the order stays when the delay gets shorter.
+  const deliverOldest = () => {
+    const piece = delayed.shift();
+    if (piece !== undefined) deliver(piece);
+  };
   const send = (piece: Buffer | "end") => {
-    if (rules.delayMs === 0) deliver(piece);
-    else setTimeout(deliver, rules.delayMs, piece);
+    if (rules.delayMs === 0 && delayed.length === 0) {
+      deliver(piece);
+      return;
+    }
+    delayed.push(piece);
+    setTimeout(deliverOldest, rules.delayMs);
   };
   const take = (piece: Buffer | "end") => {
     switch (forwarding()) {

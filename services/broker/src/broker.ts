@@ -58,7 +58,7 @@ export function createBroker(options: BrokerOptions): Broker {
   const id = brokerId(options.nodeId);
   const abort = new AbortController();
   const failedDirectories = new Set<string>();
-  const progress = createDeferred<void>();
+  const progress = createDeferred();
   let directories: readonly LogDirectory[] = [];
   let table: PartitionTable | undefined;
   let session: BrokerSession | undefined;

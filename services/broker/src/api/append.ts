@@ -1,7 +1,7 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
-import type { Clock, Scheduler } from "@tidemark/runtime";
+import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
 import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { ProduceTracer, TracedProduce } from "./produce-trace.ts";
 
@@ -18,6 +18,12 @@ export interface AppendRequest {
 export interface Appender {
   /** Appends and tells the outcome once: during the call where it is known at once, as with acks none. */
   append(request: AppendRequest, settle: (outcome: ProduceOutcome) => void): void;
+}
+
+/** An append that waits for its acks. */
+interface Wait {
+  isSettled: boolean;
+  cancelTimer: Cancel | undefined;
 }
 
 /** What is not stated is all; so is a number that this version does not know. */
@@ -40,20 +46,20 @@ export function createAppender(of: {
   return {
     append({ partition, batches, acks, timeoutMs, traced }, settle) {
       const level = ackLevel(acks);
-      let isSettled = false;
-      let cancelTimer: (() => void) | undefined;
+      const wait: Wait = { isSettled: false, cancelTimer: undefined };
       const finish = (outcome: ProduceOutcome) => {
-        if (isSettled) return;
-        isSettled = true;
-        cancelTimer?.();
+        if (wait.isSettled) return;
+        wait.isSettled = true;
+        wait.cancelTimer?.();
         if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
         settle(outcome);
       };
       const pending = partition.produce({ batches, acks: level, settle: finish, timeline: traced?.timeline });
-      if (isSettled || timeoutMs === undefined) return;
-      cancelTimer = of.scheduler.after(timeoutMs, () =>
+      if (wait.isSettled || timeoutMs === undefined) return;
+      wait.cancelTimer = of.scheduler.after(timeoutMs, () =>
+        // An ack that has come in meanwhile is taken first.
         of.scheduler.afterInput(() => {
-          if (isSettled) return;
+          if (wait.isSettled) return;
           pending.abandon();
           finish({ kind: "failed", error: timedOut(partition, pending.baseOffset, timeoutMs) });
         }),

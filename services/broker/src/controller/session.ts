@@ -4,7 +4,7 @@ import { backoffMs } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
-import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
+import { createRpcClient, openRawStream, type TidemarkError } from "@tidemark/rpc";
 import { createDeferred, delay, type Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 
@@ -118,14 +118,15 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       return registeredAt;
     },
     async run(signal, onRegistered) {
-      while (!signal.aborted) {
+      const isOver = () => signal.aborted;
+      while (!isOver()) {
         await register(signal);
         onRegistered();
         for (let failures = 0; ; failures++) {
           const error = await keepAlive(signal, () => {
             failures = 0;
           });
-          if (signal.aborted) return;
+          if (isOver()) return;
           if (error !== undefined) controller.learnFrom(error);
           if (isSessionLost(error)) {
             logger.warn("The session with the controller was lost; registering anew", { why: error?.message ?? "" });

@@ -22,7 +22,7 @@ export interface Http2Tuning {
   readonly resetsPerSecond: number;
   readonly onSession: (session: ServerHttp2Session) => void;
   /** Answers what is not gRPC, over TLS also by HTTP/1.1. Absent: grpc-js refuses it. */
-  readonly onWebRequest: WebHandler | undefined;
+  readonly onWebRequest?: WebHandler | undefined;
 }
 
 /** Before the server binds anything. Throws when grpc-js is not as it was. */

@@ -35,14 +35,14 @@ export interface Fetcher {
 export function createFetcher(connection: Connection, options: FetcherOptions): Fetcher {
   const { topic, topicId } = options;
   const { routes, runtime } = connection;
-  const final: { error?: unknown } = {};
+  const fatal: Error[] = [];
 
   const fail = (endpoint: string, state: PartitionState, error: unknown) => {
     routes.heed({ topic, partition: state.partition }, endpoint, error);
     try {
       bear(state, error, runtime, options.retryTimeoutMs);
     } catch (unbearable) {
-      final.error ??= unbearable;
+      fatal.push(unbearable instanceof Error ? unbearable : new Error("A fetch failed", { cause: unbearable }));
     }
   };
 
@@ -68,7 +68,7 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
 
   return {
     async fetch(endpoint, states, signal) {
-      if (final.error !== undefined) throw final.error;
+      throwFirst(fatal);
       let partitions: readonly FetchedPartition[];
       try {
         ({ partitions } = await connection.fetchAt(endpoint).fetch(
@@ -86,17 +86,21 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
         signal.throwIfAborted();
         for (const state of states) fail(endpoint, state, error);
         // Nothing came that the reader would have to have first.
-        if (final.error !== undefined) throw final.error;
+        throwFirst(fatal);
         return [];
       }
       const batches = partitions.flatMap((fetched) => {
         const state = states.find((each) => each.partition === fetched.partition);
         return state === undefined ? [] : take(endpoint, state, fetched);
       });
-      if (final.error !== undefined && batches.length === 0) throw final.error;
+      if (batches.length === 0) throwFirst(fatal);
       return batches;
     },
   };
+}
+
+function throwFirst([error]: readonly Error[]): void {
+  if (error !== undefined) throw error;
 }
 
 function toFetchPartition(state: PartitionState): Omit<FetchPartition, "$typeName" | "leaderEpoch"> & {

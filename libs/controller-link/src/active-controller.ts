@@ -1,4 +1,4 @@
-import { Reason } from "@tidemark/proto/common/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ChannelPool, type RpcChannel, TidemarkError, type TrafficClass } from "@tidemark/rpc";
 import { delay, type Runtime } from "@tidemark/runtime";
 
@@ -91,8 +91,9 @@ function saysElsewhere(error: TidemarkError): boolean {
   );
 }
 
+/** What may have been done elsewhere is done again only where that does no harm (P12). */
 function mayTryAgain(error: TidemarkError, isRepeatable: boolean): boolean {
   if (error.reason === Reason.CANCELLED) return false;
-  if (error.reason === Reason.NOT_CONTROLLER) return true;
+  if (saysElsewhere(error) && error.outcome === Outcome.NOT_APPLIED) return true;
   return error.retriable && isRepeatable;
 }

@@ -1,3 +1,4 @@
+export type { CompactionReport } from "./compaction/compact.ts";
 export { createLogContext, type LogContext, type LogContextOptions } from "./context.ts";
 export { DirectoryError, type DirectoryErrorCode } from "./directory/directory-error.ts";
 export {
@@ -20,7 +21,15 @@ export type { LogEvent, LogListener } from "./events.ts";
 export { allGuards, type LogGuards } from "./guards.ts";
 export type { Log } from "./log.ts";
 export type { LogStatus } from "./log-state.ts";
-export { createLogFiles, type LogPlace, openLog } from "./open-log.ts";
+export { createLogFiles, type LogPlace, type OpenLogOptions, openLog } from "./open-log.ts";
+export type { ProducerState } from "./producers/producer-state.ts";
 export type { ReadLimits, ReadResult } from "./read/reader.ts";
-export { defaultLogSettings, type LogSettings, segmentBytesMax } from "./settings.ts";
+export type { OffsetAndTimestamp } from "./read/timestamps.ts";
+export {
+  type CompactionSettings,
+  defaultCompactionSettings,
+  defaultLogSettings,
+  type LogSettings,
+  segmentBytesMax,
+} from "./settings.ts";
 export type { Appended } from "./write/writer.ts";

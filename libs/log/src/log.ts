@@ -1,16 +1,21 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { lesser } from "./bytes.ts";
+import { type CompactionReport, compact } from "./compaction/compact.ts";
 import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
 import { type Damage, LogError } from "./errors.ts";
 import type { LogEvent, LogListener } from "./events.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
+import { rebuildProducers } from "./producers/rebuild.ts";
 import { createReader, type ReadLimits, type ReadResult } from "./read/reader.ts";
+import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
 import { writeDamage } from "./recovery/damage-file.ts";
+import { moveLogStart } from "./retention/log-start.ts";
+import { applyRetention } from "./retention/retention.ts";
 import { writeIndex } from "./segment/segment.ts";
 import type { LogSettings } from "./settings.ts";
 import { startAnewAt, truncateTo } from "./write/cut.ts";
-import { flushActive } from "./write/roll.ts";
+import { flushActive, keepSnapshot } from "./write/roll.ts";
 import { type Appended, createWriter } from "./write/writer.ts";
 
 /**
@@ -49,6 +54,14 @@ export interface Log {
   /** Resolves when everything below `offset` is flushed; rejects with the `LogError` that came in between. */
   flushed(offset: Offset): Promise<void>;
   read(offset: Offset, limits: ReadLimits): Promise<ReadResult>;
+  /** The first record at or after a time (milliseconds since 1970); undefined when there is none. */
+  offsetForTimestamp(timestamp: bigint): Promise<OffsetAndTimestamp | undefined>;
+  /** Deletes what is below `offset`, durable on return (L7). Throws OFFSET_OUT_OF_RANGE above the high watermark. */
+  moveLogStart(offset: Offset): Promise<void>;
+  /** Deletes what is older or more than the settings keep. `now`: milliseconds since 1970. */
+  applyRetention(now: bigint): Promise<void>;
+  /** Compacts, if the settings say so and there is enough to do. Undefined when nothing was done. */
+  compact(now: bigint): Promise<CompactionReport | undefined>;
   /** Cuts the log's end, durable on return (L9). Returns the log end: at `cut`, or before it. */
   truncateTo(cut: Offset): Promise<Offset>;
   /** Removes everything and begins anew at `start`, durable on return. */
@@ -65,7 +78,13 @@ interface Waiter {
   readonly deferred: Deferred<void>;
 }
 
-export function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
+/** Takes up what a start found. Throws DamageError when the batches for the producers' state cannot be read. */
+export async function startLog(start: Omit<LogState, "emit">, onEvent: LogListener): Promise<Log> {
+  await rebuildProducers({ ...start, emit: onEvent });
+  return createLog(start, onEvent);
+}
+
+function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
   let waiters: Waiter[] = [];
   const emit = (event: LogEvent) => {
     if (waiters.length > 0) waiters = settle(waiters, event);
@@ -80,6 +99,7 @@ export function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): 
 
   const finish = async () => {
     await flushActive(log);
+    await keepSnapshot(log);
     const active = activeSegment(log);
     if (active.index !== undefined) await writeIndex(log.context, active, active.index);
     await log.checkpoint.persist(offsetsToNote(log));
@@ -128,6 +148,13 @@ export function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): 
       await deferred.promise;
     },
     read: (offset, limits) => reader.read(offset, limits),
+    offsetForTimestamp: (timestamp) => offsetForTimestamp(log, timestamp),
+    moveLogStart: (offset) => log.maintenance.run(() => moveLogStart(log, writer, offset)),
+    applyRetention: (now) => log.maintenance.run(() => applyRetention(log, writer, now)),
+    compact(now) {
+      const { cuts } = log;
+      return log.maintenance.run(() => compact(log, { now, cuts }));
+    },
     truncateTo: (cut) => truncateTo(log, writer, cut),
     async startAnewAt(offset) {
       await startAnewAt(log, writer, offset);
@@ -146,7 +173,7 @@ export function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): 
       const wasOnline = log.status.kind === "online" && log.context.failure() === undefined;
       leave();
       try {
-        if (wasOnline) await writer.exclusive(finish);
+        if (wasOnline) await log.maintenance.run(() => writer.exclusive(finish));
       } finally {
         log.status = { kind: "closed" };
         writer.releaseFile();
@@ -210,6 +237,10 @@ export function offlineLog(directory: string, damage: Damage): Log {
     beginEpoch: refuse,
     flushed: refuseLater,
     read: refuseLater,
+    offsetForTimestamp: refuseLater,
+    moveLogStart: refuseLater,
+    applyRetention: refuseLater,
+    compact: refuseLater,
     truncateTo: refuseLater,
     startAnewAt: refuseLater,
     setHighWatermark: () => undefined,

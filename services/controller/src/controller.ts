@@ -61,6 +61,8 @@ export interface Controller {
    * `internal` listener, host:port. Rejects with ConsensusError where the store does not take it.
    */
   start(endpoint: string): Promise<void>;
+  /** Resolves when there is an active controller, this one or another: from then on calls are answered or sent on. */
+  readonly led: Promise<void>;
   readonly isActive: boolean;
   /** The metadata as this controller has them. */
   readonly image: MetadataImage;
@@ -167,6 +169,7 @@ export function createController(options: ControllerOptions): Controller {
     admin: createAdminService(core, about),
     cluster: createClusterService(core),
     metadata: createMetadataService(core, { consensus, backend: options.backend, leader: leadership.leader }),
+    led: leadership.led,
     get isActive() {
       return role.term !== undefined;
     },

@@ -4,8 +4,7 @@ import type { ListenerOptions, ServedService, ServerTls } from "@tidemark/rpc";
 import { ControllerRefusedError } from "./commands/term-start.ts";
 import type { ControllerConfig } from "./settings-from-config.ts";
 
-const names = ["client", "internal"] as const;
-type Name = (typeof names)[number];
+type Name = "client" | "internal";
 
 /** The listeners of a server as the settings describe them. Reads certificates; throws ControllerRefusedError. */
 export async function listenersOf(

@@ -6,7 +6,7 @@ import { consensusChoice, formatProblem } from "@tidemark/config";
 import { createNodeDisk, type Disk } from "@tidemark/disk";
 import { controllerId } from "@tidemark/ids";
 import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
+import { createDeferred, type Runtime } from "@tidemark/runtime";
 import type { Telemetry } from "@tidemark/telemetry";
 import type { Backend, OpenBackend } from "./backend.ts";
 import { type Controller, createController, servicesOf } from "./controller.ts";
@@ -47,6 +47,10 @@ export async function runController(options: RunOptions): Promise<RunningControl
     for (const close of closing.splice(0).reverse()) await close();
   };
   const stop = () => (stopped ??= stopAll());
+  /** What cannot go on before it answers is a start that is refused. */
+  const refused = createDeferred<never>();
+  refused.promise.catch(() => undefined);
+  let onFatal: (error: Error) => void = refused.reject;
   try {
     const { directory: path } = consensusChoice(config.values);
     const directory = await openControllerDirectory({
@@ -59,7 +63,7 @@ export async function runController(options: RunOptions): Promise<RunningControl
     closing.push(() => directory.release());
     const backend = await options.openBackend({ disk, directory: path, runtime });
     closing.push(() => backend.close());
-    const controller = makeController(options, { directory, backend });
+    const controller = makeController({ ...options, onFatal: (error) => onFatal(error) }, { directory, backend });
     closing.push(() => controller.stop());
     const server = await makeServer(options, controller, disk);
     closing.push(() => server.stop());
@@ -69,6 +73,8 @@ export async function runController(options: RunOptions): Promise<RunningControl
       internal: advertisedEndpoint(config, "internal", bound["internal"]),
     };
     await controller.start(endpoints.internal);
+    await Promise.race([controller.led, refused.promise]);
+    onFatal = options.onFatal;
     return { endpoints, controller, stop };
   } catch (error) {
     await stop();

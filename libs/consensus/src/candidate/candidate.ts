@@ -66,6 +66,7 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
     watch: (signal) => hub.watch(signal),
     async describeMembers() {
+      ending.signal.throwIfAborted();
       await hub.reached(toRevision(0n), ending.signal);
       return keys.candidates().map((identity): Member => ({ ...identity, voter: true, alive: true }));
     },

@@ -25,6 +25,9 @@ export interface ConsensusCluster {
   /** Cuts a living candidate off from the store, both ways. */
   cut(candidate: CandidateNumber): void;
   heal(candidate: CandidateNumber): void;
+  /** What the store tells the candidate unasked waits, while its calls are answered. */
+  holdWatch(candidate: CandidateNumber): void;
+  releaseWatch(candidate: CandidateNumber): void;
   /** The candidate's next write never reaches the store, and nobody tells it so. */
   loseNextRequest(candidate: CandidateNumber): void;
   /** The candidate's next write is carried out, and nobody tells it so. */

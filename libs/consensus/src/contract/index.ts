@@ -1,6 +1,12 @@
 import { describe } from "vitest";
 import type { CreateCluster } from "./cluster.ts";
+import { describeDamage } from "./rows/damage.ts";
+import { describeDurability } from "./rows/durability.ts";
+import { describeEphemeral } from "./rows/ephemeral.ts";
+import { describeFencing } from "./rows/fencing.ts";
 import { describeLeadership } from "./rows/leadership.ts";
+import { describeLimits } from "./rows/limits.ts";
+import { describeMembers } from "./rows/members.ts";
 import { describeOrder } from "./rows/order.ts";
 import { describeWatch } from "./rows/watch.ts";
 
@@ -21,5 +27,11 @@ export function describeConsensusContract(name: string, createCluster: CreateClu
     describeOrder(createCluster);
     describeWatch(createCluster);
     describeLeadership(createCluster);
+    describeFencing(createCluster);
+    describeEphemeral(createCluster);
+    describeDurability(createCluster);
+    describeLimits(createCluster);
+    describeDamage(createCluster);
+    describeMembers(createCluster);
   });
 }

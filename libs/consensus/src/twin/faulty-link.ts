@@ -33,6 +33,9 @@ export interface FaultyLink extends StoreLink {
   expireSessions(): Promise<void>;
   /** Writes to the store over this candidate's session, behind its back. */
   plant(key: string, value: Uint8Array, options: { readonly ephemeral: boolean }): Promise<void>;
+  /** What the store tells unasked waits, in order, while calls are answered. */
+  holdFeed(): void;
+  releaseFeed(): void;
   /** The next request never arrives, and its sender is told that the answer was lost. */
   loseNextRequest(): void;
   /** The next request is carried out, and its answer lost. */
@@ -56,7 +59,9 @@ interface LinkState {
   mode: "open" | "stalled" | "cut" | "dead";
   next: NextRequest;
   /** What waits while the link is stalled. */
-  held: (() => void)[];
+  readonly held: (() => void)[];
+  /** What waits while the feed is held. Undefined: it is not. */
+  heldFeed: (() => void)[] | undefined;
   /** What has to be told when a cut is noticed. */
   readonly pending: Set<(error: LinkLostError) => void>;
   current: LinkSession | undefined;
@@ -75,6 +80,7 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
     mode: "open",
     next: { kind: "pass" },
     held: [],
+    heldFeed: undefined,
     pending: new Set(),
     current: undefined,
     sessions: new Map(),
@@ -94,7 +100,7 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
     },
     resume() {
       if (state.mode !== "stalled") return;
-      for (let held = state.held.shift(); held !== undefined; held = state.held.shift()) held();
+      runAll(state.held);
       state.mode = "open";
       healed.notify();
     },
@@ -110,7 +116,7 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
     },
     kill() {
       state.mode = "dead";
-      state.held = [];
+      state.held.length = 0;
       state.pending.clear();
     },
     async expireSessions() {
@@ -124,6 +130,13 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
     async plant(key, value, { ephemeral }) {
       const real = state.current === undefined ? undefined : state.sessions.get(state.current);
       await real?.request({ guards: [], batches: [[{ kind: "put", key, value, ephemeral }]] });
+    },
+    holdFeed() {
+      state.heldFeed ??= [];
+    },
+    releaseFeed() {
+      runAll(state.heldFeed ?? []);
+      state.heldFeed = undefined;
     },
     loseNextRequest() {
       state.next = { kind: "loseRequest" };
@@ -145,6 +158,11 @@ function pass(state: LinkState, step: () => void): void {
   else if (state.mode === "stalled") state.held.push(step);
 }
 
+/** In order, with what they add. */
+function runAll(steps: (() => void)[]): void {
+  for (let step = steps.shift(); step !== undefined; step = steps.shift()) step();
+}
+
 async function openSession(
   state: LinkState,
   link: StoreLink,
@@ -159,7 +177,10 @@ async function openSession(
   const real = await link.connect(
     from,
     {
-      onFeed: (feed) => tell(() => handlers.onFeed(feed)),
+      onFeed: (feed) => {
+        if (state.heldFeed === undefined) tell(() => handlers.onFeed(feed));
+        else state.heldFeed.push(() => tell(() => handlers.onFeed(feed)));
+      },
       onLost: (cause) => tell(() => handlers.onLost(cause)),
       onFailed: (message) => tell(() => handlers.onFailed(message)),
     },

@@ -17,6 +17,8 @@ export interface InProcessClusterOptions {
   readonly onEvent: EventSink;
   /** Opens the store, the first time and after each power cut. */
   readonly openStore: () => Promise<Store>;
+  /** Lets everything that can go on do so. Defaults to one turn of the event loop, input included. */
+  readonly turn?: (() => Promise<void>) | undefined;
   /** Drops whatever is not on stable storage, and cuts the store that is open off from it. */
   readonly dropUnflushed: () => void | Promise<void>;
 }
@@ -34,6 +36,7 @@ interface Process {
 
 export async function createInProcessCluster(options: InProcessClusterOptions): Promise<ConsensusCluster> {
   const { runtime, onEvent } = options;
+  const turn = options.turn ?? (() => new Promise<void>((resolve) => runtime.scheduler.afterInput(resolve)));
   let store = await options.openStore();
   const living = new Map<CandidateNumber, Process>();
   let processes: Process[] = [];
@@ -98,6 +101,8 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
       beginFault(candidate);
     },
     heal: (candidate) => linkOf(candidate).heal(),
+    holdWatch: (candidate) => linkOf(candidate).holdFeed(),
+    releaseWatch: (candidate) => linkOf(candidate).releaseFeed(),
     loseNextRequest: (candidate) => linkOf(candidate).loseNextRequest(),
     loseNextAnswer: (candidate) => linkOf(candidate).loseNextAnswer(),
     delayNextRequest(candidate) {
@@ -119,7 +124,7 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
       while (!condition()) {
         if (runtime.clock.monotonicMs() > giveUpAt) throw new Error(`Not reached: ${what}`);
         takeTurn();
-        await new Promise<void>((resolve) => runtime.scheduler.afterInput(resolve));
+        await turn();
       }
     },
     async close() {

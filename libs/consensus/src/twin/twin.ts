@@ -8,6 +8,8 @@ import { createMemoryHome } from "./memory-journal.ts";
 /** The in-memory twin of every backend, with the same faults: for tests and simulations. */
 export function createConsensusTwin(options: {
   readonly runtime: Runtime;
+  /** What `until` does between two looks. Under manual time: moves it on. Defaults to a turn of the event loop. */
+  readonly turn?: () => Promise<void>;
   /** Defaults to nobody who listens. */
   readonly onEvent?: EventSink;
 }): Promise<ConsensusCluster> {
@@ -15,6 +17,7 @@ export function createConsensusTwin(options: {
   const home = createMemoryHome();
   return createInProcessCluster({
     runtime,
+    turn: options.turn,
     onEvent,
     openStore: async () => createStore({ ...home.open(), clock: runtime.clock, onEvent }),
     dropUnflushed: () => {},

@@ -5,8 +5,6 @@ import type { Segment } from "../segment/segment.ts";
 export interface Cursors {
   positionOf(segment: Segment, offset: Offset): number | undefined;
   remember(segment: Segment, offset: Offset, position: number): void;
-  /** Nothing that was remembered holds any more. */
-  forget(): void;
 }
 
 /** Followers and consumers that read one log at a time. */
@@ -28,6 +26,5 @@ export function createCursors(): Cursors {
         return;
       }
     },
-    forget: () => cursors.clear(),
   };
 }

@@ -8,11 +8,15 @@ import { buildIndex, readIndex, type Segment, writeIndex } from "../segment/segm
 
 /** The segment's index, loaded or made anew. */
 export async function ensureIndex(log: LogState, segment: Segment): Promise<SegmentIndex> {
-  if (segment.index !== undefined) return segment.index;
+  if (segment.index !== undefined) {
+    if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
+    return segment.index;
+  }
   const read = await readIndex(log.context, segment);
   // A segment that has a successor grows no more, and its index covers it whole.
   const index = read?.covered.bytes === segment.size ? read : await rebuildIndex(log, segment);
   segment.index ??= index;
+  if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
   return segment.index;
 }
 

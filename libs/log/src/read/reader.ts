@@ -3,10 +3,11 @@ import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatc
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
 import type { Floor } from "../index/segment-index.ts";
-import { assertOnline, type LogState, segmentIndexFor, takeOffline } from "../log-state.ts";
+import { type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { createCursors } from "./cursors.ts";
 import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
+import { stableRead } from "./stable.ts";
 
 export interface ReadLimits {
   /** Bytes to return at most; the first batch is returned whole even if it is larger (L8). */
@@ -30,7 +31,8 @@ export interface Reader {
 const nothing = new Uint8Array(0);
 
 export function createReader(log: LogState): Reader {
-  const cursors = createCursors();
+  let cursors = createCursors();
+  let cursorsOf = log.generation;
 
   /** One piece of one segment. Undefined: nothing at `offset` or above is in this segment. */
   const readIn = async (segment: Segment, offset: Offset, limits: Required<ReadLimits>): Promise<Found | undefined> => {
@@ -66,6 +68,9 @@ export function createReader(log: LogState): Reader {
 
   const attempt = async (offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> => {
     const { segments } = log;
+    // A cut may have written over what lies behind a cursor.
+    if (cursorsOf !== log.generation) cursors = createCursors();
+    cursorsOf = log.generation;
     for (let index = segmentIndexFor(segments, offset); index < segments.length; index++) {
       const segment = segments[index];
       if (segment === undefined || segment.size === 0) continue;
@@ -86,21 +91,12 @@ export function createReader(log: LogState): Reader {
 
   return {
     async read(offset, { maxBytes, upTo }) {
-      for (;;) {
-        assertOnline(log);
+      return stableRead(log, async () => {
         assertInRange(log, offset);
-        const { generation } = log;
         const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
         if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
-        try {
-          const result = await attempt(offset, limits);
-          if (generation === log.generation) return result;
-        } catch (error) {
-          // What was read may have been cut, compacted or deleted under the read: then it is done again.
-          if (generation === log.generation) throw damageSeen(log, error);
-        }
-        cursors.forget();
-      }
+        return attempt(offset, limits);
+      });
     },
   };
 }
@@ -167,11 +163,4 @@ function corrupt(segment: Segment, position: number, offset: Offset): DamageErro
     offset,
     detail: `No sound batch at byte ${position} of ${segment.path}`,
   });
-}
-
-/** Damage takes the replica offline; anything else goes on as it is. */
-export function damageSeen(log: LogState, error: unknown): unknown {
-  if (!(error instanceof DamageError)) return error;
-  takeOffline(log, error.damage);
-  return new LogError("OFFLINE", error.message, { cause: error });
 }

@@ -3,7 +3,7 @@ import { type BatchHeader, type Crc32c, type HeaderDamage, hasValidCrc, readBatc
 import { concatenate } from "../bytes.ts";
 
 /** Bytes that are read at a time. The next piece is on its way while one is checked. */
-const pieceBytes = 4 * 1024 * 1024;
+const pieceBytesDefault = 4 * 1024 * 1024;
 
 /**
  * Why a scan stopped.
@@ -23,6 +23,15 @@ export type ScanStop =
   | { readonly kind: "crc" }
   | { readonly kind: "refused"; readonly reason: string };
 
+export interface ScanRange {
+  readonly from: number;
+  readonly to: number;
+  /** Checks each batch. Without it only the headers are looked at. */
+  readonly crc32c?: Crc32c;
+  /** Smaller pieces leave more room for others in between. */
+  readonly pieceBytes?: number;
+}
+
 export interface ScanResult {
   /** Up to here there are whole batches that were visited and wanted. */
   readonly position: number;
@@ -32,15 +41,13 @@ export interface ScanResult {
 /** Sees each batch in order. `bytes` hold it at `header.position`; a reason that is returned ends the scan before it. */
 export type BatchVisitor = (header: BatchHeader, bytes: Uint8Array, position: number) => string | undefined;
 
-/**
- * Walks over the batches of a file between two positions. With `crc32c` each batch is checked against its checksum,
- * without it only the headers are looked at.
- */
+/** Walks over the batches of a file between two positions. */
 export async function scanBatches(
   file: Pick<DiskFile, "read">,
-  range: { readonly from: number; readonly to: number; readonly crc32c?: Crc32c },
+  range: ScanRange,
   visit: BatchVisitor,
 ): Promise<ScanResult> {
+  const pieceBytes = range.pieceBytes ?? pieceBytesDefault;
   let start = range.from;
   let readTo = Math.min(range.to, start + pieceBytes);
   let bytes = await file.read(start, readTo - start);

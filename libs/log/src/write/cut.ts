@@ -5,12 +5,15 @@
  */
 import type { Offset } from "@tidemark/ids";
 import { greater, lesser } from "../bytes.ts";
+import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
+import { removeSnapshots } from "../producers/producer-state.ts";
+import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
-import { damageSeen } from "../read/reader.ts";
+import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "./coverage.ts";
 import type { Writer } from "./writer.ts";
@@ -43,7 +46,7 @@ async function cutting(
   lowerAtOnce(log, writer, seen);
   log.cutting++;
   try {
-    return await writer.exclusive(work);
+    return await log.maintenance.run(() => writer.exclusive(work));
   } catch (error) {
     throw cutFailed(log, error);
   } finally {
@@ -53,6 +56,7 @@ async function cutting(
 
 function lowerAtOnce(log: LogState, writer: Writer, cut: Offset): void {
   log.generation++;
+  log.cuts++;
   writer.dropQueued();
   log.epochs = cutEpochsAtEnd(log.epochs, cut);
   log.written = lesser(log.written, cut);
@@ -80,8 +84,21 @@ async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<
   last.nextOffset = end;
   await log.epochFile.cut(log.epochs);
   await log.epochFile.sync();
+  log.context.indexes.forget(last);
   settleAt(log, end);
+  await afterCut(log);
   return end;
+}
+
+/** The producers and the compaction of a log that ends earlier. */
+async function afterCut(log: LogState): Promise<void> {
+  const cleaned = cutRounds(log.cleaned, log.end);
+  if (cleaned !== log.cleaned) {
+    log.cleaned = cleaned;
+    log.markersGone = lesser(log.markersGone, log.end);
+    await writeRounds(log.context, log.directory, cleaned);
+  }
+  await rebuildProducers(log);
 }
 
 /** Lowers what is noted, durably, before anything goes: a crash in between must not look like damage (L4). */
@@ -116,6 +133,7 @@ async function replaceSegments(log: LogState, writer: Writer, start: Offset): Pr
   const { context } = log;
   writer.releaseFile();
   await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
+  await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);
   const first = createSegment(log.directory, start);
   first.index = createSegmentIndex(start);
@@ -129,6 +147,7 @@ async function replaceSegments(log: LogState, writer: Writer, start: Offset): Pr
   log.durable = start;
   log.tail = undefined;
   settleAt(log, start);
+  await afterCut(log);
   return start;
 }
 
@@ -149,6 +168,7 @@ function settleAt(log: LogState, end: Offset): void {
   log.logStart = lesser(log.logStart, end);
   log.highWatermark = greater(lesser(log.highWatermark, end), log.logStart);
   // The sync of the cut reached everything before it, except what waits to be written anew.
+  if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;
   log.durable = log.tail === undefined ? end : lesser(log.durable, end);
   log.flushed = log.settings.flush === "async" ? end : log.durable;
   log.checkpoint.note(offsetsToNote(log));

@@ -8,10 +8,13 @@ import { type BatchHeader, nextOffsetOf, readBatchHeader } from "@tidemark/recor
 import { assignEpoch, cutEpochsAtEnd, latestEpoch } from "../epochs/epoch-cache.ts";
 import { LogError } from "../errors.ts";
 import { activeSegment, assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
+import { noProducerState, replayInto } from "../producers/producer-state.ts";
+import { rebuildProducers } from "../producers/rebuild.ts";
+import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, writeIndex } from "../segment/segment.ts";
 import { type Group, type QueuedBatches, takeGroup } from "./queue.ts";
-import { rollSegment } from "./roll.ts";
+import { keepSnapshot, rollSegment } from "./roll.ts";
 
 /** Offsets of what was appended. */
 export interface Appended {
@@ -101,6 +104,7 @@ export function createWriter(log: LogState): Writer {
     if (segment.size - indexedBytes >= indexEveryBytes) {
       indexedBytes = segment.size;
       await writeIndex(context, segment, index);
+      await keepSnapshot(log);
     }
   };
 
@@ -108,10 +112,10 @@ export function createWriter(log: LogState): Writer {
   const secureTail = async () => {
     tailNow = false;
     if (log.tail === undefined) return;
-    const { generation } = log;
-    if (context.guards.rewriteUnflushedTail) await rewriteTail(log, log.tail.tornBytes);
+    if (context.guards.rewriteUnflushedTail) await rewriteTail(log, log.tail);
     log.tail = undefined;
-    if (generation !== log.generation && log.cutting > 0) return;
+    // A cut that came meanwhile runs next, and says itself what is flushed then.
+    if (log.cutting > 0) return;
     noteFlushed(log.written, log.written);
   };
 
@@ -182,6 +186,18 @@ export function createWriter(log: LogState): Writer {
     log.epochs = cutEpochsAtEnd(log.epochs, (log.end + 1n) as Offset);
     const error = cause ?? new LogError("OFFLINE", `${log.directory} went offline`);
     log.emit({ kind: "refused", from: log.end, error });
+    if (log.producers === noProducerState || context.failure() !== undefined || log.status.kind !== "online") return;
+    // The producers' state has seen batches that are not there.
+    log.cutting++;
+    waiting.push(async () => {
+      try {
+        await rebuildProducers(log);
+      } catch (failure) {
+        damageSeen(log, failure);
+      } finally {
+        log.cutting--;
+      }
+    });
   };
 
   if (tailNow) kick();
@@ -192,7 +208,10 @@ export function createWriter(log: LogState): Writer {
       const first = headers[0];
       const last = headers.at(-1);
       if (first === undefined || last === undefined) throw new LogError("INVALID_APPEND", "There is no batch");
-      for (const header of headers) addEpoch(log, header.leaderEpoch, header.baseOffset);
+      for (const header of headers) {
+        addEpoch(log, header.leaderEpoch, header.baseOffset);
+        replayInto(log.producers, header);
+      }
       log.end = nextOffsetOf(last);
       queue.push({ bytes, headers });
       kick();

@@ -1,6 +1,6 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import { type Cancel, type Clock, createDeferred, type Scheduler } from "@tidemark/runtime";
 import { type ConnectionLimits, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import { type ByteBudget, createByteBudget } from "../wire/byte-budget.ts";
 import { type ConnectionRefusal, createConnectionGate } from "./connection-gate.ts";
@@ -15,8 +15,8 @@ export interface Connections {
   readonly onSession: (session: ServerHttp2Session) => void;
   /** Bytes that may be queued on the connection of this key. */
   readonly budget: (key: string) => ByteBudget;
-  /** Tells every peer to open no more calls; each connection closes after its last one. */
-  drain(): void;
+  /** Tells every peer to open no more calls. Each connection closes after its last one; resolves when all have. */
+  drain(): Promise<void>;
   /** Closes every connection now. */
   destroy(): void;
 }
@@ -39,8 +39,13 @@ export function createConnections(options: {
   const { limits, clock, scheduler, processBudget, accept, onRefused } = options;
   const gate = createConnectionGate(clock, limits);
   const open = new Map<string, Connection>();
+  const drained = createDeferred();
   let draining = false;
 
+  const closed = (key: string, connection: Connection) => {
+    if (open.get(key) === connection) open.delete(key);
+    if (draining && open.size === 0) drained.resolve();
+  };
   const admitted = (socket: Socket, address: string) => {
     const key = connectionKey(socket.remoteAddress, socket.remotePort);
     const cancelHandshake = scheduler.after(limits.handshakeTimeoutMs, () => {
@@ -53,7 +58,7 @@ export function createConnections(options: {
     socket.once("close", () => {
       cancelHandshake();
       gate.release(address);
-      if (open.get(key) === connection) open.delete(key);
+      closed(key, connection);
     });
     accept(socket);
   };
@@ -93,6 +98,8 @@ export function createConnections(options: {
         if (session === undefined) socket.destroy();
         else if (!session.closed) session.close();
       }
+      if (open.size === 0) drained.resolve();
+      return drained.promise;
     },
     destroy() {
       for (const { session, socket } of open.values()) {

@@ -20,9 +20,9 @@ import type { BoundAddress, ListenerOptions, ServerTls } from "./listener-option
 export interface RpcListener {
   bind(): Promise<BoundAddress>;
   readonly connectionCount: number;
-  /** Takes no more connections, and tells the open ones to close after their last call. */
-  drain(): void;
-  /** Closes what is open. Resolves when the port is free and every connection is gone. */
+  /** Takes no more connections, and tells the open ones to close after their last call. Resolves when all have. */
+  drain(): Promise<void>;
+  /** Closes what is still open. Resolves when the port is free and every connection is gone. */
   close(): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ export function createRpcListener(
     drain() {
       if (sockets.listening) sockets.close();
       else closed.resolve();
-      connections.drain();
+      return connections.drain();
     },
     async close() {
       connections.destroy();

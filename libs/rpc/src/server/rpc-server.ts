@@ -58,6 +58,9 @@ export interface RpcServer {
 /** Until calls that do not end by themselves are ended, in milliseconds. */
 const STOP_GRACE_MS = 5000;
 
+/** For the statuses of calls that were ended to leave, in milliseconds. */
+const FLUSH_MS = 500;
+
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { runtime, hooks = {} } = options;
   const processBudget = options.processBudget ?? createProcessBudget();
@@ -85,15 +88,21 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   );
   let stopping: Promise<void> | undefined;
 
+  const withinMs = async (limitMs: number, work: Promise<unknown>) => {
+    const over = createDeferred();
+    const cancel = runtime.scheduler.after(limitMs, () => over.resolve());
+    await Promise.race([work, over.promise]);
+    cancel();
+  };
+
   const stopAll = async (graceMs: number) => {
     health.stopServing();
     for (const dispatcher of dispatchers) dispatcher.stop(shuttingDown());
-    for (const listener of listeners) listener.drain();
-    const graceOver = createDeferred();
-    const cancel = runtime.scheduler.after(graceMs, () => graceOver.resolve());
-    await Promise.race([Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())), graceOver.promise]);
-    cancel();
+    // A connection closes when its last answer has left: that is what to wait for, and not the end of the last call.
+    const drained = Promise.all(listeners.map((listener) => listener.drain()));
+    await withinMs(graceMs, drained);
     for (const dispatcher of dispatchers) dispatcher.force(shuttingDown());
+    await withinMs(FLUSH_MS, drained);
     await Promise.all(listeners.map((listener) => listener.close()));
   };
 

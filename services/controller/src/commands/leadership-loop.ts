@@ -2,7 +2,7 @@ import type { Consensus, Leadership } from "@tidemark/consensus";
 import type { ControllerId } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
-import { type Cancel, randomUuid } from "@tidemark/runtime";
+import { type Cancel, createDeferred, randomUuid } from "@tidemark/runtime";
 import type { ControllerCore } from "../core.ts";
 import type { KnownController } from "../errors.ts";
 import type { ActiveTerm } from "./role.ts";
@@ -12,10 +12,12 @@ import { type ClusterIdentity, ControllerRefusedError, checkCluster, repair } fr
 export interface LeadershipLoop {
   /** Follows the beliefs until the store closes; throws what that throws. Called once. */
   run(): Promise<void>;
+  /** Resolves when there is an active controller: another one, or this one with its first commands done. */
+  readonly led: Promise<void>;
   /** The active controller where it is another one and the latest belief names it. */
   known(): KnownController | undefined;
   /** The active controller by the latest belief, this one too. */
-  leader(): { readonly id: number; readonly controllerEpoch: number } | undefined;
+  readonly leader: () => { readonly id: number; readonly controllerEpoch: number } | undefined;
   /** Gives leadership up after a doubt: a new term, here or elsewhere, begins with what is known. */
   resign(): void;
   /** A command was left half done: once it can be, it is completed or swept. */
@@ -37,6 +39,7 @@ export function createLeadershipLoop(
   const { role, follower, runtime, sessions } = core;
   /** Made once: a claim that is repeated names the same cluster. */
   const newClusterId = randomUuid(runtime.random);
+  const led = createDeferred();
   let belief: Leadership = { kind: "none" };
   let superseded = new AbortController();
   let cancelRepair: Cancel = () => undefined;
@@ -67,6 +70,7 @@ export function createLeadershipLoop(
     sessions.begin();
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
     await runRepair(term);
+    led.resolve();
   };
 
   const follow = (next: Leadership) => {
@@ -76,6 +80,7 @@ export function createLeadershipLoop(
     superseded = new AbortController();
     cancelRepair();
     if (role.term !== undefined) role.deactivate(role.term.epoch, "the store says that leadership ended");
+    if (next.kind === "following" && next.leader !== options.controllerId) led.resolve();
     if (next.kind !== "leading") return;
     const { signal } = superseded;
     pending = begin(next, signal).catch((error: unknown) => {
@@ -84,13 +89,15 @@ export function createLeadershipLoop(
   };
 
   return {
+    led: led.promise,
     async run() {
       for await (const next of options.consensus.leadership()) follow(next);
       follow({ kind: "none" });
       await pending;
     },
     known() {
-      if (belief.kind !== "following") return undefined;
+      // Following oneself is following the ghost of an earlier start.
+      if (belief.kind !== "following" || belief.leader === options.controllerId) return undefined;
       return { id: belief.leader, endpoint: belief.endpoint, controllerEpoch: belief.epoch };
     },
     leader() {

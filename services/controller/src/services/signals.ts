@@ -28,20 +28,6 @@ export async function* untilAborted<Item>(source: AsyncIterable<Item>, signal: A
   }
 }
 
-/** Resolves when any of the signals is aborted. Never rejects, and leaves nothing behind once it resolved. */
-export function anyAborted(signals: readonly AbortSignal[]): { readonly promise: Promise<void>; stop(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const stop = () => {
-    for (const signal of signals) signal.removeEventListener("abort", stop);
-    resolve();
-  };
-  for (const signal of signals) {
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  }
-  return { promise, stop };
-}
-
 /** Why a signal was aborted. */
 export function reasonOf(signal: AbortSignal): Error {
   const reason: unknown = signal.reason;

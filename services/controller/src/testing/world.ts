@@ -2,16 +2,9 @@
  * Controllers in memory: the ones that processes run, on manual time, seeded chance, a store with faults, and a network
  * in which a test says what a probe finds. Brokers are played by the test.
  */
-import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { type Consensus, createConsensusTwin } from "@tidemark/consensus";
 import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
 import type { Endpoint } from "@tidemark/metadata";
-import {
-  HeartbeatRequestSchema,
-  type HeartbeatResponseSchema,
-  RegisterRequestSchema,
-} from "@tidemark/proto/cluster/v1";
-import type { CallContext } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime, type Runtime } from "@tidemark/runtime";
 import { type Controller, createController } from "../controller.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
@@ -21,12 +14,15 @@ import type { ControllerSettings } from "../settings.ts";
 export const testSettings: ControllerSettings = {
   sessionTimeoutMs: 6000,
   connectionGraceMs: 300,
-  leaderSelection: "random",
+  leaderSelection: "assigned-order",
   defaultPartitions: 1,
   defaultReplicationFactor: 3,
   minInsyncReplicas: 2,
   limits: { topicsMax: 10_000, partitionsMax: 50_000, replicationFactorMax: 10 },
 };
+
+/** What a world needs of a store; the twin has more faults than these. */
+export type TestStore = Pick<ConsensusCluster, "identity" | "start" | "kill" | "until" | "close">;
 
 /** One controller of a world, with what it told. */
 export interface Node {
@@ -36,23 +32,26 @@ export interface Node {
   readonly fatal: Error[];
   /** What it learnt of its cluster. */
   readonly clusters: string[];
+  /** The process stands still for so long; then its timers are late. */
+  stallFor(durationMs: number): void;
 }
 
-export interface World {
+export interface StartOptions {
+  readonly settings?: Partial<ControllerSettings>;
+  readonly known?: string;
+  readonly configured?: string;
+  /** Changes the handle on the store on its way to the controller. */
+  readonly wrap?: (consensus: Consensus) => Consensus;
+}
+
+export interface World<Store extends TestStore = ConsensusCluster> {
   readonly time: ManualTime;
   readonly runtime: Runtime;
-  readonly store: ConsensusCluster;
+  readonly store: Store;
   /** What a probe of a port finds; `reached` where nothing is said. */
   readonly ports: Map<number, ProbeResult>;
-  start(
-    number: CandidateNumber,
-    options?: {
-      readonly settings?: Partial<ControllerSettings>;
-      readonly known?: string;
-      readonly configured?: string;
-    },
-  ): Promise<Node>;
-  /** Kills the process: its handles never answer again. */
+  start(number: CandidateNumber, options?: StartOptions): Promise<Node>;
+  /** Kills the process: its handles never answer again, its timers never run again. */
   kill(node: Node): void;
   /** Waits for a condition while promises settle and faults are noticed; time stands still. */
   until(condition: () => boolean, what: string): Promise<void>;
@@ -63,34 +62,31 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function createWorld(
-  options: {
-    readonly seed?: number;
-    /** The store; the in-memory twin unless said otherwise. */
-    readonly openStore?: (runtime: Runtime) => Promise<ConsensusCluster>;
-    /** Changes a handle on its way to the controller. */
-    readonly wrap?: (consensus: Consensus, number: CandidateNumber) => Consensus;
-  } = {},
-): Promise<World> {
+export function createWorld(seed = 1): Promise<World> {
+  return createWorldOn((runtime) => createConsensusTwin({ runtime }), seed);
+}
+
+export async function createWorldOn<Store extends TestStore>(
+  openStore: (runtime: Runtime) => Promise<Store>,
+  seed = 1,
+): Promise<World<Store>> {
   const time = createManualTime();
-  const runtime: Runtime = { ...time, random: createSeededRandom(options.seed ?? 1) };
-  const openStore = options.openStore ?? ((of: Runtime) => createConsensusTwin({ runtime: of }));
+  const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
   const store = await openStore(runtime);
   const ports = new Map<number, ProbeResult>();
   const living = new Set<Node>();
-  const dead = new Set<CandidateNumber>();
 
   const until = async (condition: () => boolean, what: string) => {
     let turns = 0;
     const done = store.until(() => {
       turns += 1;
-      if (turns > 3000) throw new Error(`Not reached: ${what}`);
+      if (turns > 5000) throw new Error(`Not reached: ${what}`);
       return condition();
     }, what);
+    done.catch(() => undefined);
     await time.advance(0);
     await done;
   };
-
   const settle = async <Value>(promise: Promise<Value> | Value): Promise<Value> => {
     let isSettled = false;
     const settled = Promise.resolve(promise).finally(() => {
@@ -100,15 +96,39 @@ export async function createWorld(
     await until(() => isSettled, "an answer");
     return settled;
   };
-
-  /** A process's own timers: none of them runs once it is dead. */
-  const runtimeOf = (isDead: () => boolean): Runtime => ({
-    ...runtime,
-    scheduler: {
-      after: (delayMs, task) => time.scheduler.after(delayMs, () => isDead() || task()),
-      afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
-    },
-  });
+  const startNode = async (number: CandidateNumber, options: StartOptions): Promise<Node> => {
+    const handle = await settle(store.start(number));
+    const identity = store.identity(number);
+    const told = { number, events: [] as ControllerEvent[], fatal: [] as Error[], clusters: [] as string[] };
+    let stalledMs = 0;
+    const isDead = () => !living.has(node);
+    const controller = createController({
+      ...identity,
+      cluster: { known: options.known, configured: options.configured },
+      consensus: options.wrap?.(handle) ?? handle,
+      backend: "twin",
+      settings: { ...testSettings, ...options.settings },
+      runtime: {
+        random: runtime.random,
+        clock: { ...time.clock, monotonicMs: () => time.clock.monotonicMs() + stalledMs },
+        scheduler: {
+          after: (delayMs, task) => time.scheduler.after(delayMs, () => isDead() || task()),
+          afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
+        },
+      },
+      probe: async ({ port }: Endpoint) => ports.get(port) ?? "reached",
+      onEvent: (event) => told.events.push(event),
+      onCluster: (id) => told.clusters.push(id),
+      onFatal: (error) => told.fatal.push(error),
+    });
+    const stallFor = (durationMs: number) => {
+      stalledMs += durationMs;
+    };
+    const node: Node = { ...told, controller, stallFor };
+    living.add(node);
+    await settle(controller.start(identity.endpoint));
+    return node;
+  };
 
   return {
     time,
@@ -116,144 +136,22 @@ export async function createWorld(
     store,
     ports,
     until,
-    async start(number, { settings, known, configured } = {}) {
-      dead.delete(number);
-      const handle = await store.start(number);
-      const identity = store.identity(number);
-      const node = { number, events: [] as ControllerEvent[], fatal: [] as Error[], clusters: [] as string[] };
-      const controller = createController({
-        ...identity,
-        cluster: { known, configured },
-        consensus: options.wrap?.(handle, number) ?? handle,
-        backend: "twin",
-        settings: { ...testSettings, ...settings },
-        runtime: runtimeOf(() => dead.has(number)),
-        probe: async ({ port }: Endpoint) => ports.get(port) ?? "reached",
-        onEvent: (event) => node.events.push(event),
-        onCluster: (id) => node.clusters.push(id),
-        onFatal: (error) => node.fatal.push(error),
-      });
-      const started: Node = { ...node, controller };
-      living.add(started);
-      let isStarted = false;
-      const starting = controller.start(identity.endpoint).then(() => {
-        isStarted = true;
-      });
-      await until(() => isStarted, `controller ${number} joined`);
-      await starting;
-      return started;
-    },
+    settle,
+    start: (number, options = {}) => startNode(number, options),
     kill(node) {
       living.delete(node);
-      dead.add(node.number);
       store.kill(node.number);
     },
     async active() {
-      let found: Node | undefined;
-      await until(() => {
-        found = [...living].find(isReady);
-        return found !== undefined;
-      }, "an active controller");
+      const find = () => [...living].find(({ controller }) => controller.isActive);
+      await until(() => find() !== undefined, "an active controller");
+      const found = find();
       if (found === undefined) throw new Error("No active controller");
       return found;
     },
-    settle,
     async close() {
       await settle(Promise.all(Array.from(living, ({ controller }) => controller.stop())));
       await settle(store.close());
-    },
-  };
-}
-
-/** Active, and past the first commands of its term. */
-function isReady({ controller, events }: Node): boolean {
-  return controller.isActive && events.some((event) => event.kind === "activated");
-}
-
-/** A call's context as a server would make it. */
-export function callContext(signal: AbortSignal = new AbortController().signal): CallContext {
-  return { signal } as CallContext;
-}
-
-/** A request with its defaults. */
-export function request<Desc extends DescMessage>(
-  schema: Desc,
-  init: MessageInitShape<Desc> = {} as MessageInitShape<Desc>,
-): MessageShape<Desc> {
-  return create(schema, init);
-}
-
-const uuid = (letter: string, number: number) =>
-  `${letter.repeat(8)}-0000-4000-8000-${String(number).padStart(12, "0")}`;
-
-/** What a broker of this number says when it registers. */
-export function registration(
-  broker: number,
-  init: MessageInitShape<typeof RegisterRequestSchema> = {},
-): MessageShape<typeof RegisterRequestSchema> {
-  return request(RegisterRequestSchema, {
-    brokerId: broker,
-    incarnationId: uuid("e", broker),
-    directoryIds: [uuid("d", broker)],
-    endpoints: [
-      { listener: "client", host: "127.0.0.1", port: 4660 + broker },
-      { listener: "internal", host: "127.0.0.1", port: 5660 + broker },
-    ],
-    ...init,
-  });
-}
-
-/** The port that a probe of this broker tries. */
-export function portOf(broker: number): number {
-  return 5660 + broker;
-}
-
-/** A heartbeat stream that a test drives. */
-export interface HeartbeatStream {
-  beat(init?: MessageInitShape<typeof HeartbeatRequestSchema>): void;
-  readonly answers: MessageInitShape<typeof HeartbeatResponseSchema>[];
-  /** Why it failed. Undefined while it has not. */
-  failure(): unknown;
-  /** The broker closes it, or its connection breaks: the controller sees the same. */
-  close(): void;
-}
-
-export function openHeartbeat(
-  world: World,
-  node: Node,
-  broker: { readonly brokerId: number; readonly brokerEpoch: number },
-): HeartbeatStream {
-  const queue: MessageShape<typeof HeartbeatRequestSchema>[] = [];
-  let wake: () => void = () => undefined;
-  let isClosed = false;
-  let failure: unknown;
-  let sequence = 0n;
-  async function* requests() {
-    while (!isClosed || queue.length > 0) {
-      const next = queue.shift();
-      if (next !== undefined) yield next;
-      else await new Promise<void>((resolve) => (wake = resolve));
-    }
-  }
-  const answers: MessageInitShape<typeof HeartbeatResponseSchema>[] = [];
-  const read = async () => {
-    for await (const answer of node.controller.cluster.heartbeat(requests(), callContext())) answers.push(answer);
-  };
-  const reading = read().catch((error: unknown) => {
-    failure = error;
-  });
-  return {
-    answers,
-    failure: () => failure,
-    beat(init = {}) {
-      sequence += 1n;
-      queue.push(request(HeartbeatRequestSchema, { ...broker, sequence, ...init }));
-      wake();
-    },
-    close() {
-      isClosed = true;
-      wake();
-      world.time.scheduler.afterInput(() => reading.finally(() => undefined));
     },
   };
 }

@@ -83,6 +83,38 @@ export function describeLeadership(create: CreateCluster): void {
       }
     });
 
+    promise(create, "a winner that has not read what came before says nothing until it has", async (s) => {
+      const [first, second] = [await s.join(1), await s.join(2)];
+      const before = await s.leaderOf([first]);
+      await s.agree([first, second]);
+      s.cluster.holdWatch(2);
+      await before.commit(put("/test/last", "1"));
+      s.cluster.kill(1);
+      const third = await s.join(3);
+      await s.cluster.until(() => !third.tree.has("/controllers/1"), "the first is missed");
+      expect(second.belief().kind).toBe("following");
+      s.cluster.releaseWatch(2);
+      const leader = await s.leaderOf([second, third]);
+      expect(leader.epoch).toBeGreaterThan(before.epoch);
+      const watch = leader.process.consensus.watch(new AbortController().signal)[Symbol.asyncIterator]();
+      const event = await nextEvent(s, watch);
+      expect(event.kind === "snapshot" && event.entries.has("/test/last")).toBe(true);
+      await watch.return?.();
+    });
+
+    promise(create, "a claim that is won while the watch is behind is announced when it has caught up", async (s) => {
+      const observer = await s.start(2);
+      const first = await s.start(1);
+      s.cluster.holdWatch(1);
+      const joining = first.consensus.join(s.cluster.identity(1));
+      await s.cluster.until(() => observer.tree.has("/controller"), "the first has won");
+      await s.settled(observer.consensus.sync(new AbortController().signal), "the observer is up to date");
+      expect(first.belief().kind).toBe("none");
+      s.cluster.releaseWatch(1);
+      await s.settled(joining, "the first joins");
+      expect((await s.leaderOf([first])).epoch).toBeGreaterThan(0);
+    });
+
     promise(create, "the batch that began the epoch is at the announced revision", async (s) => {
       const all = await s.joinAll();
       const leader = await s.leaderOf(all);

@@ -37,7 +37,7 @@ export interface World {
 }
 
 /** What happened in a run; a run counts as one only when enough did. */
-export interface Counts {
+interface Counts {
   reads: number;
   changes: number;
   snapshots: number;

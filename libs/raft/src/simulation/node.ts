@@ -100,6 +100,7 @@ export function createNode(world: World, slot: number, id: NodeId, image: DiskIm
     pause: () => pause(world, node),
     resume: () => resume(world, node),
     replaceDisk(newId, newImage) {
+      world.remember(node.id, node.disk.durable);
       node.crash();
       node.id = newId;
       node.disk = createDisk(newImage);

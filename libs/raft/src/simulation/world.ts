@@ -28,6 +28,8 @@ export interface World {
   slotOf(id: NodeId): number;
   /** What this disk has flushed; of a lost disk, what it had. */
   durableOf(id: NodeId): DiskImage | undefined;
+  /** What a disk had when it was lost. */
+  remember(id: NodeId, image: DiskImage): void;
   /** A node has come to such a moment. */
   reaches(node: SimulatedNode, moment: Moment): void;
   /** No more faults: the run is about to end. */

@@ -19,7 +19,7 @@ export const electionTicksMin = 10;
 /** Every election timeout that is drawn. Longer than the shortest one, so that a voter can have lost patience alone. */
 export const electionTicks = 15;
 
-export interface ScriptedNode {
+interface ScriptedNode {
   readonly id: NodeId;
   readonly name: string;
   raft: Raft;

@@ -52,10 +52,9 @@ export function createLogView(start: StartState): LogView {
   let { snapshot } = start;
   let committed = snapshot.index;
   let applied = snapshot.index;
-  let restore: SnapshotMeta | undefined = snapshot.index > 0 ? snapshot : undefined;
+  let restore = snapshot.index > 0 ? snapshot : undefined;
   let installing = false;
   let unwrittenFrom = indexAfter(store.last().index);
-
   return {
     ...store,
     snapshot: () => snapshot,
@@ -92,7 +91,7 @@ export function createLogView(start: StartState): LogView {
     },
     takeUnwritten(sequence) {
       const { index } = store.last();
-      const taken = unwrittenFrom > index ? [] : store.read(unwrittenFrom, index, Number.POSITIVE_INFINITY);
+      const taken = store.read(unwrittenFrom, index, Number.POSITIVE_INFINITY);
       if (taken.length > 0 || installing) flush.written(sequence, index);
       installing = false;
       unwrittenFrom = indexAfter(index);

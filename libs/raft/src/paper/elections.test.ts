@@ -123,6 +123,13 @@ describe("elections (5.2)", () => {
     expect(new Set(votes.map(String))).toEqual(new Set([`${idOf("n2")},true`, `${idOf("n3")},false`]));
   });
 
+  it("a node that knows the leader of a term votes for nobody else in it", () => {
+    const node = createLoneNode();
+    node.hear(append("n2", 2, at(1, 1), []));
+    node.hear(voteRequest("n3", 2, at(1, 1), true));
+    expect(node.raft.status()).toMatchObject({ votedFor: undefined, leader: idOf("n2") });
+  });
+
   it("a restart does not forget the vote", () => {
     const node = createLoneNode({ term: 2, votedFor: "n2" });
     node.hear(voteRequest("n3", 2));
@@ -170,7 +177,7 @@ describe("elections (5.2)", () => {
   });
 
   it("granting a vote starts the wait for a leader anew", () => {
-    const node = createLoneNode();
+    const node = createLoneNode({ term: 2 });
     node.tick(electionTicks - 1);
     node.hear(voteRequest("n2", 2));
     node.tick(electionTicks - 1);

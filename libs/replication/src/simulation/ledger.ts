@@ -7,8 +7,8 @@ import { checkProgress, checkReplica, checkState, checkSuccession } from "../inv
 import type { Answer } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
 import type { PartitionView } from "../view.ts";
-import type { Cluster, Request, SimulatedBroker } from "./cluster.ts";
 import type { SimulatedBatch, SimulatedLog } from "./simulated-log.ts";
+import type { Cluster, Request, SimulatedBroker } from "./world.ts";
 
 export interface Ledger {
   /** Compares every replica with what must hold; throws what is broken. After every step. */

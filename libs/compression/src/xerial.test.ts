@@ -38,12 +38,18 @@ describe("snappy", () => {
     ["a length that is cut", Buffer.concat([header, Buffer.alloc(3)])],
     ["a length of 0", Buffer.concat([header, block(0)])],
     ["a length below 0", Buffer.concat([header, block(-5, 1, 2, 3)])],
+    ["a length that leads back before the beginning", Buffer.concat([header, block(-21, 3, 8, 97, 98, 99, 0)])],
     ["a block that is cut", Buffer.concat([header, block(4, 3, 8, 97)])],
+    ["a whole block where a longer one is due", Buffer.concat([header, block(6, 3, 8, 97, 98, 99)])],
     ["a size that never ends", Buffer.concat([header, block(6, 128, 128, 128, 128, 128, 1)])],
     ["a size beyond 32 bits", Buffer.from([255, 255, 255, 255, 31])],
     ["less content than it declares", Buffer.concat([header, block(3, 3, 0, 97)])],
   ])("is refused with %s", (_, bytes) => {
     expect(snappy.decompress(bytes, 1000)).toEqual({ kind: "corrupt" });
+  });
+
+  it("is taken for a raw block when there is not a whole header", () => {
+    expect(snappy.decompress(header.subarray(0, 15), 100_000)).toEqual({ kind: "corrupt" });
   });
 
   it("counts all blocks together against the limit, before it decompresses one", () => {

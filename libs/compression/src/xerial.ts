@@ -50,7 +50,7 @@ export function xerialBlocks(bytes: Uint8Array, maxBytes: number): SnappyBlocks 
     if (position + 4 > bytes.length) return { kind: "corrupt" };
     const length = view.getInt32(position);
     position += 4;
-    if (length <= 0 || length > bytes.length - position) return { kind: "corrupt" };
+    if (length < 0 || length > bytes.length - position) return { kind: "corrupt" };
     const block = bytes.subarray(position, position + length);
     const declared = declaredSize(block);
     if (declared === undefined) return { kind: "corrupt" };

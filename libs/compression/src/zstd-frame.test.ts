@@ -3,6 +3,8 @@ import { describe, expect, it, test } from "vitest";
 import { zstdLibraries } from "./testing/zstd-libraries.ts";
 import { readZstdFrame } from "./zstd-frame.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const limit = 1024 * 1024;
 const codecs = zstdLibraries.map(([, codec]) => codec);
 const bytesFrom = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(" ", ""), "hex"));
@@ -52,11 +54,12 @@ describe("a Zstandard frame", () => {
     ["a skippable frame", "502a4d18 04000000 00000000", "corrupt"],
     ["a reserved bit", "28b52ffd 08 00 190000 616263", "corrupt"],
     ["a dictionary", "28b52ffd 01 00 07 190000 616263", "corrupt"],
+    ["a dictionary whose id looks like a block", "28b52ffd 01 00 190000 616263", "corrupt"],
     ["half a header", "28b52ffd c0 00 0300000000", "corrupt"],
     ["no block", "28b52ffd 00 00", "corrupt"],
     ["half a block", "28b52ffd 00 00 190000 6162", "corrupt"],
     ["a block of the reserved type", "28b52ffd 00 00 1f0000 616263", "corrupt"],
-    ["a block larger than the window", "28b52ffd 00 00 0b2000 61 010000", "corrupt"],
+    ["a block larger than the window", "28b52ffd 00 00 0a2000 61 010000", "corrupt"],
     ["no last block", "28b52ffd 00 00 180000 616263", "corrupt"],
     ["a checksum that never comes", "28b52ffd 04 00 190000 616263", "corrupt"],
     ["something behind its end", `${small} 00`, "corrupt"],
@@ -68,6 +71,13 @@ describe("a Zstandard frame", () => {
   ])("is refused with %s", (_, hex, kind) => {
     expect(readZstdFrame(bytesFrom(hex), limit)).toEqual({ kind });
     for (const codec of codecs) expect(codec.decompress(bytesFrom(hex), limit)).toEqual({ kind });
+  });
+
+  it("may hold more than 8 MiB in one segment, which is its own window", () => {
+    const block = "02001000"; // A zero, repeated 128 Ki times.
+    const frame = bytesFrom(`28b52ffd a0 00009000 ${block.repeat(72)} 010000`);
+    expect(readZstdFrame(frame, 16 * limit)).toEqual({ kind: "ok", sizeMax: 9 * limit });
+    for (const codec of codecs) expect(codec.decompress(frame, 16 * limit).kind).toBe("ok");
   });
 
   it("may have a window of 8 MiB", () => {

@@ -6,6 +6,19 @@ export {
   type DiskFile,
   type DiskLock,
 } from "./disk.ts";
+export { createFaultDisk, type FaultDisk } from "./fault/fault-disk.ts";
+export {
+  anyFault,
+  type DiskOperation,
+  type Effect,
+  type FaultPlan,
+  type FaultRates,
+  type FaultRule,
+  limitedSpace,
+  randomFaults,
+  scriptedFaults,
+} from "./fault/faults.ts";
+export { createFilePool, type FilePool, type PooledFile } from "./file-pool.ts";
 export { applyChange, type Change } from "./memory/changes.ts";
 export { createMemoryDisk, type MemoryDisk, type MemoryDiskOptions, memoryDiskOver } from "./memory/memory-disk.ts";
 export {

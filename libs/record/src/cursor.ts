@@ -24,7 +24,7 @@ export function readVarint(cursor: Cursor): number {
   const first = readByte(cursor);
   if (first < 0x80) return unzigzag(first);
   const raw = readRest(cursor, first & 0x7f);
-  if (raw < 0x1000_0000 || cursor.damage !== undefined) return unzigzag(raw);
+  if (raw < 0x1000_0000) return unzigzag(raw);
   // Four bytes carried 28 bits and said that a fifth follows: it has room for four bits and ends the number.
   const fifth = readByte(cursor);
   if (fifth > 0x0f) return damaged(cursor, "malformedVarint");
@@ -36,7 +36,7 @@ export function readVarlong(cursor: Cursor): Varlong {
   const first = readByte(cursor);
   if (first < 0x80) return unzigzag(first);
   const low = readRest(cursor, first & 0x7f);
-  if (low < 0x1000_0000 || cursor.damage !== undefined) return unzigzag(low);
+  if (low < 0x1000_0000) return unzigzag(low);
   return readHighBits(cursor, low & 0x0fff_ffff);
 }
 

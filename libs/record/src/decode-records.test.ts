@@ -8,6 +8,8 @@ import { encodeBatch } from "./encode-batch.ts";
 import type { ProducedRecord } from "./record.ts";
 import { fromHex, kafkaVector, kafkaVectors, recordsOf, toHex } from "./testing/vectors.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const rules = { codecs: {}, maxDecompressedBytes: 10_000 };
 
 function headerIn(bytes: Uint8Array, changes: Partial<BatchHeader> = {}): BatchHeader {
@@ -50,6 +52,12 @@ describe("decoding records", () => {
     );
   });
 
+  test("gives back times whose difference does not fit 64 bits", () => {
+    const times = [-1n, 2n ** 63n - 1n, 0n];
+    const records = times.map((timestamp) => ({ timestamp, key: null, value: null, headers: [] }));
+    expect(decoded(encodeBatch(records, { crc32c }))).toMatchObject(records);
+  });
+
   it("hands out slices of the bytes it was given, and does so again when asked again", () => {
     const bytes = fromHex(kafkaVector("one record with key and value").hex);
     const result = decodeRecords(bytes, headerIn(bytes), rules);
@@ -73,8 +81,10 @@ describe("decoding records", () => {
 
   test.each([
     { says: "no record where one is due", records: "", reason: "truncated" },
+    { says: "a record length that is cut", records: "80", reason: "truncated" },
     { says: "a record length below 0", records: "01 00 00 00 01 01 00", reason: "recordLength" },
     { says: "a record longer than the batch", records: "0e 00 00 00 01 01 00", reason: "recordLength" },
+    { says: "a record and a key beyond the batch", records: "14 00 00 00 08", reason: "recordLength" },
     { says: "a record longer than its parts", records: "0e 00 00 00 01 01 00 00", reason: "recordLength" },
     { says: "a record shorter than its parts", records: "0a 00 00 00 01 01 00", reason: "truncated" },
     { says: "a record without a byte", records: "00", reason: "truncated" },

@@ -43,7 +43,6 @@ const headerBytesMin = 2;
  */
 export function readFields(cursor: Cursor, fields: RecordFields): RecordDamage | undefined {
   const bodySize = readVarint(cursor);
-  if (cursor.damage !== undefined) return cursor.damage;
   const batchEnd = cursor.end;
   if (bodySize < 0 || bodySize > batchEnd - cursor.position) return "recordLength";
   cursor.end = cursor.position + bodySize;

@@ -6,6 +6,8 @@ import { viewOf } from "./layout.ts";
 import { fromHex, kafkaVector, kafkaVectors } from "./testing/vectors.ts";
 import { type BatchVerdict, hasValidCrc, validateBatch } from "./validate-batch.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const rules = { crc32c, maxBatchBytes: 1000 };
 
 function headerIn(bytes: Uint8Array): BatchHeader {
@@ -84,6 +86,12 @@ describe("validating a batch", () => {
     expect(verdictOn(bytes, { crc32c, maxBatchBytes: bytes.length })).toEqual({ kind: "ok" });
     const refused = verdictOn(bytes, { crc32c, maxBatchBytes: bytes.length - 1 });
     expect(refused).toEqual({ kind: "refused", reason: "batchTooLarge" });
+  });
+
+  it("refuses a batch whose CRC is not that of its bytes", () => {
+    const bytes = fromHex(kafkaVector(plain).hex);
+    bytes[bytes.length - 2]! ^= 1;
+    expect(verdictOn(bytes)).toEqual({ kind: "refused", reason: "crcMismatch" });
   });
 
   it("finds any one flipped bit from the CRC on, and none before it", () => {

@@ -134,11 +134,8 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     startAll,
     tidemark,
     async stop() {
-      const child = supervisor;
-      if (child?.exitCode === null && child.signalCode === null) {
-        child.kill("SIGINT");
-        await waitFor("tidemark dev to end", () => child.exitCode !== null || child.signalCode !== null);
-        if (child.exitCode !== 0) throw new Error(`tidemark dev did not stop cleanly:\n${output}`);
+      if (supervisor !== undefined && (await endOf(supervisor)) !== 0) {
+        throw new Error(`tidemark dev did not stop cleanly:\n${output}`);
       }
       rmSync(data, { recursive: true, force: true });
     },
@@ -163,4 +160,14 @@ function isThere(pid: number): boolean {
 
 function killIfThere(pid: number): void {
   if (isThere(pid)) process.kill(pid, "SIGKILL");
+}
+
+/** Asks the supervisor to stop, if it still runs. Resolves with its exit code; 0 where it was killed before. */
+function endOf(supervisor: ChildProcess): Promise<number> {
+  if (supervisor.signalCode !== null) return Promise.resolve(0);
+  if (supervisor.exitCode !== null) return Promise.resolve(supervisor.exitCode);
+  return new Promise((resolve) => {
+    supervisor.once("exit", (code) => resolve(code ?? 1));
+    supervisor.kill("SIGINT");
+  });
 }

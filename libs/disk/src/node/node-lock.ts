@@ -4,7 +4,7 @@ import { DiskError, type DiskLock } from "../disk.ts";
 import { toDiskError } from "./errors.ts";
 
 /** The file that carries the lock. Nothing but the lock may open it: closing any descriptor of it frees the lock. */
-export const lockFileName = ".lock";
+const lockFileName = ".lock";
 
 /**
  * SQLite's exclusive lock is an fcntl lock, the one lock that Node can reach which the kernel holds: it lasts while the

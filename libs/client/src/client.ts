@@ -1,0 +1,78 @@
+import { loadCodecs } from "@tidemark/compression";
+import { AdminService } from "@tidemark/proto/admin/v1";
+import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
+import { Reason } from "@tidemark/proto/common/v1";
+import { LogService } from "@tidemark/proto/log/v1";
+import { type ClientTls, createChannelPool, createRpcClient, type RpcClient, TidemarkError } from "@tidemark/rpc";
+import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
+import type { Connection, LogClient } from "./connection.ts";
+import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
+import { createProducer, type Producer, type ProducerOptions } from "./producer/producer.ts";
+import { createRoutes } from "./routes.ts";
+import { createTopicCache, type TopicFacts } from "./topic-cache.ts";
+
+export interface ClientOptions {
+  /** host:port of a gateway, or of a broker, whose hints lead to the others. */
+  readonly bootstrap: string;
+  /** Absent: cleartext. */
+  readonly tls?: ClientTls;
+  /** Absent: the process's own clock, timers and randomness. */
+  readonly runtime?: Runtime;
+}
+
+/** A connection to a cluster, from which producers and consumers are made. */
+export interface Client {
+  /** Administers topics and brokers. Every call fails with a TidemarkError and nothing else. */
+  readonly admin: RpcClient<typeof AdminService>;
+  /** Reads the metadata tree. */
+  readonly metadata: RpcClient<typeof MetadataService>;
+  /** The data service itself, for what producer and consumer do not offer. */
+  readonly log: LogClient;
+  createProducer(options?: ProducerOptions): Producer;
+  createConsumer(options: ConsumerOptions): Consumer;
+  /** Closes the connections. Producers and consumers are to be closed before. */
+  close(): void;
+}
+
+/** Resolves without having connected: the first call does that. */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const { bootstrap, tls, runtime = createNodeRuntime() } = options;
+  const pool = createChannelPool({ runtime, ...(tls === undefined ? {} : { tls }) });
+  const { codecs } = await loadCodecs();
+  const admin = createRpcClient(AdminService, pool.get(bootstrap, "admin"));
+  const logAt = (trafficClass: "produce" | "fetch") => {
+    const clients = new Map<string, LogClient>();
+    return (endpoint: string): LogClient => {
+      const known = clients.get(endpoint);
+      if (known !== undefined) return known;
+      const made = createRpcClient(LogService, pool.get(endpoint, trafficClass));
+      clients.set(endpoint, made);
+      return made;
+    };
+  };
+  const connection: Connection = {
+    runtime,
+    codecs,
+    routes: createRoutes(bootstrap),
+    produceAt: logAt("produce"),
+    fetchAt: logAt("fetch"),
+    topics: createTopicCache((topic) => describeTopic(admin, topic), runtime.clock),
+  };
+  return {
+    admin,
+    metadata: createRpcClient(MetadataService, pool.get(bootstrap, "admin")),
+    log: connection.fetchAt(bootstrap) as LogClient,
+    createProducer: (producerOptions = {}) => createProducer(connection, producerOptions),
+    createConsumer: (consumerOptions) => createConsumer(connection, consumerOptions),
+    close: () => pool.close(),
+  };
+}
+
+async function describeTopic(admin: RpcClient<typeof AdminService>, topic: string): Promise<TopicFacts> {
+  const { topics } = await admin.describeTopics({ topics: [topic] });
+  const [described] = topics;
+  if (described === undefined || described.partitions.length === 0) {
+    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: `There is no topic ${topic}`, topic });
+  }
+  return { topicId: described.topicId, partitions: described.partitions.length };
+}

@@ -1,0 +1,62 @@
+import { crc32c } from "@tidemark/compression";
+import { Reason } from "@tidemark/proto/common/v1";
+import {
+  type Codecs,
+  decodeRecords,
+  hasValidCrc,
+  iterateBatches,
+  nextOffsetOf,
+  type StoredRecord,
+} from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
+
+const decompressedBytesMax = 64 * 2 ** 20;
+
+export interface DecodedFetch {
+  readonly records: readonly StoredRecord[];
+  /** Offset to go on from. */
+  readonly nextOffset: bigint;
+  /** Leader epoch of the last batch; undefined where there was none. */
+  readonly leaderEpoch: number | undefined;
+}
+
+/** Which records of an answer count: the first batch may begin below `from`, and the last may end above `end`. */
+export interface Range {
+  readonly from: bigint;
+  /** Records from here on are left out. Undefined: none. */
+  readonly end: bigint | undefined;
+}
+
+/**
+ * The records of an answer. One that ends within a batch is read up to there. Fails with REASON_CORRUPT_BATCH or
+ * REASON_UNSUPPORTED_CODEC, and then nothing of the answer is handed out.
+ */
+export function decodeFetched(bytes: Uint8Array, { from, end }: Range, codecs: Codecs): DecodedFetch {
+  const records: StoredRecord[] = [];
+  let nextOffset = from;
+  let leaderEpoch: number | undefined;
+  for (const step of iterateBatches(bytes)) {
+    if (step.kind === "end" || (step.kind === "incomplete" && leaderEpoch !== undefined)) break;
+    if (step.kind !== "ok") throw corrupt(`the batch at byte ${step.position} of the answer is ${step.kind}`);
+    const { header } = step;
+    if (!hasValidCrc(bytes, header, crc32c))
+      throw corrupt(`the checksum of the batch at ${header.baseOffset} is wrong`);
+    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
+    if (decoded.kind === "failed") {
+      const message = `The batch at offset ${header.baseOffset} cannot be read: ${decoded.reason}`;
+      const isCodec = decoded.reason === "unsupportedCodec";
+      throw new TidemarkError({ reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH, message });
+    }
+    for (const record of decoded.records) {
+      if (record.offset >= from && (end === undefined || record.offset < end)) records.push(record);
+    }
+    const next = nextOffsetOf(header);
+    if (next > nextOffset) nextOffset = next;
+    leaderEpoch = header.leaderEpoch;
+  }
+  return { records, nextOffset, leaderEpoch };
+}
+
+function corrupt(what: string): TidemarkError {
+  return new TidemarkError({ reason: Reason.CORRUPT_BATCH, message: `What was fetched is damaged: ${what}` });
+}

@@ -1,0 +1,187 @@
+import { Codec as CodecId, Outcome, Reason } from "@tidemark/proto/common/v1";
+import { Acks } from "@tidemark/proto/log/v1";
+import { type CodecName, codecIdOf } from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
+import type { Connection } from "../connection.ts";
+import { sampledCaller, startProduceSpan } from "../trace.ts";
+import { createBuffer } from "./buffer.ts";
+import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
+import type { RecordOutcome, Settle } from "./outcome.ts";
+import { createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
+import { createPartitioner, type Partitioner } from "./partitioner.ts";
+import { createBatchSender } from "./send-batch.ts";
+
+export type AcksName = "none" | "leader" | "all";
+
+export interface ProducerOptions {
+  /** When a batch is answered. Absent: all. */
+  readonly acks?: AcksName;
+  /** Absent: none. */
+  readonly compression?: CodecName;
+  /** Bytes of a batch before compression. Absent: 256 KiB. */
+  readonly batchBytesMax?: number;
+  /** How long a batch waits for company when nothing is on its way. Absent: 5 ms. */
+  readonly lingerMs?: number;
+  /** How long a record may be on its way, all tries together. Absent: 2 min. */
+  readonly deliveryTimeoutMs?: number;
+  /** How long one try may take. Absent: 30 s. */
+  readonly requestTimeoutMs?: number;
+  /** Bytes that may wait to be acknowledged. Absent: 32 MiB. */
+  readonly bufferBytesMax?: number;
+}
+
+/**
+ * Sends records. Those of one partition are stored in the order in which they were given, through every retry. Without
+ * a producer id a record that was sent again may stand twice.
+ */
+export interface Producer {
+  /** Resolves when the outcome is known; never rejects. Waits for room where the buffer is full. */
+  send(topic: string, record: RecordToSend): Promise<RecordOutcome>;
+  /**
+   * The cheap form: no promise a record. The topic has to be known (`prepare`). Returns false once the buffer is full:
+   * then wait for `writable()` before giving more. `settle` may be told before this returns.
+   */
+  enqueue(topic: string, record: RecordToSend, settle: Settle): boolean;
+  /** Learns what `enqueue` has to know of a topic. Fails with a TidemarkError, as where there is no such topic. */
+  prepare(topic: string): Promise<void>;
+  /** Resolves when the buffer has room. */
+  writable(): Promise<void>;
+  /** Sends without lingering. Resolves when every record given so far is settled. */
+  flush(): Promise<void>;
+  /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits too. */
+  close(signal?: AbortSignal): Promise<void>;
+}
+
+const defaults = {
+  acks: "all",
+  batchBytesMax: 256 * 1024,
+  lingerMs: 5,
+  deliveryTimeoutMs: 120_000,
+  requestTimeoutMs: 30_000,
+  bufferBytesMax: 32 * 2 ** 20,
+} as const;
+
+const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
+
+/** Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here. */
+export function createProducer(connection: Connection, given: ProducerOptions): Producer {
+  const options = { ...defaults, ...given };
+  const { runtime, topics, codecs } = connection;
+  const codec = codecOf(connection, options.compression);
+  const buffer = createBuffer(options.bufferBytesMax);
+  const queues = new Map<string, Map<number, PartitionQueue>>();
+  const partitioners = new Map<string, Partitioner>();
+  let closing: Promise<void> | undefined;
+
+  const queueOf = (topic: string, partition: number): PartitionQueue => {
+    const ofTopic = getOrMake(queues, topic, () => new Map<number, PartitionQueue>());
+    return getOrMake(ofTopic, partition, () =>
+      createPartitionQueue({
+        ...options,
+        partition,
+        runtime,
+        codec,
+        codecs,
+        onSettled: buffer.give,
+        startSpan: () => startProduceSpan(topic, partition),
+        send: createBatchSender(connection, {
+          topic,
+          partition,
+          acks: acksOf[options.acks],
+          codec: (codec === undefined ? CodecId.NONE : codecIdOf(codec.name) + 1) as CodecId,
+        }),
+      }),
+    );
+  };
+
+  const partitionFor = (topic: string, record: RecordToSend): number | undefined => {
+    if (record.partition !== undefined) return record.partition;
+    const facts = topics.known(topic);
+    if (facts === undefined) return undefined;
+    const partitioner = getOrMake(partitioners, topic, () => createPartitioner(runtime.random, options.batchBytesMax));
+    return partitioner.choose(record, facts.partitions);
+  };
+
+  const allQueues = () => [...queues.values()].flatMap((ofTopic) => [...ofTopic.values()]);
+
+  const flush = async () => {
+    await Promise.all(allQueues().map((queue) => queue.flush()));
+  };
+
+  const finish = async (signal: AbortSignal | undefined) => {
+    const abandon = () => {
+      for (const queue of allQueues()) queue.abandon(closedError());
+    };
+    const flushed = flush();
+    if (signal?.aborted) abandon();
+    signal?.addEventListener("abort", abandon, { once: true });
+    await flushed;
+    signal?.removeEventListener("abort", abandon);
+  };
+
+  const producer: Producer = {
+    async prepare(topic) {
+      await topics.describe(topic);
+    },
+    enqueue(topic, record, settle) {
+      const refusal = closing === undefined ? refuseRecord(record) : closedError();
+      const partition = refusal === undefined ? partitionFor(topic, record) : undefined;
+      if (partition === undefined) {
+        settle({ kind: "notApplied", error: refusal ?? unprepared(topic) });
+        return !buffer.isFull();
+      }
+      const produced = toProduced(record, runtime.clock.wallMs());
+      buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
+      return !buffer.isFull();
+    },
+    async send(topic, record) {
+      try {
+        if (record.partition === undefined && topics.known(topic) === undefined) await topics.describe(topic);
+      } catch (error) {
+        if (error instanceof TidemarkError) return { kind: "notApplied", error };
+        throw error;
+      }
+      // Whoever waited beside this one may have filled the room already.
+      while (buffer.isFull() && closing === undefined) await buffer.writable();
+      return new Promise((resolve) => {
+        producer.enqueue(topic, record, resolve);
+      });
+    },
+    writable: buffer.writable,
+    flush,
+    close: (signal) => (closing ??= finish(signal)),
+  };
+  return producer;
+}
+
+function codecOf(connection: Connection, name: CodecName | undefined) {
+  if (name === undefined || name === "none") return undefined;
+  const codec = connection.codecs[name];
+  if (codec !== undefined) return codec;
+  throw new TidemarkError({ reason: Reason.UNSUPPORTED_CODEC, message: `The codec ${name} cannot be loaded here` });
+}
+
+function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function closedError(): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.CANCELLED,
+    message: "The producer was closed before the record was sent",
+    outcome: Outcome.NOT_APPLIED,
+  });
+}
+
+function unprepared(topic: string): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.INVALID_ARGUMENT,
+    message: `Nothing is known of the topic ${topic} yet: prepare("${topic}") goes before enqueue`,
+    outcome: Outcome.NOT_APPLIED,
+  });
+}

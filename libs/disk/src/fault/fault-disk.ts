@@ -1,0 +1,101 @@
+import type { Scheduler } from "@tidemark/runtime";
+import { type Disk, DiskError, type DiskFile } from "../disk.ts";
+import type { MemoryDisk } from "../memory/memory-disk.ts";
+import type { DiskOperation, FaultPlan } from "./faults.ts";
+
+/**
+ * A disk in memory, as the process has it that lives now, which fails as its plan says. Kills, power cuts, bit flips and the loss of the whole disk are made on
+ * the memory disk itself.
+ */
+export interface FaultDisk extends Disk {
+  /** Takes another plan from now on. */
+  plan(plan: FaultPlan): void;
+}
+
+interface Faults {
+  readonly memory: MemoryDisk;
+  readonly scheduler: Scheduler;
+  plan: FaultPlan;
+}
+
+export function createFaultDisk(
+  memory: MemoryDisk,
+  { scheduler, plan }: { readonly scheduler: Scheduler; readonly plan?: FaultPlan },
+): FaultDisk {
+  const disk = memory.attach();
+  const faults: Faults = { memory, scheduler, plan: plan ?? (() => undefined) };
+  const through = <Value>(kind: DiskOperation["kind"], path: string, work: () => Promise<Value>) =>
+    perform(faults, { kind, path, bytes: 0 }, work);
+  const file = async (opened: Promise<DiskFile>, path: string) => faultFile(faults, await opened, path);
+  return {
+    plan(next) {
+      faults.plan = next;
+    },
+    open: (path, how) => through("open", path, () => file(disk.open(path, how), path)),
+    create: (path) => through("create", path, () => file(disk.create(path), path)),
+    makeDirectory: (path) => through("makeDirectory", path, () => disk.makeDirectory(path)),
+    list: (path) => through("list", path, () => disk.list(path)),
+    rename: (from, to) => through("rename", from, () => disk.rename(from, to)),
+    remove: (path) => through("remove", path, () => disk.remove(path)),
+    syncDirectory: (path) => through("syncDirectory", path, () => disk.syncDirectory(path)),
+    lock: (directory) => through("lock", directory, () => disk.lock(directory)),
+  };
+}
+
+function faultFile(faults: Faults, file: DiskFile, path: string): DiskFile {
+  return {
+    size: () => perform(faults, { kind: "size", path, bytes: 0 }, () => file.size()),
+    read: (position, length) => perform(faults, { kind: "read", path, bytes: 0 }, () => file.read(position, length)),
+    write(position, chunks) {
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      const part = (length: number) => file.write(position, firstBytes(chunks, length));
+      return perform(faults, { kind: "write", path, bytes }, () => file.write(position, chunks), part);
+    },
+    truncate: (size) => perform(faults, { kind: "truncate", path, bytes: 0 }, () => file.truncate(size)),
+    sync: () => perform(faults, { kind: "sync", path, bytes: 0 }, () => file.sync()),
+    close: () => file.close(),
+  };
+}
+
+async function perform<Value>(
+  faults: Faults,
+  operation: DiskOperation,
+  work: () => Promise<Value>,
+  part?: (length: number) => Promise<void>,
+): Promise<Value> {
+  const effect = faults.plan(operation);
+  if (effect === undefined) return work();
+  const { kind, path } = operation;
+  switch (effect.kind) {
+    case "fail":
+      if (kind === "sync") faults.memory.failSync(path);
+      throw new DiskError(effect.code, kind, path);
+    case "short":
+      await part?.(effect.bytes);
+      throw new DiskError(effect.code, kind, path);
+    case "delay":
+      await later(faults.scheduler, effect.ms);
+      return work();
+    case "hang":
+      await later(faults.scheduler, effect.ms);
+      if (kind === "sync") faults.memory.failSync(path);
+      throw new DiskError("HUNG", kind, path);
+  }
+}
+
+function later(scheduler: Scheduler, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    scheduler.after(ms, resolve);
+  });
+}
+
+function firstBytes(chunks: readonly Uint8Array[], length: number): readonly Uint8Array[] {
+  const kept: Uint8Array[] = [];
+  let left = length;
+  for (const chunk of chunks) {
+    if (left <= 0) break;
+    kept.push(chunk.subarray(0, left));
+    left -= chunk.length;
+  }
+  return kept;
+}

@@ -1,0 +1,59 @@
+import type { Disk, FilePool } from "@tidemark/disk";
+import type { Codecs, Crc32c } from "@tidemark/record";
+import type { Runtime } from "@tidemark/runtime";
+import { LogError } from "./errors.ts";
+import type { LogGuards } from "./guards.ts";
+import { createIndexCache, type IndexCache } from "./index/index-cache.ts";
+
+/** What all logs of one directory share. */
+export interface LogContext {
+  readonly disk: Disk;
+  readonly files: FilePool;
+  readonly runtime: Pick<Runtime, "clock" | "scheduler">;
+  readonly crc32c: Crc32c;
+  /** For what looks into records: lookups by time, and compaction. */
+  readonly codecs: Codecs;
+  readonly indexes: IndexCache;
+  readonly guards: LogGuards;
+  /** Set once the directory failed: from then on nothing is acknowledged (L6). */
+  failure(): LogError | undefined;
+  /** Takes the whole directory out of service. The first cause counts. */
+  fail(cause: unknown, during: string): LogError;
+  /** Calls back when the directory fails. Returns how to leave. */
+  onFailure(listener: (error: LogError) => void): () => void;
+}
+
+export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "onFailure" | "indexes"> {
+  /** The name of the directory, for messages. */
+  readonly name: string;
+  /** Memory for the indexes of segments that grow no more, in bytes. */
+  readonly indexCacheBytes: number;
+}
+
+export function createLogContext({ name, indexCacheBytes, ...shared }: LogContextOptions): LogContext {
+  const listeners = new Set<(error: LogError) => void>();
+  let failure: LogError | undefined;
+  return {
+    ...shared,
+    indexes: createIndexCache(indexCacheBytes),
+    failure: () => failure,
+    fail(cause, during) {
+      if (failure !== undefined) return failure;
+      const error = new LogError("DIRECTORY_FAILED", `${name} failed while ${during}: ${String(cause)}`, { cause });
+      failure = error;
+      for (const listener of [...listeners]) listener(error);
+      return error;
+    },
+    onFailure(listener) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+  };
+}
+
+/** Syncs a directory, unless a test took that guard away (L5). */
+export async function syncEntries(context: Pick<LogContext, "disk" | "guards">, directory: string): Promise<void> {
+  if (context.guards.syncDirectories) await context.disk.syncDirectory(directory);
+}

@@ -1,0 +1,126 @@
+import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
+import { brokerEpoch, partitionIndex, topicId } from "@tidemark/ids";
+import { portableCrc32c } from "@tidemark/record";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { describe, expect, it } from "vitest";
+import { defaultLogSettings } from "../settings.ts";
+import { at, batchAt } from "../testing/fixture.ts";
+import { type LogDirectoryOptions, openLogDirectories, openLogDirectory } from "./log-directory.ts";
+import { replicaName } from "./replica-list.ts";
+
+const replica = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
+const other = { ...replica, partition: partitionIndex(1) };
+const settings = { settings: defaultLogSettings, onEvent: () => undefined };
+
+function optionsOn(disk: MemoryDisk, changed: Partial<LogDirectoryOptions> = {}): LogDirectoryOptions {
+  return {
+    path: "/d",
+    disk,
+    runtime: { ...createManualTime(), random: createSeededRandom(1) },
+    crc32c: portableCrc32c,
+    owner: { clusterId: "c", nodeId: 1 },
+    onFailure: () => undefined,
+    createMissing: true,
+    ...changed,
+  };
+}
+
+async function newDisk() {
+  const disk = createMemoryDisk();
+  await disk.makeDirectory("/d");
+  await disk.syncDirectory("/");
+  return disk;
+}
+
+describe("a log directory", () => {
+  it("keeps its id, its replicas and what they hold", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.create(other, at(7));
+    const log = await first.open(replica, settings);
+    log.append(batchAt(0));
+    await first.close({ brokerEpoch: brokerEpoch(4) });
+    disk.powerCut();
+
+    const second = await openLogDirectory(optionsOn(disk));
+    expect(second.id).toBe(first.id);
+    expect(second.stoppedBy).toBe(4);
+    expect(second.replicas()).toEqual([replica, other]);
+    expect((await second.open(replica, settings)).logEndOffset).toBe(at(1));
+    expect((await second.open(other, settings)).logEndOffset).toBe(at(7));
+  });
+
+  it("takes a stop for clean only once, and only when it was (L10)", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.close({ brokerEpoch: brokerEpoch(4) });
+    await openLogDirectory(optionsOn(disk));
+    disk.powerCut();
+    const third = await openLogDirectory(optionsOn(disk));
+    expect(third.stoppedBy).toBeUndefined();
+  });
+
+  it.each([
+    ["of another cluster", { owner: { clusterId: "other", nodeId: 1 } }, "OTHER_CLUSTER"],
+    ["of another node", { owner: { clusterId: "c", nodeId: 2 } }, "OTHER_NODE"],
+  ])("refuses to be opened by a process %s", async (_, changed, code) => {
+    const disk = await newDisk();
+    await (await openLogDirectory(optionsOn(disk))).close();
+    await expect(openLogDirectory(optionsOn(disk, changed))).rejects.toMatchObject({ code });
+    // The lock was given back.
+    await (await openLogDirectory(optionsOn(disk))).close();
+  });
+
+  it("refuses a format of a later version", async () => {
+    const disk = await newDisk();
+    await (await openLogDirectory(optionsOn(disk))).close();
+    const meta = new TextDecoder().decode(disk.peek("/d/meta.properties"));
+    disk.put("/d/meta.properties", new TextEncoder().encode(meta.replace("version=1", "version=2")));
+    await expect(openLogDirectory(optionsOn(disk))).rejects.toMatchObject({ code: "NEWER_FORMAT" });
+  });
+
+  it("is open in one place at a time", async () => {
+    const disk = await newDisk();
+    await openLogDirectory(optionsOn(disk));
+    await expect(openLogDirectory(optionsOn(disk))).rejects.toMatchObject({ code: "LOCKED" });
+  });
+
+  it("is offline alone when it is missing or its meta.properties is empty", async () => {
+    const disk = await newDisk();
+    await (await openLogDirectory(optionsOn(disk, { path: "/d/empty" }))).close();
+    disk.put("/d/empty/meta.properties", new Uint8Array(0));
+    const { open, failed } = await openLogDirectories([
+      optionsOn(disk, { path: "/missing", createMissing: false }),
+      optionsOn(disk, { path: "/d/empty" }),
+      optionsOn(disk, { path: "/d/sound" }),
+    ]);
+    expect(open.map(({ path }) => path)).toEqual(["/d/sound"]);
+    expect(failed.map(({ path, code }) => [path, code])).toEqual([
+      ["/missing", "UNAVAILABLE"],
+      ["/d/empty", "UNAVAILABLE"],
+    ]);
+  });
+
+  it("finds a replica damaged that is listed and not there (L10)", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.close();
+    await disk.remove(`/d/${replicaName(replica)}`);
+    const second = await openLogDirectory(optionsOn(disk));
+    const log = await second.open(replica, settings);
+    expect(log.status).toMatchObject({ kind: "offline", damage: { kind: "missing" } });
+  });
+
+  it("forgets a replica that was removed, also when power fails right after", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.remove(replica);
+    disk.powerCut();
+    const second = await openLogDirectory(optionsOn(disk));
+    expect(second.replicas()).toEqual([]);
+    expect((await disk.list("/d")).map(({ name }) => name)).not.toContain(replicaName(replica));
+  });
+});

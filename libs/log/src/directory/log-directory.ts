@@ -1,0 +1,210 @@
+/**
+ * One log directory: who it belongs to, which replicas it holds, and that it fails alone (L2, L6, L10).
+ */
+import { createFilePool, type Disk, DiskError, type DiskLock } from "@tidemark/disk";
+import type { BrokerEpoch, DirectoryId, Offset } from "@tidemark/ids";
+import type { Codecs, Crc32c } from "@tidemark/record";
+import type { Runtime } from "@tidemark/runtime";
+import { createLogContext, type LogContext, syncEntries } from "../context.ts";
+import type { LogError } from "../errors.ts";
+import { allGuards, type LogGuards } from "../guards.ts";
+import type { Log } from "../log.ts";
+import { join } from "../names.ts";
+import { createLogFiles, type OpenLogOptions, openLog } from "../open-log.ts";
+import { DirectoryError } from "./directory-error.ts";
+import type { DirectoryOwner } from "./meta-properties.ts";
+import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
+import { openReplicaList } from "./replica-list-file.ts";
+import { readMeta, takeStopFile, writeStopFile } from "./start-files.ts";
+
+export interface LogDirectory {
+  readonly path: string;
+  readonly id: DirectoryId;
+  /** The broker epoch whose stop was clean; undefined after a crash, and in a new directory. */
+  readonly stoppedBy: BrokerEpoch | undefined;
+  /** Why the directory is out of service, if it is. */
+  readonly failure: LogError | undefined;
+  /** What was created here and not removed. What is listed and not there is damaged when it is opened. */
+  replicas(): readonly ReplicaId[];
+  /** Makes an empty replica, durable on return. Fails where it exists. */
+  create(replica: ReplicaId, startOffset?: Offset): Promise<void>;
+  /** Opens a replica once. A damaged one comes back offline. */
+  open(replica: ReplicaId, options: OpenLogOptions): Promise<Log>;
+  /** Removes a replica with all its data; for one that is damaged this is how it is given up. Close its log before. */
+  remove(replica: ReplicaId): Promise<void>;
+  /** Closes every log. With a broker epoch, and if nothing failed, the stop was clean and says so. */
+  close(stop?: { readonly brokerEpoch: BrokerEpoch }): Promise<void>;
+}
+
+export interface LogDirectoryOptions {
+  readonly path: string;
+  /** A disk of its own, so that one directory that hangs leaves the others alone. */
+  readonly disk: Disk;
+  readonly runtime: Runtime;
+  readonly crc32c: Crc32c;
+  readonly owner: DirectoryOwner;
+  /** Told once, when the directory fails. */
+  readonly onFailure: (error: LogError) => void;
+  /** For lookups by time and for compaction, which look into records. What is not there stays as it is. */
+  readonly codecs?: Codecs;
+  /** Memory for the indexes of segments that grow no more, in bytes. Default 64 MiB. */
+  readonly indexCacheBytes?: number;
+  /** Files open at a time. Default 1,000. */
+  readonly maxOpenFiles?: number;
+  /** Makes the directory where there is none. Otherwise one that is missing is unavailable, as an unmounted disk is. */
+  readonly createMissing?: boolean;
+  readonly guards?: LogGuards;
+}
+
+const maxOpenFilesDefault = 1000;
+const indexCacheBytesDefault = 64 * 1024 * 1024;
+/** The suffix of a replica's directory while it is being removed. */
+const removedSuffix = ".removed";
+
+/** Opens a directory, or makes it one. Throws a `DirectoryError`. */
+export async function openLogDirectory(options: LogDirectoryOptions): Promise<LogDirectory> {
+  const { disk, path } = options;
+  const lock = await orUnavailable(path, async () => {
+    if (options.createMissing === true) await disk.makeDirectory(path);
+    return disk.lock(path);
+  });
+  try {
+    return await orUnavailable(path, () => openLocked(options, lock));
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise<LogDirectory> {
+  const { path, disk } = options;
+  const context = createLogContext({
+    name: path,
+    disk,
+    files: createFilePool(disk, options.maxOpenFiles ?? maxOpenFilesDefault),
+    runtime: options.runtime,
+    crc32c: options.crc32c,
+    codecs: options.codecs ?? {},
+    indexCacheBytes: options.indexCacheBytes ?? indexCacheBytesDefault,
+    guards: options.guards ?? allGuards,
+  });
+  const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
+  const list = await openReplicaList(context, path);
+  const stoppedBy = await takeStopFile(context, path);
+  await sweep(context, path, list);
+  context.onFailure(options.onFailure);
+  const logs = new Map<string, Log>();
+
+  const guarded = async <Value>(during: string, work: () => Promise<Value>): Promise<Value> => {
+    const failure = context.failure();
+    if (failure !== undefined) throw failure;
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof DiskError && error.code === "IO") throw context.fail(error, during);
+      throw error;
+    }
+  };
+
+  return {
+    path,
+    id: meta.directoryId,
+    stoppedBy,
+    get failure() {
+      return context.failure();
+    },
+    replicas: () => [...list.replicas.values()],
+    create: (replica, startOffset) =>
+      guarded("creating a replica", async () => {
+        const name = replicaName(replica);
+        if (list.replicas.has(name)) throw new DiskError("EXISTS", "create", join(path, name));
+        // What an attempt left that was interrupted before it was listed.
+        await disk.remove(join(path, name));
+        await createLogFiles({ context, directory: join(path, name) }, startOffset);
+        await list.add(replica);
+      }),
+    open: (replica, how) =>
+      guarded("opening a replica", async () => {
+        const name = replicaName(replica);
+        const log = await openLog({ context, directory: join(path, name) }, how);
+        logs.set(name, log);
+        return log;
+      }),
+    remove: (replica) =>
+      guarded("removing a replica", async () => {
+        const name = replicaName(replica);
+        await logs.get(name)?.close();
+        logs.delete(name);
+        await list.remove(replica);
+        await moveAway(context, path, name);
+      }),
+    async close(stop) {
+      const closed = await Promise.allSettled([...logs.values()].map((log) => log.close()));
+      const allClosed = closed.every(({ status }) => status === "fulfilled");
+      if (stop !== undefined && allClosed && context.failure() === undefined) {
+        await writeStopFile(context, path, stop.brokerEpoch);
+      }
+      await context.files.close();
+      await lock.release();
+    },
+  };
+}
+
+/** Finishes removals, and lists replicas that were made and not listed before a crash. */
+async function sweep(
+  context: LogContext,
+  path: string,
+  list: Awaited<ReturnType<typeof openReplicaList>>,
+): Promise<void> {
+  for (const { name, kind } of await context.disk.list(path)) {
+    if (kind !== "directory") continue;
+    if (name.endsWith(removedSuffix)) await context.disk.remove(join(path, name));
+    const replica = parseReplicaName(name);
+    if (replica !== undefined && !list.replicas.has(name)) await list.add(replica);
+  }
+}
+
+/** Gone at once and durably, whatever interrupts the removal of the files. */
+async function moveAway(context: LogContext, path: string, name: string): Promise<void> {
+  try {
+    await context.disk.rename(join(path, name), join(path, name + removedSuffix));
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "NOT_FOUND") return;
+    throw error;
+  }
+  await syncEntries(context, path);
+  await context.disk.remove(join(path, name + removedSuffix));
+}
+
+async function orUnavailable<Value>(path: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    if (error.code === "LOCKED") {
+      throw new DirectoryError("LOCKED", path, "another process has this directory", { cause: error });
+    }
+    throw new DirectoryError("UNAVAILABLE", path, error.message, { cause: error });
+  }
+}
+
+/** Those that could be opened, and why the others could not. Throws where the process must not start at all. */
+export async function openLogDirectories(
+  all: readonly LogDirectoryOptions[],
+): Promise<{ readonly open: readonly LogDirectory[]; readonly failed: readonly DirectoryError[] }> {
+  const open: LogDirectory[] = [];
+  const failed: DirectoryError[] = [];
+  for (const options of all) {
+    try {
+      open.push(await openLogDirectory(options));
+    } catch (error) {
+      if (error instanceof DirectoryError && error.code === "UNAVAILABLE") {
+        failed.push(error);
+        continue;
+      }
+      await Promise.all(open.map((directory) => directory.close()));
+      throw error;
+    }
+  }
+  return { open, failed };
+}

@@ -1,0 +1,45 @@
+import { type BrokerEpoch, directoryId } from "@tidemark/ids";
+import { type Random, randomUuid } from "@tidemark/runtime";
+import { createAside } from "../aside.ts";
+import { type LogContext, syncEntries } from "../context.ts";
+import { join } from "../names.ts";
+import { unlessMissing } from "../recovery/find-files.ts";
+import { checkMeta, type DirectoryOwner, encodeMeta, type MetaProperties, metaFileName } from "./meta-properties.ts";
+import { encodeStop, parseStop, stopFileName } from "./stop-file.ts";
+
+/** Reads whose directory this is, or makes it the owner's when it was nobody's. */
+export async function readMeta(
+  context: LogContext,
+  path: string,
+  { owner, random }: { readonly owner: DirectoryOwner; readonly random: Random },
+): Promise<MetaProperties> {
+  const bytes = await readSmallFile(context, join(path, metaFileName));
+  if (bytes !== undefined) return checkMeta(bytes, owner, path);
+  const meta = { ...owner, directoryId: directoryId(randomUuid(random)) };
+  await createAside(context, path, metaFileName, encodeMeta(meta));
+  return meta;
+}
+
+/** Reads and removes the stop file; that it is gone is durable before anything is appended (L10). */
+export async function takeStopFile(context: LogContext, path: string): Promise<BrokerEpoch | undefined> {
+  const bytes = await readSmallFile(context, join(path, stopFileName));
+  if (bytes === undefined) return undefined;
+  await context.disk.remove(join(path, stopFileName));
+  await syncEntries(context, path);
+  return parseStop(bytes, context.crc32c);
+}
+
+export async function writeStopFile(context: LogContext, path: string, epoch: BrokerEpoch): Promise<void> {
+  await createAside(context, path, stopFileName, encodeStop(epoch, context.crc32c));
+}
+
+async function readSmallFile(context: LogContext, path: string): Promise<Uint8Array | undefined> {
+  return unlessMissing(async () => {
+    const file = await context.disk.open(path, { readOnly: true });
+    try {
+      return await file.read(0, await file.size());
+    } finally {
+      await file.close();
+    }
+  });
+}

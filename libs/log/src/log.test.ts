@@ -1,0 +1,183 @@
+import { describe, expect, it } from "vitest";
+import { at, batchAt, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
+
+describe("a log", () => {
+  it("gives back what was appended, byte for byte, from any offset", async () => {
+    const test = await createTestLog();
+    const batches = [batchAt(0, { records: 3 }), batchAt(3), batchAt(4, { records: 2 })];
+    await test.flush(...batches);
+    expect(test.log.logEndOffset).toBe(at(6));
+    const all = await test.log.read(at(0), everything);
+    expect(Buffer.from(all.bytes).equals(Buffer.concat(batches))).toBe(true);
+    expect(all.nextOffset).toBe(at(6));
+    expect(rangesOf((await test.log.read(at(2), everything)).bytes)).toEqual(["0..3", "3..4", "4..6"]);
+    expect(rangesOf((await test.log.read(at(5), everything)).bytes)).toEqual(["4..6"]);
+    expect((await test.log.read(at(6), everything)).bytes).toHaveLength(0);
+  });
+
+  it("returns the first batch though it is larger than the limit, and no second one beyond it (L8)", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { value: "x".repeat(50_000) }), batchAt(1), batchAt(2));
+    expect(rangesOf((await test.log.read(at(0), { maxBytes: 1 })).bytes)).toEqual(["0..1"]);
+    const size = batchAt(1).length;
+    expect(rangesOf((await test.log.read(at(1), { maxBytes: size })).bytes)).toEqual(["1..2"]);
+    expect(rangesOf((await test.log.read(at(1), { maxBytes: 2 * size })).bytes)).toEqual(["1..2", "2..3"]);
+  });
+
+  it("returns nothing at or above the limit of offsets", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { records: 2 }), batchAt(2));
+    expect(rangesOf((await test.log.read(at(0), { ...everything, upTo: at(2) })).bytes)).toEqual(["0..2"]);
+    expect((await test.log.read(at(2), { ...everything, upTo: at(2) })).bytes).toHaveLength(0);
+  });
+
+  it("refuses to read below its start and above its end", async () => {
+    const test = await createTestLog({ startOffset: at(10) });
+    await test.flush(batchAt(10));
+    await expect(test.log.read(at(9), everything)).rejects.toMatchObject({ code: "OFFSET_OUT_OF_RANGE" });
+    await expect(test.log.read(at(12), everything)).rejects.toMatchObject({ code: "OFFSET_OUT_OF_RANGE" });
+  });
+
+  it.each([
+    ["an offset that leaves a gap", () => batchAt(2)],
+    ["an offset that goes back", () => batchAt(0)],
+    ["a leader epoch that goes back", () => batchAt(1, { leaderEpoch: 3 })],
+    ["half a batch", () => batchAt(1, { leaderEpoch: 4 }).subarray(0, 70)],
+    ["nothing", () => new Uint8Array()],
+  ])("refuses to append %s, and appends nothing", async (_, bytes) => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { leaderEpoch: 4 }));
+    expect(() => test.log.append(bytes())).toThrow(expect.objectContaining({ code: "INVALID_APPEND" }));
+    expect(test.log.logEndOffset).toBe(at(1));
+  });
+
+  it("puts what comes during a flush into one write and one flush", async () => {
+    const done: string[] = [];
+    const test = await createTestLog();
+    const size = batchAt(0).length;
+    test.faulty.plan(({ kind, path, bytes }) => {
+      if (path.endsWith(".log") && kind === "write") done.push(`write ${bytes / size}`);
+      if (path.endsWith(".log") && kind === "sync") done.push("sync");
+      return undefined;
+    });
+    for (let offset = 0; offset < 5; offset++) test.log.append(batchAt(offset));
+    await test.log.flushed(at(5));
+    expect(done).toEqual(["write 1", "sync", "write 4", "sync"]);
+  });
+
+  it("rolls by size and reads across segments", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300, indexIntervalBytes: 0 } });
+    for (let offset = 0; offset < 20; offset++) await test.flush(batchAt(offset));
+    const names = (await test.disk.list("/data/log"))
+      .map((entry) => entry.name)
+      .filter((name) => name.endsWith(".log"));
+    expect(names.length).toBeGreaterThan(5);
+    for (let offset = 0; offset < 20; offset++) {
+      const { bytes } = await test.log.read(at(offset), everything);
+      expect(rangesOf(bytes)[0]).toBe(`${offset}..${offset + 1}`);
+    }
+  });
+
+  it("writes a batch that is larger than a segment", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    await test.flush(batchAt(0), batchAt(1, { value: "x".repeat(1000) }), batchAt(2));
+    expect(rangesOf((await test.log.read(at(1), everything)).bytes)).toEqual(["1..2"]);
+    expect(rangesOf((await test.log.read(at(2), everything)).bytes)).toEqual(["2..3"]);
+  });
+
+  it("knows where each leader epoch ended, also one in which nothing was written", async () => {
+    const test = await createTestLog();
+    test.log.beginEpoch(epoch(1));
+    await test.flush(batchAt(0, { leaderEpoch: 1, records: 5 }));
+    test.log.beginEpoch(epoch(3));
+    test.log.beginEpoch(epoch(4));
+    await test.flush(batchAt(5, { leaderEpoch: 4 }));
+    const end = (value: number) => test.log.endOffsetFor(epoch(value));
+    expect(end(1)).toEqual({ leaderEpoch: 1, endOffset: at(5) });
+    expect(end(2)).toEqual({ leaderEpoch: 1, endOffset: at(5) });
+    expect(end(3)).toEqual({ leaderEpoch: 3, endOffset: at(5) });
+    expect(end(4)).toEqual({ leaderEpoch: 4, endOffset: at(6) });
+    expect(end(5)).toBeUndefined();
+    await test.log.close();
+    await test.reopen();
+    expect(end(3)).toEqual({ leaderEpoch: 3, endOffset: at(5) });
+  });
+
+  it("is the same after a clean stop", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 10; offset++) await test.flush(batchAt(offset));
+    test.log.setHighWatermark(at(7));
+    await test.log.close();
+    test.disk.powerCut();
+    const log = await test.reopen();
+    expect([log.logEndOffset, log.flushedOffset, log.highWatermark]).toEqual([at(10), at(10), at(7)]);
+    expect(rangesOf((await log.read(at(8), everything)).bytes)[0]).toBe("8..9");
+  });
+
+  it("has everything that was appended before a clean stop, and takes nothing after it", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 9; offset++) test.log.append(batchAt(offset));
+    const closing = test.log.close();
+    expect(() => test.log.append(batchAt(9))).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    await closing;
+    test.disk.powerCut();
+    expect((await test.reopen()).flushedOffset).toBe(at(9));
+  });
+
+  it("has all that was flushed after a power cut, and may lack the rest", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0), batchAt(1));
+    test.log.append(batchAt(2));
+    test.disk.powerCut();
+    const log = await test.reopen();
+    expect(log.logEndOffset).toBe(at(2));
+    expect(log.flushedOffset <= at(2)).toBe(true);
+    await log.flushed(at(2));
+  });
+
+  it("has everything that was written after a kill, and flushes it before it counts", async () => {
+    const test = await createTestLog({ settings: { flush: "async" } });
+    await test.flush(batchAt(0), batchAt(1));
+    test.disk.kill();
+    const log = await test.reopen({ flush: "sync" });
+    expect(log.logEndOffset).toBe(at(2));
+    expect(log.flushedOffset).toBe(at(0));
+    await log.flushed(at(2));
+    test.disk.powerCut();
+    expect((await test.reopen()).logEndOffset).toBe(at(2));
+  });
+});
+
+describe("cutting a log", () => {
+  it("removes what is at or above the cut, in memory and on disk", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 10; offset++) await test.flush(batchAt(offset, { leaderEpoch: offset >> 1 }));
+    expect(await test.log.truncateTo(at(5))).toBe(at(5));
+    expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(5), at(5)]);
+    expect(test.log.latestLeaderEpoch).toBe(2);
+    await test.flush(batchAt(5, { leaderEpoch: 9 }));
+    test.disk.powerCut();
+    const log = await test.reopen();
+    expect(log.logEndOffset).toBe(at(6));
+    expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
+  });
+
+  it("ends before the batch in which the cut lies", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { records: 3 }), batchAt(3, { records: 4 }));
+    expect(await test.log.truncateTo(at(5))).toBe(at(3));
+  });
+
+  it("begins anew where it is told, above or below what it had", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 10; offset++) await test.flush(batchAt(offset));
+    await test.log.startAnewAt(at(100));
+    expect([test.log.logStartOffset, test.log.logEndOffset]).toEqual([at(100), at(100)]);
+    await test.flush(batchAt(100));
+    await test.log.startAnewAt(at(50));
+    await test.flush(batchAt(50));
+    test.disk.powerCut();
+    const log = await test.reopen();
+    expect([log.logStartOffset, log.logEndOffset]).toEqual([at(50), at(51)]);
+  });
+});

@@ -1,0 +1,252 @@
+import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
+import { lesser } from "./bytes.ts";
+import { type CompactionReport, compact } from "./compaction/compact.ts";
+import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
+import { type Damage, LogError } from "./errors.ts";
+import type { LogEvent, LogListener } from "./events.ts";
+import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
+import { rebuildProducers } from "./producers/rebuild.ts";
+import { createReader, type ReadLimits, type ReadResult } from "./read/reader.ts";
+import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
+import { writeDamage } from "./recovery/damage-file.ts";
+import { moveLogStart } from "./retention/log-start.ts";
+import { applyRetention } from "./retention/retention.ts";
+import { writeIndex } from "./segment/segment.ts";
+import type { LogSettings } from "./settings.ts";
+import { startAnewAt, truncateTo } from "./write/cut.ts";
+import { flushActive, keepSnapshot } from "./write/roll.ts";
+import { type Appended, createWriter } from "./write/writer.ts";
+
+/**
+ * The log of one partition on one broker. Appends, reads and cuts may be called at any time and run side by side.
+ *
+ *     log start <= high watermark <= flushed <= written <= log end
+ *
+ * What an append leads to is told by events, without a promise for each: see `LogEvent`.
+ */
+export interface Log {
+  readonly directory: string;
+  readonly status: LogStatus;
+  readonly logStartOffset: Offset;
+  readonly highWatermark: Offset;
+  /** Below it everything is on stable storage; with flush=async, everything is written. */
+  readonly flushedOffset: Offset;
+  /** Below it everything can be read. */
+  readonly writtenOffset: Offset;
+  /** The offset that the next record gets. */
+  readonly logEndOffset: Offset;
+  /** Bytes of all segments. */
+  readonly sizeInBytes: number;
+  readonly segmentCount: number;
+  readonly epochs: EpochCache;
+  /** Undefined for a log that knows none. */
+  readonly latestLeaderEpoch: LeaderEpoch | undefined;
+  /** Where an epoch ended here (KIP-101). Undefined for one newer than all that the log knows. */
+  endOffsetFor(leaderEpoch: LeaderEpoch): EpochEnd | undefined;
+  /**
+   * Appends whole batches that are stamped and checked, from the log end on, and keeps `bytes` until they are written.
+   * Throws a `LogError` when nothing was appended. Later trouble is told as `refused`.
+   */
+  append(bytes: Uint8Array): Appended;
+  /** Notes that a new leader's epoch begins at the log end, before anything is appended in it (R8). */
+  beginEpoch(leaderEpoch: LeaderEpoch): void;
+  /** Resolves when everything below `offset` is flushed; rejects with the `LogError` that came in between. */
+  flushed(offset: Offset): Promise<void>;
+  read(offset: Offset, limits: ReadLimits): Promise<ReadResult>;
+  /** The first record at or after a time (milliseconds since 1970); undefined when there is none. */
+  offsetForTimestamp(timestamp: bigint): Promise<OffsetAndTimestamp | undefined>;
+  /** Deletes what is below `offset`, durable on return (L7). Throws OFFSET_OUT_OF_RANGE above the high watermark. */
+  moveLogStart(offset: Offset): Promise<void>;
+  /** Deletes what is older or more than the settings keep. `now`: milliseconds since 1970. */
+  applyRetention(now: bigint): Promise<void>;
+  /** Compacts, if the settings say so and there is enough to do. Undefined when nothing was done. */
+  compact(now: bigint): Promise<CompactionReport | undefined>;
+  /** Cuts the log's end, durable on return (L9). Returns the log end: at `cut`, or before it. */
+  truncateTo(cut: Offset): Promise<Offset>;
+  /** Removes everything and begins anew at `start`, durable on return. */
+  startAnewAt(start: Offset): Promise<void>;
+  /** Takes note of the high watermark; it never goes back but by a cut, and never passes what is flushed. */
+  setHighWatermark(highWatermark: Offset): void;
+  configure(settings: LogSettings): void;
+  /** Writes and flushes what was appended, notes everything and closes. What is under way ends first. */
+  close(): Promise<void>;
+}
+
+interface Waiter {
+  readonly upTo: Offset;
+  readonly deferred: Deferred<void>;
+}
+
+/** Takes up what a start found. Throws DamageError when the batches for the producers' state cannot be read. */
+export async function startLog(start: Omit<LogState, "emit">, onEvent: LogListener): Promise<Log> {
+  await rebuildProducers({ ...start, emit: onEvent });
+  return createLog(start, onEvent);
+}
+
+function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
+  let waiters: Waiter[] = [];
+  const emit = (event: LogEvent) => {
+    if (waiters.length > 0) waiters = settle(waiters, event);
+    if (event.kind === "offline") void writeDamage(log.context, log.directory, event.damage).catch(noteFailed);
+    onEvent(event);
+  };
+  const noteFailed = (error: unknown) => log.context.fail(error, `noting damage of ${log.directory}`);
+  const log: LogState = { ...start, emit };
+  const writer = createWriter(log);
+  const reader = createReader(log);
+  const leave = log.context.onFailure((error) => emit({ kind: "failed", error }));
+
+  const finish = async () => {
+    await flushActive(log);
+    await keepSnapshot(log);
+    const active = activeSegment(log);
+    if (active.index !== undefined) await writeIndex(log.context, active, active.index);
+    await log.checkpoint.persist(offsetsToNote(log));
+    log.status = { kind: "closed" };
+  };
+
+  return {
+    directory: log.directory,
+    get status() {
+      return log.status;
+    },
+    get logStartOffset() {
+      return log.logStart;
+    },
+    get highWatermark() {
+      return log.highWatermark;
+    },
+    get flushedOffset() {
+      return log.flushed;
+    },
+    get writtenOffset() {
+      return log.written;
+    },
+    get logEndOffset() {
+      return log.end;
+    },
+    get sizeInBytes() {
+      return log.segments.reduce((sum, segment) => sum + segment.size, 0);
+    },
+    get segmentCount() {
+      return log.segments.length;
+    },
+    get epochs() {
+      return log.epochs;
+    },
+    get latestLeaderEpoch() {
+      return latestEpoch(log.epochs);
+    },
+    endOffsetFor: (leaderEpoch) => epochEnd(log.epochs, leaderEpoch, log.end),
+    append: (bytes) => writer.append(bytes),
+    beginEpoch: (leaderEpoch) => writer.beginEpoch(leaderEpoch),
+    async flushed(offset) {
+      assertOnline(log);
+      if (log.flushed >= offset) return;
+      const deferred = createDeferred();
+      waiters.push({ upTo: offset, deferred });
+      await deferred.promise;
+    },
+    read: (offset, limits) => reader.read(offset, limits),
+    offsetForTimestamp: (timestamp) => offsetForTimestamp(log, timestamp),
+    moveLogStart: (offset) => log.maintenance.run(() => moveLogStart(log, writer, offset)),
+    applyRetention: (now) => log.maintenance.run(() => applyRetention(log, writer, now)),
+    compact(now) {
+      const { cuts } = log;
+      return log.maintenance.run(() => compact(log, { now, cuts }));
+    },
+    truncateTo: (cut) => truncateTo(log, writer, cut),
+    async startAnewAt(offset) {
+      await startAnewAt(log, writer, offset);
+    },
+    setHighWatermark(highWatermark) {
+      const reached = lesser(highWatermark, log.flushed);
+      if (reached <= log.highWatermark) return;
+      log.highWatermark = reached;
+      log.checkpoint.remember(offsetsToNote(log));
+    },
+    configure(settings) {
+      log.settings = settings;
+    },
+    async close() {
+      if (log.status.kind === "closed") return;
+      writer.stop();
+      const wasOnline = log.status.kind === "online" && log.context.failure() === undefined;
+      leave();
+      try {
+        if (wasOnline) await log.maintenance.run(() => writer.close(finish));
+      } finally {
+        log.status = { kind: "closed" };
+        writer.releaseFile();
+        await log.checkpoint.close();
+        waiters = settle(waiters, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
+      }
+    },
+  };
+}
+
+/** Settles those whom the event concerns and returns the others. */
+function settle(waiters: readonly Waiter[], event: LogEvent): Waiter[] {
+  return waiters.filter(({ upTo, deferred }) => {
+    switch (event.kind) {
+      case "flushed":
+        if (upTo > event.upTo) return true;
+        deferred.resolve();
+        return false;
+      case "refused":
+        if (upTo <= event.from) return true;
+        deferred.reject(event.error);
+        return false;
+      case "cut":
+        if (upTo <= event.end) return true;
+        deferred.reject(new LogError("CUTTING", `The log was cut at ${event.end}`));
+        return false;
+      case "offline":
+        deferred.reject(new LogError("OFFLINE", event.damage.detail));
+        return false;
+      case "failed":
+        deferred.reject(event.error);
+        return false;
+      case "written":
+      case "logStart":
+        return true;
+    }
+  });
+}
+
+/** A log that is damaged: it says so, and refuses everything else. */
+export function offlineLog(directory: string, damage: Damage): Log {
+  const none = 0n as Offset;
+  const refuse = (): never => {
+    throw new LogError("OFFLINE", `${directory} is offline: ${damage.detail}`);
+  };
+  const refuseLater = async () => refuse();
+  return {
+    directory,
+    status: { kind: "offline", damage },
+    logStartOffset: none,
+    highWatermark: none,
+    flushedOffset: none,
+    writtenOffset: none,
+    logEndOffset: none,
+    sizeInBytes: 0,
+    segmentCount: 0,
+    epochs: [],
+    latestLeaderEpoch: undefined,
+    endOffsetFor: () => undefined,
+    append: refuse,
+    beginEpoch: refuse,
+    flushed: refuseLater,
+    read: refuseLater,
+    offsetForTimestamp: refuseLater,
+    moveLogStart: refuseLater,
+    applyRetention: refuseLater,
+    compact: refuseLater,
+    truncateTo: refuseLater,
+    startAnewAt: refuseLater,
+    setHighWatermark: () => undefined,
+    configure: () => undefined,
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,39 @@
+import type { Offset } from "@tidemark/ids";
+
+/** Kafka's names of files: the base offset of the segment in twenty digits, then what it is (L2). */
+const digits = 20;
+
+const fileKinds = { log: ".log", index: ".index", timeIndex: ".timeindex", snapshot: ".snapshot" } as const;
+export type FileKind = keyof typeof fileKinds;
+
+export const epochFileName = "leader-epoch-checkpoint";
+export const offsetFileName = "offset-checkpoint";
+export const damageFileName = "damage";
+/** Written and not yet renamed to what it is to be. Never read: removed at the next start. */
+export const asideSuffix = ".aside";
+
+export function segmentFileName(baseOffset: Offset, kind: FileKind): string {
+  return baseOffset.toString().padStart(digits, "0") + fileKinds[kind];
+}
+
+/** What the name of a segment's file says, or undefined if it is none. */
+export function parseSegmentFileName(
+  name: string,
+): { readonly baseOffset: Offset; readonly kind: FileKind } | undefined {
+  const number = name.slice(0, digits);
+  const ending = name.slice(digits);
+  if (!/^\d{20}$/.test(number)) return undefined;
+  for (const [kind, suffix] of Object.entries(fileKinds)) {
+    if (ending === suffix) return { baseOffset: BigInt(number) as Offset, kind: kind as FileKind };
+  }
+  return undefined;
+}
+
+export function join(directory: string, name: string): string {
+  return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
+}
+
+/** The directory in which `path` is. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+}

@@ -1,0 +1,75 @@
+import { DiskError, type DiskFile } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { lastOffsetOf, readBatchHeader } from "@tidemark/record";
+import { DamageError } from "../errors.ts";
+import { type Floor, floorOfOffset, type SegmentIndex } from "../index/segment-index.ts";
+import { activeSegment, type LogState } from "../log-state.ts";
+import { buildIndex, readIndex, type Segment, writeIndex } from "../segment/segment.ts";
+
+/** The segment's index, loaded or made anew. */
+export async function ensureIndex(log: LogState, segment: Segment): Promise<SegmentIndex> {
+  if (segment.index !== undefined) {
+    if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
+    return segment.index;
+  }
+  const read = await readIndex(log.context, segment);
+  // A segment that has a successor grows no more, and its index covers it whole.
+  const index = read?.covered.bytes === segment.size ? read : await rebuildIndex(log, segment);
+  segment.index ??= index;
+  if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
+  return segment.index;
+}
+
+/** Reads the segment for its index. Throws DamageError where it is not whole batches up to its end. */
+export async function rebuildIndex(log: LogState, segment: Segment): Promise<SegmentIndex> {
+  const { size } = segment;
+  const index = await buildIndex(log.context, { ...segment, size }, log.settings.indexIntervalBytes);
+  if (index.covered.bytes !== size) {
+    throw new DamageError({
+      kind: "corruptBatch",
+      offset: index.covered.nextOffset,
+      detail: `No batch at byte ${index.covered.bytes} of ${segment.path}`,
+    });
+  }
+  if (segment !== activeSegment(log)) await writeIndex(log.context, segment, index);
+  return index;
+}
+
+/** Whether what the index says of a place is so. An index proves itself at each lookup. */
+export function floorHolds(floor: Floor, bytes: Uint8Array): boolean {
+  if (floor.lastOffset === undefined) return true;
+  const found = readBatchHeader(bytes);
+  return found.kind !== "malformed" && found.header !== undefined && lastOffsetOf(found.header) === floor.lastOffset;
+}
+
+export async function floorIn(log: LogState, segment: Segment, offset: Offset): Promise<Floor> {
+  return floorOfOffset(await ensureIndex(log, segment), offset, segment.baseOffset);
+}
+
+/** Reads, and takes bytes that the device does not give back for damage. */
+export async function readOrDamage(
+  file: DiskFile,
+  segment: Segment,
+  range: { readonly from: number; readonly length: number; readonly offset: Offset },
+): Promise<Uint8Array> {
+  try {
+    return await file.read(range.from, range.length);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "IO") throw error;
+    throw new DamageError(
+      {
+        kind: "unreadable",
+        offset: range.offset,
+        detail: `Cannot read ${range.length} bytes at ${range.from} of ${segment.path}`,
+      },
+      { cause: error },
+    );
+  }
+}
+
+/** The file for a scan, whose reads fail with the damage that begins at `offset`. */
+export function damageReading(file: DiskFile, segment: Segment, offset: () => Offset): Pick<DiskFile, "read"> {
+  return {
+    read: (from, length) => readOrDamage(file, segment, { from, length, offset: offset() }),
+  };
+}

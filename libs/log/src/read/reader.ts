@@ -1,0 +1,166 @@
+import type { Offset } from "@tidemark/ids";
+import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
+import { lesser } from "../bytes.ts";
+import { DamageError, LogError } from "../errors.ts";
+import type { Floor } from "../index/segment-index.ts";
+import { type LogState, segmentIndexFor } from "../log-state.ts";
+import type { Segment } from "../segment/segment.ts";
+import { createCursors } from "./cursors.ts";
+import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
+import { stableRead } from "./stable.ts";
+
+export interface ReadLimits {
+  /** Bytes to return at most; the first batch is returned whole even if it is larger (L8). */
+  readonly maxBytes: number;
+  /** Only batches below it are returned; the end of what is written when absent. */
+  readonly upTo?: Offset;
+}
+
+export interface ReadResult {
+  /** Whole batches, checked against their checksums; a slice of what was read. Empty when there is nothing to read. */
+  readonly bytes: Uint8Array;
+  /** Where to read on. Equals the offset asked for when `bytes` is empty and nothing was left out. */
+  readonly nextOffset: Offset;
+}
+
+export interface Reader {
+  /** The batches from the one that holds `offset` on. Throws `LogError`: OFFSET_OUT_OF_RANGE, OFFLINE, ... */
+  read(offset: Offset, limits: ReadLimits): Promise<ReadResult>;
+}
+
+const nothing = new Uint8Array(0);
+
+export function createReader(log: LogState): Reader {
+  let cursors = createCursors();
+  let cursorsOf = log.generation;
+
+  /** One piece of one segment. Undefined: nothing at `offset` or above is in this segment. */
+  const readIn = async (segment: Segment, offset: Offset, limits: Required<ReadLimits>): Promise<Found | undefined> => {
+    const known = cursors.positionOf(segment, offset);
+    const floor: Floor =
+      known === undefined ? await floorIn(log, segment, offset) : { position: known, lastOffset: undefined };
+    const slack = known === undefined ? 2 * log.settings.indexIntervalBytes : 0;
+    const { file, release } = await log.context.files.acquire(segment.path);
+    try {
+      const fetch = (from: number, length: number) =>
+        readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
+      let from = floor.position;
+      let bytes = await fetch(from, Math.max(limits.maxBytes + slack, batchHeaderBytes));
+      if (!floorHolds(floor, bytes)) {
+        segment.index = await rebuildIndex(log, segment);
+        return await readIn(segment, offset, limits);
+      }
+      for (;;) {
+        const step = findBatches(bytes, offset, limits);
+        if (step.kind === "found") return { ...step, position: from + step.at };
+        if (step.kind === "none") return undefined;
+        if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
+        // The range ended before the batch that was looked for, or within it.
+        from += step.at;
+        if (from >= segment.size) return undefined;
+        if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
+        bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
+      }
+    } finally {
+      release();
+    }
+  };
+
+  const attempt = async (offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> => {
+    const { segments } = log;
+    // A cut may have written over what lies behind a cursor.
+    if (cursorsOf !== log.generation) cursors = createCursors();
+    cursorsOf = log.generation;
+    for (let index = segmentIndexFor(segments, offset); index < segments.length; index++) {
+      const segment = segments[index];
+      if (segment === undefined || segment.size === 0) continue;
+      if (segment.baseOffset >= limits.upTo) break;
+      const found = await readIn(segment, offset, limits);
+      if (found === undefined) continue;
+      for (const header of found.headers) {
+        if (!hasValidCrc(found.source, header, log.context.crc32c)) {
+          throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
+        }
+      }
+      if (found.headers.length === 0) return { bytes: nothing, nextOffset: offset };
+      cursors.remember(segment, found.nextOffset, found.position + found.bytes.length);
+      return { bytes: found.bytes, nextOffset: found.nextOffset };
+    }
+    return { bytes: nothing, nextOffset: offset };
+  };
+
+  return {
+    async read(offset, { maxBytes, upTo }) {
+      return stableRead(log, async () => {
+        assertInRange(log, offset);
+        const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
+        if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
+        return attempt(offset, limits);
+      });
+    },
+  };
+}
+
+interface Found {
+  readonly source: Uint8Array;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+  readonly headers: readonly BatchHeader[];
+  readonly nextOffset: Offset;
+  readonly position: number;
+}
+
+type Step =
+  | ({ readonly kind: "found" } & Omit<Found, "position">)
+  | { readonly kind: "none" }
+  | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
+  | { readonly kind: "malformed"; readonly at: number };
+
+/** The batches of `source` from the one with `offset` on, as far as the limits allow. */
+function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Required<ReadLimits>): Step {
+  let at = 0;
+  const headers: BatchHeader[] = [];
+  let start = 0;
+  let end = 0;
+  let nextOffset = offset;
+  while (at < source.length) {
+    const step = readBatchHeader(source, at);
+    if (step.kind === "malformed") {
+      if (headers.length > 0) break;
+      return { kind: "malformed", at };
+    }
+    if (step.kind === "incomplete") {
+      if (headers.length > 0) break;
+      if (step.header !== undefined && nextOffsetOf(step.header) > upTo) return { kind: "none" };
+      return { kind: "more", at, bytesNeeded: step.bytesNeeded };
+    }
+    const { header } = step;
+    const next = nextOffsetOf(header);
+    if (next > upTo) break;
+    at += header.sizeInBytes;
+    if (next <= offset) continue;
+    if (headers.length === 0) start = header.position;
+    else if (at - start > maxBytes) break;
+    headers.push(header);
+    end = at;
+    nextOffset = next;
+  }
+  if (headers.length === 0) return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: 1 };
+  return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset };
+}
+
+function assertInRange(log: LogState, offset: Offset): void {
+  if (offset >= log.logStart && offset <= log.end) return;
+  throw new LogError(
+    "OFFSET_OUT_OF_RANGE",
+    `Offset ${offset} is not in ${log.directory}, which has ${log.logStart} to ${log.end}`,
+  );
+}
+
+function corrupt(segment: Segment, position: number, offset: Offset): DamageError {
+  return new DamageError({
+    kind: "corruptBatch",
+    offset,
+    detail: `No sound batch at byte ${position} of ${segment.path}`,
+  });
+}

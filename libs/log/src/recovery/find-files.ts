@@ -1,0 +1,99 @@
+import { type DirectoryEntry, DiskError } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { type LogContext, syncEntries } from "../context.ts";
+import type { EpochCache } from "../epochs/epoch-cache.ts";
+import { readEpochFile } from "../epochs/epoch-file.ts";
+import { DamageError } from "../errors.ts";
+import { asideSuffix, epochFileName, join, parseSegmentFileName } from "../names.ts";
+import { createSegment, type Segment } from "../segment/segment.ts";
+
+export async function listOrDamage(context: LogContext, directory: string): Promise<readonly DirectoryEntry[]> {
+  const entries = await unlessMissing(() => context.disk.list(directory));
+  if (entries !== undefined) return entries;
+  throw new DamageError({ kind: "missing", offset: 0n as Offset, detail: `${directory} is not there` });
+}
+
+export async function unlessMissing<Value>(work: () => Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
+/** The segments by base offset, with the sizes of their files. Each but the last ends where the next one begins. */
+export async function findSegments(
+  context: LogContext,
+  directory: string,
+  entries: readonly DirectoryEntry[],
+): Promise<Segment[]> {
+  const segments: Segment[] = [];
+  for (const { name } of entries) {
+    const parsed = parseSegmentFileName(name);
+    if (parsed?.kind !== "log") continue;
+    const segment = createSegment(directory, parsed.baseOffset);
+    segment.size = await sizeOf(context, segment.path);
+    const previous = segments.at(-1);
+    if (previous !== undefined) previous.nextOffset = segment.baseOffset;
+    segments.push(segment);
+  }
+  return segments;
+}
+
+/** A segment that a start was about to put behind the last one, when it was interrupted. */
+export async function findAsideSegment(
+  context: LogContext,
+  directory: string,
+  entries: readonly DirectoryEntry[],
+): Promise<Segment | undefined> {
+  for (const { name } of entries) {
+    const parsed = name.endsWith(asideSuffix) ? parseSegmentFileName(name.slice(0, -asideSuffix.length)) : undefined;
+    if (parsed?.kind !== "log") continue;
+    const segment = createSegment(directory, parsed.baseOffset);
+    segment.path += asideSuffix;
+    segment.size = await sizeOf(context, segment.path);
+    return segment;
+  }
+  return undefined;
+}
+
+/** Removes what was written aside and not renamed, so that it is not there when its name would mean something else. */
+export async function removeAsides(
+  context: LogContext,
+  directory: string,
+  entries: readonly DirectoryEntry[],
+): Promise<void> {
+  const asides = entries.filter(({ name }) => name.endsWith(asideSuffix));
+  if (asides.length === 0) return;
+  for (const { name } of asides) {
+    context.files.forget(join(directory, name));
+    await context.disk.remove(join(directory, name));
+  }
+  await syncEntries(context, directory);
+}
+
+/** Undefined when the file is missing or torn: then the batches tell the epochs. */
+export async function readEpochs(
+  context: LogContext,
+  directory: string,
+): Promise<{ readonly cache: EpochCache; readonly size: number } | undefined> {
+  const found = await unlessMissing(async () => {
+    const { file, release } = await context.files.acquire(join(directory, epochFileName));
+    try {
+      return await readEpochFile(file, context);
+    } finally {
+      release();
+    }
+  });
+  return found?.whole === true ? found : undefined;
+}
+
+async function sizeOf(context: LogContext, path: string): Promise<number> {
+  const { file, release } = await context.files.acquire(path);
+  try {
+    return await file.size();
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,143 @@
+import { DiskError } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { nextOffsetOf, readBatchHeader } from "@tidemark/record";
+import type { LogContext } from "../context.ts";
+import { decodeIndex, encodeIndex } from "../index/index-file.ts";
+import { createSegmentIndex, indexBatch, type SegmentIndex } from "../index/segment-index.ts";
+import { join, segmentFileName } from "../names.ts";
+import { scanBatches } from "./scan.ts";
+
+/** One file of batches, and what is known of it. */
+export interface Segment {
+  readonly directory: string;
+  /** The name of its files; no batch in it has a lower offset. */
+  readonly baseOffset: Offset;
+  /** Changes when a file that was written aside gets its name. */
+  path: string;
+  /** Bytes of whole batches: what is behind them in the file is not there. */
+  size: number;
+  /** The offset after its last batch, or after what compaction took from its end. */
+  nextOffset: Offset;
+  /** Loaded when it is first needed. */
+  index: SegmentIndex | undefined;
+}
+
+export function createSegment(directory: string, baseOffset: Offset): Segment {
+  return {
+    directory,
+    baseOffset,
+    path: join(directory, segmentFileName(baseOffset, "log")),
+    size: 0,
+    nextOffset: baseOffset,
+    index: undefined,
+  };
+}
+
+function indexPaths(segment: Segment): readonly string[] {
+  return (["index", "timeIndex"] as const).map((kind) =>
+    join(segment.directory, segmentFileName(segment.baseOffset, kind)),
+  );
+}
+
+/** Takes note of a batch that was written at the end of the segment. */
+export function extendIndex(
+  index: SegmentIndex,
+  header: Parameters<typeof indexBatch>[1],
+  segment: Segment,
+  interval: number,
+): void {
+  indexBatch(index, header, { baseOffset: segment.baseOffset, interval });
+}
+
+/** The index files of the segment, if they are whole and prove that they belong to its log. May cover less than it. */
+export async function readIndex(context: LogContext, segment: Segment): Promise<SegmentIndex | undefined> {
+  const [offsetPath, timePath] = indexPaths(segment);
+  const offsets = await readWhole(context, offsetPath);
+  const times = await readWhole(context, timePath);
+  if (offsets === undefined || times === undefined) return undefined;
+  const index = decodeIndex({ index: offsets, timeIndex: times }, segment.baseOffset, context.crc32c);
+  if (index === undefined || index.covered.bytes > segment.size) return undefined;
+  return (await provesItself(context, segment, index)) ? index : undefined;
+}
+
+/** Reads the headers of all batches of the segment. Stops where they end; `covered` says where that was. */
+export async function buildIndex(context: LogContext, segment: Segment, interval: number): Promise<SegmentIndex> {
+  const index = createSegmentIndex(segment.baseOffset);
+  const { file, release } = await context.files.acquire(segment.path);
+  try {
+    await scanBatches(file, { from: 0, to: segment.size }, (header) => {
+      if (header.baseOffset < index.covered.nextOffset) return "offsets go back";
+      extendIndex(index, header, segment, interval);
+      return undefined;
+    });
+  } finally {
+    release();
+  }
+  return index;
+}
+
+/** Writes the index files in place: plain writes, since an index is never needed. */
+export async function writeIndex(context: LogContext, segment: Segment, index: SegmentIndex): Promise<void> {
+  const files = encodeIndex(index, context.crc32c);
+  const [offsetPath, timePath] = indexPaths(segment);
+  await overwrite(context, offsetPath, files.index);
+  await overwrite(context, timePath, files.timeIndex);
+}
+
+/** Removes the index files, so that none can be taken for that of a segment which was cut. */
+export async function removeIndex(context: LogContext, segment: Segment): Promise<void> {
+  for (const path of indexPaths(segment)) {
+    context.files.forget(path);
+    await context.disk.remove(path);
+  }
+}
+
+async function overwrite(context: LogContext, path: string | undefined, bytes: Uint8Array): Promise<void> {
+  if (path === undefined) return;
+  let file;
+  try {
+    file = await context.disk.create(path);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "EXISTS") throw error;
+    file = await context.disk.open(path);
+  }
+  try {
+    await file.truncate(bytes.length);
+    await file.write(0, [bytes]);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readWhole(context: LogContext, path: string | undefined): Promise<Uint8Array | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    const file = await context.disk.open(path, { readOnly: true });
+    try {
+      return await file.read(0, await file.size());
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return undefined;
+    throw error;
+  }
+}
+
+async function provesItself(context: LogContext, segment: Segment, index: SegmentIndex): Promise<boolean> {
+  const { lastBatch, bytes, nextOffset } = index.covered;
+  if (lastBatch === undefined) return bytes === 0;
+  const { file, release } = await context.files.acquire(segment.path);
+  try {
+    const found = readBatchHeader(await file.read(lastBatch.position, 61));
+    const header = found.kind === "malformed" ? undefined : found.header;
+    return (
+      header !== undefined &&
+      header.crc === lastBatch.crc &&
+      lastBatch.position + header.sizeInBytes === bytes &&
+      nextOffsetOf(header) === nextOffset
+    );
+  } finally {
+    release();
+  }
+}

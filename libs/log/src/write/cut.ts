@@ -1,0 +1,178 @@
+/**
+ * Cutting a log at its end (L9): the noted offsets are lowered first and that is flushed, then the bytes go, and that is
+ * flushed before the next append. What is asked for is seen at once: nothing at or above the cut is read or counts as
+ * flushed from the call on, whatever is under way. What was appended and not yet written is dropped.
+ */
+import type { Offset } from "@tidemark/ids";
+import { greater, lesser } from "../bytes.ts";
+import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
+import { syncEntries } from "../context.ts";
+import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
+import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
+import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
+import { removeSnapshots } from "../producers/producer-state.ts";
+import { rebuildProducers } from "../producers/rebuild.ts";
+import { ensureIndex } from "../read/find.ts";
+import { damageSeen } from "../read/stable.ts";
+import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
+import { coverageBelow } from "./coverage.ts";
+import type { Writer } from "./writer.ts";
+
+/**
+ * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or at the base
+ * offset of the batch in which `cut` lay. Nothing happens where the log ends below it.
+ */
+export async function truncateTo(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
+  assertOnline(log);
+  if (cut >= log.end) return log.end;
+  if (cut < log.logStart) return startAnewAt(log, writer, cut);
+  return cutting(log, writer, { seen: cut, work: () => cutSegments(log, writer, cut) });
+}
+
+/** Removes everything; the next record gets `start`, which is the log start as well. */
+export async function startAnewAt(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+  assertOnline(log);
+  return cutting(log, writer, {
+    seen: lesser(start, log.logStart),
+    work: () => replaceSegments(log, writer, start),
+  });
+}
+
+async function cutting(
+  log: LogState,
+  writer: Writer,
+  { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
+): Promise<Offset> {
+  lowerAtOnce(log, writer, seen);
+  log.cutting++;
+  try {
+    return await log.maintenance.run(() => writer.exclusive(work));
+  } catch (error) {
+    throw cutFailed(log, error);
+  } finally {
+    log.cutting--;
+  }
+}
+
+function lowerAtOnce(log: LogState, writer: Writer, cut: Offset): void {
+  log.generation++;
+  log.cuts++;
+  writer.dropQueued();
+  log.epochs = cutEpochsAtEnd(log.epochs, cut);
+  log.written = lesser(log.written, cut);
+  log.end = log.written;
+  log.flushed = lesser(log.flushed, cut);
+  log.durable = lesser(log.durable, cut);
+  log.highWatermark = lesser(log.highWatermark, cut);
+}
+
+function cutFailed(log: LogState, error: unknown): unknown {
+  const seen = damageSeen(log, error);
+  return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
+}
+
+async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
+  writer.releaseFile();
+  await lowerNotes(log, cut);
+  const keep = segmentIndexFor(log.segments, cut);
+  const last = log.segments[keep];
+  if (last === undefined) return log.end;
+  await removeSegments(log, log.segments.slice(keep + 1));
+  log.segments = log.segments.slice(0, keep + 1);
+  await cutSegment(log, last, cut);
+  const end = lesser(cut, last.nextOffset);
+  last.nextOffset = end;
+  // Epochs of batches that were dropped before they were written never were, also below the cut.
+  log.epochs = cutEpochsAtEnd(log.epochs, end);
+  await log.epochFile.cut(log.epochs);
+  await log.epochFile.sync();
+  log.context.indexes.forget(last);
+  settleAt(log, end);
+  await afterCut(log);
+  return end;
+}
+
+/** The producers and the compaction of a log that ends earlier. */
+async function afterCut(log: LogState): Promise<void> {
+  const cleaned = cutRounds(log.cleaned, log.end);
+  if (cleaned !== log.cleaned) {
+    log.cleaned = cleaned;
+    log.markersGone = lesser(log.markersGone, log.end);
+    await writeRounds(log.context, log.directory, cleaned);
+  }
+  await rebuildProducers(log);
+}
+
+/** Lowers what is noted, durably, before anything goes: a crash in between must not look like damage (L4). */
+async function lowerNotes(log: LogState, cut: Offset): Promise<void> {
+  if (!log.context.guards.lowerNotesBeforeCut) return;
+  const { flushed, highWatermark, logStart } = log.checkpoint.offsets;
+  await log.checkpoint.persist({
+    flushed: lesser(flushed, cut),
+    highWatermark: lesser(highWatermark, cut),
+    logStart: lesser(logStart, cut),
+  });
+}
+
+async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise<void> {
+  const index = await ensureIndex(log, segment);
+  const covered = await coverageBelow(log, segment, cut);
+  await removeIndex(log.context, segment);
+  await syncEntries(log.context, log.directory);
+  const { file, release } = await log.context.files.acquire(segment.path);
+  try {
+    await file.truncate(covered.bytes);
+    await file.sync();
+  } finally {
+    release();
+  }
+  cutIndex(index, covered, segment.baseOffset);
+  segment.size = covered.bytes;
+  segment.nextOffset = covered.nextOffset;
+}
+
+async function replaceSegments(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+  const { context } = log;
+  writer.releaseFile();
+  await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
+  await removeSnapshots(context, log.directory);
+  await removeSegments(log, log.segments);
+  const first = createSegment(log.directory, start);
+  first.index = createSegmentIndex(start);
+  (await context.files.create(first.path)).release();
+  await syncEntries(context, log.directory);
+  log.segments = [first];
+  log.epochs = [];
+  await log.epochFile.replace(log.epochs);
+  log.logStart = start;
+  log.highWatermark = start;
+  log.durable = start;
+  log.tail = undefined;
+  settleAt(log, start);
+  await afterCut(log);
+  return start;
+}
+
+/** From the last on, each made durable before the next: a crash leaves a log without its end, never with a hole. */
+async function removeSegments(log: LogState, segments: readonly Segment[]): Promise<void> {
+  for (const segment of segments.toReversed()) {
+    await removeIndex(log.context, segment);
+    log.context.files.forget(segment.path);
+    await log.context.disk.remove(segment.path);
+    await syncEntries(log.context, log.directory);
+  }
+}
+
+function settleAt(log: LogState, end: Offset): void {
+  log.generation++;
+  log.end = end;
+  log.written = end;
+  log.logStart = lesser(log.logStart, end);
+  log.highWatermark = greater(lesser(log.highWatermark, end), log.logStart);
+  // The sync of the cut reached everything before it, except what waits to be written anew.
+  if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;
+  log.durable = log.tail === undefined ? end : lesser(log.durable, end);
+  log.flushed = log.settings.flush === "async" ? end : log.durable;
+  log.checkpoint.note(offsetsToNote(log));
+  log.emit({ kind: "cut", end });
+}

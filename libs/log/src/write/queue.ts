@@ -1,0 +1,93 @@
+import type { Offset } from "@tidemark/ids";
+import { type BatchHeader, nextOffsetOf } from "@tidemark/record";
+import { indexBytes, type SegmentIndex } from "../index/segment-index.ts";
+import type { Segment } from "../segment/segment.ts";
+import type { LogSettings } from "../settings.ts";
+
+/** Bytes that one write takes at most, beyond its first batch. */
+const groupBytesMax = 8 * 1024 * 1024;
+
+/** What waits to be written: whole batches one after the other in `bytes`, and their headers. */
+export interface QueuedBatches {
+  readonly bytes: Uint8Array;
+  readonly headers: readonly BatchHeader[];
+}
+
+/** What one write puts at the end of the active segment. */
+export interface Group {
+  readonly chunks: readonly Uint8Array[];
+  readonly headers: readonly BatchHeader[];
+  readonly size: number;
+  readonly nextOffset: Offset;
+}
+
+/** Takes from the queue what fits into the segment. Undefined when not even its first batch does: the log rolls. */
+export function takeGroup(
+  queue: QueuedBatches[],
+  active: { readonly segment: Segment; readonly index: SegmentIndex },
+  settings: LogSettings,
+): Group | undefined {
+  const chunks: Uint8Array[] = [];
+  const headers: BatchHeader[] = [];
+  let size = 0;
+  for (let item = queue[0]; item !== undefined; item = queue[0]) {
+    const fitting = countFitting(item, { ...active, pending: size, isFirst: chunks.length === 0 }, settings);
+    if (fitting === 0) break;
+    const [taken, rest] = split(item, fitting);
+    chunks.push(taken.bytes);
+    headers.push(...taken.headers);
+    size += taken.bytes.length;
+    if (rest === undefined) queue.shift();
+    else queue[0] = rest;
+  }
+  const last = headers.at(-1);
+  return last === undefined ? undefined : { chunks, headers, size, nextOffset: nextOffsetOf(last) };
+}
+
+/** The first `count` batches, and what is left, if anything. */
+function split(item: QueuedBatches, count: number): readonly [QueuedBatches, QueuedBatches | undefined] {
+  if (count === item.headers.length) return [item, undefined];
+  const first = item.headers[0];
+  const at = item.headers[count];
+  if (first === undefined || at === undefined) return [item, undefined];
+  const cut = at.position - first.position;
+  return [
+    { bytes: item.bytes.subarray(0, cut), headers: item.headers.slice(0, count) },
+    { bytes: item.bytes.subarray(cut), headers: item.headers.slice(count) },
+  ];
+}
+
+interface Place {
+  readonly segment: Segment;
+  readonly index: SegmentIndex;
+  /** Bytes that are taken already. */
+  readonly pending: number;
+  readonly isFirst: boolean;
+}
+
+function countFitting(item: QueuedBatches, place: Place, settings: LogSettings): number {
+  const first = item.headers[0];
+  if (first === undefined) return 0;
+  let fitting = 0;
+  for (const header of item.headers) {
+    const end = header.position - first.position + header.sizeInBytes;
+    if (place.pending + end > groupBytesMax && !(place.isFirst && fitting === 0)) break;
+    if (!belongsInto(place, header, { size: place.segment.size + place.pending + end, settings })) break;
+    fitting++;
+  }
+  return fitting;
+}
+
+/** The rule by which the active segment rolls: size, relative offset, full index, age (L3). */
+function belongsInto(
+  { segment, index, pending, isFirst }: Place,
+  header: BatchHeader,
+  { size, settings }: { readonly size: number; readonly settings: LogSettings },
+): boolean {
+  if (segment.size === 0 && pending === 0 && isFirst && size === header.sizeInBytes) return true;
+  if (size > settings.segmentBytes) return false;
+  if (nextOffsetOf(header) - segment.baseOffset > 0x7fffffffn) return false;
+  if (indexBytes(index) >= settings.indexBytes) return false;
+  const { firstTimestamp } = index;
+  return firstTimestamp < 0n || header.maxTimestamp - firstTimestamp <= BigInt(settings.segmentMs);
+}

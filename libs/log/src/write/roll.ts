@@ -1,0 +1,61 @@
+import { DiskError } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { syncEntries } from "../context.ts";
+import { createSegmentIndex } from "../index/segment-index.ts";
+import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
+import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
+import { createSegment, writeIndex } from "../segment/segment.ts";
+
+/**
+ * Ends the active segment and begins the next one at `baseOffset`. Before a segment has a successor, all of it is
+ * flushed and noted as such: only the last segment of a log can hold what a crash takes away.
+ */
+export async function rollSegment(log: LogState, baseOffset: Offset): Promise<void> {
+  const { context } = log;
+  const active = activeSegment(log);
+  await flushActive(log);
+  await log.checkpoint.persist(offsetsToNote(log));
+  if (active.index !== undefined) await writeIndex(context, active, active.index);
+  const next = createSegment(log.directory, baseOffset);
+  next.index = createSegmentIndex(baseOffset);
+  await keepSnapshot(log);
+  await createEmpty(log, next.path);
+  await syncEntries(context, log.directory);
+  log.segments = [...log.segments, next];
+  if (active.index !== undefined) context.indexes.touch(active, active.index);
+}
+
+/** Keeps the producers' state, which covers what waits to be written as well. */
+export async function keepSnapshot(log: LogState): Promise<void> {
+  if (log.producers === noProducerState) return;
+  await writeSnapshot(log.context, log.directory, { offset: log.end, state: log.producers.snapshot() });
+}
+
+/** Makes everything that was written durable, also where nobody waits for it. */
+export async function flushActive(log: LogState): Promise<void> {
+  if (log.epochFile.unsynced) await log.epochFile.sync();
+  if (log.durable === log.written) return;
+  const target = log.written;
+  const { file, release } = await log.context.files.acquire(activeSegment(log).path);
+  try {
+    await file.sync();
+  } finally {
+    release();
+  }
+  log.durable = target;
+}
+
+/** A file of that name can only be what an attempt left behind that failed later on. */
+async function createEmpty(log: LogState, path: string): Promise<void> {
+  try {
+    (await log.context.files.create(path)).release();
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "EXISTS") throw error;
+    const { file, release } = await log.context.files.acquire(path);
+    try {
+      await file.truncate(0);
+    } finally {
+      release();
+    }
+  }
+}

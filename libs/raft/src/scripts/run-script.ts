@@ -1,0 +1,251 @@
+/**
+ * Runs a script against a scripted cluster: blocks of commands, each followed by `----` and the lines that are expected.
+ *
+ * | command                          | does                                                                         |
+ * |----------------------------------|------------------------------------------------------------------------------|
+ * | cluster n1 n2:1,1,4 [limit=number] | first voters; the terms of entries that a disk holds behind index 1; limits by their names in `Limits`; snapshotBytes |
+ * | lead n1                          | n1 misses its leader, campaigns, and everything is delivered; not traced      |
+ * | elect n1 n2 n3                   | n1 is elected by n2 and n3; whatever else is on the wire is lost; not traced |
+ * | tick n1 5                        | time passes for n1                                                           |
+ * | beat n1 5                        | five heartbeats of n1, each delivered with what follows; heartbeats are not traced |
+ * | timeout n1                       | time passes for n1 until it campaigns                                        |
+ * | settle                           | delivers everything on the wire, and what follows, until nothing moves       |
+ * | deliver n1 n2 [kind] [n]         | delivers messages of n1 to n2; of one kind; at most n                        |
+ * | again n1 n2 kind                 | delivers the last such message that was delivered or lost once more          |
+ * | lose n1 n2 [kind]                | loses messages on the wire; `*` is any node                                  |
+ * | cut n1 n2, heal n1 n2            | everything from n1 to n2 is lost while delivering; `*` is any node           |
+ * | propose n1 [n]                   | proposes n batches                                                           |
+ * | read n1 r1                       | asks for a read                                                              |
+ * | change n1 add n4, promote n4, remove n4 | proposes a membership change                                          |
+ * | transfer n1 n2                   | hands leadership over                                                        |
+ * | compact n1 [keep]                | snapshots what n1 applied                                                    |
+ * | hold n1, flush n1 [n], release n1 | keeps flushes out; ends the oldest n; ends all and keeps none                |
+ * | crash n1, start n1               | loses what is not flushed; starts from disk                                  |
+ * | blank n4                         | a node with an empty disk                                                    |
+ * | refused n1 n2                    | n1 finds that n2's port refuses                                              |
+ * | log n1, status n1                | shows                                                                        |
+ */
+
+import { logIndex, term } from "../ids.ts";
+import type { MembershipChange } from "../membership.ts";
+import type { Message } from "../messages.ts";
+import { type DiskImage, imageOf } from "../simulation/disk.ts";
+import { formattedStart } from "../start-state.ts";
+import { createScriptedCluster, heartbeatTicks, idOf, type ScriptedCluster } from "../testing/scripted-cluster.ts";
+
+interface Run {
+  cluster: ScriptedCluster;
+  readonly cuts: Set<string>;
+  /** Everything that left the wire. */
+  past: Message[];
+}
+
+/** The script with the expectations that this run gives. */
+export function runScript(text: string): string {
+  const run: Run = { cluster: createScriptedCluster({ voters: ["n1"] }), cuts: new Set(), past: [] };
+  return `${text
+    .trimEnd()
+    .split(/\n{2,}/)
+    .map((block) => runBlock(run, block))
+    .join("\n\n")}\n`;
+}
+
+/** Comments and commands, up to `----`; what follows it is made anew. */
+function runBlock(run: Run, block: string): string {
+  const lines = block.split("\n");
+  const end = lines.indexOf("----");
+  const commands = end === -1 ? lines : lines.slice(0, end);
+  const shown: string[] = [];
+  for (const line of commands) {
+    if (line.startsWith("#")) continue;
+    shown.push(...runCommand(run, line), ...run.cluster.takeTrace());
+  }
+  return [...commands, ...(shown.length > 0 ? ["----", ...shown] : [])].join("\n");
+}
+
+function runCommand(run: Run, line: string): readonly string[] {
+  const [command = "", ...args] = line.split(" ");
+  const found = commands[command];
+  if (found === undefined) throw new Error(`Unknown command: ${line}`);
+  return found(run, args) ?? [];
+}
+
+type Command = (run: Run, args: readonly string[]) => readonly string[] | undefined;
+
+const commands: Record<string, Command> = {
+  cluster(run, args) {
+    const members = args.filter((arg) => !arg.includes("="));
+    const voters = members.map((member) => member.split(":")[0] ?? "");
+    const settings = Object.fromEntries(
+      args.filter((arg) => arg.includes("=")).map((arg) => [arg.split("=")[0], Number(arg.split("=")[1])]),
+    );
+    const { snapshotBytes = 0, ...limits } = settings;
+    const images = new Map(
+      members.flatMap((member) => {
+        const [name = "", terms] = member.split(":");
+        return terms === undefined ? [] : [[name, imageWith(voters, terms.split(",").map(Number))]];
+      }),
+    );
+    run.cluster = createScriptedCluster({ voters, limits, snapshotBytes, images });
+    return undefined;
+  },
+  lead(run, [name = ""]) {
+    for (const node of run.cluster.nodes.values())
+      if (node.running && node.name !== name) run.cluster.tick(node.name, 10);
+    run.cluster.timeout(name);
+    settle(run);
+    run.cluster.takeTrace();
+    return [`${name} leads term ${String(run.cluster.node(name).raft.status().term)}`];
+  },
+  elect(run, [name = "", ...friends]) {
+    const { cluster } = run;
+    cluster.wire.length = 0;
+    for (let attempt = 0; attempt < 3 && cluster.node(name).raft.status().role !== "leader"; attempt++) {
+      for (const friend of friends) cluster.tick(friend, 10);
+      cluster.timeout(name);
+      cluster.settle(({ from, to, kind }) => {
+        const friend = from === idOf(name) ? to : from;
+        return (
+          (kind.startsWith("preVote") || kind.startsWith("vote")) && friends.some((known) => idOf(known) === friend)
+        );
+      });
+    }
+    cluster.takeTrace();
+    return [`${name} leads term ${String(cluster.node(name).raft.status().term)}`];
+  },
+  tick: (run, [name = "", count = "1"]) => void run.cluster.tick(name, Number(count)),
+  beat(run, [name = "", count = "1"]) {
+    const before = run.cluster.takeTrace();
+    for (let beat = 0; beat < Number(count); beat++) {
+      run.cluster.tick(name, heartbeatTicks);
+      settle(run);
+    }
+    return [...before, ...run.cluster.takeTrace().filter((line) => !/ heartbeat(Response)? /.test(line))];
+  },
+  timeout: (run, [name = ""]) => void run.cluster.timeout(name),
+  settle: (run) => void settle(run),
+  deliver(run, [from = "", to = "", ...rest]) {
+    const kind = rest.find((arg) => Number.isNaN(Number(arg)));
+    const most = Number(rest.find((arg) => !Number.isNaN(Number(arg))) ?? Number.POSITIVE_INFINITY);
+    for (const message of take(run, from, to, kind, most)) run.cluster.deliver(message);
+    return undefined;
+  },
+  again(run, [from = "", to = "", kind = ""]) {
+    const message = run.past.findLast((past) => matches(run, past, from, to, kind));
+    if (message === undefined) return ["nothing like that was sent"];
+    run.cluster.deliver(message);
+    return undefined;
+  },
+  lose(run, [from = "", to = "", kind]) {
+    take(run, from, to, kind, Number.POSITIVE_INFINITY);
+    return undefined;
+  },
+  cut: (run, [from = "", to = ""]) => void run.cuts.add(`${from} ${to}`),
+  heal: (run, [from = "", to = ""]) => void run.cuts.delete(`${from} ${to}`),
+  propose(run, [name = "", count = "1"]) {
+    const said: string[] = [];
+    run.cluster.act(name, (raft) => {
+      for (let left = Number(count); left > 0; left--) {
+        const outcome = raft.propose(Uint8Array.of(left));
+        if (outcome.kind === "refused") said.push(`refused: ${outcome.reason}`);
+      }
+    });
+    return said;
+  },
+  read(run, [name = "", context = ""]) {
+    let said: string[] = [];
+    run.cluster.act(name, (raft) => {
+      const outcome = raft.readIndex(context);
+      if (outcome.kind === "refused") said = [`refused: ${outcome.reason}`];
+    });
+    return said;
+  },
+  change(run, [name = "", what = "", member = ""]) {
+    let said: string[] = [];
+    run.cluster.act(name, (raft) => {
+      const outcome = raft.proposeMembership(changeOf(what, member));
+      if (outcome.kind === "refused") said = [`refused: ${outcome.reason}`];
+    });
+    return said;
+  },
+  transfer(run, [name = "", to = ""]) {
+    let said: string[] = [];
+    run.cluster.act(name, (raft) => {
+      const outcome = raft.transferLeadership(idOf(to));
+      if (outcome.kind === "refused") said = [`refused: ${outcome.reason}`];
+    });
+    return said;
+  },
+  compact: (run, [name = "", keep = "0"]) => void run.cluster.compact(name, Number(keep)),
+  hold(run, [name = ""]) {
+    run.cluster.node(name).holdsFlushes = true;
+    return undefined;
+  },
+  flush: (run, [name = "", count]) => void run.cluster.flush(name, count === undefined ? undefined : Number(count)),
+  release(run, [name = ""]) {
+    run.cluster.node(name).holdsFlushes = false;
+    run.cluster.flush(name);
+    return undefined;
+  },
+  crash: (run, [name = ""]) => void run.cluster.crash(name),
+  start: (run, [name = ""]) => void run.cluster.start(name),
+  blank: (run, [name = ""]) => void run.cluster.addBlank(name),
+  refused: (run, [name = "", peer = ""]) => void run.cluster.act(name, (raft) => raft.peerRefused(idOf(peer))),
+  log(run, [name = ""]) {
+    const { written } = run.cluster.node(name).disk;
+    const entries = written.entries.map((entry) => `${entry.index}/${entry.term}`).join(" ");
+    return [`${name} has snapshot ${written.snapshot.meta.index}/${written.snapshot.meta.term} and [${entries}]`];
+  },
+  status(run, [name = ""]) {
+    const { role, term, committed, flushed, last } = run.cluster.node(name).raft.status();
+    const vote = run.cluster.node(name).raft.status().votedFor;
+    const voted = vote === undefined ? "nobody" : run.cluster.nameOf(vote);
+    return [
+      `${name} is ${role} of term ${term}, voted for ${voted}, committed ${committed}, flushed ${flushed}, last ${last.index}/${last.term}`,
+    ];
+  },
+};
+
+/** What formatting writes, and entries of these terms behind it. All of them have seen term 7. */
+function imageWith(voters: readonly string[], terms: readonly number[]): DiskImage {
+  const image = imageOf(formattedStart(voters.map((name) => ({ id: idOf(name), address: name }))));
+  image.entries = terms.map((of, position) => ({ kind: "noop", index: logIndex(position + 2), term: term(of) }));
+  image.hardState = { term: term(7), votedFor: undefined };
+  return image;
+}
+
+function changeOf(what: string, name: string): MembershipChange {
+  if (what === "add") return { kind: "addLearner", member: { id: idOf(name), address: name } };
+  if (what === "promote") return { kind: "promote", id: idOf(name) };
+  if (what === "remove") return { kind: "remove", id: idOf(name) };
+  throw new Error(`Unknown change: ${what}`);
+}
+
+function settle(run: Run): void {
+  run.cluster.settle((message) => {
+    run.past.push(message);
+    const { nameOf } = run.cluster;
+    const [from, to] = [nameOf(message.from), nameOf(message.to)];
+    return ![`${from} ${to}`, `* ${to}`, `${from} *`].some((cut) => run.cuts.has(cut));
+  });
+}
+
+function take(run: Run, from: string, to: string, kind: string | undefined, most: number): Message[] {
+  const taken: Message[] = [];
+  for (const message of [...run.cluster.wire]) {
+    if (taken.length >= most || !matches(run, message, from, to, kind)) continue;
+    run.cluster.wire.splice(run.cluster.wire.indexOf(message), 1);
+    taken.push(message);
+  }
+  run.past.push(...taken);
+  return taken;
+}
+
+function matches(run: Run, message: Message, from: string, to: string, kind: string | undefined): boolean {
+  const { nameOf } = run.cluster;
+  return (
+    (from === "*" || nameOf(message.from) === from) &&
+    (to === "*" || nameOf(message.to) === to) &&
+    (kind === undefined || message.kind === kind)
+  );
+}

@@ -1,0 +1,64 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Where Prometheus fetches the metrics. */
+export interface MetricsEndpoint {
+  readonly host: string;
+  /** The port that was bound, also where any free one was asked for. */
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** A port that is taken, an address that is not this machine's, no permission. */
+export class MetricsListenerError extends Error {
+  constructor(at: { readonly host: string; readonly port: number }, cause: Error) {
+    const code = "code" in cause ? String(cause.code) : cause.message;
+    const remedy = "give it a free port of this machine";
+    super(`metrics.listener ${at.host}:${at.port} cannot be listened on (${code}): ${remedy}`, { cause });
+    this.name = "MetricsListenerError";
+  }
+}
+
+/** More scrapers than that at once are no scrapers. */
+const maxConnections = 32;
+const textFormat = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Serves what `render` gives at `/metrics` over HTTP. Rejects with a `MetricsListenerError`. */
+export async function startMetricsEndpoint(
+  at: { readonly host: string; readonly port: number },
+  render: () => Promise<string>,
+): Promise<MetricsEndpoint> {
+  const server = createServer((request, response) => {
+    const refusal = refusalOf(request);
+    if (refusal !== undefined) return answer(response, refusal.status, `${refusal.text}\n`);
+    render().then(
+      (text) => answer(response, 200, text),
+      (error: unknown) => answer(response, 500, `The metrics cannot be read: ${String(error)}\n`),
+    );
+  });
+  server.maxConnections = maxConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(new MetricsListenerError(at, error)));
+    server.listen(at.port, at.host, resolve);
+  });
+  return {
+    host: at.host,
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function refusalOf({ url, method }: IncomingMessage): { readonly status: number; readonly text: string } | undefined {
+  if (url?.split("?", 1)[0] !== "/metrics") return { status: 404, text: "The metrics are at /metrics." };
+  if (method !== "GET" && method !== "HEAD") return { status: 405, text: "Use GET." };
+  return undefined;
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": textFormat });
+  response.end(text);
+}

@@ -1,0 +1,144 @@
+import { defaultResource, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
+import type { SpanProcessor } from "@opentelemetry/sdk-trace";
+import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
+import { delay, type Runtime, type Scheduler } from "@tidemark/runtime";
+import { createMetricPusher, createTraceExporter } from "./exporters.ts";
+import { createLogger, type Logger, type LogLevel } from "./logger.ts";
+import { createLostSpans } from "./lost-spans.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import type { ServiceName } from "./names.ts";
+import { type OtelEnvironment, type OtelPlan, readOtelEnvironment } from "./otel-environment.ts";
+import { observeEventLoopLag, observeProcess } from "./process-metrics.ts";
+import { type MetricsEndpoint, startMetricsEndpoint } from "./prometheus-endpoint.ts";
+import { createPrometheusReader, type PrometheusReader } from "./prometheus-reader.ts";
+import { isolatedProviders, type Providers, processProviders } from "./providers.ts";
+import { createSpanQueue } from "./span-queue.ts";
+import { createDisabledTracer, createTracer, type Tracer } from "./tracer.ts";
+
+/** Share of traces beginning here that are recorded where nothing else is said. */
+const defaultSamplingRatio = 0.01;
+/** What a process gives its last spans when it stops: a collector that is down shall not hold up a restart. */
+const shutdownLimitMs = 2000;
+
+export interface TelemetryOptions {
+  readonly service: ServiceName;
+  /** `service.instance.id`: unlike that of any other process of the cluster, the same after a restart. */
+  readonly instanceId: string;
+  readonly runtime: Runtime;
+  /**
+   * `process`: registered for the whole process, as a program does. `isolated`: for several services in one process.
+   * Absent: isolated.
+   */
+  readonly scope?: "process" | "isolated";
+  /** The OTEL_* variables. */
+  readonly environment: OtelEnvironment;
+  readonly logLevel: LogLevel;
+  /** Where Prometheus may fetch the metrics; port 0 takes a free one. Undefined: nowhere. */
+  readonly metricsListener: { readonly host: string; readonly port: number } | undefined;
+  /** Takes each log line. Unset: standard error. */
+  readonly writeLog?: (line: string) => void;
+}
+
+export interface Telemetry {
+  readonly tracer: Tracer;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Where the metrics can be fetched. Undefined where that was not asked for. */
+  readonly metricsEndpoint: { readonly host: string; readonly port: number } | undefined;
+  /**
+   * Sends what is left, for two seconds at most, and closes everything. Never rejects; a second call waits for the
+   * first. An export that hangs goes on until its own timeout, so a program ends by `process.exit`.
+   */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Traces, metrics and logs of one process, by OpenTelemetry's standard variables. Without any of them nothing is
+ * exported and nothing is dialled.
+ *
+ * Rejects with a `MetricsListenerError` and leaves nothing open then; everything else that is wrong is logged and done
+ * without.
+ */
+export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
+  const { service, instanceId, runtime, metricsListener } = options;
+  const plan = readOtelEnvironment(options.environment, defaultSamplingRatio);
+  const logger = createLogger({
+    clock: runtime.clock,
+    level: options.logLevel,
+    service,
+    instanceId,
+    write: options.writeLog,
+  });
+  for (const complaint of plan.complaints) logger.warn(complaint);
+
+  const resource = createResource(options, plan);
+  const scraped = metricsListener === undefined ? undefined : createPrometheusReader();
+  const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs);
+  const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
+  const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
+  const meters = providers.meters(readers);
+  const endpoint = await startEndpoint(metricsListener, scraped, meters);
+
+  const metrics = createMetrics(meters.meter);
+  const observers =
+    readers.length === 0 ? [] : [observeProcess(metrics, runtime.clock), observeEventLoopLag(metrics, runtime)];
+  const { onLost } = createLostSpans({ clock: runtime.clock, logger, metrics });
+  const exporter = createTraceExporter(plan.traces);
+  const queue = exporter === undefined ? undefined : createSpanQueue({ exporter, limits: plan.queue, onLost });
+  const stop = async () => {
+    for (const stopObserving of observers) stopObserving();
+    const closing = [queue?.shutdown(), endpoint?.close(), meters.shutdown()].filter((each) => each !== undefined);
+    await settleWithin(runtime.scheduler, shutdownLimitMs, closing);
+  };
+  let stopping: Promise<void> | undefined;
+  return {
+    tracer: createTracerFor(queue, { runtime, plan, providers }),
+    metrics,
+    logger,
+    metricsEndpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
+    shutdown: () => (stopping ??= stop()),
+  };
+}
+
+/** Resolves when all have settled, or after `limitMs`. */
+async function settleWithin(scheduler: Scheduler, limitMs: number, all: readonly Promise<unknown>[]): Promise<void> {
+  const limit = new AbortController();
+  const tooLong = delay(scheduler, limitMs, limit.signal).catch(() => undefined);
+  await Promise.race([Promise.allSettled(all), tooLong]);
+  limit.abort();
+}
+
+function createTracerFor(
+  processor: SpanProcessor | undefined,
+  of: { readonly runtime: Runtime; readonly plan: OtelPlan; readonly providers: Providers },
+): Tracer {
+  const { clock, random } = of.runtime;
+  if (processor === undefined) return createDisabledTracer(random);
+  return createTracer({ clock, random, sampling: of.plan.sampling, providers: of.providers, processor });
+}
+
+/** Ours win over OTEL_RESOURCE_ATTRIBUTES, which several processes share; OTEL_SERVICE_NAME wins over ours. */
+function createResource({ service, instanceId }: TelemetryOptions, plan: OtelPlan): Resource {
+  return defaultResource()
+    .merge(resourceFromAttributes(plan.resourceAttributes))
+    .merge(
+      resourceFromAttributes({
+        [ATTR_SERVICE_NAME]: plan.serviceName ?? service,
+        [ATTR_SERVICE_INSTANCE_ID]: instanceId,
+      }),
+    );
+}
+
+async function startEndpoint(
+  at: TelemetryOptions["metricsListener"],
+  scraped: PrometheusReader | undefined,
+  meters: ReturnType<Providers["meters"]>,
+): Promise<MetricsEndpoint | undefined> {
+  if (at === undefined || scraped === undefined) return undefined;
+  try {
+    return await startMetricsEndpoint(at, () => scraped.render());
+  } catch (error) {
+    await meters.shutdown();
+    throw error;
+  }
+}

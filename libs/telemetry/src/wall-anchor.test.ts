@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { createWallAnchor } from "./wall-anchor.ts";
+
+/** A clock whose readings cost 0.01 ms each; the wall shows whole milliseconds of `wallStartMs` plus what passed. */
+function tickingClock(wallStartMs: number) {
+  let now = 100;
+  let wallShift = 0;
+  const read = () => (now += 0.01);
+  return {
+    clock: { monotonicMs: read, wallMs: () => Math.floor(wallStartMs + (read() - 100) + wallShift) },
+    jumpWall: (byMs: number) => {
+      wallShift += byMs;
+    },
+    advance: (byMs: number) => {
+      now += byMs;
+    },
+  };
+}
+const toMs = ([seconds, nanos]: [number, number]) => seconds * 1000 + nanos / 1e6;
+
+test("spans stand at wall time to a fraction of the millisecond that the wall clock shows", () => {
+  const { clock } = tickingClock(1_700_000_000_000.7);
+  const toEpoch = createWallAnchor(clock);
+  expect(Math.abs(toMs(toEpoch(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
+});
+
+test("a monotonic distance stays what it is", () => {
+  const { clock } = tickingClock(1_700_000_000_000);
+  const toEpoch = createWallAnchor(clock);
+  expect(toMs(toEpoch(200.25)) - toMs(toEpoch(100))).toBeCloseTo(100.25, 2);
+});
+
+test("the anchor follows a wall clock that was set, forwards and backwards, and no other movement", () => {
+  const { clock, jumpWall, advance } = tickingClock(1_700_000_000_000);
+  const toEpoch = createWallAnchor(clock);
+  const before = toMs(toEpoch(100));
+  advance(60_000);
+  expect(toMs(toEpoch(100))).toBe(before);
+  jumpWall(3_600_000);
+  expect(toMs(toEpoch(100)) - before).toBeCloseTo(3_600_000, 0);
+  jumpWall(-7_200_000);
+  expect(toMs(toEpoch(100)) - before).toBeCloseTo(-3_600_000, 0);
+});
+
+test("time that stands still is no reason to wait", () => {
+  const toEpoch = createWallAnchor({ monotonicMs: () => 5, wallMs: () => 1_700_000_000_123 });
+  expect(toMs(toEpoch(7))).toBeCloseTo(1_700_000_000_125, 3);
+});
+
+test("nanoseconds never reach a whole second", () => {
+  const toEpoch = createWallAnchor({ monotonicMs: () => 0, wallMs: () => 1_700_000_000_999 });
+  expect(toEpoch(0.9999999)).toEqual([1_700_000_001, 0]);
+});

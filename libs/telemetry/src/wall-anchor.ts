@@ -1,0 +1,42 @@
+import type { HrTime } from "@opentelemetry/api";
+import type { Clock } from "@tidemark/runtime";
+
+/** The wall clock has moved on its own when it is further from where it was expected than this. */
+const jumpMs = 5;
+/** A wall clock ticks once a millisecond: within two of them a tick is seen. */
+const searchMs = 2;
+/** Ends the search where time stands still, as in a simulation. */
+const searchTurns = 100_000;
+
+/** Turns a monotonic reading, in milliseconds with fractions, into the time since 1970 that spans carry. */
+export type ToEpoch = (monotonicMs: number) => HrTime;
+
+/**
+ * Spans are measured by the monotonic clock, so that a jump of the wall clock bends no duration, and shown at wall
+ * time, so that those of several processes line up. The wall clock shows whole milliseconds only; the anchor between
+ * the two is taken at one of its ticks, which is exact to microseconds. It is taken again after the wall clock jumped.
+ */
+export function createWallAnchor(clock: Clock): ToEpoch {
+  let offsetMs = findOffset(clock);
+  return (monotonicMs) => {
+    const drift = clock.wallMs() - Math.floor(clock.monotonicMs() + offsetMs);
+    if (Math.abs(drift) > jumpMs) offsetMs = findOffset(clock);
+    return toHrTime(monotonicMs + offsetMs);
+  };
+}
+
+function findOffset(clock: Clock): number {
+  const first = clock.wallMs();
+  const end = clock.monotonicMs() + searchMs;
+  for (let turn = 0; turn < searchTurns && clock.monotonicMs() < end; turn++) {
+    const wall = clock.wallMs();
+    if (wall !== first) return wall - clock.monotonicMs();
+  }
+  return clock.wallMs() - clock.monotonicMs();
+}
+
+function toHrTime(epochMs: number): HrTime {
+  const micros = Math.round(epochMs * 1000);
+  const seconds = Math.floor(micros / 1_000_000);
+  return [seconds, (micros - seconds * 1_000_000) * 1000];
+}

@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import type { ConnectionLimits } from "./index.ts";
+import { type ConnectionLimits, createProcessBudget } from "./index.ts";
 import { cleanUp, openClient, runtime, startServer } from "./testing/harness.ts";
 
 const KiB = 1024;
@@ -172,6 +172,36 @@ describe("59: streams of one connection", () => {
     await Promise.all(calls);
     expect(most).toBe(2);
   });
+});
+
+it("59: requests that wait for their answers count, and one too many is refused before it is begun", async () => {
+  const processBudget = createProcessBudget(100 * KiB);
+  const release = createDeferred();
+  const full = createDeferred();
+  let begun = 0;
+  const { port } = await startServer(
+    {
+      async produce() {
+        begun += 1;
+        if (begun === 2) full.resolve();
+        await release.promise;
+        return {};
+      },
+    },
+    { server: { processBudget } },
+  );
+  const log = openClient(port);
+  const request = { batches: new Uint8Array(40 * KiB) };
+  const calls = [log.produce(request), log.produce(request)];
+  await full.promise;
+  await expect(log.produce(request)).rejects.toMatchObject({
+    reason: Reason.RESOURCE_EXHAUSTED,
+    outcome: Outcome.NOT_APPLIED,
+    retriable: true,
+  });
+  release.resolve();
+  await Promise.all(calls);
+  expect([begun, processBudget.used]).toEqual([2, 0]);
 });
 
 describe("53: messages", () => {

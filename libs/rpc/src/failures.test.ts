@@ -284,6 +284,30 @@ describe("54: calls that are open when one side goes", () => {
     await call;
   });
 
+  it("54: streams whose handlers do not end are ended, and their clients are told before the connection goes", async () => {
+    const { port, server } = await startServer(
+      {},
+      {
+        serve: { raw: { produceStream: (stream) => ({ onMessage: () => stream.write({}), onStop: () => undefined }) } },
+      },
+    );
+    const channel = openChannel(port);
+    const closed: Promise<TidemarkError | undefined>[] = [];
+    const begun: Promise<void>[] = [];
+    for (let count = 0; count < 50; count++) {
+      const [first, end] = [createDeferred(), createDeferred<TidemarkError | undefined>()];
+      begun.push(first.promise);
+      closed.push(end.promise);
+      const listener = { onMessage: () => first.resolve(), onClose: end.resolve };
+      openRawStream(channel, LogService.method.produceStream, () => listener).write({});
+    }
+    await Promise.all(begun);
+    await server.stop(10);
+    for (const error of await Promise.all(closed)) {
+      expect(error).toMatchObject({ reason: Reason.SHUTTING_DOWN, outcome: Outcome.UNKNOWN });
+    }
+  });
+
   it("54: a stopped server refuses connections, and stopping twice is stopping once", async () => {
     const { port, server } = await startServer({ produce: () => ({}) });
     await Promise.all([server.stop(0), server.stop(0)]);

@@ -18,8 +18,9 @@ import {
   serve,
 } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
+import { StartRefusedError } from "@tidemark/service";
 import { assembleCore } from "./assemble-core.ts";
-import { type ClusterIdentity, ControllerRefusedError, checkCluster } from "./commands/term-start.ts";
+import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
 import { createAdminService } from "./services/admin-service.ts";
@@ -83,7 +84,7 @@ export function createController(options: ControllerOptions): Controller {
       checkCluster(image, options.cluster);
       options.onCluster(image.cluster.clusterId);
     } catch (error) {
-      fail(error instanceof ControllerRefusedError ? error : new Error("A defect", { cause: error }));
+      fail(error instanceof StartRefusedError ? error : new Error("A defect", { cause: error }));
     }
   });
   const stop = async () => {

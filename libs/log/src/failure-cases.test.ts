@@ -57,10 +57,10 @@ describe("case 2: a bit flips in the middle", () => {
     const size = test.disk.peek(logFile)!.length;
     test.disk.flipBit(logFile, { byte: batchAt(0).length + 70, bit: 3 });
     await expect(test.log.read(at(0), everything)).rejects.toMatchObject({ code: "OFFLINE" });
-    expect(test.events).toContainEqual({
-      kind: "offline",
-      damage: expect.objectContaining({ kind: "corruptBatch", offset: at(1) }),
-    });
+    const told = test.events
+      .filter((event) => event.kind === "offline")
+      .map(({ damage }) => [damage.kind, damage.offset]);
+    expect(told).toEqual([["corruptBatch", at(1)]]);
     expect(() => test.log.append(batchAt(3))).toThrow(expect.objectContaining({ code: "OFFLINE" }));
     await settled(test);
     test.disk.powerCut();

@@ -7,8 +7,8 @@ import { describe, expect, it } from "vitest";
 import { createRpcServer, openRawStream, serve, type TidemarkError } from "./index.ts";
 import { cleanUp, openChannel, openClient, runtime, startServer, untilAborted } from "./testing/harness.ts";
 
-/** Short enough for a test; nothing is asserted of how long it takes. */
-const keepalive = { timeMs: 20, timeoutMs: 20 };
+/** Short for a test, and long enough for a machine that is busy. */
+const keepalive = { timeMs: 20, timeoutMs: 500 };
 
 const proxyTo = async (port: number) => {
   const proxy = await createTcpProxy({ target: { port } });
@@ -282,6 +282,30 @@ describe("54: calls that are open when one side goes", () => {
     await begun.promise;
     await server.stop(10);
     await call;
+  });
+
+  it("54: streams whose handlers do not end are ended, and their clients are told before the connection goes", async () => {
+    const { port, server } = await startServer(
+      {},
+      {
+        serve: { raw: { produceStream: (stream) => ({ onMessage: () => stream.write({}), onStop: () => undefined }) } },
+      },
+    );
+    const channel = openChannel(port);
+    const closed: Promise<TidemarkError | undefined>[] = [];
+    const begun: Promise<void>[] = [];
+    for (let count = 0; count < 50; count++) {
+      const [first, end] = [createDeferred(), createDeferred<TidemarkError | undefined>()];
+      begun.push(first.promise);
+      closed.push(end.promise);
+      const listener = { onMessage: () => first.resolve(), onClose: end.resolve };
+      openRawStream(channel, LogService.method.produceStream, () => listener).write({});
+    }
+    await Promise.all(begun);
+    await server.stop(10);
+    for (const error of await Promise.all(closed)) {
+      expect(error).toMatchObject({ reason: Reason.SHUTTING_DOWN, outcome: Outcome.UNKNOWN });
+    }
   });
 
   it("54: a stopped server refuses connections, and stopping twice is stopping once", async () => {

@@ -33,6 +33,12 @@ describe("a call", () => {
     expect(sequences).toEqual(Array.from({ length: 1000 }, (_, index) => BigInt(index)));
   });
 
+  it("may be given more time than a timer can wait", async () => {
+    const { port } = await startServer({ produce: () => ({ results: [{ partition: 1 }] }) });
+    const { results } = await openClient(port).produce({}, { timeoutMs: 2 ** 40 });
+    expect(results).toHaveLength(1);
+  });
+
   it("brings headers, trace context, peer and listener to the handler, and its trailers back", async () => {
     const seen = createDeferred<CallContext>();
     const { port } = await startServer({
@@ -193,6 +199,30 @@ describe("a failing call", () => {
     }
     await expect(ended.promise).resolves.toBe("aborted");
     await expect.poll(() => server.activeCalls).toBe(0);
+  });
+
+  it("ends the generator of requests whose call is over", async () => {
+    const { port } = await startServer({
+      // Fails before it has read anything.
+      produceStream() {
+        throw new TidemarkError({ reason: Reason.NOT_LEADER, message: "no" });
+      },
+    });
+    const failed = createDeferred();
+    const ended = createDeferred();
+    async function* requests() {
+      try {
+        await failed.promise;
+        yield { sequence: 1n };
+      } finally {
+        ended.resolve();
+      }
+    }
+    await expect(openClient(port).produceStream(requests())[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      reason: Reason.NOT_LEADER,
+    });
+    failed.resolve();
+    await ended.promise;
   });
 
   it("fails the call whose own requests cannot be made", async () => {

@@ -31,7 +31,7 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     resumeFrom: () => hub.revision(),
     onFeed(feed) {
       takeIn(feed, { hub, keys, onEvent });
-      election.onFeed(feed);
+      election.onFeed();
     },
     onConnected(session) {
       onEvent({ kind: "connected" });

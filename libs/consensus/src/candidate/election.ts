@@ -18,7 +18,7 @@ import { type AppendOutcome, type CandidateIdentity, ConsensusError, type Leader
 import { detached } from "../detached.ts";
 import type { LatestValue } from "../latest-value.ts";
 import { encodeController, isSealed } from "../records.ts";
-import type { StoreChange, StoreFeed, StoreSession } from "../store/store-link.ts";
+import type { StoreChange, StoreSession } from "../store/store-link.ts";
 import { type Claim, carryOutClaim, newClaim } from "./claim.ts";
 import type { CandidateContext } from "./context.ts";
 import { catchUp } from "./exchange.ts";
@@ -36,7 +36,7 @@ export interface Election {
   append(epoch: ControllerEpoch, changes: readonly StoreChange[]): Promise<AppendOutcome>;
   resign(): Promise<void>;
   /** After the copy of the tree took the event in. */
-  onFeed(feed: StoreFeed): void;
+  onFeed(): void;
   onConnected(session: StoreSession): void;
   onLost(): void;
   /** Nothing is claimed or appended any more. */
@@ -58,8 +58,6 @@ interface ElectionState {
   busy: boolean;
   /** Resigned: rivals come first. */
   standsBack: boolean;
-  /** Claims of this session that were not there yet when they were looked for. */
-  unsettled: Claim[];
   ended: AppendOutcome | undefined;
   cancelRetry: Cancel | undefined;
 }
@@ -73,7 +71,6 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     lead: undefined,
     busy: false,
     standsBack: false,
-    unsettled: [],
     ended: undefined,
     cancelRetry: undefined,
   };
@@ -81,8 +78,8 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     join: (identity) => join(state, identity),
     append: (epoch, changes) => append(state, epoch, changes),
     resign: () => resign(state),
-    onFeed(feed) {
-      observe(state, feed);
+    onFeed() {
+      observe(state);
       evaluate(state);
     },
     onConnected: (session) => {
@@ -91,7 +88,6 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     },
     onLost() {
       state.registered = undefined;
-      state.unsettled = [];
       stepDown(state, "the connection to the store was lost");
       announce(state, { kind: "none" });
     },
@@ -199,10 +195,9 @@ async function resign(state: ElectionState): Promise<void> {
   evaluate(state);
 }
 
-function observe(state: ElectionState, feed: StoreFeed): void {
+function observe(state: ElectionState): void {
   const { keys } = state.context;
   const term = state.lead?.term;
-  if (feed.kind === "snapshot") term?.observeGap();
   const { value, revision } = keys.append();
   if (value !== undefined && revision !== undefined) term?.observe(value, revision);
 }
@@ -232,9 +227,7 @@ function goForLeadership(state: ElectionState, identity: CandidateIdentity): voi
     return;
   }
   if (state.standsBack && hasRival(context.keys, identity)) return;
-  const arrived = state.unsettled.find((claim) => claim.fence.attempt === context.keys.append().value?.attempt);
-  if (arrived !== undefined && holds(context.keys, arrived, identity)) lead(state, arrived, session);
-  else detached(claimNext(state, identity, session));
+  detached(claimNext(state, identity, session));
 }
 
 async function claimNext(state: ElectionState, identity: CandidateIdentity, session: StoreSession): Promise<void> {
@@ -249,7 +242,6 @@ async function claimNext(state: ElectionState, identity: CandidateIdentity, sess
   const ms = context.runtime.clock.monotonicMs() - startedMs;
   context.onEvent({ kind: "claimed", epoch, outcome: outcome.kind, ms });
   if (outcome.kind === "won" && holds(context.keys, claim, identity)) lead(state, claim, session);
-  if (outcome.kind === "unsettled") state.unsettled.push(claim);
   if (outcome.kind === "noSpace") retryLater(state);
   else evaluate(state);
 }

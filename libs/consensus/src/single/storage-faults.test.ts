@@ -184,6 +184,17 @@ describe("compaction", () => {
     await controller.close();
   });
 
+  it("of a large state waits until as much was written again", async () => {
+    const memory = createMemoryDisk();
+    const controller = await startController(memory, { compactionBytesMin: 1_000 });
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const before = controller.events.filter(({ kind }) => kind === "compacted").length;
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const more = controller.events.filter(({ kind }) => kind === "compacted").length - before;
+    expect(more).toBeLessThanOrEqual(1);
+    await controller.close();
+  });
+
   test.each([
     ["the new file cannot be made", { kind: "create" }, full],
     ["the disk is full", { kind: "write" }, full],

@@ -25,7 +25,7 @@ export interface InProcessClusterOptions {
 
 /** Turns of `until` from a fault to its being noticed. */
 const noticedAfter = { byCandidate: 10, byStore: 20 };
-const patienceMs = 3_000;
+const patienceMs = 15_000;
 
 interface Process {
   readonly consensus: Consensus;

@@ -28,7 +28,13 @@ export function describeDamage(create: CreateCluster): void {
       const before = await s.leaderOf([first]);
       await s.cluster.plant("/controller", utf8('{"newer":'), { heldBy: 2 });
       await s.cluster.until(() => first.belief().kind === "none", "the first leads no more");
-      await s.agree([first, second, third]);
+      for (let round = 0; round < 5; round++) {
+        await s.cluster.plant("/test/round", utf8(String(round)));
+        await s.cluster.until(
+          () => [first, second, third].every((process) => process.text("/test/round") === String(round)),
+          "everybody has seen another round",
+        );
+      }
       expect(third.text("/controller")).toBe('{"newer":');
       expect([first, second, third].map((process) => process.belief().kind)).toEqual(["none", "none", "none"]);
       s.cluster.kill(2);

@@ -1,8 +1,9 @@
 import type { Disk, FilePool } from "@tidemark/disk";
-import type { Crc32c } from "@tidemark/record";
+import type { Codecs, Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { LogError } from "./errors.ts";
 import type { LogGuards } from "./guards.ts";
+import { createIndexCache, type IndexCache } from "./index/index-cache.ts";
 
 /** What all logs of one directory share. */
 export interface LogContext {
@@ -10,6 +11,9 @@ export interface LogContext {
   readonly files: FilePool;
   readonly runtime: Pick<Runtime, "clock" | "scheduler">;
   readonly crc32c: Crc32c;
+  /** For what looks into records: lookups by time, and compaction. */
+  readonly codecs: Codecs;
+  readonly indexes: IndexCache;
   readonly guards: LogGuards;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
@@ -19,16 +23,19 @@ export interface LogContext {
   onFailure(listener: (error: LogError) => void): () => void;
 }
 
-export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "onFailure"> {
+export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "onFailure" | "indexes"> {
   /** The name of the directory, for messages. */
   readonly name: string;
+  /** Memory for the indexes of segments that grow no more, in bytes. */
+  readonly indexCacheBytes: number;
 }
 
-export function createLogContext({ name, ...shared }: LogContextOptions): LogContext {
+export function createLogContext({ name, indexCacheBytes, ...shared }: LogContextOptions): LogContext {
   const listeners = new Set<(error: LogError) => void>();
   let failure: LogError | undefined;
   return {
     ...shared,
+    indexes: createIndexCache(indexCacheBytes),
     failure: () => failure,
     fail(cause, during) {
       if (failure !== undefined) return failure;

@@ -1,3 +1,4 @@
+export type { CompactionReport } from "./compaction/compact.ts";
 export { createLogContext, type LogContext, type LogContextOptions } from "./context.ts";
 export { DirectoryError, type DirectoryErrorCode } from "./directory/directory-error.ts";
 export {
@@ -8,6 +9,8 @@ export {
 } from "./directory/log-directory.ts";
 export type { DirectoryOwner } from "./directory/meta-properties.ts";
 export { type ReplicaId, replicaName } from "./directory/replica-list.ts";
+export { type DumpOptions, dumpLog, type LogDump, type RecoveryOutlook } from "./dump/dump-log.ts";
+export type { BatchDump, DumpVisitor, IndexDump, SegmentDump } from "./dump/dump-segment.ts";
 export {
   type EpochCache,
   type EpochEnd,
@@ -20,7 +23,15 @@ export type { LogEvent, LogListener } from "./events.ts";
 export { allGuards, type LogGuards } from "./guards.ts";
 export type { Log } from "./log.ts";
 export type { LogStatus } from "./log-state.ts";
-export { createLogFiles, type LogPlace, openLog } from "./open-log.ts";
+export { createLogFiles, type LogPlace, type OpenLogOptions, openLog } from "./open-log.ts";
+export type { ProducerState } from "./producers/producer-state.ts";
 export type { ReadLimits, ReadResult } from "./read/reader.ts";
-export { defaultLogSettings, type LogSettings, segmentBytesMax } from "./settings.ts";
-export type { Appended } from "./write/writer.ts";
+export type { OffsetAndTimestamp } from "./read/timestamps.ts";
+export {
+  type CompactionSettings,
+  defaultCompactionSettings,
+  defaultLogSettings,
+  type LogSettings,
+  segmentBytesMax,
+} from "./settings.ts";
+export type { Appended } from "./write/append.ts";

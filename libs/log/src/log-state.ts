@@ -2,13 +2,18 @@ import type { Offset } from "@tidemark/ids";
 import { lesser } from "./bytes.ts";
 import type { OffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import type { NotedOffsets } from "./checkpoint/offset-slot.ts";
+import type { CleanerRounds } from "./compaction/cleaner-checkpoint.ts";
 import type { LogContext } from "./context.ts";
 import type { EpochCache } from "./epochs/epoch-cache.ts";
 import type { EpochFile } from "./epochs/epoch-file.ts";
 import { type Damage, LogError } from "./errors.ts";
 import type { LogEvent } from "./events.ts";
+import type { ProducerState } from "./producers/producer-state.ts";
+import type { Cursors } from "./read/cursors.ts";
 import type { Segment } from "./segment/segment.ts";
+import type { Serial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import type { WriterState } from "./write/writer.ts";
 
 /**
  * | status  | reads | appends |
@@ -50,8 +55,28 @@ export interface LogState {
   status: LogStatus;
   /** Cuts under way: nothing is appended meanwhile. */
   cutting: number;
-  /** What a start found behind the recovery point, until it was written anew; `tornBytes` of it are no batches. */
-  tail: { readonly tornBytes: number } | undefined;
+  /** Rises with each cut: what goes on meanwhile, beside the writer, ends. */
+  cuts: number;
+  /** Files that are being put in the place of others: nobody may rely upon positions. */
+  replacing: number;
+  /** One at a time of those that replace or remove whole segments. */
+  readonly maintenance: Serial;
+  readonly writer: WriterState;
+  readonly cursors: Cursors;
+  readonly producers: ProducerState;
+  /** What was compacted, and when. */
+  cleaned: CleanerRounds;
+  /** Below it compaction has removed delete markers. */
+  markersGone: Offset;
+  /** What a start found behind the recovery point, until it was written anew. */
+  tail: UnflushedTail | undefined;
+}
+
+export interface UnflushedTail {
+  /** The recovery point: the tail begins here, in the last segment. */
+  readonly from: Offset;
+  /** Bytes behind the last batch that are none. */
+  readonly tornBytes: number;
 }
 
 /** What the checkpoint is to hold now: nothing that stable storage does not have. */

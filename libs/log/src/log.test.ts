@@ -52,31 +52,17 @@ describe("a log", () => {
   });
 
   it("puts what comes during a flush into one write and one flush", async () => {
-    const changes: string[] = [];
+    const done: string[] = [];
     const test = await createTestLog();
-    const { disk } = test;
-    await test.flush(batchAt(0));
-    const open = disk.open.bind(disk);
-    disk.open = async (path, how) => {
-      const file = await open(path, how);
-      if (!path.endsWith(".log")) return file;
-      const { write, sync } = file;
-      return {
-        ...file,
-        write: (position, chunks) => {
-          changes.push(`write ${chunks.length}`);
-          return write(position, chunks);
-        },
-        sync: () => {
-          changes.push("sync");
-          return sync();
-        },
-      };
-    };
-    await test.reopen();
-    for (let offset = 1; offset <= 5; offset++) test.log.append(batchAt(offset));
-    await test.log.flushed(at(6));
-    expect(changes).toEqual(["write 1", "sync", "write 4", "sync"]);
+    const size = batchAt(0).length;
+    test.faulty.plan(({ kind, path, bytes }) => {
+      if (path.endsWith(".log") && kind === "write") done.push(`write ${bytes / size}`);
+      if (path.endsWith(".log") && kind === "sync") done.push("sync");
+      return undefined;
+    });
+    for (let offset = 0; offset < 5; offset++) test.log.append(batchAt(offset));
+    await test.log.flushed(at(5));
+    expect(done).toEqual(["write 1", "sync", "write 4", "sync"]);
   });
 
   it("rolls by size and reads across segments", async () => {
@@ -126,6 +112,16 @@ describe("a log", () => {
     const log = await test.reopen();
     expect([log.logEndOffset, log.flushedOffset, log.highWatermark]).toEqual([at(10), at(10), at(7)]);
     expect(rangesOf((await log.read(at(8), everything)).bytes)[0]).toBe("8..9");
+  });
+
+  it("has everything that was appended before a clean stop, and takes nothing after it", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 9; offset++) test.log.append(batchAt(offset));
+    const closing = test.log.close();
+    expect(() => test.log.append(batchAt(9))).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    await closing;
+    test.disk.powerCut();
+    expect((await test.reopen()).flushedOffset).toBe(at(9));
   });
 
   it("has all that was flushed after a power cut, and may lack the rest", async () => {

@@ -4,14 +4,17 @@ import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
+import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { type LogContext, syncEntries } from "./context.ts";
 import { cutEpochsAtStart, type EpochCache } from "./epochs/epoch-cache.ts";
 import { createEpochFile, encodeEpochs } from "./epochs/epoch-file.ts";
 import { DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
-import { createLog, type Log, offlineLog } from "./log.ts";
+import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
 import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
+import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
+import { createCursors } from "./read/cursors.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
   findAsideSegment,
@@ -24,12 +27,21 @@ import {
 import { type Recovered, recover } from "./recovery/recover.ts";
 import { adopt } from "./recovery/rewrite-tail.ts";
 import { createSegment, removeIndex, type Segment } from "./segment/segment.ts";
+import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import { createWriterState } from "./write/writer.ts";
 
 export interface LogPlace {
   readonly context: LogContext;
   /** The log's own directory. Its parent exists. */
   readonly directory: string;
+}
+
+export interface OpenLogOptions {
+  readonly settings: LogSettings;
+  readonly onEvent: LogListener;
+  /** Shown every batch with a producer id, up to the log end. */
+  readonly producers?: ProducerState;
 }
 
 /** Makes an empty log that begins at `startOffset`, durable on return. Fails where there is one. */
@@ -51,14 +63,11 @@ export async function createLogFiles({ context, directory }: LogPlace, startOffs
  * Opens a log and recovers it. One that is damaged is opened offline: it says why, and does nothing else. What lies
  * beyond the recovery point can be read at once; it counts as flushed when it was written anew.
  */
-export async function openLog(
-  { context, directory }: LogPlace,
-  { settings, onEvent }: { readonly settings: LogSettings; readonly onEvent: LogListener },
-): Promise<Log> {
+export async function openLog({ context, directory }: LogPlace, options: OpenLogOptions): Promise<Log> {
   const known = await readDamage(context, directory);
   if (known !== undefined) return offlineLog(directory, known);
   try {
-    return await openSound({ context, directory }, { settings, onEvent });
+    return await openSound({ context, directory }, options);
   } catch (error) {
     if (!(error instanceof DamageError)) throw error;
     await writeDamage(context, directory, error.damage);
@@ -68,7 +77,7 @@ export async function openLog(
 
 async function openSound(
   place: LogPlace,
-  { settings, onEvent }: { readonly settings: LogSettings; readonly onEvent: LogListener },
+  { settings, onEvent, producers = noProducerState }: OpenLogOptions,
 ): Promise<Log> {
   const { context, directory } = place;
   const entries = await listOrDamage(context, directory);
@@ -90,7 +99,7 @@ async function openSound(
     syncedSlot: checkpoint?.syncedSlot ?? 0,
     sequence: checkpoint?.sequence ?? 0n,
   };
-  return createLog(
+  return startLog(
     {
       context,
       directory,
@@ -108,6 +117,14 @@ async function openSound(
       generation: 0,
       status: { kind: "online" },
       cutting: 0,
+      cuts: 0,
+      replacing: 0,
+      maintenance: createSerial(),
+      writer: createWriterState(),
+      cursors: createCursors(),
+      producers,
+      cleaned: await readRounds(context, directory),
+      markersGone: 0n as Offset,
       tail: tailOf(recovered),
     },
     onEvent,
@@ -145,7 +162,11 @@ async function recoverSegments(
     recovered = await recoverAll();
   }
   await removeAsides(context, directory, entries);
-  return { segments, recovered };
+  const below = segments.filter(
+    ({ nextOffset }, index) => index < segments.length - 1 && nextOffset <= (noted?.logStart ?? 0n),
+  );
+  await removeSegmentFiles(context, directory, below);
+  return { segments: segments.slice(below.length), recovered };
 }
 
 /**
@@ -163,16 +184,22 @@ function mustStartAnew(
 }
 
 async function startAnew({ context, directory }: LogPlace, segments: readonly Segment[], at: Offset): Promise<Segment> {
-  for (const segment of segments.toReversed()) {
-    await removeIndex(context, segment);
-    context.files.forget(segment.path);
-    await context.disk.remove(segment.path);
-    await syncEntries(context, directory);
-  }
+  // From the last on, each durably: a crash in between leaves what can be begun anew again.
+  for (const segment of segments.toReversed()) await removeSegmentFiles(context, directory, [segment]);
   const first = createSegment(directory, at);
   (await context.files.create(first.path)).release();
   await syncEntries(context, directory);
   return first;
+}
+
+async function removeSegmentFiles(context: LogContext, directory: string, segments: readonly Segment[]): Promise<void> {
+  if (segments.length === 0) return;
+  for (const segment of segments) {
+    await removeIndex(context, segment);
+    context.files.forget(segment.path);
+    await context.disk.remove(segment.path);
+  }
+  await syncEntries(context, directory);
 }
 
 function assertBeginning(directory: string, segments: readonly Segment[], noted: NotedOffsets | undefined): void {
@@ -187,7 +214,7 @@ function assertBeginning(directory: string, segments: readonly Segment[], noted:
 
 function tailOf(recovered: Recovered): LogState["tail"] {
   if (recovered.recoveryPoint === recovered.end && recovered.tornBytes === 0) return undefined;
-  return { tornBytes: recovered.tornBytes };
+  return { from: recovered.recoveryPoint, tornBytes: recovered.tornBytes };
 }
 
 function baseOf(segments: readonly Segment[]): Offset {

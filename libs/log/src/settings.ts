@@ -12,9 +12,35 @@ export interface LogSettings {
   readonly flush: "sync" | "async";
   /** Offsets may be missing between batches, as compaction leaves them: the log of a compacted topic. */
   readonly gaps: boolean;
+  /** Whether `cleanup.policy` has delete: then the two that follow are kept to. */
+  readonly deletes: boolean;
+  /** `retention.ms`: segments whose records are all older go. -1: none for their age. */
+  readonly retentionMs: number;
+  /** `retention.bytes`: the oldest segments go while the others hold this much. -1: none for their size. */
+  readonly retentionBytes: number;
+  /** What compaction goes by, if `cleanup.policy` has compact. */
+  readonly compaction: CompactionSettings | undefined;
   /** `log.flush.offset.checkpoint.interval.ms`: the noted offsets are themselves flushed this often. */
   readonly noteSyncMs: number;
 }
+
+export interface CompactionSettings {
+  /** `min.cleanable.dirty.ratio`, 0 to 1: how much of what may be compacted is new before a round is worth it. */
+  readonly minDirtyRatio: number;
+  /** `min.compaction.lag.ms`: records stay as they are for so long. */
+  readonly minLagMs: number;
+  /** `delete.retention.ms`: delete markers stay for so long after they were first compacted. */
+  readonly deleteRetentionMs: number;
+  /** `log.cleaner.dedupe.buffer.size`: memory for keys, of which each takes 24 bytes. */
+  readonly mapBytes: number;
+}
+
+export const defaultCompactionSettings: CompactionSettings = {
+  minDirtyRatio: 0.5,
+  minLagMs: 0,
+  deleteRetentionMs: 24 * 60 * 60 * 1000,
+  mapBytes: 16 * 1024 * 1024,
+};
 
 export const defaultLogSettings: LogSettings = {
   segmentBytes: 1024 * 1024 * 1024,
@@ -23,6 +49,10 @@ export const defaultLogSettings: LogSettings = {
   indexBytes: 10 * 1024 * 1024,
   flush: "sync",
   gaps: false,
+  deletes: true,
+  retentionMs: 7 * 24 * 60 * 60 * 1000,
+  retentionBytes: -1,
+  compaction: undefined,
   noteSyncMs: 1000,
 };
 

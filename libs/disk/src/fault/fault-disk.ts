@@ -4,7 +4,7 @@ import type { MemoryDisk } from "../memory/memory-disk.ts";
 import type { DiskOperation, FaultPlan } from "./faults.ts";
 
 /**
- * A disk in memory that fails as its plan says. Kills, power cuts, bit flips and the loss of the whole disk are made on
+ * A disk in memory, as the process has it that lives now, which fails as its plan says. Kills, power cuts, bit flips and the loss of the whole disk are made on
  * the memory disk itself.
  */
 export interface FaultDisk extends Disk {
@@ -22,6 +22,7 @@ export function createFaultDisk(
   memory: MemoryDisk,
   { scheduler, plan }: { readonly scheduler: Scheduler; readonly plan?: FaultPlan },
 ): FaultDisk {
+  const disk = memory.attach();
   const faults: Faults = { memory, scheduler, plan: plan ?? (() => undefined) };
   const through = <Value>(kind: DiskOperation["kind"], path: string, work: () => Promise<Value>) =>
     perform(faults, { kind, path, bytes: 0 }, work);
@@ -30,21 +31,22 @@ export function createFaultDisk(
     plan(next) {
       faults.plan = next;
     },
-    open: (path, how) => through("open", path, () => file(memory.open(path, how), path)),
-    create: (path) => through("create", path, () => file(memory.create(path), path)),
-    makeDirectory: (path) => through("makeDirectory", path, () => memory.makeDirectory(path)),
-    list: (path) => through("list", path, () => memory.list(path)),
-    rename: (from, to) => through("rename", from, () => memory.rename(from, to)),
-    remove: (path) => through("remove", path, () => memory.remove(path)),
-    syncDirectory: (path) => through("syncDirectory", path, () => memory.syncDirectory(path)),
-    lock: (directory) => through("lock", directory, () => memory.lock(directory)),
+    open: (path, how) => through("open", path, () => file(disk.open(path, how), path)),
+    create: (path) => through("create", path, () => file(disk.create(path), path)),
+    makeDirectory: (path) => through("makeDirectory", path, () => disk.makeDirectory(path)),
+    list: (path) => through("list", path, () => disk.list(path)),
+    rename: (from, to) => through("rename", from, () => disk.rename(from, to)),
+    remove: (path) => through("remove", path, () => disk.remove(path)),
+    syncDirectory: (path) => through("syncDirectory", path, () => disk.syncDirectory(path)),
+    lock: (directory) => through("lock", directory, () => disk.lock(directory)),
   };
 }
 
 function faultFile(faults: Faults, file: DiskFile, path: string): DiskFile {
   return {
     size: () => perform(faults, { kind: "size", path, bytes: 0 }, () => file.size()),
-    read: (position, length) => perform(faults, { kind: "read", path, bytes: 0 }, () => file.read(position, length)),
+    read: (position, length, into) =>
+      perform(faults, { kind: "read", path, bytes: 0 }, () => file.read(position, length, into)),
     write(position, chunks) {
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
       const part = (length: number) => file.write(position, firstBytes(chunks, length));

@@ -81,6 +81,17 @@ describe("a power cut", () => {
 });
 
 describe("a kill", () => {
+  it("ends the process for good, and whoever attaches later is another one", async () => {
+    const disk = createMemoryDisk();
+    const [killed, seen] = [disk.attach(), [] as string[]];
+    disk.kill();
+    const late = killed.create("/late").then(() => seen.push("killed"));
+    await disk.attach().create("/a");
+    await Promise.race([late, disk.attach().list("/")]);
+    expect(seen).toEqual([]);
+    expect((await disk.list("/")).map(({ name }) => name)).toEqual(["a"]);
+  });
+
   it("leaves unsynced bytes to be read, and still unsynced", async () => {
     const { disk, file } = await withDurableFile();
     await file.write(0, [bytes("new")]);

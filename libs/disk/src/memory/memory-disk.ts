@@ -7,20 +7,22 @@ import {
   directoryAt,
   failSync,
   fileAt,
-  syncDirectory,
   syncFile,
 } from "./changes.ts";
 import { afterPowerLoss, dropAll, type PowerLoss } from "./power-loss.ts";
 import { type DirectoryNode, type FileNode, newDirectory, nodeAt } from "./tree.ts";
-import { dropUnflushed, takeLock, usedBytes } from "./upkeep.ts";
+import { dropUnflushed, flipBit, putFile, takeLock, usedBytes } from "./upkeep.ts";
 
 /**
  * The twin of a disk in memory. What was flushed and what was not are kept apart, for files and for directories.
  *
  * `kill` and `powerCut` end the process that used the disk: what it had under way never settles, and its handles and
- * locks are gone. The same disk then serves the next process.
+ * locks are gone. The same disk then serves the next process. Code that may still run after its process was ended
+ * takes the disk by `attach`: its later calls never settle either, while those on the disk itself are of whoever lives.
  */
 export interface MemoryDisk extends Disk {
+  /** The disk as the process has it that lives now. */
+  attach(): Disk;
   /** kill -9: unflushed data stays readable, and stays unflushed. */
   kill(): void;
   /** Power fails: of what was not flushed, `loss` decides. Default: all of it is gone. */
@@ -58,89 +60,100 @@ interface Incarnation {
   alive: boolean;
 }
 
-export function memoryDiskOver(start: DirectoryNode, options: MemoryDiskOptions = {}): MemoryDisk {
-  let root = start;
-  let current: Incarnation = { locks: new Set(), alive: true };
-  const note = options.onChange ?? (() => undefined);
+interface World {
+  root: DirectoryNode;
+  readonly note: (change: Change) => void;
+}
 
-  /** Runs `act` a little later, as a disk would, unless the process died. Then it never settles. */
-  const act = async <Value>(by: Incarnation, run: () => Value): Promise<Value> => {
-    await Promise.resolve();
-    if (!by.alive) return new Promise<never>(() => undefined);
-    return run();
-  };
-  const change = (made: Change) =>
-    act(current, () => {
-      applyChange(root, made);
-      note(made);
-    });
+/** A disk that holds `start` already: what a power loss left, for instance. */
+export function memoryDiskOver(start: DirectoryNode, options: MemoryDiskOptions = {}): MemoryDisk {
+  const world: World = { root: start, note: options.onChange ?? (() => undefined) };
+  let current: Incarnation = { locks: new Set(), alive: true };
   const end = () => {
     current.alive = false;
     current = { locks: new Set(), alive: true };
   };
-  const file = (node: FileNode, path: string, readOnly: boolean) =>
-    memoryFile(node, path, { readOnly, by: current, act, note });
-
   return {
-    open: (path, how) => act(current, () => file(fileAt(root, path, "open"), path, how?.readOnly === true)),
-    create: (path) =>
-      act(current, () => {
-        const node = createFile(root, path);
-        note({ kind: "create", path });
-        return file(node, path, false);
-      }),
+    ...diskOf(world, () => current),
+    attach() {
+      const mine = current;
+      return diskOf(world, () => mine);
+    },
+    kill: end,
+    powerCut(loss = dropAll) {
+      end();
+      world.root = afterPowerLoss(world.root, loss);
+    },
+    dropUnflushed: () => dropUnflushed(world.root, new Set()),
+    failSync: (path) => failSync(fileAt(world.root, path, "sync")),
+    flipBit: (path, at) => flipBit(fileAt(world.root, path, "flipBit"), at),
+    put: (path, bytes) => putFile(world.root, path, bytes),
+    peek(path) {
+      const node = nodeAt(world.root, path);
+      return node?.kind === "file" ? node.seen.data.slice(0, node.seen.length) : undefined;
+    },
+    usedBytes: () => usedBytes(world.root),
+    lose() {
+      end();
+      world.root = newDirectory();
+    },
+    fork: (loss) => memoryDiskOver(afterPowerLoss(world.root, loss)),
+  };
+}
+
+/** Runs `work` a little later, as a disk would, unless the process died. Then it never settles. */
+async function act<Value>(by: Incarnation, work: () => Value): Promise<Value> {
+  await Promise.resolve();
+  if (!by.alive) return new Promise<never>(() => undefined);
+  return work();
+}
+
+/** The disk as the process `by` has it. */
+function diskOf(world: World, by: () => Incarnation): Disk {
+  const change = (made: Change) =>
+    act(by(), () => {
+      applyChange(world.root, made);
+      world.note(made);
+    });
+  return {
+    open(path, how) {
+      const process = by();
+      const readOnly = how?.readOnly === true;
+      return act(process, () =>
+        memoryFile(fileAt(world.root, path, "open"), path, { readOnly, by: process, note: world.note }),
+      );
+    },
+    create(path) {
+      const process = by();
+      return act(process, () => {
+        const node = createFile(world.root, path);
+        world.note({ kind: "create", path });
+        return memoryFile(node, path, { readOnly: false, by: process, note: world.note });
+      });
+    },
     makeDirectory: (path) => change({ kind: "makeDirectory", path }),
     list: (path) =>
-      act(current, () => {
-        const entries = [...directoryAt(root, path, "list").seen];
+      act(by(), () => {
+        const entries = [...directoryAt(world.root, path, "list").seen];
         return entries.map(([name, node]) => ({ name, kind: node.kind })).sort((a, b) => (a.name < b.name ? -1 : 1));
       }),
     rename: (from, to) => change({ kind: "rename", from, to }),
     remove: (path) => change({ kind: "remove", path }),
     syncDirectory: (path) => change({ kind: "syncDirectory", path }),
-    lock: (directory) => act(current, () => takeLock(root, current.locks, directory)),
-    kill: end,
-    powerCut(loss = dropAll) {
-      end();
-      root = afterPowerLoss(root, loss);
+    lock(directory) {
+      const process = by();
+      return act(process, () => takeLock(world.root, process.locks, directory));
     },
-    dropUnflushed: () => dropUnflushed(root, new Set()),
-    failSync: (path) => failSync(fileAt(root, path, "sync")),
-    flipBit(path, { byte, bit }) {
-      const node = fileAt(root, path, "flipBit");
-      for (const bytes of [node.seen, node.durable]) {
-        if (byte < bytes.length) bytes.data[byte] = (bytes.data[byte] ?? 0) ^ (1 << bit);
-      }
-    },
-    put(path, bytes) {
-      const node = nodeAt(root, path) ?? createFile(root, path);
-      if (node.kind !== "file") throw new DiskError("EXISTS", "put", path);
-      node.pending = [];
-      for (const content of [node.seen, node.durable])
-        Object.assign(content, { data: bytes.slice(), length: bytes.length });
-      syncDirectory(directoryAt(root, path.slice(0, path.lastIndexOf("/")), "put"));
-    },
-    peek(path) {
-      const node = nodeAt(root, path);
-      return node?.kind === "file" ? node.seen.data.slice(0, node.seen.length) : undefined;
-    },
-    usedBytes: () => usedBytes(root),
-    lose() {
-      end();
-      root = newDirectory();
-    },
-    fork: (loss) => memoryDiskOver(afterPowerLoss(root, loss)),
   };
 }
 
 interface FileContext {
   readonly readOnly: boolean;
   readonly by: Incarnation;
-  readonly act: <Value>(by: Incarnation, run: () => Value) => Promise<Value>;
   readonly note: (change: Change) => void;
 }
 
-function memoryFile(node: FileNode, path: string, { readOnly, by, act, note }: FileContext): DiskFile {
+function memoryFile(node: FileNode, path: string, { readOnly, by, note }: FileContext): DiskFile {
   let closed = false;
   const run = <Value>(operation: string, changes: boolean, work: () => Value): Promise<Value> => {
     if (closed) return Promise.reject(new DiskError("CLOSED", operation, path));

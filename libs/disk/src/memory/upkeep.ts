@@ -1,6 +1,6 @@
 import { DiskError, type DiskLock } from "../disk.ts";
-import { directoryAt } from "./changes.ts";
-import { type DirectoryNode, type TreeNode } from "./tree.ts";
+import { createFile, directoryAt, syncDirectory } from "./changes.ts";
+import { type DirectoryNode, type FileNode, nodeAt, type TreeNode } from "./tree.ts";
 
 /** Bytes of all files below `node`, as processes see them. */
 export function usedBytes(node: TreeNode): number {
@@ -34,4 +34,23 @@ export function takeLock(root: DirectoryNode, locks: Set<string>, directory: str
       locks.delete(directory);
     },
   };
+}
+
+/** Flips a bit at rest. One behind the end does nothing. */
+export function flipBit(node: FileNode, { byte, bit }: { readonly byte: number; readonly bit: number }): void {
+  for (const bytes of [node.seen, node.durable]) {
+    if (byte < bytes.length) bytes.data[byte] = (bytes.data[byte] ?? 0) ^ (1 << bit);
+  }
+}
+
+/** Replaces a file's content at rest, or makes the file. */
+export function putFile(root: DirectoryNode, path: string, bytes: Uint8Array): void {
+  const node = nodeAt(root, path) ?? createFile(root, path);
+  if (node.kind !== "file") throw new DiskError("EXISTS", "put", path);
+  node.pending = [];
+  for (const content of [node.seen, node.durable]) {
+    content.data = bytes.slice();
+    content.length = bytes.length;
+  }
+  syncDirectory(directoryAt(root, path.slice(0, path.lastIndexOf("/")), "put"));
 }

@@ -3,16 +3,14 @@
  */
 import { createFilePool, type Disk, DiskError, type DiskLock } from "@tidemark/disk";
 import type { BrokerEpoch, DirectoryId, Offset } from "@tidemark/ids";
-import type { Crc32c } from "@tidemark/record";
+import type { Codecs, Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { createLogContext, type LogContext, syncEntries } from "../context.ts";
 import type { LogError } from "../errors.ts";
-import type { LogListener } from "../events.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
 import { join } from "../names.ts";
-import { createLogFiles, openLog } from "../open-log.ts";
-import type { LogSettings } from "../settings.ts";
+import { createLogFiles, type OpenLogOptions, openLog } from "../open-log.ts";
 import { DirectoryError } from "./directory-error.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
@@ -31,7 +29,7 @@ export interface LogDirectory {
   /** Makes an empty replica, durable on return. Fails where it exists. */
   create(replica: ReplicaId, startOffset?: Offset): Promise<void>;
   /** Opens a replica once. A damaged one comes back offline. */
-  open(replica: ReplicaId, options: { readonly settings: LogSettings; readonly onEvent: LogListener }): Promise<Log>;
+  open(replica: ReplicaId, options: OpenLogOptions): Promise<Log>;
   /** Removes a replica with all its data; for one that is damaged this is how it is given up. Close its log before. */
   remove(replica: ReplicaId): Promise<void>;
   /** Closes every log. With a broker epoch, and if nothing failed, the stop was clean and says so. */
@@ -47,6 +45,10 @@ export interface LogDirectoryOptions {
   readonly owner: DirectoryOwner;
   /** Told once, when the directory fails. */
   readonly onFailure: (error: LogError) => void;
+  /** For lookups by time and for compaction, which look into records. What is not there stays as it is. */
+  readonly codecs?: Codecs;
+  /** Memory for the indexes of segments that grow no more, in bytes. Default 64 MiB. */
+  readonly indexCacheBytes?: number;
   /** Files open at a time. Default 1,000. */
   readonly maxOpenFiles?: number;
   /** Makes the directory where there is none. Otherwise one that is missing is unavailable, as an unmounted disk is. */
@@ -55,6 +57,7 @@ export interface LogDirectoryOptions {
 }
 
 const maxOpenFilesDefault = 1000;
+const indexCacheBytesDefault = 64 * 1024 * 1024;
 /** The suffix of a replica's directory while it is being removed. */
 const removedSuffix = ".removed";
 
@@ -81,6 +84,8 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     files: createFilePool(disk, options.maxOpenFiles ?? maxOpenFilesDefault),
     runtime: options.runtime,
     crc32c: options.crc32c,
+    codecs: options.codecs ?? {},
+    indexCacheBytes: options.indexCacheBytes ?? indexCacheBytesDefault,
     guards: options.guards ?? allGuards,
   });
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
@@ -118,10 +123,10 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         await createLogFiles({ context, directory: join(path, name) }, startOffset);
         await list.add(replica);
       }),
-    open: (replica, { settings, onEvent }) =>
+    open: (replica, how) =>
       guarded("opening a replica", async () => {
         const name = replicaName(replica);
-        const log = await openLog({ context, directory: join(path, name) }, { settings, onEvent });
+        const log = await openLog({ context, directory: join(path, name) }, how);
         logs.set(name, log);
         return log;
       }),

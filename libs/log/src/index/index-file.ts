@@ -113,8 +113,8 @@ function readHeader(kind: Kind, bytes: Uint8Array, crc32c: Crc32c): Coverage | u
   return {
     bytes: view.getUint32(12),
     nextOffset: view.getBigInt64(16) as Offset,
+    lastBatch: view.getUint32(48) === 0 ? undefined : { position: view.getUint32(40), crc: view.getUint32(44) },
     maxTimestamp: view.getBigInt64(24),
     maxTimestampOffset: view.getBigInt64(32) as Offset,
-    lastBatch: view.getUint32(48) === 0 ? undefined : { position: view.getUint32(40), crc: view.getUint32(44) },
   };
 }

@@ -8,11 +8,15 @@ import { buildIndex, readIndex, type Segment, writeIndex } from "../segment/segm
 
 /** The segment's index, loaded or made anew. */
 export async function ensureIndex(log: LogState, segment: Segment): Promise<SegmentIndex> {
-  if (segment.index !== undefined) return segment.index;
+  if (segment.index !== undefined) {
+    if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
+    return segment.index;
+  }
   const read = await readIndex(log.context, segment);
   // A segment that has a successor grows no more, and its index covers it whole.
   const index = read?.covered.bytes === segment.size ? read : await rebuildIndex(log, segment);
   segment.index ??= index;
+  if (segment !== activeSegment(log)) log.context.indexes.touch(segment, segment.index);
   return segment.index;
 }
 
@@ -46,10 +50,10 @@ export async function floorIn(log: LogState, segment: Segment, offset: Offset): 
 export async function readOrDamage(
   file: DiskFile,
   segment: Segment,
-  range: { readonly from: number; readonly length: number; readonly offset: Offset },
+  range: { readonly from: number; readonly length: number; readonly offset: Offset; readonly into?: Uint8Array },
 ): Promise<Uint8Array> {
   try {
-    return await file.read(range.from, range.length);
+    return await file.read(range.from, range.length, range.into);
   } catch (error) {
     if (!(error instanceof DiskError) || error.code !== "IO") throw error;
     throw new DamageError(
@@ -66,6 +70,7 @@ export async function readOrDamage(
 /** The file for a scan, whose reads fail with the damage that begins at `offset`. */
 export function damageReading(file: DiskFile, segment: Segment, offset: () => Offset): Pick<DiskFile, "read"> {
   return {
-    read: (from, length) => readOrDamage(file, segment, { from, length, offset: offset() }),
+    read: (from, length, into) =>
+      readOrDamage(file, segment, { from, length, offset: offset(), ...(into === undefined ? {} : { into }) }),
   };
 }

@@ -14,31 +14,45 @@ import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
-import { cutIndex } from "../index/segment-index.ts";
-import { activeSegment, type LogState } from "../log-state.ts";
+import { type Coverage, cutIndex } from "../index/segment-index.ts";
+import { activeSegment, type LogState, type UnflushedTail } from "../log-state.ts";
 import { asideSuffix, join, segmentFileName } from "../names.ts";
 import { buildIndex, createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "../write/coverage.ts";
 
 const pieceBytes = 4 * 1024 * 1024;
 
-/** Leaves everything up to the log end flushed. `tornBytes`: what recovery found behind the last segment's batches. */
-export async function rewriteTail(log: LogState, tornBytes: number): Promise<void> {
+/** Leaves everything in the last segment flushed. Goes by what is on disk, also while a cut waits for its turn. */
+export async function rewriteTail(log: LogState, { from, tornBytes }: UnflushedTail): Promise<void> {
   const { context } = log;
   const segment = activeSegment(log);
   if (tornBytes > 0) await keepTorn(log, segment, tornBytes);
-  if (log.durable === log.end) {
+  if (from >= segment.nextOffset) {
     if (tornBytes > 0) await cutFile(context, segment, segment.size);
     return;
   }
-  const kept = await coverageBelow(log, segment, log.durable);
-  const next = await copyTail(log, segment, kept.bytes);
+  const kept = await coverageBelow(log, segment, from);
+  const next = await copyTail(log, segment, { from, position: kept.bytes });
   next.index = await buildIndex(context, next, log.settings.indexIntervalBytes);
   next.nextOffset = segment.nextOffset;
 
+  log.replacing++;
+  try {
+    await putBehind(log, { segment, next, kept });
+  } finally {
+    log.generation++;
+    log.replacing--;
+  }
+}
+
+/** Cuts the segment and gives its tail a name of its own. Without anything left of it, the tail takes its place. */
+async function putBehind(
+  log: LogState,
+  { segment, next, kept }: { readonly segment: Segment; readonly next: Segment; readonly kept: Coverage },
+): Promise<void> {
+  const { context } = log;
   const before = log.segments.slice(0, -1);
   log.segments = kept.bytes === 0 ? [...before, next] : [...before, segment, next];
-  log.generation++;
   if (kept.bytes > 0) {
     await removeIndex(context, segment);
     if (segment.index !== undefined) cutIndex(segment.index, kept, segment.baseOffset);
@@ -47,7 +61,6 @@ export async function rewriteTail(log: LogState, tornBytes: number): Promise<voi
     await cutFile(context, segment, kept.bytes);
   }
   await adopt(context, log.directory, next);
-  log.generation++;
 }
 
 /** Renames the aside file of a segment to what it is. */
@@ -61,18 +74,22 @@ export async function adopt(context: LogContext, directory: string, segment: Seg
   await syncEntries(context, directory);
 }
 
-async function copyTail(log: LogState, segment: Segment, from: number): Promise<Segment> {
+async function copyTail(
+  log: LogState,
+  segment: Segment,
+  tail: { readonly from: Offset; readonly position: number },
+): Promise<Segment> {
   const { context } = log;
-  const next = createSegment(log.directory, log.durable);
+  const next = createSegment(log.directory, tail.from);
   next.path += asideSuffix;
   await context.disk.remove(next.path);
   context.files.forget(next.path);
   const source = await context.files.acquire(segment.path);
   const target = await context.files.create(next.path);
   try {
-    while (from + next.size < segment.size) {
-      const length = Math.min(pieceBytes, segment.size - from - next.size);
-      const piece = await source.file.read(from + next.size, length);
+    while (tail.position + next.size < segment.size) {
+      const length = Math.min(pieceBytes, segment.size - tail.position - next.size);
+      const piece = await source.file.read(tail.position + next.size, length);
       if (piece.length < length) throw new DiskError("IO", "read", segment.path);
       await target.file.write(next.size, [piece]);
       next.size += piece.length;

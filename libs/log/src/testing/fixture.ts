@@ -1,4 +1,11 @@
-import { createFilePool, createMemoryDisk, type Disk, type MemoryDisk } from "@tidemark/disk";
+import {
+  createFaultDisk,
+  createFilePool,
+  createMemoryDisk,
+  type Disk,
+  type FaultPlan,
+  type MemoryDisk,
+} from "@tidemark/disk";
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { encodeBatch, nextOffsetOf, portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { createManualTime, type ManualTime } from "@tidemark/runtime";
@@ -7,6 +14,7 @@ import type { LogEvent } from "../events.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
 import { createLogFiles, openLog } from "../open-log.ts";
+import type { ProducerState } from "../producers/producer-state.ts";
 import { defaultLogSettings, type LogSettings } from "../settings.ts";
 
 export const logDirectory = "/data/log";
@@ -23,19 +31,23 @@ export function batchAt(
     readonly timestamp?: number;
     readonly value?: string;
     readonly key?: string;
+    /** Makes a delete marker. */
+    readonly isDelete?: boolean;
+    readonly producer?: { readonly id: bigint; readonly epoch: number; readonly sequence: number };
   } = {},
 ): Uint8Array {
   const encode = (text: string) => new TextEncoder().encode(text);
   const records = Array.from({ length: batch.records ?? 1 }, (_, index) => ({
     timestamp: BigInt((batch.timestamp ?? 1_700_000_000_000) + index),
     key: batch.key === undefined ? null : encode(batch.key),
-    value: encode(batch.value ?? `value ${Number(baseOffset) + index}`),
+    value: batch.isDelete === true ? null : encode(batch.value ?? `value ${Number(baseOffset) + index}`),
     headers: [],
   }));
   return encodeBatch(records, {
     crc32c: portableCrc32c,
     baseOffset: at(baseOffset),
     leaderEpoch: epoch(batch.leaderEpoch ?? 0),
+    ...(batch.producer === undefined ? {} : { producer: batch.producer }),
   });
 }
 
@@ -51,17 +63,48 @@ export function rangesOf(bytes: Uint8Array): string[] {
   return ranges;
 }
 
+/** The batches of a log from its start to its end, as "first..next". */
+export async function contentOf(log: Log): Promise<string[]> {
+  const found: string[] = [];
+  for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
+    const { bytes, nextOffset } = await log.read(offset, everything);
+    if (bytes.length === 0) break;
+    found.push(...rangesOf(bytes));
+    offset = nextOffset;
+  }
+  return found;
+}
+
+/** Moves time until the promise settles. */
+export async function whileTimeGoes<Value>(time: ManualTime, promise: Promise<Value>): Promise<Value> {
+  const state = { isSettled: false };
+  const settle = () => {
+    state.isSettled = true;
+  };
+  promise.then(settle, settle);
+  for (let step = 0; step < 10_000 && !state.isSettled; step++) await time.advance(10);
+  return promise;
+}
+
+const nobodyListens: (event: LogEvent) => void = () => undefined;
+
 export interface TestLogOptions {
   readonly settings?: Partial<LogSettings>;
   readonly guards?: Partial<LogGuards>;
   readonly startOffset?: Offset;
+  readonly producers?: ProducerState;
+  readonly faults?: FaultPlan;
 }
 
 /** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
 export interface TestLog {
   readonly disk: MemoryDisk;
   readonly time: ManualTime;
+  /** The faults of the disk that the log uses, also after it is opened again. */
+  readonly faulty: { plan(plan: FaultPlan): void };
   readonly events: LogEvent[];
+  /** Told of events after they were kept. */
+  onEvent: (event: LogEvent) => void;
   log: Log;
   context: LogContext;
   /** Opens the log on what the disk has. */
@@ -70,13 +113,15 @@ export interface TestLog {
   flush(...batches: readonly Uint8Array[]): Promise<void>;
 }
 
-export function testContext(disk: Disk, time: ManualTime, guards: Partial<LogGuards> = {}): LogContext {
+export function testContext(disk: Disk, time = createManualTime(), guards: Partial<LogGuards> = {}): LogContext {
   return createLogContext({
     name: "the directory",
     disk,
     files: createFilePool(disk, 8),
     runtime: time,
     crc32c: portableCrc32c,
+    codecs: {},
+    indexCacheBytes: 1_000_000,
     guards: { ...allGuards, ...guards },
   });
 }
@@ -95,21 +140,35 @@ export async function openTestLog(
   options: TestLogOptions & { readonly time?: ManualTime } = {},
 ): Promise<TestLog> {
   const time = options.time ?? createManualTime();
+  let plan: FaultPlan = options.faults ?? (() => undefined);
   const events: LogEvent[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
-    const context = testContext(disk, time, options.guards);
+    const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: (operation) => plan(operation) });
+    const context = testContext(faulty, time, options.guards);
     const settings = { ...defaultLogSettings, ...options.settings, ...changed };
     const log = await openLog(
       { context, directory: logDirectory },
-      { settings, onEvent: (event) => events.push(event) },
+      {
+        settings,
+        onEvent: (event) => {
+          events.push(event);
+          test.onEvent(event);
+        },
+        ...(options.producers === undefined ? {} : { producers: options.producers }),
+      },
     );
     return { context, log };
   };
-  const test: TestLog = {
+  const test = {
     disk,
     time,
+    faulty: {
+      plan(next: FaultPlan) {
+        plan = next;
+      },
+    },
     events,
-    ...(await open()),
+    onEvent: nobodyListens,
     async reopen(changed) {
       Object.assign(test, await open(changed));
       return test.log;
@@ -118,6 +177,7 @@ export async function openTestLog(
       for (const batch of batches) test.log.append(batch);
       await test.log.flushed(test.log.logEndOffset);
     },
-  };
+  } as TestLog;
+  await test.reopen();
   return test;
 }

@@ -5,45 +5,47 @@
  */
 import type { Offset } from "@tidemark/ids";
 import { greater, lesser } from "../bytes.ts";
+import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
+import { removeSnapshots } from "../producers/producer-state.ts";
+import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
-import { damageSeen } from "../read/reader.ts";
+import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "./coverage.ts";
-import type { Writer } from "./writer.ts";
+import { exclusive, releaseFile } from "./writer.ts";
 
 /**
  * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or at the base
  * offset of the batch in which `cut` lay. Nothing happens where the log ends below it.
  */
-export async function truncateTo(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
+export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
   assertOnline(log);
   if (cut >= log.end) return log.end;
-  if (cut < log.logStart) return startAnewAt(log, writer, cut);
-  return cutting(log, writer, { seen: cut, work: () => cutSegments(log, writer, cut) });
+  if (cut < log.logStart) return startAnewAt(log, cut);
+  return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
 }
 
 /** Removes everything; the next record gets `start`, which is the log start as well. */
-export async function startAnewAt(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+export async function startAnewAt(log: LogState, start: Offset): Promise<Offset> {
   assertOnline(log);
-  return cutting(log, writer, {
+  return cutting(log, {
     seen: lesser(start, log.logStart),
-    work: () => replaceSegments(log, writer, start),
+    work: () => replaceSegments(log, start),
   });
 }
 
 async function cutting(
   log: LogState,
-  writer: Writer,
   { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
 ): Promise<Offset> {
-  lowerAtOnce(log, writer, seen);
+  lowerAtOnce(log, seen);
   log.cutting++;
   try {
-    return await writer.exclusive(work);
+    return await log.maintenance.run(() => exclusive(log, work));
   } catch (error) {
     throw cutFailed(log, error);
   } finally {
@@ -51,9 +53,10 @@ async function cutting(
   }
 }
 
-function lowerAtOnce(log: LogState, writer: Writer, cut: Offset): void {
+function lowerAtOnce(log: LogState, cut: Offset): void {
   log.generation++;
-  writer.dropQueued();
+  log.cuts++;
+  log.writer.queue.length = 0;
   log.epochs = cutEpochsAtEnd(log.epochs, cut);
   log.written = lesser(log.written, cut);
   log.end = log.written;
@@ -67,8 +70,8 @@ function cutFailed(log: LogState, error: unknown): unknown {
   return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
 }
 
-async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
-  writer.releaseFile();
+async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
+  releaseFile(log);
   await lowerNotes(log, cut);
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
@@ -78,10 +81,25 @@ async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<
   await cutSegment(log, last, cut);
   const end = lesser(cut, last.nextOffset);
   last.nextOffset = end;
+  // Epochs of batches that were dropped before they were written never were, also below the cut.
+  log.epochs = cutEpochsAtEnd(log.epochs, end);
   await log.epochFile.cut(log.epochs);
   await log.epochFile.sync();
+  log.context.indexes.forget(last);
   settleAt(log, end);
+  await afterCut(log);
   return end;
+}
+
+/** The producers and the compaction of a log that ends earlier. */
+async function afterCut(log: LogState): Promise<void> {
+  const cleaned = cutRounds(log.cleaned, log.end);
+  if (cleaned !== log.cleaned) {
+    log.cleaned = cleaned;
+    log.markersGone = lesser(log.markersGone, log.end);
+    await writeRounds(log.context, log.directory, cleaned);
+  }
+  await rebuildProducers(log);
 }
 
 /** Lowers what is noted, durably, before anything goes: a crash in between must not look like damage (L4). */
@@ -112,10 +130,11 @@ async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise
   segment.nextOffset = covered.nextOffset;
 }
 
-async function replaceSegments(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
-  writer.releaseFile();
+  releaseFile(log);
   await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
+  await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);
   const first = createSegment(log.directory, start);
   first.index = createSegmentIndex(start);
@@ -129,6 +148,7 @@ async function replaceSegments(log: LogState, writer: Writer, start: Offset): Pr
   log.durable = start;
   log.tail = undefined;
   settleAt(log, start);
+  await afterCut(log);
   return start;
 }
 
@@ -149,6 +169,7 @@ function settleAt(log: LogState, end: Offset): void {
   log.logStart = lesser(log.logStart, end);
   log.highWatermark = greater(lesser(log.highWatermark, end), log.logStart);
   // The sync of the cut reached everything before it, except what waits to be written anew.
+  if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;
   log.durable = log.tail === undefined ? end : lesser(log.durable, end);
   log.flushed = log.settings.flush === "async" ? end : log.durable;
   log.checkpoint.note(offsetsToNote(log));

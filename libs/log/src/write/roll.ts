@@ -3,6 +3,7 @@ import type { Offset } from "@tidemark/ids";
 import { syncEntries } from "../context.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
+import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
 import { createSegment, writeIndex } from "../segment/segment.ts";
 
 /**
@@ -17,9 +18,17 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   if (active.index !== undefined) await writeIndex(context, active, active.index);
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
+  await keepSnapshot(log);
   await createEmpty(log, next.path);
   await syncEntries(context, log.directory);
   log.segments = [...log.segments, next];
+  if (active.index !== undefined) context.indexes.touch(active, active.index);
+}
+
+/** Keeps the producers' state, which covers what waits to be written as well. */
+export async function keepSnapshot(log: LogState): Promise<void> {
+  if (log.producers === noProducerState) return;
+  await writeSnapshot(log.context, log.directory, { offset: log.end, state: log.producers.snapshot() });
 }
 
 /** Makes everything that was written durable, also where nobody waits for it. */

@@ -1,0 +1,137 @@
+import { decodeRecords, iterateBatches } from "@tidemark/record";
+import { describe, expect, it } from "vitest";
+import { defaultCompactionSettings } from "../settings.ts";
+import { at, batchAt, createTestLog, everything, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+
+const now = 1_800_000_000_000n;
+const rules = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+const compacted = (changed: Partial<typeof rules> = {}): NonNullable<TestLogOptions["settings"]> => ({
+  gaps: true,
+  segmentBytes: 200,
+  compaction: { ...rules, ...changed },
+});
+
+/** Offsets with key and value, read from the log start on. */
+async function contentOf({ log }: TestLog): Promise<string[]> {
+  const found: string[] = [];
+  const text = (bytes: Uint8Array | null) => (bytes === null ? "-" : new TextDecoder().decode(bytes));
+  for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
+    const { bytes, nextOffset } = await log.read(offset, everything);
+    if (bytes.length === 0) break;
+    for (const step of iterateBatches(bytes)) {
+      if (step.kind !== "ok") continue;
+      const decoded = decodeRecords(bytes, step.header, { codecs: {}, maxDecompressedBytes: 1e6 });
+      if (decoded.kind === "ok") {
+        for (const record of decoded.records) found.push(`${record.offset} ${text(record.key)}=${text(record.value)}`);
+      }
+    }
+    offset = nextOffset;
+  }
+  return found;
+}
+
+async function logOf(keys: string, options: TestLogOptions["settings"] = compacted()) {
+  const test = await createTestLog({ settings: options });
+  for (const [offset, key] of Array.from(keys).entries()) {
+    const isDelete = key === key.toUpperCase();
+    await test.flush(batchAt(offset, { key: key.toLowerCase(), value: String(offset), isDelete }));
+  }
+  test.log.setHighWatermark(test.log.logEndOffset);
+  return test;
+}
+
+describe("compaction", () => {
+  it("keeps the last value of each key at its offset, and leaves the active segment alone", async () => {
+    const test = await logOf("abababccc");
+    await test.log.compact(now);
+    expect(await contentOf(test)).toEqual(["4 a=4", "5 b=5", "7 c=7", "8 c=8"]);
+    expect(test.log.logEndOffset).toBe(at(9));
+  });
+
+  it("takes records out of the middle of a batch and keeps the batch sound", async () => {
+    const test = await createTestLog({ settings: compacted() });
+    await test.flush(
+      batchAt(0, { key: "a", records: 3, value: "x" }),
+      batchAt(3, { key: "b" }),
+      batchAt(4, { key: "c" }),
+    );
+    await test.flush(batchAt(5, { key: "d" }), batchAt(6, { key: "e" }));
+    test.log.setHighWatermark(at(7));
+    await test.log.compact(now);
+    expect((await contentOf(test))[0]).toBe("2 a=x");
+    test.disk.kill();
+    await test.reopen();
+    expect((await contentOf(test))[0]).toBe("2 a=x");
+  });
+
+  it("never touches what is at or above the high watermark", async () => {
+    const test = await createTestLog({ settings: compacted() });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "a" }));
+    test.log.setHighWatermark(at(3));
+    await test.log.compact(now);
+    const offsets = (await contentOf(test)).map((record) => Number(record.split(" ")[0]));
+    expect(offsets).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  it("keeps delete markers for their time, then drops them", async () => {
+    const test = await logOf("aAbcde", compacted({ deleteRetentionMs: 1000 }));
+    await test.log.compact(now);
+    expect((await contentOf(test))[0]).toBe("1 a=-");
+    await test.log.compact(now + 999n);
+    expect((await contentOf(test))[0]).toBe("1 a=-");
+    await test.log.compact(now + 1000n);
+    expect((await contentOf(test))[0]).toBe("2 b=2");
+  });
+
+  it("goes as far as its memory for keys, and on in the next round", async () => {
+    // The smallest map holds 57 keys.
+    const test = await createTestLog({ settings: compacted({ mapBytes: 1 }) });
+    for (let offset = 0; offset < 150; offset++) await test.flush(batchAt(offset, { key: `k${offset % 75}` }));
+    test.log.setHighWatermark(at(150));
+    expect((await test.log.compact(now))?.upTo).toBe(at(57));
+    expect(await contentOf(test)).toHaveLength(150);
+    while ((await test.log.compact(now)) !== undefined);
+    const left = await contentOf(test);
+    expect(left.length).toBeLessThan(95);
+    expect(new Set(left.slice(-75).map((record) => record.split(/[ =]/)[1])).size).toBe(75);
+  });
+
+  it("waits until enough is dirty, and until records are old enough", async () => {
+    const lazy = await logOf("aaaaaa", compacted({ minDirtyRatio: 0.9 }));
+    expect(await lazy.log.compact(now)).toBeDefined();
+    await lazy.flush(batchAt(6, { key: "a" }), batchAt(7, { key: "a" }), batchAt(8, { key: "b" }));
+    lazy.log.setHighWatermark(at(9));
+    const young = await logOf("aaaaaa", compacted({ minLagMs: 1000 }));
+    expect(await young.log.compact(1_700_000_000_500n)).toBeUndefined();
+    expect(await young.log.compact(1_700_000_002_000n)).toBeDefined();
+  });
+
+  it("keeps the last batch of a producer for its sequence, without its records", async () => {
+    const test = await createTestLog({ settings: compacted() });
+    const producer = { id: 7n, epoch: 0, sequence: 0 };
+    await test.flush(batchAt(0, { key: "a", producer }), batchAt(1, { key: "a" }), batchAt(2, { key: "b" }));
+    await test.flush(batchAt(3, { key: "c" }), batchAt(4, { key: "d" }));
+    test.log.setHighWatermark(at(5));
+    await test.log.compact(now);
+    const { bytes } = await test.log.read(at(0), everything);
+    const first = [...iterateBatches(bytes)][0];
+    expect(first).toMatchObject({ kind: "ok", header: { baseOffset: at(0), recordCount: 0, producerId: 7n } });
+  });
+
+  it("lets readers and appends go on, and reads are of the old or the new segment", async () => {
+    const test = await logOf("abababababababab");
+    const reads = Array.from({ length: 16 }, (_, offset) => test.log.read(at(offset), everything));
+    const compacting = test.log.compact(now);
+    test.log.append(batchAt(16, { key: "z" }));
+    await Promise.all([...reads, compacting, test.log.flushed(at(17))]);
+    expect((await contentOf(test)).at(-1)).toBe("16 z=value 16");
+  });
+
+  it("ends when the log is cut, and the cut counts", async () => {
+    const test = await logOf("abababababababab");
+    const compacting = test.log.compact(now);
+    expect(await test.log.truncateTo(at(4))).toBe(at(4));
+    expect(await compacting).toBeUndefined();
+    expect(await contentOf(test)).toHaveLength(4);
+  });
+});

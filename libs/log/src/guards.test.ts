@@ -1,0 +1,39 @@
+/** Each guard is taken away and the suites must find it: one that survives is a test that is missing. */
+import { describe, expect, it } from "vitest";
+import { allGuards, type LogGuards } from "./guards.ts";
+import { checkCrashPoints } from "./testing/crash-points.ts";
+import { crashRuns } from "./testing/crash-runs.ts";
+import { at, batchAt, createTestLog } from "./testing/fixture.ts";
+
+const logFile = "/data/log/00000000000000000000.log";
+
+/** Acknowledged batches are damaged at rest. How many offsets does the log then claim to have, without a word? */
+async function silentlyLostTo(guards: Partial<LogGuards>): Promise<bigint | "told"> {
+  const test = await createTestLog({ guards });
+  await test.flush(batchAt(0), batchAt(1), batchAt(2));
+  await test.log.close();
+  test.disk.flipBit(logFile, { byte: batchAt(0).length + 70, bit: 1 });
+  for (const ending of ["index", "timeindex"]) await test.disk.remove(logFile.replace(/log$/, ending));
+  await test.reopen();
+  return test.log.status.kind === "offline" ? "told" : test.log.logEndOffset;
+}
+
+describe("the suites find it when", () => {
+  const found: Record<Exclude<keyof LogGuards, "cutTailOnly">, keyof typeof crashRuns> = {
+    flushBeforeAck: "appends, several in one flush",
+    syncDirectories: "a roll",
+    checkpointNeverAhead: "appends, several in one flush",
+    cutEndsFlushes: "a cut over segments while a flush is out",
+    rewriteUnflushedTail: "the start after a kill, which writes the tail anew",
+    lowerNotesBeforeCut: "a cut within a segment, and appends after it",
+  };
+  it.each(Object.entries(found))("%s is off", async (guard, name) => {
+    const report = await checkCrashPoints({ ...crashRuns[name], guards: { [guard]: false } });
+    expect(report.violations).not.toEqual([]);
+  });
+
+  it("cutTailOnly is off", async () => {
+    expect(await silentlyLostTo(allGuards)).toBe("told");
+    expect(await silentlyLostTo({ cutTailOnly: false })).toBe(at(1));
+  });
+});

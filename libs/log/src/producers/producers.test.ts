@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest";
+import { at, batchAt, createTestLog } from "../testing/fixture.ts";
+import { createTestProducers } from "../testing/producers.ts";
+
+const from = (offset: number, id: bigint) => batchAt(offset, { producer: { id, epoch: 0, sequence: offset } });
+
+describe("the producers of a log", () => {
+  it("are what the log has, after a roll, a kill and a cut", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers, settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 9; offset++) await test.flush(from(offset, BigInt(offset % 2)));
+    expect([...producers.last]).toEqual([
+      ["0", "8 at 8"],
+      ["1", "7 at 7"],
+    ]);
+    test.disk.kill();
+    await test.reopen();
+    expect(producers.last.get("0")).toBe("8 at 8");
+    await test.log.truncateTo(at(6));
+    expect([...producers.last]).toEqual([
+      ["0", "4 at 4"],
+      ["1", "5 at 5"],
+    ]);
+  });
+
+  it("are shown only what is behind the newest snapshot", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers });
+    for (let offset = 0; offset < 5; offset++) await test.flush(from(offset, 1n));
+    await test.log.close();
+    producers.replayed = 0;
+    await test.reopen();
+    expect([producers.replayed, producers.last.get("1")]).toEqual([0, "4 at 4"]);
+  });
+
+  it("do not count a snapshot that is torn, or of a log that was cut", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers });
+    for (let offset = 0; offset < 3; offset++) await test.flush(from(offset, 1n));
+    await test.log.close();
+    const name = "/data/log/00000000000000000003.snapshot";
+    test.disk.flipBit(name, { byte: 30, bit: 0 });
+    await test.reopen();
+    expect(producers.last.get("1")).toBe("2 at 2");
+    await test.log.close();
+    await test.reopen();
+    await test.log.truncateTo(at(1));
+    await test.flush(from(1, 9n), from(2, 9n));
+    test.disk.kill();
+    await test.reopen();
+    expect([...producers.last]).toEqual([
+      ["1", "0 at 0"],
+      ["9", "2 at 2"],
+    ]);
+  });
+
+  it("forget a batch that the disk had no room for", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers });
+    await test.flush(from(0, 1n));
+    test.faulty.plan(({ kind }) => (kind === "write" ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined));
+    test.log.append(from(1, 1n));
+    await expect(test.log.flushed(at(2))).rejects.toMatchObject({ code: "NO_SPACE" });
+    test.faulty.plan(() => undefined);
+    await test.time.advance(0);
+    expect(producers.last.get("1")).toBe("0 at 0");
+    await test.flush(from(1, 1n));
+    expect(producers.last.get("1")).toBe("1 at 1");
+  });
+});

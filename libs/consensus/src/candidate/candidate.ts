@@ -63,6 +63,8 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     leadership: () => belief.values(),
     resign: () => election.resign(),
     append: createAppendFront({ append: (epoch, changes) => election.append(epoch, changes), onEvent }),
+    seal: (epoch) => election.seal(epoch),
+    unseal: () => election.unseal(),
     sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
     watch: (signal) => hub.watch(signal),
     async describeMembers() {

@@ -24,6 +24,7 @@ import type { CandidateContext } from "./context.ts";
 import { catchUp } from "./exchange.ts";
 import { createFence } from "./fence.ts";
 import { register } from "./registration.ts";
+import { clusterKey, sealingChanges, unseal } from "./sealing.ts";
 import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standing.ts";
 import { controllerKey } from "./store-keys.ts";
 import { createTerm, type Term } from "./term.ts";
@@ -35,6 +36,8 @@ export interface Election {
   join(identity: CandidateIdentity): Promise<void>;
   append(epoch: ControllerEpoch, changes: readonly StoreChange[]): Promise<AppendOutcome>;
   resign(): Promise<void>;
+  seal(epoch: ControllerEpoch): Promise<AppendOutcome>;
+  unseal(): Promise<AppendOutcome>;
   /** After the copy of the tree took the event in. */
   onFeed(): void;
   onConnected(session: StoreSession): void;
@@ -44,6 +47,7 @@ export interface Election {
 }
 
 interface Lead extends Claim {
+  readonly session: StoreSession;
   readonly term: Term;
 }
 
@@ -78,6 +82,8 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     join: (identity) => join(state, identity),
     append: (epoch, changes) => append(state, epoch, changes),
     resign: () => resign(state),
+    seal: (epoch) => seal(state, epoch),
+    unseal: () => unsealHere(state),
     onFeed() {
       observe(state);
       evaluate(state);
@@ -172,27 +178,67 @@ async function append(
   epoch: ControllerEpoch,
   changes: readonly StoreChange[],
 ): Promise<AppendOutcome> {
+  const lead = leadOf(state, epoch);
+  return lead.kind === "lead" ? lead.lead.term.append(changes) : lead;
+}
+
+/** The leadership in this epoch, or why there is none. */
+function leadOf(
+  state: ElectionState,
+  epoch: ControllerEpoch,
+): { readonly kind: "lead"; readonly lead: Lead } | AppendOutcome {
   if (state.ended !== undefined) return state.ended;
-  if (isSealed(state.context.hub.get("/cluster"))) {
+  if (isSealed(state.context.hub.get(clusterKey))) {
     return { kind: "refused", reason: "SEALED", message: "the store was exported and takes nothing more" };
   }
-  if (state.lead?.epoch === epoch) return state.lead.term.append(changes);
+  if (state.lead?.epoch === epoch) return { kind: "lead", lead: state.lead };
   return { kind: "refused", reason: "FENCED", message: `this candidate does not lead controller epoch ${epoch}` };
+}
+
+async function seal(state: ElectionState, epoch: ControllerEpoch): Promise<AppendOutcome> {
+  const found = leadOf(state, epoch);
+  if (found.kind !== "lead") return found;
+  return giveUpWith(state, found.lead, async ({ term, session }) => {
+    // Behind what was called before, so that `/cluster` is sealed as those left it.
+    const barrier = await term.append([]);
+    if (barrier.kind !== "committed" || !(await catchUp(session, state.context))) return barrier;
+    const changes = sealingChanges(epoch, state.context);
+    if (changes !== undefined) return term.append(changes);
+    return { kind: "refused", reason: "INVALID_BATCH", message: "there is no /cluster that could be sealed" };
+  });
+}
+
+async function unsealHere(state: ElectionState): Promise<AppendOutcome> {
+  if (state.ended !== undefined) return state.ended;
+  const session = await state.context.connection.connected(state.context.signal);
+  return unseal(session, state.context);
 }
 
 async function resign(state: ElectionState): Promise<void> {
   const { lead } = state;
   if (lead === undefined) return;
-  state.lead = undefined;
   state.standsBack = true;
+  const value = encodeController({ kind: "resigned", epoch: lead.epoch });
+  await giveUpWith(state, lead, ({ term }) =>
+    term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]),
+  );
+  state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
+}
+
+/** Ends the leadership with a last batch: belief first, and nothing is claimed before the batch is settled. */
+async function giveUpWith(
+  state: ElectionState,
+  lead: Lead,
+  appendLast: (lead: Lead) => Promise<AppendOutcome>,
+): Promise<AppendOutcome> {
+  state.lead = undefined;
   state.busy = true;
   announce(state, { kind: "none" });
-  const value = encodeController({ kind: "resigned", epoch: lead.epoch });
-  await lead.term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
-  lead.term.end("FENCED", "this candidate resigned");
+  const outcome = await appendLast(lead);
+  lead.term.end("FENCED", `this candidate gave controller epoch ${lead.epoch} up`);
   state.busy = false;
-  state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
   evaluate(state);
+  return outcome;
 }
 
 function observe(state: ElectionState): void {
@@ -217,7 +263,7 @@ function evaluate(state: ElectionState): void {
 function goForLeadership(state: ElectionState, identity: CandidateIdentity): void {
   const { context } = state;
   const session = context.connection.current();
-  if (session === undefined || state.busy || isSealed(context.hub.get("/cluster"))) return;
+  if (session === undefined || state.busy || isSealed(context.hub.get(clusterKey))) return;
   if (state.registered !== session) {
     detached(registerAgain(state, identity, session));
     return;
@@ -270,7 +316,7 @@ function lead(state: ElectionState, claim: Claim, session: StoreSession): void {
     onOver: () => forget(state, term),
     readAppend: async () => ((await catchUp(session, context)) ? (context.keys.append().value ?? "malformed") : "lost"),
   });
-  state.lead = { ...claim, term };
+  state.lead = { ...claim, session, term };
   state.standsBack = false;
   const revision = context.keys.append().revision;
   if (revision !== undefined) announce(state, { kind: "leading", epoch, revision });

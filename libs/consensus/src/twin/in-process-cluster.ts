@@ -105,8 +105,8 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
     releaseWatch: (candidate) => linkOf(candidate).releaseFeed(),
     loseNextRequest: (candidate) => linkOf(candidate).loseNextRequest(),
     loseNextAnswer: (candidate) => linkOf(candidate).loseNextAnswer(),
-    delayNextRequest(candidate) {
-      const delayed = linkOf(candidate).delayNextRequest();
+    delayNextRequest(candidate, sender = "deadline") {
+      const delayed = linkOf(candidate).delayNextRequest(sender);
       return {
         sent: delayed.arrived,
         async arrive() {

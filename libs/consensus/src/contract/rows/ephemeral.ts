@@ -78,7 +78,7 @@ export function describeEphemeral(create: CreateCluster): void {
       const first = await s.join(1);
       await s.leaderOf([first]);
       await s.join(2);
-      const late = s.cluster.delayNextRequest(2);
+      const late = s.cluster.delayNextRequest(2, "silence");
       await s.settled(first.consensus.close(), "the first leaves");
       await s.settled(late.sent, "the second's claim is on its way");
       s.cluster.kill(2);
@@ -116,6 +116,7 @@ export function describeEphemeral(create: CreateCluster): void {
       const again = await s.join(1);
       const leader = await s.leaderOf([again]);
       expect(leader.epoch).toBeGreaterThan(before.epoch);
+      expect(again.beliefs.filter(({ kind }) => kind === "following")).toEqual([]);
       await leader.commit(put("/test/a", "1"));
     });
 

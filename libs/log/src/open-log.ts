@@ -7,7 +7,7 @@ import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { type LogContext, syncEntries } from "./context.ts";
 import { cutEpochsAtStart, type EpochCache } from "./epochs/epoch-cache.ts";
-import { createEpochFile, encodeEpochs } from "./epochs/epoch-file.ts";
+import { createEpochFile, encodeEpochs, replaceEpochFile } from "./epochs/epoch-file.ts";
 import { DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
@@ -90,8 +90,8 @@ async function openSound(
   });
   const logStart = checkpoint?.offsets.logStart ?? baseOf(segments);
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
-  const epochFile = createEpochFile(context, directory, found?.size ?? 0);
-  if (epochs !== found?.cache) await epochFile.replace(epochs);
+  const epochFile = createEpochFile(directory, found?.size ?? 0);
+  if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
   if (checkpoint === undefined) await createAside(context, directory, offsetFileName, new Uint8Array(0));
   const highWatermark = checkpoint?.offsets.highWatermark ?? logStart;
   const start = {
@@ -103,7 +103,7 @@ async function openSound(
     {
       context,
       directory,
-      checkpoint: createOffsetCheckpoint(context, directory, { start, syncMs: settings.noteSyncMs }),
+      checkpoint: createOffsetCheckpoint(directory, { start, syncMs: settings.noteSyncMs }),
       epochFile,
       settings,
       segments,

@@ -1,29 +1,43 @@
-/** What a bench measured: a value for each round, of which the least, the middle and the largest are kept. */
+/** One measured thing: what several runs of it gave. */
 export interface Figure {
   readonly name: string;
+  /** For example MB/s, with MB = 10^6 bytes. */
   readonly unit: string;
   readonly min: number;
   readonly median: number;
   readonly max: number;
-  /** Against what was measured beside it in the same run: the median over that of `to`. */
+  /** The median of the ratios, run by run, to what was measured beside it in the same run. */
   readonly ratio?: { readonly to: string; readonly value: number };
 }
 
+/** Something that can be measured by name. */
 export interface Bench {
-  /** As it is called: `npm run bench -- NAME`. */
   readonly name: string;
-  /** What it measures, in a line. */
+  /** What it measures and against what, as a sentence. */
   readonly about: string;
-  run(): Promise<Figure[]>;
+  run(say: (line: string) => void): Promise<readonly Figure[]>;
 }
 
-/** `values`: one for each round, at least one. */
-export function figure(name: string, unit: string, values: readonly number[], peer?: Figure): Figure {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (index: number) => sorted[index] ?? Number.NaN;
-  const median = at(Math.floor(sorted.length / 2));
-  const plain = { name, unit, min: at(0), median, max: at(sorted.length - 1) };
-  return peer === undefined ? plain : { ...plain, ratio: { to: peer.name, value: median / peer.median } };
+/** The middle of some numbers; of an even count the lower middle. NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+}
+
+/** A figure of several runs. `beside`: what was measured in the same runs; one each, or their middles are compared. */
+export function figure(
+  name: string,
+  unit: string,
+  values: readonly number[],
+  beside?: { readonly to: string; readonly values: readonly number[] },
+): Figure {
+  const plain = { name, unit, min: Math.min(...values), median: median(values), max: Math.max(...values) };
+  if (beside === undefined) return plain;
+  const isPaired = beside.values.length === values.length;
+  const value = isPaired
+    ? median(values.map((each, run) => each / (beside.values[run] ?? Number.NaN)))
+    : plain.median / median(beside.values);
+  return { ...plain, ratio: { to: beside.to, value } };
 }
 
 /** Seconds that `work` takes. */

@@ -1,34 +1,30 @@
-/** `npm run bench` lists what there is; `npm run bench -- NAME [--json]` measures it. */
-import { styleText } from "node:util";
+/** `npm run bench`: alone it lists what there is; with a name it measures, `--json` for programs. */
+import { parseArgs } from "node:util";
 import type { Figure } from "./bench.ts";
 import { benches } from "./benches.ts";
 
-const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const asJson = process.argv.includes("--json");
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
 
-if (names.length === 0) {
-  for (const { name, about } of benches) console.log(`${name.padEnd(16)} ${about}`);
-  console.log("\nnpm run bench -- NAME [--json]");
+function line({ name, unit, min, median, max, ratio }: Figure): string {
+  const number = (value: number) => value.toFixed(value < 10 ? 2 : 1).padStart(9);
+  const beside = ratio === undefined ? "" : `   ${ratio.value.toFixed(2)} x ${ratio.to}`;
+  return `${name.padEnd(44)} ${number(min)} /${number(median)} /${number(max)} ${unit}${beside}`;
 }
-for (const name of names) {
-  const bench = benches.find((known) => known.name === name);
+
+if (positionals.length === 0) {
+  for (const bench of benches) console.log(`${bench.name.padEnd(20)} ${bench.about}`);
+}
+for (const name of positionals) {
+  const bench = benches.find((each) => each.name === name);
   if (bench === undefined) {
-    console.error(`There is no bench ${name}. Run npm run bench for a list.`);
-    process.exitCode = 1;
-    break;
+    console.error(`There is no bench ${name}; there are ${benches.map((each) => each.name).join(", ")}.`);
+    process.exitCode = 2;
+    continue;
   }
-  const figures = await bench.run();
-  if (asJson) console.log(JSON.stringify({ bench: name, figures }));
-  else for (const found of figures) console.log(lineOf(found));
-}
-
-function lineOf({ name, unit, min, median, max, ratio }: Figure): string {
-  const value = `${round(median)} ${unit}`.padStart(16);
-  const spread = styleText("dim", `(${round(min)} to ${round(max)})`);
-  const against = ratio === undefined ? "" : `  ${round(ratio.value)} of ${ratio.to}`;
-  return `${name.padEnd(40)} ${value}  ${spread}${against}`;
-}
-
-function round(value: number): string {
-  return value.toPrecision(3).includes("e") ? Math.round(value).toString() : Number(value.toPrecision(3)).toString();
+  const figures = await bench.run((text) => console.error(text));
+  if (values.json) console.log(JSON.stringify({ bench: name, figures }, null, 2));
+  else {
+    console.log(`${name}: ${bench.about} min / median / max`);
+    for (const each of figures) console.log(line(each));
+  }
 }

@@ -5,6 +5,8 @@ import { chooseCodec, loadCodecs } from "./codecs.ts";
 import { gzipBomb, lz4Bomb, zstdBomb } from "./testing/bombs.ts";
 import { zstdLibraries } from "./testing/zstd-libraries.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const loaded = await loadCodecs();
 
 /** Every codec that a process may meet, zstd by both of its libraries. */

@@ -1,11 +1,13 @@
 import { createRequire } from "node:module";
 import { type Crc32c, portableCrc32c } from "@tidemark/record";
 
+const require = createRequire(import.meta.url);
+
 /**
  * CRC-32C by the processor's own instruction; where no binary was made for the platform, or optional packages were not
  * installed, in plain JavaScript. Both give the same values.
  */
-export const crc32c: Crc32c = chooseCrc32c(() => createRequire(import.meta.url)("@node-rs/crc32") as NativeCrc32);
+export const crc32c: Crc32c = chooseCrc32c(() => require("@node-rs/crc32") as NativeCrc32);
 
 interface NativeCrc32 {
   readonly crc32c: Crc32c;

@@ -15,6 +15,8 @@ import { loadCodecs } from "./codecs.ts";
 import { crc32c } from "./crc32c.ts";
 import vectors from "./kafka-vectors.json" with { type: "json" };
 
+fc.configureGlobal({ seed: 1 });
+
 const { codecs } = await loadCodecs();
 const rules = { codecs, maxDecompressedBytes: 1024 * 1024 };
 

@@ -4,6 +4,8 @@ import { describe, expect, it, test } from "vitest";
 import { loadLz4 } from "./lz4.ts";
 import { lz4FrameSize } from "./lz4-frame.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const limit = 10_000_000;
 const lz4 = await loadLz4();
 

@@ -3,6 +3,8 @@ import { describe, expect, it, test } from "vitest";
 import { zstdLibraries } from "./testing/zstd-libraries.ts";
 import { readZstdFrame } from "./zstd-frame.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const limit = 1024 * 1024;
 const codecs = zstdLibraries.map(([, codec]) => codec);
 const bytesFrom = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(" ", ""), "hex"));

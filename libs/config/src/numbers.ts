@@ -71,7 +71,7 @@ function parseWithUnit(text: string, units: Readonly<Record<string, number>>): n
   const match = /^(-?\d+)\s*([a-z]*)$/i.exec(text);
   const digits = parseInteger(match?.[1] ?? "");
   const unit = match?.[2]?.toLowerCase() ?? "";
-  const factor = unit === "" ? 1 : Object.hasOwn(units, unit) ? units[unit] : undefined;
+  const factor = unit === "" ? 1 : units[unit];
   if (digits === undefined || factor === undefined) return undefined;
   const value = digits * factor;
   return Number.isSafeInteger(value) ? value : undefined;

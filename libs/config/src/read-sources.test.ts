@@ -9,6 +9,10 @@ import {
   readSources,
   type Sources,
 } from "./index.ts";
+import { integer } from "./numbers.ts";
+import { createSchema } from "./schema.ts";
+import { required, secret } from "./setting.ts";
+import { list } from "./words.ts";
 
 const needed = ["--node.id=1", "--controller.endpoints=127.0.0.1:4651", "--log.dirs=/data"];
 const sources = (given: Partial<Omit<Sources, "file">> & { readonly yaml?: string }): Sources => ({
@@ -124,6 +128,14 @@ describe("settings", () => {
     const said = resolved.ok ? "" : formatProblems(resolved.problems);
     expect(said).toContain("second time");
     expect(said).toContain("consensus.etcd.pasword");
+    expect(said).not.toContain("hunter2");
+  });
+
+  test("keep a malformed secret out of the reason as well", () => {
+    const schema = createSchema("test", { keys: secret(required(list(integer()), "Keys.")) }, []);
+    const resolved = readSources(schema, sources({ flags: ["--keys=1,hunter2"] }));
+    const said = resolved.ok ? "" : formatProblems(resolved.problems);
+    expect(said).toContain('keys = "***" (flag --keys)');
     expect(said).not.toContain("hunter2");
   });
 

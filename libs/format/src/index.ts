@@ -1,3 +1,5 @@
+export { type DecodedRecords, type DecodeLimits, decodeBatches } from "./decode.ts";
+export { type EncodedRecords, type EncodeRules, encodeRecords } from "./encode.ts";
 export { type RecordFormat, toFetched } from "./fetched.ts";
 export { bytesToJson, jsonToBytes } from "./json.ts";
 export { murmur2, partitionOfKey } from "./partitioner.ts";

@@ -40,6 +40,7 @@ export interface Log {
   readonly logEndOffset: Offset;
   /** Bytes of all segments. */
   readonly sizeInBytes: number;
+  readonly segmentCount: number;
   readonly epochs: EpochCache;
   /** Undefined for a log that knows none. */
   readonly latestLeaderEpoch: LeaderEpoch | undefined;
@@ -127,6 +128,10 @@ class PartitionLog implements Log {
   get logEndOffset() {
     return this.#log.end;
   }
+  get segmentCount() {
+    return this.#log.segments.length;
+  }
+
   get sizeInBytes() {
     return this.#log.segments.reduce((sum, segment) => sum + segment.size, 0);
   }
@@ -270,6 +275,7 @@ export function offlineLog(directory: string, damage: Damage): Log {
     writtenOffset: none,
     logEndOffset: none,
     sizeInBytes: 0,
+    segmentCount: 0,
     epochs: [],
     latestLeaderEpoch: undefined,
     endOffsetFor: () => undefined,

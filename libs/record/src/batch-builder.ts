@@ -2,7 +2,7 @@ import { type LeaderEpoch, noLeaderEpoch, type Offset } from "@tidemark/ids";
 import { noProducerId, noTimestamp } from "./batch-header.ts";
 import { type Codec, codecIdOf, decompressionRatioMax } from "./codec.ts";
 import type { Crc32c } from "./crc32c.ts";
-import { batchHeaderBytes, fieldAt, int32Max, int64Max, lengthOverhead, magicV2, viewOf } from "./layout.ts";
+import { batchHeaderBytes, fieldAt, int16Max, int32Max, int64Max, lengthOverhead, magicV2, viewOf } from "./layout.ts";
 import type { ProducedRecord } from "./record.ts";
 import { toVarlong } from "./varint.ts";
 import { type RecordDeltas, recordBodySize, recordSize, writeRecord } from "./write-record.ts";
@@ -43,7 +43,7 @@ export interface BatchBuilder {
    */
   readonly append: (record: ProducedRecord) => number;
   /**
-   * The finished batch. Throws a RangeError when no record was appended. Building takes no copy the first time; built
+   * The finished batch. Throws a RangeError when no record was appended or the producer is out of range. Building takes no copy the first time; built
    * again, as for another producer epoch, it is a batch of its own.
    */
   readonly build: (seal: BatchSeal) => Uint8Array;
@@ -91,6 +91,7 @@ export function createBatchBuilder(capacity = capacityDefault): BatchBuilder {
     },
     build(seal) {
       if (recordCount === 0) throw new RangeError("A batch holds one record at least");
+      if (seal.producer !== undefined) checkProducer(seal.producer);
       const plain = isBuilt ? bytes.slice(0, end) : bytes.subarray(0, end);
       isBuilt = true;
       const { batch, codecId } = compressed(plain, seal.codec);
@@ -102,6 +103,16 @@ export function createBatchBuilder(capacity = capacityDefault): BatchBuilder {
 
 function checkTimestamp(timestamp: bigint): void {
   if (timestamp < noTimestamp || timestamp > int64Max) throw new RangeError(`Not a timestamp: ${timestamp}`);
+}
+
+/** A number out of range would be cut to its width, and be another producer's. */
+function checkProducer({ id, epoch, sequence }: BatchProducer): void {
+  const isRight = id >= 0n && id <= int64Max && isWithin(epoch, int16Max) && isWithin(sequence, int32Max);
+  if (!isRight) throw new RangeError(`Not a producer: id ${id}, epoch ${epoch}, sequence ${sequence}`);
+}
+
+function isWithin(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= max;
 }
 
 /** The batch with its records compressed, its header still to be written. */

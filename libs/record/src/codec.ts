@@ -1,6 +1,7 @@
 /** The codecs of Kafka's record batch. A codec's id, as the attributes carry it, is its index here. */
 export const codecNames = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 
+/** A codec by the name that settings give it (`compression.type`). */
 export type CodecName = (typeof codecNames)[number];
 
 /** The name of a codec id (0 to 7, three bits); undefined for 5 to 7, which nobody has given a meaning. */

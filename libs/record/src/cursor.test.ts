@@ -4,6 +4,8 @@ import { createCursor, readVarint, readVarlong } from "./cursor.ts";
 import { fromHex } from "./testing/vectors.ts";
 import { toVarlong, writeVarint, writeVarlong } from "./varint.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const int32Max = 2 ** 31 - 1;
 const int64Max = 2n ** 63n - 1n;
 const extremes64 = [0n, -1n, 2n ** 31n, -(2n ** 31n) - 1n, 2n ** 53n + 1n, int64Max, -int64Max - 1n];

@@ -8,6 +8,8 @@ import { encodeBatch } from "./encode-batch.ts";
 import type { ProducedRecord } from "./record.ts";
 import { fromHex, kafkaVector, kafkaVectors, recordsOf, toHex } from "./testing/vectors.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const rules = { codecs: {}, maxDecompressedBytes: 10_000 };
 
 function headerIn(bytes: Uint8Array, changes: Partial<BatchHeader> = {}): BatchHeader {
@@ -48,6 +50,12 @@ describe("decoding records", () => {
         expect(decoded(encodeBatch(records, { crc32c }))).toEqual(expected);
       }),
     );
+  });
+
+  test("gives back times whose difference does not fit 64 bits", () => {
+    const times = [-1n, 2n ** 63n - 1n, 0n];
+    const records = times.map((timestamp) => ({ timestamp, key: null, value: null, headers: [] }));
+    expect(decoded(encodeBatch(records, { crc32c }))).toMatchObject(records);
   });
 
   it("hands out slices of the bytes it was given, and does so again when asked again", () => {

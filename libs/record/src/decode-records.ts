@@ -29,6 +29,7 @@ export type DecodedBatch =
   | { readonly kind: "ok"; readonly records: Iterable<StoredRecord> }
   | { readonly kind: "failed"; readonly reason: DecodeFailure };
 
+/** What a reader can decompress, and how much of it. */
 export interface DecodeRules {
   readonly codecs: Codecs;
   /** What a batch may have decompressed, in bytes. */

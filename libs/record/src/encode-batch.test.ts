@@ -97,6 +97,30 @@ describe("encoding a batch", () => {
   });
 });
 
+describe("a producer", () => {
+  const fits = { id: 2n ** 63n - 1n, epoch: 32767, sequence: 2 ** 31 - 1 };
+  const encode = (producer: typeof fits) => encodeBatch([zeros(1)], { crc32c, producer });
+
+  test.each([
+    { id: -1n },
+    { id: 2n ** 63n },
+    { epoch: -1 },
+    { epoch: 32768 },
+    { sequence: -1 },
+    { sequence: 2 ** 31 },
+    { sequence: 0.5 },
+  ])("is refused when its fields cannot hold it: %o", (change) => {
+    expect(() => encode({ ...fits, ...change })).toThrow("Not a producer");
+  });
+
+  it("may have the largest of each", () => {
+    expect(readBatchHeader(encode(fits))).toMatchObject({
+      kind: "ok",
+      header: { producerId: fits.id, producerEpoch: fits.epoch, baseSequence: fits.sequence },
+    });
+  });
+});
+
 describe("a batch builder", () => {
   it("tells its size after each record, before it is appended and once it is built", () => {
     const builder = createBatchBuilder(0);

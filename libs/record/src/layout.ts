@@ -74,7 +74,11 @@ export const attributeBits = {
  */
 export const recordBytesMin = 7;
 
+/** The largest int16: of producer epochs. */
+export const int16Max = 2 ** 15 - 1;
+/** The largest int32: of lengths, counts, deltas and sequences. */
 export const int32Max = 2 ** 31 - 1;
+/** The largest int64: of offsets, times and producer ids. */
 export const int64Max = 2n ** 63n - 1n;
 
 /** A view over exactly these bytes. */

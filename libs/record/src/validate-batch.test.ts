@@ -6,6 +6,8 @@ import { viewOf } from "./layout.ts";
 import { fromHex, kafkaVector, kafkaVectors } from "./testing/vectors.ts";
 import { type BatchVerdict, hasValidCrc, validateBatch } from "./validate-batch.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const rules = { crc32c, maxBatchBytes: 1000 };
 
 function headerIn(bytes: Uint8Array): BatchHeader {

@@ -18,8 +18,10 @@ export type BatchRefusal =
   | "producerFieldsDisagree"
   | "crcMismatch";
 
+/** Whether a leader may append a batch. */
 export type BatchVerdict = { readonly kind: "ok" } | { readonly kind: "refused"; readonly reason: BatchRefusal };
 
+/** What a leader holds a batch against. */
 export interface BatchRules {
   readonly crc32c: Crc32c;
   /** Size of the largest batch that is accepted, header and all, in bytes. */

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { fromHex, toHex } from "./testing/vectors.ts";
 import { toVarlong, varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts";
 
+fc.configureGlobal({ seed: 1 });
+
 const int32Max = 2 ** 31 - 1;
 const int64Max = 2n ** 63n - 1n;
 

@@ -27,10 +27,10 @@ export function writeVarint(bytes: Uint8Array, position: number, value: number):
 /** An int64. A number when it is an int32, as nearly all are: it is measured and written several times faster. */
 export type Varlong = number | bigint;
 
-/** `value`, an int64, in its faster form. */
+/** `value` in its faster form. The difference of two int64 may have a bit too many: it wraps, and so does their sum. */
 export function toVarlong(value: bigint): Varlong {
   const small = Number(value);
-  return small === (small | 0) ? small : value;
+  return small === (small | 0) ? small : BigInt.asIntN(64, value);
 }
 
 /** Bytes that `value` takes. */

@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
-const program = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const crashing = fileURLToPath(new URL("./crashing-program.ts", import.meta.url));
+const flooding = fileURLToPath(new URL("./flooding-program.ts", import.meta.url));
 
 test.each(["throw", "exit"])("every line before a process ends by %s reaches standard error", async (how) => {
-  const child = spawn(process.execPath, [program("crashing-program.ts"), how], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(process.execPath, [crashing, how], { stdio: ["ignore", "ignore", "pipe"] });
   let text = "";
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (chunk: string) => {
@@ -19,7 +20,7 @@ test.each(["throw", "exit"])("every line before a process ends by %s reaches sta
 });
 
 test("a reader who stopped reading does not stop the process", async () => {
-  const child = spawn(process.execPath, [program("flooding-program.ts")], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [flooding], { stdio: ["ignore", "pipe", "pipe"] });
   child.stderr.pause();
   const [said] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
   expect(said).toBe("still serving\n");

@@ -3,6 +3,7 @@ import { emptyResource } from "@opentelemetry/resources";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { expect, test } from "vitest";
+import { isolatedProviders } from "./providers.ts";
 import { createSpanQueue, type LossReason } from "./span-queue.ts";
 import { createTracer } from "./tracer.ts";
 
@@ -24,7 +25,7 @@ function queueTo(answer: (done: (result: ExportResult) => void) => void) {
     clock: createManualTime().clock,
     random: createSeededRandom(1),
     sampling: { followsParent: true, ratio: 1 },
-    resource: emptyResource(),
+    providers: isolatedProviders(emptyResource()),
     processor,
   });
   const record = (count: number) => {

@@ -187,6 +187,8 @@ describe("a collector", () => {
     const environment = environmentOf("http/protobuf", receiver.httpUrl, {
       OTEL_BSP_MAX_QUEUE_SIZE: "8",
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "4",
+      OTEL_BSP_EXPORT_TIMEOUT: "600000",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "600000",
     });
     const time = createManualTime();
     const runtime: Runtime = { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) };

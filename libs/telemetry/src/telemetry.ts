@@ -1,5 +1,4 @@
 import { defaultResource, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
-import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { SpanProcessor } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
 import { delay, type Runtime, type Scheduler } from "@tidemark/runtime";
@@ -12,6 +11,7 @@ import { type OtelEnvironment, type OtelPlan, readOtelEnvironment } from "./otel
 import { observeEventLoopLag, observeProcess } from "./process-metrics.ts";
 import { type MetricsEndpoint, startMetricsEndpoint } from "./prometheus-endpoint.ts";
 import { createPrometheusReader, type PrometheusReader } from "./prometheus-reader.ts";
+import { isolatedProviders, type Providers, processProviders } from "./providers.ts";
 import { createSpanQueue } from "./span-queue.ts";
 import { createDisabledTracer, createTracer, type Tracer } from "./tracer.ts";
 
@@ -25,6 +25,11 @@ export interface TelemetryOptions {
   /** `service.instance.id`: unlike that of any other process of the cluster, the same after a restart. */
   readonly instanceId: string;
   readonly runtime: Runtime;
+  /**
+   * `process`: registered for the whole process, as a program does. `isolated`: for several services in one process.
+   * Absent: isolated.
+   */
+  readonly scope?: "process" | "isolated";
   /** The OTEL_* variables. */
   readonly environment: OtelEnvironment;
   readonly logLevel: LogLevel;
@@ -51,9 +56,8 @@ export interface Telemetry {
  * Traces, metrics and logs of one process, by OpenTelemetry's standard variables. Without any of them nothing is
  * exported and nothing is dialled.
  *
- * It is put together from the parts that `NodeSDK` is made of, since that one registers itself for the whole process,
- * and a test or a simulation runs several services in one. Rejects with a `MetricsListenerError` and leaves nothing
- * open then; everything else that is wrong is logged and done without.
+ * Rejects with a `MetricsListenerError` and leaves nothing open then; everything else that is wrong is logged and done
+ * without.
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const { service, instanceId, runtime, metricsListener } = options;
@@ -71,10 +75,11 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const scraped = metricsListener === undefined ? undefined : createPrometheusReader();
   const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs);
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
-  const meters = new MeterProvider({ resource, readers });
+  const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
+  const meters = providers.meters(readers);
   const endpoint = await startEndpoint(metricsListener, scraped, meters);
 
-  const metrics = createMetrics(meters.getMeter("tidemark"));
+  const metrics = createMetrics(meters.meter);
   const observers =
     readers.length === 0 ? [] : [observeProcess(metrics, runtime.clock), observeEventLoopLag(metrics, runtime)];
   const { onLost } = createLostSpans({ clock: runtime.clock, logger, metrics });
@@ -87,10 +92,10 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   };
   let stopping: Promise<void> | undefined;
   return {
-    tracer: createTracerFor(queue, { runtime, plan, resource }),
+    tracer: createTracerFor(queue, { runtime, plan, providers }),
     metrics,
     logger,
-    metricsEndpoint: endpoint,
+    metricsEndpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
     shutdown: () => (stopping ??= stop()),
   };
 }
@@ -105,11 +110,11 @@ async function settleWithin(scheduler: Scheduler, limitMs: number, all: readonly
 
 function createTracerFor(
   processor: SpanProcessor | undefined,
-  of: { readonly runtime: Runtime; readonly plan: OtelPlan; readonly resource: Resource },
+  of: { readonly runtime: Runtime; readonly plan: OtelPlan; readonly providers: Providers },
 ): Tracer {
   const { clock, random } = of.runtime;
   if (processor === undefined) return createDisabledTracer(random);
-  return createTracer({ clock, random, sampling: of.plan.sampling, resource: of.resource, processor });
+  return createTracer({ clock, random, sampling: of.plan.sampling, providers: of.providers, processor });
 }
 
 /** Ours win over OTEL_RESOURCE_ATTRIBUTES, which several processes share; OTEL_SERVICE_NAME wins over ours. */
@@ -127,7 +132,7 @@ function createResource({ service, instanceId }: TelemetryOptions, plan: OtelPla
 async function startEndpoint(
   at: TelemetryOptions["metricsListener"],
   scraped: PrometheusReader | undefined,
-  meters: MeterProvider,
+  meters: ReturnType<Providers["meters"]>,
 ): Promise<MetricsEndpoint | undefined> {
   if (at === undefined || scraped === undefined) return undefined;
   try {

@@ -4,6 +4,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-tr
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, test } from "vitest";
 import { attributeNames, createDisabledTracer, createTracer, maxLinks, spanNames, type TraceContext } from "./index.ts";
+import { isolatedProviders } from "./providers.ts";
 
 const wallStartMs = 1_700_000_000_000;
 const caller: TraceContext = {
@@ -26,7 +27,7 @@ function tracerWithMemory() {
     clock: time.clock,
     random: createSeededRandom(1),
     sampling: { followsParent: true, ratio: 1 },
-    resource: emptyResource(),
+    providers: isolatedProviders(emptyResource()),
     processor: new SimpleSpanProcessor({ exporter }),
   });
   return { time, tracer, spans: () => exporter.getFinishedSpans() };

@@ -9,11 +9,11 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { TraceState } from "@opentelemetry/core";
-import type { Resource } from "@opentelemetry/resources";
-import { AlwaysOnSampler, type SpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import { AlwaysOnSampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { Clock, Random } from "@tidemark/runtime";
 import { type SpanAttributes, toAttributes } from "./attributes.ts";
 import { attributeNames, type SpanName } from "./names.ts";
+import type { Providers } from "./providers.ts";
 import { createTraceSampler, type SamplingPolicy, type TraceSampler } from "./sampling.ts";
 import type { TraceContext } from "./trace-context.ts";
 import { createWallAnchor, type ToEpoch } from "./wall-anchor.ts";
@@ -75,23 +75,20 @@ export interface TracerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly sampling: SamplingPolicy;
-  readonly resource: Resource;
+  readonly providers: Pick<Providers, "tracer">;
   /** Where spans go. */
   readonly processor: SpanProcessor;
 }
 
 export function createTracer(options: TracerOptions): Tracer {
-  const { clock, random, resource, processor } = options;
+  const { clock, random, providers, processor } = options;
   const sampler = createTraceSampler(options.sampling, random);
-  const provider = new TracerProvider({
-    resource,
+  const sdk = providers.tracer(processor, {
     // The gate has decided before the provider is asked.
     sampler: new AlwaysOnSampler(),
-    spanProcessors: [processor],
     spanLimits: { linkCountLimit: maxLinks },
     idGenerator: { generateTraceId: () => sampler.newTraceId(), generateSpanId: () => sampler.newSpanId() },
   });
-  const sdk = provider.getTracer("tidemark");
   const toEpoch = createWallAnchor(clock);
   const now = () => clock.monotonicMs();
 

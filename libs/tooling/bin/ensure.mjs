@@ -1,6 +1,6 @@
 // Plain JavaScript for any Node from 20 on: it runs before anything is installed.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -38,9 +38,20 @@ export function projectNode() {
   process.exit(1);
 }
 
-/** Runs a TypeScript file of the repository under the project's Node, passes signals on, and ends as it ended. */
+/** Whether this process runs under the Node that `projectNode` would choose. */
+export function isProjectNode() {
+  if (existsSync(pinned)) return realpathSync(process.execPath) === realpathSync(pinned);
+  return Number(process.versions.node.split(".")[0]) >= 24;
+}
+
+/** Installs what is missing, then runs a TypeScript file of the repository under the project's Node. */
 export function runUnderProjectNode(file, args) {
   ensureInstalled();
+  runProgramUnderProjectNode(file, args);
+}
+
+/** Runs a TypeScript file of the repository under the project's Node, passes signals on, and ends as it ended. */
+export function runProgramUnderProjectNode(file, args) {
   const node = projectNode();
   const child = spawn(node, [join(root, file), ...args], {
     stdio: "inherit",

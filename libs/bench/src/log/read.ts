@@ -43,7 +43,7 @@ async function compare(log: Log, path: string, cache: "warm" | "cold"): Promise<
     own.push(log.sizeInBytes / (await secondsOf(() => readAll(log))) / 1e6);
   }
   const ceiling = figure(`read 1 MiB, ${cache}`, "MB/s", raw);
-  return [ceiling, figure(`log read 1 MiB, ${cache}, checked`, "MB/s", own, ceiling)];
+  return [ceiling, figure(`log read 1 MiB, ${cache}, checked`, "MB/s", own, { to: ceiling.name, values: raw })];
 }
 
 async function readPlainly(path: string): Promise<void> {

@@ -35,13 +35,14 @@ export const logRecovery: Bench = {
         scratch.push(bytes / (await openSeconds(directory)) / 1e6);
         flushed.push((await openSeconds(directory)) * 1000);
       }
-      const ceiling = figure(`read 4 MiB, ${isCold ? "cold" : "warm"}`, "MB/s", disk);
-      const checksum = figure("crc32c 64 KiB", "MB/s", crcRates());
+      const ceiling = figure(isCold ? "read 4 MiB, cold" : "read 4 MiB, warm", "MB/s", disk);
+      const rates = crcRates();
+      const checksum = figure("crc32c 64 KiB", "MB/s", rates);
       return [
         ceiling,
         checksum,
-        figure("recovery from scratch", "MB/s", scratch, ceiling),
-        figure("recovery from scratch, beside crc32c", "MB/s", scratch, checksum),
+        figure("recovery from scratch", "MB/s", scratch, { to: ceiling.name, values: disk }),
+        figure("recovery from scratch, beside crc32c", "MB/s", scratch, { to: checksum.name, values: rates }),
         figure("start of a log that was flushed", "ms", flushed),
       ];
     }),

@@ -1,14 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { createInterface } from "node:readline";
+
+/** How a process ended. */
+export interface Ending {
+  /** Exit code 0. */
+  readonly clean: boolean;
+  /** The signal that ended it; undefined where none did. */
+  readonly signal: NodeJS.Signals | undefined;
+  /** In words. */
+  readonly cause: string;
+}
 
 /** A service's process. */
 export interface Child {
-  readonly pid: number;
+  /** Undefined where it could not be made at all. */
+  readonly pid: number | undefined;
   /** Resolves with the endpoints once the process says that it is ready; undefined if it ended before. */
   readonly ready: Promise<Readonly<Record<string, string>> | undefined>;
-  /** Resolves when it has ended, with the cause in words. */
-  readonly ended: Promise<string>;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<Ending>;
   signal(signal: NodeJS.Signals): void;
 }
 
@@ -26,23 +37,41 @@ function parseReady(line: string): ReadyLine | undefined {
   }
 }
 
-/** The last line that it logged, which is where a service says why it cannot start. */
+const lastWordsBytesMax = 64 * 1024;
+
+/** The last line that it logged from byte `from` on, which is where a service says why it ends. "" where there is none. */
 function lastWords(logFile: string, from: number): string {
-  const lines = readFileSync(logFile).subarray(from).toString().trimEnd().split("\n");
-  const last = lines.at(-1)?.trim() ?? "";
+  const file = openSync(logFile, "r");
   try {
-    const { msg, message } = JSON.parse(last) as { msg?: string; message?: string };
-    return msg ?? message ?? last;
-  } catch {
-    return last;
+    const { size } = fstatSync(file);
+    const start = Math.max(from, size - lastWordsBytesMax);
+    const tail = Buffer.alloc(Math.max(0, size - start));
+    readSync(file, tail, 0, tail.length, start);
+    return messageOf(tail.toString().trimEnd().split("\n"));
+  } finally {
+    closeSync(file);
   }
 }
 
-function whenReady(process: ChildProcess): Child["ready"] {
+/** What a log's last line says; where the process died of an error that nobody caught, the line that names it. */
+function messageOf(lines: readonly string[]): string {
+  const line = lines.at(-1)?.trim() ?? "";
+  if (line.startsWith("Node.js v"))
+    return lines.findLast((each) => /^[A-Z]?\w*(Error|Exception)\b.*: /.test(each)) ?? line;
+  try {
+    const { message } = JSON.parse(line) as { message?: string };
+    return message ?? line;
+  } catch {
+    return line;
+  }
+}
+
+function whenReady(child: ChildProcess): Child["ready"] {
   return new Promise((resolve) => {
-    process.once("exit", () => resolve(undefined));
-    if (process.stdout === null) return;
-    createInterface({ input: process.stdout }).on("line", (line) => {
+    child.once("error", () => resolve(undefined));
+    child.once("exit", () => resolve(undefined));
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
       const ready = parseReady(line);
       if (ready !== undefined) resolve(ready.endpoints);
     });
@@ -53,22 +82,28 @@ function whenReady(process: ChildProcess): Child["ready"] {
  * Starts a service. It runs in a process group of its own, so that Ctrl-C reaches only the supervisor, which stops the
  * services in their order; the channel between the two tells a service when its supervisor is gone.
  */
-export function startChild(command: readonly string[], logFile: string): Child {
+export function startChild(command: readonly string[], logFile: string, env: NodeJS.ProcessEnv): Child {
   const [program = process.execPath, ...args] = command;
   const log = openSync(logFile, "a");
-  const from = readFileSync(logFile).length;
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", log, "ipc"], detached: true });
+  const { size: from } = fstatSync(log);
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", log, "ipc"], detached: true, env });
   closeSync(log);
-  const ended = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
+  const ended = new Promise<Ending>((resolve) => {
+    child.once("error", (error) => resolve({ clean: false, signal: undefined, cause: error.message }));
     child.once("exit", (code, signal) => {
-      if (signal !== null) resolve(`killed by ${signal}`);
-      else if (code === 0) resolve("exit code 0");
-      else resolve(`exit code ${code ?? "none"}: ${lastWords(logFile, from) || `see ${logFile}`}`);
+      if (signal !== null) resolve({ clean: false, signal, cause: `killed by ${signal}` });
+      else if (code === 0)
+        resolve({ clean: true, signal: undefined, cause: "exit code 0, though nobody asked it to stop" });
+      else
+        resolve({
+          clean: false,
+          signal: undefined,
+          cause: `exit code ${code ?? "none"}: ${lastWords(logFile, from) || `see ${logFile}`}`,
+        });
     });
   });
   return {
-    pid: child.pid ?? -1,
+    pid: child.pid,
     ready: whenReady(child),
     ended,
     signal: (signal) => {

@@ -33,18 +33,18 @@ export interface ClusterFile {
   readonly supervisor?: { readonly pid: number; readonly endpoint: string; readonly token: string };
 }
 
-const fileName = "cluster.json";
+export const clusterFileName = "cluster.json";
 
 export function writeClusterFile(data: string, content: ClusterFile): void {
-  const aside = join(data, `.${fileName}.new`);
+  const aside = join(data, `.${clusterFileName}.new`);
   writeFileSync(aside, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
-  renameSync(aside, join(data, fileName));
+  renameSync(aside, join(data, clusterFileName));
 }
 
 /** Undefined where there is none yet. */
 export function readClusterFile(data: string): ClusterFile | undefined {
   try {
-    return JSON.parse(readFileSync(join(data, fileName), "utf8")) as ClusterFile;
+    return JSON.parse(readFileSync(join(data, clusterFileName), "utf8")) as ClusterFile;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

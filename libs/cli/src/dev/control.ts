@@ -1,48 +1,72 @@
 import { timingSafeEqual } from "node:crypto";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { readClusterFile } from "./cluster-file.ts";
-import type { CommandResult, Supervisor } from "./supervisor.ts";
+import type { CommandResult } from "./supervisor.ts";
 
 /** What can be said to a running supervisor from another shell. */
 export type Verb = "start" | "stop" | "restart";
-const verbs: readonly string[] = ["start", "stop", "restart"] satisfies Verb[];
+export const verbs: readonly Verb[] = ["start", "stop", "restart"];
 
-/** Listens on loopback for commands that bring `token` along. */
-export async function serveControl(
-  supervisor: Supervisor,
-  token: string,
-): Promise<{ readonly endpoint: string; close(): void }> {
+/** A command takes as long as the process does, which is killed when it does not stop. */
+const answerTimeoutMs = 120_000;
+
+/** The place where a supervisor takes commands. */
+export interface Control {
+  /** host:port. */
+  readonly endpoint: string;
+  /** Who carries commands out from now on. */
+  serve(commands: Readonly<Record<Verb, (name: string) => Promise<CommandResult>>>): void;
+  close(): void;
+}
+
+/** Listens on loopback for commands that bring `token` along. Rejects with EADDRINUSE where the port is taken. */
+export async function listenForCommands(port: number, token: string): Promise<Control> {
   const expected = Buffer.from(`Bearer ${token}`);
-  const server = createServer((request, response) => {
+  let carryOut: ((verb: Verb, name: string) => Promise<CommandResult>) | undefined;
+  const answer: RequestListener = (request, response) => {
     const given = Buffer.from(request.headers.authorization ?? "");
-    const [, verb = "", name = ""] = (request.url ?? "").split("/");
-    if (given.length !== expected.length || !timingSafeEqual(given, expected) || !verbs.includes(verb)) {
+    const [, word = "", name = ""] = (request.url ?? "").split("/");
+    const verb = verbs.find((known) => known === word);
+    if (given.length !== expected.length || !timingSafeEqual(given, expected) || verb === undefined) {
       response.writeHead(403).end();
       return;
     }
-    supervisor[verb as Verb](name).then(
+    if (carryOut === undefined) {
+      response.end(JSON.stringify({ ok: false, message: "The cluster is being prepared; try again in a moment." }));
+      return;
+    }
+    carryOut(verb, decodeURIComponent(name)).then(
       (result) => response.end(JSON.stringify(result)),
       (error: unknown) => response.end(JSON.stringify({ ok: false, message: String(error) })),
     );
-  });
+  };
+  const server = createServer(answer);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(port, "127.0.0.1", resolve);
   });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("A TCP server has an address");
-  return { endpoint: `127.0.0.1:${address.port}`, close: () => server.close() };
+  return {
+    endpoint: `127.0.0.1:${port}`,
+    serve: (commands) => {
+      carryOut = (verb, name) => commands[verb](name);
+    },
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 /** Tells the supervisor of the cluster in `data` to do something. */
 export async function sendCommand(data: string, verb: Verb, name: string): Promise<CommandResult> {
   const supervisor = readClusterFile(data)?.supervisor;
-  const absent = { ok: false, message: `No \`tidemark dev\` runs over ${data}; start it with --data ${data}.` };
+  const absent = { ok: false, message: `No \`tidemark dev\` runs over ${data}; name another folder with --data.` };
   if (supervisor === undefined) return absent;
   try {
     const response = await fetch(`http://${supervisor.endpoint}/${verb}/${encodeURIComponent(name)}`, {
       method: "POST",
       headers: { authorization: `Bearer ${supervisor.token}` },
+      signal: AbortSignal.timeout(answerTimeoutMs),
     });
     if (!response.ok) return absent;
     return (await response.json()) as CommandResult;

@@ -1,7 +1,7 @@
 /**
  * Which processes a cluster on one machine has, and where each of them listens.
  *
- * | role       | listener | port                    |
+ * | process    | listener | port                    |
  * |------------|----------|-------------------------|
  * | gateway    | client   | base + its index        |
  * | controller | client   | base + 10 + 2 x index   |
@@ -9,6 +9,7 @@
  * | broker     | client   | base + 20 + 2 x index   |
  * | broker     | internal | base + 21 + 2 x index   |
  * | any        | metrics  | base + 40 + its place   |
+ * | supervisor | control  | base + 70               |
  */
 export type Role = "controller" | "broker" | "gateway";
 export type Backend = "single" | "raft" | "etcd";
@@ -28,6 +29,9 @@ export interface Counts {
   readonly brokers: number;
   readonly gateways: number;
 }
+
+/** How many processes of a role the layout has ports for. */
+export const countsMax: Counts = { controllers: 5, brokers: 10, gateways: 10 };
 
 /** How people name a process: `broker-2`. */
 export function processName(process: { readonly role: Role; readonly id: number }): string {
@@ -49,15 +53,9 @@ export function layOut(counts: Counts, basePort: number): readonly ProcessSpec[]
   }));
 }
 
-/** The same layout on ports that were handed out one by one. `take` is called once for each listener. */
-export async function layOutOn(counts: Counts, take: () => Promise<number>): Promise<readonly ProcessSpec[]> {
-  const specs: ProcessSpec[] = [];
-  for (const spec of layOut(counts, 0)) {
-    const ports: Record<string, number> = {};
-    for (const listener of Object.keys(spec.ports)) ports[listener] = await take();
-    specs.push({ ...spec, ports });
-  }
-  return specs;
+/** Where the supervisor takes commands from other shells. */
+export function controlPort(basePort: number): number {
+  return basePort + 70;
 }
 
 function indexes(count: number): number[] {

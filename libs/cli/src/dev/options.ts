@@ -1,4 +1,4 @@
-import type { Backend } from "./layout.ts";
+import { type Backend, countsMax } from "./layout.ts";
 
 /** What `tidemark dev` was asked for. */
 export interface DevOptions {
@@ -21,14 +21,12 @@ export function refuseOptions(options: DevOptions): string | undefined {
   if (options.backend !== "single") {
     return `The ${options.backend} backend is not there yet: this version runs --backend single.`;
   }
-  if (options.controllers > 1) return "The single backend runs one controller: --controllers 1.";
-  for (const [name, count, most] of [
-    ["controllers", options.controllers, 5],
-    ["brokers", options.brokers, 10],
-    ["gateways", options.gateways, 10],
-  ] as const) {
+  for (const name of ["controllers", "brokers", "gateways"] as const) {
+    const count = options[name];
+    const most = countsMax[name];
     if (!Number.isInteger(count) || count < 1 || count > most) return `--${name} takes 1 to ${most}, not ${count}.`;
   }
+  if (options.controllers > 1) return "The single backend runs one controller: --controllers 1.";
   const { basePort } = options;
   if (!Number.isInteger(basePort) || basePort < 0 || basePort > 65_000) {
     return `--base-port takes 0 to 65000, not ${basePort}.`;

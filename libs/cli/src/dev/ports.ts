@@ -13,23 +13,6 @@ function close(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Hands out free ports, each once: they stay taken until `release`. */
-export function createPortPicker(): { take(): Promise<number>; release(): Promise<void> } {
-  const held: Server[] = [];
-  return {
-    async take() {
-      const server = await listen(0);
-      held.push(server);
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("A TCP server has an address");
-      return address.port;
-    },
-    async release() {
-      await Promise.all(held.map(close));
-    },
-  };
-}
-
 /** The listeners whose port is taken, as people read it: `gateway-1 client 4640`. */
 export async function takenPorts(specs: readonly ProcessSpec[]): Promise<readonly string[]> {
   const taken: string[] = [];
@@ -43,4 +26,18 @@ export async function takenPorts(specs: readonly ProcessSpec[]): Promise<readonl
     }
   }
   return taken;
+}
+
+const blocks = { first: 12_000, apart: 100, count: 200 } as const;
+
+/**
+ * Base ports to try, each once, in an order that differs from call to call. They lie below the ports that systems give
+ * to outgoing connections (from 32,768 on Linux): a client that dials a stopped broker's port again and again would
+ * else sometimes be given that very port as its own, and hold it. `draw` is uniform in [0, 1).
+ */
+export function* candidateBasePorts(draw: () => number): Generator<number> {
+  const start = Math.floor(draw() * blocks.count);
+  for (let step = 0; step < blocks.count; step++) {
+    yield blocks.first + ((start + step) % blocks.count) * blocks.apart;
+  }
 }

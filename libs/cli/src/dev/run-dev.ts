@@ -1,168 +1,137 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createNodeDisk, DiskError, type DiskLock } from "@tidemark/disk";
-import { createNodeRuntime } from "@tidemark/runtime";
 import { writeClusterFile } from "./cluster-file.ts";
-import { serveControl } from "./control.ts";
-import { type Counts, layOut, layOutOn, type ProcessSpec, processName } from "./layout.ts";
+import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
+import { type ProcessSpec, processName } from "./layout.ts";
 import type { DevOptions } from "./options.ts";
-import { createPortPicker, takenPorts } from "./ports.ts";
 import { processConfigFile } from "./process-config.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
+import { type TakenPlace, takePlace } from "./take-ports.ts";
 
 const services = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..", "services");
 const stopTimeoutMs = 20_000;
 
-/** Says something to the person at the terminal. */
-type Say = (line: string) => void;
+/** What a cluster's supervisor needs of the program that it runs in. */
+export interface DevIo {
+  /** Says something to the person at the terminal. */
+  readonly say: (line: string) => void;
+  readonly env: NodeJS.ProcessEnv;
+  /** Aborted when everything is to stop. */
+  readonly stop: AbortSignal;
+}
 
-/** Runs a cluster until `stopped` resolves. Resolves with the exit code. */
-export async function runDev(options: DevOptions, say: Say, stopped: Promise<void>): Promise<number> {
-  mkdirSync(options.data, { recursive: true });
-  const lock = await takeDataFolder(options.data);
-  if (lock === undefined) {
-    say(`Another \`tidemark dev\` runs over ${options.data}. Stop it, or take another folder with --data.`);
+/** Runs a cluster until it is told to stop. Resolves with the exit code: 0 after a clean stop, 1 where it did not start. */
+export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
+  const taking = await takeDataFolder(options.data);
+  if (taking.kind === "refused") {
+    io.say(taking.reason);
     return 1;
   }
   try {
-    if (options.fresh) removeOldData(options.data);
-    const specs = await chooseSpecs(options);
-    const taken = await takenPorts(specs);
-    if (taken.length > 0) {
-      say(
-        `These ports are taken: ${taken.join(", ")}. Choose others with --base-port, or free ones with --base-port 0.`,
-      );
+    if (options.fresh) removeCluster(options.data);
+    const token = randomBytes(16).toString("hex");
+    const place = await takePlace(options, token, io.say);
+    if (place.kind === "refused") {
+      io.say(place.reason);
       return 1;
     }
-    return await supervise(options, specs, say, stopped);
+    return await supervise(options, place, token, io);
   } finally {
-    await lock.release();
+    await taking.lock.release();
   }
 }
 
-async function takeDataFolder(data: string): Promise<DiskLock | undefined> {
-  try {
-    return await createNodeDisk({ runtime: createNodeRuntime() }).lock(data);
-  } catch (error) {
-    if (error instanceof DiskError && error.code === "LOCKED") return undefined;
-    throw error;
-  }
+/** The environment of the processes: this one's, and every trace recorded unless something else was asked for. */
+function serviceEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const sampler = env.OTEL_TRACES_SAMPLER;
+  return { ...env, OTEL_TRACES_SAMPLER: sampler === undefined || sampler === "" ? "parentbased_always_on" : sampler };
 }
 
-function removeOldData(data: string): void {
-  for (const name of ["controller", "broker", "gateway"]) {
-    for (let id = 1; id <= 10; id++) rmSync(join(data, `${name}-${id}`), { recursive: true, force: true });
-  }
-  for (const name of ["logs", "config", "ports.json", "cluster.json"]) {
-    rmSync(join(data, name), { recursive: true, force: true });
-  }
-}
-
-/** With base port 0 the ports are chosen at the first start and kept, so that a restart is found where it was. */
-async function chooseSpecs(options: DevOptions): Promise<readonly ProcessSpec[]> {
-  if (options.basePort !== 0) return layOut(options, options.basePort);
-  const file = join(options.data, "ports.json");
-  const kept = readPorts(file, options);
-  if (kept !== undefined) return kept;
-  const picker = createPortPicker();
-  const specs = await layOutOn(options, () => picker.take());
-  await picker.release();
-  writeFileSync(file, `${JSON.stringify(specs, null, 2)}\n`);
-  return specs;
-}
-
-function readPorts(file: string, counts: Counts): readonly ProcessSpec[] | undefined {
-  try {
-    const kept = JSON.parse(readFileSync(file, "utf8")) as readonly ProcessSpec[];
-    const same = layOut(counts, 0).map(processName).join() === kept.map(processName).join();
-    return same ? kept : undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-async function supervise(
-  options: DevOptions,
-  specs: readonly ProcessSpec[],
-  say: Say,
-  stopped: Promise<void>,
-): Promise<number> {
+async function supervise(options: DevOptions, place: TakenPlace, token: string, io: DevIo): Promise<number> {
   const { data } = options;
-  mkdirSync(join(data, "config"), { recursive: true });
-  const token = randomBytes(16).toString("hex");
-  let controlEndpoint: string | undefined;
+  const { specs, control } = place;
+  mkdirSync(places.config(data), { recursive: true });
+  let isServed = true;
   const publish = () =>
     writeClusterFile(data, {
       backend: options.backend,
       processes: supervisor.entries(),
-      ...(controlEndpoint === undefined ? {} : { supervisor: { pid: process.pid, endpoint: controlEndpoint, token } }),
+      ...(isServed ? { supervisor: { pid: process.pid, endpoint: control.endpoint, token } } : {}),
     });
   const supervisor: Supervisor = createSupervisor({
     specs,
-    logs: join(data, "logs"),
+    logs: places.logs(data),
+    env: serviceEnvironment(io.env),
     stopTimeoutMs,
     command: (spec) => {
-      const file = join(data, "config", `${processName(spec)}.yaml`);
+      const file = join(places.config(data), `${processName(spec)}.yaml`);
       writeFileSync(file, processConfigFile(spec, specs, data));
       return [process.execPath, join(services, spec.role, "src", "main.ts"), "--config", file];
     },
     onChange: publish,
     onFailed: (name, cause) => {
-      say(
-        `${name} died: ${cause}${options.respawn ? "; starting it again" : `; \`tidemark dev start ${name}\` starts it`}`,
-      );
-      if (options.respawn)
-        supervisor.start(name).then(
-          (result) => say(result.message),
-          (error: unknown) => say(String(error)),
-        );
+      const next = options.respawn ? "starting it again" : `\`tidemark dev start ${name} --data ${data}\` starts it`;
+      io.say(`${name} died: ${cause}; ${next}`);
+      if (options.respawn) {
+        supervisor.start(name).then((result) => io.say(result.message), reportDefect);
+      }
     },
   });
-  const control = await serveControl(supervisor, token);
-  controlEndpoint = control.endpoint;
-  let code = 0;
-  const ending = stopped.then(() => "stopped" as const);
+  publish();
+  control.serve(supervisor);
   try {
-    if ((await Promise.race([ending, startAll(specs, supervisor, say)])) === "failed") code = 1;
-    else {
-      sayReady(options, specs, say);
-      await ending;
-      say("Stopping ...");
+    const started = await startAll(specs, supervisor, io);
+    if (started === "ready") {
+      sayReady(options, place, io.say);
+      await aborted(io.stop);
     }
+    if (io.stop.aborted) io.say("Stopping ...");
+    return started === "failed" ? 1 : 0;
   } finally {
     await supervisor.stopAll();
     control.close();
-    controlEndpoint = undefined;
+    isServed = false;
     publish();
   }
-  return code;
 }
 
+/** Controllers, then brokers, each ready once it is registered, then gateways: a gateway answers for a whole cluster. */
 async function startAll(
   specs: readonly ProcessSpec[],
   supervisor: Supervisor,
-  say: Say,
-): Promise<"started" | "failed"> {
+  { say, stop }: DevIo,
+): Promise<"ready" | "failed" | "stopped"> {
   for (const role of ["controller", "broker", "gateway"] as const) {
     const names = specs.filter((spec) => spec.role === role).map(processName);
-    const results = await Promise.all(names.map((name) => supervisor.start(name)));
+    const starting = Promise.all(names.map((name) => supervisor.start(name)));
+    const results = await Promise.race([starting, aborted(stop)]);
+    if (results === undefined || stop.aborted) return "stopped";
     const failed = results.filter((result) => !result.ok);
     for (const result of failed) say(result.message);
     if (failed.length > 0) return "failed";
   }
-  return "started";
+  return "ready";
 }
 
-function sayReady(options: DevOptions, specs: readonly ProcessSpec[], say: Say): void {
-  const gateway = specs.find((spec) => spec.role === "gateway");
-  const port = gateway?.ports.client ?? options.basePort;
-  const server = port === 4640 ? "" : ` --server 127.0.0.1:${port}`;
-  say(`Tidemark is ready on 127.0.0.1:${port} (backend ${options.backend}, data in ${options.data}).`);
+function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
+
+/** An error that nobody can answer for ends the process. */
+function reportDefect(error: unknown): void {
+  throw error instanceof Error ? error : new Error(String(error));
+}
+
+function sayReady(options: DevOptions, { specs, basePort }: TakenPlace, say: (line: string) => void): void {
+  const server = basePort === 4640 ? "" : ` --server 127.0.0.1:${basePort}`;
+  say(`Tidemark is ready on 127.0.0.1:${basePort} (backend ${options.backend}, data in ${options.data}).`);
   for (const spec of specs) {
-    const ports = Object.entries(spec.ports).map(([listener, taken]) => `${listener} ${taken}`);
+    const ports = Object.entries(spec.ports).map(([listener, port]) => `${listener} ${port}`);
     say(`  ${processName(spec).padEnd(13)} ${ports.join(", ")}`);
   }
   say("Try, in another shell:");

@@ -1,8 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Child, startChild } from "./child.ts";
+import { type Child, type Ending, startChild } from "./child.ts";
 import type { ProcessEntry, ProcessState } from "./cluster-file.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
+import { endpoint } from "./process-config.ts";
 
 /** What became of a command to the supervisor, as a sentence for people, and whether it was carried out. */
 export interface CommandResult {
@@ -11,40 +12,47 @@ export interface CommandResult {
 }
 
 /**
- * Runs the processes of a cluster.
+ * Runs the processes of a cluster. Commands for one process are carried out one after the other.
  *
- * | command | stopped, failed | starting, ready         | stopping         |
- * |---------|-----------------|-------------------------|------------------|
- * | start   | starts it       | says that it runs       | waits, starts it |
- * | stop    | says so         | SIGTERM, in time SIGKILL | waits           |
- * | restart | starts it       | stop, then start        | waits, starts it |
+ * | command | stopped, failed | starting, ready          |
+ * |---------|-----------------|--------------------------|
+ * | start   | starts it       | says that it runs        |
+ * | stop    | says so         | SIGTERM, in time SIGKILL |
+ * | restart | starts it       | stop, then start         |
+ *
+ * A stop does not wait for a start that is under way: it ends it.
  */
 export interface Supervisor {
   start(name: string): Promise<CommandResult>;
   stop(name: string): Promise<CommandResult>;
   restart(name: string): Promise<CommandResult>;
-  /** Stops everything, gateways first and controllers last. */
+  /** Stops everything, gateways first and controllers last. From then on every start is refused. */
   stopAll(): Promise<void>;
   entries(): readonly ProcessEntry[];
 }
 
 interface Slot {
+  readonly name: string;
   readonly spec: ProcessSpec;
   state: ProcessState;
-  child?: Child;
+  child: Child | undefined;
   endpoints: Readonly<Record<string, string>>;
-  cause?: string;
+  cause: string | undefined;
+  /** Resolves when the commands given so far are carried out. */
+  commands: Promise<unknown>;
 }
 
 export interface SupervisorOptions {
   readonly specs: readonly ProcessSpec[];
   /** Folder for the logs of the processes. */
   readonly logs: string;
+  /** Environment of every process. */
+  readonly env: NodeJS.ProcessEnv;
   /** Program and arguments of a process. */
   command(spec: ProcessSpec): readonly string[];
   /** After each change of a state. */
   onChange(): void;
-  /** A process ended by itself. */
+  /** A process that was ready ended by itself. */
   onFailed(name: string, cause: string): void;
   /** How long a process may take to stop before it is killed, in milliseconds. */
   readonly stopTimeoutMs: number;
@@ -52,91 +60,114 @@ export interface SupervisorOptions {
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   mkdirSync(options.logs, { recursive: true });
-  const slots = new Map<string, Slot>(
-    options.specs.map((spec) => [processName(spec), { spec, state: "stopped", endpoints: {} }]),
-  );
-
-  function find(name: string): Slot | CommandResult {
-    const known = [...slots.keys()].join(", ");
-    return slots.get(name) ?? { ok: false, message: `There is no ${name} here; there are ${known}.` };
-  }
+  const slots = options.specs.map(emptySlot);
+  let isClosing = false;
 
   function change(slot: Slot, state: ProcessState): void {
     slot.state = state;
     options.onChange();
   }
 
-  async function launch(name: string, slot: Slot): Promise<CommandResult> {
-    const child = startChild(options.command(slot.spec), join(options.logs, `${name}.log`));
+  async function launch(slot: Slot): Promise<CommandResult> {
+    const { name } = slot;
+    if (isClosing) return { ok: false, message: `${name} is not started: the cluster stops` };
+    if (slot.child !== undefined) return { ok: true, message: `${name} runs already` };
+    const child = startChild(options.command(slot.spec), join(options.logs, `${name}.log`), options.env);
     slot.child = child;
-    delete slot.cause;
+    slot.cause = undefined;
     change(slot, "starting");
-    const watched = child.ended.then((cause) => {
-      const asked = slot.state === "stopping";
-      const wasReady = slot.state === "ready";
-      delete slot.child;
-      if (!asked) slot.cause = cause;
-      change(slot, asked ? "stopped" : "failed");
-      if (wasReady) options.onFailed(name, cause);
-      return cause;
-    });
+    const watched = child.ended.then((ending) => onEnded(slot, ending));
     const endpoints = await child.ready;
-    if (endpoints === undefined) {
-      const message = `${name} did not start: ${await watched}`;
-      return { ok: false, message };
-    }
+    if (endpoints === undefined) return { ok: false, message: `${name} did not start: ${(await watched).cause}` };
+    // It may have been asked to stop meanwhile.
+    if (slot.state !== "starting") return { ok: false, message: `${name} was stopped while it started` };
     slot.endpoints = endpoints;
     change(slot, "ready");
     return { ok: true, message: `${name} is ready` };
   }
 
-  async function halt(name: string, slot: Slot): Promise<CommandResult> {
-    const { child } = slot;
+  function onEnded(slot: Slot, ending: Ending): Ending {
+    const { state } = slot;
+    slot.child = undefined;
+    if (state !== "stopping") slot.cause = ending.cause;
+    change(slot, state === "stopping" ? "stopped" : "failed");
+    if (state === "ready") options.onFailed(slot.name, ending.cause);
+    return ending;
+  }
+
+  async function halt(slot: Slot): Promise<CommandResult> {
+    const { child, name } = slot;
     if (child === undefined) return { ok: true, message: `${name} does not run` };
     change(slot, "stopping");
     child.signal("SIGTERM");
-    // A stopped process takes no SIGTERM before it goes on.
+    // A process that is stopped takes no SIGTERM before it goes on.
     child.signal("SIGCONT");
     const timer = setTimeout(() => child.signal("SIGKILL"), options.stopTimeoutMs);
-    const cause = await child.ended;
+    const { clean, cause, signal } = await child.ended;
     clearTimeout(timer);
-    const killed = cause.includes("SIGKILL");
-    return { ok: true, message: killed ? `${name} took too long to stop and was killed` : `${name} stopped` };
+    if (signal === "SIGKILL") return { ok: true, message: `${name} took too long to stop and was killed` };
+    return { ok: true, message: clean ? `${name} stopped` : `${name} stopped with ${cause}` };
   }
 
-  const supervisor: Supervisor = {
+  /** Carries `command` out behind those that were given before for the same process. */
+  function enqueue(name: string, command: (slot: Slot) => Promise<CommandResult>): Promise<CommandResult> {
+    const slot = slots.find((each) => each.name === name);
+    if (slot === undefined) {
+      const known = slots.map((each) => each.name).join(", ");
+      return Promise.resolve({ ok: false, message: `There is no ${name} here; there are ${known}.` });
+    }
+    const result = slot.commands.then(() => command(slot));
+    slot.commands = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Stops it behind the commands that were given before; a start that is under way is ended instead of waited for. */
+  function haltInTurn(name: string): Promise<CommandResult> {
+    const starting = slots.find((slot) => slot.name === name && slot.state === "starting");
+    return starting === undefined ? enqueue(name, halt) : halt(starting);
+  }
+
+  return {
     async start(name) {
-      const slot = find(name);
-      if ("ok" in slot) return slot;
-      if (slot.state === "starting" || slot.state === "ready") return { ok: true, message: `${name} runs already` };
-      await slot.child?.ended;
-      return launch(name, slot);
+      const slot = slots.find((each) => each.name === name);
+      if (slot?.state === "starting" || slot?.state === "ready") return { ok: true, message: `${name} runs already` };
+      return enqueue(name, launch);
     },
-    async stop(name) {
-      const slot = find(name);
-      return "ok" in slot ? slot : halt(name, slot);
-    },
+    stop: haltInTurn,
     async restart(name) {
-      const slot = find(name);
-      if ("ok" in slot) return slot;
-      await halt(name, slot);
-      return launch(name, slot);
+      await haltInTurn(name);
+      return enqueue(name, launch);
     },
     async stopAll() {
+      isClosing = true;
       for (const role of ["gateway", "broker", "controller"] as const) {
-        const ofRole = [...slots].filter(([, slot]) => slot.spec.role === role);
-        await Promise.all(ofRole.map(([name, slot]) => halt(name, slot)));
+        const ofRole = slots.filter((slot) => slot.spec.role === role);
+        await Promise.all(ofRole.map((slot) => haltInTurn(slot.name)));
       }
     },
-    entries: () =>
-      [...slots.values()].map((slot) => ({
-        role: slot.spec.role,
-        id: slot.spec.id,
-        ...(slot.child === undefined ? {} : { pid: slot.child.pid }),
-        endpoints: slot.endpoints,
-        state: slot.state,
-        ...(slot.cause === undefined ? {} : { cause: slot.cause }),
-      })),
+    entries: () => slots.map(entryOf),
   };
-  return supervisor;
+}
+
+function emptySlot(spec: ProcessSpec): Slot {
+  return {
+    name: processName(spec),
+    spec,
+    state: "stopped",
+    child: undefined,
+    endpoints: Object.fromEntries(Object.keys(spec.ports).map((listener) => [listener, endpoint(spec, listener)])),
+    cause: undefined,
+    commands: Promise.resolve(),
+  };
+}
+
+function entryOf({ spec, child, endpoints, state, cause }: Slot): ProcessEntry {
+  return {
+    role: spec.role,
+    id: spec.id,
+    ...(child?.pid === undefined ? {} : { pid: child.pid }),
+    endpoints,
+    state,
+    ...(cause === undefined ? {} : { cause }),
+  };
 }

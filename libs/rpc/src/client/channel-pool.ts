@@ -8,7 +8,7 @@ export interface ChannelPool {
   get(endpoint: string, trafficClass: TrafficClass): RpcChannel;
   /** Closes the channels to an endpoint, and makes new ones when they are asked for again. */
   drop(endpoint: string): void;
-  close(): void;
+  readonly close: () => void;
 }
 
 export function createChannelPool(options: Omit<ChannelOptions, "trafficClass">): ChannelPool {

@@ -17,7 +17,7 @@ export interface ClientWire {
   cancel(text: string): void;
 }
 
-export interface ClientWireListener {
+interface ClientWireListener {
   onMessage(bytes: Uint8Array): void;
   /** The call is over. Once and last. */
   onStatus(ended: GrpcStatus): void;
@@ -28,6 +28,6 @@ export interface ClientWireOptions {
   readonly path: string;
   /** Waits for a connection where one cannot be had at once, instead of failing. */
   readonly waitForReady: boolean;
-  /** Milliseconds left to the call when its request is sent; undefined when it has no deadline. */
-  readonly remainingMs: () => number | undefined;
+  /** Milliseconds left to the call when its request is sent. Infinity: it has no deadline. */
+  readonly remainingMs: () => number;
 }

@@ -11,6 +11,7 @@ import {
   RECONNECT_BACKOFF_MS,
 } from "../wire/budgets.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
+import type { ClientWire } from "./client-wire.ts";
 import { createGrpcClientWire } from "./grpc-client-wire.ts";
 import type { ChannelOptions, ChannelState, ClientTls, RpcChannel } from "./rpc-channel.ts";
 
@@ -26,25 +27,28 @@ const states: Readonly<Record<connectivityState, ChannelState>> = {
 export function createChannel(endpoint: string, options: ChannelOptions): RpcChannel {
   const { runtime, trafficClass } = options;
   const channel = new Channel(`dns:${endpoint}`, credentialsOf(options.tls), grpcOptions(options));
+  const running = new Set<ClientWire>();
   const budget = createByteBudget({
     name: "connection",
     limit: QUEUE_LIMIT_BYTES.connection,
     parent: options.processBudget ?? createProcessBudget(),
   });
-  const state = (connect: boolean): ChannelState => states[channel.getConnectivityState(connect)];
+  let closed = false;
+  // grpc-js may leave its own closed state when a connection that was being made ends.
+  const state = (connect: boolean): ChannelState => {
+    return closed ? "closed" : states[channel.getConnectivityState(connect)];
+  };
 
   const watchState: RpcChannel["watchState"] = (onChange) => {
     let cancelled = false;
     const watch = (from: connectivityState) => {
-      if (from === connectivityState.SHUTDOWN) return;
       channel.watchConnectivityState(from, Number.POSITIVE_INFINITY, (error) => {
         if (cancelled || error !== undefined) return;
-        const now = channel.getConnectivityState(false);
-        onChange(states[now]);
-        watch(now);
+        onChange(state(false));
+        if (!closed) watch(channel.getConnectivityState(false));
       });
     };
-    watch(channel.getConnectivityState(false));
+    if (!closed) watch(channel.getConnectivityState(false));
     return () => {
       cancelled = true;
     };
@@ -85,8 +89,12 @@ export function createChannel(endpoint: string, options: ChannelOptions): RpcCha
         else check();
       });
     },
-    startCall: (call) => createGrpcClientWire(channel, call),
-    close: () => channel.close(),
+    startCall: (call) => createGrpcClientWire(channel, call, running),
+    close: () => {
+      closed = true;
+      channel.close();
+      for (const wire of running) wire.cancel(`The channel to ${endpoint} was closed.`);
+    },
   };
 }
 

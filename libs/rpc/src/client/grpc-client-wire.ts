@@ -4,8 +4,14 @@ import type { ClientWire, ClientWireOptions } from "./client-wire.ts";
 /**
  * A call on grpc-js's own lowest layer. Its stubs put a Node stream of 16 messages in front of each direction, take a
  * stack trace a call, and keep deadlines by timers that run before the answer that has arrived is read.
+ *
+ * The wire is in `running` from its start to its end.
  */
-export function createGrpcClientWire(channel: Channel, options: ClientWireOptions): ClientWire {
+export function createGrpcClientWire(
+  channel: Channel,
+  options: ClientWireOptions,
+  running: Set<ClientWire>,
+): ClientWire {
   const call = channel.createCall(options.path, Number.POSITIVE_INFINITY, null, null, null);
   let requestSent = false;
   call.setCredentials(
@@ -13,20 +19,24 @@ export function createGrpcClientWire(channel: Channel, options: ClientWireOption
       requestSent = true;
       const headers = new Metadata();
       const remainingMs = options.remainingMs();
-      if (remainingMs !== undefined) headers.set("grpc-timeout", grpcTimeout(remainingMs));
+      if (remainingMs !== Number.POSITIVE_INFINITY) headers.set("grpc-timeout", grpcTimeout(remainingMs));
       return headers;
     }),
   );
-  return {
+  const wire: ClientWire = {
     get requestSent() {
       return requestSent;
     },
     start(headers, listener) {
+      running.add(wire);
       headers.setOptions({ waitForReady: options.waitForReady });
       call.start(headers, {
         onReceiveMetadata: () => undefined,
         onReceiveMessage: (bytes: Buffer) => listener.onMessage(bytes),
-        onReceiveStatus: (ended: StatusObject) => listener.onStatus(ended),
+        onReceiveStatus: (ended: StatusObject) => {
+          running.delete(wire);
+          listener.onStatus(ended);
+        },
       });
     },
     sendMessage: (bytes, onFlushed) => call.sendMessageWithContext({ callback: () => onFlushed() }, bytes as Buffer),
@@ -34,6 +44,7 @@ export function createGrpcClientWire(channel: Channel, options: ClientWireOption
     startRead: () => call.startRead(),
     cancel: (text) => call.cancelWithStatus(status.CANCELLED, text),
   };
+  return wire;
 }
 
 /** The header of the gRPC protocol: at most eight digits and a unit. Never 0, which some servers refuse. */

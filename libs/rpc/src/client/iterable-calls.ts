@@ -96,13 +96,12 @@ function collectMany(
   writeSide?: WriteSide,
 ): AsyncIterable<AnyMessage> {
   const start = () => {
-    let call: RawStream<AnyInit> | undefined;
     const answers = createMessageQueue<AnyMessage>({
-      pause: () => call?.pause(),
-      resume: () => call?.resume(),
-      abandon: () => call?.end(leftEarly(binding)),
+      pause: () => call.pause(),
+      resume: () => call.resume(),
+      abandon: () => call.end(leftEarly(binding)),
     });
-    call = startClientCall(channel, binding, options, () => ({
+    const call = startClientCall(channel, binding, options, () => ({
       onMessage: answers.push,
       onDrain: () => writeSide?.onDrain(),
       onClose(error) {
@@ -119,21 +118,17 @@ function collectMany(
 /** Writes what an iterable yields, no faster than it leaves. What it throws ends the call. */
 function createRequestPump(requests: AsyncIterable<AnyInit>) {
   const gate = createDrainGate();
-  let closed = false;
   const write = async (stream: RawStream<AnyInit>) => {
     for await (const request of requests) {
-      if (closed) return;
-      if (!stream.write(request) && !closed) await gate.wait();
+      if (!stream.write(request)) await gate.pass();
+      if (gate.removed()) return;
     }
     stream.end();
   };
   return {
     onDrain: gate.open,
-    onClose() {
-      closed = true;
-      gate.open();
-    },
-    run(stream: RawStream<AnyInit>) {
+    onClose: gate.remove,
+    run: (stream: RawStream<AnyInit>) => {
       write(stream).catch((thrown: unknown) => stream.end(requestsFailed(thrown)));
     },
   };

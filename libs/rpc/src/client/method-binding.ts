@@ -15,7 +15,7 @@ export function bindMethod(method: DescMethod): MethodBinding {
   return {
     method,
     path: methodPath(method),
-    input: codecFor<DescMessage>(method.input),
-    output: codecFor<DescMessage>(method.output),
+    input: codecFor(method.input),
+    output: codecFor(method.output),
   };
 }

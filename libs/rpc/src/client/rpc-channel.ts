@@ -34,8 +34,8 @@ export interface RpcChannel {
    */
   waitForReady(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   startCall(options: ClientWireOptions): ClientWire;
-  /** Ends every call that runs with REASON_UNAVAILABLE or REASON_CANCELLED. Later calls fail. */
-  close(): void;
+  /** Ends every call that runs with REASON_CANCELLED. Later calls fail with REASON_UNAVAILABLE, not applied. */
+  readonly close: () => void;
 }
 
 /** Certificates of a client, all PEM. */

@@ -68,7 +68,5 @@ export function openRawStream<In extends DescMessage, Out extends DescMessage>(
   createListener: (stream: RawStream<MessageInitShape<In>>) => RawListener<MessageShape<Out>>,
   options: CallOptions = {},
 ): RawStream<MessageInitShape<In>> {
-  return startClientCall(channel, bindMethod(method), options, createListener as never) as RawStream<
-    MessageInitShape<In>
-  >;
+  return startClientCall(channel, bindMethod(method), options, createListener);
 }

@@ -40,7 +40,7 @@ export interface LazyAbort {
   readonly signal: AbortSignal;
   readonly reason: TidemarkError | undefined;
   /** The first call counts. */
-  abort(reason: TidemarkError): void;
+  readonly abort: (reason: TidemarkError) => void;
 }
 
 export function createLazyAbort(): LazyAbort {

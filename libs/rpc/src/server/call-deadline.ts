@@ -6,6 +6,9 @@ import type { DeadlineRule } from "../wire/budgets.ts";
 /** Kept back of the caller's time, so that an answer that says what is known arrives before the caller gives up. */
 const ANSWER_MARGIN = { share: 0.05, minMs: 10, maxMs: 250 } as const;
 
+/** Node's timers run at once when they are given more. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** How the time of a call is spent, in milliseconds from its start. */
 export interface CallTimes {
   /** When the handler is told. Infinity: never. */
@@ -14,11 +17,13 @@ export interface CallTimes {
   readonly answerMs: number;
 }
 
-/** `callerMs`: what the caller gives, Infinity for no deadline. */
+const NO_DEADLINE: CallTimes = { abortMs: Number.POSITIVE_INFINITY, answerMs: Number.POSITIVE_INFINITY };
+
+/** `callerMs`: what the caller gives, Infinity for no deadline. More than a timer can wait is no deadline either. */
 export function callTimes(callerMs: number, rule: DeadlineRule): CallTimes {
   const givenMs = callerMs === Number.POSITIVE_INFINITY ? rule.defaultMs : callerMs;
   const limitMs = Math.min(givenMs, rule.maxMs);
-  if (limitMs === Number.POSITIVE_INFINITY) return { abortMs: limitMs, answerMs: limitMs };
+  if (limitMs > TIMER_MAX_MS) return NO_DEADLINE;
   const share = limitMs * ANSWER_MARGIN.share;
   const marginMs = Math.min(Math.max(share, ANSWER_MARGIN.minMs), ANSWER_MARGIN.maxMs, limitMs / 2);
   return { abortMs: limitMs - marginMs, answerMs: limitMs - marginMs / 2 };
@@ -31,7 +36,7 @@ export function startDeadline(options: {
   readonly scheduler: Scheduler;
   readonly onAbort: (error: TidemarkError) => void;
   readonly onAnswer: (error: TidemarkError) => void;
-}): { readonly cancel: Cancel; remainingMs(): number | undefined } {
+}): { readonly cancel: Cancel; readonly remainingMs: () => number | undefined } {
   const { times, clock, scheduler } = options;
   if (times.abortMs === Number.POSITIVE_INFINITY) return { cancel: () => undefined, remainingMs: () => undefined };
   const startedAt = clock.monotonicMs();

@@ -1,4 +1,3 @@
-import { createDeferred } from "@tidemark/runtime";
 import { toGrpcStatus } from "../errors/grpc-status.ts";
 import type { TidemarkError } from "../errors/tidemark-error.ts";
 import type { Dispatch } from "./grpc-wire.ts";
@@ -15,8 +14,6 @@ export interface CallDispatcher {
   stop(error: TidemarkError): void;
   /** Ends every call that still runs. */
   force(error: TidemarkError): void;
-  /** Resolves when no call runs. */
-  idle(): Promise<void>;
 }
 
 export function createCallDispatcher(
@@ -29,7 +26,6 @@ export function createCallDispatcher(
   }
   const active = new Set<ActiveCall>();
   let refusal: TidemarkError | undefined;
-  let idle = createDeferred();
 
   return {
     get activeCalls() {
@@ -43,13 +39,12 @@ export function createCallDispatcher(
         if (error !== undefined) wire.sendStatus(toGrpcStatus(error));
         return;
       }
-      let over = false;
+      const ended = new WeakSet<ActiveCall>();
       const call = startServerCall(wire, spec, environment, (closed) => {
-        over = true;
+        ended.add(closed);
         active.delete(closed);
-        if (active.size === 0) idle.resolve();
       });
-      if (!over) active.add(call);
+      if (!ended.has(call)) active.add(call);
     },
     stop(error) {
       refusal = error;
@@ -57,12 +52,6 @@ export function createCallDispatcher(
     },
     force(error) {
       for (const call of [...active]) call.force(error);
-    },
-    async idle() {
-      while (active.size > 0) {
-        idle = createDeferred();
-        await idle.promise;
-      }
     },
   };
 }

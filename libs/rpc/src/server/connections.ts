@@ -1,6 +1,6 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import { type Cancel, type Clock, createDeferred, type Scheduler } from "@tidemark/runtime";
 import { type ConnectionLimits, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import { type ByteBudget, createByteBudget } from "../wire/byte-budget.ts";
 import { type ConnectionRefusal, createConnectionGate } from "./connection-gate.ts";
@@ -10,13 +10,15 @@ import { connectionKey } from "./grpc-wire.ts";
 export interface Connections {
   readonly count: number;
   /** A new socket: refused and destroyed, or handed to `accept`. */
-  onSocket(socket: Socket): void;
+  readonly onSocket: (socket: Socket) => void;
   /** HTTP/2 has begun on one of them. */
-  onSession(session: ServerHttp2Session): void;
+  readonly onSession: (session: ServerHttp2Session) => void;
+  /** HTTP/1.1 has begun on one of them: a request has come. */
+  onHttp1(socket: Pick<Socket, "remoteAddress" | "remotePort">): void;
   /** Bytes that may be queued on the connection of this key. */
-  budget(key: string): ByteBudget;
-  /** Tells every peer to open no more calls; each connection closes after its last one. */
-  drain(): void;
+  readonly budget: (key: string) => ByteBudget;
+  /** Tells every peer to open no more calls. Each connection closes after its last one; resolves when all have. */
+  drain(): Promise<void>;
   /** Closes every connection now. */
   destroy(): void;
 }
@@ -26,6 +28,7 @@ interface Connection {
   readonly budget: ByteBudget;
   readonly cancelHandshake: Cancel;
   session: ServerHttp2Session | undefined;
+  isHttp1: boolean;
 }
 
 export function createConnections(options: {
@@ -39,8 +42,13 @@ export function createConnections(options: {
   const { limits, clock, scheduler, processBudget, accept, onRefused } = options;
   const gate = createConnectionGate(clock, limits);
   const open = new Map<string, Connection>();
+  const drained = createDeferred();
   let draining = false;
 
+  const closed = (key: string, connection: Connection) => {
+    if (open.get(key) === connection) open.delete(key);
+    if (draining && open.size === 0) drained.resolve();
+  };
   const admitted = (socket: Socket, address: string) => {
     const key = connectionKey(socket.remoteAddress, socket.remotePort);
     const cancelHandshake = scheduler.after(limits.handshakeTimeoutMs, () => {
@@ -48,12 +56,12 @@ export function createConnections(options: {
       socket.destroy();
     });
     const budget = createByteBudget({ name: "connection", limit: QUEUE_LIMIT_BYTES.connection, parent: processBudget });
-    const connection: Connection = { socket, budget, cancelHandshake, session: undefined };
+    const connection: Connection = { socket, budget, cancelHandshake, session: undefined, isHttp1: false };
     open.set(key, connection);
     socket.once("close", () => {
       cancelHandshake();
       gate.release(address);
-      if (open.get(key) === connection) open.delete(key);
+      closed(key, connection);
     });
     accept(socket);
   };
@@ -86,13 +94,23 @@ export function createConnections(options: {
       session.once("remoteSettings", connection.cancelHandshake);
       if (draining) session.close();
     },
+    onHttp1({ remoteAddress, remotePort }) {
+      const connection = open.get(connectionKey(remoteAddress, remotePort));
+      if (connection === undefined) return;
+      connection.isHttp1 = true;
+      connection.cancelHandshake();
+    },
     budget: (key) => open.get(key)?.budget ?? processBudget,
     drain() {
       draining = true;
-      for (const { session, socket } of open.values()) {
+      for (const { session, socket, isHttp1 } of open.values()) {
+        // Connections of HTTP/1.1 are drained by their server.
+        if (isHttp1) continue;
         if (session === undefined) socket.destroy();
         else if (!session.closed) session.close();
       }
+      if (open.size === 0) drained.resolve();
+      return drained.promise;
     },
     destroy() {
       for (const { session, socket } of open.values()) {

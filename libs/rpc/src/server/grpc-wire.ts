@@ -45,12 +45,16 @@ function takeOver(
   onCall: (wire: ServerWire) => void,
 ): void {
   let listener: ServerWireListener | undefined;
-  const cause = explainOwnStatuses(call);
+  let delivered = false;
+  const cause = explainOwnStatuses(call, () => delivered);
   call.start({
     onReceiveMetadata(metadata) {
       onCall(createWire(call, metadata, options, (started) => (listener = started)));
     },
-    onReceiveMessage: (bytes: Buffer) => listener?.onMessage(bytes),
+    onReceiveMessage(bytes: Buffer) {
+      delivered = true;
+      listener?.onMessage(bytes);
+    },
     onReceiveHalfClose: () => listener?.onHalfClose(),
     onCancel: () => listener?.onClose(cause()),
   });
@@ -84,9 +88,13 @@ function createWire(
 
 /**
  * grpc-js ends some calls by itself: a message over the limit, a compression it does not know, the caller's deadline.
- * Those statuses get our detail too, and the call learns its end from the returned function.
+ * Those statuses get our detail too, and the call learns its end from the returned function. Without a message that was
+ * `delivered` the call is without effect.
  */
-function explainOwnStatuses(call: ServerInterceptingCallInterface): () => TidemarkError | undefined {
+function explainOwnStatuses(
+  call: ServerInterceptingCallInterface,
+  delivered: () => boolean,
+): () => TidemarkError | undefined {
   let cause: TidemarkError | undefined;
   const send = call.sendStatus.bind(call);
   call.sendStatus = (ended) => {
@@ -96,7 +104,7 @@ function explainOwnStatuses(call: ServerInterceptingCallInterface): () => Tidema
       return;
     }
     const { code, details } = ended;
-    cause = fromGrpcStatus({ code, details, metadata: ended.metadata ?? new Metadata() });
+    cause = fromGrpcStatus({ code, details, metadata: new Metadata() }, delivered());
     send(toGrpcStatus(cause, ended.metadata ?? undefined));
   };
   return () => cause;

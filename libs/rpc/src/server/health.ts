@@ -8,7 +8,7 @@ import type { ServiceImpl } from "./service-impl.ts";
 /** What the standard health service tells: per service, and overall under the empty name. */
 export interface HealthState {
   /** Unknown services are added. Watchers are told of changes. */
-  setServing(service: string, serving: boolean): void;
+  readonly setServing: (service: string, serving: boolean) => void;
   /** Every service, the overall one too, stops serving. */
   stopServing(): void;
   readonly implementation: ServiceImpl<typeof Health>;

@@ -39,7 +39,6 @@ export function toRawHandler(method: DescMethod, implementation: unknown, onDefe
           ...oneRequest(stream, (request) => run(stream, context, () => writer.writeAll(handle(request, context)))),
           onDrain: writer.onDrain,
           onClose: writer.onClose,
-          onStop: () => undefined,
         };
       };
     }
@@ -48,7 +47,7 @@ export function toRawHandler(method: DescMethod, implementation: unknown, onDefe
       return (stream, context) => {
         const requests = createMessageQueue<AnyMessage>(stream);
         run(stream, context, async () => answer(stream, await handle(requests, context)));
-        return { ...fromQueue(requests), onClose: (error) => requests.end(error), onStop: () => undefined };
+        return { ...fromQueue(requests), onClose: (error) => requests.end(error), onStop: leaveToSignal };
       };
     }
     case "bidi_streaming": {
@@ -60,7 +59,7 @@ export function toRawHandler(method: DescMethod, implementation: unknown, onDefe
         return {
           ...fromQueue(requests),
           onDrain: writer.onDrain,
-          onStop: () => undefined,
+          onStop: leaveToSignal,
           onClose(error) {
             requests.end(error);
             writer.onClose();
@@ -86,6 +85,9 @@ export function unsupported(name: string): TidemarkError {
   });
 }
 
+/** Handlers of iterables and promises learn from their signal that the server stops, and end the call themselves. */
+function leaveToSignal(): void {}
+
 function answer(stream: AnyStream, response: AnyInit): void {
   stream.write(response);
   stream.end();
@@ -107,6 +109,7 @@ function oneRequest(stream: AnyStream, begin: (request: AnyMessage) => void): Ra
       if (request === undefined) stream.end(wrongCount("no request message"));
       else begin(request);
     },
+    onStop: leaveToSignal,
   };
 }
 
@@ -121,12 +124,10 @@ function wrongCount(what: string): TidemarkError {
 function createIterableWriter(stream: AnyStream) {
   const gate = createDrainGate();
   let iterator: AsyncIterator<AnyInit> | undefined;
-  let closed = false;
   return {
     onDrain: gate.open,
-    onClose() {
-      closed = true;
-      gate.open();
+    onClose: () => {
+      gate.remove();
       // A generator that waits for something else ends when that comes; its own errors have nobody left to be told.
       iterator?.return?.().catch(() => undefined);
     },
@@ -134,8 +135,8 @@ function createIterableWriter(stream: AnyStream) {
       iterator = iterable[Symbol.asyncIterator]();
       for (;;) {
         const next = await iterator.next();
-        if (next.done === true || closed) break;
-        if (!stream.write(next.value) && !closed) await gate.wait();
+        if (next.done === true || gate.removed()) break;
+        if (!stream.write(next.value)) await gate.pass();
       }
       stream.end();
     },

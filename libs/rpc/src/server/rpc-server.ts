@@ -3,16 +3,18 @@ import { Health } from "@tidemark/proto/grpc/health/v1";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { TidemarkError } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
+import { readImage } from "../reflection/image.ts";
+import { createReflection } from "../reflection/reflection.ts";
 import { createProcessBudget, MESSAGE_LIMIT_BYTES } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
 import { createCallDispatcher } from "./call-dispatcher.ts";
 import type { ConnectionRefusal } from "./connection-gate.ts";
-import { createHealth } from "./health.ts";
+import { createHealth, type HealthState } from "./health.ts";
 import { isLoopback } from "./listen.ts";
 import type { BoundAddress, ListenerOptions } from "./listener-options.ts";
 import { createRpcListener } from "./rpc-listener.ts";
-import { serve } from "./served-service.ts";
+import { type ServedService, serve } from "./served-service.ts";
 
 export interface RpcServerOptions {
   /** By name: `client`, `internal`. */
@@ -56,6 +58,9 @@ export interface RpcServer {
 /** Until calls that do not end by themselves are ended, in milliseconds. */
 const STOP_GRACE_MS = 5000;
 
+/** For the statuses of calls that were ended to leave, in milliseconds. */
+const FLUSH_MS = 500;
+
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { runtime, hooks = {} } = options;
   const processBudget = options.processBudget ?? createProcessBudget();
@@ -63,8 +68,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const health = createHealth(
     new Set(definitions.flatMap(([, { services }]) => services.map(({ service }) => service.typeName))),
   );
-  const dispatchers = definitions.map(([, listener]) =>
-    createCallDispatcher([...listener.services, serve(Health, health.implementation)], {
+  const image = readImage();
+  const served = definitions.map(([, listener]) => withStandardServices(listener.services, health, image));
+  const dispatchers = definitions.map(([, listener], index) =>
+    createCallDispatcher(served[index] ?? [], {
       clock: runtime.clock,
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
@@ -76,21 +83,28 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     createRpcListener(name, listener, {
       runtime,
       processBudget,
+      services: (served[index] ?? []).map(({ service }) => service),
       dispatch: (path, wire) => dispatchers[index]?.dispatch(path, wire),
       onRefused: (refusal, address) => hooks.onRefused?.(refusal, address, name),
     }),
   );
   let stopping: Promise<void> | undefined;
 
+  const withinMs = async (limitMs: number, work: Promise<unknown>) => {
+    const over = createDeferred();
+    const cancel = runtime.scheduler.after(limitMs, () => over.resolve());
+    await Promise.race([work, over.promise]);
+    cancel();
+  };
+
   const stopAll = async (graceMs: number) => {
     health.stopServing();
     for (const dispatcher of dispatchers) dispatcher.stop(shuttingDown());
-    for (const listener of listeners) listener.drain();
-    const graceOver = createDeferred();
-    const cancel = runtime.scheduler.after(graceMs, () => graceOver.resolve());
-    await Promise.race([Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())), graceOver.promise]);
-    cancel();
+    // A connection closes when its last answer has left: that is what to wait for, and not the end of the last call.
+    const drained = Promise.all(listeners.map((listener) => listener.drain()));
+    await withinMs(graceMs, drained);
     for (const dispatcher of dispatchers) dispatcher.force(shuttingDown());
+    await withinMs(FLUSH_MS, drained);
     await Promise.all(listeners.map((listener) => listener.close()));
   };
 
@@ -123,6 +137,22 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       return stopping;
     },
   };
+}
+
+/** Health and reflection answer on every listener; a list shows what that listener really offers. */
+function withStandardServices(
+  services: readonly ServedService[],
+  health: HealthState,
+  image: Uint8Array,
+): readonly ServedService[] {
+  const all = [...services, serve(Health, health.implementation)];
+  return [
+    ...all,
+    ...createReflection(
+      all.map(({ service }) => service.typeName),
+      image,
+    ).served,
+  ];
 }
 
 function shuttingDown(): TidemarkError {

@@ -1,4 +1,4 @@
-import type { DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { DefectHook } from "../errors/to-error.ts";
 import { DEFAULT_DEADLINE, type DeadlineRule, STREAM_DEADLINE } from "../wire/budgets.ts";
 import { codecFor } from "../wire/codecs.ts";
@@ -63,8 +63,8 @@ function specOf(method: DescMethod, parts: MethodParts): MethodSpec {
   const isStream = method.methodKind !== "unary";
   return {
     method,
-    input: codecFor<DescMessage>(method.input),
-    output: codecFor<DescMessage>(method.output),
+    input: codecFor(method.input),
+    output: codecFor(method.output),
     deadline: rule.deadline ?? (isStream ? STREAM_DEADLINE : DEFAULT_DEADLINE),
     longLived: rule.longPoll ?? isStream,
     handler: handler ?? handlerOf(method, implementation, onDefect),

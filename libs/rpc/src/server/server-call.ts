@@ -1,21 +1,22 @@
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { Metadata, status } from "@grpc/grpc-js";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { Clock, Scheduler } from "@tidemark/runtime";
-import { type GrpcStatus, toGrpcStatus } from "../errors/grpc-status.ts";
 import { TidemarkError, withOutcome } from "../errors/tidemark-error.ts";
-import { type DefectHook, toTidemarkError } from "../errors/to-error.ts";
+import type { DefectHook } from "../errors/to-error.ts";
 import { QUEUE_HIGH_WATER_BYTES, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
-import { readMetadata } from "../wire/call-metadata.ts";
+import { type CallMetadata, readMetadata } from "../wire/call-metadata.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
-import { createCallTally } from "../wire/call-tally.ts";
-import { createQueueMeter } from "../wire/queue-meter.ts";
+import { type CallTally, createCallTally } from "../wire/call-tally.ts";
+import { methodPath } from "../wire/method-path.ts";
+import { createQueueMeter, type QueueMeter } from "../wire/queue-meter.ts";
 import type { RawListener, RawStream } from "../wire/raw-stream.ts";
-import { createReadLoop } from "../wire/read-loop.ts";
-import { type CallContext, createLazyAbort } from "./call-context.ts";
+import { createReadLoop, type ReadLoop } from "../wire/read-loop.ts";
+import { type CallContext, createLazyAbort, type LazyAbort } from "./call-context.ts";
 import { callTimes, startDeadline } from "./call-deadline.ts";
+import { type CallEnding, createCallEnding } from "./call-ending.ts";
 import type { MethodSpec } from "./method-spec.ts";
+import { createRequestMeter, type RequestMeter } from "./request-meter.ts";
 import type { ServerWire } from "./server-wire.ts";
 
 /** What every call of a server shares. */
@@ -33,14 +34,12 @@ export interface ActiveCall {
   readonly longLived: boolean;
   /** Tells the handler that the server stops. */
   stop(error: TidemarkError): void;
-  /** Ends the call now. Its effect is unknown unless `error` says otherwise. */
+  /** Ends the call now. Its effect is unknown. */
   force(error: TidemarkError): void;
 }
 
 type AnyMessage = MessageShape<DescMessage>;
 type AnyInit = MessageInitShape<DescMessage>;
-
-const OK = { code: status.OK, details: "OK" } as const;
 
 /**
  * Runs one incoming call: reads messages one at a time while its handler takes them, counts what is queued, keeps its
@@ -52,80 +51,128 @@ export function startServerCall(
   environment: ServerCallEnvironment,
   onClosed: (call: ActiveCall) => void,
 ): ActiveCall {
-  const { clock, scheduler, onDefect, sendLimit } = environment;
-  const methodName = `${spec.method.parent.typeName}/${spec.method.name}`;
+  const { clock, scheduler, onDefect } = environment;
   const metadata = readMetadata(wire.metadata);
   const abort = createLazyAbort();
-  const trailers = new Metadata();
-  let listener: RawListener<AnyMessage> | undefined;
-  let closed = false;
+  const handler: { listener?: RawListener<AnyMessage> } = {};
 
-  const tally = createCallTally(environment.observer, clock, {
-    side: "server",
-    method: spec.method,
-    peer: wire.peer,
-    via: wire.listener,
-    traceparent: metadata.get("traceparent"),
+  const ending = createCallEnding({
+    wire,
+    methodName: methodPath(spec.method).slice(1),
+    onDefect,
+    onOver(code, error) {
+      deadline.cancel();
+      meter.close();
+      requests.close();
+      if (error !== undefined) abort.abort(error);
+      tally.end(code, error);
+      onClosed(call);
+      handler.listener?.onClose?.(error);
+    },
   });
+  const tally = tallyOf(wire, spec, environment, metadata);
   const meter = createQueueMeter({
     budget: createByteBudget({ name: "stream", limit: QUEUE_LIMIT_BYTES.stream, parent: wire.connectionBudget }),
     highWater: QUEUE_HIGH_WATER_BYTES,
-    onDrain: () => guard(() => listener?.onDrain?.()),
+    onDrain: () => ending.guard(() => handler.listener?.onDrain?.()),
   });
+  const requests = createRequestMeter(wire, spec);
   const reads = createReadLoop(() => {
-    if (!closed) wire.startRead();
+    if (!ending.over()) wire.startRead();
   });
   const deadline = startDeadline({
     times: callTimes(wire.timeoutMs, spec.deadline),
     clock,
     scheduler,
-    onAbort: (error) => abort.abort(error),
-    onAnswer: (error) => fail(error),
+    onAbort: abort.abort,
+    onAnswer: ending.fail,
   });
-
-  const close = (ended: GrpcStatus | typeof OK, error: TidemarkError | undefined) => {
-    closed = true;
-    deadline.cancel();
-    meter.close();
-    if (error !== undefined) abort.abort(error);
-    tally.end(ended.code, error);
-    onClosed(call);
-    try {
-      listener?.onClose?.(error);
-    } catch (thrown) {
-      onDefect(thrown, methodName);
-    }
-  };
-  const fail = (error: TidemarkError) => {
-    if (closed) return;
-    const ended = toGrpcStatus(error, trailers);
-    wire.sendStatus(ended);
-    close(ended, error);
-  };
-  /** Runs what belongs to the handler: what it throws ends the call. */
-  const guard = (step: () => void) => {
-    try {
-      step();
-    } catch (thrown) {
-      fail(toTidemarkError(thrown, methodName, onDefect));
-    }
+  const call: ActiveCall = {
+    longLived: spec.longLived,
+    stop(error) {
+      abort.abort(error);
+      if (handler.listener?.onStop === undefined) ending.fail(error);
+      else ending.guard(() => handler.listener?.onStop?.());
+    },
+    force(error) {
+      abort.abort(error);
+      ending.fail(withOutcome(error, Outcome.UNKNOWN));
+    },
   };
 
-  const stream: RawStream<AnyInit> = {
+  listenTo(wire, spec, { ending, reads, requests, tally, handler });
+  const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
+  const context = createCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
+  ending.guard(() => {
+    handler.listener = spec.handler(stream, context);
+  });
+  if (ending.over()) handler.listener?.onClose?.(abort.reason);
+  else reads.start();
+  return call;
+}
+
+/** Takes what the wire brings to the handler. */
+function listenTo(
+  wire: ServerWire,
+  spec: MethodSpec,
+  parts: {
+    readonly ending: CallEnding;
+    readonly reads: ReadLoop;
+    readonly requests: RequestMeter;
+    readonly tally: CallTally;
+    readonly handler: { listener?: RawListener<AnyMessage> };
+  },
+): void {
+  const { ending, reads, requests, tally, handler } = parts;
+  wire.start({
+    onMessage(bytes) {
+      if (ending.over()) return;
+      tally.received(bytes.length);
+      const exceeded = requests.take(bytes.length);
+      if (exceeded !== undefined) {
+        ending.fail(requestsExceeded(exceeded.name, exceeded.limit));
+        return;
+      }
+      reads.received(() => {
+        const message = decodeRequest(spec, bytes);
+        if (message instanceof TidemarkError) ending.fail(message);
+        else ending.guard(() => handler.listener?.onMessage(message));
+      });
+    },
+    onHalfClose() {
+      if (!ending.over()) ending.guard(() => handler.listener?.onEnd?.());
+    },
+    onClose: (cause) => ending.lost(cause ?? cancelledByCaller()),
+  });
+}
+
+function createServerStream(
+  wire: ServerWire,
+  spec: MethodSpec,
+  parts: {
+    readonly ending: CallEnding;
+    readonly reads: ReadLoop;
+    readonly tally: CallTally;
+    readonly meter: QueueMeter;
+    readonly sendLimit: number;
+  },
+): RawStream<AnyInit> {
+  const { ending, reads, tally, meter, sendLimit } = parts;
+  return {
     get bytesQueued() {
       return meter.queued;
     },
     write(message) {
-      if (closed) return false;
+      if (ending.over()) return false;
       const bytes = spec.output.encode(message);
       const { length } = bytes;
       if (length > sendLimit) {
-        fail(answerTooLarge(length, sendLimit));
+        ending.fail(answerTooLarge(length, sendLimit));
         return false;
       }
       const exceeded = meter.take(length);
       if (exceeded !== undefined) {
-        fail(queueExceeded(exceeded.name, exceeded.limit));
+        ending.fail(queueExceeded(exceeded.name, exceeded.limit));
         return false;
       }
       tally.sent(length);
@@ -135,69 +182,50 @@ export function startServerCall(
     pause: reads.pause,
     resume: reads.resume,
     end(error) {
-      if (closed) return;
-      if (error !== undefined) {
-        fail(error);
-        return;
-      }
-      wire.sendStatus({ ...OK, metadata: trailers });
-      close(OK, undefined);
+      if (error === undefined) ending.finish();
+      else ending.fail(error);
     },
   };
+}
 
-  const context: CallContext = {
+function createCallContext(
+  wire: ServerWire,
+  spec: MethodSpec,
+  parts: {
+    readonly metadata: CallMetadata;
+    readonly abort: LazyAbort;
+    readonly ending: CallEnding;
+    readonly timeoutMs: () => number | undefined;
+  },
+): CallContext {
+  const { metadata, abort, ending, timeoutMs } = parts;
+  return {
     method: spec.method,
     get signal() {
       return abort.signal;
     },
-    timeoutMs: deadline.remainingMs,
+    timeoutMs,
     metadata,
     traceparent: metadata.get("traceparent"),
     tracestate: metadata.get("tracestate"),
     peer: wire.peer,
-    identity: wire.identity,
+    get identity() {
+      return wire.identity;
+    },
     listener: wire.listener,
-    setTrailer: (key, value) => trailers.set(key, typeof value === "string" ? value : Buffer.from(value)),
+    setTrailer: (key, value) => ending.trailers.set(key, typeof value === "string" ? value : Buffer.from(value)),
   };
+}
 
-  const call: ActiveCall = {
-    longLived: spec.longLived,
-    stop(error) {
-      if (closed) return;
-      abort.abort(error);
-      if (listener?.onStop === undefined) fail(error);
-      else guard(() => listener?.onStop?.());
-    },
-    force(error) {
-      abort.abort(error);
-      fail(withOutcome(error, Outcome.UNKNOWN));
-    },
-  };
-
-  wire.start({
-    onMessage(bytes) {
-      if (closed) return;
-      tally.received(bytes.length);
-      reads.received(() => {
-        const message = decodeRequest(spec, bytes);
-        if (message instanceof TidemarkError) fail(message);
-        else guard(() => listener?.onMessage(message));
-      });
-    },
-    onHalfClose() {
-      if (!closed) guard(() => listener?.onEnd?.());
-    },
-    onClose(cause) {
-      if (closed) return;
-      const error = cause ?? cancelledByCaller();
-      close(toGrpcStatus(error), error);
-    },
-  });
-  guard(() => {
-    listener = spec.handler(stream, context);
-  });
-  if (!closed) reads.start();
-  return call;
+function tallyOf(
+  wire: ServerWire,
+  spec: MethodSpec,
+  { observer, clock }: ServerCallEnvironment,
+  metadata: CallMetadata,
+): CallTally {
+  const { method } = spec;
+  const traceparent = metadata.get("traceparent");
+  return createCallTally(observer, clock, { side: "server", method, peer: wire.peer, via: wire.listener, traceparent });
 }
 
 function decodeRequest(spec: MethodSpec, bytes: Uint8Array): AnyMessage | TidemarkError {
@@ -221,6 +249,13 @@ function answerTooLarge(length: number, limit: number): TidemarkError {
     reason: Reason.MESSAGE_TOO_LARGE,
     message: `The answer has ${length} bytes, above the ${limit} that this process sends at once. Ask for less.`,
     outcome: Outcome.UNKNOWN,
+  });
+}
+
+function requestsExceeded(name: string, limit: number): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.RESOURCE_EXHAUSTED,
+    message: `More than ${limit} bytes of this ${name} are being worked on. Send less at once, or wait for answers.`,
   });
 }
 

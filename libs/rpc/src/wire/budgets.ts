@@ -12,6 +12,12 @@ export const STREAMS_PER_CONNECTION = { client: 256, internal: 64 } as const;
 /** Bytes that may wait to be sent. A process's default is a quarter of the heap, see `createProcessBudget`. */
 export const QUEUE_LIMIT_BYTES = { stream: 16 * MiB, connection: 64 * MiB } as const;
 
+/**
+ * What a queued message costs beside its bytes: frames, callbacks, entries in queues. Without it a million empty
+ * messages would count as nothing.
+ */
+export const MESSAGE_OVERHEAD_BYTES = 512;
+
 /** Above this a stream's `write` returns false; `onDrain` comes below half of it. */
 export const QUEUE_HIGH_WATER_BYTES = 1 * MiB;
 

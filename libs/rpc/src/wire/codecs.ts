@@ -1,7 +1,26 @@
 import type { DescMessage } from "@bufbuild/protobuf";
+import {
+  FetchResponseSchema,
+  ProduceRequestSchema,
+  ProduceStreamRequestSchema,
+  SubscribeResponseSchema,
+} from "@tidemark/proto/log/v1";
+import { createLeanCodec } from "../lean/lean-codec.ts";
 import { createProtobufCodec, type MessageCodec } from "./message-codec.ts";
 
-/** The codec of a message type. */
-export function codecFor<Desc extends DescMessage>(schema: Desc): MessageCodec<Desc> {
-  return createProtobufCodec(schema);
+/** The messages that carry record batches: they are encoded without walking or copying those. */
+const hotMessages: readonly DescMessage[] = [
+  FetchResponseSchema,
+  ProduceRequestSchema,
+  ProduceStreamRequestSchema,
+  SubscribeResponseSchema,
+];
+
+const leanCodecs = new Map(
+  hotMessages.map((schema): [DescMessage, MessageCodec<DescMessage>] => [schema, createLeanCodec(schema)]),
+);
+
+/** The codec of a message type: lean for the hot ones, protobuf-es for all others. */
+export function codecFor(schema: DescMessage): MessageCodec<DescMessage> {
+  return leanCodecs.get(schema) ?? createProtobufCodec(schema);
 }

@@ -19,7 +19,9 @@ export interface MessageCodec<Desc extends DescMessage> {
 /** The codec that works for every message: protobuf-es itself. */
 export function createProtobufCodec<Desc extends DescMessage>(schema: Desc): MessageCodec<Desc> {
   return {
-    encode: (message) => bufferOver(toBinary(schema, isMessage(message, schema) ? message : create(schema, message))),
+    // A message of another type is refused by `toBinary`; `create` would take it for an init.
+    encode: (message) =>
+      bufferOver(toBinary(schema, isMessage(message) ? (message as MessageShape<Desc>) : create(schema, message))),
     decode: (bytes) => fromBinary(schema, bytes),
   };
 }

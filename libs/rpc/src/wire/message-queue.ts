@@ -2,7 +2,7 @@ import type { TidemarkError } from "../errors/tidemark-error.ts";
 
 /** The messages of one direction of a call as an iterable for one reader. */
 export interface MessageQueue<Message> extends AsyncIterable<Message> {
-  push(message: Message): void;
+  readonly push: (message: Message) => void;
   /** No more messages. With an error the reader gets it after the messages that came before. */
   end(error?: TidemarkError): void;
 }
@@ -10,10 +10,10 @@ export interface MessageQueue<Message> extends AsyncIterable<Message> {
 /** What the queue asks of its source. */
 export interface MessageSource {
   /** Nothing more fits: stop until `resume`. */
-  pause(): void;
-  resume(): void;
+  readonly pause: () => void;
+  readonly resume: () => void;
   /** The reader left before the end. Absent: what still comes is passed over. */
-  abandon?(): void;
+  readonly abandon?: () => void;
 }
 
 /**
@@ -63,7 +63,7 @@ export function createMessageQueue<Message>(source: MessageSource): MessageQueue
       async return() {
         abandoned = true;
         waiting.length = 0;
-        if (end === undefined) source.abandon === undefined ? source.resume() : source.abandon();
+        if (end === undefined) (source.abandon ?? source.resume)();
         signal();
         return { done: true, value: undefined };
       },

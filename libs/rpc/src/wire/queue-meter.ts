@@ -1,13 +1,17 @@
+import { MESSAGE_OVERHEAD_BYTES } from "./budgets.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 
-/** Counts the bytes that one side of a call has queued, against the budgets and the high water. */
+/**
+ * Counts the bytes that one side of a call has queued, against the budgets and the high water. Each message counts with
+ * its bytes and MESSAGE_OVERHEAD_BYTES.
+ */
 export interface QueueMeter {
   readonly queued: number;
   /** True when the writer should wait for the next drain. */
   readonly full: boolean;
-  /** Counts bytes that were queued. Returns the budget that they would exceed, and then counts nothing. */
+  /** Counts a message that is queued. Returns the budget that it would exceed, and then counts nothing. */
   take(bytes: number): ByteBudget | undefined;
-  /** Counts bytes as sent. */
+  /** Counts a message as sent. */
   give(bytes: number): void;
   /** Gives everything back, whatever is still on its way: the call is over. Later calls count nothing. */
   close(): void;
@@ -32,16 +36,18 @@ export function createQueueMeter(options: {
     },
     take(bytes) {
       if (closed) return undefined;
-      const exceeded = budget.take(bytes);
+      const cost = bytes + MESSAGE_OVERHEAD_BYTES;
+      const exceeded = budget.take(cost);
       if (exceeded !== undefined) return exceeded;
-      queued += bytes;
+      queued += cost;
       if (queued >= highWater) full = true;
       return undefined;
     },
     give(bytes) {
       if (closed) return;
-      queued -= bytes;
-      budget.give(bytes);
+      const cost = bytes + MESSAGE_OVERHEAD_BYTES;
+      queued -= cost;
+      budget.give(cost);
       if (!full || queued > highWater / 2) return;
       full = false;
       onDrain();

@@ -8,14 +8,15 @@ export interface RawStream<Out> {
   /**
    * Queues one message; the caller goes on at once. False means that more than the high water waits to be sent: stop
    * and go on at `onDrain`. Who does not stop runs into the budget of bytes queued, and the call ends with
-   * REASON_RESOURCE_EXHAUSTED. After the end of the call it does nothing and returns false.
+   * REASON_RESOURCE_EXHAUSTED. After the end of the call it does nothing and returns false. Big bytes fields are not
+   * copied: they must not change until they have left.
    */
   write(message: Out): boolean;
-  /** Bytes accepted by `write` that have not left this process. */
+  /** Bytes accepted by `write` that have not left this process, and what the messages cost beside. */
   readonly bytesQueued: number;
   /** No `onMessage` until `resume`, except for at most one message that is on its way up. The peer is held back. */
-  pause(): void;
-  resume(): void;
+  readonly pause: () => void;
+  readonly resume: () => void;
   /**
    * Server: ends the call, with an error or well. Client: without an error says that nothing more will be written and
    * lets the answers come; with one it cancels the call.

@@ -5,8 +5,8 @@
 export interface ReadLoop {
   /** Begins, unless the loop was paused before. */
   start(): void;
-  pause(): void;
-  resume(): void;
+  readonly pause: () => void;
+  readonly resume: () => void;
   /** A message came: handles it, and asks for the next one unless that paused the loop. */
   received(handle: () => void): void;
 }

@@ -1,2 +1,0 @@
-export { type Bench, type Figure, figure, secondsOf } from "./bench.ts";
-export { benches } from "./benches.ts";

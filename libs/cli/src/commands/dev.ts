@@ -1,0 +1,84 @@
+import { resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { sendCommand, type Verb, verbs } from "../dev/control.ts";
+import type { Backend } from "../dev/layout.ts";
+import { refuseOptions } from "../dev/options.ts";
+import { runDev } from "../dev/run-dev.ts";
+import { exitCodes } from "../exit-codes.ts";
+import type { Io } from "../io.ts";
+import { print } from "../output.ts";
+import { wholeNumber } from "./arguments.ts";
+import type { Finish, OutputFormat } from "./command.ts";
+import { withOutput } from "./command.ts";
+
+const defaultData = ".tidemark";
+
+interface DevFlags {
+  readonly data: string;
+  readonly brokers: number;
+  readonly controllers: number;
+  readonly gateways: number;
+  readonly backend: Backend;
+  readonly basePort: number;
+  readonly fresh: boolean;
+  readonly respawn: boolean;
+}
+
+const notes: Readonly<Record<Verb, string>> = {
+  start: "starts a process that is down; one that runs is left alone",
+  stop: "stops a process, as SIGTERM does",
+  restart: "stops a process and starts it again",
+};
+
+/** `tidemark dev`: a whole cluster on this machine, and its processes one by one. */
+export function addDevCommand(program: Command, io: Io, finish: Finish): void {
+  const dev = program
+    .command("dev")
+    .description("run a whole cluster on this machine until Ctrl-C")
+    .option("--data <folder>", "where everything is kept", defaultData)
+    .option("--brokers <count>", "brokers", wholeNumber, 3)
+    .option("--controllers <count>", "controllers", wholeNumber, 1)
+    .option("--gateways <count>", "gateways", wholeNumber, 1)
+    .addOption(
+      new Option("--backend <name>", "what keeps the metadata").choices(["single", "raft", "etcd"]).default("single"),
+    )
+    .option(
+      "--base-port <port>",
+      "the gateway's port, from which the others follow; 0 takes free ones",
+      wholeNumber,
+      4640,
+    )
+    .option("--fresh", "begin with no data", false)
+    .option("--respawn", "start a process again that dies", false)
+    .addHelpText("after", "\nExample:\n  tidemark dev --brokers 5 --data /var/tmp/cluster")
+    .action(async (flags: DevFlags) => {
+      const options = { ...flags, data: resolve(io.workingDirectory, flags.data) };
+      const refusal = refuseOptions(options);
+      if (refusal !== undefined) {
+        io.stderr.write(`tidemark: ${refusal}\n`);
+        finish(exitCodes.usage);
+        return;
+      }
+      const say = (line: string) => {
+        io.stdout.write(`${line}\n`);
+      };
+      finish(await runDev(options, { say, env: io.env, stop: io.interrupted }));
+    });
+  for (const verb of verbs) addVerb(dev, verb, io, finish);
+}
+
+function addVerb(dev: Command, verb: Verb, io: Io, finish: Finish): void {
+  const command = dev
+    .command(verb)
+    .description(notes[verb])
+    .argument("<process>", "its name, such as broker-2")
+    .option("--data <folder>", "the data folder of the cluster", defaultData)
+    .addHelpText("after", `\nExample:\n  tidemark dev ${verb} broker-2 --data .tidemark`);
+  withOutput(command).action(async (name: string, flags: { readonly data: string; readonly output: OutputFormat }) => {
+    const result = await sendCommand(resolve(io.workingDirectory, flags.data), verb, name);
+    if (flags.output === "json") print(io, JSON.stringify({ process: name, ...result }));
+    else if (result.ok) print(io, result.message);
+    else io.stderr.write(`tidemark: ${result.message}\n`);
+    finish(result.ok ? exitCodes.done : exitCodes.failed);
+  });
+}

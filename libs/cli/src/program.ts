@@ -1,0 +1,46 @@
+import { Command, CommanderError } from "commander";
+import { addClusterCommands } from "./commands/cluster.ts";
+import { addConfigCommands } from "./commands/config.ts";
+import { addConsumeCommand } from "./commands/consume.ts";
+import { addDevCommand } from "./commands/dev.ts";
+import { addProduceCommand } from "./commands/produce.ts";
+import { addTopicCommands } from "./commands/topic.ts";
+import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
+import type { Io } from "./io.ts";
+import { UsageError } from "./settings.ts";
+
+/** Runs one command line, without the names of the program. Resolves with the exit code; never rejects. */
+export async function runProgram(args: readonly string[], io: Io): Promise<number> {
+  let code: number = exitCodes.done;
+  const finish = (given: number) => {
+    code = given;
+  };
+  const program = new Command("tidemark")
+    .description("Tidemark, a replicated commit log: a cluster on this machine, topics, records.")
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError("(`--help` after a command tells more)")
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text.replace(/^error: /, "tidemark: ")),
+    })
+    .addHelpText("after", exitCodesHelp);
+  addDevCommand(program, io, finish);
+  addTopicCommands(program, io, finish);
+  addProduceCommand(program, io, finish);
+  addConsumeCommand(program, io, finish);
+  addClusterCommands(program, io, finish);
+  addConfigCommands(program, io, finish);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (error instanceof UsageError) {
+      io.stderr.write(`tidemark: ${error.message}\n`);
+      return exitCodes.usage;
+    }
+    io.stderr.write(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`);
+    return exitCodes.failed;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * A candidate over a store of guarded requests: the consensus interface for the twin and for the single-node backend.
+ * The order in which it takes in a change of the tree is its own copy and watches first, then the election, so that a
+ * leader is announced after its watches were given everything (C4).
+ */
+import { revision as toRevision } from "@tidemark/ids";
+import { createDeferred, type Runtime } from "@tidemark/runtime";
+import { createAppendFront } from "../append-front.ts";
+import { type Consensus, ConsensusError, type Leadership, type Member } from "../consensus.ts";
+import type { EventSink } from "../events.ts";
+import { createLatestValue } from "../latest-value.ts";
+import type { StoreFeed, StoreLink } from "../store/store-link.ts";
+import { createWatchHub, type WatchHub } from "../watch-hub.ts";
+import { type Connection, createConnection } from "./connection.ts";
+import { createElection } from "./election.ts";
+import { readRevision } from "./exchange.ts";
+import { createStoreKeys, type StoreKeys } from "./store-keys.ts";
+
+export interface CandidateOptions {
+  readonly link: StoreLink;
+  readonly runtime: Runtime;
+  readonly onEvent: EventSink;
+}
+
+export function createCandidate({ link, runtime, onEvent }: CandidateOptions): Consensus {
+  const ending = new AbortController();
+  const belief = createLatestValue<Leadership>({ kind: "none" });
+  const hub = createWatchHub(onEvent);
+  const keys = createStoreKeys(onEvent);
+  const connection: Connection = createConnection(link, {
+    resumeFrom: () => hub.revision(),
+    onFeed(feed) {
+      takeIn(feed, { hub, keys, onEvent });
+      election.onFeed();
+    },
+    onConnected(session) {
+      onEvent({ kind: "connected" });
+      election.onConnected(session);
+    },
+    onLost(cause) {
+      election.onLost();
+      onEvent({ kind: "disconnected", cause });
+    },
+    onFailed: (message) => end("FAILED", message),
+  });
+  const election = createElection({ runtime, hub, keys, connection, onEvent, signal: ending.signal }, belief);
+
+  /** The first reason stays. */
+  const end = (code: "CLOSED" | "FAILED", message: string) => {
+    if (ending.signal.aborted) return;
+    const error = new ConsensusError(code, message);
+    election.end(code, message);
+    ending.abort(error);
+    belief.end(code === "FAILED" ? error : undefined);
+    hub.end(error, code === "FAILED" ? "throw" : "end");
+  };
+
+  return {
+    async join(identity) {
+      ending.signal.throwIfAborted();
+      await election.join(identity);
+    },
+    leadership: () => belief.values(),
+    resign: () => election.resign(),
+    append: createAppendFront({ append: (epoch, changes) => election.append(epoch, changes), onEvent }),
+    sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
+    watch: (signal) => hub.watch(signal),
+    async describeMembers() {
+      ending.signal.throwIfAborted();
+      await hub.reached(toRevision(0n), ending.signal);
+      return keys.candidates().map((identity): Member => ({ ...identity, voter: true, alive: true }));
+    },
+    async changeMembers() {
+      ending.signal.throwIfAborted();
+      const message = "this store has no members to change: every controller that is started on it is a candidate";
+      return { kind: "refused", reason: "MEMBERS_NOT_MANAGED_HERE", message };
+    },
+    async close() {
+      end("CLOSED", "the candidate was closed");
+      await connection.close();
+    },
+  };
+}
+
+function takeIn(
+  feed: StoreFeed,
+  { hub, keys, onEvent }: { readonly hub: WatchHub; readonly keys: StoreKeys; readonly onEvent: EventSink },
+): void {
+  keys.feed(feed);
+  if (feed.kind === "batch") {
+    hub.apply(feed.batch.revision, feed.batch.changes);
+    return;
+  }
+  const isFirst = hub.revision() === undefined;
+  hub.reset(feed.revision, new Map([...feed.entries].map(([key, { value }]) => [key, value])));
+  if (!isFirst) onEvent({ kind: "watchReset", revision: feed.revision });
+}
+
+async function sync(
+  signal: AbortSignal,
+  { connection, hub }: { readonly connection: Connection; readonly hub: WatchHub },
+) {
+  for (;;) {
+    const session = await connection.connected(signal);
+    const revision = await unlessAborted(readRevision(session), signal);
+    if (revision === undefined) continue;
+    await hub.reached(revision, signal);
+    return revision;
+  }
+}
+
+/** The promise's value, or a rejection with the signal's reason as soon as it is aborted. */
+async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const aborted = createDeferred<never>();
+  const onAbort = () => aborted.reject(abortReason(signal));
+  signal.throwIfAborted();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new Error("Aborted", { cause: reason });
+}

@@ -1,0 +1,16 @@
+import type { Runtime } from "@tidemark/runtime";
+import type { EventSink } from "../events.ts";
+import type { WatchHub } from "../watch-hub.ts";
+import type { Connection } from "./connection.ts";
+import type { StoreKeys } from "./store-keys.ts";
+
+/** What the parts of one candidate share. */
+export interface CandidateContext {
+  readonly runtime: Runtime;
+  readonly hub: WatchHub;
+  readonly keys: StoreKeys;
+  readonly connection: Connection;
+  readonly onEvent: EventSink;
+  /** Aborted when the candidate closes or its storage failed. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,304 @@
+/**
+ * One candidate's part in the election.
+ *
+ * | from      | to        | when                                                                                     |
+ * |-----------|-----------|------------------------------------------------------------------------------------------|
+ * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
+ * | standby   | claiming  | `/controller` is free, nothing seals the store, and it did not just resign among rivals  |
+ * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
+ * | claiming  | standby   | another was first, or the answer was lost                                                |
+ * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |
+ * | any       | standby   | the session is lost: belief ends at once, and the next session registers anew            |
+ *
+ * Belief is announced after the state has changed, and lost belief before anything is sent.
+ */
+import { type ControllerEpoch, controllerEpoch } from "@tidemark/ids";
+import type { Cancel } from "@tidemark/runtime";
+import { type AppendOutcome, type CandidateIdentity, ConsensusError, type Leadership } from "../consensus.ts";
+import { detached } from "../detached.ts";
+import type { LatestValue } from "../latest-value.ts";
+import { encodeController, isSealed } from "../records.ts";
+import type { StoreChange, StoreSession } from "../store/store-link.ts";
+import { type Claim, carryOutClaim, newClaim } from "./claim.ts";
+import type { CandidateContext } from "./context.ts";
+import { catchUp } from "./exchange.ts";
+import { createFence } from "./fence.ts";
+import { register } from "./registration.ts";
+import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standing.ts";
+import { controllerKey } from "./store-keys.ts";
+import { createTerm, type Term } from "./term.ts";
+
+/** After the storage was full, how long until the next claim. */
+const retryMs = 1_000;
+
+export interface Election {
+  join(identity: CandidateIdentity): Promise<void>;
+  append(epoch: ControllerEpoch, changes: readonly StoreChange[]): Promise<AppendOutcome>;
+  resign(): Promise<void>;
+  /** After the copy of the tree took the event in. */
+  onFeed(): void;
+  onConnected(session: StoreSession): void;
+  onLost(): void;
+  /** Nothing is claimed or appended any more. */
+  end(reason: "CLOSED" | "FAILED", message: string): void;
+}
+
+interface Lead extends Claim {
+  readonly term: Term;
+}
+
+interface ElectionState {
+  readonly context: CandidateContext;
+  readonly belief: LatestValue<Leadership>;
+  identity: CandidateIdentity | undefined;
+  /** The session that `/controllers/<id>` is bound to. */
+  registered: StoreSession | undefined;
+  lead: Lead | undefined;
+  /** A registration, claim or resignation is under way. */
+  busy: boolean;
+  /** Resigned: rivals come first. */
+  standsBack: boolean;
+  ended: AppendOutcome | undefined;
+  cancelRetry: Cancel | undefined;
+}
+
+export function createElection(context: CandidateContext, belief: LatestValue<Leadership>): Election {
+  const state: ElectionState = {
+    context,
+    belief,
+    identity: undefined,
+    registered: undefined,
+    lead: undefined,
+    busy: false,
+    standsBack: false,
+    ended: undefined,
+    cancelRetry: undefined,
+  };
+  return {
+    join: (identity) => join(state, identity),
+    append: (epoch, changes) => append(state, epoch, changes),
+    resign: () => resign(state),
+    onFeed() {
+      observe(state);
+      evaluate(state);
+    },
+    onConnected: (session) => {
+      if (state.identity !== undefined) detached(registerAgain(state, state.identity, session));
+      else evaluate(state);
+    },
+    onLost() {
+      state.registered = undefined;
+      stepDown(state, "the connection to the store was lost");
+      announce(state, { kind: "none" });
+    },
+    end(reason, message) {
+      if (state.ended !== undefined) return;
+      state.ended = { kind: "refused", reason, message };
+      state.cancelRetry?.();
+      announce(state, { kind: "none" });
+      state.lead?.term.end(reason, message);
+      state.lead = undefined;
+    },
+  };
+}
+
+async function join(state: ElectionState, identity: CandidateIdentity): Promise<void> {
+  if (state.identity !== undefined) throw new ConsensusError("ALREADY_JOINED", "this candidate joined before");
+  if (!/^[^\s:]+:[0-9]{1,5}$|^\[[0-9a-fA-F:.]+\]:[0-9]{1,5}$/.test(identity.endpoint)) {
+    throw new ConsensusError("INVALID_IDENTITY", `an endpoint is host:port, not ${JSON.stringify(identity.endpoint)}`);
+  }
+  state.identity = identity;
+  state.busy = true;
+  try {
+    await joinAs(state, identity);
+  } catch (error) {
+    state.identity = undefined;
+    throw error;
+  } finally {
+    state.busy = false;
+  }
+  evaluate(state);
+}
+
+async function joinAs(state: ElectionState, identity: CandidateIdentity): Promise<void> {
+  const { connection, signal, onEvent } = state.context;
+  for (;;) {
+    const session = await connection.connected(signal);
+    const outcome = await register(session, identity, state.context);
+    switch (outcome) {
+      case "registered":
+        state.registered = session;
+        onEvent({ kind: "joined" });
+        return;
+      case "sessionLost":
+        break;
+      case "taken":
+        throw new ConsensusError("ID_TAKEN", `a living candidate has the controller id ${identity.controllerId}`);
+      case "noSpace":
+        throw new ConsensusError("NO_SPACE", "the storage is full");
+      case "failed":
+        throw new ConsensusError("FAILED", "the storage failed");
+    }
+  }
+}
+
+/** In a session behind the first: the old one's `/controllers/<id>` is gone, or will be. */
+async function registerAgain(state: ElectionState, identity: CandidateIdentity, session: StoreSession): Promise<void> {
+  if (state.busy) return;
+  state.busy = true;
+  const outcome = await register(session, identity, state.context);
+  state.busy = false;
+  switch (outcome) {
+    case "registered":
+      state.registered = session;
+      evaluate(state);
+      break;
+    case "sessionLost":
+      evaluate(state);
+      break;
+    case "taken":
+      state.context.onEvent({ kind: "idTaken", controllerId: identity.controllerId });
+      break;
+    case "noSpace":
+      retryLater(state);
+      break;
+    case "failed":
+      break;
+  }
+}
+
+async function append(
+  state: ElectionState,
+  epoch: ControllerEpoch,
+  changes: readonly StoreChange[],
+): Promise<AppendOutcome> {
+  if (state.ended !== undefined) return state.ended;
+  if (isSealed(state.context.hub.get("/cluster"))) {
+    return { kind: "refused", reason: "SEALED", message: "the store was exported and takes nothing more" };
+  }
+  if (state.lead?.epoch === epoch) return state.lead.term.append(changes);
+  return { kind: "refused", reason: "FENCED", message: `this candidate does not lead controller epoch ${epoch}` };
+}
+
+async function resign(state: ElectionState): Promise<void> {
+  const { lead } = state;
+  if (lead === undefined) return;
+  state.lead = undefined;
+  state.standsBack = true;
+  state.busy = true;
+  announce(state, { kind: "none" });
+  const value = encodeController({ kind: "resigned", epoch: lead.epoch });
+  await lead.term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
+  lead.term.end("FENCED", "this candidate resigned");
+  state.busy = false;
+  state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
+  evaluate(state);
+}
+
+function observe(state: ElectionState): void {
+  const { keys } = state.context;
+  const term = state.lead?.term;
+  const { value, revision } = keys.append();
+  if (value !== undefined && revision !== undefined) term?.observe(value, revision);
+}
+
+/** Looks at the tree as it is now, and does what follows from it. */
+function evaluate(state: ElectionState): void {
+  const { identity, lead, context } = state;
+  if (state.ended !== undefined || context.connection.current() === undefined) return;
+  if (lead !== undefined && identity !== undefined) {
+    if (holds(context.keys, lead, identity)) return;
+    stepDown(state, "another controller epoch began");
+  }
+  announce(state, leaderInSight(context.keys, identity));
+  if (identity !== undefined) goForLeadership(state, identity);
+}
+
+function goForLeadership(state: ElectionState, identity: CandidateIdentity): void {
+  const { context } = state;
+  const session = context.connection.current();
+  if (session === undefined || state.busy || isSealed(context.hub.get("/cluster"))) return;
+  if (state.registered !== session) {
+    detached(registerAgain(state, identity, session));
+    return;
+  }
+  if (!isFree(context.keys, identity)) {
+    state.standsBack = false;
+    return;
+  }
+  if (state.standsBack && hasRival(context.keys, identity)) return;
+  detached(claimNext(state, identity, session));
+}
+
+async function claimNext(state: ElectionState, identity: CandidateIdentity, session: StoreSession): Promise<void> {
+  const { context } = state;
+  const epoch = nextEpoch(context);
+  if (epoch === undefined) return;
+  const claim = newClaim(epoch, context);
+  state.busy = true;
+  const startedMs = context.runtime.clock.monotonicMs();
+  const outcome = await carryOutClaim(claim, identity, session, context);
+  state.busy = false;
+  const ms = context.runtime.clock.monotonicMs() - startedMs;
+  context.onEvent({ kind: "claimed", epoch, outcome: outcome.kind, ms });
+  if (outcome.kind === "won" && holds(context.keys, claim, identity)) lead(state, claim, session);
+  if (outcome.kind === "noSpace") retryLater(state);
+  else evaluate(state);
+}
+
+/** One above every epoch ever seen. Undefined, and reported, where no key says which that is (C12). */
+function nextEpoch({ keys, onEvent }: CandidateContext): ControllerEpoch | undefined {
+  const highest = keys.highestEpoch();
+  try {
+    if (highest !== undefined) return controllerEpoch(highest + 1);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  onEvent({ kind: "claimImpossible", message: `no controller epoch can follow on ${highest ?? "keys that say none"}` });
+  return undefined;
+}
+
+function lead(state: ElectionState, claim: Claim, session: StoreSession): void {
+  const { context } = state;
+  const { epoch } = claim;
+  const fence = createFence({ epoch, value: claim.fence, session, random: context.runtime.random });
+  const term = createTerm({
+    epoch,
+    fence,
+    clock: context.runtime.clock,
+    onEvent: context.onEvent,
+    onOver: () => forget(state, term),
+    readAppend: async () => ((await catchUp(session, context)) ? (context.keys.append().value ?? "malformed") : "lost"),
+  });
+  state.lead = { ...claim, term };
+  state.standsBack = false;
+  const revision = context.keys.append().revision;
+  if (revision !== undefined) announce(state, { kind: "leading", epoch, revision });
+}
+
+/** A term found out by itself that it is over. */
+function forget(state: ElectionState, term: Term): void {
+  if (state.lead?.term !== term) return;
+  state.lead = undefined;
+  announce(state, { kind: "none" });
+  evaluate(state);
+}
+
+function stepDown(state: ElectionState, message: string): void {
+  const { lead } = state;
+  if (lead === undefined) return;
+  state.lead = undefined;
+  announce(state, { kind: "none" });
+  lead.term.end("FENCED", `controller epoch ${lead.epoch} is over: ${message}`);
+}
+
+function announce(state: ElectionState, leadership: Leadership): void {
+  if (sameLeadership(state.belief.current(), leadership)) return;
+  state.belief.set(leadership);
+  state.context.onEvent({ kind: "leadershipChanged", leadership });
+}
+
+function retryLater(state: ElectionState): void {
+  state.cancelRetry?.();
+  state.cancelRetry = state.context.runtime.scheduler.after(retryMs, () => evaluate(state));
+}

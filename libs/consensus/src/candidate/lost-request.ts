@@ -1,0 +1,77 @@
+/**
+ * What became of a request whose answer was lost (C6). `/append` is read behind a barrier:
+ *
+ * | it holds               | so the request                                                                       |
+ * |------------------------|--------------------------------------------------------------------------------------|
+ * | a value of the request | was committed                                                                        |
+ * | the value before       | may still arrive. A batch of nothing takes its place, and then it never can           |
+ * | a value of that batch  | was not carried out and never will be: it is sent anew                               |
+ * | another's value        | was committed if the watch saw it, and else never will be: the epoch is over         |
+ *
+ * Where the session ends over it, it stays unknown.
+ */
+import type { Revision } from "@tidemark/ids";
+import type { AppendOutcome } from "../consensus.ts";
+import type { AppendValue } from "../records.ts";
+import type { Fence } from "./fence.ts";
+
+/** A request on its way. */
+export interface Attempt {
+  /** The value of `/append` that each of its batches carries. */
+  readonly values: readonly AppendValue[];
+  /** Where the watch saw them, by their attempt. It skips nothing within a session. */
+  readonly seen: Map<string, Revision>;
+}
+
+export type Settlement =
+  | { readonly kind: "applied"; readonly outcomes: readonly AppendOutcome[] }
+  | { readonly kind: "notApplied" }
+  | { readonly kind: "fenced" }
+  | { readonly kind: "unknown"; readonly message: string };
+
+export interface LostRequestOptions {
+  readonly fence: Fence;
+  /** What `/append` holds now. False, or a rejection, where the session was lost over it. */
+  readonly readAppend: () => Promise<AppendValue | "malformed" | "lost">;
+}
+
+export async function settleLostRequest(attempt: Attempt, options: LostRequestOptions): Promise<Settlement> {
+  const { fence } = options;
+  const fillers: AppendValue[] = [];
+  for (;;) {
+    const found = await options.readAppend();
+    if (found === "lost") return { kind: "unknown", message: "the connection to the store was lost with the answer" };
+    if (found !== "malformed" && isOneOf(attempt.values, found)) {
+      fence.moveTo(found);
+      return { kind: "applied", outcomes: outcomesAsSeen(attempt) };
+    }
+    if (found !== "malformed" && isOneOf(fillers, found)) {
+      fence.moveTo(found);
+      return { kind: "notApplied" };
+    }
+    if (found === "malformed" || !isOneOf([fence.current()], found)) return settleFenced(attempt);
+    const filler = fence.next(1);
+    fillers.push(...filler);
+    const answer = await fence.request(filler, []);
+    if (answer.kind === "noSpace" || answer.kind === "failed" || answer.kind === "unknown") {
+      return { kind: "unknown", message: answer.message };
+    }
+  }
+}
+
+function settleFenced(attempt: Attempt): Settlement {
+  if (attempt.seen.size > 0) return { kind: "applied", outcomes: outcomesAsSeen(attempt) };
+  return { kind: "fenced" };
+}
+
+function outcomesAsSeen(attempt: Attempt): readonly AppendOutcome[] {
+  return attempt.values.map((value) => {
+    const revision = attempt.seen.get(value.attempt);
+    if (revision === undefined) return { kind: "unknown", message: "committed, at a revision that was not seen" };
+    return { kind: "committed", revision };
+  });
+}
+
+function isOneOf(values: readonly AppendValue[], found: AppendValue): boolean {
+  return values.some((value) => value.attempt === found.attempt);
+}

@@ -1,0 +1,53 @@
+import type { CandidateIdentity } from "../consensus.ts";
+import { formatKey } from "../keys.ts";
+import { encodeCandidate } from "../records.ts";
+import type { StoreSession } from "../store/store-link.ts";
+import type { CandidateContext } from "./context.ts";
+import { catchUp, send } from "./exchange.ts";
+
+/**
+ * | outcome     | meaning                                                                  |
+ * |-------------|--------------------------------------------------------------------------|
+ * | registered  | `/controllers/<id>` is bound to the session                              |
+ * | taken       | a living candidate with another directory has the id                     |
+ * | sessionLost | the session ended first                                                  |
+ * | noSpace     | the storage is full                                                      |
+ * | failed      | the storage failed                                                       |
+ */
+export type Registration = "registered" | "taken" | "sessionLost" | "noSpace" | "failed";
+
+/**
+ * Writes `/controllers/<id>` for the session. A value of one's own directory is overwritten at once, so that a quick
+ * restart never waits for its own ghost.
+ */
+export async function register(
+  session: StoreSession,
+  identity: CandidateIdentity,
+  context: CandidateContext,
+): Promise<Registration> {
+  const key = formatKey({ kind: "candidate", controllerId: identity.controllerId });
+  for (;;) {
+    const found = context.keys.candidate(key);
+    if (found.held && found.value?.directoryId !== identity.directoryId) return "taken";
+    const answer = await send(session, {
+      guards: [{ key, value: found.bytes }],
+      batches: [[{ kind: "put", key, value: encodeCandidate(identity), ephemeral: true }]],
+    });
+    switch (answer.kind) {
+      case "committed":
+        return "registered";
+      case "conflict":
+      case "lost":
+        if (!(await catchUp(session, context))) return "sessionLost";
+        break;
+      case "sessionEnded":
+        await context.connection.gone(session);
+        return "sessionLost";
+      case "noSpace":
+        return "noSpace";
+      case "failed":
+      case "unknown":
+        return "failed";
+    }
+  }
+}

@@ -1,0 +1,14 @@
+export {
+  type ActiveController,
+  type ActiveControllerOptions,
+  backoffMs,
+  type CallUntil,
+  createActiveController,
+} from "./active-controller.ts";
+export {
+  createMetadataFeed,
+  type MetadataFeed,
+  type MetadataFeedOptions,
+  type MetadataUpdate,
+  type MetadataVersion,
+} from "./metadata-feed.ts";

@@ -1,0 +1,140 @@
+import type { ControllerEpoch, Revision } from "@tidemark/ids";
+import {
+  applyChanges,
+  changeFromWire,
+  emptyImage,
+  type MetadataChange,
+  type MetadataDelta,
+  type MetadataImage,
+  replaceImage,
+} from "@tidemark/metadata";
+import { ClusterService, MetadataFrame, type WatchMetadataResponse } from "@tidemark/proto/cluster/v1";
+import { Reason } from "@tidemark/proto/common/v1";
+import { createRpcClient, TidemarkError } from "@tidemark/rpc";
+import { delay, type Runtime } from "@tidemark/runtime";
+import { type ActiveController, backoffMs } from "./active-controller.ts";
+
+/** Where in the controllers' order of changes something stands: first by controller epoch, then by revision. */
+export interface MetadataVersion {
+  readonly controllerEpoch: ControllerEpoch;
+  readonly revision: Revision;
+}
+
+/** The metadata after a step, and what the step changed. */
+export interface MetadataUpdate extends MetadataVersion {
+  readonly image: MetadataImage;
+  readonly delta: MetadataDelta;
+}
+
+export interface MetadataFeedOptions {
+  readonly controller: ActiveController;
+  readonly runtime: Runtime;
+  /** Absent: a gateway or another onlooker. */
+  readonly brokerId?: number;
+  /** The highest controller epoch known before: metadata of an older one is not taken. 0: none. */
+  readonly controllerEpochFloor: ControllerEpoch;
+  /** Told of every step in order. Must not throw. */
+  readonly onUpdate: (update: MetadataUpdate) => void;
+  /** Told when the stream ended and will be opened again, with the reason in words. */
+  readonly onInterrupted?: (why: string) => void;
+}
+
+/**
+ * Follows the metadata: a snapshot, then every change in order, across controllers that come and go. What cannot be
+ * continued begins again with a snapshot, which is handed out as the difference to what was known.
+ */
+export interface MetadataFeed {
+  readonly image: MetadataImage;
+  /** Undefined before the first snapshot. */
+  readonly version: MetadataVersion | undefined;
+  /** Milliseconds on the monotonic clock when something last came from a controller. Undefined: never. */
+  readonly lastContactMs: number | undefined;
+  /** Runs until `signal` is aborted; then resolves. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
+  const { controller, runtime } = options;
+  let image = emptyImage;
+  let version: MetadataVersion | undefined;
+  let lastContactMs: number | undefined;
+  let epochFloor = options.controllerEpochFloor;
+
+  const publish = (frame: WatchMetadataResponse, next: { image: MetadataImage; delta: MetadataDelta }) => {
+    image = next.image;
+    epochFloor = frame.controllerEpoch as ControllerEpoch;
+    version = { controllerEpoch: epochFloor, revision: frame.revision as Revision };
+    options.onUpdate({ ...next, ...version });
+  };
+
+  /** One stream, until it ends. `onFrame`: it works. */
+  const follow = async (signal: AbortSignal, onFrame: () => void): Promise<void> => {
+    const client = createRpcClient(ClusterService, controller.channel("control"));
+    let snapshot: MetadataChange[] = [];
+    const frames = client.watchMetadata(
+      {
+        controllerEpoch: epochFloor,
+        ...(options.brokerId === undefined ? {} : { brokerId: options.brokerId }),
+        ...(version === undefined ? {} : { afterRevision: version.revision }),
+      },
+      { signal },
+    );
+    for await (const frame of frames) {
+      // A controller that was deposed and does not know it yet.
+      if (frame.controllerEpoch < epochFloor) throw staleController(frame.controllerEpoch, epochFloor);
+      lastContactMs = runtime.clock.monotonicMs();
+      onFrame();
+      const changes = frame.changes.map(changeFromWire).filter((change) => change !== undefined);
+      switch (frame.frame) {
+        case MetadataFrame.SNAPSHOT_PART:
+          snapshot.push(...changes);
+          break;
+        case MetadataFrame.SNAPSHOT_END:
+          publish(frame, replaceImage(image, [...snapshot, ...changes]));
+          snapshot = [];
+          break;
+        case MetadataFrame.DELTA:
+          publish(frame, applyChanges(image, changes));
+          break;
+        case MetadataFrame.UNSPECIFIED:
+          break;
+      }
+    }
+  };
+
+  return {
+    get image() {
+      return image;
+    },
+    get version() {
+      return version;
+    },
+    get lastContactMs() {
+      return lastContactMs;
+    },
+    async run(signal) {
+      const isOver = () => signal.aborted;
+      for (let failures = 0; !isOver(); failures++) {
+        let why = "the controller ended the stream";
+        try {
+          await follow(signal, () => {
+            failures = 0;
+          });
+        } catch (error) {
+          if (error instanceof TidemarkError) controller.learnFrom(error);
+          why = error instanceof Error ? error.message : String(error);
+        }
+        if (isOver()) return;
+        options.onInterrupted?.(why);
+        await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
+      }
+    },
+  };
+}
+
+function staleController(theirs: number, ours: number): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.NOT_CONTROLLER,
+    message: `The controller is of controller epoch ${theirs}, and ${ours} is known`,
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * Changing the membership, on the leader (Raft thesis 4.1, 4.2).
+ *
+ * 1. One change at a time: the next one waits until the last is committed.
+ * 2. None before an entry of the leader's own term is committed. Otherwise two leaders, each with a change of its own on
+ *    top of the same membership, could each find a majority (the erratum to the thesis).
+ * 3. A learner votes only after it has caught up, so that no commit waits for it.
+ */
+
+import type { NodeId, Position } from "./ids.ts";
+import { appendOwn, nextPosition } from "./leader.ts";
+import { knownLeader, type Machine } from "./machine.ts";
+import { changeMembership, type MembershipChange, type MembershipRefusal } from "./membership.ts";
+import type { LeaderRole } from "./roles.ts";
+
+/**
+ * | reason             | cause                                                                  |
+ * |--------------------|------------------------------------------------------------------------|
+ * | NOT_LEADER         | `leader` says who is, as far as this node knows                        |
+ * | TRANSFERRING       | leadership is being handed over                                        |
+ * | CHANGE_IN_PROGRESS | the last change is not committed                                       |
+ * | TERM_NOT_COMMITTED | this leader has not committed anything yet; a moment after its election it has |
+ * | NOT_CAUGHT_UP      | the learner still fetches what there was before                        |
+ */
+export type ChangeRefusal =
+  | "NOT_LEADER"
+  | "TRANSFERRING"
+  | "CHANGE_IN_PROGRESS"
+  | "TERM_NOT_COMMITTED"
+  | "NOT_CAUGHT_UP"
+  | MembershipRefusal;
+
+/** Accepted means appended, and in force here, at this position. It lasts once it is committed. */
+export type ChangeOutcome =
+  | { readonly kind: "accepted"; readonly position: Position }
+  | { readonly kind: "refused"; readonly reason: ChangeRefusal; readonly leader: NodeId | undefined };
+
+export function proposeMembership(machine: Machine, change: MembershipChange): ChangeOutcome {
+  const { role, membership } = machine;
+  if (role.kind !== "leader") return refused("NOT_LEADER", knownLeader(machine));
+  const early = tooEarly(machine, role);
+  if (early !== undefined) return refused(early, machine.id);
+  const changed = changeMembership(membership.current(), change);
+  if (changed.kind === "refused") return refused(changed.reason, machine.id);
+  if (change.kind === "promote" && !hasCaughtUp(machine, role, change.id)) return refused("NOT_CAUGHT_UP", machine.id);
+  const position = nextPosition(machine);
+  appendOwn(machine, role, { kind: "membership", ...position, membership: changed.membership });
+  return { kind: "accepted", position };
+}
+
+function tooEarly(machine: Machine, role: LeaderRole): ChangeRefusal | undefined {
+  const { log, membership, guards } = machine;
+  if (role.transfer !== undefined) return "TRANSFERRING";
+  if (guards.changeAfterOwnTermCommit) {
+    if (membership.currentIndex() > log.committed()) return "CHANGE_IN_PROGRESS";
+    if (log.committed() < role.firstIndex) return "TERM_NOT_COMMITTED";
+  }
+  // Without the rule a leader still waits for its own last change.
+  return membership.currentIndex() > role.firstIndex && membership.currentIndex() > log.committed()
+    ? "CHANGE_IN_PROGRESS"
+    : undefined;
+}
+
+/** The learner's last round of catching up was shorter than an election timeout, and it was heard since (thesis 4.2.1). */
+function hasCaughtUp(machine: Machine, role: LeaderRole, id: NodeId): boolean {
+  const progress = role.progress.get(id);
+  if (progress?.catchUp.lastTicks === undefined) return false;
+  const { electionTicksMin } = machine.timing;
+  const roundTicks = Math.max(progress.catchUp.lastTicks, machine.ticks - progress.catchUp.startTick);
+  return roundTicks < electionTicksMin && machine.ticks - progress.contactTick < electionTicksMin;
+}
+
+function refused(reason: ChangeRefusal, leader: NodeId | undefined): ChangeOutcome {
+  return { kind: "refused", reason, leader };
+}

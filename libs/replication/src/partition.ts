@@ -1,0 +1,375 @@
+/**
+ * One partition on one broker, as a step machine. `step` takes an input and returns what to persist, what to send and
+ * what to answer, in that order; it never waits, and does nothing itself.
+ *
+ * | role       | metadata: self leads | another leads   | nobody leads | resign, registered         | logFailed |
+ * |------------|----------------------|-----------------|--------------|----------------------------|-----------|
+ * | waiting    | leader               | follower        | leaderless   | waiting                    | offline   |
+ * | leader     | same epoch: applies it; newer: leader anew | follower | leaderless | resigned  | offline   |
+ * | follower   | leader               | same epoch: goes on; newer: follower anew | leaderless | follower, new session | offline |
+ * | leaderless | leader               | follower        | leaderless   | leaderless                 | offline   |
+ * | resigned   | newer leader epoch: leader; same: resigned | follower | leaderless | resigned | offline   |
+ * | offline    | offline              | offline         | offline      | offline                    | offline   |
+ *
+ * 1. Metadata counts by (leader epoch, partition epoch); what is not newer is ignored.
+ * 2. A leader epoch is led once. A log that holds an epoch at or above the one to be led has led it before, or
+ *    belongs to a later time: it waits for a newer leader epoch (P14).
+ * 3. Whoever waits for an answer gets one when a leadership ends (R12).
+ */
+import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
+import { noLeaderEpoch } from "@tidemark/ids";
+import { noHint, type PartitionContext } from "./context.ts";
+import type { Confirmation, ProposalAttempt } from "./controller-messages.ts";
+import {
+  becomeFollower,
+  type FollowerState,
+  followerFlushed,
+  replicaResponse,
+  restartSession,
+  tickFollower,
+} from "./follower.ts";
+import { allGuards, type ReplicationGuards } from "./guards.ts";
+import type { MetadataInput, PartitionInput } from "./inputs.ts";
+import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLeader } from "./leader.ts";
+import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
+import { ownFlush, produce, repeat } from "./leader-produce.ts";
+import { leadershipConfirmed, read } from "./leader-reads.ts";
+import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
+import type { LeaderState } from "./leader-state.ts";
+import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
+import type { PartitionState } from "./partition-state.ts";
+import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart } from "./replica-log.ts";
+import type { FetchSession, FetchSessions } from "./replica-messages.ts";
+import { createProgress, forgetPositions } from "./replica-progress.ts";
+import type { ReplicationSettings } from "./settings.ts";
+import { type PartitionView, viewLeadership, viewLog } from "./view.ts";
+
+export interface Partition {
+  /** Takes one input. The output belongs to the caller. */
+  step(input: PartitionInput): PartitionOutput;
+  /** A copy of what the partition knows; `nowMs` is what lags are measured against. */
+  view(nowMs: number): PartitionView;
+}
+
+export interface PartitionOptions {
+  readonly self: BrokerId;
+  /** Of this broker's registration. */
+  readonly brokerEpoch: BrokerEpoch;
+  /** What the log on disk holds. */
+  readonly log: LogSnapshot;
+  /** As checkpointed; never above the log end. */
+  readonly highWatermark: Offset;
+  readonly settings: ReplicationSettings;
+  /** One for all partitions of a broker process, so that a partition opened anew goes on counting. */
+  readonly sessions: FetchSessions;
+  /** Tests turn single guards off. Default: every guard on. */
+  readonly guards?: ReplicationGuards;
+}
+
+type Role =
+  | { readonly kind: "waiting" | "leaderless" | "resigned" | "offline" }
+  | { readonly kind: "leader"; readonly leader: LeaderState }
+  | { readonly kind: "follower"; readonly follower: FollowerState };
+
+interface PartitionMachine {
+  readonly context: PartitionContext;
+  readonly numbers: LeaderNumbers;
+  readonly sessions: FetchSessions;
+  state: PartitionState | undefined;
+  role: Role;
+}
+
+export function createPartition(options: PartitionOptions): Partition {
+  const log = createReplicaLog(options.log);
+  const machine: PartitionMachine = {
+    context: {
+      self: options.self,
+      guards: options.guards ?? allGuards,
+      log,
+      progress: new Map(),
+      brokerEpoch: options.brokerEpoch,
+      settings: options.settings,
+      highWatermark: options.highWatermark < log.end ? options.highWatermark : log.end,
+      controllerEpoch: undefined,
+      out: createOutput(),
+    },
+    numbers: { attempts: counter<ProposalAttempt>(), confirmations: counter<Confirmation>() },
+    sessions: options.sessions,
+    state: undefined,
+    role: { kind: "waiting" },
+  };
+  return {
+    step(input) {
+      const out = createOutput();
+      machine.context.out = out;
+      handle(machine, input);
+      return out;
+    },
+    view(nowMs) {
+      const { context, role } = machine;
+      const { self, brokerEpoch } = context;
+      const leadership = role.kind === "leader" ? viewLeadership(role.leader, nowMs) : undefined;
+      const state = newestState(machine);
+      return { self, brokerEpoch, role: role.kind, hint: hintOf(state), state, ...viewLog(context), leadership };
+    },
+  };
+}
+
+/** The fetch sessions of a broker process, numbered over all its partitions. */
+export function createFetchSessions(): FetchSessions {
+  return counter<FetchSession>();
+}
+
+function counter<Value extends number>(): { next(): Value } {
+  let last = 0;
+  return { next: () => ++last as Value };
+}
+
+function handle(machine: PartitionMachine, input: PartitionInput): void {
+  const { role, context } = machine;
+  switch (input.kind) {
+    case "metadata":
+      applyMetadata(machine, input);
+      return;
+    case "flushed":
+      flushed(machine, input);
+      return;
+    case "replicaResponse":
+      if (role.kind === "follower") replicaResponse(role.follower, input.response, input.nowMs);
+      return;
+    case "tick":
+      if (role.kind === "leader") tickLeader(role.leader, input);
+      else if (role.kind === "follower") tickFollower(role.follower, input.nowMs);
+      return;
+    case "logStartAdvanced":
+      advanceLogStart(context, input.logStart);
+      return;
+    case "registered":
+      register(machine, input);
+      return;
+    case "replicaRegistered":
+      noteRegistration(context, input);
+      return;
+    case "resign":
+      resign(machine, input.reason);
+      return;
+    case "logFailed":
+      goOffline(machine, input.reason);
+      return;
+    case "settingsChanged":
+      context.settings = input.settings;
+      return;
+    default:
+      if (role.kind === "leader") handleAsLeader(role.leader, context, input);
+      else refuseAsOther(machine, input);
+  }
+}
+
+type LeaderInput = Extract<
+  PartitionInput,
+  {
+    kind:
+      | "produce"
+      | "repeat"
+      | "consumerFetch"
+      | "latestOffset"
+      | "replicaFetch"
+      | "replicaFlushed"
+      | "proposalAnswered"
+      | "leadershipConfirmed"
+      | "cancel";
+  }
+>;
+
+function handleAsLeader(leader: LeaderState, context: PartitionContext, input: LeaderInput): void {
+  switch (input.kind) {
+    case "produce":
+      produce(leader, input);
+      return;
+    case "repeat":
+      repeat(leader, input);
+      return;
+    case "consumerFetch":
+    case "latestOffset":
+      read(leader, input);
+      return;
+    case "replicaFetch":
+      replicaFetch(leader, input);
+      return;
+    case "replicaFlushed":
+      replicaFlushed(leader, input.report, input.nowMs);
+      return;
+    case "proposalAnswered":
+      if ("controllerEpoch" in input.answer) hearController(context, input.answer.controllerEpoch);
+      proposalAnswered(leader, input);
+      return;
+    case "leadershipConfirmed":
+      leadershipConfirmed(leader, input);
+      return;
+    case "cancel":
+      cancelAtLeader(leader, input.requestId);
+      return;
+  }
+}
+
+/** Only a leader answers for the partition (R1). */
+function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
+  const reason = machine.role.kind === "offline" ? "REPLICA_OFFLINE" : "NOT_LEADER";
+  const { answer } = machine.context.out;
+  switch (input.kind) {
+    case "produce":
+    case "consumerFetch":
+    case "latestOffset":
+    case "repeat": {
+      // The earlier copy of a repeat may be in some log, so that nobody can say it is not applied (P12).
+      const outcome = input.kind === "repeat" ? "UNKNOWN" : "NOT_APPLIED";
+      const hint = hintOf(machine.state);
+      answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome, hint } });
+      return;
+    }
+    case "replicaFetch": {
+      const { requestId, fetch } = input;
+      const { replica, session, leaderEpoch } = fetch;
+      answer.push({ kind: "replicaRefused", requestId, replica, session, leaderEpoch, reason });
+      return;
+    }
+    case "replicaFlushed":
+    case "proposalAnswered":
+    case "leadershipConfirmed":
+    case "cancel":
+      return;
+  }
+}
+
+function applyMetadata(machine: PartitionMachine, input: MetadataInput): void {
+  const { context, role } = machine;
+  const { state, nowMs } = input;
+  hearController(context, input.controllerEpoch);
+  const known = newestState(machine);
+  if (known !== undefined && (state.leaderEpoch < known.leaderEpoch || state.partitionEpoch <= known.partitionEpoch)) {
+    const { leaderEpoch, partitionEpoch } = state;
+    context.out.trace.push({ kind: "staleMetadata", leaderEpoch, partitionEpoch });
+    return;
+  }
+  machine.state = state;
+  if (role.kind === "offline") return;
+  const assigned = state.replicas.includes(context.self);
+  if (assigned && known !== undefined && state.leaderEpoch === known.leaderEpoch) {
+    if (role.kind === "leader") applyCommitted(role.leader, state, nowMs);
+    return;
+  }
+  end(machine, "NOT_LEADER", hintOf(state));
+  machine.role = assigned ? takeRole(machine, state, nowMs) : { kind: "waiting" };
+}
+
+function takeRole(machine: PartitionMachine, state: PartitionState, nowMs: number): Role {
+  const { context } = machine;
+  const { leader, leaderEpoch } = state;
+  if (leader === undefined) {
+    context.out.trace.push({ kind: "leaderless", leaderEpoch });
+    return { kind: "leaderless" };
+  }
+  if (leader !== context.self) {
+    return { kind: "follower", follower: becomeFollower(context, machine.sessions, { leader, leaderEpoch, nowMs }) };
+  }
+  if (context.log.epochs.latest() >= leaderEpoch) {
+    const reason = `the log holds leader epoch ${context.log.epochs.latest()} already`;
+    context.out.trace.push({ kind: "resigned", reason });
+    return { kind: "resigned" };
+  }
+  return { kind: "leader", leader: becomeLeader(context, machine.numbers, { state, nowMs }) };
+}
+
+function flushed(
+  machine: PartitionMachine,
+  input: { readonly offset: Offset; readonly generation: FlushGeneration },
+): void {
+  const { context, role } = machine;
+  const { log, guards, out } = context;
+  const { offset, generation } = input;
+  if (guards.cutEndsFlushes && generation !== log.generation) {
+    out.trace.push({ kind: "flushIgnored", offset, generation });
+    return;
+  }
+  const reached = offset < log.end ? offset : log.end;
+  if (reached <= log.flushed || role.kind === "offline") return;
+  log.flushed = reached;
+  out.trace.push({ kind: "flushed", offset: reached });
+  if (role.kind === "leader") ownFlush(role.leader);
+  else if (role.kind === "follower") followerFlushed(role.follower);
+}
+
+function advanceLogStart(context: PartitionContext, logStart: Offset): void {
+  const { log } = context;
+  if (logStart <= log.start || logStart > context.highWatermark) return;
+  moveLogStart(log, logStart);
+  context.out.persist.push({ kind: "advanceLogStart", logStart });
+}
+
+function register(
+  machine: PartitionMachine,
+  input: { readonly brokerEpoch: BrokerEpoch; readonly nowMs: number },
+): void {
+  const { context, role } = machine;
+  if (input.brokerEpoch <= context.brokerEpoch) return;
+  context.brokerEpoch = input.brokerEpoch;
+  if (role.kind === "leader") resign(machine, "registered anew");
+  else if (role.kind === "follower") restartSession(role.follower, input.nowMs);
+}
+
+/** Positions of an older incarnation count no longer, though the newer one has not fetched yet (R2). */
+function noteRegistration(
+  context: PartitionContext,
+  input: { readonly replica: BrokerId; readonly brokerEpoch: BrokerEpoch },
+): void {
+  if (input.replica === context.self || !context.guards.brokerEpoch) return;
+  const progress = context.progress.get(input.replica) ?? createProgress(input.replica);
+  context.progress.set(input.replica, progress);
+  if (progress.brokerEpoch !== undefined && input.brokerEpoch <= progress.brokerEpoch) return;
+  forgetPositions(progress);
+  progress.brokerEpoch = input.brokerEpoch;
+}
+
+function resign(machine: PartitionMachine, reason: string): void {
+  if (machine.role.kind !== "leader") return;
+  machine.context.out.trace.push({ kind: "resigned", reason });
+  end(machine, "NOT_LEADER", noHint(machine.role.leader.leaderEpoch));
+  machine.role = { kind: "resigned" };
+}
+
+function goOffline(machine: PartitionMachine, reason: string): void {
+  if (machine.role.kind === "offline") return;
+  machine.context.out.trace.push({ kind: "offline", reason });
+  end(machine, "REPLICA_OFFLINE", hintOf(newestState(machine)));
+  machine.role = { kind: "offline" };
+}
+
+function end(
+  machine: PartitionMachine,
+  reason: RefusalReason & ("NOT_LEADER" | "REPLICA_OFFLINE"),
+  hint: LeaderHint,
+): void {
+  machine.state = newestOf(machine.state, newestState(machine));
+  if (machine.role.kind === "leader") endLeadership(machine.role.leader, { hint, reason });
+}
+
+/** A leader may have learned a newer state from the answer to its own proposal. */
+function newestState(machine: PartitionMachine): PartitionState | undefined {
+  return newestOf(machine.state, machine.role.kind === "leader" ? machine.role.leader.state : undefined);
+}
+
+function newestOf(one: PartitionState | undefined, other: PartitionState | undefined): PartitionState | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return other.partitionEpoch > one.partitionEpoch ? other : one;
+}
+
+function hearController(context: PartitionContext, controllerEpoch: ControllerEpoch): void {
+  if (context.controllerEpoch === undefined || controllerEpoch > context.controllerEpoch) {
+    context.controllerEpoch = controllerEpoch;
+  }
+}
+
+function hintOf(state: PartitionState | undefined): LeaderHint {
+  const leaderEpoch: LeaderEpoch = state?.leaderEpoch ?? noLeaderEpoch;
+  return { leader: state?.leader, leaderEpoch };
+}

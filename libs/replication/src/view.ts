@@ -1,0 +1,91 @@
+import type { BrokerEpoch, BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
+import type { PartitionContext } from "./context.ts";
+import { lagMs } from "./isr-lag.ts";
+import type { OpenProposal } from "./isr-proposals.ts";
+import type { EpochStart } from "./leader-epochs.ts";
+import { epochStartOf, type LeaderState } from "./leader-state.ts";
+import type { LeaderHint } from "./outputs.ts";
+import type { PartitionState } from "./partition-state.ts";
+
+/** A copy of what a partition knows, made on demand: for descriptions, metrics, ExplainOffset and invariants. */
+export interface PartitionView {
+  readonly self: BrokerId;
+  readonly brokerEpoch: BrokerEpoch;
+  readonly role: "waiting" | "leader" | "follower" | "leaderless" | "resigned" | "offline";
+  /** Who leads, by the newest metadata. */
+  readonly hint: LeaderHint;
+  /** The newest metadata; undefined before any came. */
+  readonly state: PartitionState | undefined;
+  readonly logStart: Offset;
+  readonly logEnd: Offset;
+  readonly flushed: Offset;
+  readonly highWatermark: Offset;
+  /** Oldest first. */
+  readonly leaderEpochs: readonly EpochStart[];
+  /** Present while it leads. */
+  readonly leadership: LeadershipView | undefined;
+}
+
+export interface LeadershipView {
+  readonly leaderEpoch: LeaderEpoch;
+  readonly epochStart: Offset;
+  /** R14. */
+  readonly settled: boolean;
+  readonly fencedItself: boolean;
+  /** The committed ISR together with every replica of an unsettled change. */
+  readonly maximalIsr: readonly BrokerId[];
+  readonly proposal: OpenProposal | undefined;
+  /** In the order of the assignment, this broker included. */
+  readonly replicas: readonly ReplicaView[];
+  readonly pendingAcks: number;
+  readonly pendingFetches: number;
+}
+
+export interface ReplicaView {
+  readonly replica: BrokerId;
+  /** Log end at its last fetch that did not diverge. Undefined: unknown in this leader epoch. */
+  readonly verified: Offset | undefined;
+  /** Counted for the high watermark. Undefined: unknown in this leader epoch. */
+  readonly flushed: Offset | undefined;
+  /** Milliseconds for which it has not been caught up; 0 while it is. */
+  readonly lagMs: number;
+  readonly inIsr: boolean;
+}
+
+/** `nowMs` is what lags are measured against. */
+export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipView {
+  const { context, state } = leader;
+  const leaderEnd = { logEnd: context.log.end, nowMs };
+  return {
+    leaderEpoch: leader.leaderEpoch,
+    epochStart: epochStartOf(leader),
+    settled: leader.settled,
+    fencedItself: leader.fencedItself,
+    maximalIsr: leader.proposals.maximal(),
+    proposal: leader.proposals.open(),
+    replicas: state.replicas.flatMap((replica) => {
+      const progress = context.progress.get(replica);
+      if (progress === undefined) return [];
+      const { verified, flushed } = progress;
+      const own = replica === context.self;
+      return [
+        { replica, verified, flushed, lagMs: own ? 0 : lagMs(progress, leaderEnd), inIsr: state.isr.includes(replica) },
+      ];
+    }),
+    pendingAcks: leader.acksOfAll.size + leader.acksOfLeader.size,
+    pendingFetches: leader.consumers.size + leader.followers.size + leader.confirmed.size,
+  };
+}
+
+export function viewLog(
+  context: PartitionContext,
+): Pick<PartitionView, "logStart" | "logEnd" | "flushed" | "highWatermark" | "leaderEpochs"> {
+  const { log, highWatermark } = context;
+  return {
+    logStart: log.start,
+    logEnd: log.end,
+    flushed: log.flushed,
+    highWatermark,
+    leaderEpochs: log.epochs.entries(),
+  };
+}

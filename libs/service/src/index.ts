@@ -1,0 +1,9 @@
+export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls } from "./listeners.ts";
+export { StartRefusedError } from "./refused.ts";
+export {
+  type RunningService,
+  runService,
+  type ServiceProgram,
+  type ServiceStart,
+  serverHooks,
+} from "./run-service.ts";

@@ -1,0 +1,136 @@
+import process from "node:process";
+import {
+  type Config,
+  formatEndpoint,
+  formatProblem,
+  formatProblems,
+  loadConfig,
+  otelEnvironment,
+  type Schema,
+  type Settings,
+  type Values,
+} from "@tidemark/config";
+import type { RpcServerHooks } from "@tidemark/rpc";
+import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
+import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
+
+/**
+ * | code | meaning                                   |
+ * |------|-------------------------------------------|
+ * | 0    | stopped cleanly                           |
+ * | 1    | could not go on                           |
+ * | 2    | wrong settings                            |
+ * | 3    | the start was refused                     |
+ */
+const exitCodes = { stopped: 0, fatal: 1, settings: 2, refused: 3 } as const;
+
+/** What a service's program is given to start with. */
+export interface ServiceStart<Of extends Settings> {
+  readonly config: Config<Of>;
+  readonly values: Values<Of>;
+  readonly runtime: Runtime;
+  readonly telemetry: Telemetry;
+  /** The service cannot go on: the process ends. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** A service that answers. */
+export interface RunningService {
+  /** Listener -> host:port. */
+  readonly endpoints: Readonly<Record<string, string>>;
+  /** Drains, and gives everything back. */
+  stop(): Promise<void>;
+}
+
+export interface ServiceProgram<Of extends Settings> {
+  readonly role: "broker" | "controller" | "gateway";
+  readonly schema: Schema<Of>;
+  /** Resolves when the service answers. Throws what refuses the start, with nothing left open. */
+  readonly start: (given: ServiceStart<Of>) => Promise<RunningService>;
+}
+
+/** The settings that every service has. */
+type CommonValues = {
+  readonly "node.id": number;
+  readonly "log.level": LogLevel;
+  readonly "metrics.listener": { readonly host: string; readonly port: number } | undefined;
+};
+
+/**
+ * A service's process from its settings to its end: SIGTERM, SIGINT and the loss of a supervisor stop it cleanly. When
+ * it is ready it says so in one line of JSON on standard output; a refused start ends with one line on standard error.
+ */
+export async function runService<Of extends Settings>(program: ServiceProgram<Of>): Promise<void> {
+  const loaded = loadConfig(program.schema);
+  if (!loaded.ok) end(exitCodes.settings, formatProblems(loaded.problems));
+  const { config } = loaded;
+  const values = config.values as unknown as CommonValues;
+  const id = values["node.id"];
+  const runtime = createNodeRuntime();
+  const service: ServiceName = `tidemark-${program.role}`;
+  const telemetry = await startTelemetry({
+    service,
+    instanceId: `${program.role}-${id}`,
+    runtime,
+    scope: "process",
+    environment: otelEnvironment(),
+    logLevel: values["log.level"],
+    metricsListener: values["metrics.listener"],
+  }).catch((error: unknown) => end(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`));
+  for (const warning of config.warnings) telemetry.logger.warn(formatProblem(warning));
+
+  const leave = (code: number, line: string | undefined, before: Promise<unknown> = Promise.resolve()) => {
+    before
+      .catch((error: unknown) => telemetry.logger.error("The stop was not clean", { error: asError(error) }))
+      .then(() => telemetry.shutdown())
+      .then(
+        () => end(code, line),
+        () => end(code, line),
+      );
+  };
+  const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
+  try {
+    const running = await program.start({ config, values: config.values, runtime, telemetry, onFatal });
+    let isStopping = false;
+    const stop = () => {
+      if (isStopping) return;
+      isStopping = true;
+      leave(exitCodes.stopped, undefined, running.stop());
+    };
+    for (const event of ["SIGTERM", "SIGINT"] as const) process.on(event, stop);
+    // Whoever supervises this process is gone.
+    process.on("disconnect", stop);
+    const metrics = telemetry.metricsEndpoint;
+    const endpoints = {
+      ...running.endpoints,
+      ...(metrics === undefined ? {} : { metrics: formatEndpoint(metrics) }),
+    };
+    process.stdout.write(`${JSON.stringify({ ready: true, role: program.role, id, endpoints })}\n`);
+  } catch (error) {
+    leave(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`);
+  }
+}
+
+/** What a server tells its process, as log lines. */
+export function serverHooks({ logger }: Pick<Telemetry, "logger">): RpcServerHooks {
+  return {
+    onDefect: (thrown, method) => logger.error("defect in a call", { method, error: asError(thrown) }),
+    onExposed: (listener, host) =>
+      logger.warn("a listener is reachable from other machines without TLS", { listener, host }),
+    onRefused: (refusal, address, listener) =>
+      logger.warn("connection refused by a limit", { refusal, address, listener }),
+  };
+}
+
+function end(code: number, line: string | undefined): never {
+  if (line !== undefined) process.stderr.write(`${line}\n`);
+  process.exit(code);
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+function messageOf(error: unknown): string {
+  return asError(error).message;
+}

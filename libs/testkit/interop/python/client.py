@@ -1,0 +1,79 @@
+"""Produces and fetches through stubs that grpcio-tools made from the project's protos.
+
+Usage: client.py HOST:PORT TOPIC
+"""
+
+import sys
+
+import grpc
+from google.rpc import status_pb2
+
+from tidemark.admin.v1 import admin_pb2, admin_pb2_grpc
+from tidemark.common.v1 import common_pb2
+from tidemark.log.v1 import log_pb2, log_pb2_grpc
+
+PAST_DOUBLES = 9007199254740993
+
+
+def produce_and_fetch(log, topic):
+    produced = log.Produce(
+        log_pb2.ProduceRequest(
+            topic=topic,
+            partition=0,
+            records=[
+                log_pb2.Record(text="grün"),
+                log_pb2.Record(key=b"\x00\xff", value=b"\xff\x00"),
+                log_pb2.Record(key_text="gone"),
+            ],
+        )
+    )
+    assert produced.results[0].base_offset == 0, produced
+    request = log_pb2.FetchRequest(topic=topic, format=log_pb2.FORMAT_TEXT, max_records=2)
+    records = []
+    for _ in range(2):
+        answer = log.Fetch(request)
+        records += answer.partitions[0].records
+        request = answer.next
+    assert [record.offset for record in records] == [0, 1, 2], records
+    assert records[0].text == "grün", records
+    assert (records[1].key, records[1].value) == (b"\x00\xff", b"\xff\x00"), records
+    assert records[2].WhichOneof("value_form") is None, records
+
+
+def read_typed_error(log):
+    try:
+        log.Produce(log_pb2.ProduceRequest(topic="no-such-topic", records=[log_pb2.Record(text="x")]))
+    except grpc.RpcError as error:
+        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+        status = status_pb2.Status.FromString(details)
+        detail = common_pb2.ErrorDetail()
+        assert any(each.Unpack(detail) for each in status.details), status
+        assert detail.reason == common_pb2.REASON_UNKNOWN_TOPIC, detail
+        assert detail.outcome == common_pb2.OUTCOME_NOT_APPLIED, detail
+        return
+    raise AssertionError("an unknown topic was not refused")
+
+
+def read_past_doubles(log, topic):
+    position = log_pb2.FetchPartition(partition=0, offset=PAST_DOUBLES)
+    try:
+        log.Fetch(log_pb2.FetchRequest(topic=topic, partitions=[position]))
+    except grpc.RpcError as error:
+        assert str(PAST_DOUBLES) in error.details(), error.details()
+        return
+    raise AssertionError("an offset that does not exist was not refused")
+
+
+def main(server, topic):
+    with grpc.insecure_channel(server) as channel:
+        log = log_pb2_grpc.LogServiceStub(channel)
+        admin_pb2_grpc.AdminServiceStub(channel).CreateTopic(
+            admin_pb2.CreateTopicRequest(topic=topic, partitions=1)
+        )
+        produce_and_fetch(log, topic)
+        read_typed_error(log)
+        read_past_doubles(log, topic)
+    print("ok")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,82 @@
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { Acks } from "@tidemark/proto/log/v1";
+import { TidemarkError, withOutcome } from "@tidemark/rpc";
+import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
+import type { ProduceTracer, TracedProduce } from "./produce-trace.ts";
+
+/** What is appended, and how its answer is waited for. */
+export interface AppendRequest {
+  readonly partition: Partition;
+  readonly batches: CheckedBatches;
+  readonly acks: Acks;
+  /** Milliseconds until the answer has to be given. Undefined: no limit. */
+  readonly timeoutMs: number | undefined;
+  readonly traced: TracedProduce | undefined;
+}
+
+export interface Appender {
+  /** Appends and tells the outcome once: during the call where it is known at once, as with acks none. */
+  append(request: AppendRequest, settle: (outcome: ProduceOutcome) => void): void;
+}
+
+/** An append that waits for its acks. */
+interface Wait {
+  isSettled: boolean;
+  cancelTimer: Cancel | undefined;
+}
+
+/** What is not stated is all; so is a number that this version does not know. */
+export function ackLevel(acks: Acks): AckLevel {
+  switch (acks) {
+    case Acks.NONE:
+      return "none";
+    case Acks.LEADER:
+      return "leader";
+    default:
+      return "all";
+  }
+}
+
+export function createAppender(of: {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly tracer: ProduceTracer;
+}): Appender {
+  return {
+    append({ partition, batches, acks, timeoutMs, traced }, settle) {
+      const level = ackLevel(acks);
+      const wait: Wait = { isSettled: false, cancelTimer: undefined };
+      const finish = (outcome: ProduceOutcome) => {
+        if (wait.isSettled) return;
+        wait.isSettled = true;
+        wait.cancelTimer?.();
+        if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
+        settle(outcome);
+      };
+      const pending = partition.produce({ batches, acks: level, settle: finish, timeline: traced?.timeline });
+      if (wait.isSettled || timeoutMs === undefined) return;
+      wait.cancelTimer = of.scheduler.after(timeoutMs, () =>
+        // An ack that has come in meanwhile is taken first.
+        of.scheduler.afterInput(() => {
+          if (wait.isSettled) return;
+          pending.abandon();
+          finish({ kind: "failed", error: timedOut(partition, pending.baseOffset, timeoutMs) });
+        }),
+      );
+    },
+  };
+}
+
+function timedOut(partition: Partition, baseOffset: bigint | undefined, timeoutMs: number): TidemarkError {
+  const error = new TidemarkError({
+    reason: Reason.DEADLINE_EXCEEDED,
+    message:
+      `Appended to ${partition.topic}-${partition.index} and not acknowledged within ${Math.round(timeoutMs)} ms: ` +
+      "whether it will be committed is not known",
+    topic: partition.topic,
+    partition: partition.index,
+    ...(baseOffset === undefined ? {} : { baseOffset }),
+  });
+  return withOutcome(error, Outcome.UNKNOWN);
+}

@@ -1,0 +1,83 @@
+import { crc32c } from "@tidemark/compression";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type BatchHeader, type BatchRefusal, iterateBatches, noProducerId, validateBatch } from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
+import type { Place } from "../errors.ts";
+import type { CheckedBatches } from "../partition/partition.ts";
+
+/**
+ * What a leader checks of the batches of a request before it appends any of them. Throws a TidemarkError that names the
+ * batch; nothing was changed then. The records are not walked: their checksum says that they are what was sent.
+ */
+export function checkBatches(bytes: Uint8Array, place: Place, maxBatchBytes: number): CheckedBatches {
+  const headers: BatchHeader[] = [];
+  let records = 0;
+  for (const step of iterateBatches(bytes)) {
+    if (step.kind === "end") break;
+    if (step.kind !== "ok") {
+      const why = step.kind === "incomplete" ? `it ends before its ${step.bytesNeeded} bytes` : step.reason;
+      throw corrupt(place, `at byte ${step.position} there is no record batch of version 2: ${why}`);
+    }
+    const { header } = step;
+    const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
+    if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
+    if (header.producerId !== noProducerId) throw withProducerId(place);
+    headers.push(header);
+    records += header.recordCount;
+  }
+  if (headers.length === 0) throw corrupt(place, "there is no batch in it");
+  return { bytes, headers, records };
+}
+
+function refusal(
+  reason: BatchRefusal,
+  header: BatchHeader,
+  { place, maxBatchBytes }: { readonly place: Place; readonly maxBatchBytes: number },
+): TidemarkError {
+  switch (reason) {
+    case "batchTooLarge":
+      return tooLarge(place, header.sizeInBytes, maxBatchBytes);
+    case "unknownCodec":
+      return new TidemarkError({
+        reason: Reason.UNSUPPORTED_CODEC,
+        message: `Codec ${header.codecId} does not exist; there are none, gzip, snappy, lz4 and zstd (0 to 4)`,
+        ...place,
+      });
+    case "crcMismatch":
+      return corrupt(place, "its checksum does not match: it was damaged on the way, or encoded wrongly");
+    case "unusedAttributeBits":
+    case "logAppendTimestamp":
+    case "transactionalBatch":
+    case "controlBatch":
+    case "deleteHorizon":
+    case "emptyBatch":
+    case "recordCountMismatch":
+    case "timestampsOutOfOrder":
+    case "producerFieldsDisagree":
+      return corrupt(place, `a producer does not send such a batch: ${reason}`);
+  }
+}
+
+/** The one text for what is too large, with the setting that says so. */
+export function tooLarge(place: Place, bytes: number, maxBatchBytes: number): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.MESSAGE_TOO_LARGE,
+    message:
+      `A batch of ${bytes} bytes is above max.message.bytes = ${maxBatchBytes} of topic ${place.topic}: ` +
+      "send less at once, or raise the setting",
+    ...place,
+  });
+}
+
+function corrupt(place: Place, what: string): TidemarkError {
+  return new TidemarkError({ reason: Reason.CORRUPT_BATCH, message: `The batch was refused: ${what}`, ...place });
+}
+
+function withProducerId(place: Place): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.UNKNOWN_PRODUCER,
+    message: "Producer ids are not given out by this version: send batches without one",
+    retriable: false,
+    ...place,
+  });
+}

@@ -1,0 +1,78 @@
+import { bytesToText } from "@tidemark/format";
+import { decodeRecords, iterateBatches, type RecordHeader } from "@tidemark/record";
+import type { Clock } from "@tidemark/runtime";
+import {
+  attributeNames,
+  decodeTraceHeader,
+  extractTraceContext,
+  messagingSystem,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
+import type { TraceCarrier } from "./produce-trace.ts";
+
+/** A fetch that handed something out. */
+export interface FinishedFetch {
+  readonly topic: string;
+  readonly startMs: number;
+  /** What was read, partition by partition. */
+  readonly batches: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+/**
+ * Spans of fetches. A fetch is recorded when its caller is sampled or when it hands out a batch that was sampled when it
+ * was produced; then it links to the produce.
+ */
+export interface FetchTracer {
+  finish(context: TraceCarrier, fetch: FinishedFetch): void;
+}
+
+export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
+  return {
+    finish(context, { topic, startMs, batches, bytes }) {
+      if (!tracer.enabled || bytes === 0) return;
+      const parent = extractTraceContext(context);
+      const links = batches.flatMap(producesIn);
+      if (links.length === 0 && !tracer.samples(parent)) return;
+      tracer.record({
+        name: spanNames.brokerFetch,
+        kind: "server",
+        parent,
+        links,
+        startMs,
+        endMs: clock.monotonicMs(),
+        attributes: {
+          [attributeNames.system]: messagingSystem,
+          [attributeNames.topic]: topic,
+          [attributeNames.bytes]: bytes,
+        },
+      });
+    },
+  };
+}
+
+/**
+ * The trace contexts that stand with the batches. Only the first record of a batch carries one. A compressed batch is
+ * left closed: to open it would cost more than all the rest of the fetch.
+ */
+function producesIn(bytes: Uint8Array): TraceContext[] {
+  const found: TraceContext[] = [];
+  for (const step of iterateBatches(bytes)) {
+    if (step.kind !== "ok") break;
+    if (step.header.codecId !== 0) continue;
+    const decoded = decodeRecords(bytes, step.header, { codecs: {}, maxDecompressedBytes: 0 });
+    if (decoded.kind === "failed") continue;
+    for (const record of decoded.records) {
+      const context = decodeTraceHeader(record.headers.map(readable));
+      if (context !== undefined) found.push(context);
+      break;
+    }
+  }
+  return found;
+}
+
+function readable({ key, value }: RecordHeader): { readonly key: string; readonly value: Uint8Array | null } {
+  return { key: bytesToText(key) ?? "", value };
+}

@@ -1,0 +1,44 @@
+import type { BrokerId } from "@tidemark/ids";
+import { LogService } from "@tidemark/proto/log/v1";
+import type { Codecs } from "@tidemark/record";
+import { type ServedService, serve } from "@tidemark/rpc";
+import type { Runtime } from "@tidemark/runtime";
+import type { Tracer } from "@tidemark/telemetry";
+import type { PartitionTable } from "../partition/partition-table.ts";
+import { createAppender } from "./append.ts";
+import { createDescribeLog, createExplainOffset } from "./describe.ts";
+import { createFetch } from "./fetch.ts";
+import { createFetchTracer } from "./fetch-trace.ts";
+import { createListOffsets } from "./offsets.ts";
+import { createProduce } from "./produce.ts";
+import { createProduceStream } from "./produce-stream.ts";
+import { createProduceTracer } from "./produce-trace.ts";
+
+export interface LogServiceOptions {
+  readonly brokerId: BrokerId;
+  readonly table: PartitionTable;
+  readonly runtime: Runtime;
+  readonly codecs: Codecs;
+  readonly tracer: Tracer;
+}
+
+/** The data service, for the partitions that this broker leads. */
+export function createLogService({ brokerId, table, runtime, codecs, tracer }: LogServiceOptions): ServedService {
+  const { clock, random, scheduler } = runtime;
+  const produceTracer = createProduceTracer(tracer, clock);
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  return serve(
+    LogService,
+    {
+      produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
+      fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
+      listOffsets: createListOffsets(table, codecs),
+      describeLog: createDescribeLog(table, brokerId),
+      explainOffset: createExplainOffset(table, brokerId),
+    },
+    {
+      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, scheduler }) },
+      rules: { fetch: { longPoll: true } },
+    },
+  );
+}

@@ -1,0 +1,124 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type ProduceStreamRequest,
+  type ProduceStreamResponseSchema,
+  type ProduceStreamResult,
+  ProduceStreamResultSchema,
+} from "@tidemark/proto/log/v1";
+import { type CallContext, type RawListener, type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import type { Scheduler } from "@tidemark/runtime";
+import { invalidArgument } from "../errors.ts";
+import type { ProduceOutcome } from "../partition/partition.ts";
+import type { PartitionTable } from "../partition/partition-table.ts";
+import type { Appender } from "./append.ts";
+import { checkBatches } from "./check-batches.ts";
+import type { ProduceTracer } from "./produce-trace.ts";
+
+export interface ProduceStreamOptions {
+  readonly table: PartitionTable;
+  readonly appender: Appender;
+  readonly tracer: ProduceTracer;
+  readonly scheduler: Scheduler;
+}
+
+/** Bytes of a stream's batches that may be appended and not answered; above it the producer is held back. */
+const unansweredBytesMax = 16 * 2 ** 20;
+/** How long an answer may take where a message does not say, in milliseconds. */
+const timeoutDefaultMs = 30_000;
+
+/**
+ * The produce stream in the raw form: a message is appended as it arrives, so the batches of a partition keep the order
+ * of the stream, and one answer settles all messages that were settled since the last one.
+ */
+export function createProduceStream(options: ProduceStreamOptions) {
+  return (
+    stream: RawStream<MessageInitShape<typeof ProduceStreamResponseSchema>>,
+    context: CallContext,
+  ): RawListener<ProduceStreamRequest> => {
+    let outbox: ProduceStreamResult[] = [];
+    let isScheduled = false;
+    let canWrite = true;
+    let unanswered = 0;
+    let messages = 0;
+    let isPaused = false;
+    let hasEnded = false;
+
+    const send = () => {
+      isScheduled = false;
+      if (outbox.length > 0 && canWrite) {
+        const results = outbox;
+        outbox = [];
+        canWrite = stream.write({ results });
+      }
+      if (hasEnded && messages === 0 && outbox.length === 0) stream.end();
+    };
+
+    const schedule = () => {
+      if (isScheduled) return;
+      isScheduled = true;
+      options.scheduler.afterInput(send);
+    };
+
+    const settle = (request: ProduceStreamRequest, outcome: ProduceOutcome) => {
+      messages--;
+      unanswered -= request.batches.length;
+      if (isPaused && unanswered < unansweredBytesMax / 2) {
+        isPaused = false;
+        stream.resume();
+      }
+      outbox.push(toResult(request.sequence, outcome));
+      schedule();
+    };
+
+    return {
+      onMessage(request) {
+        messages++;
+        unanswered += request.batches.length;
+        if (!isPaused && unanswered > unansweredBytesMax) {
+          isPaused = true;
+          stream.pause();
+        }
+        appendMessage(request, context, (outcome) => settle(request, outcome));
+      },
+      onEnd() {
+        hasEnded = true;
+        schedule();
+      },
+      onDrain() {
+        canWrite = true;
+        schedule();
+      },
+      onClose() {
+        outbox = [];
+      },
+    };
+  };
+
+  function appendMessage(
+    request: ProduceStreamRequest,
+    context: CallContext,
+    settle: (outcome: ProduceOutcome) => void,
+  ): void {
+    try {
+      if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
+      const partition = options.table.find(request);
+      const place = { topic: request.topic, partition: request.partition };
+      const batches = checkBatches(request.batches, place, partition.settings.maxBatchBytes);
+      const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
+      const traced = options.tracer.begin(context);
+      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, traced }, settle);
+    } catch (error) {
+      if (!(error instanceof TidemarkError)) throw error;
+      settle({ kind: "failed", error });
+    }
+  }
+}
+
+function toResult(sequence: bigint, outcome: ProduceOutcome): ProduceStreamResult {
+  if (outcome.kind === "failed") {
+    const { error } = outcome;
+    return create(ProduceStreamResultSchema, { sequence, error: toErrorDetail(error), message: error.message });
+  }
+  const { baseOffset, leaderEpoch } = outcome;
+  return create(ProduceStreamResultSchema, { sequence, baseOffset, leaderEpoch });
+}

@@ -1,0 +1,83 @@
+import { reasonName } from "@tidemark/rpc";
+import type { Clock } from "@tidemark/runtime";
+import {
+  attributeNames,
+  extractTraceContext,
+  messagingSystem,
+  type Span,
+  spanNames,
+  type Tracer,
+} from "@tidemark/telemetry";
+import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
+import type { Timeline } from "../partition/timeline.ts";
+
+/** A produce that is recorded: its span, and when its steps happened. */
+export interface TracedProduce {
+  readonly span: Span;
+  readonly startMs: number;
+  readonly timeline: Timeline;
+}
+
+export interface FinishedProduce {
+  readonly partition: Partition;
+  readonly batches: CheckedBatches;
+  readonly acks: AckLevel;
+  readonly outcome: ProduceOutcome;
+}
+
+/** Spans of a produce: broker produce, with append, flush and ack below it, each made when all of it is over. */
+export interface ProduceTracer {
+  /** Undefined where the caller is not sampled: then nothing is made. */
+  begin(context: TraceCarrier): TracedProduce | undefined;
+  finish(traced: TracedProduce, produce: FinishedProduce): void;
+}
+
+/** What a call brings along of W3C trace context. */
+export interface TraceCarrier {
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+}
+
+export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer {
+  return {
+    begin({ traceparent, tracestate }) {
+      if (!tracer.enabled) return undefined;
+      const parent = extractTraceContext({ traceparent, tracestate });
+      if (!tracer.samples(parent)) return undefined;
+      const startMs = clock.monotonicMs();
+      const span = tracer.start({ name: spanNames.brokerProduce, kind: "server", parent, startMs });
+      return { span, startMs, timeline: { appendedMs: startMs, writtenMs: undefined, flushedMs: undefined } };
+    },
+    finish({ span, startMs, timeline }, { partition, batches, acks, outcome }) {
+      const endMs = clock.monotonicMs();
+      const parent = span.context;
+      const { appendedMs, writtenMs = endMs, flushedMs } = timeline;
+      const error = outcome.kind === "failed" ? reasonName(outcome.error.reason) : undefined;
+      span.set({
+        [attributeNames.system]: messagingSystem,
+        [attributeNames.topic]: partition.topic,
+        [attributeNames.partition]: String(partition.index),
+        [attributeNames.records]: batches.records,
+        [attributeNames.bytes]: batches.bytes.length,
+        [attributeNames.leaderEpoch]: partition.leaderEpoch,
+        [attributeNames.acks]: acks,
+        ...(outcome.kind === "acknowledged" ? { [attributeNames.baseOffset]: outcome.baseOffset } : {}),
+      });
+      if (outcome.kind === "acknowledged") {
+        tracer.record({ name: spanNames.append, parent, startMs: appendedMs, endMs: Math.min(writtenMs, endMs) });
+        if (flushedMs !== undefined) {
+          tracer.record({ name: spanNames.flush, parent, startMs: Math.min(writtenMs, flushedMs), endMs: flushedMs });
+        }
+      }
+      tracer.record({
+        name: spanNames.ack,
+        parent,
+        startMs,
+        endMs,
+        attributes: { [attributeNames.acks]: acks },
+        error,
+      });
+      span.end({ endMs, error });
+    },
+  };
+}

@@ -1,0 +1,155 @@
+import { crc32c } from "@tidemark/compression";
+import { encodeRecords, keyOf, partitionOfKey } from "@tidemark/format";
+import { Codec as CodecId, Reason } from "@tidemark/proto/common/v1";
+import type { ProduceRequest, ProduceResult, Record as RecordMessage } from "@tidemark/proto/log/v1";
+import { type Codec, type Codecs, codecNameOf } from "@tidemark/record";
+import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { type Clock, pick, type Random } from "@tidemark/runtime";
+import { invalidArgument } from "../errors.ts";
+import type { Partition, ProduceOutcome } from "../partition/partition.ts";
+import type { PartitionTable } from "../partition/partition-table.ts";
+import type { Appender } from "./append.ts";
+import { checkBatches } from "./check-batches.ts";
+import type { ProduceTracer } from "./produce-trace.ts";
+
+export interface ProduceOptions {
+  readonly table: PartitionTable;
+  readonly appender: Appender;
+  readonly tracer: ProduceTracer;
+  readonly codecs: Codecs;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+type ResultInit = Partial<Omit<ProduceResult, "$typeName" | "$unknown">>;
+
+/** The unary produce. Records of several partitions are appended one partition after the other. */
+export function createProduce(options: ProduceOptions) {
+  const { table, codecs, clock } = options;
+
+  return async (request: ProduceRequest, context: CallContext): Promise<{ results: ResultInit[] }> => {
+    checkForm(request);
+    const parts = request.batches.length > 0 ? [fastPart(request)] : recordParts(request);
+    const settled = await Promise.all(parts.map((part) => appendPart(part, request, context)));
+    const [only] = settled;
+    if (settled.length === 1 && only?.outcome.kind === "failed") throw only.outcome.error;
+    return { results: settled.map(toResult) };
+  };
+
+  interface Part {
+    readonly partition: number;
+    encode(): Uint8Array;
+  }
+
+  function fastPart(request: ProduceRequest): Part {
+    const { partition, batches } = request;
+    if (partition === undefined) throw invalidArgument("batches go to one partition: name it in `partition`");
+    return { partition, encode: () => batches };
+  }
+
+  function recordParts(request: ProduceRequest): Part[] {
+    const codec = codecOf(request.codec, codecs);
+    const byPartition = new Map<number, RecordMessage[]>();
+    let sticky: number | undefined;
+    for (const record of request.records) {
+      const key = keyOf(record.keyForm);
+      const partition =
+        request.partition ??
+        (key === null ? (sticky ??= anyLed(request.topic)) : partitionOfKey(key, table.partitionCount(request.topic)));
+      const records = byPartition.get(partition);
+      if (records === undefined) byPartition.set(partition, [record]);
+      else records.push(record);
+    }
+    return [...byPartition].map(([partition, records]) => ({
+      partition,
+      encode: () => encode(records, { topic: request.topic, partition }, codec),
+    }));
+  }
+
+  /** Records without a key go to a partition that this broker leads; where it leads none the error says who does. */
+  function anyLed(topic: string): number {
+    return pick(options.random, table.ledOf(topic)) ?? 0;
+  }
+
+  function encode(
+    records: readonly RecordMessage[],
+    place: { topic: string; partition: number },
+    codec: Codec | undefined,
+  ) {
+    const encoded = encodeRecords(records, { nowMs: clock.wallMs(), crc32c, codec });
+    if (encoded.kind === "ok") return encoded.batch;
+    throw new TidemarkError({
+      reason: Reason.INVALID_RECORD,
+      message: `Record ${encoded.index} cannot be stored: ${encoded.message}`,
+      ...place,
+    });
+  }
+
+  interface SettledPart {
+    readonly partition: number;
+    readonly records: number;
+    readonly outcome: ProduceOutcome;
+    readonly acks: ProduceRequest["acks"];
+  }
+
+  function appendPart(part: Part, request: ProduceRequest, context: CallContext): Promise<SettledPart> {
+    return new Promise((resolve) => {
+      const done = (records: number, outcome: ProduceOutcome) =>
+        resolve({ partition: part.partition, records, outcome, acks: request.acks });
+      try {
+        const partition: Partition = table.find({ ...request, partition: part.partition });
+        const place = { topic: request.topic, partition: part.partition };
+        const batches = checkBatches(part.encode(), place, partition.settings.maxBatchBytes);
+        const traced = options.tracer.begin(context);
+        options.appender.append(
+          { partition, batches, acks: request.acks, timeoutMs: timeoutOf(request.timeoutMs, context), traced },
+          (outcome) => done(batches.records, outcome),
+        );
+      } catch (error) {
+        if (!(error instanceof TidemarkError)) throw error;
+        done(0, { kind: "failed", error });
+      }
+    });
+  }
+}
+
+/** The earlier of what the request asks for and what its deadline allows. */
+function timeoutOf(timeoutMs: number, context: CallContext): number | undefined {
+  const deadline = context.timeoutMs();
+  if (timeoutMs === 0) return deadline;
+  return deadline === undefined ? timeoutMs : Math.min(timeoutMs, deadline);
+}
+
+function checkForm(request: ProduceRequest): void {
+  if (request.topic === "") throw invalidArgument("topic is empty; name the topic");
+  if (request.batches.length > 0 && request.records.length > 0) {
+    throw invalidArgument("records and batches are two forms of the same: send one of them");
+  }
+  if (request.batches.length === 0 && request.records.length === 0) {
+    throw invalidArgument('there is nothing to append; send for example "records":[{"text":"hello"}]');
+  }
+}
+
+function codecOf(id: CodecId, codecs: Codecs): Codec | undefined {
+  if (id === CodecId.UNSPECIFIED || id === CodecId.NONE) return undefined;
+  const name = codecNameOf(id - 1);
+  const codec = name === undefined ? undefined : codecs[name];
+  if (codec !== undefined) return codec;
+  throw new TidemarkError({
+    reason: Reason.UNSUPPORTED_CODEC,
+    message: `Codec ${name ?? String(id)} is not available on this broker; there are ${Object.keys(codecs).join(", ")}`,
+  });
+}
+
+function toResult(part: {
+  readonly partition: number;
+  readonly records: number;
+  readonly outcome: ProduceOutcome;
+  readonly acks: ProduceRequest["acks"];
+}): ResultInit {
+  const { partition, records, outcome } = part;
+  if (outcome.kind === "failed") {
+    return { partition, error: toErrorDetail(outcome.error), message: outcome.error.message };
+  }
+  return { partition, records, baseOffset: outcome.baseOffset, leaderEpoch: outcome.leaderEpoch };
+}

@@ -1,0 +1,102 @@
+import type { Consensus, Leadership } from "@tidemark/consensus";
+import type { ControllerId } from "@tidemark/ids";
+import { createDeferred, randomUuid } from "@tidemark/runtime";
+import type { ControllerCore } from "../core.ts";
+import type { KnownController } from "../errors.ts";
+import { createRepairLoop } from "./repair-loop.ts";
+import { type ClusterIdentity, checkCluster } from "./term-start.ts";
+
+/** From beliefs of the store to terms of this controller. */
+export interface LeadershipLoop {
+  /** Follows the beliefs until the store closes; throws what that throws. Called once. */
+  run(): Promise<void>;
+  /** Resolves when there is an active controller: another one, or this one with its first commands done. */
+  readonly led: Promise<void>;
+  /** The active controller where it is another one and the latest belief names it. */
+  known(): KnownController | undefined;
+  /** The active controller by the latest belief, this one too. */
+  readonly leader: () => { readonly id: number; readonly controllerEpoch: number } | undefined;
+  /** Gives leadership up after a doubt: a new term, here or elsewhere, begins with what is known. */
+  resign(): void;
+  /** A command was left half done: once it can be, it is completed or swept. */
+  repairLater(): void;
+}
+
+export function createLeadershipLoop(
+  core: ControllerCore,
+  options: {
+    readonly consensus: Consensus;
+    readonly controllerId: ControllerId;
+    readonly cluster: ClusterIdentity;
+    readonly onFatal: (error: Error) => void;
+  },
+): LeadershipLoop {
+  const { role, follower, runtime, sessions } = core;
+  const { consensus, controllerId, cluster, onFatal } = options;
+  // Made once: a claim that is repeated names the same cluster.
+  const clusterId = cluster.configured ?? randomUuid(runtime.random);
+  const repairs = createRepairLoop(core, { clusterId, onFatal });
+  const led = createDeferred();
+  let belief: Leadership = { kind: "none" };
+  let superseded = new AbortController();
+  /** The latest of what runs beside the beliefs. Never rejects. */
+  let pending: Promise<void> = Promise.resolve();
+
+  const begin = async (leading: Extract<Leadership, { kind: "leading" }>, signal: AbortSignal) => {
+    const { epoch, revision } = leading;
+    await follower.reached(revision, signal);
+    checkCluster(follower.image, { ...cluster, isWhole: true });
+    const term = role.activate(epoch);
+    sessions.begin();
+    core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
+    await repairs.run(term);
+    led.resolve();
+  };
+
+  const follow = (next: Leadership) => {
+    if (next.kind === "leading" && belief.kind === "leading" && next.epoch === belief.epoch) return;
+    belief = next;
+    superseded.abort();
+    superseded = new AbortController();
+    repairs.cancel();
+    if (role.term !== undefined) role.deactivate(role.term.epoch, "the store says that leadership ended");
+    if (next.kind === "following" && next.leader !== controllerId) led.resolve();
+    if (next.kind !== "leading") return;
+    const { signal } = superseded;
+    pending = begin(next, signal).catch((error: unknown) => {
+      if (!signal.aborted) onFatal(error instanceof Error ? error : new Error("A defect", { cause: error }));
+    });
+  };
+
+  return {
+    led: led.promise,
+    async run() {
+      for await (const next of consensus.leadership()) follow(next);
+      follow({ kind: "none" });
+      await pending;
+    },
+    known() {
+      // Following oneself is following the ghost of an earlier start.
+      if (belief.kind !== "following" || belief.leader === controllerId) return undefined;
+      return { id: belief.leader, endpoint: belief.endpoint, controllerEpoch: belief.epoch };
+    },
+    leader() {
+      switch (belief.kind) {
+        case "none":
+          return undefined;
+        case "following":
+          return { id: belief.leader, controllerEpoch: belief.epoch };
+        case "leading":
+          return { id: controllerId, controllerEpoch: belief.epoch };
+      }
+    },
+    resign() {
+      pending = consensus.resign().catch(() => {
+        // A store that closed or failed tells so by the end of the beliefs.
+      });
+    },
+    repairLater() {
+      if (role.term !== undefined) repairs.later(role.term);
+    },
+  };
+}

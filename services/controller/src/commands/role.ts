@@ -1,0 +1,65 @@
+import type { ControllerEpoch } from "@tidemark/ids";
+import type { TidemarkError } from "@tidemark/rpc";
+import { type KnownController, notController } from "../errors.ts";
+
+/** One stretch of being the active controller. */
+export interface ActiveTerm {
+  readonly epoch: ControllerEpoch;
+  /** Aborted with NOT_CONTROLLER when it ends: whatever was answered on its behalf ends too. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Whether this controller is the active one, as far as it knows.
+ *
+ * | from     | to       | when                                                                                          |
+ * |----------|----------|-----------------------------------------------------------------------------------------------|
+ * | inactive | active   | it leads, and its image holds everything up to the revision that began its epoch (C4)          |
+ * | active   | inactive | the belief ended, an append was refused as fenced, or one ended unknown and it resigned (C6)   |
+ *
+ * Belief is not enough for an answer that must be current: those pass an append or the store's barrier.
+ */
+export interface Role {
+  readonly term: ActiveTerm | undefined;
+  /** The term, or the error with a hint of the active controller. */
+  require(): ActiveTerm;
+  /** The active controller other than this one, as far as it is known. */
+  known(): KnownController | undefined;
+  error(): TidemarkError;
+  activate(epoch: ControllerEpoch): ActiveTerm;
+  /** Ends the term. Does nothing where there is none, or where it is another than `epoch`. */
+  deactivate(epoch: ControllerEpoch, why: string): void;
+}
+
+export function createRole(options: {
+  /** The active controller by the latest belief or the image; undefined where that is this one or nobody. */
+  readonly known: () => KnownController | undefined;
+  readonly onDeactivated: (epoch: ControllerEpoch, why: string) => void;
+}): Role {
+  let current: { readonly term: ActiveTerm; readonly abort: AbortController } | undefined;
+  const error = () => notController(options.known());
+  return {
+    get term() {
+      return current?.term;
+    },
+    require() {
+      if (current === undefined) throw error();
+      return current.term;
+    },
+    known: options.known,
+    error,
+    activate(epoch) {
+      const abort = new AbortController();
+      const term = { epoch, signal: abort.signal };
+      current = { term, abort };
+      return term;
+    },
+    deactivate(epoch, why) {
+      if (current === undefined || current.term.epoch !== epoch) return;
+      const { abort } = current;
+      current = undefined;
+      options.onDeactivated(epoch, why);
+      abort.abort(error());
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * What a controller does first as the active one, before anything else is decided:
+ *
+ * 1. It checks that the store belongs to its cluster, and sets the cluster up where the store is empty.
+ * 2. It grants every session a full timeout.
+ * 3. It walks all partitions for leaders that are gone and sweeps what was left half made: its predecessor may have
+ *    died between any two batches.
+ */
+import type { ControllerEpoch } from "@tidemark/ids";
+import {
+  createCluster,
+  type Decision,
+  formatVersion,
+  type MetadataImage,
+  repairPartitions,
+  sweepOrphans,
+} from "@tidemark/metadata";
+import { StartRefusedError } from "@tidemark/service";
+import { type ControllerCore, electionContext } from "../core.ts";
+
+/** Which cluster this controller belongs to, as far as it is known before the store is read. */
+export interface ClusterIdentity {
+  /** Of the settings. */
+  readonly configured: string | undefined;
+  /** Of the controller's directory. Undefined where it never belonged to one. */
+  readonly known: string | undefined;
+}
+
+/**
+ * Checks an image against the cluster that is expected. `isWhole`: the image holds everything committed, so that a
+ * cluster that it lacks is missing. Throws StartRefusedError.
+ */
+export function checkCluster(image: MetadataImage, identity: ClusterIdentity & { readonly isWhole?: boolean }): void {
+  const { cluster } = image;
+  if (cluster === undefined) {
+    if (identity.known === undefined || !identity.isWhole) return;
+    throw new StartRefusedError(
+      `This directory belongs to the cluster ${identity.known}, and the store holds no cluster: its metadata are missing`,
+    );
+  }
+  const expected = identity.known ?? identity.configured;
+  if (expected !== undefined && expected !== cluster.clusterId) {
+    const where = identity.known === undefined ? "cluster.id" : "The directory of this controller";
+    throw new StartRefusedError(`${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}`);
+  }
+  if (cluster.formatVersion > formatVersion) {
+    throw new StartRefusedError(
+      `The store has the format version ${cluster.formatVersion}, and this version of Tidemark knows ${formatVersion} at most`,
+    );
+  }
+}
+
+/**
+ * Sets the cluster up where the store is empty, walks all partitions and sweeps. Each part leaves what is in order as
+ * it is, so that it may be repeated. Rejects with the TidemarkError of the part that failed.
+ */
+export async function repair(
+  core: Pick<ControllerCore, "queue" | "settings" | "runtime">,
+  epoch: ControllerEpoch,
+  clusterId: string,
+): Promise<void> {
+  const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>) =>
+    core.queue.submitOwn({ name, decide });
+  // Queued at once: nothing that others ask for is decided before all of these.
+  await Promise.all([
+    own("create cluster", (image) => createCluster(image, { clusterId })),
+    own("repair partitions", (image) => repairPartitions(image, electionContext(core, epoch))),
+    own("sweep orphans", sweepOrphans),
+  ]);
+}

@@ -1,0 +1,40 @@
+import type { ControllerEpoch } from "@tidemark/ids";
+import type { Draw, ElectionContext } from "@tidemark/metadata";
+import { below, type Random, type Runtime } from "@tidemark/runtime";
+import type { CommandQueue } from "./commands/command-queue.ts";
+import type { Role } from "./commands/role.ts";
+import type { ErrorReader } from "./errors.ts";
+import type { ControllerEvent } from "./events/controller-events.ts";
+import type { EventLog } from "./events/event-log.ts";
+import type { SessionTracker } from "./sessions/session-tracker.ts";
+import type { ControllerSettings } from "./settings.ts";
+import type { MetadataFollower } from "./state/metadata-follower.ts";
+
+/** What the services answer from. */
+export interface ControllerCore {
+  readonly settings: ControllerSettings;
+  readonly runtime: Runtime;
+  readonly follower: MetadataFollower;
+  readonly queue: CommandQueue;
+  readonly role: Role;
+  readonly sessions: SessionTracker;
+  readonly events: EventLog;
+  readonly readError: ErrorReader;
+  readonly onEvent: (event: ControllerEvent) => void;
+}
+
+/** What an election needs beside the image. */
+export function electionContext(
+  core: Pick<ControllerCore, "settings" | "runtime">,
+  epoch: ControllerEpoch,
+): ElectionContext {
+  return {
+    controllerEpoch: epoch,
+    selection: core.settings.leaderSelection,
+    draw: drawFrom(core.runtime.random),
+  };
+}
+
+export function drawFrom(random: Random): Draw {
+  return (limit) => below(random, limit);
+}

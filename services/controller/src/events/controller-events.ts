@@ -1,0 +1,52 @@
+import type { BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
+import type { MetadataEvent } from "@tidemark/metadata";
+
+/**
+ * What a controller tells about itself: spans, metrics and log lines are made from these, and from nothing else.
+ * Durations are in milliseconds of the monotonic clock.
+ */
+export type ControllerEvent =
+  | {
+      readonly kind: "activated";
+      readonly epoch: ControllerEpoch;
+      readonly revision: Revision;
+      readonly sessions: number;
+    }
+  | { readonly kind: "deactivated"; readonly epoch: ControllerEpoch; readonly why: string }
+  /** What a command decided, once all of it is committed; `revision` is that of its last batch. */
+  | {
+      readonly kind: "decided";
+      readonly command: string;
+      readonly epoch: ControllerEpoch;
+      readonly revision: Revision;
+      readonly events: readonly MetadataEvent[];
+    }
+  | {
+      readonly kind: "batchCommitted";
+      readonly command: string;
+      readonly epoch: ControllerEpoch;
+      /** From 1. */
+      readonly batch: number;
+      readonly batches: number;
+      readonly changes: number;
+      readonly revision: Revision;
+      readonly durationMs: number;
+    }
+  | { readonly kind: "commandFailed"; readonly command: string; readonly reason: string; readonly message: string }
+  | { readonly kind: "connectionLost"; readonly brokerId: BrokerId }
+  | {
+      readonly kind: "probed";
+      readonly brokerId: BrokerId;
+      readonly result: "reached" | "refused" | "unreachable";
+      /** Whether it ends the session; if not, why. */
+      readonly verdict: "ended" | "waits" | "never reached before" | "came back before" | "suspects itself";
+    }
+  | { readonly kind: "defect"; readonly message: string }
+  | { readonly kind: "stalled"; readonly durationMs: number }
+  | { readonly kind: "malformedKey"; readonly key: string; readonly message: string }
+  | {
+      readonly kind: "regressed";
+      readonly brokerId: BrokerId;
+      readonly brokerSaw: number;
+      readonly epoch: ControllerEpoch;
+    };

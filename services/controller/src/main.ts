@@ -1,0 +1,26 @@
+/**
+ * The controller's program: settings, telemetry and a clean stop as every service has them, and the consensus backend.
+ * This is the only place that names one.
+ */
+import { crc32c } from "@tidemark/compression";
+import { consensusChoice, controllerSchema } from "@tidemark/config";
+import { openSingleStore } from "@tidemark/consensus";
+import { runService } from "@tidemark/service";
+import type { OpenBackend } from "./backend.ts";
+import { startController } from "./start-controller.ts";
+
+/** One node with one file. */
+const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
+  const store = await openSingleStore({ disk, directory: `${directory}/single`, crc32c, runtime });
+  return { name: "single", consensus: store.candidate(), close: () => store.close() };
+};
+
+await runService({
+  role: "controller",
+  schema: controllerSchema,
+  start: ({ values, ...given }) => {
+    const { kind, directory } = consensusChoice(values);
+    const backends = { single: openSingle };
+    return startController({ ...given, values, directory, openBackend: backends[kind] });
+  },
+});

@@ -1,0 +1,145 @@
+/** From a controller's events to log lines and metrics. Spans are made from the same events. */
+import type { BrokerId } from "@tidemark/ids";
+import { describeHealth, type MetadataEvent, type MetadataImage } from "@tidemark/metadata";
+import { type Logger, metricNames, type Telemetry } from "@tidemark/telemetry";
+import type { ControllerEvent } from "./events/controller-events.ts";
+
+/** What the metrics show of the controller when somebody reads them. */
+export interface ReportedState {
+  readonly isActive: () => boolean;
+  readonly image: () => MetadataImage;
+}
+
+/** Returns what to call with each event. */
+export function createReporter(
+  telemetry: Pick<Telemetry, "logger" | "metrics">,
+  state: ReportedState,
+): (event: ControllerEvent) => void {
+  const { logger, metrics } = telemetry;
+  const elections = metrics.counter({ name: metricNames.leaderElections, description: "Elections of leaders." });
+  const shrinks = metrics.counter({ name: metricNames.isrShrinks, description: "Replicas that left an ISR." });
+  const expands = metrics.counter({ name: metricNames.isrExpands, description: "Replicas that joined an ISR." });
+  observeState(metrics, state);
+
+  const count = (event: MetadataEvent) => {
+    if (event.kind === "elected") elections.add(1, { cause: event.cause });
+    if (event.kind !== "isrChanged") return;
+    const left = without(event.before, event.after);
+    const joined = without(event.after, event.before);
+    if (left > 0) shrinks.add(left);
+    if (joined > 0) expands.add(joined);
+  };
+  return (event) => {
+    if (event.kind === "decided") event.events.forEach(count);
+    logEvent(logger, event);
+  };
+}
+
+function observeState(metrics: Telemetry["metrics"], { isActive, image }: ReportedState): void {
+  const gauge = (name: string, description: string, value: () => number) =>
+    metrics.observeGauge({ name, description }, (report) => {
+      // The counts are of the whole cluster: one controller tells them.
+      if (name === metricNames.activeController || isActive()) report(value());
+    });
+  gauge(metricNames.activeController, "1 in the active controller, 0 in the others.", () => (isActive() ? 1 : 0));
+  gauge(metricNames.offlinePartitions, "Partitions without a leader.", () => describeHealth(image()).offlinePartitions);
+  gauge(
+    metricNames.underReplicatedPartitions,
+    "Partitions with fewer in-sync replicas than replicas.",
+    () => describeHealth(image()).underReplicatedPartitions,
+  );
+  gauge(
+    metricNames.underMinIsrPartitions,
+    "Partitions with fewer in-sync replicas than the min ISR in force.",
+    () => describeHealth(image()).underMinIsrPartitions,
+  );
+}
+
+function without(some: readonly BrokerId[], others: readonly BrokerId[]): number {
+  return some.filter((id) => !others.includes(id)).length;
+}
+
+function logEvent(logger: Logger, event: ControllerEvent): void {
+  switch (event.kind) {
+    case "activated":
+      return logger.info("active controller", { epoch: event.epoch, sessions: event.sessions });
+    case "deactivated":
+      return logger.info("active controller no more", { epoch: event.epoch, why: event.why });
+    case "decided":
+      for (const each of event.events) logDecision(logger, each);
+      return;
+    case "batchCommitted":
+      return logger.debug("batch committed", {
+        command: event.command,
+        batch: event.batch,
+        batches: event.batches,
+        changes: event.changes,
+        durationMs: event.durationMs,
+      });
+    case "commandFailed":
+      return logger.debug("command failed", { command: event.command, reason: event.reason, why: event.message });
+    case "connectionLost":
+      return logger.info("broker connection lost", { broker: event.brokerId });
+    case "probed":
+      return logger.info("broker probed", { broker: event.brokerId, result: event.result, verdict: event.verdict });
+    case "stalled":
+      return logger.warn("this process stalled; sessions are observed anew", { durationMs: event.durationMs });
+    case "malformedKey":
+      return logger.error("malformed metadata", { key: event.key, why: event.message });
+    case "regressed":
+      return logger.error("a broker has seen a newer controller epoch: the metadata are older than its data", {
+        broker: event.brokerId,
+        brokerSaw: event.brokerSaw,
+        epoch: event.epoch,
+      });
+    case "defect":
+      return logger.error("defect", { why: event.message });
+  }
+}
+
+function logDecision(logger: Logger, event: MetadataEvent): void {
+  switch (event.kind) {
+    case "sessionEnded":
+      return logger.info("broker session ended", { broker: event.brokerId, cause: event.cause });
+    case "brokerRegistered":
+      return logger.info("broker registered", { broker: event.brokerId, brokerEpoch: event.brokerEpoch });
+    case "elected":
+      return logger.debug("leader elected", {
+        topic: event.topic,
+        partition: event.partition,
+        cause: event.cause,
+        rule: event.rule,
+        leader: event.newLeader ?? -1,
+        leaderEpoch: event.leaderEpoch,
+      });
+    case "isrChanged":
+      return logger.debug("ISR changed", {
+        topic: event.topic,
+        partition: event.partition,
+        isr: event.after.join(","),
+      });
+    case "topicCreated":
+    case "topicDeleted":
+    case "partitionsAdded":
+    case "topicConfigured":
+      return logger.info(eventTitles[event.kind], { topic: event.topic, topicId: event.topicId });
+    case "clusterCreated":
+      return logger.info("cluster created", { cluster: event.clusterId });
+    case "shutdownBegun":
+      return logger.info("broker is about to stop", { broker: event.brokerId });
+    case "directoriesFailed":
+      return logger.warn("log directories failed", {
+        broker: event.brokerId,
+        directories: event.directoryIds.join(","),
+      });
+    case "orphansSwept":
+      return logger.info("orphan partitions swept", { partitions: event.partitions });
+  }
+}
+
+const eventTitles = {
+  topicCreated: "topic created",
+  topicDeleted: "topic deleted",
+  partitionsAdded: "partitions added",
+  topicConfigured: "topic configured",
+} as const;

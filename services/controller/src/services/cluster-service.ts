@@ -1,0 +1,113 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { allocateProducerIds, findPartition, registerBroker, sessionProblem } from "@tidemark/metadata";
+import type {
+  ClusterService,
+  ConfirmLeaderRequest,
+  ConfirmLeaderResponseSchema,
+  RegisterRequest,
+  RegisterResponseSchema,
+} from "@tidemark/proto/cluster/v1";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
+import { type ControllerCore, electionContext } from "../core.ts";
+import { alterPartition } from "./alter-partition.ts";
+import { heartbeat } from "./heartbeat.ts";
+import {
+  readBroker,
+  readBrokerId,
+  readDirectoryIds,
+  readEndpoint,
+  readLeaderEpoch,
+  readPartition,
+  readTopicId,
+  readUuid,
+} from "./requests.ts";
+import { watchMetadata } from "./watch-metadata.ts";
+
+/** What brokers and gateways ask of the active controller. Each answer carries its epoch. */
+export function createClusterService(core: ControllerCore): ServiceImpl<typeof ClusterService> {
+  return {
+    register: (request, { signal }) => register(core, request, signal),
+    heartbeat: (requests) => heartbeat(core, requests),
+    async *watchMetadata(request, { signal }) {
+      yield* watchMetadata(request, { follower: core.follower, term: core.role.require(), signal });
+    },
+    alterPartition: (request, { signal }) => alterPartition(core, request, signal),
+    confirmLeader: (request) => confirmLeader(core, request),
+    async allocateProducerIds(request, { signal }) {
+      const broker = readBroker(request);
+      const { answer, epoch } = await core.queue.submit(
+        {
+          name: "allocate producer ids",
+          decide: (image) => sessionProblem(image, broker) ?? allocateProducerIds(image),
+        },
+        signal,
+      );
+      return { controllerEpoch: epoch, ...answer };
+    },
+  };
+}
+
+async function register(
+  core: ControllerCore,
+  request: RegisterRequest,
+  signal: AbortSignal,
+): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
+  const command = {
+    brokerId: readBrokerId(request.brokerId),
+    incarnationId: readUuid("incarnation_id", request.incarnationId),
+    clusterId: request.clusterId,
+    directoryIds: readDirectoryIds(request.directoryIds),
+    endpoints: request.endpoints.map(readEndpoint),
+    rack: request.rack,
+  };
+  await refuseRegressed(core, request);
+  const { answer, epoch, revision, image } = await core.queue.submit(
+    {
+      name: "register broker",
+      decide: (current, controllerEpoch) => registerBroker(current, command, electionContext(core, controllerEpoch)),
+    },
+    signal,
+  );
+  return {
+    controllerEpoch: epoch,
+    clusterId: image.cluster?.clusterId ?? "",
+    brokerEpoch: answer,
+    revision,
+    sessionTimeoutMs: core.settings.sessionTimeoutMs,
+  };
+}
+
+/**
+ * A broker that has seen a higher controller epoch either reached a controller that was deposed, which the barrier
+ * shows, or its metadata were restored from a backup: then nothing is right until an operator decides.
+ */
+async function refuseRegressed(core: ControllerCore, request: RegisterRequest): Promise<void> {
+  const term = core.role.require();
+  if (request.controllerEpoch <= term.epoch) return;
+  const { cluster } = core.follower.image;
+  if (request.clusterId !== "" && cluster !== undefined && request.clusterId !== cluster.clusterId) return;
+  await core.queue.barrier(term);
+  const brokerId = readBrokerId(request.brokerId);
+  core.onEvent({ kind: "regressed", brokerId, brokerSaw: request.controllerEpoch, epoch: term.epoch });
+  throw new TidemarkError({
+    reason: Reason.METADATA_REGRESSED,
+    message: `Broker ${brokerId} has seen controller epoch ${request.controllerEpoch}, and the newest here is ${term.epoch}: the metadata are older than the broker's data`,
+  });
+}
+
+/** Sent by a leader for a linearizable read: whether it still led after the question arrived (P9). */
+async function confirmLeader(
+  core: ControllerCore,
+  request: ConfirmLeaderRequest,
+): Promise<MessageInitShape<typeof ConfirmLeaderResponseSchema>> {
+  const term = core.role.require();
+  const topic = readTopicId(request.topicId);
+  const index = readPartition(request.partition);
+  const brokerId = readBrokerId(request.brokerId);
+  const leaderEpoch = readLeaderEpoch(request.leaderEpoch);
+  await core.queue.barrier(term);
+  const partition = findPartition(core.follower.image, topic, index);
+  const leads = partition?.leader === brokerId && partition.leaderEpoch === leaderEpoch;
+  return { controllerEpoch: term.epoch, leads };
+}

@@ -1,0 +1,82 @@
+/**
+ * A broker's heartbeat stream. Sent by brokers every `broker.heartbeat.interval.ms`; each message renews the session
+ * and is answered with the controller epoch. It fails with NOT_CONTROLLER when this controller is not, or is no longer,
+ * the active one, and with BROKER_NOT_REGISTERED or STALE_BROKER_EPOCH where the session is gone: the broker registers.
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { BrokerEpoch, BrokerId, TopicId } from "@tidemark/ids";
+import { beginShutdown, confirmDeletions, failDirectories, lookup, sessionProblem } from "@tidemark/metadata";
+import type { HeartbeatRequest, HeartbeatResponseSchema } from "@tidemark/proto/cluster/v1";
+import type { ActiveTerm } from "../commands/role.ts";
+import { type ControllerCore, electionContext } from "../core.ts";
+import { refusalError } from "../errors.ts";
+import { readBroker, readDirectoryIds, readTopicId } from "./requests.ts";
+import { untilAborted } from "./signals.ts";
+
+interface Session {
+  readonly brokerId: BrokerId;
+  readonly brokerEpoch: BrokerEpoch;
+}
+
+export async function* heartbeat(
+  core: ControllerCore,
+  requests: AsyncIterable<HeartbeatRequest>,
+): AsyncGenerator<MessageInitShape<typeof HeartbeatResponseSchema>> {
+  const term = core.role.require();
+  let connection: { readonly session: Session; readonly close: () => void } | undefined;
+  try {
+    for await (const request of untilAborted(requests, term.signal)) {
+      const session = readBroker(request);
+      renew(core, session);
+      if (connection !== undefined && connection.session.brokerEpoch !== session.brokerEpoch) {
+        connection.close();
+        connection = undefined;
+      }
+      connection ??= { session, close: core.sessions.connect(session.brokerId, session.brokerEpoch) };
+      const mayShutDown = await carryOut(core, term, session, request);
+      yield { controllerEpoch: term.epoch, sequence: request.sequence, mayShutDown };
+    }
+  } finally {
+    connection?.close();
+  }
+}
+
+/** Renews the session, or throws why there is none. */
+function renew(core: ControllerCore, session: Session): void {
+  if (core.sessions.renew(session.brokerId, session.brokerEpoch)) return;
+  const problem = sessionProblem(core.follower.image, session);
+  if (problem !== undefined) throw refusalError(problem.refusal);
+}
+
+/** What a heartbeat asks for beside life. The answer is whether the broker may stop. */
+async function carryOut(
+  core: ControllerCore,
+  term: ActiveTerm,
+  session: Session,
+  request: HeartbeatRequest,
+): Promise<boolean> {
+  const context = electionContext(core, term.epoch);
+  if (request.failedDirectoryIds.length > 0) {
+    const command = { ...session, directoryIds: readDirectoryIds(request.failedDirectoryIds) };
+    const known = core.follower.image.sessions.get(session.brokerId)?.directoryIds ?? [];
+    if (command.directoryIds.some((id) => known.includes(id))) {
+      await core.queue.submit({
+        name: "fail directories",
+        decide: (image) => failDirectories(image, command, context),
+      });
+    }
+  }
+  const command = { brokerId: session.brokerId, topicIds: request.confirmedDeletions.map(readTopicId) };
+  if (command.topicIds.some((id) => isAwaited(core, session.brokerId, id))) {
+    await core.queue.submit({ name: "confirm deletions", decide: (image) => confirmDeletions(image, command) });
+  }
+  if (!request.wantsShutdown) return false;
+  await core.queue.submit({ name: "begin shutdown", decide: (image) => beginShutdown(image, session, context) });
+  core.sessions.release(session.brokerId, session.brokerEpoch);
+  renew(core, session);
+  return true;
+}
+
+function isAwaited(core: ControllerCore, brokerId: BrokerId, topicId: TopicId): boolean {
+  return lookup(core.follower.image.deletedTopics, topicId)?.awaited.includes(brokerId) ?? false;
+}

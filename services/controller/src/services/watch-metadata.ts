@@ -1,0 +1,74 @@
+/**
+ * Handing the metadata to brokers and gateways: a snapshot, then every committed batch in order, tagged with the epoch
+ * of the controller that answers. A watcher goes on after the revision that it names where this controller has every
+ * batch since in memory and the controller epoch is the same; otherwise it begins with a snapshot.
+ *
+ * A watcher costs a revision and no queue. One that reads slowly finds its place gone, and gets a fresh snapshot.
+ */
+import { type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Revision, revision } from "@tidemark/ids";
+import { changeToWire, imageToChanges, type MetadataImage } from "@tidemark/metadata";
+import { MetadataFrame, type WatchMetadataRequest, type WatchMetadataResponseSchema } from "@tidemark/proto/cluster/v1";
+import { MetadataChangeSchema, type MetadataChange as WireChange } from "@tidemark/proto/metadata/v1";
+import type { ActiveTerm } from "../commands/role.ts";
+import type { MetadataFollower } from "../state/metadata-follower.ts";
+import { reasonOf } from "./signals.ts";
+
+type Frame = MessageInitShape<typeof WatchMetadataResponseSchema>;
+
+/** A part of a snapshot is about this large, far under any limit of a message. */
+const partBytes = 256 * 1024;
+
+export async function* watchMetadata(
+  request: Pick<WatchMetadataRequest, "controllerEpoch" | "afterRevision">,
+  source: { readonly follower: MetadataFollower; readonly term: ActiveTerm; readonly signal: AbortSignal },
+): AsyncGenerator<Frame> {
+  const { follower, term } = source;
+  const signal = AbortSignal.any([source.signal, term.signal]);
+  let at = firstPlace(request, source);
+  for (;;) {
+    if (signal.aborted) throw reasonOf(signal);
+    const batches = at === undefined ? undefined : follower.history.after(at);
+    if (batches === undefined || at === undefined) {
+      const { image, revision: at0 } = follower;
+      at = at0;
+      yield* snapshotFrames(image, at0, term);
+      continue;
+    }
+    for (const { revision: at1, changes } of batches) {
+      at = at1;
+      yield frame(term, at1, MetadataFrame.DELTA, changes.map(changeToWire));
+    }
+    if (batches.length === 0) await follower.reached(revision(follower.revision + 1n), signal);
+  }
+}
+
+/** Where the caller goes on. Undefined: with a snapshot. */
+function firstPlace(
+  request: Pick<WatchMetadataRequest, "controllerEpoch" | "afterRevision">,
+  { follower, term }: { readonly follower: MetadataFollower; readonly term: ActiveTerm },
+): Revision | undefined {
+  const { controllerEpoch, afterRevision } = request;
+  if (afterRevision === undefined || controllerEpoch !== term.epoch) return undefined;
+  // What lies ahead of this image cannot come from this epoch.
+  return afterRevision < 0n || afterRevision > follower.revision ? undefined : revision(afterRevision);
+}
+
+function* snapshotFrames(image: MetadataImage, at: Revision, term: ActiveTerm): Generator<Frame> {
+  let part: WireChange[] = [];
+  let bytes = 0;
+  for (const change of imageToChanges(image)) {
+    const message = changeToWire(change);
+    part.push(message);
+    bytes += toBinary(MetadataChangeSchema, message).length;
+    if (bytes < partBytes) continue;
+    yield frame(term, at, MetadataFrame.SNAPSHOT_PART, part);
+    part = [];
+    bytes = 0;
+  }
+  yield frame(term, at, MetadataFrame.SNAPSHOT_END, part);
+}
+
+function frame(term: ActiveTerm, at: Revision, kind: MetadataFrame, changes: WireChange[]): Frame {
+  return { controllerEpoch: term.epoch, revision: at, frame: kind, changes };
+}

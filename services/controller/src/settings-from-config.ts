@@ -1,0 +1,23 @@
+import type { controllerSchema, Values } from "@tidemark/config";
+import type { ControllerSettings } from "./settings.ts";
+
+/** Brokers replicate nothing yet: a replica beyond the first would stand in the ISR and hold nothing. */
+const replicationFactorMax = 1;
+
+export type ControllerValues = Values<(typeof controllerSchema)["settings"]>;
+
+export function settingsFromConfig(values: ControllerValues): ControllerSettings {
+  return {
+    sessionTimeoutMs: values["broker.session.timeout.ms"],
+    connectionGraceMs: values["broker.connection.grace.ms"],
+    leaderSelection: values["leader.selection"],
+    defaultPartitions: values["num.partitions"],
+    defaultReplicationFactor: values["default.replication.factor"],
+    minInsyncReplicas: values["min.insync.replicas"],
+    limits: {
+      topicsMax: values["max.topics"],
+      partitionsMax: values["max.partitions"],
+      replicationFactorMax,
+    },
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * Controllers in memory: the ones that processes run, on manual time, seeded chance, a store with faults, and a network
+ * in which a test says what a probe finds. Brokers are played by the test.
+ */
+import { type Consensus, createConsensusTwin } from "@tidemark/consensus";
+import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
+import type { Endpoint } from "@tidemark/metadata";
+import { createManualTime, createSeededRandom, type ManualTime, type Runtime } from "@tidemark/runtime";
+import { type Controller, createController } from "../controller.ts";
+import type { ControllerEvent } from "../events/controller-events.ts";
+import type { ProbeResult } from "../sessions/probe.ts";
+import type { ControllerSettings } from "../settings.ts";
+
+const testSettings: ControllerSettings = {
+  sessionTimeoutMs: 6000,
+  connectionGraceMs: 300,
+  leaderSelection: "assigned-order",
+  defaultPartitions: 1,
+  defaultReplicationFactor: 3,
+  minInsyncReplicas: 2,
+  limits: { topicsMax: 10_000, partitionsMax: 50_000, replicationFactorMax: 10 },
+};
+
+/** What a world needs of a store; the twin has more faults than these. */
+export type TestStore = Pick<ConsensusCluster, "identity" | "start" | "kill" | "until" | "close">;
+
+/** One controller of a world, with what it told. */
+export interface Node {
+  readonly number: CandidateNumber;
+  readonly controller: Controller;
+  readonly events: ControllerEvent[];
+  readonly fatal: Error[];
+  /** What it learnt of its cluster. */
+  readonly clusters: string[];
+  /** The process stands still for so long; then its timers are late. */
+  stallFor(durationMs: number): void;
+}
+
+interface StartOptions {
+  readonly settings?: Partial<ControllerSettings>;
+  readonly known?: string;
+  readonly configured?: string;
+  /** Changes the handle on the store on its way to the controller. */
+  readonly wrap?: (consensus: Consensus) => Consensus;
+}
+
+export interface World<Store extends TestStore = ConsensusCluster> {
+  readonly time: ManualTime;
+  readonly runtime: Runtime;
+  readonly store: Store;
+  /** What a probe of a port finds; `reached` where nothing is said. */
+  readonly ports: Map<number, ProbeResult>;
+  start(number: CandidateNumber, options?: StartOptions): Promise<Node>;
+  /** Kills the process: its handles never answer again, its timers never run again. */
+  kill(node: Node): void;
+  /** Waits for a condition while promises settle and faults are noticed; time stands still. */
+  until(condition: () => boolean, what: string): Promise<void>;
+  /** The active one of all that live. */
+  active(): Promise<Node>;
+  /** Awaits a promise while the world goes on. */
+  settle<Value>(promise: Promise<Value> | Value): Promise<Value>;
+  close(): Promise<void>;
+}
+
+export function createWorld(seed = 1): Promise<World> {
+  return createWorldOn((runtime) => createConsensusTwin({ runtime }), seed);
+}
+
+export async function createWorldOn<Store extends TestStore>(
+  openStore: (runtime: Runtime) => Promise<Store>,
+  seed = 1,
+): Promise<World<Store>> {
+  const time = createManualTime();
+  const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
+  const store = await openStore(runtime);
+  const ports = new Map<number, ProbeResult>();
+  const living = new Set<Node>();
+
+  const until = async (condition: () => boolean, what: string) => {
+    let turns = 0;
+    const done = store.until(() => {
+      turns += 1;
+      if (turns > 5000) throw new Error(`Not reached: ${what}`);
+      return condition();
+    }, what);
+    done.catch(() => undefined);
+    await time.advance(0);
+    await done;
+  };
+  const settle = async <Value>(promise: Promise<Value> | Value): Promise<Value> => {
+    let isSettled = false;
+    const settled = Promise.resolve(promise).finally(() => {
+      isSettled = true;
+    });
+    settled.catch(() => undefined);
+    await until(() => isSettled, "an answer");
+    return settled;
+  };
+  const startNode = async (number: CandidateNumber, options: StartOptions): Promise<Node> => {
+    const handle = await settle(store.start(number));
+    const identity = store.identity(number);
+    const told = { number, events: [] as ControllerEvent[], fatal: [] as Error[], clusters: [] as string[] };
+    let stalledMs = 0;
+    const isDead = () => !living.has(node);
+    const controller = createController({
+      ...identity,
+      cluster: { known: options.known, configured: options.configured },
+      consensus: options.wrap?.(handle) ?? handle,
+      backend: "twin",
+      settings: { ...testSettings, ...options.settings },
+      runtime: {
+        random: runtime.random,
+        clock: { ...time.clock, monotonicMs: () => time.clock.monotonicMs() + stalledMs },
+        scheduler: {
+          after: (delayMs, task) => time.scheduler.after(delayMs, () => isDead() || task()),
+          afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
+        },
+      },
+      probe: async ({ port }: Endpoint) => ports.get(port) ?? "reached",
+      onEvent: (event) => told.events.push(event),
+      onCluster: (id) => told.clusters.push(id),
+      onFatal: (error) => told.fatal.push(error),
+    });
+    const stallFor = (durationMs: number) => {
+      stalledMs += durationMs;
+    };
+    const node: Node = { ...told, controller, stallFor };
+    living.add(node);
+    await settle(controller.start(identity.endpoint));
+    return node;
+  };
+
+  return {
+    time,
+    runtime,
+    store,
+    ports,
+    until,
+    settle,
+    start: (number, options = {}) => startNode(number, options),
+    kill(node) {
+      living.delete(node);
+      store.kill(node.number);
+    },
+    async active() {
+      const find = () => [...living].find(({ controller }) => controller.isActive);
+      await until(() => find() !== undefined, "an active controller");
+      const found = find();
+      if (found === undefined) throw new Error("No active controller");
+      return found;
+    },
+    async close() {
+      await settle(Promise.all(Array.from(living, ({ controller }) => controller.stop())));
+      await settle(store.close());
+    },
+  };
+}

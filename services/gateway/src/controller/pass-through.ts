@@ -1,0 +1,130 @@
+/** Services of the controller as a gateway offers them: every call goes on to the active controller, errors come back. */
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { type ActiveController, backoffMs } from "@tidemark/controller-link";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { type CallContext, createRpcClient, type RpcChannel, TidemarkError, withOutcome } from "@tidemark/rpc";
+import { delay, type Runtime } from "@tidemark/runtime";
+import { passOn } from "../log/context.ts";
+
+export interface PassThroughOptions<Desc extends DescService> {
+  readonly controller: ActiveController;
+  readonly runtime: Runtime;
+  /** Methods that change nothing: they are asked again where it is not known whether they were carried out. */
+  readonly reads: readonly (keyof Desc["method"])[];
+}
+
+/** What the controller says, call by call. */
+export type PassedService<Desc extends DescService> = {
+  readonly [Name in keyof Desc["method"]]: PassedMethod<Desc["method"][Name]>;
+};
+
+type PassedMethod<Method extends DescMethod> =
+  Method extends DescMethodUnary<infer In, infer Out>
+    ? (request: MessageShape<In>, call: CallContext) => Promise<MessageShape<Out>>
+    : Method extends DescMethodServerStreaming<infer In, infer Out>
+      ? (request: MessageShape<In>, call: CallContext) => AsyncIterable<MessageShape<Out>>
+      : never;
+
+type AnyMessage = MessageShape<DescMessage>;
+type UnaryCall = (request: AnyMessage, options: object) => Promise<AnyMessage>;
+type StreamCall = (request: AnyMessage, options: object) => AsyncIterable<AnyMessage>;
+type Methods = Readonly<Record<string, unknown>>;
+
+/** How long a stream looks for the active controller before it fails, in milliseconds. */
+const streamPatienceMs = 10_000;
+
+/**
+ * A service whose every method is answered by the active controller. Where a call finds another one, it goes on until
+ * its deadline; a change that may have been made is never sent again (P12).
+ */
+export function passThrough<Desc extends DescService>(
+  service: Desc,
+  options: PassThroughOptions<Desc>,
+): PassedService<Desc> {
+  const clients = new WeakMap<RpcChannel, Methods>();
+  const clientOf = (channel: RpcChannel): Methods => {
+    const client = clients.get(channel) ?? createRpcClient(service, channel);
+    clients.set(channel, client);
+    return client;
+  };
+  const methods = service.methods.map((method) => {
+    switch (method.methodKind) {
+      case "unary":
+        return [method.localName, passUnary(method.localName, clientOf, options)];
+      case "server_streaming":
+        return [method.localName, passStream(method.localName, clientOf, options)];
+      case "client_streaming":
+      case "bidi_streaming":
+        throw new Error(`${service.typeName}/${method.name} streams to the controller and cannot be passed on`);
+    }
+  });
+  return Object.fromEntries(methods) as PassedService<Desc>;
+}
+
+function passUnary<Desc extends DescService>(
+  localName: string,
+  clientOf: (channel: RpcChannel) => Methods,
+  { controller, reads }: PassThroughOptions<Desc>,
+) {
+  const isRead = reads.includes(localName);
+  return async (request: AnyMessage, call: CallContext): Promise<AnyMessage> => {
+    let last: TidemarkError | undefined;
+    const attempt = async (channel: RpcChannel) => {
+      try {
+        return await (clientOf(channel)[localName] as UnaryCall)(request, passOn(call));
+      } catch (error) {
+        // What changes nothing was certainly not applied.
+        if (isRead && error instanceof TidemarkError && isElsewhere(error)) {
+          last = withOutcome(error, Outcome.NOT_APPLIED);
+          throw last;
+        }
+        if (error instanceof TidemarkError) last = error;
+        throw error;
+      }
+    };
+    try {
+      return await controller.call(attempt, { signal: call.signal, trafficClass: "admin", isRepeatable: false });
+    } catch (error) {
+      // Time ran out between two tries: what the last one found says more than that.
+      throw call.signal.aborted && last?.outcome === Outcome.NOT_APPLIED ? last : error;
+    }
+  };
+}
+
+function passStream<Desc extends DescService>(
+  localName: string,
+  clientOf: (channel: RpcChannel) => Methods,
+  { controller, runtime }: PassThroughOptions<Desc>,
+) {
+  return async function* (request: AnyMessage, call: CallContext): AsyncIterable<AnyMessage> {
+    const until = runtime.clock.monotonicMs() + streamPatienceMs;
+    for (let failures = 0; ; failures++) {
+      let hasBegun = false;
+      try {
+        const stream = (clientOf(controller.channel("admin"))[localName] as StreamCall)(request, passOn(call));
+        for await (const message of stream) {
+          hasBegun = true;
+          yield message;
+        }
+        return;
+      } catch (error) {
+        if (!(error instanceof TidemarkError)) throw error;
+        controller.learnFrom(error);
+        if (hasBegun || !isElsewhere(error) || runtime.clock.monotonicMs() > until) throw error;
+      }
+      await delay(runtime.scheduler, backoffMs(failures, runtime.random), call.signal);
+    }
+  };
+}
+
+/** The controller that was asked is not the active one, or not there. */
+function isElsewhere({ reason }: TidemarkError): boolean {
+  return reason === Reason.NOT_CONTROLLER || reason === Reason.UNAVAILABLE || reason === Reason.SHUTTING_DOWN;
+}

@@ -1,0 +1,34 @@
+import { Reason } from "@tidemark/proto/common/v1";
+import { codecNameOf, iterateBatches } from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
+import { batchTooLarge, corruptBatch, type Place } from "../errors.ts";
+
+/**
+ * What the first hop checks of batches that it passes on as they are: that they are whole batches and none is too large.
+ * Checksums are left to the leader, which computes them anyway. Throws a TidemarkError; returns the count of records.
+ */
+export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: number): number {
+  let records = 0;
+  for (const step of iterateBatches(bytes)) {
+    if (step.kind === "end") break;
+    if (step.kind === "malformed") {
+      throw corruptBatch(place, `at byte ${step.position} there is no record batch of version 2 (${step.reason})`);
+    }
+    const { header } = step;
+    if (header !== undefined && header.sizeInBytes > batchBytesMax) {
+      throw batchTooLarge(place, header.sizeInBytes, batchBytesMax);
+    }
+    if (step.kind === "incomplete") {
+      throw corruptBatch(place, `the batch at byte ${step.position} ends before its ${step.bytesNeeded} bytes`);
+    }
+    if (codecNameOf(step.header.codecId) === undefined) {
+      throw new TidemarkError({
+        reason: Reason.UNSUPPORTED_CODEC,
+        message: `Codec ${step.header.codecId} does not exist; there are none, gzip, snappy, lz4 and zstd (0 to 4).`,
+        ...place,
+      });
+    }
+    records += step.header.recordCount;
+  }
+  return records;
+}

@@ -1,0 +1,45 @@
+import type { Codecs } from "@tidemark/record";
+import type { CallContext, CallOptions } from "@tidemark/rpc";
+import type { Runtime } from "@tidemark/runtime";
+import type { TraceHeaders, Tracer } from "@tidemark/telemetry";
+import type { Leaders } from "../routing/leaders.ts";
+import { createPauses, type Pauses } from "../routing/patience.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+
+/** What the calls of the data service share. */
+export interface LogContext {
+  readonly table: RouteTable;
+  readonly leaders: Leaders;
+  readonly runtime: Runtime;
+  readonly codecs: Codecs;
+  readonly tracer: Tracer;
+  /** The largest batch of a topic that does not say, in bytes. */
+  readonly batchBytesMax: number;
+}
+
+/** A reader can come again at no cost: it is not kept waiting longer than this for a leader, in milliseconds. */
+const readPatienceMs = 2000;
+
+/** Pauses of a call that only reads. */
+export function readPauses({ table, runtime }: LogContext, call: CallContext): Pauses {
+  const endsAt = runtime.clock.monotonicMs() + readPatienceMs;
+  return createPauses(table, runtime, {
+    signal: call.signal,
+    remainingMs: () => {
+      const left = endsAt - runtime.clock.monotonicMs();
+      return Math.min(left, call.timeoutMs() ?? left);
+    },
+  });
+}
+
+/** How a call goes on: with its deadline, its cancellation and its trace, or the trace that is given instead. */
+export function passOn(call: CallContext, trace: TraceHeaders = call): CallOptions {
+  const { traceparent, tracestate } = trace;
+  const timeoutMs = call.timeoutMs();
+  return {
+    signal: call.signal,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+  };
+}

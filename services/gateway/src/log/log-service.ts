@@ -1,0 +1,54 @@
+import { Reason } from "@tidemark/proto/common/v1";
+import { LogService } from "@tidemark/proto/log/v1";
+import {
+  type CallContext,
+  type DeadlineRule,
+  type ServedService,
+  serve,
+  TidemarkError,
+  withOutcome,
+} from "@tidemark/rpc";
+import type { LogContext } from "./context.ts";
+import { createFetch } from "./fetch.ts";
+import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
+import { createProduce } from "./produce.ts";
+import { createProduceStream } from "./produce-stream.ts";
+
+/** The data service, for every partition of the cluster. */
+export function createLogService(context: LogContext, deadline: DeadlineRule): ServedService {
+  return serve(
+    LogService,
+    {
+      produce: asCallersSee(createProduce(context)),
+      fetch: asCallersSee(createFetch(context)),
+      listOffsets: asCallersSee(createListOffsets(context)),
+      describeLog: asCallersSee(createDescribeLog(context)),
+      explainOffset: asCallersSee(createExplainOffset(context)),
+    },
+    {
+      raw: { produceStream: createProduceStream(context) },
+      rules: {
+        produce: { deadline },
+        fetch: { deadline, longPoll: true },
+        listOffsets: { deadline },
+        describeLog: { deadline },
+        explainOffset: { deadline },
+      },
+    },
+  );
+}
+
+/** What this gateway cancelled because its caller's time was up, or because it stops, fails for that reason. */
+function asCallersSee<Request, Answer>(
+  handle: (request: Request, call: CallContext) => Promise<Answer>,
+): (request: Request, call: CallContext) => Promise<Answer> {
+  return async (request, call) => {
+    try {
+      return await handle(request, call);
+    } catch (error) {
+      const cause: unknown = call.signal.reason;
+      const isOurs = error instanceof TidemarkError && error.reason === Reason.CANCELLED;
+      throw isOurs && cause instanceof TidemarkError ? withOutcome(cause, error.outcome) : error;
+    }
+  };
+}

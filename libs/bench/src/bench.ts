@@ -24,7 +24,7 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
 }
 
-/** A figure of several runs. `beside`: what was measured in the same runs, one each. */
+/** A figure of several runs. `beside`: what was measured in the same runs; one each, or their middles are compared. */
 export function figure(
   name: string,
   unit: string,
@@ -33,6 +33,16 @@ export function figure(
 ): Figure {
   const plain = { name, unit, min: Math.min(...values), median: median(values), max: Math.max(...values) };
   if (beside === undefined) return plain;
-  const ratios = values.map((value, run) => value / (beside.values[run] ?? Number.NaN));
-  return { ...plain, ratio: { to: beside.to, value: median(ratios) } };
+  const isPaired = beside.values.length === values.length;
+  const value = isPaired
+    ? median(values.map((each, run) => each / (beside.values[run] ?? Number.NaN)))
+    : plain.median / median(beside.values);
+  return { ...plain, ratio: { to: beside.to, value } };
+}
+
+/** Seconds that `work` takes. */
+export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
 }

@@ -2,6 +2,7 @@ import { loadCodecs } from "@tidemark/compression";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import { Reason } from "@tidemark/proto/common/v1";
+import { Health, HealthCheckResponse_ServingStatus } from "@tidemark/proto/grpc/health/v1";
 import { LogService } from "@tidemark/proto/log/v1";
 import { type ClientTls, createChannelPool, createRpcClient, type RpcClient, TidemarkError } from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
@@ -30,6 +31,14 @@ export interface Client {
   readonly log: LogClient;
   createProducer(options?: ProducerOptions): Producer;
   createConsumer(options: ConsumerOptions): Consumer;
+  /**
+   * Asks the process at host:port whether it serves. Fails with a TidemarkError where it does not answer in time, and
+   * with REASON_UNAVAILABLE where it answers that it does not serve.
+   */
+  checkHealth(
+    endpoint: string,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<void>;
   /** Closes the connections. Producers and consumers are to be closed before. */
   close(): void;
 }
@@ -64,6 +73,11 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     log: connection.fetchAt(bootstrap) as LogClient,
     createProducer: (producerOptions = {}) => createProducer(connection, producerOptions),
     createConsumer: (consumerOptions) => createConsumer(connection, consumerOptions),
+    async checkHealth(endpoint, callOptions = {}) {
+      const { status } = await createRpcClient(Health, pool.get(endpoint, "admin")).check({}, callOptions);
+      if (status === HealthCheckResponse_ServingStatus.SERVING) return;
+      throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: `The process at ${endpoint} does not serve` });
+    },
     close: () => pool.close(),
   };
 }

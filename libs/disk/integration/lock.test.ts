@@ -11,9 +11,18 @@ const disk = createNodeDisk({ runtime: createNodeRuntime() });
 let directory: string;
 let holder: ChildProcess;
 
-/** A process that takes the lock, says so, and stays. */
+/** Takes the lock of the directory that it is given, says so, and stays. */
+const holdLock = `
+import { createNodeDisk } from "@tidemark/disk";
+import { createNodeRuntime } from "@tidemark/runtime";
+await createNodeDisk({ runtime: createNodeRuntime() }).lock(process.argv[1]);
+process.stdout.write("held\\n");
+process.stdin.resume();
+`;
+
 async function startHolder(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "hold-lock.ts"), directory], {
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", holdLock, directory], {
+    cwd: import.meta.dirname,
     stdio: ["pipe", "pipe", "inherit"],
   });
   const [said] = (await once(child.stdout, "data")) as [Buffer];

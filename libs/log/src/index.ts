@@ -34,4 +34,4 @@ export {
   type LogSettings,
   segmentBytesMax,
 } from "./settings.ts";
-export type { Appended } from "./write/writer.ts";
+export type { Appended } from "./write/append.ts";

@@ -14,6 +14,7 @@ import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
 import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
+import { createCursors } from "./read/cursors.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
   findAsideSegment,
@@ -28,6 +29,7 @@ import { adopt } from "./recovery/rewrite-tail.ts";
 import { createSegment, removeIndex, type Segment } from "./segment/segment.ts";
 import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import { createWriterState } from "./write/writer.ts";
 
 export interface LogPlace {
   readonly context: LogContext;
@@ -118,6 +120,8 @@ async function openSound(
       cuts: 0,
       replacing: 0,
       maintenance: createSerial(),
+      writer: createWriterState(),
+      cursors: createCursors(),
       producers,
       cleaned: await readRounds(context, directory),
       markersGone: 0n as Offset,

@@ -33,7 +33,7 @@ export function answerRead(
 }
 
 /** Ends a produce that was appended and whose fate is open (R12). */
-export function answerUnknown(leader: LeaderState, ack: PendingAck, reason: RefusalReason): void {
+function answerUnknown(leader: LeaderState, ack: PendingAck, reason: RefusalReason): void {
   const { requestId, baseOffset, endOffset } = ack;
   refuse(leader, requestId, { reason, outcome: "UNKNOWN", range: { baseOffset, endOffset } });
   leader.context.out.trace.push({ kind: "produceUnknown", baseOffset, endOffset, reason });

@@ -17,9 +17,10 @@ import {
   type ServiceImpl,
   serve,
 } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
+import { delay, type Runtime } from "@tidemark/runtime";
+import { StartRefusedError } from "@tidemark/service";
 import { assembleCore } from "./assemble-core.ts";
-import { type ClusterIdentity, ControllerRefusedError, checkCluster } from "./commands/term-start.ts";
+import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
 import { createAdminService } from "./services/admin-service.ts";
@@ -64,8 +65,11 @@ export interface Controller {
   stop(): Promise<void>;
 }
 
+/** How long a stop waits until its leadership is given up. */
+const resignWaitMs = 1000;
+
 export function createController(options: ControllerOptions): Controller {
-  const { consensus, controllerId, directoryId } = options;
+  const { consensus, controllerId, directoryId, runtime } = options;
   const stopping = new AbortController();
   const running: Promise<void>[] = [];
   let endpoint = "";
@@ -83,14 +87,18 @@ export function createController(options: ControllerOptions): Controller {
       checkCluster(image, options.cluster);
       options.onCluster(image.cluster.clusterId);
     } catch (error) {
-      fail(error instanceof ControllerRefusedError ? error : new Error("A defect", { cause: error }));
+      fail(error instanceof StartRefusedError ? error : new Error("A defect", { cause: error }));
     }
   });
   const stop = async () => {
+    const resigned = new AbortController();
     stopping.abort();
     if (role.term !== undefined) {
       role.deactivate(role.term.epoch, "this controller stops");
-      await consensus.resign().catch(ignoreClosed);
+      // A store that cannot be reached does not hold up the stop: its sessions end there by themselves.
+      const waited = delay(runtime.scheduler, resignWaitMs, resigned.signal).catch(() => undefined);
+      await Promise.race([consensus.resign().catch(ignoreClosed), waited]);
+      resigned.abort();
     }
     await consensus.close();
     await Promise.all(running);

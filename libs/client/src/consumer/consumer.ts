@@ -13,7 +13,7 @@ export interface ConsumerOptions {
   readonly from?: Start;
   /** Ends at the high watermarks that are found when reading begins. Absent: goes on for ever. */
   readonly untilEnd?: boolean;
-  /** Bytes of one answer. Absent: 1 MiB. */
+  /** Bytes of one answer; two of them are held at most for each endpoint. Absent: 3 MiB. */
   readonly fetchBytesMax?: number;
   /** How long an answer may wait for data, in milliseconds. Absent: 500. */
   readonly maxWaitMs?: number;
@@ -45,7 +45,7 @@ export interface Consumer {
 const defaults = {
   from: "earliest",
   untilEnd: false,
-  fetchBytesMax: 2 ** 20,
+  fetchBytesMax: 3 * 2 ** 20,
   maxWaitMs: 500,
   retryTimeoutMs: 120_000,
 } as const;

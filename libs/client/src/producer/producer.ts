@@ -44,8 +44,8 @@ export interface Producer {
   enqueue(topic: string, record: RecordToSend, settle: Settle): boolean;
   /** Learns what `enqueue` has to know of a topic. Fails with a TidemarkError, as where there is no such topic. */
   prepare(topic: string): Promise<void>;
-  /** Resolves when the buffer has room. */
-  writable(): Promise<void>;
+  /** Resolves when the buffer has room. Rejects with the signal's reason once that is aborted. */
+  writable(signal?: AbortSignal): Promise<void>;
   /** Sends without lingering. Resolves when every record given so far is settled. */
   flush(): Promise<void>;
   /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits too. */

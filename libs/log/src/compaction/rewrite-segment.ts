@@ -78,7 +78,7 @@ async function copyKept(
     let from = 0;
     while (from < segment.size && round.goesOn()) {
       const reading = damageReading(source.file, segment, () => segment.baseOffset);
-      const range = { from, to: segment.size, crc32c: context.crc32c, pieceBytes };
+      const range = { from, to: segment.size, crc32c: context.crc32c, pieceBytes, keepsBytes: true };
       const scan = await scanBatches(reading, range, (header, bytes) => {
         if (keptBytes >= pieceBytes || !round.goesOn()) return "enough";
         const filtered = keptOf(log, { header, bytes }, round);

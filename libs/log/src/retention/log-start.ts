@@ -8,13 +8,13 @@ import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
 import { removeIndex, type Segment } from "../segment/segment.ts";
-import type { Writer } from "../write/writer.ts";
+import { exclusive } from "../write/writer.ts";
 
 /**
  * Records below `logStart` are gone on return, durably; the space of whole segments comes back. Nothing happens where
  * the log starts there or later. Throws OFFSET_OUT_OF_RANGE above the high watermark.
  */
-export async function moveLogStart(log: LogState, writer: Writer, logStart: Offset): Promise<void> {
+export async function moveLogStart(log: LogState, logStart: Offset): Promise<void> {
   assertOnline(log);
   if (logStart > log.highWatermark) {
     const message = `The log start cannot pass the high watermark ${log.highWatermark}, to ${logStart}`;
@@ -25,14 +25,14 @@ export async function moveLogStart(log: LogState, writer: Writer, logStart: Offs
   log.emit({ kind: "logStart", logStart });
   try {
     await log.checkpoint.persist(offsetsToNote(log));
-    await removeSegmentsBelowStart(log, writer);
+    await removeSegmentsBelowStart(log);
   } catch (error) {
     throw error instanceof LogError ? error : log.context.fail(error, `moving the log start of ${log.directory}`);
   }
 }
 
 /** Removes the files of segments that end at the log start or below. The active one stays. */
-async function removeSegmentsBelowStart(log: LogState, writer: Writer): Promise<void> {
+async function removeSegmentsBelowStart(log: LogState): Promise<void> {
   const below = log.segments.slice(0, -1).filter((segment) => segment.nextOffset <= log.logStart);
   if (below.length === 0) return;
   log.segments = log.segments.slice(below.length);
@@ -46,7 +46,7 @@ async function removeSegmentsBelowStart(log: LogState, writer: Writer): Promise<
   const epochs = cutEpochsAtStart(log.epochs, log.logStart);
   if (epochs !== log.epochs) {
     log.epochs = epochs;
-    await writer.exclusive(() => log.epochFile.replace(log.epochs));
+    await exclusive(log, () => log.epochFile.replace(log.epochs));
   }
 }
 

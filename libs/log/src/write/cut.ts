@@ -16,37 +16,36 @@ import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "./coverage.ts";
-import type { Writer } from "./writer.ts";
+import { exclusive, releaseFile } from "./writer.ts";
 
 /**
  * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or at the base
  * offset of the batch in which `cut` lay. Nothing happens where the log ends below it.
  */
-export async function truncateTo(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
+export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
   assertOnline(log);
   if (cut >= log.end) return log.end;
-  if (cut < log.logStart) return startAnewAt(log, writer, cut);
-  return cutting(log, writer, { seen: cut, work: () => cutSegments(log, writer, cut) });
+  if (cut < log.logStart) return startAnewAt(log, cut);
+  return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
 }
 
 /** Removes everything; the next record gets `start`, which is the log start as well. */
-export async function startAnewAt(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+export async function startAnewAt(log: LogState, start: Offset): Promise<Offset> {
   assertOnline(log);
-  return cutting(log, writer, {
+  return cutting(log, {
     seen: lesser(start, log.logStart),
-    work: () => replaceSegments(log, writer, start),
+    work: () => replaceSegments(log, start),
   });
 }
 
 async function cutting(
   log: LogState,
-  writer: Writer,
   { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
 ): Promise<Offset> {
-  lowerAtOnce(log, writer, seen);
+  lowerAtOnce(log, seen);
   log.cutting++;
   try {
-    return await log.maintenance.run(() => writer.exclusive(work));
+    return await log.maintenance.run(() => exclusive(log, work));
   } catch (error) {
     throw cutFailed(log, error);
   } finally {
@@ -54,10 +53,10 @@ async function cutting(
   }
 }
 
-function lowerAtOnce(log: LogState, writer: Writer, cut: Offset): void {
+function lowerAtOnce(log: LogState, cut: Offset): void {
   log.generation++;
   log.cuts++;
-  writer.dropQueued();
+  log.writer.queue.length = 0;
   log.epochs = cutEpochsAtEnd(log.epochs, cut);
   log.written = lesser(log.written, cut);
   log.end = log.written;
@@ -71,8 +70,8 @@ function cutFailed(log: LogState, error: unknown): unknown {
   return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
 }
 
-async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
-  writer.releaseFile();
+async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
+  releaseFile(log);
   await lowerNotes(log, cut);
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
@@ -131,9 +130,9 @@ async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise
   segment.nextOffset = covered.nextOffset;
 }
 
-async function replaceSegments(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
-  writer.releaseFile();
+  releaseFile(log);
   await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
   await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);

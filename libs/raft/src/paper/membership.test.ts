@@ -200,6 +200,13 @@ describe("handing leadership over (thesis 3.10)", () => {
     ]);
   });
 
+  it("is taken from the leader only", () => {
+    const node = createLoneNode();
+    node.hear(append("n2", 1, at(1, 1), []));
+    node.hear(say("n3", 1, { kind: "timeoutNow" }));
+    expect(node.raft.status()).toMatchObject({ role: "follower", term: 1 });
+  });
+
   it("is given up after an election timeout", () => {
     const node = committedLeader();
     node.raft.transferLeadership(idOf("n2"));

@@ -277,6 +277,23 @@ describe("evidence that the leader is gone", () => {
     expect(node.raft.status().role).toBe("preCandidate");
   });
 
+  it("is not acted upon while another node, that was found fit, is about to act", () => {
+    const node = following();
+    node.tick(electionTicksMin);
+    node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
+    node.raft.peerRefused(idOf("n2"));
+    expect(node.raft.status().role).toBe("follower");
+  });
+
+  it("is acted upon after that node was elected, and is gone in its turn", () => {
+    const node = following();
+    node.tick(electionTicksMin);
+    node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
+    node.hear(append("n3", 2, at(1, 1), []));
+    node.raft.peerRefused(idOf("n3"));
+    expect(node.raft.status().role).toBe("preCandidate");
+  });
+
   it.each([
     ["has the same evidence", true],
     ["has none", false],

@@ -5,7 +5,7 @@
 import type { Limits } from "../options.ts";
 import type { Draw } from "./random.ts";
 
-export const faultKinds = [
+const faultKinds = [
   "crash",
   "crashBetween",
   "crashAll",

@@ -120,6 +120,9 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     freshId,
     slotOf: (id) => slots.get(id) ?? 0,
     durableOf: (id) => ghosts.get(id) ?? world.nodes.find((node) => node.id === id)?.disk.durable,
+    remember(id, image) {
+      if (options.guards?.emptyDiskNeverVotes !== false) ghosts.set(id, image);
+    },
     reaches(node, moment) {
       if (world.calm) return;
       if (draw.chance(plan.strikes[moment])) (moment === "vote" ? strikeVoter : strike)(world, node);
@@ -131,11 +134,6 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     const member = first[slot];
     const image = imageOf(member === undefined ? blankStart : start);
     const node = createNode(world, slot, member?.id ?? freshId(slot), image, draw.between(85, 115) / 100);
-    const { replaceDisk } = node;
-    node.replaceDisk = (id, blank) => {
-      if (options.guards?.emptyDiskNeverVotes !== false) ghosts.set(node.id, node.disk.durable);
-      replaceDisk(id, blank);
-    };
     world.nodes.push(node);
   }
   return world;

@@ -28,6 +28,8 @@ export interface World {
   slotOf(id: NodeId): number;
   /** What this disk has flushed; of a lost disk, what it had. */
   durableOf(id: NodeId): DiskImage | undefined;
+  /** What a disk had when it was lost. */
+  remember(id: NodeId, image: DiskImage): void;
   /** A node has come to such a moment. */
   reaches(node: SimulatedNode, moment: Moment): void;
   /** No more faults: the run is about to end. */
@@ -37,7 +39,7 @@ export interface World {
 }
 
 /** What happened in a run; a run counts as one only when enough did. */
-export interface Counts {
+interface Counts {
   reads: number;
   changes: number;
   snapshots: number;

@@ -7,10 +7,11 @@ import { allGuards, type ReplicationGuards } from "../guards.ts";
 import type { Acks } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
-import { type Cluster, createCluster, type SimulatedBroker } from "./cluster.ts";
+import { createCluster } from "./cluster.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Message, Node } from "./network.ts";
 import { createRandom, type Random } from "./seeded-random.ts";
+import type { Cluster, SimulatedBroker } from "./world.ts";
 
 export interface WalkOptions {
   readonly seed: number;

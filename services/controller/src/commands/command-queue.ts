@@ -22,14 +22,14 @@ import type { MetadataFollower } from "../state/metadata-follower.ts";
 import type { Commit } from "./committer.ts";
 import type { ActiveTerm, Role } from "./role.ts";
 
-export interface Command<Answer> {
+interface Command<Answer> {
   /** For events: `create topic`. */
   readonly name: string;
   readonly decide: (image: MetadataImage, epoch: ControllerEpoch) => Decision<Answer>;
 }
 
 /** A command that is done: what it tells is committed, and applied to the image. */
-export interface Done<Answer> {
+interface Done<Answer> {
   readonly answer: Answer;
   readonly epoch: ControllerEpoch;
   /** Of its last batch; of the barrier where nothing changed. */

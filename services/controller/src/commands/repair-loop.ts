@@ -1,9 +1,10 @@
 import { Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
+import { StartRefusedError } from "@tidemark/service";
 import type { ControllerCore } from "../core.ts";
 import type { ActiveTerm } from "./role.ts";
-import { ControllerRefusedError, repair } from "./term-start.ts";
+import { repair } from "./term-start.ts";
 
 /** Brings the metadata into order, and tries again while that fails for want of room or the like. */
 export interface RepairLoop {
@@ -25,7 +26,7 @@ export function createRepairLoop(
     repair(core, term.epoch, options.clusterId).catch((error: unknown) => {
       if (core.role.term !== term) return;
       if (error instanceof TidemarkError && error.reason === Reason.INTERNAL) {
-        options.onFatal(new ControllerRefusedError(error.message));
+        options.onFatal(new StartRefusedError(error.message));
       } else {
         later(term);
       }

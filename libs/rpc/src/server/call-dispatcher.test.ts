@@ -23,7 +23,6 @@ const createFakeWire = () => {
     connectionBudget: createByteBudget({ name: "connection", limit: 1_000_000 }),
     start: (listener) => heard.push(listener),
     startRead: () => undefined,
-    sendHeaders: () => undefined,
     sendMessage: () => undefined,
     sendStatus: (sent) => ended.push(sent),
   };

@@ -3,10 +3,10 @@
  * once for each time it is written, and counts as not said (C12).
  */
 import type { ControllerEpoch, Revision } from "@tidemark/ids";
+import { formatKey, parseKey } from "@tidemark/metadata";
 import { faultOfKey } from "../batch.ts";
 import type { CandidateIdentity } from "../consensus.ts";
 import type { EventSink } from "../events.ts";
-import { formatKey, isStoreKey, parseKey } from "../keys.ts";
 import {
   type AppendValue,
   type ControllerValue,
@@ -17,6 +17,7 @@ import {
   type ResignedValue,
 } from "../records.ts";
 import type { StoreFeed } from "../store/store-link.ts";
+import { isStoreKey } from "../store-key.ts";
 
 export const controllerKey = formatKey({ kind: "controller" });
 export const controllerEpochKey = formatKey({ kind: "controllerEpoch" });

@@ -44,3 +44,9 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
 export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): string {
   return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, all, data))}`;
 }
+
+/** The environment of the processes: this one's, and every trace recorded unless something else was asked for. */
+export function serviceEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const sampler = env.OTEL_TRACES_SAMPLER;
+  return { ...env, OTEL_TRACES_SAMPLER: sampler === undefined || sampler === "" ? "parentbased_always_on" : sampler };
+}

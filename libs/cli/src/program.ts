@@ -1,7 +1,13 @@
 import { Command, CommanderError } from "commander";
+import { addClusterCommands } from "./commands/cluster.ts";
+import { addConfigCommands } from "./commands/config.ts";
+import { addConsumeCommand } from "./commands/consume.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addProduceCommand } from "./commands/produce.ts";
+import { addTopicCommands } from "./commands/topic.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
+import { UsageError } from "./settings.ts";
 
 /** Runs one command line, without the names of the program. Resolves with the exit code; never rejects. */
 export async function runProgram(args: readonly string[], io: Io): Promise<number> {
@@ -20,11 +26,20 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
     })
     .addHelpText("after", exitCodesHelp);
   addDevCommand(program, io, finish);
+  addTopicCommands(program, io, finish);
+  addProduceCommand(program, io, finish);
+  addConsumeCommand(program, io, finish);
+  addClusterCommands(program, io, finish);
+  addConfigCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (error instanceof UsageError) {
+      io.stderr.write(`tidemark: ${error.message}\n`);
+      return exitCodes.usage;
+    }
     io.stderr.write(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`);
     return exitCodes.failed;
   }

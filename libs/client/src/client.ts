@@ -1,16 +1,19 @@
 import { loadCodecs } from "@tidemark/compression";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
+import { Reason } from "@tidemark/proto/common/v1";
+import { Health, HealthCheckResponse_ServingStatus } from "@tidemark/proto/grpc/health/v1";
 import { LogService } from "@tidemark/proto/log/v1";
-import { type ClientTls, createChannelPool, createRpcClient, type RpcClient } from "@tidemark/rpc";
+import { type ClientTls, createChannelPool, createRpcClient, type RpcClient, TidemarkError } from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
-import type { Connection } from "./connection.ts";
+import type { Connection, LogClient } from "./connection.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/producer.ts";
-import { createTopicCache } from "./topic-cache.ts";
+import { createRoutes } from "./routes.ts";
+import { createTopicCache, type TopicFacts } from "./topic-cache.ts";
 
 export interface ClientOptions {
-  /** host:port of a gateway, or of a broker that leads what is asked of it. */
+  /** host:port of a gateway, or of a broker, whose hints lead to the others. */
   readonly bootstrap: string;
   /** Absent: cleartext. */
   readonly tls?: ClientTls;
@@ -25,35 +28,65 @@ export interface Client {
   /** Reads the metadata tree. */
   readonly metadata: RpcClient<typeof MetadataService>;
   /** The data service itself, for what producer and consumer do not offer. */
-  readonly log: RpcClient<typeof LogService>;
+  readonly log: LogClient;
   createProducer(options?: ProducerOptions): Producer;
   createConsumer(options: ConsumerOptions): Consumer;
+  /**
+   * Asks the process at host:port whether it serves. Fails with a TidemarkError where it does not answer in time, and
+   * with REASON_UNAVAILABLE where it answers that it does not serve.
+   */
+  checkHealth(
+    endpoint: string,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<void>;
   /** Closes the connections. Producers and consumers are to be closed before. */
   close(): void;
 }
 
 /** Resolves without having connected: the first call does that. */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const runtime = options.runtime ?? createNodeRuntime();
-  const pool = createChannelPool({ runtime, ...(options.tls === undefined ? {} : { tls: options.tls }) });
+  const { bootstrap, tls, runtime = createNodeRuntime() } = options;
+  const pool = createChannelPool({ runtime, ...(tls === undefined ? {} : { tls }) });
   const { codecs } = await loadCodecs();
-  const admin = createRpcClient(AdminService, pool.get(options.bootstrap, "admin"));
+  const admin = createRpcClient(AdminService, pool.get(bootstrap, "admin"));
+  const logAt = (trafficClass: "produce" | "fetch") => {
+    const clients = new Map<string, LogClient>();
+    return (endpoint: string): LogClient => {
+      const known = clients.get(endpoint);
+      if (known !== undefined) return known;
+      const made = createRpcClient(LogService, pool.get(endpoint, trafficClass));
+      clients.set(endpoint, made);
+      return made;
+    };
+  };
   const connection: Connection = {
     runtime,
     codecs,
-    produce: createRpcClient(LogService, pool.get(options.bootstrap, "produce")),
-    fetch: createRpcClient(LogService, pool.get(options.bootstrap, "fetch")),
-    topics: createTopicCache(async (topic) => {
-      const { topics } = await admin.describeTopics({ topics: [topic] });
-      return topics[0]?.partitions.length ?? 0;
-    }, runtime.clock),
+    routes: createRoutes(bootstrap),
+    produceAt: logAt("produce"),
+    fetchAt: logAt("fetch"),
+    topics: createTopicCache((topic) => describeTopic(admin, topic), runtime.clock),
   };
   return {
     admin,
-    metadata: createRpcClient(MetadataService, pool.get(options.bootstrap, "admin")),
-    log: connection.fetch,
+    metadata: createRpcClient(MetadataService, pool.get(bootstrap, "admin")),
+    log: connection.fetchAt(bootstrap) as LogClient,
     createProducer: (producerOptions = {}) => createProducer(connection, producerOptions),
     createConsumer: (consumerOptions) => createConsumer(connection, consumerOptions),
+    async checkHealth(endpoint, callOptions = {}) {
+      const { status } = await createRpcClient(Health, pool.get(endpoint, "admin")).check({}, callOptions);
+      if (status === HealthCheckResponse_ServingStatus.SERVING) return;
+      throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: `The process at ${endpoint} does not serve` });
+    },
     close: () => pool.close(),
   };
+}
+
+async function describeTopic(admin: RpcClient<typeof AdminService>, topic: string): Promise<TopicFacts> {
+  const { topics } = await admin.describeTopics({ topics: [topic] });
+  const [described] = topics;
+  if (described === undefined || described.partitions.length === 0) {
+    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: `There is no topic ${topic}`, topic });
+  }
+  return { topicId: described.topicId, partitions: described.partitions.length };
 }

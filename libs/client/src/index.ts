@@ -1,4 +1,11 @@
+export type { BrokerDescription, DescribeClusterResponse, TopicDescription } from "@tidemark/proto/admin/v1";
+export { Outcome, Reason } from "@tidemark/proto/common/v1";
+export { type ClientTls, reasonName, TidemarkError } from "@tidemark/rpc";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
-export type { ConsumedBatch, Consumer, ConsumerOptions, Start } from "./consumer/consumer.ts";
+export type { LogClient } from "./connection.ts";
+export type { ConsumedRecord, Consumer, ConsumerOptions } from "./consumer/consumer.ts";
+export type { ConsumedBatch } from "./consumer/fetcher.ts";
+export type { Start } from "./consumer/offsets.ts";
+export type { RecordToSend } from "./producer/check-record.ts";
 export type { RecordOutcome, Settle } from "./producer/outcome.ts";
-export type { AcksName, Producer, ProducerOptions, RecordToSend } from "./producer/producer.ts";
+export type { AcksName, Producer, ProducerOptions } from "./producer/producer.ts";

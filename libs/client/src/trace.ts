@@ -1,21 +1,69 @@
-import { isSpanContextValid, TraceFlags, trace } from "@opentelemetry/api";
+import {
+  isSpanContextValid,
+  type Link,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  trace,
+} from "@opentelemetry/api";
 import { textToBytes } from "@tidemark/format";
 import type { RecordHeader } from "@tidemark/record";
 
-/**
- * The W3C `traceparent` of the caller's active span; undefined without one, and where it is not sampled: what nobody
- * records is not stored either.
- */
-export function sampledTraceparent(): string | undefined {
+/** The caller's active span; undefined without one, and where it is not sampled: what nobody records leaves no trace. */
+export function sampledCaller(): SpanContext | undefined {
   const context = trace.getActiveSpan()?.spanContext();
-  if (context === undefined || !isSpanContextValid(context)) return undefined;
-  if ((context.traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
+  return context !== undefined && isSampled(context) ? context : undefined;
+}
+
+function isSampled(context: SpanContext): boolean {
+  return isSpanContextValid(context) && (context.traceFlags & TraceFlags.SAMPLED) !== 0;
+}
+
+/** The W3C form of a span that is recorded. */
+export function traceparentOf(context: SpanContext): string {
   return `00-${context.traceId}-${context.spanId}-01`;
 }
 
 const headerKey = textToBytes("traceparent");
 
-/** The record header by which a consumer's fetch links back to the produce. */
-export function traceparentHeader(traceparent: string): RecordHeader {
-  return { key: headerKey, value: textToBytes(traceparent) };
+/** The record header by which a consumer's fetch links back to the produce. Of one length for every span. */
+export function traceHeader(context: SpanContext): RecordHeader {
+  return { key: headerKey, value: textToBytes(traceparentOf(context)) };
+}
+
+/** A link to a produce that is in a batch of another caller. */
+export function linkTo(context: SpanContext): Link {
+  return { context };
+}
+
+const tracer = trace.getTracer("@tidemark/client");
+
+/** The span of one batch, from handing its first sampled record over to its outcome, below the caller's active span. */
+export function startProduceSpan(topic: string, partition: number): Span {
+  return tracer.startSpan("tidemark.produce", {
+    kind: SpanKind.PRODUCER,
+    attributes: {
+      "messaging.system": "tidemark",
+      "messaging.operation.name": "produce",
+      "messaging.operation.type": "send",
+      "messaging.destination.name": topic,
+      "messaging.destination.partition.id": String(partition),
+    },
+  });
+}
+
+/** What is known of a batch at its end. `error`: the reason's name; undefined where it was acknowledged. */
+export function endProduceSpan(
+  span: Span,
+  batch: { readonly records: number; readonly bytes: number; readonly error: string | undefined },
+): void {
+  span.setAttribute("messaging.batch.message_count", batch.records);
+  span.setAttribute("messaging.message.body.size", batch.bytes);
+  if (batch.error !== undefined) {
+    span.setAttribute("error.type", batch.error);
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
+  span.end();
 }

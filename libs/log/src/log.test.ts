@@ -114,6 +114,16 @@ describe("a log", () => {
     expect(rangesOf((await log.read(at(8), everything)).bytes)[0]).toBe("8..9");
   });
 
+  it("has everything that was appended before a clean stop, and takes nothing after it", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 9; offset++) test.log.append(batchAt(offset));
+    const closing = test.log.close();
+    expect(() => test.log.append(batchAt(9))).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    await closing;
+    test.disk.powerCut();
+    expect((await test.reopen()).flushedOffset).toBe(at(9));
+  });
+
   it("has all that was flushed after a power cut, and may lack the rest", async () => {
     const test = await createTestLog();
     await test.flush(batchAt(0), batchAt(1));

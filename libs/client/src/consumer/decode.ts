@@ -20,16 +20,23 @@ export interface DecodedFetch {
   readonly leaderEpoch: number | undefined;
 }
 
+/** Which records of an answer count: the first batch may begin below `from`, and the last may end above `end`. */
+export interface Range {
+  readonly from: bigint;
+  /** Records from here on are left out. Undefined: none. */
+  readonly end: bigint | undefined;
+}
+
 /**
- * The records of a fetch from `from` on: the first batch may begin below it. Fails with REASON_CORRUPT_BATCH or
- * REASON_UNSUPPORTED_CODEC.
+ * The records of an answer. One that ends within a batch is read up to there. Fails with REASON_CORRUPT_BATCH or
+ * REASON_UNSUPPORTED_CODEC, and then nothing of the answer is handed out.
  */
-export function decodeFetched(bytes: Uint8Array, from: bigint, codecs: Codecs): DecodedFetch {
+export function decodeFetched(bytes: Uint8Array, { from, end }: Range, codecs: Codecs): DecodedFetch {
   const records: StoredRecord[] = [];
   let nextOffset = from;
   let leaderEpoch: number | undefined;
   for (const step of iterateBatches(bytes)) {
-    if (step.kind === "end") break;
+    if (step.kind === "end" || (step.kind === "incomplete" && leaderEpoch !== undefined)) break;
     if (step.kind !== "ok") throw corrupt(`the batch at byte ${step.position} of the answer is ${step.kind}`);
     const { header } = step;
     if (!hasValidCrc(bytes, header, crc32c))
@@ -40,7 +47,9 @@ export function decodeFetched(bytes: Uint8Array, from: bigint, codecs: Codecs): 
       const isCodec = decoded.reason === "unsupportedCodec";
       throw new TidemarkError({ reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH, message });
     }
-    for (const record of decoded.records) if (record.offset >= from) records.push(record);
+    for (const record of decoded.records) {
+      if (record.offset >= from && (end === undefined || record.offset < end)) records.push(record);
+    }
     const next = nextOffsetOf(header);
     if (next > nextOffset) nextOffset = next;
     leaderEpoch = header.leaderEpoch;

@@ -1,4 +1,15 @@
-import { type BatchBuilder, createBatchBuilder, type ProducedRecord } from "@tidemark/record";
+import type { Span, SpanContext } from "@opentelemetry/api";
+import { crc32c } from "@tidemark/compression";
+import {
+  type BatchBuilder,
+  type Codecs,
+  createBatchBuilder,
+  decodeRecords,
+  type ProducedRecord,
+  readBatchHeader,
+} from "@tidemark/record";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
+import { linkTo, traceHeader } from "../trace.ts";
 import type { Settle } from "./outcome.ts";
 
 /** A batch that records go into, and then one that is on its way. */
@@ -7,23 +18,82 @@ export interface OpenBatch {
   readonly settles: Settle[];
   /** When its first record came, on the monotonic clock, in milliseconds. Its delivery timeout counts from here. */
   readonly firstAt: number;
-  /** Whether another record still fits. */
-  hasRoomFor(record: ProducedRecord): boolean;
-  add(record: ProducedRecord, settle: Settle): void;
+  /** Bytes that it takes of the producer's buffer. */
+  bufferedBytes: number;
+  /** Whether an attempt to send it ended without an outcome. */
+  isUnknown: boolean;
+  /** Its span, where one of its records came under a sampled one. */
+  span: Span | undefined;
+  /** Resolved once every record of it is settled. */
+  readonly settled: Deferred<void>;
 }
 
-/** `bytesMax` is what the batch may have before compression. A record that is larger alone has a batch of its own. */
-export function openBatch(firstAt: number, bytesMax: number): OpenBatch {
-  const builder = createBatchBuilder(16 * 1024);
-  const settles: Settle[] = [];
+const capacityAtFirst = 16 * 1024;
+
+export function openBatch(firstAt: number): OpenBatch {
   return {
-    builder,
-    settles,
+    builder: createBatchBuilder(capacityAtFirst),
+    settles: [],
     firstAt,
-    hasRoomFor: (record) => settles.length === 0 || builder.sizeWith(record) <= bytesMax,
-    add(record, settle) {
-      builder.append(record);
-      settles.push(settle);
-    },
+    bufferedBytes: 0,
+    isUnknown: false,
+    span: undefined,
+    settled: createDeferred(),
   };
+}
+
+/**
+ * Whether the record still fits below `bytesMax`, which is before compression. A record that is larger alone has a batch
+ * of its own.
+ */
+export function hasRoomFor(batch: OpenBatch, record: ProducedRecord, bytesMax: number): boolean {
+  return batch.settles.length === 0 || batch.builder.sizeWith(record) <= bytesMax;
+}
+
+/** Puts the record in and returns the bytes that it added. */
+export function addRecord(batch: OpenBatch, record: ProducedRecord, settle: Settle): number {
+  const size = batch.builder.append(record);
+  const added = size - batch.bufferedBytes;
+  batch.bufferedBytes = size;
+  batch.settles.push(settle);
+  return added;
+}
+
+/** The record with the header that leads a reader to the span of its batch, which `start` makes for the first of them. */
+export function withTrace(
+  batch: OpenBatch,
+  record: ProducedRecord,
+  { caller, start }: { readonly caller: SpanContext; readonly start: () => Span },
+): ProducedRecord {
+  if (batch.span === undefined) batch.span = start();
+  else batch.span.addLink(linkTo(caller));
+  return { ...record, headers: [...record.headers, traceHeader(batch.span.spanContext())] };
+}
+
+/**
+ * The same records in two batches, for a topic that takes smaller ones. The second inherits the promise that all of it
+ * is settled. Has to have two records at least.
+ */
+export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatch, OpenBatch] {
+  const bytes = batch.builder.build({ crc32c });
+  const header = readBatchHeader(bytes, 0);
+  if (header.kind !== "ok") throw new Error("A batch that was just built has a header");
+  const decoded = decodeRecords(bytes, header.header, { codecs, maxDecompressedBytes: bytes.length });
+  if (decoded.kind !== "ok") throw new Error("A batch that was just built can be read");
+  const half = Math.ceil(batch.settles.length / 2);
+  const parts: readonly [OpenBatch, OpenBatch] = [
+    openBatch(batch.firstAt),
+    { ...openBatch(batch.firstAt), settled: batch.settled },
+  ];
+  let index = 0;
+  for (const record of decoded.records) {
+    const settle = batch.settles[index];
+    if (settle !== undefined) addRecord(parts[index < half ? 0 : 1], record, settle);
+    index++;
+  }
+  parts[0].bufferedBytes = Math.floor(batch.bufferedBytes / 2);
+  parts[1].bufferedBytes = batch.bufferedBytes - parts[0].bufferedBytes;
+  for (const part of parts) part.isUnknown = batch.isUnknown;
+  parts[1].span = batch.span;
+  return parts;
 }

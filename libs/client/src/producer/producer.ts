@@ -1,13 +1,15 @@
-import { partitionOfKey } from "@tidemark/format";
-import { Codec as CodecId, Reason } from "@tidemark/proto/common/v1";
+import { Codec as CodecId, Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
-import { type CodecName, codecIdOf, type ProducedRecord, type RecordHeader } from "@tidemark/record";
+import { type CodecName, codecIdOf } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
-import { below, createDeferred, type Deferred } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
-import { sampledTraceparent, traceparentHeader } from "../trace.ts";
+import { sampledCaller, startProduceSpan } from "../trace.ts";
+import { createBuffer } from "./buffer.ts";
+import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
-import { createPartitionQueue, type PartitionQueue, type SendOptions } from "./partition-queue.ts";
+import { createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
+import { createPartitioner, type Partitioner } from "./partitioner.ts";
+import { createBatchSender } from "./send-batch.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -28,38 +30,25 @@ export interface ProducerOptions {
   readonly bufferBytesMax?: number;
 }
 
-/** A record to be sent. */
-export interface RecordToSend {
-  /** Absent or null: no key. */
-  readonly key?: Uint8Array | null;
-  /** Null: a delete marker. */
-  readonly value: Uint8Array | null;
-  readonly headers?: readonly RecordHeader[];
-  /** Milliseconds since 1970. Absent: now. */
-  readonly timestampMs?: number;
-  /** Absent: by key; without a key one partition for a while, then another. */
-  readonly partition?: number;
-}
-
 /**
  * Sends records. Those of one partition are stored in the order in which they were given, through every retry. Without
  * a producer id a record that was sent again may stand twice.
  */
 export interface Producer {
-  /** Resolves when the outcome is known; never rejects. */
+  /** Resolves when the outcome is known; never rejects. Waits for room where the buffer is full. */
   send(topic: string, record: RecordToSend): Promise<RecordOutcome>;
   /**
-   * The cheap form: no promise a record. `partitions` has to be known (`prepare`). Returns false once the buffer is
-   * full: then wait for `writable()` before giving more.
+   * The cheap form: no promise a record. The topic has to be known (`prepare`). Returns false once the buffer is full:
+   * then wait for `writable()` before giving more. `settle` may be told before this returns.
    */
   enqueue(topic: string, record: RecordToSend, settle: Settle): boolean;
-  /** Learns what `enqueue` needs to know of a topic. Fails with a TidemarkError, as where there is no such topic. */
+  /** Learns what `enqueue` has to know of a topic. Fails with a TidemarkError, as where there is no such topic. */
   prepare(topic: string): Promise<void>;
-  /** Resolves when the buffer has room. */
-  writable(): Promise<void>;
-  /** Resolves when every record given so far is settled. */
+  /** Resolves when the buffer has room. Rejects with the signal's reason once that is aborted. */
+  writable(signal?: AbortSignal): Promise<void>;
+  /** Sends without lingering. Resolves when every record given so far is settled. */
   flush(): Promise<void>;
-  /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call does nothing. */
+  /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits too. */
   close(signal?: AbortSignal): Promise<void>;
 }
 
@@ -74,170 +63,125 @@ const defaults = {
 
 const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
 
-interface TopicQueues {
-  readonly partitions: Map<number, PartitionQueue>;
-  /** Where records without a key go for now. */
-  sticky: { readonly partition: number; readonly bytesLeft: number } | undefined;
-}
-
+/** Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here. */
 export function createProducer(connection: Connection, given: ProducerOptions): Producer {
   const options = { ...defaults, ...given };
-  const { runtime, topics } = connection;
-  const codec = options.compression === undefined ? undefined : connection.codecs[options.compression];
-  if (options.compression !== undefined && codec === undefined) {
-    throw new TidemarkError({
-      reason: Reason.UNSUPPORTED_CODEC,
-      message: `The codec ${options.compression} cannot be loaded here`,
-    });
-  }
-  const queues = new Map<string, TopicQueues>();
-  let buffered = 0;
-  let isClosed = false;
-  let room: Deferred<void> | undefined;
-  let drained: Deferred<void> | undefined;
-
-  const onSettled = (bytes: number) => {
-    buffered -= bytes;
-    if (buffered < options.bufferBytesMax) {
-      room?.resolve();
-      room = undefined;
-    }
-    if (buffered === 0) {
-      drained?.resolve();
-      drained = undefined;
-    }
-  };
-
-  const topicQueues = (topic: string): TopicQueues => {
-    let found = queues.get(topic);
-    if (found === undefined) {
-      found = { partitions: new Map(), sticky: undefined };
-      queues.set(topic, found);
-    }
-    return found;
-  };
+  const { runtime, topics, codecs } = connection;
+  const codec = codecOf(connection, options.compression);
+  const buffer = createBuffer(options.bufferBytesMax);
+  const queues = new Map<string, Map<number, PartitionQueue>>();
+  const partitioners = new Map<string, Partitioner>();
+  let closing: Promise<void> | undefined;
 
   const queueOf = (topic: string, partition: number): PartitionQueue => {
-    const { partitions } = topicQueues(topic);
-    let queue = partitions.get(partition);
-    if (queue === undefined) {
-      queue = createPartitionQueue({
+    const ofTopic = getOrMake(queues, topic, () => new Map<number, PartitionQueue>());
+    return getOrMake(ofTopic, partition, () =>
+      createPartitionQueue({
         ...options,
         partition,
         runtime,
         codec,
-        onSettled,
-        send: (batch, call) => sendBatch(topic, partition, batch, call),
-      });
-      partitions.set(partition, queue);
-    }
-    return queue;
-  };
-
-  const sendBatch = async (topic: string, partition: number, batches: Uint8Array, call: SendOptions) => {
-    const { results } = await connection.produce.produce(
-      {
-        topic,
-        partition,
-        acks: acksOf[options.acks],
-        batches,
-        codec: (codec === undefined ? CodecId.NONE : codecIdOf(codec.name) + 1) as CodecId,
-        timeoutMs: Math.ceil(call.timeoutMs),
-      },
-      call,
+        codecs,
+        onSettled: buffer.give,
+        startSpan: () => startProduceSpan(topic, partition),
+        send: createBatchSender(connection, {
+          topic,
+          partition,
+          acks: acksOf[options.acks],
+          codec: (codec === undefined ? CodecId.NONE : codecIdOf(codec.name) + 1) as CodecId,
+        }),
+      }),
     );
-    return results[0]?.baseOffset;
   };
 
-  /** Records without a key stay with one partition for a batch, so that batches are full also at many partitions. */
-  const stickyPartition = (topic: string, partitions: number, bytes: number): number => {
-    const state = topicQueues(topic);
-    const current = state.sticky;
-    if (current !== undefined && current.bytesLeft > 0 && current.partition < partitions) {
-      state.sticky = { partition: current.partition, bytesLeft: current.bytesLeft - bytes };
-      return current.partition;
-    }
-    const partition = below(runtime.random, partitions);
-    state.sticky = { partition, bytesLeft: options.batchBytesMax - bytes };
-    return partition;
-  };
-
-  const partitionFor = (topic: string, record: RecordToSend): number => {
+  const partitionFor = (topic: string, record: RecordToSend): number | undefined => {
     if (record.partition !== undefined) return record.partition;
-    const partitions = topics.known(topic) ?? lastKnown.get(topic);
-    if (partitions === undefined) throw new Error("prepare() goes before enqueue()");
-    if (record.key) return partitionOfKey(record.key, partitions);
-    return stickyPartition(topic, partitions, record.value?.length ?? 0);
+    const facts = topics.known(topic);
+    if (facts === undefined) return undefined;
+    const partitioner = getOrMake(partitioners, topic, () => createPartitioner(runtime.random, options.batchBytesMax));
+    return partitioner.choose(record, facts.partitions);
   };
-  const lastKnown = new Map<string, number>();
+
+  const allQueues = () => [...queues.values()].flatMap((ofTopic) => [...ofTopic.values()]);
+
+  const flush = async () => {
+    await Promise.all(allQueues().map((queue) => queue.flush()));
+  };
+
+  const finish = async (signal: AbortSignal | undefined) => {
+    const abandon = () => {
+      for (const queue of allQueues()) queue.abandon(closedError());
+    };
+    const flushed = flush();
+    if (signal?.aborted) abandon();
+    signal?.addEventListener("abort", abandon, { once: true });
+    await flushed;
+    signal?.removeEventListener("abort", abandon);
+  };
 
   const producer: Producer = {
     async prepare(topic) {
-      lastKnown.set(topic, await topics.partitions(topic));
+      await topics.describe(topic);
     },
     enqueue(topic, record, settle) {
-      if (isClosed) {
-        settle({ kind: "notApplied", error: closedError() });
-        return true;
+      const refusal = closing === undefined ? refuseRecord(record) : closedError();
+      const partition = refusal === undefined ? partitionFor(topic, record) : undefined;
+      if (partition === undefined) {
+        settle({ kind: "notApplied", error: refusal ?? unprepared(topic) });
+        return !buffer.isFull();
       }
-      const queue = queueOf(topic, partitionFor(topic, record));
-      buffered += queue.add(toProduced(record, runtime.clock.wallMs()), settle);
-      return buffered < options.bufferBytesMax;
+      const produced = toProduced(record, runtime.clock.wallMs());
+      buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
+      return !buffer.isFull();
     },
     async send(topic, record) {
       try {
-        if (record.partition === undefined && topics.known(topic) === undefined) await producer.prepare(topic);
-        if (buffered >= options.bufferBytesMax) await producer.writable();
+        if (record.partition === undefined && topics.known(topic) === undefined) await topics.describe(topic);
       } catch (error) {
         if (error instanceof TidemarkError) return { kind: "notApplied", error };
         throw error;
       }
+      // Whoever waited beside this one may have filled the room already.
+      while (buffer.isFull() && closing === undefined) await buffer.writable();
       return new Promise((resolve) => {
         producer.enqueue(topic, record, resolve);
       });
     },
-    async writable() {
-      if (buffered < options.bufferBytesMax) return;
-      room ??= createDeferred();
-      await room.promise;
-    },
-    async flush() {
-      for (const { partitions } of queues.values()) for (const queue of partitions.values()) queue.hurry();
-      if (buffered === 0) return;
-      drained ??= createDeferred();
-      await drained.promise;
-    },
-    async close(signal) {
-      if (isClosed) return;
-      isClosed = true;
-      const abandon = () => {
-        const error = closedError();
-        for (const { partitions } of queues.values()) for (const queue of partitions.values()) queue.abandon(error);
-      };
-      if (signal?.aborted) abandon();
-      signal?.addEventListener("abort", abandon, { once: true });
-      await producer.flush();
-      signal?.removeEventListener("abort", abandon);
-    },
+    writable: buffer.writable,
+    flush,
+    close: (signal) => (closing ??= finish(signal)),
   };
   return producer;
+}
+
+function codecOf(connection: Connection, name: CodecName | undefined) {
+  if (name === undefined || name === "none") return undefined;
+  const codec = connection.codecs[name];
+  if (codec !== undefined) return codec;
+  throw new TidemarkError({ reason: Reason.UNSUPPORTED_CODEC, message: `The codec ${name} cannot be loaded here` });
+}
+
+function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 function closedError(): TidemarkError {
   return new TidemarkError({
     reason: Reason.CANCELLED,
     message: "The producer was closed before the record was sent",
-    retriable: false,
+    outcome: Outcome.NOT_APPLIED,
   });
 }
 
-function toProduced(record: RecordToSend, nowMs: number): ProducedRecord {
-  const traceparent = sampledTraceparent();
-  const headers = record.headers ?? [];
-  return {
-    timestamp: BigInt(record.timestampMs ?? nowMs),
-    key: record.key ?? null,
-    value: record.value,
-    headers: traceparent === undefined ? headers : [...headers, traceparentHeader(traceparent)],
-  };
+function unprepared(topic: string): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.INVALID_ARGUMENT,
+    message: `Nothing is known of the topic ${topic} yet: prepare("${topic}") goes before enqueue`,
+    outcome: Outcome.NOT_APPLIED,
+  });
 }

@@ -1,9 +1,9 @@
 import { createFaultDisk, createMemoryDisk, type DiskOperation, type Effect, scriptedFaults } from "@tidemark/disk";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import type { ConsensusEvent } from "../events.ts";
 import { allGuards } from "./guards.ts";
-import { openOn, path, put, startController } from "./testing.ts";
+import { identity, openOn, path, put, startController } from "./testing.ts";
 
 const { scheduler } = createNodeRuntime();
 const full: Effect = { kind: "fail", code: "NO_SPACE" };
@@ -142,15 +142,32 @@ describe("a full disk", () => {
     const store = await openOn(disk);
     const consensus = store.candidate();
     await consensus.sync(new AbortController().signal);
-    const identity = {
-      controllerId: 1 as never,
-      directoryId: "00000000-0000-4000-8000-000000000001" as never,
-      endpoint: "a:1",
-    };
     disk.plan(scriptedFaults([{ kind: "write", path, effect: full }]));
-    await expect(consensus.join(identity)).rejects.toMatchObject({ code: "NO_SPACE" });
-    await consensus.join(identity);
+    await expect(consensus.join(identity(1))).rejects.toMatchObject({ code: "NO_SPACE" });
+    await consensus.join(identity(1));
     await consensus.close();
+    await store.close();
+  });
+
+  it("at the claim is tried again after a while", async () => {
+    const { disk } = faultyDisk();
+    const time = createManualTime();
+    const guards = { ...allGuards, markWhenIdle: false };
+    const store = await openOn(disk, { guards, runtime: { ...time, random: createSeededRandom(1) } });
+    const consensus = store.candidate();
+    const beliefs: string[] = [];
+    const listening = (async () => {
+      for await (const belief of consensus.leadership()) beliefs.push(belief.kind);
+    })();
+    // The first write is the candidate's own key.
+    disk.plan(scriptedFaults([{ kind: "write", path, skip: 1, effect: full }]));
+    await consensus.join(identity(1));
+    await time.advance(999);
+    expect(beliefs).toEqual(["none"]);
+    await time.advance(1);
+    expect(beliefs).toEqual(["none", "leading"]);
+    await consensus.close();
+    await listening;
     await store.close();
   });
 
@@ -160,11 +177,7 @@ describe("a full disk", () => {
     disk.plan(scriptedFaults([{ kind: "write", path, effect: full }]));
     await controller.consensus.close();
     const next = controller.store.candidate();
-    await next.join({
-      controllerId: 2 as never,
-      directoryId: "00000000-0000-4000-8000-000000000002" as never,
-      endpoint: "a:1",
-    });
+    await next.join(identity(2));
     await next.sync(new AbortController().signal);
     expect((await next.describeMembers()).map(({ controllerId }) => controllerId)).toEqual([2]);
     await next.close();
@@ -181,6 +194,17 @@ describe("compaction", () => {
     const compactions = controller.events.filter((event) => event.kind === "compacted");
     expect(compactions.length).toBeGreaterThan(2);
     expect(compactions[0]).toMatchObject({ bytesBefore: expect.any(Number) as number, entries: 5 });
+    await controller.close();
+  });
+
+  it("of a large state waits until as much was written again", async () => {
+    const memory = createMemoryDisk();
+    const controller = await startController(memory, { compactionBytesMin: 1_000 });
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const before = controller.events.filter(({ kind }) => kind === "compacted").length;
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const more = controller.events.filter(({ kind }) => kind === "compacted").length - before;
+    expect(more).toBeLessThanOrEqual(1);
     await controller.close();
   });
 

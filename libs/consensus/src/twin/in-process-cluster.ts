@@ -25,7 +25,7 @@ export interface InProcessClusterOptions {
 
 /** Turns of `until` from a fault to its being noticed. */
 const noticedAfter = { byCandidate: 10, byStore: 20 };
-const patienceMs = 3_000;
+const patienceMs = 15_000;
 
 interface Process {
   readonly consensus: Consensus;
@@ -105,8 +105,8 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
     releaseWatch: (candidate) => linkOf(candidate).releaseFeed(),
     loseNextRequest: (candidate) => linkOf(candidate).loseNextRequest(),
     loseNextAnswer: (candidate) => linkOf(candidate).loseNextAnswer(),
-    delayNextRequest(candidate) {
-      const delayed = linkOf(candidate).delayNextRequest();
+    delayNextRequest(candidate, sender = "deadline") {
+      const delayed = linkOf(candidate).delayNextRequest(sender);
       return {
         sent: delayed.arrived,
         async arrive() {

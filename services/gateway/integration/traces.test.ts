@@ -2,14 +2,14 @@ import { AdminService } from "@tidemark/proto/admin/v1";
 import { Format, LogService } from "@tidemark/proto/log/v1";
 import { createChannelPool, createRpcClient } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   createOtlpReceiver,
   type DevCluster,
   type OtlpReceiver,
   type ReceivedSpan,
   startDevCluster,
-} from "../src/index.ts";
+} from "@tidemark/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const produceTrace = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" };
 const fetchTrace = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };

@@ -347,6 +347,17 @@ describe("case 20k: a kill with an unflushed tail, then a power cut", () => {
 });
 
 describe("case 20l: a bad sector between the checkpointed and the true high watermark", () => {
+  it("or in a checkpoint takes that replica offline, and no other", async () => {
+    const test = await threeFlushed();
+    test.disk.kill();
+    test.faulty.plan(({ kind, path }) =>
+      kind === "read" && path === checkpointFile ? { kind: "fail", code: "IO" } : undefined,
+    );
+    await test.reopen();
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "unreadable" } });
+    expect(test.context.failure()).toBeUndefined();
+  });
+
   it("takes the replica offline, at a read and at a start", async () => {
     const test = await threeFlushed();
     test.log.setHighWatermark(at(1));

@@ -1,6 +1,7 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { lesser } from "./bytes.ts";
+import { closeCheckpoint, persistOffsets, rememberOffsets } from "./checkpoint/offset-checkpoint.ts";
 import { type CompactionReport, compact } from "./compaction/compact.ts";
 import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
 import { type Damage, LogError } from "./errors.ts";
@@ -184,7 +185,7 @@ class PartitionLog implements Log {
     const reached = lesser(highWatermark, log.flushed);
     if (reached <= log.highWatermark) return;
     log.highWatermark = reached;
-    log.checkpoint.remember(offsetsToNote(log));
+    rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
   configure(settings: LogSettings) {
     this.#log.settings = settings;
@@ -202,7 +203,7 @@ class PartitionLog implements Log {
       log.status = { kind: "closed" };
       releaseFile(log);
       this.#settle({ kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
-      if (log.context.failure() === undefined) await log.checkpoint.close();
+      if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);
     }
   }
 
@@ -225,7 +226,7 @@ async function finish(log: LogState): Promise<void> {
   await keepSnapshot(log);
   const active = activeSegment(log);
   if (active.index !== undefined) await writeIndex(log.context, active, active.index);
-  await log.checkpoint.persist(offsetsToNote(log));
+  await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   log.status = { kind: "closed" };
 }
 

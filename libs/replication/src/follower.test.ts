@@ -96,6 +96,12 @@ describe("a follower", () => {
     expect(machine.step(response(diverging)).persist).toMatchObject([{ kind: "restart", offset: 7n }]);
   });
 
+  it("begins anew where the leader has nothing as old as its last epoch, and is never shorter than the log start", () => {
+    const { machine } = follower();
+    const diverging = { kind: "diverging", divergence: { leaderEpoch: epoch(-1), endOffset: at(7) } } as const;
+    expect(machine.step(response(diverging)).persist).toMatchObject([{ kind: "restart", offset: 7n }]);
+  });
+
   it("throws nothing away when the answer to a late fetch says that it is behind the log start", () => {
     const { machine } = follower();
     const out = machine.step(response({ kind: "behindLogStart", logStart: at(7) }));

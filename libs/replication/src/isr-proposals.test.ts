@@ -102,6 +102,15 @@ describe("an ISR change", () => {
     expect(proposals.open()?.kind).toBe("clearing");
   });
 
+  it("is not settled by a late answer to an attempt of an earlier change", () => {
+    const { proposals, committed } = proposed();
+    proposals.commit(committed);
+    const isr = brokers(1).map((replica) => ({ replica, brokerEpoch: incarnation(1) }));
+    proposals.propose({ isr, recovering: false, reason: "2 is slow" }, 20);
+    proposals.answered(attempt(1), refused(), 30);
+    expect(proposals.open()?.unanswered).toEqual(new Set([2]));
+  });
+
   it("is one at a time", () => {
     const { proposals } = proposed();
     expect(() => {

@@ -5,7 +5,7 @@ import { createDeferred } from "@tidemark/runtime";
 import { createTcpProxy } from "@tidemark/testkit/tcp-proxy";
 import { describe, expect, it } from "vitest";
 import { createRpcServer, openRawStream, serve, type TidemarkError } from "./index.ts";
-import { cleanUp, openChannel, openClient, runtime, startServer, untilAborted } from "./testing/harness.ts";
+import { cleanUp, eventually, openChannel, openClient, runtime, startServer, untilAborted } from "./testing/harness.ts";
 
 /** Short for a test, and long enough for a machine that is busy. */
 const keepalive = { timeMs: 20, timeoutMs: 500 };
@@ -67,7 +67,7 @@ describe("49: a peer that is silent on a connection that stands", () => {
     await iterator.next();
     proxy.forward("toServer", "drop");
     await expect(told.promise).resolves.toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => [server.activeCalls, server.connections]).toEqual([0, 0]);
+    await eventually(() => [server.activeCalls, server.connections]).toEqual([0, 0]);
   });
 
   it("49: ends unary calls by their deadline, with an unknown outcome once the request may have left", async () => {
@@ -194,7 +194,7 @@ describe("54: calls that are open when one side goes", () => {
     expect(await aborted.promise).toMatchObject({ reason: Reason.CANCELLED });
     expect(await lost.promise).toMatchObject({ reason: Reason.UNAVAILABLE, outcome: Outcome.UNKNOWN });
     await call;
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
     expect(defects).toEqual([]);
   });
 
@@ -332,7 +332,7 @@ describe("54: calls that are open when one side goes", () => {
     await begun.promise;
     channel.close();
     expect(await closed.promise).toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
   });
 
   it("54: a server that cannot bind frees what it had bound", async () => {

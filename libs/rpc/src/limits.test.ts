@@ -6,7 +6,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { type ConnectionLimits, createProcessBudget } from "./index.ts";
-import { cleanUp, openClient, runtime, startServer } from "./testing/harness.ts";
+import { cleanUp, eventually, openClient, runtime, startServer } from "./testing/harness.ts";
 
 const KiB = 1024;
 
@@ -98,7 +98,7 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
     expect(refused).toEqual(["perAddress 127.0.0.1 client"]);
     session.close();
     await closed;
-    await expect.poll(() => server.connections).toBe(0);
+    await eventually(() => server.connections).toBe(0);
     await openSession(port);
   });
 
@@ -116,7 +116,7 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
     const { port, refused, time, server } = await limited({ handshakeTimeoutMs: 5000 });
     const silent = await openSocket(port);
     await openSession(port);
-    await expect.poll(() => server.connections).toBe(2);
+    await eventually(() => server.connections).toBe(2);
     await time.advance(5000);
     await silent.closed;
     expect(refused).toEqual(["handshakeTimeout 127.0.0.1 client"]);

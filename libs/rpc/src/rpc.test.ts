@@ -4,7 +4,7 @@ import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import type { CallEnd, ObservedCall } from "./index.ts";
 import { type CallContext, INTERNAL_TEXT, TidemarkError } from "./index.ts";
-import { openClient, startServer, untilAborted } from "./testing/harness.ts";
+import { eventually, openClient, startServer, untilAborted } from "./testing/harness.ts";
 
 describe("a call", () => {
   it("carries every kind of method", async () => {
@@ -173,7 +173,7 @@ describe("a failing call", () => {
     abort.abort(new Error("changed my mind"));
     await expect(call).rejects.toMatchObject({ reason: Reason.CANCELLED, outcome: Outcome.UNKNOWN });
     await expect(told.promise).resolves.toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => defects).toEqual([new Error("too late to matter")]);
+    await eventually(() => defects).toEqual([new Error("too late to matter")]);
   });
 
   it("is certainly not applied when it was cancelled before it began", async () => {
@@ -198,7 +198,7 @@ describe("a failing call", () => {
       break;
     }
     await expect(ended.promise).resolves.toBe("aborted");
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
   });
 
   it("ends the generator of requests whose call is over", async () => {

@@ -18,8 +18,8 @@ import { TidemarkError } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { createChangeHistory } from "./state/change-history.ts";
-import { callContext, createTopic, describeTopic, register, request } from "./testing/calls.ts";
-import { withLateWatch, withStubbornBelief } from "./testing/handles.ts";
+import { callContext, createTopic, describeTopic, passTime, register, request } from "./testing/calls.ts";
+import { withHeldWatch, withLateWatch, withStubbornBelief } from "./testing/handles.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
 const closing: (() => Promise<void>)[] = [];
@@ -58,8 +58,16 @@ describe("an image that lags behind the store", () => {
     await w.active();
     await w.until(() => first.clusters.length > 0, "the cluster is known");
     w.kill(first);
-    const second = await w.start(2, { wrap: (consensus) => withLateWatch(consensus, w.time.scheduler) });
-    await w.until(() => second.controller.isActive, "the standby takes over");
+    const gate = createDeferred();
+    const beliefs: string[] = [];
+    const second = await w.start(2, {
+      wrap: (consensus) => withHeldWatch(consensus, gate.promise, (belief) => beliefs.push(belief.kind)),
+    });
+    await w.until(() => beliefs.includes("leading"), "the store says that it leads");
+    await passTime(w, 100);
+    expect(second.controller.isActive).toBe(false);
+    gate.resolve();
+    await w.until(() => second.controller.isActive, "it is active");
     await w.settle(register(second, 1));
     expect(second.controller.image.cluster?.clusterId).toBe(first.clusters[0]);
   });
@@ -164,10 +172,13 @@ describe("calls that wait", () => {
     const node = await w.start(1);
     await w.active();
     await w.settle(register(node, 1));
-    const calls = Array.from({ length: 1100 }, (_, index) => reasonOf(createTopic(node, `t${index}`)));
-    const ends = await w.settle(Promise.all(calls));
-    expect(ends.filter((each) => each === Reason.RESOURCE_EXHAUSTED).length).toBeGreaterThan(0);
-    expect(node.controller.image.topicIds.size).toBe(ends.filter((each) => each === "done").length);
+    const call = request(AllocateProducerIdsRequestSchema, { brokerId: 1, brokerEpoch: 1 });
+    const allocate = async () => node.controller.cluster.allocateProducerIds(call, context);
+    const ends = await w.settle(Promise.all(Array.from({ length: 1100 }, () => reasonOf(allocate()))));
+    const done = ends.filter((each) => each === "done").length;
+    expect(ends.filter((each) => each === Reason.RESOURCE_EXHAUSTED)).toHaveLength(1100 - done);
+    expect(done).toBeLessThan(1100);
+    expect(node.controller.image.producerIds?.nextProducerId).toBe(BigInt(done) * 1000n);
   });
 
   it("are dropped undone when their caller has gone before their turn", async () => {

@@ -6,7 +6,7 @@ import { contextIn, dropFromCache, fill, inFolder, kibi, mebi, newLog, reopenLog
 
 const logBytes = 512 * mebi;
 const segmentBytes = 256 * mebi;
-const rounds = 3;
+const rounds = 5;
 
 /**
  * A start without any checkpoint or index, so that everything in the last segment is read and checked, and all batches
@@ -14,7 +14,7 @@ const rounds = 3;
  */
 export const logRecovery: Bench = {
   name: "log-recovery",
-  about: "recovery from scratch against the disk and against CRC-32C, and after a kill",
+  about: "recovery from scratch against the disk and against CRC-32C, and the start of a log that was flushed",
   run: () =>
     inFolder(async (folder) => {
       const directory = join(folder, "log");
@@ -23,23 +23,17 @@ export const logRecovery: Bench = {
       await fill(log, logBytes, 64 * kibi);
       await log.close();
       await context.files.close();
-      const files = fs.readdirSync(directory).filter((name) => name.endsWith(".log"));
-      const bytes = files.reduce((sum, name) => sum + fs.statSync(join(directory, name)).size, 0);
-      const isCold = await dropFromCache(join(directory, files[0] ?? ""));
-      const drop = async () => {
-        for (const name of files) if (isCold) await dropFromCache(join(directory, name));
-      };
-      const [disk, scratch, kill]: [number[], number[], number[]] = [[], [], []];
+      const paths = namesIn(directory, (name) => name.endsWith(".log"));
+      const bytes = paths.reduce((sum, path) => sum + fs.statSync(path).size, 0);
+      const [disk, scratch, flushed]: [number[], number[], number[]] = [[], [], []];
+      let isCold = true;
       for (let round = 0; round < rounds; round++) {
-        await drop();
-        disk.push(bytes / (await secondsOf(async () => readPlainly(directory, files))) / 1e6);
-        const copy = join(folder, `copy-${round}`);
-        fs.cpSync(directory, copy, { recursive: true });
-        for (const name of fs.readdirSync(copy)) if (!name.endsWith(".log")) fs.rmSync(join(copy, name));
-        for (const name of files) if (isCold) await dropFromCache(join(copy, name));
-        scratch.push(bytes / (await openSeconds(copy)) / 1e6);
-        fs.rmSync(copy, { recursive: true });
-        kill.push((await openSeconds(directory)) * 1000);
+        isCold = await dropAll(paths);
+        disk.push(bytes / (await secondsOf(async () => readPlainly(paths))) / 1e6);
+        for (const path of namesIn(directory, (name) => !name.endsWith(".log"))) fs.rmSync(path);
+        await dropAll(paths);
+        scratch.push(bytes / (await openSeconds(directory)) / 1e6);
+        flushed.push((await openSeconds(directory)) * 1000);
       }
       const ceiling = figure(isCold ? "read 4 MiB, cold" : "read 4 MiB, warm", "MB/s", disk);
       const rates = crcRates();
@@ -49,22 +43,40 @@ export const logRecovery: Bench = {
         checksum,
         figure("recovery from scratch", "MB/s", scratch, { to: ceiling.name, values: disk }),
         figure("recovery from scratch, beside crc32c", "MB/s", scratch, { to: checksum.name, values: rates }),
-        figure("start of a log that was flushed", "ms", kill),
+        figure("start of a log that was flushed", "ms", flushed),
       ];
     }),
 };
 
+function namesIn(directory: string, wanted: (name: string) => boolean): string[] {
+  return fs
+    .readdirSync(directory)
+    .filter(wanted)
+    .map((name) => join(directory, name));
+}
+
+async function dropAll(paths: readonly string[]): Promise<boolean> {
+  let dropped = true;
+  for (const path of paths) dropped = (await dropFromCache(path)) && dropped;
+  return dropped;
+}
+
+/** Opens the log; what it then has to flush and to close is not counted. */
 async function openSeconds(directory: string): Promise<number> {
   const context = contextIn(directory);
-  const seconds = await secondsOf(() => reopenLog(context, directory, { segmentBytes }));
+  const start = performance.now();
+  const log = await reopenLog(context, directory, { segmentBytes });
+  const seconds = (performance.now() - start) / 1000;
+  await log.flushed(log.logEndOffset);
+  await log.close();
   await context.files.close();
   return seconds;
 }
 
-function readPlainly(directory: string, files: readonly string[]): void {
+function readPlainly(paths: readonly string[]): void {
   const buffer = Buffer.allocUnsafeSlow(4 * mebi);
-  for (const name of files) {
-    const file = fs.openSync(join(directory, name), "r");
+  for (const path of paths) {
+    const file = fs.openSync(path, "r");
     while (fs.readSync(file, buffer) > 0);
     fs.closeSync(file);
   }

@@ -101,9 +101,9 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
       return addRecord(batch, withTrace(batch, record, { caller, start: options.startSpan }), tell);
     },
     async flush() {
-      const last = waiting.at(-1) ?? sending;
+      const batches = sending === undefined ? [...waiting] : [sending, ...waiting];
       sendNext();
-      await last?.settled.promise;
+      await Promise.all(batches.map(({ settled }) => settled.promise));
     },
     abandon(error) {
       stopLingering?.();

@@ -1,9 +1,12 @@
 /**
  * Deleting at the beginning (L7): the log start moves first, durably, and files go later. Never past the high watermark.
  */
+
 import type { Offset } from "@tidemark/ids";
+import { persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtStart } from "../epochs/epoch-cache.ts";
+import { replaceEpochFile } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
@@ -24,7 +27,7 @@ export async function moveLogStart(log: LogState, logStart: Offset): Promise<voi
   log.logStart = logStart;
   log.emit({ kind: "logStart", logStart });
   try {
-    await log.checkpoint.persist(offsetsToNote(log));
+    await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
     await removeSegmentsBelowStart(log);
   } catch (error) {
     throw error instanceof LogError ? error : log.context.fail(error, `moving the log start of ${log.directory}`);
@@ -46,7 +49,7 @@ async function removeSegmentsBelowStart(log: LogState): Promise<void> {
   const epochs = cutEpochsAtStart(log.epochs, log.logStart);
   if (epochs !== log.epochs) {
     log.epochs = epochs;
-    await exclusive(log, () => log.epochFile.replace(log.epochs));
+    await exclusive(log, () => replaceEpochFile(log.context, log.epochFile, log.epochs));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { type BatchHeader, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { assignEpoch, latestEpoch } from "../epochs/epoch-cache.ts";
+import { addEpochLine } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { assertOnline, type LogState } from "../log-state.ts";
 import { replayInto } from "../producers/producer-state.ts";
@@ -47,7 +48,7 @@ function assertAppendable(log: LogState): void {
 function addEpoch(log: LogState, leaderEpoch: LeaderEpoch, startOffset: Offset): void {
   if (latestEpoch(log.epochs) === leaderEpoch) return;
   log.epochs = assignEpoch(log.epochs, { leaderEpoch, startOffset });
-  log.epochFile.add({ leaderEpoch, startOffset });
+  addEpochLine(log.epochFile, { leaderEpoch, startOffset });
 }
 
 /** The headers of whole batches that follow the log end. Their checksums were checked by whoever took them in. */

@@ -1,7 +1,10 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
+
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
+import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
+import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState } from "../producers/producer-state.ts";
@@ -34,7 +37,7 @@ async function commit(log: LogState): Promise<void> {
   const { index } = segment;
   if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
   if (writer.queue.length === 0) {
-    if (writer.hasEpoch) await log.epochFile.write();
+    if (writer.hasEpoch) await writeEpochs(log.context, log.epochFile);
     writer.hasEpoch = false;
     return;
   }
@@ -74,7 +77,7 @@ async function secureTail(log: LogState): Promise<void> {
 async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
   const { writer } = log;
   writer.hasEpoch = false;
-  await log.epochFile.write();
+  await writeEpochs(log.context, log.epochFile);
   writer.held ??= await log.context.files.acquire(path);
   const { file } = writer.held;
   try {
@@ -96,9 +99,10 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
     if (cuts === log.cuts) noteFlushed(log, target, log.durable);
     return;
   }
-  if (!guards.checkpointNeverAhead) log.checkpoint.note({ ...offsetsToNote(log), flushed: target });
+  if (!guards.checkpointNeverAhead)
+    noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
   if (guards.flushBeforeAck) {
-    if (log.epochFile.unsynced) await log.epochFile.sync();
+    if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
     await held?.file.sync();
   }
   writer.held = undefined;
@@ -112,7 +116,7 @@ function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
   log.flushed = flushed;
   if (durable !== log.durable) {
     log.durable = durable;
-    log.checkpoint.note(offsetsToNote(log));
+    noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
   log.emit({ kind: "flushed", upTo: flushed });
 }
@@ -132,7 +136,7 @@ async function hasSpaceFor(log: LogState, work: () => Promise<void>): Promise<bo
   } catch (error) {
     if (!isSpaceError(error)) throw error;
     refuseAll(log, new LogError("NO_SPACE", `No space to append to ${log.directory}`, { cause: error }));
-    await log.epochFile.cut(log.epochs);
+    await cutEpochFile(log.context, log.epochFile, log.epochs);
     return false;
   }
 }

@@ -3,11 +3,14 @@
  * flushed before the next append. What is asked for is seen at once: nothing at or above the cut is read or counts as
  * flushed from the call on, whatever is under way. What was appended and not yet written is dropped.
  */
+
 import type { Offset } from "@tidemark/ids";
 import { greater, lesser } from "../bytes.ts";
+import { noteOffsets, persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
+import { cutEpochFile, replaceEpochFile, syncEpochs } from "../epochs/epoch-file.ts";
 import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
 import { removeSnapshots } from "../producers/producer-state.ts";
@@ -83,8 +86,8 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   last.nextOffset = end;
   // Epochs of batches that were dropped before they were written never were, also below the cut.
   log.epochs = cutEpochsAtEnd(log.epochs, end);
-  await log.epochFile.cut(log.epochs);
-  await log.epochFile.sync();
+  await cutEpochFile(log.context, log.epochFile, log.epochs);
+  await syncEpochs(log.epochFile);
   log.context.indexes.forget(last);
   settleAt(log, end);
   await afterCut(log);
@@ -106,7 +109,7 @@ async function afterCut(log: LogState): Promise<void> {
 async function lowerNotes(log: LogState, cut: Offset): Promise<void> {
   if (!log.context.guards.lowerNotesBeforeCut) return;
   const { flushed, highWatermark, logStart } = log.checkpoint.offsets;
-  await log.checkpoint.persist({
+  await persistOffsets(log.context, log.checkpoint, {
     flushed: lesser(flushed, cut),
     highWatermark: lesser(highWatermark, cut),
     logStart: lesser(logStart, cut),
@@ -133,7 +136,7 @@ async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise
 async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
   releaseFile(log);
-  await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
+  await persistOffsets(log.context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
   await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);
   const first = createSegment(log.directory, start);
@@ -142,7 +145,7 @@ async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   await syncEntries(context, log.directory);
   log.segments = [first];
   log.epochs = [];
-  await log.epochFile.replace(log.epochs);
+  await replaceEpochFile(log.context, log.epochFile, log.epochs);
   log.logStart = start;
   log.highWatermark = start;
   log.durable = start;
@@ -172,6 +175,6 @@ function settleAt(log: LogState, end: Offset): void {
   if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;
   log.durable = log.tail === undefined ? end : lesser(log.durable, end);
   log.flushed = log.settings.flush === "async" ? end : log.durable;
-  log.checkpoint.note(offsetsToNote(log));
+  noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
   log.emit({ kind: "cut", end });
 }

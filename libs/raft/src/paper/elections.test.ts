@@ -141,6 +141,16 @@ describe("elections (5.2)", () => {
     expect(node.raft.status()).toMatchObject({ votedFor: undefined, leader: idOf("n2") });
   });
 
+  it("a vote that is flushed is told again at once", () => {
+    const node = createLoneNode();
+    node.hear(voteRequest("n2", 2));
+    node.take();
+    node.flush();
+    node.take();
+    node.hear(voteRequest("n2", 2));
+    expect(node.take().messages).toMatchObject([{ kind: "voteResponse", granted: true }]);
+  });
+
   it("a restart does not forget the vote", () => {
     const node = createLoneNode({ term: 2, votedFor: "n2" });
     node.hear(voteRequest("n3", 2));

@@ -237,6 +237,12 @@ describe("a leader replicates (5.3)", () => {
     expect(node.raft.propose(new Uint8Array(60))).toMatchObject({ kind: "accepted" });
   });
 
+  it("lets in one proposal that is larger than the limit, which would never fit otherwise", () => {
+    const node = createLoneNode({ limits: { uncommittedBytesMax: 100 } });
+    node.lead();
+    expect(node.raft.propose(new Uint8Array(500))).toMatchObject({ kind: "accepted" });
+  });
+
   it("asks again when a follower answers heartbeats and something of it is missing", () => {
     const node = createLoneNode();
     node.lead();

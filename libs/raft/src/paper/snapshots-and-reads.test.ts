@@ -40,6 +40,14 @@ describe("a follower takes a snapshot (figure 13)", () => {
     expect(node.take().writes.flatMap((write) => write.snapshotChunks)).toHaveLength(1);
   });
 
+  it("a piece that is not the last holds back nothing that waits for a flush", () => {
+    const node = createLoneNode({ term: 3, votedFor: "n2" });
+    node.hear(chunk(snapshotAt(9, 2), 0, 4));
+    node.take();
+    node.hear(say("n2", 3, { kind: "voteRequest", last: at(9, 2), transfer: false }));
+    expect(node.take().messages).toMatchObject([{ kind: "voteResponse", granted: true }]);
+  });
+
   it("a piece beyond the snapshot's end is not taken up", () => {
     const node = createLoneNode({ term: 3 });
     node.hear(chunk(snapshotAt(9, 2), 0, 7));

@@ -4,7 +4,7 @@ import { LogService } from "@tidemark/proto/log/v1";
 import { expect, it } from "vitest";
 import { fromGrpcStatus, type GrpcStatus } from "../errors/grpc-status.ts";
 import { TidemarkError } from "../errors/tidemark-error.ts";
-import { runtime } from "../testing/harness.ts";
+import { eventually, runtime } from "../testing/harness.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
 import { createCallDispatcher } from "./call-dispatcher.ts";
 import { serve } from "./served-service.ts";
@@ -23,7 +23,6 @@ const createFakeWire = () => {
     connectionBudget: createByteBudget({ name: "connection", limit: 1_000_000 }),
     start: (listener) => heard.push(listener),
     startRead: () => undefined,
-    sendHeaders: () => undefined,
     sendMessage: () => undefined,
     sendStatus: (sent) => ended.push(sent),
   };
@@ -51,7 +50,7 @@ it("refuses calls that come while the process stops, and lets those finish that 
   expect(after.ended.map((ended) => fromGrpcStatus(ended).reason)).toEqual([Reason.SHUTTING_DOWN]);
   expect([before.ended, dispatcher.activeCalls]).toEqual([[], 1]);
   finish({});
-  await expect.poll(() => before.ended.map(({ code }) => code)).toEqual([status.OK]);
+  await eventually(() => before.ended.map(({ code }) => code)).toEqual([status.OK]);
   expect(dispatcher.activeCalls).toBe(0);
 });
 
@@ -61,7 +60,7 @@ it("ends a call once, whatever comes after its end", async () => {
   dispatcher.dispatch("/tidemark.log.v1.LogService/Produce", wire);
   heard[0]?.onMessage(new Uint8Array());
   heard[0]?.onHalfClose();
-  await expect.poll(() => ended).toHaveLength(1);
+  await eventually(() => ended).toHaveLength(1);
   heard[0]?.onClose();
   heard[0]?.onMessage(Uint8Array.of(1));
   dispatcher.force(new TidemarkError({ reason: Reason.SHUTTING_DOWN, message: "stopping" }));

@@ -104,7 +104,7 @@ export function createConnections(options: {
     drain() {
       draining = true;
       for (const { session, socket, isHttp1 } of open.values()) {
-        // Connections of HTTP/1.1 are drained by their server.
+        // Whoever counts the answers of a connection of HTTP/1.1 closes it after the last.
         if (isHttp1) continue;
         if (session === undefined) socket.destroy();
         else if (!session.closed) session.close();

@@ -19,10 +19,10 @@ import { listen } from "./listen.ts";
 import type { BoundAddress, ListenerOptions, ServerTls } from "./listener-options.ts";
 import {
   type CreateWebHandler,
+  createHttp1Connections,
   createHttp1Server,
   peekProtocol,
   type WebHandler,
-  type WebResponse,
 } from "./web-edge.ts";
 
 /** One bound socket with a gRPC server behind it. */
@@ -90,10 +90,10 @@ export function createRpcListener(
     drain() {
       if (sockets.listening) sockets.close();
       else closed.resolve();
+      web?.drain();
       return connections.drain();
     },
     async close() {
-      await web?.answered();
       connections.destroy();
       server.forceShutdown();
       await closed.promise;
@@ -101,23 +101,18 @@ export function createRpcListener(
   };
 }
 
-/** Until the last bytes of answers that were given must have left, in milliseconds. */
-const ANSWER_FLUSH_MS = 1000;
-
 /** The requests of a listener that are not gRPC. */
 function createWebSide(
   name: string,
   options: ListenerOptions & { readonly web: CreateWebHandler },
   shared: {
-    readonly runtime: Runtime;
     readonly services: readonly DescService[];
     readonly dispatch: Dispatch;
     readonly connections: Connections;
   },
-): { readonly onRequest: WebHandler; answered(): Promise<void> } {
-  const { connections, runtime } = shared;
-  const open = new Set<WebResponse>();
-  let drained = createDeferred();
+): { readonly onRequest: WebHandler; drain(): void } {
+  const { connections } = shared;
+  const http1 = createHttp1Connections();
   const handle = options.web({
     name,
     services: shared.services,
@@ -127,22 +122,13 @@ function createWebSide(
   });
   return {
     onRequest(request, response) {
-      if (request.httpVersionMajor === 1) connections.onHttp1(request.socket);
-      open.add(response);
-      response.once("close", () => {
-        open.delete(response);
-        if (open.size === 0) drained.resolve();
-      });
+      if (request.httpVersionMajor === 1) {
+        connections.onHttp1(request.socket);
+        http1.onRequest(request.socket, response);
+      }
       handle(request, response);
     },
-    /** Resolves when no response is on its way, or after `ANSWER_FLUSH_MS`. */
-    async answered() {
-      if (open.size === 0) return;
-      drained = createDeferred();
-      const cancel = runtime.scheduler.after(ANSWER_FLUSH_MS, () => drained.resolve());
-      await drained.promise;
-      cancel();
-    },
+    drain: http1.drain,
   };
 }
 

@@ -92,6 +92,35 @@ export function createHttp1Server(
   };
 }
 
+/** Connections that speak HTTP/1.1, which stay open between two requests. */
+export interface Http1Connections {
+  onRequest(socket: Socket, response: Pick<WebResponse, "once">): void;
+  /** Closes each connection when no answer is on its way: those that wait for a request at once. */
+  readonly drain: () => void;
+}
+
+export function createHttp1Connections(): Http1Connections {
+  /** Answers that are on their way. */
+  const pending = new Map<Socket, number>();
+  let isDraining = false;
+
+  return {
+    onRequest(socket, response) {
+      if (!pending.has(socket)) socket.once("close", () => pending.delete(socket));
+      pending.set(socket, (pending.get(socket) ?? 0) + 1);
+      response.once("close", () => {
+        const left = (pending.get(socket) ?? 1) - 1;
+        if (pending.has(socket)) pending.set(socket, left);
+        if (isDraining && left === 0) socket.destroySoon();
+      });
+    },
+    drain() {
+      isDraining = true;
+      for (const [socket, answers] of pending) if (answers === 0) socket.destroySoon();
+    },
+  };
+}
+
 /** Hands the requests of an HTTP/2 server that are not gRPC to `onRequest`; the others stay with their handler. */
 export function splitRequests(server: Http2Server | Http2SecureServer, onRequest: WebHandler): void {
   const grpc = takeStreamListener(server);

@@ -1,5 +1,5 @@
 /** Handles on a store that are slow, stubborn or full, for controllers to cope with. */
-import type { Consensus, WatchEvent } from "@tidemark/consensus";
+import type { Consensus, Leadership, WatchEvent } from "@tidemark/consensus";
 import type { Scheduler } from "@tidemark/runtime";
 
 /** The watch is late by some turns of the event loop for each event: the image lags behind the store. */
@@ -12,6 +12,25 @@ export function withLateWatch(consensus: Consensus, scheduler: Scheduler, turns 
     }
   }
   return { ...consensus, watch };
+}
+
+/** The watch tells nothing before the gate opens, while beliefs come as ever. */
+export function withHeldWatch(
+  consensus: Consensus,
+  gate: Promise<void>,
+  onBelief: (belief: Leadership) => void,
+): Consensus {
+  async function* watch(signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    await gate;
+    yield* consensus.watch(signal);
+  }
+  async function* leadership() {
+    for await (const belief of consensus.leadership()) {
+      onBelief(belief);
+      yield belief;
+    }
+  }
+  return { ...consensus, watch, leadership };
 }
 
 /** Only the first belief in its own leadership is told: the controller never hears that it ended. */

@@ -126,7 +126,6 @@ function createWire(call: ConnectCall, events: WireEvents): { readonly wire: Ser
     startRead() {
       read().catch(events.onBroken);
     },
-    sendHeaders: () => undefined,
     sendMessage(bytes, onFlushed) {
       if (!isOver) events.onMessage({ bytes, onFlushed });
     },

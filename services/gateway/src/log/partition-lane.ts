@@ -47,6 +47,8 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
   let held: Held<Message>[] = [];
   let isPausing = false;
   let isAbandoned = false;
+  /** Order of the last message that was applied, or may have been. */
+  let lastApplied = -1;
 
   const orderOf = (message: Message) => orders.get(message) ?? 0;
 
@@ -68,7 +70,8 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
   };
 
   const refuse = (message: Message, error: TidemarkError) => {
-    if (mayRepeat(error, false) && !isAbandoned) held.push({ message, error });
+    const mayStillGo = !isAbandoned && orderOf(message) > lastApplied;
+    if (mayStillGo && mayRepeat(error, false)) held.push({ message, error });
     else settleFailed(message, error);
     retryWhenQuiet();
   };
@@ -79,6 +82,7 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
   };
 
   const giveUpBefore = (applied: Message) => {
+    lastApplied = Math.max(lastApplied, orderOf(applied));
     const isBefore = ({ message }: Held<Message>) => orderOf(message) < orderOf(applied);
     const lost = held.filter(isBefore);
     held = held.filter((each) => !isBefore(each));

@@ -1,12 +1,19 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Reason } from "@tidemark/proto/common/v1";
 import type { ProduceStreamRequest, ProduceStreamResponseSchema, ProduceStreamResult } from "@tidemark/proto/log/v1";
-import { type CallContext, fromErrorDetail, type RawListener, type RawStream, TidemarkError } from "@tidemark/rpc";
+import {
+  type CallContext,
+  type CallOptions,
+  fromErrorDetail,
+  type RawListener,
+  type RawStream,
+  TidemarkError,
+} from "@tidemark/rpc";
 import { invalidArgument, leaderNotAvailable } from "../errors.ts";
 import { createPauses, type Pauses } from "../routing/patience.ts";
 import type { RoutedPartition } from "../routing/route-table.ts";
 import { checkFraming } from "./check-batches.ts";
-import { type LogContext, passOn } from "./context.ts";
+import type { LogContext } from "./context.ts";
 import { createPartitionLane, type LaneDriver, type PartitionLane } from "./partition-lane.ts";
 import { openProduceUpstream, type ProduceUpstream } from "./produce-upstream.ts";
 import { createStreamAnswers, type StreamAnswers } from "./stream-answers.ts";
@@ -165,6 +172,7 @@ function createUpstreams(
   { onDrain, onApplied }: { onDrain: () => void; onApplied: (sent: Sent, result: ProduceStreamResult) => void },
 ): Upstreams {
   const open = new Map<string, ProduceUpstream<Sent>>();
+  const options = headersOf(call);
   const onResult = (sent: Sent, result: ProduceStreamResult) => {
     const { lane, pauses } = sent.side;
     if (result.error !== undefined) {
@@ -181,7 +189,7 @@ function createUpstreams(
     to(endpoint: string): ProduceUpstream<Sent> {
       const known = open.get(endpoint);
       if (known !== undefined) return known;
-      const opened = openProduceUpstream<Sent>(context.leaders.channel(endpoint, "produce"), passOn(call), {
+      const opened = openProduceUpstream<Sent>(context.leaders.channel(endpoint, "produce"), options, {
         onResult,
         onLost: (sent, error) => sent.side.lane.onFailed(sent, error),
         onDrain,
@@ -198,6 +206,14 @@ function createUpstreams(
     cancel(error: TidemarkError) {
       for (const upstream of open.values()) upstream.cancel(error);
     },
+  };
+}
+
+/** Without the call's signal: that is aborted when the gateway stops, and what is in flight is to be answered then. */
+function headersOf({ traceparent, tracestate }: CallContext): CallOptions {
+  return {
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
   };
 }
 

@@ -1,0 +1,109 @@
+/**
+ * The main job on real input: a file through `tidemark produce` and back by `tidemark consume`. The file's size is
+ * TIDEMARK_TEST_INPUT_MB, in MiB.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { difference, type Lines, linesOf, orderedWithin } from "./lines.ts";
+import { writeRealInput } from "./real-input.ts";
+
+const inputMib = Number(process.env.TIDEMARK_TEST_INPUT_MB ?? "100");
+const partitions = 6;
+/** Only there to end a run that would wait for ever. */
+const timeoutMs = 600_000;
+
+const folder = mkdtempSync(join(tmpdir(), "tidemark-main-job-"));
+const file = join(folder, "input");
+let cluster: DevCluster;
+let input: Buffer;
+let inputLines: Lines;
+
+beforeAll(async () => {
+  writeRealInput(file, inputMib * 2 ** 20);
+  input = readFileSync(file);
+  inputLines = linesOf(input);
+  cluster = await startDevCluster();
+}, timeoutMs);
+
+afterAll(async () => {
+  await cluster.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function createTopic(name: string, count: number): Promise<void> {
+  const made = await cluster.tidemark(["topic", "create", name, "--partitions", String(count)]);
+  expect(made.stderr).toBe("");
+}
+
+/** The values of a partition as `--format raw` writes them. */
+async function consume(topic: string, partition: number): Promise<Buffer> {
+  const flags = ["--partition", String(partition), "--from", "earliest", "--until-end", "--format", "raw"];
+  const { code, stdout, stderr } = await cluster.tidemark(["consume", topic, ...flags]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+}
+
+async function consumeAll(topic: string): Promise<readonly Lines[]> {
+  const all: Lines[] = [];
+  for (let partition = 0; partition < partitions; partition++) all.push(linesOf(await consume(topic, partition)));
+  return all;
+}
+
+function lastLine(text: string | Buffer): string | undefined {
+  return text.toString().trimEnd().split("\n").at(-1);
+}
+
+function bytesBelow(path: string): number {
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return entries.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+}
+
+describe(`a file of ${inputMib} MiB of real text`, { timeout: timeoutMs }, () => {
+  test("comes back from one partition byte for byte, with one newline added at its end", async () => {
+    await createTopic("one", 1);
+    const produced = await cluster.tidemark(["produce", "one", "--file", file]);
+    expect(produced).toMatchObject({ code: 0, stderr: "" });
+    expect(lastLine(produced.stdout)).toBe(`acknowledged ${inputLines.length}, unknown 0, failed 0`);
+    const back = await consume("one", 0);
+    expect(back.length).toBe(input.length + 1);
+    expect(back.subarray(0, -1).equals(input)).toBe(true);
+    expect(back.at(-1)).toBe(0x0a);
+  });
+
+  test("comes back from six partitions, every line once and each partition in the file's order", async () => {
+    await createTopic("six", partitions);
+    const produced = await cluster.tidemark(["produce", "six", "--file", file]);
+    expect(lastLine(produced.stdout)).toBe(`acknowledged ${inputLines.length}, unknown 0, failed 0`);
+    const back = await consumeAll("six");
+    expect(difference(inputLines, back)).toEqual({ missing: 0, extra: 0 });
+    for (const lines of back) {
+      expect(lines.length).toBeGreaterThan(0);
+      expect(orderedWithin(inputLines, lines)).toBe(lines.length);
+    }
+  });
+
+  test("is all there after kill -9 of every process in the middle, and a restart", async () => {
+    await createTopic("killed", partitions);
+    const before = bytesBelow(cluster.data);
+    const producing = cluster.tidemark(["produce", "killed", "--file", file]);
+    await waitFor("a third of the file to be stored", () => bytesBelow(cluster.data) - before > input.length / 3);
+    await cluster.killAll();
+    await cluster.startAll();
+    const produced = await producing;
+    expect(produced.code).toBe(0);
+    expect(lastLine(produced.stdout)).toBe(`acknowledged ${inputLines.length}, unknown 0, failed 0`);
+    // What was on its way at the kill was sent again, and may stand twice: nothing is lost, and nothing is strange.
+    const back = await consumeAll("killed");
+    const { missing } = difference(inputLines, back);
+    const known = new Set(inputLines);
+    expect({ missing, strange: back.flatMap((lines) => [...lines]).filter((line) => !known.has(line)).length }).toEqual(
+      {
+        missing: 0,
+        strange: 0,
+      },
+    );
+  });
+});

@@ -1,0 +1,212 @@
+/** A data service in memory behind the client's own seams: logs, and what goes wrong on the way, said beforehand. */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { loadCodecs } from "@tidemark/compression";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import {
+  type FetchRequestSchema,
+  FetchResponseSchema,
+  type ListOffsetsRequestSchema,
+  ListOffsetsResponseSchema,
+  Position,
+  type ProduceRequestSchema,
+  ProduceResponseSchema,
+} from "@tidemark/proto/log/v1";
+import { type Codecs, decodeRecords, readBatchHeader, stampBatch } from "@tidemark/record";
+import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
+import type { Connection } from "../connection.ts";
+import { createRoutes } from "../routes.ts";
+import { createTopicCache } from "../topic-cache.ts";
+
+/** What happens to one produce: refused, stored with its answer lost, held until it is let go, or answered late. */
+export type Fault =
+  | { readonly kind: "refuse"; readonly error: TidemarkError }
+  | { readonly kind: "loseAnswer"; readonly error: TidemarkError }
+  | { readonly kind: "hold"; readonly until: Promise<void> };
+
+/** One produce as it arrived. */
+export interface SeenProduce {
+  readonly endpoint: string;
+  readonly partition: number;
+  readonly values: readonly string[];
+  readonly traceparent: string | undefined;
+}
+
+interface StoredBatch {
+  readonly base: bigint;
+  readonly next: bigint;
+  readonly bytes: Uint8Array;
+  readonly values: readonly string[];
+}
+
+export interface FakeCluster {
+  readonly connection: Connection;
+  readonly time: ManualTime;
+  readonly seen: readonly SeenProduce[];
+  /** The most produces of one partition that were on their way at one moment. */
+  readonly inFlightMost: () => number;
+  /** Values in the order of their offsets. */
+  valuesOf(partition: number): readonly string[];
+  /** What happens to the next produces of a partition, one each; then all goes well. */
+  onProduce(partition: number, ...faults: readonly Fault[]): void;
+  /** What the next fetches of a partition fail with, one each, beside what other partitions answer. */
+  onFetch(partition: number, ...errors: readonly TidemarkError[]): void;
+  /** Batches above this many bytes are refused. */
+  batchBytesMax: number;
+  /** Appends, as another producer would. */
+  append(partition: number, batch: Uint8Array): void;
+  /** Bytes that stand in a partition's log, to be damaged. */
+  bytesOf(partition: number): readonly Uint8Array[];
+  readonly fetches: readonly (readonly number[])[];
+}
+
+export const bootstrap = "gateway:4640";
+
+export function refused(
+  reason: Reason,
+  fields: { readonly retriable?: boolean; readonly leader?: string; readonly leaderEpoch?: number } = {},
+): TidemarkError {
+  return new TidemarkError({
+    reason,
+    message: `Refused: ${reason}`,
+    outcome: Outcome.NOT_APPLIED,
+    ...(fields.retriable === undefined ? {} : { retriable: fields.retriable }),
+    ...(fields.leader === undefined
+      ? {}
+      : { leader: { broker: 1, endpoint: fields.leader, leaderEpoch: fields.leaderEpoch ?? 1 } }),
+  });
+}
+
+export function answerLost(): TidemarkError {
+  return new TidemarkError({ reason: Reason.UNAVAILABLE, message: "The connection broke", outcome: Outcome.UNKNOWN });
+}
+
+export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
+  const time = createManualTime();
+  const { codecs } = await loadCodecs();
+  const logs = Array.from({ length: partitions }, (): StoredBatch[] => []);
+  const produceFaults = new Map<number, Fault[]>();
+  const fetchFaults = new Map<number, TidemarkError[]>();
+  const seen: SeenProduce[] = [];
+  const fetches: number[][] = [];
+  const inFlight = new Map<number, number>();
+  let most = 0;
+
+  const logOf = (partition: number): StoredBatch[] => {
+    const log = logs[partition];
+    if (log === undefined) throw refused(Reason.UNKNOWN_PARTITION);
+    return log;
+  };
+  const endOf = (partition: number): bigint => logOf(partition).at(-1)?.next ?? 0n;
+
+  const append = (partition: number, given: Uint8Array): bigint => {
+    const bytes = given.slice();
+    const base = endOf(partition);
+    stampBatch(bytes, 0, { baseOffset: base as never, leaderEpoch: 0 as never });
+    const values = valuesIn(bytes, codecs);
+    logOf(partition).push({ base, next: base + BigInt(values.length), bytes, values });
+    return base;
+  };
+
+  const produce = async (
+    endpoint: string,
+    request: MessageInitShape<typeof ProduceRequestSchema>,
+    options: CallOptions,
+  ) => {
+    const { partition = 0, batches = new Uint8Array() } = request;
+    seen.push({ endpoint, partition, values: valuesIn(batches, codecs), traceparent: options.traceparent });
+    const now = (inFlight.get(partition) ?? 0) + 1;
+    inFlight.set(partition, now);
+    most = Math.max(most, now);
+    try {
+      await Promise.resolve();
+      if (batches.length > cluster.batchBytesMax) throw refused(Reason.MESSAGE_TOO_LARGE);
+      const fault = produceFaults.get(partition)?.shift();
+      if (fault?.kind === "refuse") throw fault.error;
+      if (fault?.kind === "hold") await untilAborted(fault.until, options.signal);
+      const baseOffset = append(partition, batches);
+      if (fault?.kind === "loseAnswer") throw fault.error;
+      return create(ProduceResponseSchema, { results: [{ partition, baseOffset }] });
+    } finally {
+      inFlight.set(partition, now - 1);
+    }
+  };
+
+  const fetch = async (request: MessageInitShape<typeof FetchRequestSchema>, options: CallOptions) => {
+    const asked = (request.partitions ?? []).map((each) => ({
+      partition: each.partition ?? 0,
+      offset: each.start?.case === "offset" ? each.start.value : 0n,
+    }));
+    fetches.push(asked.map(({ partition }) => partition));
+    const answers = asked.map(({ partition, offset }) => {
+      const error = fetchFaults.get(partition)?.shift();
+      if (error !== undefined) return { partition, error: toErrorDetail(error), message: error.message };
+      const highWatermark = endOf(partition);
+      if (offset > highWatermark) {
+        const outside = refused(Reason.OFFSET_OUT_OF_RANGE);
+        return { partition, error: toErrorDetail(outside), message: outside.message };
+      }
+      const batch = logOf(partition).find(({ next }) => next > offset);
+      return { partition, highWatermark, leaderEpoch: 0, batches: batch?.bytes ?? new Uint8Array() };
+    });
+    const hasSomething = answers.some((each) => "error" in each || each.batches.length > 0);
+    if (!hasSomething) await poll(time, request.maxWaitMs ?? 0, options.signal);
+    else await Promise.resolve();
+    return create(FetchResponseSchema, { partitions: answers });
+  };
+
+  const listOffsets = async (request: MessageInitShape<typeof ListOffsetsRequestSchema>) => {
+    const { target, partitions: asked = [] } = request;
+    await Promise.resolve();
+    const isLatest = target?.case === "position" && target.value === Position.LATEST;
+    const offsets = asked.map((partition) =>
+      target?.case === "timestamp" ? { partition } : { partition, offset: isLatest ? endOf(partition) : 0n },
+    );
+    return create(ListOffsetsResponseSchema, { offsets });
+  };
+
+  const cluster: FakeCluster = {
+    time,
+    seen,
+    fetches,
+    inFlightMost: () => most,
+    batchBytesMax: Number.POSITIVE_INFINITY,
+    valuesOf: (partition) => logOf(partition).flatMap(({ values }) => values),
+    bytesOf: (partition) => logOf(partition).map(({ bytes }) => bytes),
+    onProduce: (partition, ...faults) => void produceFaults.set(partition, [...faults]),
+    onFetch: (partition, ...errors) => void fetchFaults.set(partition, [...errors]),
+    append: (partition, batch) => void append(partition, batch),
+    connection: {
+      runtime: { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) },
+      codecs,
+      topics: createTopicCache(async () => ({ topicId: "id", partitions }), time.clock),
+      routes: createRoutes(bootstrap),
+      produceAt: (endpoint) => ({ produce: (request, options = {}) => produce(endpoint, request, options) }),
+      fetchAt: () => ({ fetch: (request, options = {}) => fetch(request, options), listOffsets }),
+    },
+  };
+  return cluster;
+}
+
+function valuesIn(bytes: Uint8Array, codecs: Codecs): readonly string[] {
+  const result = readBatchHeader(bytes, 0);
+  if (result.kind !== "ok") throw new Error("Not a batch");
+  const decoded = decodeRecords(bytes, result.header, { codecs, maxDecompressedBytes: 2 ** 26 });
+  if (decoded.kind !== "ok") throw new Error(decoded.reason);
+  return Array.from(decoded.records, ({ value }) => (value === null ? "null" : new TextDecoder().decode(value)));
+}
+
+async function untilAborted(until: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  const aborted = createDeferred();
+  const cancel = () =>
+    aborted.reject(new TidemarkError({ reason: Reason.CANCELLED, message: "Cancelled", outcome: Outcome.UNKNOWN }));
+  signal?.addEventListener("abort", cancel, { once: true });
+  await Promise.race([until, aborted.promise]);
+}
+
+async function poll(time: ManualTime, waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    time.scheduler.after(waitMs, resolve);
+    signal?.addEventListener("abort", () => reject(refused(Reason.CANCELLED)), { once: true });
+  });
+}

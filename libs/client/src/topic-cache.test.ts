@@ -1,0 +1,42 @@
+import { createManualTime } from "@tidemark/runtime";
+import { describe, expect, test } from "vitest";
+import { createTopicCache } from "./topic-cache.ts";
+
+function setUp() {
+  const time = createManualTime();
+  const asked: string[] = [];
+  let partitions = 3;
+  const cache = createTopicCache(async (topic) => {
+    asked.push(topic);
+    if (topic === "missing") throw new Error("no such topic");
+    return { topicId: "id", partitions };
+  }, time.clock);
+  return { time, asked, cache, grow: () => partitions++ };
+}
+
+describe("facts about topics", () => {
+  test("are asked for once by callers at the same time", async () => {
+    const { cache, asked } = setUp();
+    await Promise.all([cache.describe("t"), cache.describe("t"), cache.describe("u")]);
+    expect(asked).toEqual(["t", "u"]);
+  });
+
+  test("are asked for anew after a minute, while the old answer serves", async () => {
+    const { cache, asked, time, grow } = setUp();
+    await cache.describe("t");
+    grow();
+    await time.advance(61_000);
+    expect(cache.known("t")?.partitions).toBe(3);
+    await time.advance(0);
+    expect(cache.known("t")?.partitions).toBe(4);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("are not kept of a question that failed", async () => {
+    const { cache, asked } = setUp();
+    await expect(cache.describe("missing")).rejects.toThrow("no such topic");
+    await expect(cache.describe("missing")).rejects.toThrow("no such topic");
+    expect(asked).toHaveLength(2);
+    expect(cache.known("missing")).toBeUndefined();
+  });
+});

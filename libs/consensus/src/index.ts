@@ -22,4 +22,5 @@ export { allGuards, type SingleGuards } from "./single/guards.ts";
 export { openSingleStore, type SingleStore, type SingleStoreOptions } from "./single/open.ts";
 export { isStoreKey } from "./store-key.ts";
 export { createConsensusTwin } from "./twin/twin.ts";
-export { createWatchHub, type WatchBounds, type WatchHub, watchBounds } from "./watch-hub.ts";
+export { createWatchHub, type WatchHub } from "./watch-hub.ts";
+export { type WatchBounds, watchBounds } from "./watcher.ts";

@@ -6,10 +6,10 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { ErrorDetailSchema, Reason } from "@tidemark/proto/common/v1";
 import { Health } from "@tidemark/proto/grpc/health/v1";
 import { type FetchRequest, LogService } from "@tidemark/proto/log/v1";
-import { createRpcClient, TidemarkError } from "@tidemark/rpc";
+import { createRpcClient, type TidemarkError } from "@tidemark/rpc";
 import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startWorld, type World } from "../testing/world.ts";
+import { runtime, startWorld, type World } from "../testing/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -78,6 +78,7 @@ function raw(port = world.port): { readonly socket: Socket; received: () => stri
   return { socket, received: () => text, closed: () => waitFor("the connection to be closed", () => isClosed) };
 }
 
+const afterInput = () => new Promise<void>((resolve) => runtime.scheduler.afterInput(resolve));
 const baseUrl = () => `http://127.0.0.1:${world.port}`;
 const detail = ({ body }: Answer) => body.details?.[0]?.debug;
 
@@ -126,10 +127,10 @@ describe("one port", () => {
     const one = raw();
     for (const byte of "POST") {
       one.socket.write(byte);
-      await new Promise((resolve) => setImmediate(resolve));
+      await afterInput();
     }
     one.socket.write(
-      `${producePath.slice(0, 0)} ${producePath} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+      ` ${producePath} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
         `Content-Length: ${hello.length}\r\nConnection: close\r\n\r\n${hello}`,
     );
     await one.closed();
@@ -137,7 +138,7 @@ describe("one port", () => {
     const two = raw();
     for (const byte of "PRI ") {
       two.socket.write(byte);
-      await new Promise((resolve) => setImmediate(resolve));
+      await afterInput();
     }
     two.socket.write("* HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     // The server's own settings: a frame of type 4.

@@ -56,7 +56,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       table.apply(image);
       known.resolve();
     },
-    onInterrupted: (why) => logger.debug("The metadata stream ended; opening it again", { why }),
+    onInterrupted(why) {
+      // Before there are any metadata, this is why the gateway does not start to serve.
+      const level = feed.version === undefined ? "warn" : "info";
+      logger[level]("No metadata from the controller; trying again", { controller: controller.endpoint, why });
+    },
   });
   const toController = { controller, runtime };
 

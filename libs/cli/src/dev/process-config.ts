@@ -24,6 +24,9 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
     "node.id": spec.id,
     listeners: listeners(spec),
     "metrics.listener": endpoint(spec, "metrics"),
+    // Everybody on this machine has one address: what guards a server against one of many callers would only hit people.
+    "max.connections.per.ip": 1000,
+    "max.connection.creation.rate.per.ip": 1000,
   };
   const byRole: Record<Role, () => Record<string, unknown>> = {
     controller: () => ({

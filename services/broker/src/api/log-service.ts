@@ -37,7 +37,7 @@ export function createLogService({ brokerId, table, runtime, codecs, tracer }: L
       explainOffset: createExplainOffset(table, brokerId),
     },
     {
-      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, scheduler }) },
+      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }) },
       rules: { fetch: { longPoll: true } },
     },
   );

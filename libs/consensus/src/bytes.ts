@@ -14,5 +14,6 @@ export function fromUtf8(bytes: Uint8Array): string {
 export function sameBytes(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
   if (left.length !== right.length) return false;
-  return left.every((byte, at) => byte === right[at]);
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+  return true;
 }

@@ -152,6 +152,18 @@ export interface Consensus {
    */
   append(epoch: ControllerEpoch, changes: readonly Change[]): Promise<AppendOutcome>;
   /**
+   * The last batch of a store that is exported: seals `/cluster`, counts the controller epoch up and leaves nobody
+   * leading, on behalf of the leader of `epoch`. Appends that were called before it come first; from then on every
+   * append is refused with SEALED and nobody is elected, through restarts of everything. Keys of candidates still come
+   * and go. Refused with INVALID_BATCH where `/cluster` is absent or does not parse. Outcomes as those of `append`.
+   */
+  seal(epoch: ControllerEpoch): Promise<AppendOutcome>;
+  /**
+   * Takes the seal off again: a leader is elected in a later epoch. Whoever calls knows that no import of the export
+   * was begun. Refused with INVALID_BATCH where there is no seal, with FENCED where another change came first.
+   */
+  unseal(): Promise<AppendOutcome>;
+  /**
    * Returns when the watches of this handle were given all that was committed before the call (C9), with the revision
    * up to which they have to be read to have it. Rejects with the signal's reason, CLOSED or FAILED.
    */

@@ -101,6 +101,14 @@ export function isSealed(value: Uint8Array | undefined): boolean {
   return value !== undefined && decode(ClusterRecordSchema, value, (record) => record.sealed) === true;
 }
 
+/** `/cluster` with the seal put on or taken off. What a newer version put there stays. Undefined: it does not parse. */
+export function withSeal(value: Uint8Array, sealed: boolean): Uint8Array | undefined {
+  if (decode(ClusterRecordSchema, value, () => true) === undefined) return undefined;
+  const fields = Object.entries(JSON.parse(fromUtf8(value)) as Record<string, unknown>);
+  const others = Object.fromEntries(fields.filter(([name]) => name !== "sealed"));
+  return utf8(JSON.stringify(sealed ? { ...others, sealed } : others));
+}
+
 function identityOf(record: {
   readonly controllerId: number;
   readonly directoryId: string;

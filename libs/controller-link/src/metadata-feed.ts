@@ -84,6 +84,11 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
       if (frame.controllerEpoch < epochFloor) throw staleController(frame.controllerEpoch, epochFloor);
       lastContactMs = runtime.clock.monotonicMs();
       onFrame();
+      // What is known already: an answer that was on its way twice, or a follower that lags behind.
+      if (isKnown(frame, version)) {
+        if (frame.frame === MetadataFrame.DELTA) continue;
+        throw olderSnapshot(frame.revision);
+      }
       const changes = frame.changes.map(changeFromWire).filter((change) => change !== undefined);
       switch (frame.frame) {
         case MetadataFrame.SNAPSHOT_PART:
@@ -130,6 +135,19 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
       }
     },
   };
+}
+
+/** Within one controller epoch revisions only grow. A snapshot of the very revision that is known changes nothing. */
+function isKnown(frame: WatchMetadataResponse, version: MetadataVersion | undefined): boolean {
+  if (version === undefined || frame.controllerEpoch !== version.controllerEpoch) return false;
+  return frame.frame === MetadataFrame.DELTA ? frame.revision <= version.revision : frame.revision < version.revision;
+}
+
+function olderSnapshot(revision: bigint): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.NOT_CONTROLLER,
+    message: `The controller is at revision ${revision}, which is older than what is known`,
+  });
 }
 
 function staleController(theirs: number, ours: number): TidemarkError {

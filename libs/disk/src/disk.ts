@@ -39,8 +39,11 @@ export interface DiskLock {
 export interface DiskFile {
   /** Size in bytes. */
   size(): Promise<number>;
-  /** The bytes from `position` on, at most `length` of them: fewer at the end of the file, none behind it. */
-  read(position: number, length: number): Promise<Uint8Array>;
+  /**
+   * The bytes from `position` on, at most `length` of them: fewer at the end of the file, none behind it. They may be
+   * put into `into`, which has room for `length`, and be a slice of it: for whoever reads a lot and keeps nothing.
+   */
+  read(position: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Writes all chunks one behind the other from `position` on. A short write is continued, never reported as done. */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
   /** Cuts or extends (with zeros) to `size` bytes. */

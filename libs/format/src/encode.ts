@@ -27,8 +27,7 @@ export function encodeRecords(messages: readonly RecordMessage[], rules: EncodeR
   }
   const [first, ...others] = records;
   if (first === undefined) throw new RangeError("A batch has one record at least");
-  const traced =
-    rules.traceHeader === undefined ? first : { ...first, headers: [...first.headers, rules.traceHeader] };
+  const traced = rules.traceHeader === undefined ? first : { ...first, headers: [...first.headers, rules.traceHeader] };
   const codec = rules.codec === undefined ? {} : { codec: rules.codec };
   return { kind: "ok", batch: encodeBatch([traced, ...others], { crc32c: rules.crc32c, ...codec }) };
 }

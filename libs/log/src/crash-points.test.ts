@@ -2,13 +2,13 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { type CrashRun, checkCrashPoints } from "./testing/crash-points.ts";
 import { crashRuns } from "./testing/crash-runs.ts";
+import { testEffort } from "./testing/effort.ts";
 
 const runs: Record<string, CrashRun> = crashRuns;
-const effort = Number(process.env["TIDEMARK_TEST_SEEDS"] ?? 1);
 describe("case 7: a crash at any step of", () => {
   let states = 0;
   it.each(Object.keys(runs))("%s leaves a sound log", async (name) => {
-    const report = await checkCrashPoints({ ...runs[name]!, effort });
+    const report = await checkCrashPoints({ ...runs[name]!, effort: testEffort });
     states += report.states;
     expect(report.violations).toEqual([]);
     expect(report.states).toBeGreaterThan(10);

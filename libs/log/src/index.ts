@@ -9,6 +9,8 @@ export {
 } from "./directory/log-directory.ts";
 export type { DirectoryOwner } from "./directory/meta-properties.ts";
 export { type ReplicaId, replicaName } from "./directory/replica-list.ts";
+export { type DumpOptions, dumpLog, type LogDump, type RecoveryOutlook } from "./dump/dump-log.ts";
+export type { BatchDump, DumpVisitor, IndexDump, SegmentDump } from "./dump/dump-segment.ts";
 export {
   type EpochCache,
   type EpochEnd,
@@ -32,4 +34,4 @@ export {
   type LogSettings,
   segmentBytesMax,
 } from "./settings.ts";
-export type { Appended } from "./write/writer.ts";
+export type { Appended } from "./write/append.ts";

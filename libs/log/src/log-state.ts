@@ -9,9 +9,11 @@ import type { EpochFile } from "./epochs/epoch-file.ts";
 import { type Damage, LogError } from "./errors.ts";
 import type { LogEvent } from "./events.ts";
 import type { ProducerState } from "./producers/producer-state.ts";
+import type { Cursors } from "./read/cursors.ts";
 import type { Segment } from "./segment/segment.ts";
 import type { Serial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import type { WriterState } from "./write/writer.ts";
 
 /**
  * | status  | reads | appends |
@@ -59,6 +61,8 @@ export interface LogState {
   replacing: number;
   /** One at a time of those that replace or remove whole segments. */
   readonly maintenance: Serial;
+  readonly writer: WriterState;
+  readonly cursors: Cursors;
   readonly producers: ProducerState;
   /** What was compacted, and when. */
   cleaned: CleanerRounds;

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings, defaultLogSettings, type LogSettings } from "./settings.ts";
 import { violationsOf } from "./testing/check-recovered.ts";
+import { testEffort } from "./testing/effort.ts";
 import { at, batchAt, createTestLog } from "./testing/fixture.ts";
 import { createDriver, type Driver } from "./testing/model.ts";
 
-const effort = Number(process.env["TIDEMARK_TEST_SEEDS"] ?? 1);
 const seed = 1;
 const settings: LogSettings = { ...defaultLogSettings, segmentBytes: 1200, indexIntervalBytes: 150, retentionMs: -1 };
 const compactSettings: LogSettings = {
@@ -160,7 +160,7 @@ describe("a log is what its model says, whatever happens in whatever order:", ()
     const kinds = fc.oneof(...always, retain, cut, startAnew, read, lookUp);
     await fc.assert(
       fc.asyncProperty(several(kinds), (commands) => holds(settings, commands)),
-      { numRuns: 100 * effort, seed },
+      { numRuns: 100 * testEffort, seed },
     );
   });
 
@@ -168,7 +168,7 @@ describe("a log is what its model says, whatever happens in whatever order:", ()
     const kinds = fc.oneof(...always, compact);
     await fc.assert(
       fc.asyncProperty(several(kinds), (commands) => holds(compactSettings, commands)),
-      { numRuns: 60 * effort, seed },
+      { numRuns: 60 * testEffort, seed },
     );
   });
 });

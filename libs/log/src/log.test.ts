@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
+import { at, batchAt, contentOf, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
 
 describe("a log", () => {
   it("gives back what was appended, byte for byte, from any offset", async () => {
@@ -78,6 +78,18 @@ describe("a log", () => {
     }
   });
 
+  it.each([
+    ["its records' times are too far apart", { segmentMs: 1000 }],
+    ["its index is full", { indexIntervalBytes: 1, indexBytes: 16 }],
+  ])("rolls when %s (L3)", async (_, settings) => {
+    const test = await createTestLog({ settings });
+    for (let offset = 0; offset < 6; offset++)
+      await test.flush(batchAt(offset, { timestamp: 1_000_000 + offset * 400 }));
+    const names = (await test.disk.list("/data/log")).filter(({ name }) => name.endsWith(".log"));
+    expect(names.map(({ name }) => Number(name.slice(0, 20)))).toEqual([0, 3]);
+    expect(await contentOf(test.log)).toEqual([0, 1, 2, 3, 4, 5].map((offset) => `${offset}..${offset + 1}`));
+  });
+
   it("writes a batch that is larger than a segment", async () => {
     const test = await createTestLog({ settings: { segmentBytes: 300 } });
     await test.flush(batchAt(0), batchAt(1, { value: "x".repeat(1000) }), batchAt(2));
@@ -112,6 +124,16 @@ describe("a log", () => {
     const log = await test.reopen();
     expect([log.logEndOffset, log.flushedOffset, log.highWatermark]).toEqual([at(10), at(10), at(7)]);
     expect(rangesOf((await log.read(at(8), everything)).bytes)[0]).toBe("8..9");
+  });
+
+  it("has everything that was appended before a clean stop, and takes nothing after it", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 9; offset++) test.log.append(batchAt(offset));
+    const closing = test.log.close();
+    expect(() => test.log.append(batchAt(9))).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    await closing;
+    test.disk.powerCut();
+    expect((await test.reopen()).flushedOffset).toBe(at(9));
   });
 
   it("has all that was flushed after a power cut, and may lack the rest", async () => {

@@ -1,22 +1,24 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { lesser } from "./bytes.ts";
+import { closeCheckpoint, persistOffsets, rememberOffsets } from "./checkpoint/offset-checkpoint.ts";
 import { type CompactionReport, compact } from "./compaction/compact.ts";
 import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
 import { type Damage, LogError } from "./errors.ts";
 import type { LogEvent, LogListener } from "./events.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
 import { rebuildProducers } from "./producers/rebuild.ts";
-import { createReader, type ReadLimits, type ReadResult } from "./read/reader.ts";
+import { type ReadLimits, type ReadResult, readBatches } from "./read/reader.ts";
 import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
 import { writeDamage } from "./recovery/damage-file.ts";
 import { moveLogStart } from "./retention/log-start.ts";
 import { applyRetention } from "./retention/retention.ts";
 import { writeIndex } from "./segment/segment.ts";
 import type { LogSettings } from "./settings.ts";
+import { type Appended, append, beginEpoch } from "./write/append.ts";
 import { startAnewAt, truncateTo } from "./write/cut.ts";
 import { flushActive, keepSnapshot } from "./write/roll.ts";
-import { type Appended, createWriter } from "./write/writer.ts";
+import { afterEverything, kick, releaseFile } from "./write/writer.ts";
 
 /**
  * The log of one partition on one broker. Appends, reads and cuts may be called at any time and run side by side.
@@ -69,7 +71,7 @@ export interface Log {
   /** Takes note of the high watermark; it never goes back but by a cut, and never passes what is flushed. */
   setHighWatermark(highWatermark: Offset): void;
   configure(settings: LogSettings): void;
-  /** Flushes, notes everything and closes. What is under way ends first. */
+  /** Writes and flushes what was appended, notes everything and closes. What is under way ends first. */
   close(): Promise<void>;
 }
 
@@ -81,107 +83,151 @@ interface Waiter {
 /** Takes up what a start found. Throws DamageError when the batches for the producers' state cannot be read. */
 export async function startLog(start: Omit<LogState, "emit">, onEvent: LogListener): Promise<Log> {
   await rebuildProducers({ ...start, emit: onEvent });
-  return createLog(start, onEvent);
+  return new PartitionLog(start, onEvent);
 }
 
-function createLog(start: Omit<LogState, "emit">, onEvent: LogListener): Log {
-  let waiters: Waiter[] = [];
-  const emit = (event: LogEvent) => {
-    if (waiters.length > 0) waiters = settle(waiters, event);
-    if (event.kind === "offline") void writeDamage(log.context, log.directory, event.damage).catch(noteFailed);
-    onEvent(event);
-  };
-  const noteFailed = (error: unknown) => log.context.fail(error, `noting damage of ${log.directory}`);
-  const log: LogState = { ...start, emit };
-  const writer = createWriter(log);
-  const reader = createReader(log);
-  const leave = log.context.onFailure((error) => emit({ kind: "failed", error }));
+/** A class, since a broker holds thousands: what stands on the prototype costs nothing per log. */
+class PartitionLog implements Log {
+  readonly #log: LogState;
+  readonly #leave: () => void;
+  #waiters: Waiter[] | undefined;
 
-  const finish = async () => {
-    await flushActive(log);
-    await keepSnapshot(log);
-    const active = activeSegment(log);
-    if (active.index !== undefined) await writeIndex(log.context, active, active.index);
-    await log.checkpoint.persist(offsetsToNote(log));
-  };
+  constructor(start: Omit<LogState, "emit">, onEvent: LogListener) {
+    const log: LogState = {
+      ...start,
+      emit: (event) => {
+        this.#settle(event);
+        onEvent(event);
+      },
+    };
+    this.#log = log;
+    this.#leave = log.context.onFailure((error) => log.emit({ kind: "failed", error }));
+    if (log.tail === undefined) return;
+    log.writer.hasTail = true;
+    kick(log);
+  }
 
-  return {
-    directory: log.directory,
-    get status() {
-      return log.status;
-    },
-    get logStartOffset() {
-      return log.logStart;
-    },
-    get highWatermark() {
-      return log.highWatermark;
-    },
-    get flushedOffset() {
-      return log.flushed;
-    },
-    get writtenOffset() {
-      return log.written;
-    },
-    get logEndOffset() {
-      return log.end;
-    },
-    get sizeInBytes() {
-      return log.segments.reduce((sum, segment) => sum + segment.size, 0);
-    },
-    get segmentCount() {
-      return log.segments.length;
-    },
-    get epochs() {
-      return log.epochs;
-    },
-    get latestLeaderEpoch() {
-      return latestEpoch(log.epochs);
-    },
-    endOffsetFor: (leaderEpoch) => epochEnd(log.epochs, leaderEpoch, log.end),
-    append: (bytes) => writer.append(bytes),
-    beginEpoch: (leaderEpoch) => writer.beginEpoch(leaderEpoch),
-    async flushed(offset) {
-      assertOnline(log);
-      if (log.flushed >= offset) return;
-      const deferred = createDeferred();
-      waiters.push({ upTo: offset, deferred });
-      await deferred.promise;
-    },
-    read: (offset, limits) => reader.read(offset, limits),
-    offsetForTimestamp: (timestamp) => offsetForTimestamp(log, timestamp),
-    moveLogStart: (offset) => log.maintenance.run(() => moveLogStart(log, writer, offset)),
-    applyRetention: (now) => log.maintenance.run(() => applyRetention(log, writer, now)),
-    compact(now) {
-      const { cuts } = log;
-      return log.maintenance.run(() => compact(log, { now, cuts }));
-    },
-    truncateTo: (cut) => truncateTo(log, writer, cut),
-    async startAnewAt(offset) {
-      await startAnewAt(log, writer, offset);
-    },
-    setHighWatermark(highWatermark) {
-      const reached = lesser(highWatermark, log.flushed);
-      if (reached <= log.highWatermark) return;
-      log.highWatermark = reached;
-      log.checkpoint.remember(offsetsToNote(log));
-    },
-    configure(settings) {
-      log.settings = settings;
-    },
-    async close() {
-      if (log.status.kind === "closed") return;
-      const wasOnline = log.status.kind === "online" && log.context.failure() === undefined;
-      leave();
-      try {
-        if (wasOnline) await log.maintenance.run(() => writer.exclusive(finish));
-      } finally {
-        log.status = { kind: "closed" };
-        writer.releaseFile();
-        await log.checkpoint.close();
-        waiters = settle(waiters, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
-      }
-    },
-  };
+  get directory() {
+    return this.#log.directory;
+  }
+  get status() {
+    return this.#log.status;
+  }
+  get logStartOffset() {
+    return this.#log.logStart;
+  }
+  get highWatermark() {
+    return this.#log.highWatermark;
+  }
+  get flushedOffset() {
+    return this.#log.flushed;
+  }
+  get writtenOffset() {
+    return this.#log.written;
+  }
+  get logEndOffset() {
+    return this.#log.end;
+  }
+  get segmentCount() {
+    return this.#log.segments.length;
+  }
+
+  get sizeInBytes() {
+    return this.#log.segments.reduce((sum, segment) => sum + segment.size, 0);
+  }
+  get epochs() {
+    return this.#log.epochs;
+  }
+  get latestLeaderEpoch() {
+    return latestEpoch(this.#log.epochs);
+  }
+
+  endOffsetFor(leaderEpoch: LeaderEpoch) {
+    return epochEnd(this.#log.epochs, leaderEpoch, this.#log.end);
+  }
+  append(bytes: Uint8Array) {
+    return append(this.#log, bytes);
+  }
+  beginEpoch(leaderEpoch: LeaderEpoch) {
+    beginEpoch(this.#log, leaderEpoch);
+  }
+  async flushed(offset: Offset) {
+    assertOnline(this.#log);
+    if (this.#log.flushed >= offset) return;
+    const deferred = createDeferred();
+    (this.#waiters ??= []).push({ upTo: offset, deferred });
+    await deferred.promise;
+  }
+  read(offset: Offset, limits: ReadLimits) {
+    return readBatches(this.#log, offset, limits);
+  }
+  offsetForTimestamp(timestamp: bigint) {
+    return offsetForTimestamp(this.#log, timestamp);
+  }
+  moveLogStart(offset: Offset) {
+    return this.#log.maintenance.run(() => moveLogStart(this.#log, offset));
+  }
+  applyRetention(now: bigint) {
+    return this.#log.maintenance.run(() => applyRetention(this.#log, now));
+  }
+  compact(now: bigint) {
+    const { cuts } = this.#log;
+    return this.#log.maintenance.run(() => compact(this.#log, { now, cuts }));
+  }
+  truncateTo(cut: Offset) {
+    return truncateTo(this.#log, cut);
+  }
+  async startAnewAt(offset: Offset) {
+    await startAnewAt(this.#log, offset);
+  }
+  setHighWatermark(highWatermark: Offset) {
+    const log = this.#log;
+    const reached = lesser(highWatermark, log.flushed);
+    if (reached <= log.highWatermark) return;
+    log.highWatermark = reached;
+    rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
+  }
+  configure(settings: LogSettings) {
+    this.#log.settings = settings;
+  }
+
+  async close() {
+    const log = this.#log;
+    if (log.writer.isClosing) return;
+    log.writer.isClosing = true;
+    this.#leave();
+    try {
+      const isSound = log.status.kind === "online" && log.context.failure() === undefined;
+      if (isSound) await log.maintenance.run(() => afterEverything(log, () => finish(log)));
+    } finally {
+      log.status = { kind: "closed" };
+      releaseFile(log);
+      this.#settle({ kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
+      if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);
+    }
+  }
+
+  #settle(event: LogEvent) {
+    const log = this.#log;
+    if (this.#waiters !== undefined) {
+      const left = settle(this.#waiters, event);
+      this.#waiters = left.length === 0 ? undefined : left;
+    }
+    if (event.kind !== "offline") return;
+    writeDamage(log.context, log.directory, event.damage).catch((error: unknown) =>
+      log.context.fail(error, `noting damage of ${log.directory}`),
+    );
+  }
+}
+
+/** What a clean stop leaves: everything flushed and noted, nothing to be read again. */
+async function finish(log: LogState): Promise<void> {
+  await flushActive(log);
+  await keepSnapshot(log);
+  const active = activeSegment(log);
+  if (active.index !== undefined) await writeIndex(log.context, active, active.index);
+  await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
+  log.status = { kind: "closed" };
 }
 
 /** Settles those whom the event concerns and returns the others. */

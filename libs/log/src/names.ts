@@ -3,7 +3,7 @@ import type { Offset } from "@tidemark/ids";
 /** Kafka's names of files: the base offset of the segment in twenty digits, then what it is (L2). */
 const digits = 20;
 
-export const fileKinds = { log: ".log", index: ".index", timeIndex: ".timeindex", snapshot: ".snapshot" } as const;
+const fileKinds = { log: ".log", index: ".index", timeIndex: ".timeindex", snapshot: ".snapshot" } as const;
 export type FileKind = keyof typeof fileKinds;
 
 export const epochFileName = "leader-epoch-checkpoint";

@@ -1,5 +1,5 @@
 /** Makes the files of a new log, and opens those that are there. */
-import type { DirectoryEntry } from "@tidemark/disk";
+import { type DirectoryEntry, DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
@@ -7,13 +7,14 @@ import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { type LogContext, syncEntries } from "./context.ts";
 import { cutEpochsAtStart, type EpochCache } from "./epochs/epoch-cache.ts";
-import { createEpochFile, encodeEpochs } from "./epochs/epoch-file.ts";
-import { DamageError } from "./errors.ts";
+import { createEpochFile, encodeEpochs, replaceEpochFile } from "./epochs/epoch-file.ts";
+import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
 import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
+import { createCursors } from "./read/cursors.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
   findAsideSegment,
@@ -28,6 +29,7 @@ import { adopt } from "./recovery/rewrite-tail.ts";
 import { createSegment, removeIndex, type Segment } from "./segment/segment.ts";
 import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import { createWriterState } from "./write/writer.ts";
 
 export interface LogPlace {
   readonly context: LogContext;
@@ -62,15 +64,23 @@ export async function createLogFiles({ context, directory }: LogPlace, startOffs
  * beyond the recovery point can be read at once; it counts as flushed when it was written anew.
  */
 export async function openLog({ context, directory }: LogPlace, options: OpenLogOptions): Promise<Log> {
-  const known = await readDamage(context, directory);
-  if (known !== undefined) return offlineLog(directory, known);
   try {
+    const known = await readDamage(context, directory);
+    if (known !== undefined) return offlineLog(directory, known);
     return await openSound({ context, directory }, options);
   } catch (error) {
-    if (!(error instanceof DamageError)) throw error;
-    await writeDamage(context, directory, error.damage);
-    return offlineLog(directory, error.damage);
+    const damage = damageIn(error);
+    if (damage === undefined) throw error;
+    await writeDamage(context, directory, damage);
+    return offlineLog(directory, damage);
   }
+}
+
+/** A sector that cannot be read is this replica's trouble; other errors of the device are the directory's. */
+function damageIn(error: unknown): Damage | undefined {
+  if (error instanceof DamageError) return error.damage;
+  if (!(error instanceof DiskError) || error.code !== "IO" || error.operation !== "read") return undefined;
+  return { kind: "unreadable", offset: 0n as Offset, detail: `Cannot read ${error.path}` };
 }
 
 async function openSound(
@@ -88,8 +98,8 @@ async function openSound(
   });
   const logStart = checkpoint?.offsets.logStart ?? baseOf(segments);
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
-  const epochFile = createEpochFile(context, directory, found?.size ?? 0);
-  if (epochs !== found?.cache) await epochFile.replace(epochs);
+  const epochFile = createEpochFile(directory, found?.size ?? 0);
+  if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
   if (checkpoint === undefined) await createAside(context, directory, offsetFileName, new Uint8Array(0));
   const highWatermark = checkpoint?.offsets.highWatermark ?? logStart;
   const start = {
@@ -101,7 +111,7 @@ async function openSound(
     {
       context,
       directory,
-      checkpoint: createOffsetCheckpoint(context, directory, { start, syncMs: settings.noteSyncMs }),
+      checkpoint: createOffsetCheckpoint(directory, { start, syncMs: settings.noteSyncMs }),
       epochFile,
       settings,
       segments,
@@ -118,6 +128,8 @@ async function openSound(
       cuts: 0,
       replacing: 0,
       maintenance: createSerial(),
+      writer: createWriterState(),
+      cursors: createCursors(),
       producers,
       cleaned: await readRounds(context, directory),
       markersGone: 0n as Offset,

@@ -94,6 +94,7 @@ describe("a proposal of in-sync replicas", () => {
       proposal([1], { partitionEpoch: 6 }),
       Reason.INVALID_PARTITION_EPOCH,
     ],
+    ["repeated two partition epochs late", proposal([1, 2], { partitionEpoch: 5 }), Reason.INVALID_PARTITION_EPOCH],
     ["on a newer partition epoch", proposal([1], { partitionEpoch: 8 }), Reason.INVALID_PARTITION_EPOCH],
     ["of an unknown topic id", proposal([1], { topicId: idOf(1) }), Reason.UNKNOWN_TOPIC_ID],
     ["of an unknown partition", proposal([1], { partition: partitionIndex(9) }), Reason.UNKNOWN_PARTITION],

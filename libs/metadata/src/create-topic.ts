@@ -11,8 +11,9 @@ import { Reason } from "@tidemark/proto/common/v1";
 import { formatDomainKey, type MetadataChange, putPartition, putTopic } from "./change.ts";
 import { type Decision, type Draw, decided, type Refusal, refused } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
-import { eachPartition, findTopic, listPartitions, listTopics, type MetadataImage } from "./image.ts";
+import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
 import type { BrokerSession, Partition, Replica, Topic } from "./model.ts";
+import { valuesOf } from "./persistent-map.ts";
 import { placePartitions } from "./placement.ts";
 import { topicNameProblem } from "./topic-name.ts";
 
@@ -166,7 +167,8 @@ function roomProblem(
   limits: ClusterLimits,
 ): string | undefined {
   if (image.topicIds.size + more.topics > limits.topicsMax) return `A cluster has at most ${limits.topicsMax} topics`;
-  const partitions = listTopics(image).reduce((sum, topic) => sum + topic.partitions, 0);
+  let partitions = 0;
+  for (const { topic } of valuesOf(image.topics)) partitions += topic?.partitions ?? 0;
   if (partitions + more.partitions <= limits.partitionsMax) return undefined;
   return `A cluster has at most ${limits.partitionsMax} partitions; this one has ${partitions}, and ${more.partitions} would come`;
 }

@@ -108,7 +108,7 @@ export function visiblePartition(entry: TopicEntry, index: PartitionIndex): Part
 }
 
 /** The partitions of an entry that its topic counts, in the order of their index. */
-export function visiblePartitions(entry: TopicEntry): readonly Partition[] {
+function visiblePartitions(entry: TopicEntry): readonly Partition[] {
   const { topic } = entry;
   if (topic === undefined) return [];
   const partitions = Array.from(entriesOf(entry.partitions), ([, partition]) => partition);

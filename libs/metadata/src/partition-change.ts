@@ -77,7 +77,7 @@ export function nextElr(
 }
 
 /** What one step of a partition tells. */
-export function eventsBetween(
+function eventsBetween(
   topic: Topic,
   before: Partition,
   after: Partition,

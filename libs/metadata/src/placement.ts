@@ -23,10 +23,17 @@ export interface PlacementRequest {
   readonly draw: Draw;
 }
 
+/** Brokers that share a rack. */
+interface Rack {
+  brokers: number;
+  /** Of the topic. */
+  replicas: number;
+}
+
 /** What a broker has, of the topic and of the cluster. */
 interface Load {
   readonly broker: BrokerSession;
-  readonly rack: string;
+  readonly rack: Rack;
   replicas: number;
   leaders: number;
   clusterReplicas: number;
@@ -40,18 +47,18 @@ export function placePartitions(request: PlacementRequest): readonly (readonly R
   for (let index = 0; index < request.partitions; index++) {
     const chosen: Load[] = [];
     while (chosen.length < request.replicationFactor) chosen.push(chooseReplica(loads, chosen, request.draw));
-    for (const load of chosen) load.replicas += 1;
+    for (const load of chosen) addReplica(load);
     sets.push(chosen);
   }
   return chooseLeaders(sets, loads, request.draw).map((set) => set.map(placeInDirectory));
 }
 
 function countLoads(request: PlacementRequest): readonly Load[] {
+  const racks = new Map<string, Rack>();
   const loads = request.brokers.map(
     (broker): Load => ({
       broker,
-      // A broker whose rack is not known is taken to stand alone.
-      rack: broker.rack === "" ? `broker ${broker.brokerId}` : `rack ${broker.rack}`,
+      rack: rackOf(broker, racks),
       replicas: 0,
       leaders: 0,
       clusterReplicas: 0,
@@ -63,7 +70,7 @@ function countLoads(request: PlacementRequest): readonly Load[] {
     for (const [rank, replica] of replicas.entries()) {
       const load = byBroker.get(replica.brokerId);
       if (load === undefined) continue;
-      load.replicas += 1;
+      addReplica(load);
       if (rank === 0) load.leaders += 1;
     }
   }
@@ -80,17 +87,28 @@ function countLoads(request: PlacementRequest): readonly Load[] {
 
 /** The next replica of a partition: another rack before another broker, the least loaded before the others. */
 function chooseReplica(loads: readonly Load[], chosen: readonly Load[], draw: Draw): Load {
-  const inRack = (rack: string) => chosen.filter((load) => load.rack === rack).length;
+  const inRack = (rack: Rack) => chosen.filter((load) => load.rack === rack).length;
   const free = loads.filter((load) => !chosen.includes(load));
-  return least(free, [(load) => inRack(load.rack), (load) => load.replicas, rackLoad(loads), clusterLoad], draw);
+  return least(free, [(load) => inRack(load.rack), (load) => load.replicas, rackLoad, clusterLoad], draw);
 }
 
 /** Replicas of the topic per broker in the rack. */
-function rackLoad(loads: readonly Load[]): (load: Load) => number {
-  return ({ rack }) => {
-    const members = loads.filter((load) => load.rack === rack);
-    return members.reduce((sum, member) => sum + member.replicas, 0) / members.length;
-  };
+function rackLoad({ rack }: Load): number {
+  return rack.replicas / rack.brokers;
+}
+
+/** A broker whose rack is not known is taken to stand alone. */
+function rackOf(broker: BrokerSession, racks: Map<string, Rack>): Rack {
+  const name = broker.rack === "" ? `broker ${broker.brokerId}` : `rack ${broker.rack}`;
+  const rack = racks.get(name) ?? { brokers: 0, replicas: 0 };
+  racks.set(name, rack);
+  rack.brokers += 1;
+  return rack;
+}
+
+function addReplica(load: Load): void {
+  load.replicas += 1;
+  load.rack.replicas += 1;
 }
 
 function clusterLoad(load: Load): number {
@@ -118,7 +136,9 @@ function chooseLeaders(sets: readonly Load[][], loads: readonly Load[], draw: Dr
 
 /** Moves one leadership from a broker to one that leads at least two fewer. False where no chain of sets allows it. */
 function shiftLeadership(sets: readonly Load[][], leaders: Load[], loads: readonly Load[]): boolean {
-  for (const from of loads.toSorted((a, b) => b.leaders - a.leaders)) {
+  const fewest = Math.min(...loads.map((load) => load.leaders));
+  for (const from of loads) {
+    if (from.leaders < fewest + 2) continue;
     const path = findPath(sets, leaders, from);
     const last = path.at(-1);
     if (last === undefined) continue;

@@ -95,7 +95,7 @@ export function writeSession(value: BrokerSession): BrokerSessionRecord {
   });
 }
 
-export function readEndpoint({ listener, host, port }: EndpointMessage): Endpoint {
+function readEndpoint({ listener, host, port }: EndpointMessage): Endpoint {
   check(listener !== "" && host !== "", "an endpoint has a listener's name and a host");
   check(port >= 1 && port <= 65535, "a port is 1 to 65535");
   return { listener, host, port };

@@ -40,7 +40,7 @@ import {
 type Record = MetadataChangeMessage["record"];
 
 /** The key of a text as far as the image holds such keys; undefined for keys that are passed over. */
-export function readDomainKey(text: string): DomainKey | undefined {
+function readDomainKey(text: string): DomainKey | undefined {
   const key = parseKey(text);
   if (key === undefined) return undefined;
   switch (key.kind) {

@@ -32,9 +32,9 @@ export function advanceCommit(machine: Machine, role: LeaderRole): void {
   if (reached <= from) return;
   if (guards.commitOnlyOwnTerm && log.termAt(reached) !== machine.term) return;
   commitTo(machine, reached);
-  for (const entry of log.read(indexAfter(from), Number.POSITIVE_INFINITY)) {
-    if (entry.index > log.committed()) break;
-    if (entry.kind === "batch") role.uncommittedBytes = Math.max(0, role.uncommittedBytes - entryBytes(entry));
+  for (let index = indexAfter(from); index <= log.committed(); index = indexAfter(index)) {
+    const entry = log.entryAt(index);
+    if (entry?.kind === "batch") role.uncommittedBytes = Math.max(0, role.uncommittedBytes - entryBytes(entry));
   }
   admitEarlyReads(machine, role);
   leaveWhenRemoved(machine, role);

@@ -5,7 +5,7 @@ import { campaign } from "./campaign.ts";
 import { commitTo } from "./commit.ts";
 import type { Entry } from "./entry.ts";
 import type { MessageRefusal } from "./events.ts";
-import { indexAfter, type LogIndex, type Position } from "./ids.ts";
+import { indexAfter, type LogIndex, noTerm, type Position } from "./ids.ts";
 import { emit, type Machine, send } from "./machine.ts";
 import type { AppendRequest, Heartbeat, Message, SnapshotChunk, TimeoutNow } from "./messages.ts";
 import type { FollowerRole } from "./roles.ts";
@@ -145,14 +145,13 @@ function positionOf(position: Position): Position {
 function rejectAppend(machine: Machine, message: AppendRequest): void {
   const { log } = machine;
   const index = log.lastNotAfter(message.previous.index, message.previous.term);
-  const shared = index > log.committed() ? index : log.committed();
   send(machine, {
     kind: "appendRejected",
     from: machine.id,
     to: message.from,
     term: machine.term,
     previous: message.previous.index,
-    hint: { index: shared, term: log.termAt(shared) ?? message.previous.term },
+    hint: { index, term: log.termAt(index) ?? noTerm },
   });
 }
 

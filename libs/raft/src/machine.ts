@@ -39,7 +39,7 @@ export interface Machine {
 }
 
 /** Writes are numbered; the flush of one implies the flush of all before it. */
-export interface FlushState {
+interface FlushState {
   /** The number that the next write gets. */
   next: number;
   /** The newest write whose flush was acknowledged. */

@@ -51,23 +51,20 @@ export function proposeMembership(machine: Machine, change: MembershipChange): C
 function tooEarly(machine: Machine, role: LeaderRole): ChangeRefusal | undefined {
   const { log, membership, guards } = machine;
   if (role.transfer !== undefined) return "TRANSFERRING";
-  if (guards.changeAfterOwnTermCommit) {
-    if (membership.currentIndex() > log.committed()) return "CHANGE_IN_PROGRESS";
-    if (log.committed() < role.firstIndex) return "TERM_NOT_COMMITTED";
-  }
-  // Without the rule a leader still waits for its own last change.
-  return membership.currentIndex() > role.firstIndex && membership.currentIndex() > log.committed()
-    ? "CHANGE_IN_PROGRESS"
-    : undefined;
+  if (guards.changeAfterOwnTermCommit && log.committed() < role.firstIndex) return "TERM_NOT_COMMITTED";
+  // Older terms' changes are committed with the first entry of this one.
+  const own = membership.currentIndex() > role.firstIndex;
+  return own && membership.currentIndex() > log.committed() ? "CHANGE_IN_PROGRESS" : undefined;
 }
 
-/** The learner's last round of catching up was shorter than an election timeout, and it was heard since (thesis 4.2.1). */
+/**
+ * The learner's last round of catching up was shorter than an election timeout, and so is the one that it is in
+ * (thesis 4.2.1). Of one that is away, or falls behind, the current round does not end.
+ */
 function hasCaughtUp(machine: Machine, role: LeaderRole, id: NodeId): boolean {
-  const progress = role.progress.get(id);
-  if (progress?.catchUp.lastTicks === undefined) return false;
-  const { electionTicksMin } = machine.timing;
-  const roundTicks = Math.max(progress.catchUp.lastTicks, machine.ticks - progress.catchUp.startTick);
-  return roundTicks < electionTicksMin && machine.ticks - progress.contactTick < electionTicksMin;
+  const catchUp = role.progress.get(id)?.catchUp;
+  if (catchUp?.lastTicks === undefined) return false;
+  return Math.max(catchUp.lastTicks, machine.ticks - catchUp.startTick) < machine.timing.electionTicksMin;
 }
 
 function refused(reason: ChangeRefusal, leader: NodeId | undefined): ChangeOutcome {

@@ -73,7 +73,7 @@ function sendAppend(machine: Machine, follower: NodeId, progress: Progress, byte
   const previous = indexAfter(progress.next, -1);
   const previousTerm = log.termAt(previous);
   if (previousTerm === undefined) return 0;
-  const entries = bytesMax === 0 ? [] : log.read(progress.next, limits.appendBytesMax);
+  const entries = bytesMax === 0 ? [] : log.read(progress.next, log.last().index, limits.appendBytesMax);
   send(machine, {
     kind: "appendRequest",
     from: machine.id,

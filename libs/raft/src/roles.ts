@@ -24,7 +24,7 @@ export interface FollowerRole {
   readonly reads: Set<string>;
 }
 
-export interface PreCandidateRole {
+interface PreCandidateRole {
   readonly kind: "preCandidate";
   readonly cause: CampaignCause;
   readonly startTick: number;
@@ -32,7 +32,7 @@ export interface PreCandidateRole {
   readonly votes: Map<NodeId, boolean>;
 }
 
-export interface CandidateRole {
+interface CandidateRole {
   readonly kind: "candidate";
   readonly startTick: number;
   readonly timeoutTicks: number;

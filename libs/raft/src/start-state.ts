@@ -1,5 +1,5 @@
 import type { Entry } from "./entry.ts";
-import { indexAfter, type LogIndex, type NodeId, noIndex, noTerm, type Position, type Term, term } from "./ids.ts";
+import { indexAfter, type NodeId, noIndex, noTerm, type Position, type Term, term } from "./ids.ts";
 import { type Member, type Membership, noMembership } from "./membership.ts";
 
 /** What must be flushed before anything is said that follows from it (Raft figure 2, persistent state). */
@@ -102,9 +102,4 @@ function entriesAfter(snapshot: SnapshotMeta, entries: readonly Entry[]): readon
 
 function describe(position: Position | undefined): string {
   return position === undefined ? "nothing" : `entry ${position.index} of term ${position.term}`;
-}
-
-/** Where a log stands that holds the snapshot and `entries`. */
-export function lastPosition(start: StartState): { readonly index: LogIndex; readonly term: Term } {
-  return start.entries.at(-1) ?? start.snapshot;
 }

@@ -79,7 +79,9 @@ export function replicaResponse(follower: FollowerState, response: ReplicaRespon
       restartSession(follower, nowMs);
       return;
     case "behindLogStart":
-      restartAt(follower, content.logStart);
+      // An answer to a late copy of an earlier fetch: the log has grown past it since.
+      if (content.logStart <= follower.context.log.end) drop(follower, response, "not behind the log start");
+      else restartAt(follower, content.logStart);
       restartSession(follower, nowMs);
       return;
     case "refused":
@@ -210,8 +212,10 @@ function advanceLogStart(follower: FollowerState, logStart: Offset): void {
 function cutAtDivergence(follower: FollowerState, divergence: Divergence): void {
   const { log } = follower.context;
   const cut = cutFor(log, divergence);
-  // Nothing that it holds could agree: it holds nothing, or only what lies above the divergence.
-  if (log.epochs.latest() < 0 || cut < log.start) restartAt(follower, divergence.endOffset);
+  // The leader has no epoch as old as the follower's last one, so its log begins behind all of it (L7). A cut to the
+  // own start instead would leave the log shorter than what was committed, if this replica were elected right then.
+  const nothingInCommon = divergence.leaderEpoch < 0 || log.epochs.latest() < 0 || cut < log.start;
+  if (nothingInCommon) restartAt(follower, divergence.endOffset);
   else truncate(follower, cut);
 }
 

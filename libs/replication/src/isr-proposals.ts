@@ -38,7 +38,7 @@ export interface IsrProposals {
   commit(state: PartitionState): void;
 }
 
-export interface IsrChange {
+interface IsrChange {
   readonly isr: readonly ProposedMember[];
   readonly recovering: boolean;
   readonly reason: string;
@@ -60,129 +60,151 @@ interface Open {
   retryAtMs: number;
 }
 
+interface Proposals {
+  readonly context: PartitionContext;
+  readonly attempts: { next(): ProposalAttempt };
+  readonly pausedUntilMs: Map<BrokerId, number>;
+  state: PartitionState;
+  maximal: readonly BrokerId[];
+  open: Open | undefined;
+}
+
 /** `attempts` numbers the attempts of this partition over all its leaderships. */
 export function createIsrProposals(
   context: PartitionContext,
   attempts: { next(): ProposalAttempt },
   initial: PartitionState,
 ): IsrProposals {
-  let state = initial;
-  let open: Open | undefined;
-  let maximal: readonly BrokerId[] = state.isr;
-  const pausedUntilMs = new Map<BrokerId, number>();
-
-  const send = (target: Open, again: boolean, nowMs: number) => {
-    const attempt = attempts.next();
-    target.unanswered.add(attempt);
-    target.retryAtMs = nowMs + context.settings.proposalRetryMs;
-    const { proposal } = target;
-    context.out.send.push({ kind: "alterPartition", request: { attempt, proposal } });
-    context.out.trace.push({
-      kind: "isrProposed",
-      from: state.isr,
-      to: proposal.isr.map((member) => member.replica),
-      reason: proposal.reason,
-      partitionEpoch: proposal.partitionEpoch,
-      again,
-    });
+  const proposals: Proposals = {
+    context,
+    attempts,
+    pausedUntilMs: new Map(),
+    state: initial,
+    maximal: initial.isr,
+    open: undefined,
   };
-
-  const settle = (reason: string) => {
-    open = undefined;
-    maximal = state.isr;
-    context.out.trace.push({ kind: "proposalSettled", reason });
-  };
-
-  /** Replaces what may still be on its way by a change that only raises the partition epoch. */
-  const clear = (refused: Open, nowMs: number) => {
-    refused.kind = "clearing";
-    refused.proposal = {
-      leaderEpoch: state.leaderEpoch,
-      partitionEpoch: state.partitionEpoch,
-      isr: state.isr.map((replica) => ({ replica, brokerEpoch: undefined })),
-      recovering: state.recovering,
-      reason: "to end what may be on its way",
-    };
-    send(refused, false, nowMs);
-  };
-
-  const refused = (target: Open, answer: Refused, nowMs: number) => {
-    if (context.controllerEpoch !== undefined && answer.controllerEpoch < context.controllerEpoch) {
-      context.out.trace.push({ kind: "proposalUnsettled", reason: `${answer.kind} of an older controller` });
-      return;
-    }
-    if (context.guards.refusalNeedsEveryAnswer && target.unanswered.size > 0) {
-      context.out.trace.push({ kind: "proposalUnsettled", reason: `${answer.kind} with an attempt unanswered` });
-      clear(target, nowMs);
-      return;
-    }
-    const until = nowMs + context.settings.proposalRetryMs;
-    for (const replica of target.entering) pausedUntilMs.set(replica, until);
-    if (target.entering.length === 0) pausedUntilMs.set(context.self, until);
-    settle(answer.kind);
-  };
-
-  const mismatched = (target: Open, answer: Mismatch) => {
-    if (!context.guards.mismatchSettlesNothing) {
-      settle(answer.kind);
-      return;
-    }
-    target.kind = "waiting";
-    context.out.trace.push({ kind: "proposalUnsettled", reason: answer.kind });
-  };
-
   return {
-    maximal: () => maximal,
-    open: () => open,
-    mayPropose: (replica, nowMs) => nowMs >= (pausedUntilMs.get(replica) ?? 0),
-    propose(change, nowMs) {
-      assert(open === undefined, "one ISR change is in flight");
-      const { leaderEpoch, partitionEpoch, isr } = state;
-      const entering = change.isr.map((member) => member.replica).filter((replica) => !isr.includes(replica));
-      open = {
-        proposal: { leaderEpoch, partitionEpoch, ...change },
-        entering,
-        kind: "proposed",
-        unanswered: new Set(),
-        retryAtMs: 0,
-      };
-      maximal = entering.length > 0 ? [...isr, ...entering] : isr;
-      send(open, false, nowMs);
+    maximal: () => proposals.maximal,
+    open: () => proposals.open,
+    mayPropose: (replica, nowMs) => nowMs >= (proposals.pausedUntilMs.get(replica) ?? 0),
+    propose: (change, nowMs) => {
+      propose(proposals, change, nowMs);
     },
-    answered(attempt, answer, nowMs) {
+    answered: (attempt, answer, nowMs) => {
       if (answer.kind === "applied") return answer.state;
-      // An attempt of a change that is settled: nothing is left to learn from it.
-      if (open === undefined || !open.unanswered.has(attempt)) return undefined;
-      if (answer.kind === "UNKNOWN") {
-        context.out.trace.push({ kind: "proposalUnsettled", reason: "UNKNOWN" });
-        return undefined;
-      }
-      open.unanswered.delete(attempt);
-      switch (answer.kind) {
-        case "INELIGIBLE_REPLICA":
-        case "NOT_ATTEMPTED":
-          refused(open, answer, nowMs);
-          break;
-        case "PARTITION_EPOCH_MISMATCH":
-        case "LEADER_EPOCH_MISMATCH":
-          mismatched(open, answer);
-          break;
-        case "NOT_CONTROLLER":
-          context.out.trace.push({ kind: "proposalUnsettled", reason: answer.kind });
-          break;
-      }
+      notApplied(proposals, attempt, answer, nowMs);
       return undefined;
     },
-    retry(nowMs) {
-      if (open !== undefined && open.kind !== "waiting" && nowMs >= open.retryAtMs) send(open, true, nowMs);
+    retry: (nowMs) => {
+      const { open } = proposals;
+      if (open !== undefined && open.kind !== "waiting" && nowMs >= open.retryAtMs) send(proposals, open, true, nowMs);
     },
-    commit(newer) {
-      state = newer;
-      open = undefined;
-      maximal = newer.isr;
+    commit: (newer) => {
+      proposals.state = newer;
+      proposals.open = undefined;
+      proposals.maximal = newer.isr;
     },
   };
 }
 
+function propose(proposals: Proposals, change: IsrChange, nowMs: number): void {
+  assert(proposals.open === undefined, "one ISR change is in flight");
+  const { leaderEpoch, partitionEpoch, isr } = proposals.state;
+  const entering = change.isr.map((member) => member.replica).filter((replica) => !isr.includes(replica));
+  const proposal = { leaderEpoch, partitionEpoch, ...change };
+  const open: Open = { proposal, entering, kind: "proposed", unanswered: new Set(), retryAtMs: 0 };
+  proposals.open = open;
+  proposals.maximal = entering.length > 0 ? [...isr, ...entering] : isr;
+  send(proposals, open, false, nowMs);
+}
+
+function send(proposals: Proposals, open: Open, again: boolean, nowMs: number): void {
+  const { context, state } = proposals;
+  const attempt = proposals.attempts.next();
+  open.unanswered.add(attempt);
+  open.retryAtMs = nowMs + context.settings.proposalRetryMs;
+  const { proposal } = open;
+  context.out.send.push({ kind: "alterPartition", request: { attempt, proposal } });
+  context.out.trace.push({
+    kind: "isrProposed",
+    from: state.isr,
+    to: proposal.isr.map((member) => member.replica),
+    reason: proposal.reason,
+    partitionEpoch: proposal.partitionEpoch,
+    again,
+  });
+}
+
+function notApplied(
+  proposals: Proposals,
+  attempt: ProposalAttempt,
+  answer: Exclude<AlterPartitionAnswer, { kind: "applied" }>,
+  nowMs: number,
+): void {
+  const { open } = proposals;
+  // An attempt of a change that is settled: nothing is left to learn from it.
+  if (open === undefined || !open.unanswered.has(attempt)) return;
+  // What may be applied later stays unanswered, whatever came back.
+  if (answer.kind !== "UNKNOWN") open.unanswered.delete(attempt);
+  switch (answer.kind) {
+    case "INELIGIBLE_REPLICA":
+    case "NOT_ATTEMPTED":
+      refused(proposals, open, answer, nowMs);
+      return;
+    case "PARTITION_EPOCH_MISMATCH":
+    case "LEADER_EPOCH_MISMATCH":
+      if (proposals.context.guards.mismatchSettlesNothing) {
+        open.kind = "waiting";
+        unsettled(proposals, answer.kind);
+      } else settle(proposals, answer.kind);
+      return;
+    case "NOT_CONTROLLER":
+    case "UNKNOWN":
+      unsettled(proposals, answer.kind);
+      return;
+  }
+}
+
 type Refused = Extract<AlterPartitionAnswer, { kind: "INELIGIBLE_REPLICA" | "NOT_ATTEMPTED" }>;
-type Mismatch = Extract<AlterPartitionAnswer, { kind: "PARTITION_EPOCH_MISMATCH" | "LEADER_EPOCH_MISMATCH" }>;
+
+function refused(proposals: Proposals, open: Open, answer: Refused, nowMs: number): void {
+  const { context } = proposals;
+  if (context.controllerEpoch !== undefined && answer.controllerEpoch < context.controllerEpoch) {
+    unsettled(proposals, `${answer.kind} of an older controller`);
+    return;
+  }
+  if (context.guards.refusalNeedsEveryAnswer && open.unanswered.size > 0) {
+    unsettled(proposals, `${answer.kind} with an attempt unanswered`);
+    // A clearing one that is refused too is sent again after its pause.
+    if (open.kind !== "clearing") clear(proposals, open, nowMs);
+    return;
+  }
+  const until = nowMs + context.settings.proposalRetryMs;
+  for (const replica of open.entering) proposals.pausedUntilMs.set(replica, until);
+  if (open.entering.length === 0) proposals.pausedUntilMs.set(context.self, until);
+  settle(proposals, answer.kind);
+}
+
+/** Replaces what may still be on its way by a change that only raises the partition epoch. */
+function clear(proposals: Proposals, open: Open, nowMs: number): void {
+  const { leaderEpoch, partitionEpoch, isr, recovering } = proposals.state;
+  open.kind = "clearing";
+  open.proposal = {
+    leaderEpoch,
+    partitionEpoch,
+    isr: isr.map((replica) => ({ replica, brokerEpoch: undefined })),
+    recovering,
+    reason: "to end what may be on its way",
+  };
+  send(proposals, open, false, nowMs);
+}
+
+function settle(proposals: Proposals, reason: string): void {
+  proposals.open = undefined;
+  proposals.maximal = proposals.state.isr;
+  proposals.context.out.trace.push({ kind: "proposalSettled", reason });
+}
+
+function unsettled(proposals: Proposals, reason: string): void {
+  proposals.context.out.trace.push({ kind: "proposalUnsettled", reason });
+}

@@ -1,5 +1,6 @@
 /** What a leader says to those who asked. Deciding is done elsewhere. */
 import type { Offset } from "@tidemark/ids";
+import { noHint } from "./context.ts";
 import type { LeaderState } from "./leader-state.ts";
 import type { Refusal, RefusalReason, RequestId } from "./outputs.ts";
 import type { PendingAck } from "./pending-acks.ts";
@@ -32,15 +33,19 @@ export function answerRead(
 }
 
 /** Ends a produce that was appended and whose fate is open (R12). */
-export function answerUnknown(leader: LeaderState, ack: PendingAck, reason: RefusalReason): void {
+function answerUnknown(leader: LeaderState, ack: PendingAck, reason: RefusalReason): void {
   const { requestId, baseOffset, endOffset } = ack;
   refuse(leader, requestId, { reason, outcome: "UNKNOWN", range: { baseOffset, endOffset } });
   leader.context.out.trace.push({ kind: "produceUnknown", baseOffset, endOffset, reason });
 }
 
-/** Refuses a client. The hint names who leads by the newest metadata: this broker, until its leadership ended. */
+/**
+ * Refuses a client. The hint names who leads by the newest metadata: this broker, until its leadership ended. Nobody
+ * where this broker itself doubts that it leads.
+ */
 export function refuse(leader: LeaderState, requestId: RequestId, refusal: Omit<Refusal, "hint">): void {
-  leader.context.out.answer.push({ kind: "refused", requestId, refusal: { ...refusal, hint: leader.hint } });
+  const hint = leader.fencedItself ? noHint(leader.leaderEpoch) : leader.hint;
+  leader.context.out.answer.push({ kind: "refused", requestId, refusal: { ...refusal, hint } });
 }
 
 /** Ends every acks=all that waits. */

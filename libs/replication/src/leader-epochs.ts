@@ -7,7 +7,7 @@ export interface EpochStart {
 }
 
 /** Where the records of one leader epoch end (exclusive). */
-export interface EpochEnd {
+interface EpochEnd {
   /** `noLeaderEpoch` when the log knows no epoch as old as the one asked for. */
   readonly leaderEpoch: LeaderEpoch;
   readonly endOffset: Offset;

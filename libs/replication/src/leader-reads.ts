@@ -1,6 +1,7 @@
 /** A leader answers consumers (R1, R3, R14, P9). */
 import type { ConfirmableRead } from "./confirmed-reads.ts";
 import { decideRead } from "./consumer-reads.ts";
+import { noHint } from "./context.ts";
 import type { Confirmation } from "./controller-messages.ts";
 import type { ConsumerFetchInput, LatestOffsetInput } from "./inputs.ts";
 import { answerRead, refuse } from "./leader-answers.ts";
@@ -21,6 +22,8 @@ export function leadershipConfirmed(
   leader: LeaderState,
   input: { readonly confirmation: Confirmation; readonly leads: boolean; readonly nowMs: number },
 ): void {
+  // The controller knows of another leader, whom this broker does not know yet.
+  if (!input.leads) leader.hint = noHint(leader.leaderEpoch);
   for (const waiting of leader.confirmed.answered(input.confirmation, input.nowMs)) {
     if (input.leads) serve(leader, waiting, input.nowMs);
     else refuseRead(leader, waiting.requestId, "NOT_LEADER");

@@ -53,7 +53,9 @@ export function replicaFetch(leader: LeaderState, input: ReplicaFetchInput): voi
   if (fetch.fetched < context.log.start || fetch.fetchOffset < context.log.start) {
     const logStart = context.log.start;
     context.out.answer.push({ kind: "replicaBehindLogStart", requestId, replica, session, leaderEpoch, logStart });
-    if (leader.state.isr.includes(replica)) progress.lost = true;
+    // Unless the message is a late one of a session that showed more, the replica lacks what every member has.
+    const late = progress.verified !== undefined && fetch.fetched < progress.verified;
+    if (!late && leader.state.isr.includes(replica)) progress.lost = true;
     considerIsr(leader, nowMs);
     return;
   }

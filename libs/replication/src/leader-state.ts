@@ -1,4 +1,5 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import { assert } from "./assert.ts";
 import type { ConfirmedReads } from "./confirmed-reads.ts";
 import type { PartitionContext } from "./context.ts";
 import { advanceHighWatermark, isSettled, lastToReport } from "./high-watermark.ts";
@@ -48,7 +49,8 @@ export function countMembers(leader: LeaderState): void {
   const counted: ReplicaProgress[] = [];
   for (const member of members) {
     const progress = context.progress.get(member);
-    if (progress !== undefined) counted.push(progress);
+    assert(progress !== undefined, "an ISR member is an assigned replica");
+    counted.push(progress);
   }
   leader.counted = counted;
 }

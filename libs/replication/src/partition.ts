@@ -245,7 +245,6 @@ function applyMetadata(machine: PartitionMachine, input: MetadataInput): void {
   const { context, role } = machine;
   const { state, nowMs } = input;
   hearController(context, input.controllerEpoch);
-  if (role.kind === "offline") return;
   const known = newestState(machine);
   if (known !== undefined && (state.leaderEpoch < known.leaderEpoch || state.partitionEpoch <= known.partitionEpoch)) {
     const { leaderEpoch, partitionEpoch } = state;
@@ -253,6 +252,7 @@ function applyMetadata(machine: PartitionMachine, input: MetadataInput): void {
     return;
   }
   machine.state = state;
+  if (role.kind === "offline") return;
   const assigned = state.replicas.includes(context.self);
   if (assigned && known !== undefined && state.leaderEpoch === known.leaderEpoch) {
     if (role.kind === "leader") applyCommitted(role.leader, state, nowMs);
@@ -324,6 +324,7 @@ function noteRegistration(
 ): void {
   if (input.replica === context.self || !context.guards.brokerEpoch) return;
   const progress = context.progress.get(input.replica) ?? createProgress(input.replica);
+  context.progress.set(input.replica, progress);
   if (progress.brokerEpoch !== undefined && input.brokerEpoch <= progress.brokerEpoch) return;
   forgetPositions(progress);
   progress.brokerEpoch = input.brokerEpoch;

@@ -63,8 +63,6 @@ export function findDivergence(
   }
   const end = log.epochs.endOf(position.lastEpoch, log.end);
   if (end.leaderEpoch === position.lastEpoch) return position.offset <= end.endOffset ? undefined : end;
-  // Everything that the follower holds is older than the leader's first record, which is where the leader's log starts.
-  if (end.leaderEpoch < 0 && position.offset === log.start && end.endOffset >= log.start) return undefined;
   return end;
 }
 

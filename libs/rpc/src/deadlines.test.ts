@@ -1,7 +1,8 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { LogService } from "@tidemark/proto/log/v1";
 import { describe, expect, it } from "vitest";
-import { TidemarkError } from "./index.ts";
-import { openClient, startServer, untilAborted } from "./testing/harness.ts";
+import { createRpcClient, TidemarkError } from "./index.ts";
+import { openChannel, openClient, startServer, untilAborted } from "./testing/harness.ts";
 
 /** The server's own limit ends these calls long before their caller would. */
 const shortOnServer = { serve: { rules: { produce: { deadline: { defaultMs: 20, maxMs: 40 } } } } };
@@ -62,7 +63,9 @@ describe("a deadline at the server", () => {
 describe("a deadline at the client", () => {
   it("ends a call that nobody answers, outcome unknown", async () => {
     const { port } = await startServer({ produce: () => new Promise(() => undefined) });
-    await expect(openClient(port).produce({}, { timeoutMs: 30 })).rejects.toMatchObject({
+    const channel = openChannel(port);
+    await channel.waitForReady(60_000);
+    await expect(createRpcClient(LogService, channel).produce({}, { timeoutMs: 30 })).rejects.toMatchObject({
       reason: Reason.DEADLINE_EXCEEDED,
       outcome: Outcome.UNKNOWN,
     });

@@ -5,10 +5,10 @@ import { createDeferred } from "@tidemark/runtime";
 import { createTcpProxy } from "@tidemark/testkit/tcp-proxy";
 import { describe, expect, it } from "vitest";
 import { createRpcServer, openRawStream, serve, type TidemarkError } from "./index.ts";
-import { cleanUp, openChannel, openClient, runtime, startServer, untilAborted } from "./testing/harness.ts";
+import { cleanUp, eventually, openChannel, openClient, runtime, startServer, untilAborted } from "./testing/harness.ts";
 
-/** Short enough for a test; nothing is asserted of how long it takes. */
-const keepalive = { timeMs: 20, timeoutMs: 20 };
+/** Short for a test, and long enough for a machine that is busy. */
+const keepalive = { timeMs: 20, timeoutMs: 500 };
 
 const proxyTo = async (port: number) => {
   const proxy = await createTcpProxy({ target: { port } });
@@ -67,7 +67,7 @@ describe("49: a peer that is silent on a connection that stands", () => {
     await iterator.next();
     proxy.forward("toServer", "drop");
     await expect(told.promise).resolves.toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => [server.activeCalls, server.connections]).toEqual([0, 0]);
+    await eventually(() => [server.activeCalls, server.connections]).toEqual([0, 0]);
   });
 
   it("49: ends unary calls by their deadline, with an unknown outcome once the request may have left", async () => {
@@ -194,7 +194,7 @@ describe("54: calls that are open when one side goes", () => {
     expect(await aborted.promise).toMatchObject({ reason: Reason.CANCELLED });
     expect(await lost.promise).toMatchObject({ reason: Reason.UNAVAILABLE, outcome: Outcome.UNKNOWN });
     await call;
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
     expect(defects).toEqual([]);
   });
 
@@ -284,6 +284,30 @@ describe("54: calls that are open when one side goes", () => {
     await call;
   });
 
+  it("54: streams whose handlers do not end are ended, and their clients are told before the connection goes", async () => {
+    const { port, server } = await startServer(
+      {},
+      {
+        serve: { raw: { produceStream: (stream) => ({ onMessage: () => stream.write({}), onStop: () => undefined }) } },
+      },
+    );
+    const channel = openChannel(port);
+    const closed: Promise<TidemarkError | undefined>[] = [];
+    const begun: Promise<void>[] = [];
+    for (let count = 0; count < 50; count++) {
+      const [first, end] = [createDeferred(), createDeferred<TidemarkError | undefined>()];
+      begun.push(first.promise);
+      closed.push(end.promise);
+      const listener = { onMessage: () => first.resolve(), onClose: end.resolve };
+      openRawStream(channel, LogService.method.produceStream, () => listener).write({});
+    }
+    await Promise.all(begun);
+    await server.stop(10);
+    for (const error of await Promise.all(closed)) {
+      expect(error).toMatchObject({ reason: Reason.SHUTTING_DOWN, outcome: Outcome.UNKNOWN });
+    }
+  });
+
   it("54: a stopped server refuses connections, and stopping twice is stopping once", async () => {
     const { port, server } = await startServer({ produce: () => ({}) });
     await Promise.all([server.stop(0), server.stop(0)]);
@@ -308,7 +332,7 @@ describe("54: calls that are open when one side goes", () => {
     await begun.promise;
     channel.close();
     expect(await closed.promise).toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
   });
 
   it("54: a server that cannot bind frees what it had bound", async () => {

@@ -18,10 +18,12 @@ export { type DefectHook, INTERNAL_TEXT, toTidemarkError } from "./errors/to-err
 export { createReflection, type Reflection } from "./reflection/reflection.ts";
 export type { CallContext, PeerIdentity } from "./server/call-context.ts";
 export type { ConnectionRefusal } from "./server/connection-gate.ts";
+export type { Dispatch } from "./server/grpc-wire.ts";
 export { createHealth, type HealthState } from "./server/health.ts";
 export type { BoundAddress, ListenerOptions, ServerTls } from "./server/listener-options.ts";
 export { createRpcServer, type RpcServer, type RpcServerHooks, type RpcServerOptions } from "./server/rpc-server.ts";
 export { type MethodRule, type ServedService, type ServeOptions, serve } from "./server/served-service.ts";
+export type { ServerWire, ServerWireListener } from "./server/server-wire.ts";
 export type {
   BidiStreamImpl,
   ClientStreamImpl,
@@ -32,6 +34,7 @@ export type {
   ServiceImpl,
   UnaryImpl,
 } from "./server/service-impl.ts";
+export type { CreateWebHandler, WebHandler, WebListener, WebRequest, WebResponse } from "./server/web-edge.ts";
 export {
   type ConnectionLimits,
   createProcessBudget,
@@ -49,6 +52,7 @@ export {
   STREAMS_PER_CONNECTION,
 } from "./wire/budgets.ts";
 export { type ByteBudget, createByteBudget } from "./wire/byte-budget.ts";
-export type { CallMetadata, MetadataInit } from "./wire/call-metadata.ts";
+export { type CallMetadata, type MetadataInit, toMetadata } from "./wire/call-metadata.ts";
 export type { CallEnd, CallObserver, ObservedCall } from "./wire/call-observer.ts";
 export type { RawListener, RawStream } from "./wire/raw-stream.ts";
+export { flatten, type WireBytes } from "./wire/wire-bytes.ts";

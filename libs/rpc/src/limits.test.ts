@@ -5,8 +5,8 @@ import { status } from "@grpc/grpc-js";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import type { ConnectionLimits } from "./index.ts";
-import { cleanUp, openClient, runtime, startServer } from "./testing/harness.ts";
+import { type ConnectionLimits, createProcessBudget } from "./index.ts";
+import { cleanUp, eventually, openClient, runtime, startServer } from "./testing/harness.ts";
 
 const KiB = 1024;
 
@@ -17,7 +17,8 @@ const limited = async (connections: Partial<ConnectionLimits>) => {
   const { port, server } = await startServer(
     { produce: () => ({}) },
     {
-      listener: { connections },
+      // Keepalive closes a silent connection too, only later.
+      listener: { connections, keepalive: { timeMs: 600_000, timeoutMs: 600_000 } },
       server: {
         // Time of the limits stands still unless it is moved; the stop at the end has nothing to wait for.
         runtime: { ...runtime, clock: time.clock, scheduler: time.scheduler },
@@ -53,8 +54,16 @@ const openSession = (port: number): Promise<{ session: ClientHttp2Session; close
     session.once("remoteSettings", () => session.ping(() => resolve({ session, closed: closed.promise })));
   });
 
-/** A gRPC call by hand. `message` is what follows the prefix of the frame. */
-const post = async (port: number, headers: IncomingHttpHeaders, message: Uint8Array, compressed = 0) => {
+/** A message as it lies in the body of a call. */
+const frame = (message: Uint8Array, compressed = 0) => {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt8(compressed, 0);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+};
+
+/** A gRPC call by hand. Resolves with the headers that have its status. */
+const post = async (port: number, headers: IncomingHttpHeaders, body: Uint8Array) => {
   const { session } = await openSession(port);
   const stream = session.request({
     ":method": "POST",
@@ -69,10 +78,7 @@ const post = async (port: number, headers: IncomingHttpHeaders, message: Uint8Ar
   });
   stream.once("trailers", ended.resolve);
   stream.on("error", () => undefined);
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt8(compressed, 0);
-  prefix.writeUInt32BE(message.length, 1);
-  stream.end(Buffer.concat([prefix, message]));
+  stream.end(body);
   stream.resume();
   return ended.promise;
 };
@@ -92,7 +98,7 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
     expect(refused).toEqual(["perAddress 127.0.0.1 client"]);
     session.close();
     await closed;
-    await expect.poll(() => server.connections).toBe(0);
+    await eventually(() => server.connections).toBe(0);
     await openSession(port);
   });
 
@@ -110,7 +116,7 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
     const { port, refused, time, server } = await limited({ handshakeTimeoutMs: 5000 });
     const silent = await openSocket(port);
     await openSession(port);
-    await expect.poll(() => server.connections).toBe(2);
+    await eventually(() => server.connections).toBe(2);
     await time.advance(5000);
     await silent.closed;
     expect(refused).toEqual(["handshakeTimeout 127.0.0.1 client"]);
@@ -168,6 +174,36 @@ describe("59: streams of one connection", () => {
   });
 });
 
+it("59: requests that wait for their answers count, and one too many is refused before it is begun", async () => {
+  const processBudget = createProcessBudget(100 * KiB);
+  const release = createDeferred();
+  const full = createDeferred();
+  let begun = 0;
+  const { port } = await startServer(
+    {
+      async produce() {
+        begun += 1;
+        if (begun === 2) full.resolve();
+        await release.promise;
+        return {};
+      },
+    },
+    { server: { processBudget } },
+  );
+  const log = openClient(port);
+  const request = { batches: new Uint8Array(40 * KiB) };
+  const calls = [log.produce(request), log.produce(request)];
+  await full.promise;
+  await expect(log.produce(request)).rejects.toMatchObject({
+    reason: Reason.RESOURCE_EXHAUSTED,
+    outcome: Outcome.NOT_APPLIED,
+    retriable: true,
+  });
+  release.resolve();
+  await Promise.all(calls);
+  expect([begun, processBudget.used]).toEqual([2, 0]);
+});
+
 describe("53: messages", () => {
   /** The bytes field that makes the whole request exactly so long: its tag takes one byte, its length two. */
   const requestOf = (length: number) => ({ batches: new Uint8Array(length - 3) });
@@ -216,24 +252,41 @@ describe("53: messages", () => {
 describe("58: hostile bytes", () => {
   it("58: that are no message of the method are refused with a typed error", async () => {
     const { port, defects } = await startServer({ produce: () => ({}) });
-    const ended = await post(port, {}, Uint8Array.of(0x2a, 0x7f, 1));
+    const ended = await post(port, {}, frame(Uint8Array.of(0x2a, 0x7f, 1)));
     expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
     expect(ended["grpc-message"]).toContain("ProduceRequest");
     expect(defects).toEqual([]);
+  });
+
+  it.each([
+    ["no message", Buffer.alloc(0), "no request message"],
+    ["two messages", Buffer.concat([frame(Uint8Array.of()), frame(Uint8Array.of())]), "more than one request message"],
+  ])("58: that hold %s where one is due are refused, and the handler is not called", async (_, body, says) => {
+    let calls = 0;
+    const { port } = await startServer({
+      produce() {
+        calls += 1;
+        return {};
+      },
+    });
+    const ended = await post(port, {}, body);
+    expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
+    expect(decodeURI(String(ended["grpc-message"]))).toContain(says);
+    expect(calls).toBe(0);
   });
 
   it("58: that grow over the limit when decompressed are refused", async () => {
     const { port } = await startServer({ produce: () => ({}) }, { listener: { messageLimitBytes: 64 * KiB } });
     const bomb = gzipSync(Buffer.alloc(16 * 1024 * KiB));
     expect(bomb.length).toBeLessThan(64 * KiB);
-    const ended = await post(port, { "grpc-encoding": "gzip" }, bomb, 1);
+    const ended = await post(port, { "grpc-encoding": "gzip" }, frame(bomb, 1));
     expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
     expect(decodeURI(String(ended["grpc-message"]))).toContain("decompresses to a size larger");
   });
 
   it("58: that are compressed in an unknown way are refused", async () => {
     const { port } = await startServer({ produce: () => ({}) });
-    const ended = await post(port, { "grpc-encoding": "lzma" }, Uint8Array.of(1), 1);
+    const ended = await post(port, { "grpc-encoding": "lzma" }, frame(Uint8Array.of(1), 1));
     expect(ended["grpc-status"]).toBe(String(status.UNIMPLEMENTED));
     expect(ended["grpc-status-details-bin"]).toBeDefined();
   });
@@ -243,8 +296,8 @@ describe("58: hostile bytes", () => {
     const http1 = await openSocket(port);
     http1.socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     await http1.closed;
-    expect((await post(port, { "content-type": "text/html" }, Uint8Array.of()))[":status"]).toBe(415);
-    const unknown = await post(port, { ":path": "/no.such.Service/Method" }, Uint8Array.of());
+    expect((await post(port, { "content-type": "text/html" }, frame(Uint8Array.of())))[":status"]).toBe(415);
+    const unknown = await post(port, { ":path": "/no.such.Service/Method" }, frame(Uint8Array.of()));
     expect(unknown["grpc-status"]).toBe(String(status.UNIMPLEMENTED));
     expect(unknown["grpc-status-details-bin"]).toBeDefined();
     await openClient(port).produce({});
@@ -252,7 +305,7 @@ describe("58: hostile bytes", () => {
 
   it("58: in the timeout header end the call, not the process", async () => {
     const { port } = await startServer({ produce: () => ({}) });
-    const ended = await post(port, { "grpc-timeout": "soon" }, Uint8Array.of());
+    const ended = await post(port, { "grpc-timeout": "soon" }, frame(Uint8Array.of()));
     expect(ended["grpc-status"]).toBe(String(status.INTERNAL));
     await openClient(port).produce({});
   });

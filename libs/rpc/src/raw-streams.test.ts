@@ -250,7 +250,7 @@ describe("a raw stream", () => {
     const { port } = await startServer({}, { serve: { raw: { produceStream: neverReads } } });
     const proxy = await proxied(port);
     const processBudget = createProcessBudget();
-    const keepalive = { timeMs: 20, timeoutMs: 20 };
+    const keepalive = { timeMs: 20, timeoutMs: 500 };
     const channel = openChannel(proxy.port, { processBudget, keepalive });
     const closed = createDeferred<TidemarkError | undefined>();
     const stream = openRawStream(channel, produceStream, () => ({

@@ -4,7 +4,7 @@ import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import type { CallEnd, ObservedCall } from "./index.ts";
 import { type CallContext, INTERNAL_TEXT, TidemarkError } from "./index.ts";
-import { openClient, startServer, untilAborted } from "./testing/harness.ts";
+import { eventually, openClient, startServer, untilAborted } from "./testing/harness.ts";
 
 describe("a call", () => {
   it("carries every kind of method", async () => {
@@ -31,6 +31,12 @@ describe("a call", () => {
     }
     for await (const { results } of log.produceStream(requests())) sequences.push(results[0]!.sequence);
     expect(sequences).toEqual(Array.from({ length: 1000 }, (_, index) => BigInt(index)));
+  });
+
+  it("may be given more time than a timer can wait", async () => {
+    const { port } = await startServer({ produce: () => ({ results: [{ partition: 1 }] }) });
+    const { results } = await openClient(port).produce({}, { timeoutMs: 2 ** 40 });
+    expect(results).toHaveLength(1);
   });
 
   it("brings headers, trace context, peer and listener to the handler, and its trailers back", async () => {
@@ -167,7 +173,7 @@ describe("a failing call", () => {
     abort.abort(new Error("changed my mind"));
     await expect(call).rejects.toMatchObject({ reason: Reason.CANCELLED, outcome: Outcome.UNKNOWN });
     await expect(told.promise).resolves.toMatchObject({ reason: Reason.CANCELLED });
-    await expect.poll(() => defects).toEqual([new Error("too late to matter")]);
+    await eventually(() => defects).toEqual([new Error("too late to matter")]);
   });
 
   it("is certainly not applied when it was cancelled before it began", async () => {
@@ -192,7 +198,31 @@ describe("a failing call", () => {
       break;
     }
     await expect(ended.promise).resolves.toBe("aborted");
-    await expect.poll(() => server.activeCalls).toBe(0);
+    await eventually(() => server.activeCalls).toBe(0);
+  });
+
+  it("ends the generator of requests whose call is over", async () => {
+    const { port } = await startServer({
+      // Fails before it has read anything.
+      produceStream() {
+        throw new TidemarkError({ reason: Reason.NOT_LEADER, message: "no" });
+      },
+    });
+    const failed = createDeferred();
+    const ended = createDeferred();
+    async function* requests() {
+      try {
+        await failed.promise;
+        yield { sequence: 1n };
+      } finally {
+        ended.resolve();
+      }
+    }
+    await expect(openClient(port).produceStream(requests())[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      reason: Reason.NOT_LEADER,
+    });
+    failed.resolve();
+    await ended.promise;
   });
 
   it("fails the call whose own requests cannot be made", async () => {

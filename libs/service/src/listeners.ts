@@ -1,4 +1,4 @@
-import type { brokerSchema, gatewaySchema, Values } from "@tidemark/config";
+import type { brokerSchema, controllerSchema, gatewaySchema, Values } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
 import type { BoundAddress, ClientTls, ListenerOptions, ServedService, ServerTls } from "@tidemark/rpc";
 import { StartRefusedError } from "./refused.ts";
@@ -10,7 +10,9 @@ type InternalListenerValues = ClientListenerValues &
   Pick<Values<(typeof brokerSchema)["settings"]>, `listener.name.internal.${string}` & keyof BrokerValues>;
 
 type BrokerValues = Values<(typeof brokerSchema)["settings"]>;
-type SharedKeys = keyof Values<(typeof gatewaySchema)["settings"]> & keyof BrokerValues;
+type SharedKeys = keyof Values<(typeof gatewaySchema)["settings"]> &
+  keyof Values<(typeof controllerSchema)["settings"]> &
+  keyof BrokerValues;
 
 /** Which services a listener has. */
 export type ListenerServices<Name extends string> = Readonly<Record<Name, readonly ServedService[]>>;

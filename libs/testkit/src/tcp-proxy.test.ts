@@ -2,6 +2,9 @@ import { connect, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
+/** As long as a busy machine may take. */
+const eventually = <Value>(look: () => Value) => expect.poll(look, { timeout: 20_000 });
+
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -48,7 +51,7 @@ describe("a TCP proxy", () => {
     const { proxy } = await startEcho();
     const client = await open(proxy!);
     client.socket.write("hello");
-    await expect.poll(client.text).toBe("hello");
+    await eventually(client.text).toBe("hello");
     expect(proxy!.received).toEqual({ toServer: 5, toClient: 5 });
     expect(proxy!.connections).toEqual({ open: 1, total: 1 });
   });
@@ -57,10 +60,10 @@ describe("a TCP proxy", () => {
     const { proxy } = await startEcho(30);
     const client = await open(proxy!);
     client.socket.write("a");
-    await expect.poll(() => proxy!.received.toServer).toBe(1);
+    await eventually(() => proxy!.received.toServer).toBe(1);
     proxy!.setDelay(0);
     client.socket.write("b");
-    await expect.poll(client.text).toBe("ab");
+    await eventually(client.text).toBe("ab");
   });
 
   it("holds bytes of one direction back until they may pass", async () => {
@@ -68,10 +71,10 @@ describe("a TCP proxy", () => {
     const client = await open(proxy!);
     proxy!.forward("toClient", "hold");
     client.socket.write("held");
-    await expect.poll(() => proxy!.received.toClient).toBe(4);
+    await eventually(() => proxy!.received.toClient).toBe(4);
     expect(client.text()).toBe("");
     proxy!.forward("toClient", "pass");
-    await expect.poll(client.text).toBe("held");
+    await eventually(client.text).toBe("held");
   });
 
   it("loses bytes for good, on a connection that stands", async () => {
@@ -79,10 +82,10 @@ describe("a TCP proxy", () => {
     const client = await open(proxy!);
     proxy!.forward("toServer", "drop");
     client.socket.write("lost");
-    await expect.poll(() => proxy!.received.toServer).toBe(4);
+    await eventually(() => proxy!.received.toServer).toBe(4);
     proxy!.forward("toServer", "pass");
     client.socket.write("found");
-    await expect.poll(client.text).toBe("found");
+    await eventually(client.text).toBe("found");
     expect(client.ended()).toBeUndefined();
   });
 
@@ -90,13 +93,13 @@ describe("a TCP proxy", () => {
     const { proxy } = await startEcho();
     const client = await open(proxy!);
     client.socket.write("x");
-    await expect.poll(client.text).toBe("x");
+    await eventually(client.text).toBe("x");
     proxy!.reset();
-    await expect.poll(client.ended).toBe("ECONNRESET");
-    await expect.poll(() => proxy!.connections).toEqual({ open: 0, total: 1 });
+    await eventually(client.ended).toBe("ECONNRESET");
+    await eventually(() => proxy!.connections).toEqual({ open: 0, total: 1 });
     const again = await open(proxy!);
     again.socket.write("y");
-    await expect.poll(again.text).toBe("y");
+    await eventually(again.text).toBe("y");
   });
 
   it("leads new connections elsewhere", async () => {
@@ -105,14 +108,14 @@ describe("a TCP proxy", () => {
     proxy!.setTarget({ port });
     const client = await open(proxy!);
     client.socket.write("x");
-    await expect.poll(client.text).toBe("other");
+    await eventually(client.text).toBe("other");
   });
 
   it("closes the client when the target refuses", async () => {
     const { proxy } = await startEcho();
     proxy!.setTarget({ port: 1 });
     const client = await open(proxy!);
-    await expect.poll(client.ended).toBeDefined();
+    await eventually(client.ended).toBeDefined();
   });
 
   it("waits for a reader that is slow, and loses nothing", async () => {
@@ -122,6 +125,6 @@ describe("a TCP proxy", () => {
     client.socket.pause();
     for (let count = 0; count < 64; count++) client.socket.write(block);
     client.socket.resume();
-    await expect.poll(() => client.text().length, { timeout: 20_000 }).toBe(64 * block.length);
+    await eventually(() => client.text().length).toBe(64 * block.length);
   });
 });

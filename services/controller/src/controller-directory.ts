@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { type Disk, DiskError, type DiskLock } from "@tidemark/disk";
 import { type DirectoryId, directoryId } from "@tidemark/ids";
 import { type Random, randomUuid } from "@tidemark/runtime";
-import { ControllerRefusedError } from "./commands/term-start.ts";
+import { StartRefusedError } from "@tidemark/service";
 
 export interface ControllerDirectory {
   readonly directoryId: DirectoryId;
@@ -29,7 +29,7 @@ interface Meta {
 
 /**
  * Takes the directory for this process and reads whose it is; one that was nobody's becomes this node's. Throws
- * ControllerRefusedError with the way out.
+ * StartRefusedError with the way out.
  */
 export async function openControllerDirectory(options: {
   readonly disk: Disk;
@@ -74,7 +74,7 @@ async function takeLock(disk: Disk, path: string): Promise<DiskLock> {
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     const why = error.code === "LOCKED" ? "another process has it" : error.message;
-    throw new ControllerRefusedError(`The directory ${path} cannot be used: ${why}`, { cause: error });
+    throw new StartRefusedError(`The directory ${path} cannot be used: ${why}`, { cause: error });
   }
 }
 
@@ -83,12 +83,12 @@ function refuseOthers(
   own: { readonly nodeId: number; readonly clusterId: string | undefined; readonly path: string },
 ) {
   if (meta.nodeId !== own.nodeId) {
-    throw new ControllerRefusedError(
+    throw new StartRefusedError(
       `The directory ${own.path} belongs to controller ${meta.nodeId}, and this is controller ${own.nodeId}: correct node.id or metadata.log.dir`,
     );
   }
   if (meta.clusterId !== undefined && own.clusterId !== undefined && meta.clusterId !== own.clusterId) {
-    throw new ControllerRefusedError(
+    throw new StartRefusedError(
       `The directory ${own.path} belongs to the cluster ${meta.clusterId}, and cluster.id says ${own.clusterId}: correct one of them`,
     );
   }
@@ -101,7 +101,7 @@ async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
   const values = new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
   const version = Number(values.get("version"));
   if (version > formatVersion) {
-    throw new ControllerRefusedError(
+    throw new StartRefusedError(
       `${path}/${fileName} has the version ${version}, and this process knows ${formatVersion}`,
     );
   }
@@ -112,7 +112,7 @@ async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
     return { nodeId, directoryId: directoryId(id), clusterId: values.get("cluster.id") };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new ControllerRefusedError(`${path}/${fileName} cannot be read: restore it, or take another directory`);
+    throw new StartRefusedError(`${path}/${fileName} cannot be read: restore it, or take another directory`);
   }
 }
 

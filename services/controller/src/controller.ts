@@ -5,7 +5,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Consensus, ConsensusError } from "@tidemark/consensus";
 import type { ControllerId, DirectoryId } from "@tidemark/ids";
-import { endSessions, type MetadataImage } from "@tidemark/metadata";
+import type { MetadataImage } from "@tidemark/metadata";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import { ClusterService } from "@tidemark/proto/cluster/v1";
@@ -17,22 +17,17 @@ import {
   type ServiceImpl,
   serve,
 } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
-import { createCommandQueue } from "./commands/command-queue.ts";
-import { createLeadershipLoop } from "./commands/leadership-loop.ts";
-import { createRole } from "./commands/role.ts";
-import { type ClusterIdentity, ControllerRefusedError, checkCluster } from "./commands/term-start.ts";
-import { type ControllerCore, electionContext } from "./core.ts";
-import { createErrorReader, type KnownController } from "./errors.ts";
+import { delay, type Runtime } from "@tidemark/runtime";
+import { StartRefusedError } from "@tidemark/service";
+import { assembleCore } from "./assemble-core.ts";
+import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
+import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
-import { createEventLog } from "./events/event-log.ts";
 import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
 import type { Probe } from "./sessions/probe.ts";
-import { createSessionTracker, type SessionTracker } from "./sessions/session-tracker.ts";
 import type { ControllerSettings } from "./settings.ts";
-import { createMetadataFollower, type MetadataFollower } from "./state/metadata-follower.ts";
 
 export interface ControllerOptions {
   readonly controllerId: ControllerId;
@@ -70,101 +65,46 @@ export interface Controller {
   stop(): Promise<void>;
 }
 
-/** How much of the latest changes is kept for watchers that were away for a moment. */
-const historyLimits = { batchesMax: 2000, changesMax: 50_000 };
-const eventLimits = { electionsMax: 10_000, queuedMax: 10_000 };
-const waitingMax = 1000;
+/** How long a stop waits until its leadership is given up. */
+const resignWaitMs = 1000;
 
 export function createController(options: ControllerOptions): Controller {
-  const { consensus, runtime, settings, onEvent } = options;
+  const { consensus, controllerId, directoryId, runtime } = options;
   const stopping = new AbortController();
+  const running: Promise<void>[] = [];
   let endpoint = "";
   let stopped: Promise<void> | undefined;
-  const running: Promise<void>[] = [];
 
   const fail = (error: Error) => {
     if (!stopping.signal.aborted) options.onFatal(error);
   };
-  const follower = createMetadataFollower({
-    consensus,
-    historyLimits,
-    onMalformed: (key, message) => onEvent({ kind: "malformedKey", key, message }),
-  });
-  const known = () => leadership.known() ?? knownByImage(follower, options.controllerId);
-  const readError = createErrorReader(
-    (thrown) => onEvent({ kind: "defect", message: thrown instanceof Error ? (thrown.stack ?? "") : String(thrown) }),
-    known,
-  );
-  const events = createEventLog(eventLimits);
-  const tell = (event: ControllerEvent) => {
-    if (event.kind === "decided") events.add(event.revision, runtime.clock.wallMs(), event.events);
-    onEvent(event);
-  };
-  const role = createRole({
-    known,
-    onDeactivated: (epoch, why) => {
-      sessions.end();
-      tell({ kind: "deactivated", epoch, why });
-    },
-  });
-  const queue = createCommandQueue({
-    consensus,
-    follower,
-    role,
-    clock: runtime.clock,
-    waitingMax,
-    readError,
-    onEvent: tell,
-    onUnknown: () => leadership.resign(),
-    onPartial: () => leadership.repairLater(),
-  });
-  const sessions: SessionTracker = createSessionTracker({
-    clock: runtime.clock,
-    scheduler: runtime.scheduler,
-    sessionTimeoutMs: settings.sessionTimeoutMs,
-    connectionGraceMs: settings.connectionGraceMs,
-    probe: options.probe,
-    onEnded: oncePerRound(runtime, () =>
-      queue.submitOwn({
-        name: "end sessions",
-        decide: (image, epoch) => endSessions(image, sessions.takeEnded(), electionContext(core, epoch)),
-      }),
-    ),
-    onEvent: tell,
-  });
-  const core: ControllerCore = { settings, runtime, follower, queue, role, sessions, events, readError, onEvent: tell };
-  const leadership = createLeadershipLoop(core, {
-    consensus,
-    controllerId: options.controllerId,
-    cluster: options.cluster,
-    onFatal: fail,
-  });
-
+  const { core, leadership } = assembleCore({ ...options, onFatal: fail });
+  const { follower, role } = core;
+  followSessions(core);
   follower.onStep(({ delta, image }) => {
-    for (const { before, after } of delta.sessions) {
-      if (after !== undefined) sessions.put(after);
-      else if (before !== undefined) sessions.remove(before.brokerId);
-    }
     if (!delta.cluster || image.cluster === undefined) return;
     try {
       checkCluster(image, options.cluster);
       options.onCluster(image.cluster.clusterId);
     } catch (error) {
-      fail(error instanceof ControllerRefusedError ? error : new Error("A defect", { cause: error }));
+      fail(error instanceof StartRefusedError ? error : new Error("A defect", { cause: error }));
     }
   });
-
   const stop = async () => {
+    const resigned = new AbortController();
     stopping.abort();
     if (role.term !== undefined) {
       role.deactivate(role.term.epoch, "this controller stops");
-      await consensus.resign().catch(ignoreClosed);
+      // A store that cannot be reached does not hold up the stop: its sessions end there by themselves.
+      const waited = delay(runtime.scheduler, resignWaitMs, resigned.signal).catch(() => undefined);
+      await Promise.race([consensus.resign().catch(ignoreClosed), waited]);
+      resigned.abort();
     }
     await consensus.close();
     await Promise.all(running);
   };
 
-  const about = { backend: options.backend, controllerId: options.controllerId, endpoint: () => endpoint };
+  const about = { backend: options.backend, controllerId, endpoint: () => endpoint };
   return {
     admin: createAdminService(core, about),
     cluster: createClusterService(core),
@@ -179,7 +119,6 @@ export function createController(options: ControllerOptions): Controller {
     async start(at) {
       endpoint = at;
       running.push(follower.run(stopping.signal).catch(fail), leadership.run().catch(fail));
-      const { controllerId, directoryId } = options;
       await consensus.join({ controllerId, directoryId, endpoint });
     },
     stop() {
@@ -187,6 +126,16 @@ export function createController(options: ControllerOptions): Controller {
       return stopped;
     },
   };
+}
+
+/** Tells the tracker of every session that begins, changes or goes. */
+function followSessions({ follower, sessions }: ControllerCore): void {
+  follower.onStep(({ delta }) => {
+    for (const { before, after } of delta.sessions) {
+      if (after !== undefined) sessions.put(after);
+      else if (before !== undefined) sessions.remove(before.brokerId);
+    }
+  });
 }
 
 /**
@@ -213,27 +162,6 @@ function rulesOf<Desc extends DescService>(
   return Object.fromEntries(unary.map((method) => [method.localName, { deadline }])) as NonNullable<
     ServeOptions<Desc>["rules"]
   >;
-}
-
-/** Calls `run` after the input was read, and not again before it is done: what is found meanwhile goes with it. */
-function oncePerRound(runtime: Runtime, run: () => Promise<unknown>): () => void {
-  let isPending = false;
-  const finish = () => {
-    isPending = false;
-  };
-  return () => {
-    if (isPending) return;
-    isPending = true;
-    runtime.scheduler.afterInput(() => {
-      run().then(finish, finish);
-    });
-  };
-}
-
-function knownByImage(follower: MetadataFollower, ownId: ControllerId): KnownController | undefined {
-  const active = follower.image.controller;
-  if (active?.controllerId === undefined || active.controllerId === ownId) return undefined;
-  return { id: active.controllerId, endpoint: active.endpoint, controllerEpoch: active.controllerEpoch };
 }
 
 function ignoreClosed(error: unknown): void {

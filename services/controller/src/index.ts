@@ -1,5 +1,5 @@
 export type { Backend, OpenBackend } from "./backend.ts";
-export { type ClusterIdentity, ControllerRefusedError } from "./commands/term-start.ts";
+export type { ClusterIdentity } from "./commands/term-start.ts";
 export { type Controller, type ControllerOptions, createController, servicesOf } from "./controller.ts";
 export type { ControllerEvent } from "./events/controller-events.ts";
 export type { Probe, ProbeResult } from "./sessions/probe.ts";

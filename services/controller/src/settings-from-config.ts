@@ -1,12 +1,12 @@
-import type { Config, controllerSchema } from "@tidemark/config";
+import type { controllerSchema, Values } from "@tidemark/config";
 import type { ControllerSettings } from "./settings.ts";
 
 /** Brokers replicate nothing yet: a replica beyond the first would stand in the ISR and hold nothing. */
 const replicationFactorMax = 1;
 
-export type ControllerConfig = Config<(typeof controllerSchema)["settings"]>;
+export type ControllerValues = Values<(typeof controllerSchema)["settings"]>;
 
-export function settingsFromConfig({ values }: Pick<ControllerConfig, "values">): ControllerSettings {
+export function settingsFromConfig(values: ControllerValues): ControllerSettings {
   return {
     sessionTimeoutMs: values["broker.session.timeout.ms"],
     connectionGraceMs: values["broker.connection.grace.ms"],

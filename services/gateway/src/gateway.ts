@@ -2,7 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type ActiveController, createMetadataFeed } from "@tidemark/controller-link";
 import type { ControllerEpoch } from "@tidemark/ids";
-import { emptyImage } from "@tidemark/metadata";
+import { emptyImage, type MetadataImage } from "@tidemark/metadata";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import type { Codecs } from "@tidemark/record";
@@ -33,6 +33,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** To be mounted on the `client` listener. */
   readonly services: readonly ServedService[];
+  /** The metadata as this gateway has them. */
+  readonly image: MetadataImage;
   /** Resolves when the metadata are there. Throws StartRefusedError where the controller is of another cluster. */
   open(): Promise<void>;
   /** Stops following the metadata. Calls are to be over before. */
@@ -54,7 +56,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       table.apply(image);
       known.resolve();
     },
-    onInterrupted: (why) => logger.debug("The metadata stream ended; opening it again", { why }),
+    onInterrupted(why) {
+      // Before there are any metadata, this is why the gateway does not start to serve.
+      const level = feed.version === undefined ? "warn" : "info";
+      logger[level]("No metadata from the controller; trying again", { controller: controller.endpoint, why });
+    },
   });
   const toController = { controller, runtime };
 
@@ -64,6 +70,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       serve(AdminService, createAdminService(toController, table), { rules: unaryRules(AdminService, deadline) }),
       serve(MetadataService, createMetadataService(toController), { rules: unaryRules(MetadataService, deadline) }),
     ],
+    get image() {
+      return table.image;
+    },
     async open() {
       running = feed.run(abort.signal);
       await known.promise;

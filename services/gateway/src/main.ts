@@ -5,6 +5,7 @@ import { createActiveController } from "@tidemark/controller-link";
 import { createNodeDisk } from "@tidemark/disk";
 import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
 import { advertisedEndpoint, listenersOf, peerTls, runService, serverHooks } from "@tidemark/service";
+import { createWebHandler } from "./edge/web-handler.ts";
 import { createGateway } from "./gateway.ts";
 
 await runService({
@@ -33,10 +34,13 @@ await runService({
       batchBytesMax: values["message.max.bytes"],
       deadline: { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] },
     });
+    const { client } = await listenersOf(values, { client: gateway.services }, disk);
+    const { scheduler } = runtime;
+    const web = createWebHandler({ corsOrigins: values["gateway.cors.origins"], scheduler, logger });
     const server = createRpcServer({
       runtime,
       processBudget,
-      listeners: await listenersOf(values, { client: gateway.services }, disk),
+      listeners: { client: { ...client, web } },
       hooks: serverHooks(telemetry),
     });
     const stop = async () => {

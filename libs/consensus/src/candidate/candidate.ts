@@ -31,7 +31,7 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     resumeFrom: () => hub.revision(),
     onFeed(feed) {
       takeIn(feed, { hub, keys, onEvent });
-      election.onFeed(feed);
+      election.onFeed();
     },
     onConnected(session) {
       onEvent({ kind: "connected" });
@@ -63,6 +63,8 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     leadership: () => belief.values(),
     resign: () => election.resign(),
     append: createAppendFront({ append: (epoch, changes) => election.append(epoch, changes), onEvent }),
+    seal: (epoch) => election.seal(epoch),
+    unseal: () => election.unseal(),
     sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
     watch: (signal) => hub.watch(signal),
     async describeMembers() {

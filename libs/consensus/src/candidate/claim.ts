@@ -12,7 +12,8 @@ import { appendKey, controllerEpochKey, controllerKey } from "./store-keys.ts";
  * |-----------|----------------------------------------------------------------------------------|
  * | won       | the epoch is ours, and this candidate's copy holds all that was committed before |
  * | lost      | another change came first, and this candidate's copy holds it                    |
- * | unsettled | the answer was lost, and the claim was not there yet: it may still arrive        |
+ * | unsettled | the answer was lost, and the claim was not there yet. Should it arrive, it names  |
+ * |           | this candidate's own directory, which claims over it                              |
  * | noSpace   | the storage is full                                                              |
  * | over      | the session was lost over it, or the storage failed                              |
  */

@@ -18,12 +18,13 @@ import { type AppendOutcome, type CandidateIdentity, ConsensusError, type Leader
 import { detached } from "../detached.ts";
 import type { LatestValue } from "../latest-value.ts";
 import { encodeController, isSealed } from "../records.ts";
-import type { StoreChange, StoreFeed, StoreSession } from "../store/store-link.ts";
+import type { StoreChange, StoreSession } from "../store/store-link.ts";
 import { type Claim, carryOutClaim, newClaim } from "./claim.ts";
 import type { CandidateContext } from "./context.ts";
 import { catchUp } from "./exchange.ts";
 import { createFence } from "./fence.ts";
 import { register } from "./registration.ts";
+import { clusterKey, sealingChanges, unseal } from "./sealing.ts";
 import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standing.ts";
 import { controllerKey } from "./store-keys.ts";
 import { createTerm, type Term } from "./term.ts";
@@ -35,8 +36,10 @@ export interface Election {
   join(identity: CandidateIdentity): Promise<void>;
   append(epoch: ControllerEpoch, changes: readonly StoreChange[]): Promise<AppendOutcome>;
   resign(): Promise<void>;
+  seal(epoch: ControllerEpoch): Promise<AppendOutcome>;
+  unseal(): Promise<AppendOutcome>;
   /** After the copy of the tree took the event in. */
-  onFeed(feed: StoreFeed): void;
+  onFeed(): void;
   onConnected(session: StoreSession): void;
   onLost(): void;
   /** Nothing is claimed or appended any more. */
@@ -44,6 +47,7 @@ export interface Election {
 }
 
 interface Lead extends Claim {
+  readonly session: StoreSession;
   readonly term: Term;
 }
 
@@ -58,8 +62,6 @@ interface ElectionState {
   busy: boolean;
   /** Resigned: rivals come first. */
   standsBack: boolean;
-  /** Claims of this session that were not there yet when they were looked for. */
-  unsettled: Claim[];
   ended: AppendOutcome | undefined;
   cancelRetry: Cancel | undefined;
 }
@@ -73,7 +75,6 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     lead: undefined,
     busy: false,
     standsBack: false,
-    unsettled: [],
     ended: undefined,
     cancelRetry: undefined,
   };
@@ -81,8 +82,10 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     join: (identity) => join(state, identity),
     append: (epoch, changes) => append(state, epoch, changes),
     resign: () => resign(state),
-    onFeed(feed) {
-      observe(state, feed);
+    seal: (epoch) => seal(state, epoch),
+    unseal: () => unsealHere(state),
+    onFeed() {
+      observe(state);
       evaluate(state);
     },
     onConnected: (session) => {
@@ -91,7 +94,6 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     },
     onLost() {
       state.registered = undefined;
-      state.unsettled = [];
       stepDown(state, "the connection to the store was lost");
       announce(state, { kind: "none" });
     },
@@ -176,33 +178,72 @@ async function append(
   epoch: ControllerEpoch,
   changes: readonly StoreChange[],
 ): Promise<AppendOutcome> {
+  const lead = leadOf(state, epoch);
+  return lead.kind === "lead" ? lead.lead.term.append(changes) : lead;
+}
+
+/** The leadership in this epoch, or why there is none. */
+function leadOf(
+  state: ElectionState,
+  epoch: ControllerEpoch,
+): { readonly kind: "lead"; readonly lead: Lead } | AppendOutcome {
   if (state.ended !== undefined) return state.ended;
-  if (isSealed(state.context.hub.get("/cluster"))) {
+  if (isSealed(state.context.hub.get(clusterKey))) {
     return { kind: "refused", reason: "SEALED", message: "the store was exported and takes nothing more" };
   }
-  if (state.lead?.epoch === epoch) return state.lead.term.append(changes);
+  if (state.lead?.epoch === epoch) return { kind: "lead", lead: state.lead };
   return { kind: "refused", reason: "FENCED", message: `this candidate does not lead controller epoch ${epoch}` };
+}
+
+async function seal(state: ElectionState, epoch: ControllerEpoch): Promise<AppendOutcome> {
+  const found = leadOf(state, epoch);
+  if (found.kind !== "lead") return found;
+  return giveUpWith(state, found.lead, async ({ term, session }) => {
+    // Behind what was called before, so that `/cluster` is sealed as those left it.
+    const barrier = await term.append([]);
+    if (barrier.kind !== "committed" || !(await catchUp(session, state.context))) return barrier;
+    const changes = sealingChanges(epoch, state.context);
+    if (changes !== undefined) return term.append(changes);
+    return { kind: "refused", reason: "INVALID_BATCH", message: "there is no /cluster that could be sealed" };
+  });
+}
+
+async function unsealHere(state: ElectionState): Promise<AppendOutcome> {
+  if (state.ended !== undefined) return state.ended;
+  const session = await state.context.connection.connected(state.context.signal);
+  return unseal(session, state.context);
 }
 
 async function resign(state: ElectionState): Promise<void> {
   const { lead } = state;
   if (lead === undefined) return;
-  state.lead = undefined;
   state.standsBack = true;
-  state.busy = true;
-  announce(state, { kind: "none" });
   const value = encodeController({ kind: "resigned", epoch: lead.epoch });
-  await lead.term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
-  lead.term.end("FENCED", "this candidate resigned");
-  state.busy = false;
+  await giveUpWith(state, lead, ({ term }) =>
+    term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]),
+  );
   state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
-  evaluate(state);
 }
 
-function observe(state: ElectionState, feed: StoreFeed): void {
+/** Ends the leadership with a last batch: belief first, and nothing is claimed before the batch is settled. */
+async function giveUpWith(
+  state: ElectionState,
+  lead: Lead,
+  appendLast: (lead: Lead) => Promise<AppendOutcome>,
+): Promise<AppendOutcome> {
+  state.lead = undefined;
+  state.busy = true;
+  announce(state, { kind: "none" });
+  const outcome = await appendLast(lead);
+  lead.term.end("FENCED", `this candidate gave controller epoch ${lead.epoch} up`);
+  state.busy = false;
+  evaluate(state);
+  return outcome;
+}
+
+function observe(state: ElectionState): void {
   const { keys } = state.context;
   const term = state.lead?.term;
-  if (feed.kind === "snapshot") term?.observeGap();
   const { value, revision } = keys.append();
   if (value !== undefined && revision !== undefined) term?.observe(value, revision);
 }
@@ -222,7 +263,7 @@ function evaluate(state: ElectionState): void {
 function goForLeadership(state: ElectionState, identity: CandidateIdentity): void {
   const { context } = state;
   const session = context.connection.current();
-  if (session === undefined || state.busy || isSealed(context.hub.get("/cluster"))) return;
+  if (session === undefined || state.busy || isSealed(context.hub.get(clusterKey))) return;
   if (state.registered !== session) {
     detached(registerAgain(state, identity, session));
     return;
@@ -232,9 +273,7 @@ function goForLeadership(state: ElectionState, identity: CandidateIdentity): voi
     return;
   }
   if (state.standsBack && hasRival(context.keys, identity)) return;
-  const arrived = state.unsettled.find((claim) => claim.fence.attempt === context.keys.append().value?.attempt);
-  if (arrived !== undefined && holds(context.keys, arrived, identity)) lead(state, arrived, session);
-  else detached(claimNext(state, identity, session));
+  detached(claimNext(state, identity, session));
 }
 
 async function claimNext(state: ElectionState, identity: CandidateIdentity, session: StoreSession): Promise<void> {
@@ -249,7 +288,6 @@ async function claimNext(state: ElectionState, identity: CandidateIdentity, sess
   const ms = context.runtime.clock.monotonicMs() - startedMs;
   context.onEvent({ kind: "claimed", epoch, outcome: outcome.kind, ms });
   if (outcome.kind === "won" && holds(context.keys, claim, identity)) lead(state, claim, session);
-  if (outcome.kind === "unsettled") state.unsettled.push(claim);
   if (outcome.kind === "noSpace") retryLater(state);
   else evaluate(state);
 }
@@ -278,7 +316,7 @@ function lead(state: ElectionState, claim: Claim, session: StoreSession): void {
     onOver: () => forget(state, term),
     readAppend: async () => ((await catchUp(session, context)) ? (context.keys.append().value ?? "malformed") : "lost"),
   });
-  state.lead = { ...claim, term };
+  state.lead = { ...claim, session, term };
   state.standsBack = false;
   const revision = context.keys.append().revision;
   if (revision !== undefined) announce(state, { kind: "leading", epoch, revision });

@@ -8,7 +8,7 @@
  * | a value of that batch  | was not carried out and never will be: it is sent anew                               |
  * | another's value        | was committed if the watch saw it, and else never will be: the epoch is over         |
  *
- * Where the session ends over it, or the watch skipped batches, it stays unknown.
+ * Where the session ends over it, it stays unknown.
  */
 import type { Revision } from "@tidemark/ids";
 import type { AppendOutcome } from "../consensus.ts";
@@ -19,10 +19,8 @@ import type { Fence } from "./fence.ts";
 export interface Attempt {
   /** The value of `/append` that each of its batches carries. */
   readonly values: readonly AppendValue[];
-  /** Where the watch saw them, by their attempt. */
+  /** Where the watch saw them, by their attempt. It skips nothing within a session. */
   readonly seen: Map<string, Revision>;
-  /** Whether the watch skipped batches since. */
-  gap: boolean;
 }
 
 export type Settlement =
@@ -63,7 +61,6 @@ export async function settleLostRequest(attempt: Attempt, options: LostRequestOp
 
 function settleFenced(attempt: Attempt): Settlement {
   if (attempt.seen.size > 0) return { kind: "applied", outcomes: outcomesAsSeen(attempt) };
-  if (attempt.gap) return { kind: "unknown", message: "the store went on to a newer epoch while out of sight" };
   return { kind: "fenced" };
 }
 

@@ -21,16 +21,11 @@ export function isFree(keys: StoreKeys, self: CandidateIdentity): boolean {
   return value.kind === "resigned" || value.directoryId === self.directoryId;
 }
 
-/** Whether the keys still say that `claim` leads: the newest epoch is its own, and so is `/controller`. */
+/** Whether the keys still say that `claim` leads. Whoever claims after it writes `/controller`. */
 export function holds(keys: StoreKeys, claim: Claim, self: CandidateIdentity): boolean {
   const { value, held } = keys.controller();
   if (!held || value?.kind !== "leader") return false;
-  return (
-    value.epoch === claim.epoch &&
-    value.directoryId === self.directoryId &&
-    keys.append().value?.epoch === claim.epoch &&
-    keys.highestEpoch() === claim.epoch
-  );
+  return value.epoch === claim.epoch && value.directoryId === self.directoryId;
 }
 
 /** Who leads, to a candidate that does not. */

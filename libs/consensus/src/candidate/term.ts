@@ -37,12 +37,10 @@ export interface TermOptions extends LostRequestOptions {
 export interface Term {
   /** Never rejects. */
   append(changes: readonly StoreChange[]): Promise<AppendOutcome>;
-  /** Refuses what waits and all that comes. What is on its way gets its outcome. A second call does nothing. */
+  /** What waits and all that comes is refused. What is on its way gets its outcome. A second call does nothing. */
   end(reason: RefusalReason, message: string): void;
   /** What the watch saw, so that the revision of a lost answer is known. */
   observe(value: AppendValue, revision: Revision): void;
-  /** The watch skipped batches. */
-  observeGap(): void;
 }
 
 interface Waiting {
@@ -74,9 +72,6 @@ export function createTerm(options: TermOptions): Term {
         state.attempt.seen.set(value.attempt, revision);
       }
     },
-    observeGap() {
-      if (state.attempt !== undefined) state.attempt.gap = true;
-    },
   };
 }
 
@@ -106,7 +101,7 @@ async function carry(
   const { over } = state;
   if (over !== undefined) return taken.map(() => over);
   const { fence } = options;
-  const attempt: Attempt = { values: fence.next(taken.length), seen: new Map(), gap: false };
+  const attempt: Attempt = { values: fence.next(taken.length), seen: new Map() };
   state.attempt = attempt;
   const all = (outcome: AppendOutcome) => taken.map(() => outcome);
   const answer = await fence.request(
@@ -169,8 +164,6 @@ function giveUp(state: TermState, options: TermOptions, message: string): Append
 function stop(state: TermState, options: TermOptions, outcome: AppendOutcome): void {
   if (state.over !== undefined) return;
   state.over = outcome;
-  for (const { settled } of state.waiting) settled.resolve(outcome);
-  state.waiting = [];
   options.onOver();
 }
 

@@ -32,8 +32,11 @@ export interface ConsensusCluster {
   loseNextRequest(candidate: CandidateNumber): void;
   /** The candidate's next write is carried out, and nobody tells it so. */
   loseNextAnswer(candidate: CandidateNumber): void;
-  /** The candidate's next write is stuck on its way, and its sender is left without an answer. */
-  delayNextRequest(candidate: CandidateNumber): LateWrite;
+  /**
+   * The candidate's next write is stuck on its way. Its sender gives up waiting for the answer (`deadline`, the
+   * default), or waits for as long as the connection stands (`silence`).
+   */
+  delayNextRequest(candidate: CandidateNumber, sender?: "deadline" | "silence"): LateWrite;
   /** Puts a value behind everyone's back. `heldBy`: bound to that candidate's session. */
   plant(key: string, value: Uint8Array, options?: { readonly heldBy?: CandidateNumber }): Promise<void>;
   /** Forgets the history of changes up to now. */

@@ -8,6 +8,7 @@ import { describeLeadership } from "./rows/leadership.ts";
 import { describeLimits } from "./rows/limits.ts";
 import { describeMembers } from "./rows/members.ts";
 import { describeOrder } from "./rows/order.ts";
+import { describeSealing } from "./rows/sealing.ts";
 import { describeWatch } from "./rows/watch.ts";
 
 export {
@@ -33,5 +34,6 @@ export function describeConsensusContract(name: string, createCluster: CreateClu
     describeLimits(createCluster);
     describeDamage(createCluster);
     describeMembers(createCluster);
+    describeSealing(createCluster);
   });
 }

@@ -6,9 +6,9 @@ import { fromUtf8, utf8 } from "../bytes.ts";
 import type { AppendOutcome, Consensus } from "../consensus.ts";
 import { allGuards, type SingleGuards } from "./guards.ts";
 import { openSingleStore, openStoreOnDisk } from "./open.ts";
+import { directory, identity } from "./testing.ts";
 
 const runtime = createNodeRuntime();
-const directory = "/data/metadata";
 
 /** What a power cut at one moment would leave, and what had been answered by then. */
 interface Moment {
@@ -63,11 +63,7 @@ async function momentsOf(guards: SingleGuards): Promise<readonly Moment[]> {
 }
 
 async function lead(consensus: Consensus) {
-  await consensus.join({
-    controllerId: 1 as never,
-    directoryId: "00000000-0000-4000-8000-000000000001" as never,
-    endpoint: "localhost:1",
-  });
+  await consensus.join(identity(1));
   for await (const belief of consensus.leadership()) if (belief.kind === "leading") return belief.epoch;
   throw new Error("Never led");
 }

@@ -1,9 +1,9 @@
 import { createFaultDisk, createMemoryDisk, type DiskOperation, type Effect, scriptedFaults } from "@tidemark/disk";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import type { ConsensusEvent } from "../events.ts";
 import { allGuards } from "./guards.ts";
-import { openOn, path, put, startController } from "./testing.ts";
+import { identity, openOn, path, put, startController } from "./testing.ts";
 
 const { scheduler } = createNodeRuntime();
 const full: Effect = { kind: "fail", code: "NO_SPACE" };
@@ -55,12 +55,12 @@ describe("a flush that fails", () => {
       disk.plan(scriptedFaults([{ kind: "sync", effect: broken }]));
       expect((await first.append("/test/unknown", "1")).kind).toBe("unknown");
       memory.kill();
-      const second = await startController(disk, { guards });
+      const second = await startController(memory, { guards });
       const shown = await second.tree();
       expect(shown.has("/test/before")).toBe(true);
       await second.append("/test/after", "1");
       memory.powerCut();
-      const found = await startController(disk).then(
+      const found = await startController(memory).then(
         (third) => third.tree(),
         (error: unknown) => String(error),
       );
@@ -103,7 +103,7 @@ describe("a full disk", () => {
     expect(await controller.append("/test/taken", "1")).toMatchObject({ kind: "committed" });
     expect(kinds(controller.events)).toContain("spaceExhausted");
     memory.powerCut();
-    const again = await startController(disk);
+    const again = await startController(memory);
     const tree = await again.tree();
     expect([tree.has("/test/refused"), tree.has("/test/taken")]).toEqual([false, true]);
     await again.close();
@@ -117,7 +117,7 @@ describe("a full disk", () => {
       disk.plan(scriptedFaults([{ kind: "write", path, effect: { kind: "short", bytes: 10_000, code: "NO_SPACE" } }]));
       expect(await controller.append("/test/refused", "1")).toMatchObject({ kind: "refused", reason: "NO_SPACE" });
       memory.kill();
-      return (await (await startController(disk)).tree()).has("/test/refused");
+      return (await (await startController(memory)).tree()).has("/test/refused");
     };
     expect(await found()).toBe(false);
     expect(await found({ ...allGuards, cutBackWhenFull: false })).toBe(true);
@@ -142,15 +142,32 @@ describe("a full disk", () => {
     const store = await openOn(disk);
     const consensus = store.candidate();
     await consensus.sync(new AbortController().signal);
-    const identity = {
-      controllerId: 1 as never,
-      directoryId: "00000000-0000-4000-8000-000000000001" as never,
-      endpoint: "a:1",
-    };
     disk.plan(scriptedFaults([{ kind: "write", path, effect: full }]));
-    await expect(consensus.join(identity)).rejects.toMatchObject({ code: "NO_SPACE" });
-    await consensus.join(identity);
+    await expect(consensus.join(identity(1))).rejects.toMatchObject({ code: "NO_SPACE" });
+    await consensus.join(identity(1));
     await consensus.close();
+    await store.close();
+  });
+
+  it("at the claim is tried again after a while", async () => {
+    const { disk } = faultyDisk();
+    const time = createManualTime();
+    const guards = { ...allGuards, markWhenIdle: false };
+    const store = await openOn(disk, { guards, runtime: { ...time, random: createSeededRandom(1) } });
+    const consensus = store.candidate();
+    const beliefs: string[] = [];
+    const listening = (async () => {
+      for await (const belief of consensus.leadership()) beliefs.push(belief.kind);
+    })();
+    // The first write is the candidate's own key.
+    disk.plan(scriptedFaults([{ kind: "write", path, skip: 1, effect: full }]));
+    await consensus.join(identity(1));
+    await time.advance(999);
+    expect(beliefs).toEqual(["none"]);
+    await time.advance(1);
+    expect(beliefs).toEqual(["none", "leading"]);
+    await consensus.close();
+    await listening;
     await store.close();
   });
 
@@ -160,11 +177,7 @@ describe("a full disk", () => {
     disk.plan(scriptedFaults([{ kind: "write", path, effect: full }]));
     await controller.consensus.close();
     const next = controller.store.candidate();
-    await next.join({
-      controllerId: 2 as never,
-      directoryId: "00000000-0000-4000-8000-000000000002" as never,
-      endpoint: "a:1",
-    });
+    await next.join(identity(2));
     await next.sync(new AbortController().signal);
     expect((await next.describeMembers()).map(({ controllerId }) => controllerId)).toEqual([2]);
     await next.close();
@@ -184,6 +197,17 @@ describe("compaction", () => {
     await controller.close();
   });
 
+  it("of a large state waits until as much was written again", async () => {
+    const memory = createMemoryDisk();
+    const controller = await startController(memory, { compactionBytesMin: 1_000 });
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const before = controller.events.filter(({ kind }) => kind === "compacted").length;
+    for (let n = 0; n < 50; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const more = controller.events.filter(({ kind }) => kind === "compacted").length - before;
+    expect(more).toBeLessThanOrEqual(1);
+    await controller.close();
+  });
+
   test.each([
     ["the new file cannot be made", { kind: "create" }, full],
     ["the disk is full", { kind: "write" }, full],
@@ -199,7 +223,7 @@ describe("compaction", () => {
     await controller.store.compact();
     expect(await controller.append("/test/c", "1")).toMatchObject({ kind: "committed" });
     memory.powerCut();
-    const tree = await (await startController(disk)).tree();
+    const tree = await (await startController(memory)).tree();
     expect(["/test/a", "/test/b", "/test/c"].every((key) => tree.has(key))).toBe(true);
   });
 

@@ -4,7 +4,7 @@ import type { Disk } from "@tidemark/disk";
 import { type ControllerEpoch, controllerId, directoryId } from "@tidemark/ids";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { fromUtf8, utf8 } from "../bytes.ts";
-import type { AppendOutcome, Change, Consensus } from "../consensus.ts";
+import type { AppendOutcome, CandidateIdentity, Change, Consensus } from "../consensus.ts";
 import type { ConsensusEvent } from "../events.ts";
 import { openSingleStore, type SingleStore, type SingleStoreOptions } from "./open.ts";
 
@@ -32,11 +32,7 @@ export async function startController(disk: Disk, options: Partial<SingleStoreOp
   const events: ConsensusEvent[] = [];
   const store = await openOn(disk, { onEvent: (event) => events.push(event), ...options });
   const consensus = store.candidate();
-  await consensus.join({
-    controllerId: controllerId(1),
-    directoryId: directoryId("00000000-0000-4000-8000-000000000001"),
-    endpoint: "localhost:4650",
-  });
+  await consensus.join(identity(1));
   const epoch = await leadingEpoch(consensus);
   return {
     store,
@@ -49,6 +45,14 @@ export async function startController(disk: Disk, options: Partial<SingleStoreOp
       await consensus.close();
       await store.close();
     },
+  };
+}
+
+export function identity(id: number): CandidateIdentity {
+  return {
+    controllerId: controllerId(id),
+    directoryId: directoryId(`00000000-0000-4000-8000-00000000000${id}`),
+    endpoint: `controller-${id}.test:4650`,
   };
 }
 

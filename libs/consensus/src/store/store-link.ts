@@ -46,7 +46,7 @@ export type StoreAnswer =
   | { readonly kind: "sessionEnded" }
   | { readonly kind: "noSpace" | "failed" | "unknown"; readonly message: string };
 
-/** What a session follows. The first event comes before any later one that it missed, whatever was compacted. */
+/** What a session follows: a snapshot at most at its beginning, then every batch. */
 export type StoreFeed =
   | { readonly kind: "snapshot"; readonly revision: Revision; readonly entries: ReadonlyMap<string, StoredValue> }
   | { readonly kind: "batch"; readonly batch: CommittedBatch };

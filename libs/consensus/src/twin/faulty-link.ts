@@ -40,8 +40,8 @@ export interface FaultyLink extends StoreLink {
   loseNextRequest(): void;
   /** The next request is carried out, and its answer lost. */
   loseNextAnswer(): void;
-  /** The next request waits at the store's door until it is let in; its sender is told that the answer was lost. */
-  delayNextRequest(): DelayedRequest;
+  /** The next request waits at the store's door; its sender gives up waiting for the answer, or waits for good. */
+  delayNextRequest(sender: "deadline" | "silence"): DelayedRequest;
 }
 
 export interface DelayedRequest {
@@ -53,7 +53,11 @@ export interface DelayedRequest {
 
 type NextRequest =
   | { readonly kind: "pass" | "loseRequest" | "loseAnswer" }
-  | { readonly kind: "delay"; readonly arrived: (send: () => Promise<StoreAnswer>) => void };
+  | {
+      readonly kind: "delay";
+      readonly sender: "deadline" | "silence";
+      readonly arrived: (send: () => Promise<StoreAnswer>) => void;
+    };
 
 interface LinkState {
   mode: "open" | "stalled" | "cut" | "dead";
@@ -131,6 +135,15 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
       const real = state.current === undefined ? undefined : state.sessions.get(state.current);
       await real?.request({ guards: [], batches: [[{ kind: "put", key, value, ephemeral }]] });
     },
+    ...nextFaults(state),
+  };
+}
+
+/** The faults of single messages. */
+function nextFaults(
+  state: LinkState,
+): Pick<FaultyLink, "holdFeed" | "releaseFeed" | "loseNextRequest" | "loseNextAnswer" | "delayNextRequest"> {
+  return {
     holdFeed() {
       state.heldFeed ??= [];
     },
@@ -144,9 +157,9 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
     loseNextAnswer() {
       state.next = { kind: "loseAnswer" };
     },
-    delayNextRequest() {
+    delayNextRequest(sender) {
       const arrived = createDeferred<() => Promise<StoreAnswer>>();
-      state.next = { kind: "delay", arrived: arrived.resolve };
+      state.next = { kind: "delay", sender, arrived: arrived.resolve };
       return { arrived: arrived.promise.then(() => {}), deliver: async () => (await arrived.promise)() };
     },
   };
@@ -214,6 +227,7 @@ function sendRequest(state: LinkState, real: StoreSession, request: StoreRequest
       });
     case "delay":
       next.arrived(() => real.request(request));
+      if (next.sender === "silence") return new Promise<never>(() => {});
       return Promise.reject(new LinkLostError("the answer did not come"));
   }
 }

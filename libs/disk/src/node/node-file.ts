@@ -29,8 +29,8 @@ export function createNodeFile(fd: number, path: string, operations: Operations)
 
   return {
     size: () => run("other", "fstat", (done) => fs.fstat(fd, (error, stats) => done(error, error ? 0 : stats.size))),
-    async read(position, length) {
-      const bytes = Buffer.allocUnsafeSlow(length);
+    async read(position, length, into) {
+      const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
       let filled = 0;
       while (filled < length) {
         const from = filled;

@@ -18,16 +18,21 @@ import {
   slotPosition,
 } from "./offset-slot.ts";
 
-export interface OffsetCheckpoint {
-  readonly offsets: NotedOffsets;
-  /** Writes them soon, without a flush. */
-  note(offsets: NotedOffsets): void;
-  /** Keeps them for the next write, which comes within `syncMs`. */
-  remember(offsets: NotedOffsets): void;
-  /** Durable on return. */
-  persist(offsets: NotedOffsets): Promise<void>;
-  /** Persists what was noted. No call may follow. */
-  close(): Promise<void>;
+export interface OffsetCheckpoint extends CheckpointStart {
+  readonly directory: string;
+  readonly syncMs: number;
+  offsets: NotedOffsets;
+  syncedSlot: SlotIndex;
+  sequence: bigint;
+  /** There are offsets to be written. */
+  isDirty: boolean;
+  /** What was written is not synced. */
+  isUnsynced: boolean;
+  running: Promise<void> | undefined;
+  /** Waits for the next sync. */
+  wanted: Deferred<void> | undefined;
+  cancelTimer: Cancel | undefined;
+  held: PooledFile | undefined;
 }
 
 /** What is on disk when the checkpoint begins: which slot holds the newest synced record, and its number. */
@@ -52,102 +57,124 @@ export async function readOffsetCheckpoint(
 }
 
 export function createOffsetCheckpoint(
-  context: LogContext,
   directory: string,
   { start, syncMs }: { readonly start: CheckpointStart; readonly syncMs: number },
 ): OffsetCheckpoint {
-  const path = join(directory, offsetFileName);
-  let offsets = start.offsets;
-  let { sequence, syncedSlot } = start;
-  let dirty = false;
-  let unsynced = false;
-  let running: Promise<void> | undefined;
-  let wanted: Deferred<void> | undefined;
-  let cancelTimer: Cancel | undefined;
-  let held: PooledFile | undefined;
-
-  const write = async () => {
-    dirty = false;
-    sequence += 1n;
-    held ??= await context.files.acquire(path);
-    const slot: SlotIndex = syncedSlot === 0 ? 1 : 0;
-    await held.file.write(slotPosition(slot), [encodeSlot({ sequence, offsets }, context.crc32c)]);
-    unsynced = true;
-  };
-  const sync = async () => {
-    cancelTimer?.();
-    cancelTimer = undefined;
-    if (held === undefined) return;
-    await held.file.sync();
-    syncedSlot = syncedSlot === 0 ? 1 : 0;
-    unsynced = false;
-    held.release();
-    held = undefined;
-  };
-  const work = async () => {
-    try {
-      while (dirty || wanted !== undefined) {
-        const waiting = wanted;
-        wanted = undefined;
-        if (dirty) await write();
-        if (waiting === undefined) continue;
-        if (unsynced) await sync();
-        waiting.resolve();
-      }
-    } catch (error) {
-      const failure = context.fail(error, "noting offsets");
-      wanted?.reject(failure);
-      throw failure;
-    } finally {
-      running = undefined;
-    }
-    if (unsynced) arm();
-  };
-  const arm = () => {
-    cancelTimer ??= context.runtime.scheduler.after(syncMs, () => void persistNow().catch(ignore));
-  };
-  const run = () => {
-    if (running === undefined) {
-      running = work();
-      running.catch(ignore);
-    }
-    return running;
-  };
-  const persistNow = async () => {
-    const failure = context.failure();
-    if (failure !== undefined) throw failure;
-    cancelTimer?.();
-    cancelTimer = undefined;
-    wanted ??= createDeferred();
-    const { promise } = wanted;
-    await Promise.all([promise, run()]);
-  };
-
   return {
-    get offsets() {
-      return offsets;
-    },
-    note(noted) {
-      if (context.failure() !== undefined) return;
-      offsets = noted;
-      dirty = true;
-      void run().catch(ignore);
-    },
-    remember(noted) {
-      if (context.failure() !== undefined) return;
-      offsets = noted;
-      dirty = true;
-      if (running === undefined) arm();
-    },
-    persist(noted) {
-      offsets = noted;
-      dirty = true;
-      return persistNow();
-    },
-    async close() {
-      if (dirty || unsynced) await persistNow();
-    },
+    ...start,
+    directory,
+    syncMs,
+    isDirty: false,
+    isUnsynced: false,
+    running: undefined,
+    wanted: undefined,
+    cancelTimer: undefined,
+    held: undefined,
   };
+}
+
+/** Writes them soon, without a flush. */
+export function noteOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
+  if (context.failure() !== undefined) return;
+  checkpoint.offsets = offsets;
+  checkpoint.isDirty = true;
+  run(context, checkpoint).catch(ignore);
+}
+
+/** Keeps them for the next write, which comes within `syncMs`. */
+export function rememberOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
+  if (context.failure() !== undefined) return;
+  checkpoint.offsets = offsets;
+  checkpoint.isDirty = true;
+  if (checkpoint.running === undefined) arm(context, checkpoint);
+}
+
+/** Durable on return. */
+export function persistOffsets(
+  context: LogContext,
+  checkpoint: OffsetCheckpoint,
+  offsets: NotedOffsets,
+): Promise<void> {
+  checkpoint.offsets = offsets;
+  checkpoint.isDirty = true;
+  return persistNow(context, checkpoint);
+}
+
+/** Persists what was noted. Nothing may be noted after it. */
+export async function closeCheckpoint(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  if (checkpoint.isDirty || checkpoint.isUnsynced) await persistNow(context, checkpoint);
+}
+
+async function persistNow(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  const failure = context.failure();
+  if (failure !== undefined) throw failure;
+  disarm(checkpoint);
+  checkpoint.wanted ??= createDeferred();
+  const { promise } = checkpoint.wanted;
+  await Promise.all([promise, run(context, checkpoint)]);
+}
+
+function run(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  if (checkpoint.running === undefined) {
+    checkpoint.running = work(context, checkpoint);
+    checkpoint.running.catch(ignore);
+  }
+  return checkpoint.running;
+}
+
+async function work(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  try {
+    while (checkpoint.isDirty || checkpoint.wanted !== undefined) {
+      const waiting = checkpoint.wanted;
+      checkpoint.wanted = undefined;
+      if (checkpoint.isDirty) await write(context, checkpoint);
+      if (waiting === undefined) continue;
+      if (checkpoint.isUnsynced) await sync(checkpoint);
+      waiting.resolve();
+    }
+  } catch (error) {
+    const failure = context.fail(error, "noting offsets");
+    checkpoint.wanted?.reject(failure);
+    throw failure;
+  } finally {
+    checkpoint.running = undefined;
+  }
+  if (checkpoint.isUnsynced) arm(context, checkpoint);
+}
+
+async function write(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  checkpoint.isDirty = false;
+  checkpoint.sequence += 1n;
+  checkpoint.held ??= await context.files.acquire(join(checkpoint.directory, offsetFileName));
+  const slot = encodeSlot(checkpoint, context.crc32c);
+  await checkpoint.held.file.write(slotPosition(otherSlot(checkpoint.syncedSlot)), [slot]);
+  checkpoint.isUnsynced = true;
+}
+
+async function sync(checkpoint: OffsetCheckpoint): Promise<void> {
+  disarm(checkpoint);
+  const { held } = checkpoint;
+  if (held === undefined) return;
+  await held.file.sync();
+  checkpoint.syncedSlot = otherSlot(checkpoint.syncedSlot);
+  checkpoint.isUnsynced = false;
+  checkpoint.held = undefined;
+  held.release();
+}
+
+function arm(context: LogContext, checkpoint: OffsetCheckpoint): void {
+  checkpoint.cancelTimer ??= context.runtime.scheduler.after(checkpoint.syncMs, () => {
+    persistNow(context, checkpoint).catch(ignore);
+  });
+}
+
+function disarm(checkpoint: OffsetCheckpoint): void {
+  checkpoint.cancelTimer?.();
+  checkpoint.cancelTimer = undefined;
+}
+
+function otherSlot(slot: SlotIndex): SlotIndex {
+  return slot === 0 ? 1 : 0;
 }
 
 /** Whoever waits is told; the directory has failed with the same error. */

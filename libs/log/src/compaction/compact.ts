@@ -123,33 +123,31 @@ async function mapKeys(
 ): Promise<Pick<Round, "keys" | "upTo" | "producers">> {
   const keys = createOffsetMap(mapBytes);
   const producers = new Map<bigint, Offset>();
-  let upTo = range.from;
-  let isFull = false;
+  const full: { at: Offset | undefined } = { at: undefined };
   const rules = {
     codecs: log.context.codecs,
     crc32c: log.context.crc32c,
     maxDecompressedBytes: decompressedBytesMax,
   };
   for (const segment of log.segments) {
-    if (isFull || segment.nextOffset <= range.from || segment.baseOffset >= range.to) continue;
+    if (full.at !== undefined || segment.nextOffset <= range.from || segment.baseOffset >= range.to) continue;
     await scanSound(log, segment, (header, bytes) => {
-      if (header.baseOffset >= range.to || isFull || !range.goesOn()) return "done";
+      if (header.baseOffset >= range.to || full.at !== undefined || !range.goesOn()) return "done";
       if (nextOffsetOf(header) <= range.from) return undefined;
       if (header.producerId !== noProducerId) producers.set(header.producerId, header.baseOffset);
       filterBatch(bytes, header, {
         ...rules,
         keep: (record) => {
-          if (isFull || record.offset < range.from || record.offset >= range.to || record.key === null) return true;
-          if (keys.put(record.key, record.offset)) return true;
-          isFull = true;
-          upTo = record.offset;
+          const { key, offset } = record;
+          if (full.at !== undefined || key === null || offset < range.from || offset >= range.to) return true;
+          if (!keys.put(key, offset)) full.at = offset;
           return true;
         },
       });
       return undefined;
     });
   }
-  return { keys, producers, upTo: isFull ? upTo : range.to };
+  return { keys, producers, upTo: full.at ?? range.to };
 }
 
 /** Walks over a segment's batches. Throws DamageError where they are not sound. */

@@ -32,7 +32,7 @@ async function contentOf({ log }: TestLog): Promise<string[]> {
 
 async function logOf(keys: string, options: TestLogOptions["settings"] = compacted()) {
   const test = await createTestLog({ settings: options });
-  for (const [offset, key] of [...keys].entries()) {
+  for (const [offset, key] of Array.from(keys).entries()) {
     const isDelete = key === key.toUpperCase();
     await test.flush(batchAt(offset, { key: key.toLowerCase(), value: String(offset), isDelete }));
   }

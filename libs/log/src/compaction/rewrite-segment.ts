@@ -20,21 +20,18 @@ export const pieceBytes = 256 * 1024;
 /** Whether anything of the segment goes: most of what was compacted before stays as it is. */
 export async function needsRewrite(log: LogState, segment: Segment, round: Round): Promise<boolean> {
   const { file, release } = await log.context.files.acquire(segment.path);
-  let needs = false;
   try {
     const reading = damageReading(file, segment, () => segment.baseOffset);
     const range = { from: 0, to: segment.size, crc32c: log.context.crc32c, pieceBytes };
     const scan = await scanBatches(reading, range, (header, bytes) => {
       if (!round.goesOn()) return "over";
-      const batch = keptOf(log, { header, bytes }, round);
-      needs = batch?.length !== header.sizeInBytes;
-      return needs ? "something goes" : undefined;
+      return keptOf(log, { header, bytes }, round).kind === "whole" ? undefined : "something goes";
     });
-    if (scan.stop.kind !== "end" && !needs && round.goesOn()) throw unsound(segment, scan.position);
+    if (scan.stop.kind !== "end" && scan.stop.kind !== "refused") throw unsound(segment, scan.position);
+    return scan.stop.kind === "refused";
   } finally {
     release();
   }
-  return needs;
 }
 
 /** Writes a segment anew without the records that go, and puts it in the old one's place. */
@@ -53,8 +50,7 @@ export async function rewriteSegment(log: LogState, segment: Segment, round: Rou
   } finally {
     target.release();
   }
-  const changed = cleaned.size !== segment.size;
-  if (!changed || !round.goesOn()) {
+  if (!round.goesOn()) {
     context.files.forget(cleaned.path);
     await context.disk.remove(cleaned.path);
     return;
@@ -82,11 +78,13 @@ async function copyKept(
     let from = 0;
     while (from < segment.size && round.goesOn()) {
       const reading = damageReading(source.file, segment, () => segment.baseOffset);
-      const range = { from, to: segment.size, crc32c: context.crc32c, pieceBytes };
+      const range = { from, to: segment.size, crc32c: context.crc32c, pieceBytes, keepsBytes: true };
       const scan = await scanBatches(reading, range, (header, bytes) => {
         if (keptBytes >= pieceBytes || !round.goesOn()) return "enough";
-        const batch = keptOf(log, { header, bytes }, round);
-        if (batch === undefined) return undefined;
+        const filtered = keptOf(log, { header, bytes }, round);
+        if (filtered.kind === "gone") return undefined;
+        const { position, sizeInBytes } = header;
+        const batch = filtered.kind === "whole" ? bytes.subarray(position, position + sizeInBytes) : filtered.bytes;
         const found = readBatchHeader(batch);
         if (found.kind === "ok") extendIndex(index, found.header, segment, log.settings.indexIntervalBytes);
         // The scanned bytes live on until they are written.
@@ -104,23 +102,26 @@ async function copyKept(
   return index;
 }
 
-/** The batch as it stays, or undefined if nothing of it does. */
+type Kept =
+  | { readonly kind: "whole" }
+  | { readonly kind: "filtered"; readonly bytes: Uint8Array }
+  | { readonly kind: "gone" };
+
+/** What stays of a batch. */
 function keptOf(
   log: LogState,
   { header, bytes }: { readonly header: BatchHeader; readonly bytes: Uint8Array },
   round: Round,
-): Uint8Array | undefined {
-  const whole = bytes.subarray(header.position, header.position + header.sizeInBytes);
-  if (header.isControl) return whole;
+): Kept {
+  if (header.isControl) return { kind: "whole" };
   const filtered = filterBatch(bytes, header, {
     codecs: log.context.codecs,
     crc32c: log.context.crc32c,
     maxDecompressedBytes: decompressedBytesMax,
     keep: (record) => staysIn(record, round),
   });
-  if (filtered.kind !== "filtered") return whole;
-  if (filtered.recordCount > 0 || isLastOfProducer(header, round)) return filtered.bytes;
-  return undefined;
+  if (filtered.kind !== "filtered") return { kind: "whole" };
+  return filtered.recordCount > 0 || isLastOfProducer(header, round) ? filtered : { kind: "gone" };
 }
 
 function staysIn(record: StoredRecord, round: Round): boolean {

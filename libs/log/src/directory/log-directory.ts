@@ -101,7 +101,8 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     try {
       return await work();
     } catch (error) {
-      if (error instanceof DiskError && error.code === "IO") throw context.fail(error, during);
+      if (error instanceof DiskError && (error.code === "IO" || error.code === "HUNG"))
+        throw context.fail(error, during);
       throw error;
     }
   };

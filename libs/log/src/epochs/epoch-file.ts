@@ -13,65 +13,71 @@ import { epochFileName, join } from "../names.ts";
 import { type EpochCache, type EpochStart, latestEpoch } from "./epoch-cache.ts";
 
 export interface EpochFile {
-  /** Lines to be written; nothing happens before `write`. */
-  add(start: EpochStart): void;
-  /** True while `sync` has something to do. */
-  readonly unsynced: boolean;
-  /** Writes the lines that were added. */
-  write(): Promise<void>;
-  /** Makes what was written durable. */
-  sync(): Promise<void>;
-  /** Forgets all lines but those of `cache`, which is how the lines begin. Durable after `sync`. */
-  cut(cache: EpochCache): Promise<void>;
-  /** Replaces everything by `cache`, durable on return. */
-  replace(cache: EpochCache): Promise<void>;
+  readonly directory: string;
+  /** How much of the file counts, in bytes: new lines go there. */
+  end: number;
+  /** Lines to be written. */
+  added: readonly EpochStart[];
+  /** From a write to the sync behind it. */
+  held: PooledFile | undefined;
 }
 
-/** `size`: how much of the file counts, in bytes; new lines go there. */
-export function createEpochFile(context: LogContext, directory: string, size: number): EpochFile {
-  const path = join(directory, epochFileName);
-  let end = size;
-  let added: EpochStart[] = [];
-  let held: PooledFile | undefined;
+export function createEpochFile(directory: string, end: number): EpochFile {
+  return { directory, end, added: noLines, held: undefined };
+}
 
-  return {
-    add: (start) => {
-      added.push(start);
-    },
-    get unsynced() {
-      return held !== undefined || added.length > 0;
-    },
-    async write() {
-      if (added.length === 0) return;
-      const bytes = encodeEpochs(added, context);
-      added = [];
-      held ??= await context.files.acquire(path);
-      await held.file.write(end, [bytes]);
-      end += bytes.length;
-    },
-    async sync() {
-      if (held === undefined) return;
-      const file = held;
-      await file.file.sync();
-      held = undefined;
-      file.release();
-    },
-    async cut(cache) {
-      const latest = latestEpoch(cache) ?? -1;
-      added = added.filter((start) => start.leaderEpoch <= latest);
-      end = encodeEpochs(cache.slice(0, cache.length - added.length), context).length;
-      held ??= await context.files.acquire(path);
-      await held.file.truncate(end);
-    },
-    async replace(cache) {
-      added = [];
-      held?.release();
-      held = undefined;
-      const bytes = encodeEpochs(cache, context);
-      await createAside(context, directory, epochFileName, bytes);
-      end = bytes.length;
-    },
-  };
+const noLines: readonly EpochStart[] = [];
+
+/** A line to be written; nothing happens before `writeEpochs`. */
+export function addEpochLine(file: EpochFile, start: EpochStart): void {
+  file.added = [...file.added, start];
+}
+
+/** True while `syncEpochs` has something to do. */
+export function hasUnsyncedEpochs(file: EpochFile): boolean {
+  return file.held !== undefined;
+}
+
+/** Writes the lines that were added. */
+export async function writeEpochs(context: LogContext, file: EpochFile): Promise<void> {
+  if (file.added.length === 0) return;
+  const bytes = encodeEpochs(file.added, context);
+  file.added = noLines;
+  file.held ??= await context.files.acquire(pathOf(file));
+  await file.held.file.write(file.end, [bytes]);
+  file.end += bytes.length;
+}
+
+/** Makes what was written durable. */
+export async function syncEpochs(file: EpochFile): Promise<void> {
+  const { held } = file;
+  if (held === undefined) return;
+  await held.file.sync();
+  file.held = undefined;
+  held.release();
+}
+
+/** Forgets all lines but those of `cache`, which is how the lines begin. Durable after `syncEpochs`. */
+export async function cutEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
+  const latest = latestEpoch(cache) ?? -1;
+  file.added = file.added.filter((start) => start.leaderEpoch <= latest);
+  file.end = encodeEpochs(cache.slice(0, cache.length - file.added.length), context).length;
+  file.held ??= await context.files.acquire(pathOf(file));
+  await file.held.file.truncate(file.end);
+}
+
+/** Replaces everything by `cache`, durable on return. */
+export async function replaceEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
+  file.added = noLines;
+  file.held?.release();
+  file.held = undefined;
+  const bytes = encodeEpochs(cache, context);
+  await createAside(context, file.directory, epochFileName, bytes);
+  file.end = bytes.length;
+}
+
+function pathOf({ directory }: EpochFile): string {
+  return join(directory, epochFileName);
 }
 
 /** Reads the lines up to the first that is torn or wrong. `size`: bytes of them. `whole`: there is nothing behind them. */

@@ -65,7 +65,7 @@ export function createSegmentIndex(baseOffset: Offset): SegmentIndex {
   };
 }
 
-export function emptyCoverage(baseOffset: Offset): Coverage {
+function emptyCoverage(baseOffset: Offset): Coverage {
   return {
     bytes: 0,
     nextOffset: baseOffset,

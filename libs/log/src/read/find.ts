@@ -50,10 +50,10 @@ export async function floorIn(log: LogState, segment: Segment, offset: Offset): 
 export async function readOrDamage(
   file: DiskFile,
   segment: Segment,
-  range: { readonly from: number; readonly length: number; readonly offset: Offset },
+  range: { readonly from: number; readonly length: number; readonly offset: Offset; readonly into?: Uint8Array },
 ): Promise<Uint8Array> {
   try {
-    return await file.read(range.from, range.length);
+    return await file.read(range.from, range.length, range.into);
   } catch (error) {
     if (!(error instanceof DiskError) || error.code !== "IO") throw error;
     throw new DamageError(
@@ -70,6 +70,7 @@ export async function readOrDamage(
 /** The file for a scan, whose reads fail with the damage that begins at `offset`. */
 export function damageReading(file: DiskFile, segment: Segment, offset: () => Offset): Pick<DiskFile, "read"> {
   return {
-    read: (from, length) => readOrDamage(file, segment, { from, length, offset: offset() }),
+    read: (from, length, into) =>
+      readOrDamage(file, segment, { from, length, offset: offset(), ...(into === undefined ? {} : { into }) }),
   };
 }

@@ -5,7 +5,7 @@ import { DamageError, LogError } from "../errors.ts";
 import type { Floor } from "../index/segment-index.ts";
 import { type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
-import { createCursors } from "./cursors.ts";
+import { cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
 import { stableRead } from "./stable.ts";
 
@@ -23,82 +23,72 @@ export interface ReadResult {
   readonly nextOffset: Offset;
 }
 
-export interface Reader {
-  /** The batches from the one that holds `offset` on. Throws `LogError`: OFFSET_OUT_OF_RANGE, OFFLINE, ... */
-  read(offset: Offset, limits: ReadLimits): Promise<ReadResult>;
-}
-
 const nothing = new Uint8Array(0);
 
-export function createReader(log: LogState): Reader {
-  let cursors = createCursors();
-  let cursorsOf = log.generation;
+/** The batches from the one that holds `offset` on. Throws `LogError`: OFFSET_OUT_OF_RANGE, OFFLINE, ... */
+export function readBatches(log: LogState, offset: Offset, { maxBytes, upTo }: ReadLimits): Promise<ReadResult> {
+  return stableRead(log, async () => {
+    assertInRange(log, offset);
+    const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
+    return offset >= limits.upTo ? { bytes: nothing, nextOffset: offset } : attempt(log, offset, limits);
+  });
+}
 
-  /** One piece of one segment. Undefined: nothing at `offset` or above is in this segment. */
-  const readIn = async (segment: Segment, offset: Offset, limits: Required<ReadLimits>): Promise<Found | undefined> => {
-    const known = cursors.positionOf(segment, offset);
-    const floor: Floor =
-      known === undefined ? await floorIn(log, segment, offset) : { position: known, lastOffset: undefined };
-    const slack = known === undefined ? 2 * log.settings.indexIntervalBytes : 0;
-    const { file, release } = await log.context.files.acquire(segment.path);
-    try {
-      const fetch = (from: number, length: number) =>
-        readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
-      let from = floor.position;
-      let bytes = await fetch(from, Math.max(limits.maxBytes + slack, batchHeaderBytes));
-      if (!floorHolds(floor, bytes)) {
-        segment.index = await rebuildIndex(log, segment);
-        return await readIn(segment, offset, limits);
+async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> {
+  const { segments, generation, cursors } = log;
+  renewCursors(cursors, generation);
+  for (let index = segmentIndexFor(segments, offset); index < segments.length; index++) {
+    const segment = segments[index];
+    if (segment === undefined || segment.size === 0) continue;
+    if (segment.baseOffset >= limits.upTo) break;
+    const found = await readIn(log, segment, { offset, limits });
+    if (found === undefined) continue;
+    for (const header of found.headers) {
+      if (!hasValidCrc(found.source, header, log.context.crc32c)) {
+        throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
       }
-      for (;;) {
-        const step = findBatches(bytes, offset, limits);
-        if (step.kind === "found") return { ...step, position: from + step.at };
-        if (step.kind === "none") return undefined;
-        if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
-        // The range ended before the batch that was looked for, or within it.
-        from += step.at;
-        if (from >= segment.size) return undefined;
-        if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
-        bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
-      }
-    } finally {
-      release();
     }
-  };
+    const { bytes, nextOffset } = found;
+    rememberCursor(cursors, { generation, offset: nextOffset, segment, position: found.position + bytes.length });
+    return { bytes, nextOffset };
+  }
+  return { bytes: nothing, nextOffset: offset };
+}
 
-  const attempt = async (offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> => {
-    const { segments } = log;
-    // A cut may have written over what lies behind a cursor.
-    if (cursorsOf !== log.generation) cursors = createCursors();
-    cursorsOf = log.generation;
-    for (let index = segmentIndexFor(segments, offset); index < segments.length; index++) {
-      const segment = segments[index];
-      if (segment === undefined || segment.size === 0) continue;
-      if (segment.baseOffset >= limits.upTo) break;
-      const found = await readIn(segment, offset, limits);
-      if (found === undefined) continue;
-      for (const header of found.headers) {
-        if (!hasValidCrc(found.source, header, log.context.crc32c)) {
-          throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
-        }
-      }
-      if (found.headers.length === 0) return { bytes: nothing, nextOffset: offset };
-      cursors.remember(segment, found.nextOffset, found.position + found.bytes.length);
-      return { bytes: found.bytes, nextOffset: found.nextOffset };
+/** One piece of one segment. Undefined: nothing at `offset` or above is in this segment. */
+async function readIn(
+  log: LogState,
+  segment: Segment,
+  { offset, limits }: { readonly offset: Offset; readonly limits: Required<ReadLimits> },
+): Promise<Found | undefined> {
+  const known = cursorAt(log.cursors, segment, offset);
+  const floor: Floor =
+    known === undefined ? await floorIn(log, segment, offset) : { position: known, lastOffset: undefined };
+  const slack = known === undefined ? 2 * log.settings.indexIntervalBytes : 0;
+  const { file, release } = await log.context.files.acquire(segment.path);
+  try {
+    const fetch = (from: number, length: number) =>
+      readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
+    let from = floor.position;
+    let bytes = await fetch(from, Math.max(limits.maxBytes + slack, batchHeaderBytes));
+    if (!floorHolds(floor, bytes)) {
+      segment.index = await rebuildIndex(log, segment);
+      return await readIn(log, segment, { offset, limits });
     }
-    return { bytes: nothing, nextOffset: offset };
-  };
-
-  return {
-    async read(offset, { maxBytes, upTo }) {
-      return stableRead(log, async () => {
-        assertInRange(log, offset);
-        const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
-        if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
-        return attempt(offset, limits);
-      });
-    },
-  };
+    for (;;) {
+      const step = findBatches(bytes, offset, limits);
+      if (step.kind === "found") return { ...step, position: from + step.at };
+      if (step.kind === "none") return undefined;
+      if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
+      // The range ended before the batch that was looked for, or within it.
+      from += step.at;
+      if (from >= segment.size) return undefined;
+      if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
+      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
+    }
+  } finally {
+    release();
+  }
 }
 
 interface Found {

@@ -1,20 +1,23 @@
 /**
  * Deleting at the beginning (L7): the log start moves first, durably, and files go later. Never past the high watermark.
  */
+
 import type { Offset } from "@tidemark/ids";
+import { persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtStart } from "../epochs/epoch-cache.ts";
+import { replaceEpochFile } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
 import { removeIndex, type Segment } from "../segment/segment.ts";
-import type { Writer } from "../write/writer.ts";
+import { exclusive } from "../write/writer.ts";
 
 /**
  * Records below `logStart` are gone on return, durably; the space of whole segments comes back. Nothing happens where
  * the log starts there or later. Throws OFFSET_OUT_OF_RANGE above the high watermark.
  */
-export async function moveLogStart(log: LogState, writer: Writer, logStart: Offset): Promise<void> {
+export async function moveLogStart(log: LogState, logStart: Offset): Promise<void> {
   assertOnline(log);
   if (logStart > log.highWatermark) {
     const message = `The log start cannot pass the high watermark ${log.highWatermark}, to ${logStart}`;
@@ -24,15 +27,15 @@ export async function moveLogStart(log: LogState, writer: Writer, logStart: Offs
   log.logStart = logStart;
   log.emit({ kind: "logStart", logStart });
   try {
-    await log.checkpoint.persist(offsetsToNote(log));
-    await removeSegmentsBelowStart(log, writer);
+    await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
+    await removeSegmentsBelowStart(log);
   } catch (error) {
     throw error instanceof LogError ? error : log.context.fail(error, `moving the log start of ${log.directory}`);
   }
 }
 
 /** Removes the files of segments that end at the log start or below. The active one stays. */
-export async function removeSegmentsBelowStart(log: LogState, writer: Writer): Promise<void> {
+async function removeSegmentsBelowStart(log: LogState): Promise<void> {
   const below = log.segments.slice(0, -1).filter((segment) => segment.nextOffset <= log.logStart);
   if (below.length === 0) return;
   log.segments = log.segments.slice(below.length);
@@ -46,7 +49,7 @@ export async function removeSegmentsBelowStart(log: LogState, writer: Writer): P
   const epochs = cutEpochsAtStart(log.epochs, log.logStart);
   if (epochs !== log.epochs) {
     log.epochs = epochs;
-    await writer.exclusive(() => log.epochFile.replace(log.epochs));
+    await exclusive(log, () => replaceEpochFile(log.context, log.epochFile, log.epochs));
   }
 }
 

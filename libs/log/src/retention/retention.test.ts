@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, epoch, everything, rangesOf, type TestLogOptions } from "../testing/fixture.ts";
+import {
+  at,
+  batchAt,
+  createTestLog,
+  epoch,
+  everything,
+  rangesOf,
+  type TestLogOptions,
+  whileTimeGoes,
+} from "../testing/fixture.ts";
 
 const day = 24 * 60 * 60 * 1000;
 const start = 1_700_000_000_000;
@@ -85,6 +94,19 @@ describe("deleting records", () => {
       { leaderEpoch: 2, startOffset: at(8) },
     ]);
     expect(test.log.endOffsetFor(epoch(0))).toEqual({ leaderEpoch: 0, endOffset: at(5) });
+  });
+
+  it("goes on beside an append that is being written", async () => {
+    const { test } = await tenDays();
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path.endsWith(".log") ? { kind: "delay", ms: 100 } : undefined,
+    );
+    test.log.append(batchAt(10, { leaderEpoch: 2 }));
+    await test.log.moveLogStart(at(5));
+    expect([test.log.logStartOffset, test.log.writtenOffset]).toEqual([at(5), at(10)]);
+    await whileTimeGoes(test.time, test.log.flushed(at(11)));
+    expect(rangesOf((await test.log.read(at(10), everything)).bytes)).toEqual(["10..11"]);
+    expect(test.log.writtenOffset).toBe(at(11));
   });
 
   it("finishes at the next start what a crash interrupted", async () => {

@@ -5,14 +5,14 @@ import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import type { Segment } from "../segment/segment.ts";
 import { rollSegment } from "../write/roll.ts";
-import type { Writer } from "../write/writer.ts";
+import { exclusive, releaseFile } from "../write/writer.ts";
 import { moveLogStart } from "./log-start.ts";
 
 /**
  * Where the log would start if what is too old, or more than may be kept, were deleted: at the end of a segment, and
  * never above the high watermark. A segment without any time is never too old.
  */
-export async function retentionStart(log: LogState, now: bigint): Promise<Offset> {
+async function retentionStart(log: LogState, now: bigint): Promise<Offset> {
   const { retentionMs, retentionBytes } = log.settings;
   let size = log.segments.reduce((sum, segment) => sum + segment.size, 0);
   let start = log.logStart;
@@ -27,25 +27,25 @@ export async function retentionStart(log: LogState, now: bigint): Promise<Offset
 }
 
 /** Deletes what retention does not keep (L7). When even the active segment is too old, the log rolls first. */
-export async function applyRetention(log: LogState, writer: Writer, now: bigint): Promise<void> {
+export async function applyRetention(log: LogState, now: bigint): Promise<void> {
   assertOnline(log);
   if (!log.settings.deletes) return;
   try {
     const start = await retentionStart(log, now);
     if (start <= log.logStart) return;
     const active = log.segments.at(-1);
-    if (active !== undefined && active.size > 0 && active.nextOffset <= start) await rollIdle(log, writer, active);
-    await moveLogStart(log, writer, start);
+    if (active !== undefined && active.size > 0 && active.nextOffset <= start) await rollIdle(log, active);
+    await moveLogStart(log, start);
   } catch (error) {
     throw damageSeen(log, error);
   }
 }
 
 /** Ends the active segment, if it is still that one. */
-async function rollIdle(log: LogState, writer: Writer, active: Segment): Promise<void> {
-  await writer.exclusive(async () => {
+async function rollIdle(log: LogState, active: Segment): Promise<void> {
+  await exclusive(log, async () => {
     if (activeSegment(log) !== active) return;
-    writer.releaseFile();
+    releaseFile(log);
     await rollSegment(log, log.written);
   });
 }

@@ -2,8 +2,8 @@ import type { DiskFile } from "@tidemark/disk";
 import { type BatchHeader, type Crc32c, type HeaderDamage, hasValidCrc, readBatchHeader } from "@tidemark/record";
 import { concatenate } from "../bytes.ts";
 
-/** Bytes that are read at a time. The next piece is on its way while one is checked. */
-const pieceBytesDefault = 4 * 1024 * 1024;
+/** Bytes that are read at a time. */
+const pieceBytesDefault = 1024 * 1024;
 
 /**
  * Why a scan stopped.
@@ -30,6 +30,8 @@ export interface ScanRange {
   readonly crc32c?: Crc32c;
   /** Smaller pieces leave more room for others in between. */
   readonly pieceBytes?: number;
+  /** The visitor keeps slices of the bytes it sees. Otherwise they are valid only while it runs. */
+  readonly keepsBytes?: boolean;
 }
 
 export interface ScanResult {
@@ -47,23 +49,75 @@ export async function scanBatches(
   range: ScanRange,
   visit: BatchVisitor,
 ): Promise<ScanResult> {
-  const pieceBytes = range.pieceBytes ?? pieceBytesDefault;
-  let start = range.from;
-  let readTo = Math.min(range.to, start + pieceBytes);
-  let bytes = await file.read(start, readTo - start);
+  const pieces = createPieces(file, range);
+  let { bytes, start } = { bytes: await pieces.next(noBytes), start: range.from };
   for (;;) {
-    const next = readTo < range.to ? file.read(readTo, Math.min(pieceBytes, range.to - readTo)) : undefined;
-    // The promise is awaited below unless the scan ends before: then nobody asks whether the read failed.
-    next?.catch(() => undefined);
+    // The next piece is on its way while this one is checked.
+    pieces.prefetch();
     const step = walk(bytes, start, range.crc32c, visit);
     if (step.stop.kind !== "incomplete" && step.stop.kind !== "end") return step;
-    if (next === undefined) return step;
-    const more = await next;
-    if (more.length === 0) return step;
-    bytes = concatenate(bytes.subarray(step.position - start), more);
+    const rest = bytes.subarray(step.position - start);
+    const joined = await pieces.next(rest);
+    if (joined.length === rest.length) return step;
+    bytes = joined;
     start = step.position;
-    readTo += more.length;
   }
+}
+
+const noBytes = new Uint8Array(0);
+
+interface Pieces {
+  /** Begins to read the next piece. If nobody asks for it, nobody learns whether that failed. */
+  prefetch(): void;
+  /** `rest`, what was not used of the piece before, with the next piece behind it. Without one, `rest` alone. */
+  next(rest: Uint8Array): Promise<Uint8Array>;
+}
+
+/** Room before a piece for the batch that began in the one before: then only that is copied. Bytes. */
+const headroomMax = 256 * 1024;
+
+function createPieces(file: Pick<DiskFile, "read">, range: ScanRange): Pieces {
+  const pieceBytes = range.pieceBytes ?? pieceBytesDefault;
+  const isOnePiece = range.to - range.from <= pieceBytes;
+  const headroom = isOnePiece ? 0 : headroomMax;
+  const size = isOnePiece ? range.to - range.from : headroom + pieceBytes;
+  const buffers: Uint8Array[] = [];
+  let position = range.from;
+  let turn = 0;
+  let fetched: Promise<{ readonly buffer: Uint8Array; readonly length: number }> | undefined;
+
+  const takeBuffer = (): Uint8Array => {
+    if (range.keepsBytes === true) return new Uint8Array(size);
+    turn = 1 - turn;
+    buffers[turn] ??= new Uint8Array(size);
+    return buffers[turn] ?? new Uint8Array(size);
+  };
+  const fetch = async () => {
+    const length = Math.min(pieceBytes, range.to - position);
+    if (length <= 0) return { buffer: noBytes, length: 0 };
+    const buffer = takeBuffer();
+    const bytes = await file.read(position, length, buffer.subarray(headroom, headroom + length));
+    if (bytes.buffer !== buffer.buffer) buffer.set(bytes, headroom);
+    position += bytes.length;
+    return { buffer, length: bytes.length };
+  };
+
+  return {
+    prefetch() {
+      fetched ??= fetch();
+      fetched.catch(() => undefined);
+    },
+    async next(rest) {
+      const { buffer, length } = await (fetched ?? fetch());
+      fetched = undefined;
+      if (length === 0) return rest;
+      const piece = buffer.subarray(headroom, headroom + length);
+      // A batch larger than the room is rare, and copied whole.
+      if (rest.length > headroom) return concatenate(rest, piece);
+      buffer.set(rest, headroom - rest.length);
+      return buffer.subarray(headroom - rest.length, headroom + length);
+    },
+  };
 }
 
 function walk(bytes: Uint8Array, start: number, crc32c: Crc32c | undefined, visit: BatchVisitor): ScanResult {

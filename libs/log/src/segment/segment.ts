@@ -33,7 +33,7 @@ export function createSegment(directory: string, baseOffset: Offset): Segment {
   };
 }
 
-export function indexPaths(segment: Segment): readonly string[] {
+function indexPaths(segment: Segment): readonly string[] {
   return (["index", "timeIndex"] as const).map((kind) =>
     join(segment.directory, segmentFileName(segment.baseOffset, kind)),
   );

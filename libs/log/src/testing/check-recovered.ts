@@ -58,7 +58,7 @@ export async function violationsOf(log: Log, expected: Expected): Promise<string
 }
 
 /** Every batch as it is read, from the log start to the end. */
-export async function batchesOf(log: Log): Promise<ModelBatch[]> {
+async function batchesOf(log: Log): Promise<ModelBatch[]> {
   const batches: ModelBatch[] = [];
   for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
     const { bytes, nextOffset } = await log.read(offset, everything);
@@ -130,7 +130,8 @@ async function lookupViolations(log: Log, batches: readonly ModelBatch[]): Promi
   for (const batch of batches) {
     const offset = batch.base < log.logStartOffset ? log.logStartOffset : batch.base;
     const { bytes } = await log.read(offset, { maxBytes: 1 });
-    if (Buffer.compare(bytes, batch.bytes) !== 0) return [`the lookup of ${offset} finds another batch`];
+    if (Buffer.compare(bytes, batch.bytes) !== 0)
+      return [`the lookup of ${offset} finds ${bytes.length} other bytes than the ${batch.bytes.length} of its batch`];
   }
   return [];
 }

@@ -77,15 +77,16 @@ export async function contentOf(log: Log): Promise<string[]> {
 
 /** Moves time until the promise settles. */
 export async function whileTimeGoes<Value>(time: ManualTime, promise: Promise<Value>): Promise<Value> {
-  let isSettled = false;
-  const settled = promise.then(
-    () => (isSettled = true),
-    () => (isSettled = true),
-  );
-  for (let step = 0; step < 10_000 && !isSettled; step++) await time.advance(10);
-  await settled;
+  const state = { isSettled: false };
+  const settle = () => {
+    state.isSettled = true;
+  };
+  promise.then(settle, settle);
+  for (let step = 0; step < 10_000 && !state.isSettled; step++) await time.advance(10);
   return promise;
 }
+
+const nobodyListens: (event: LogEvent) => void = () => undefined;
 
 export interface TestLogOptions {
   readonly settings?: Partial<LogSettings>;
@@ -167,7 +168,7 @@ export async function openTestLog(
       },
     },
     events,
-    onEvent: (_: LogEvent) => undefined,
+    onEvent: nobodyListens,
     async reopen(changed) {
       Object.assign(test, await open(changed));
       return test.log;

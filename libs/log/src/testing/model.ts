@@ -136,7 +136,7 @@ export function createDriver(test: TestLog, onExpected: (expected: Expected) => 
   return driver;
 }
 
-export function modelBatch(bytes: Uint8Array): ModelBatch {
+function modelBatch(bytes: Uint8Array): ModelBatch {
   const found = readBatchHeader(bytes);
   if (found.kind !== "ok" || found.header.sizeInBytes !== bytes.length) throw new Error("Not one batch");
   return { base: found.header.baseOffset, next: nextOffsetOf(found.header), bytes };

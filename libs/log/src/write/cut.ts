@@ -3,11 +3,14 @@
  * flushed before the next append. What is asked for is seen at once: nothing at or above the cut is read or counts as
  * flushed from the call on, whatever is under way. What was appended and not yet written is dropped.
  */
+
 import type { Offset } from "@tidemark/ids";
 import { greater, lesser } from "../bytes.ts";
+import { noteOffsets, persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
+import { cutEpochFile, replaceEpochFile, syncEpochs } from "../epochs/epoch-file.ts";
 import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
 import { removeSnapshots } from "../producers/producer-state.ts";
@@ -16,37 +19,36 @@ import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "./coverage.ts";
-import type { Writer } from "./writer.ts";
+import { exclusive, releaseFile } from "./writer.ts";
 
 /**
  * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or at the base
  * offset of the batch in which `cut` lay. Nothing happens where the log ends below it.
  */
-export async function truncateTo(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
+export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
   assertOnline(log);
   if (cut >= log.end) return log.end;
-  if (cut < log.logStart) return startAnewAt(log, writer, cut);
-  return cutting(log, writer, { seen: cut, work: () => cutSegments(log, writer, cut) });
+  if (cut < log.logStart) return startAnewAt(log, cut);
+  return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
 }
 
 /** Removes everything; the next record gets `start`, which is the log start as well. */
-export async function startAnewAt(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+export async function startAnewAt(log: LogState, start: Offset): Promise<Offset> {
   assertOnline(log);
-  return cutting(log, writer, {
+  return cutting(log, {
     seen: lesser(start, log.logStart),
-    work: () => replaceSegments(log, writer, start),
+    work: () => replaceSegments(log, start),
   });
 }
 
 async function cutting(
   log: LogState,
-  writer: Writer,
   { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
 ): Promise<Offset> {
-  lowerAtOnce(log, writer, seen);
+  lowerAtOnce(log, seen);
   log.cutting++;
   try {
-    return await log.maintenance.run(() => writer.exclusive(work));
+    return await log.maintenance.run(() => exclusive(log, work));
   } catch (error) {
     throw cutFailed(log, error);
   } finally {
@@ -54,10 +56,10 @@ async function cutting(
   }
 }
 
-function lowerAtOnce(log: LogState, writer: Writer, cut: Offset): void {
+function lowerAtOnce(log: LogState, cut: Offset): void {
   log.generation++;
   log.cuts++;
-  writer.dropQueued();
+  log.writer.queue.length = 0;
   log.epochs = cutEpochsAtEnd(log.epochs, cut);
   log.written = lesser(log.written, cut);
   log.end = log.written;
@@ -71,8 +73,8 @@ function cutFailed(log: LogState, error: unknown): unknown {
   return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
 }
 
-async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<Offset> {
-  writer.releaseFile();
+async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
+  releaseFile(log);
   await lowerNotes(log, cut);
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
@@ -82,8 +84,10 @@ async function cutSegments(log: LogState, writer: Writer, cut: Offset): Promise<
   await cutSegment(log, last, cut);
   const end = lesser(cut, last.nextOffset);
   last.nextOffset = end;
-  await log.epochFile.cut(log.epochs);
-  await log.epochFile.sync();
+  // Epochs of batches that were dropped before they were written never were, also below the cut.
+  log.epochs = cutEpochsAtEnd(log.epochs, end);
+  await cutEpochFile(log.context, log.epochFile, log.epochs);
+  await syncEpochs(log.epochFile);
   log.context.indexes.forget(last);
   settleAt(log, end);
   await afterCut(log);
@@ -105,7 +109,7 @@ async function afterCut(log: LogState): Promise<void> {
 async function lowerNotes(log: LogState, cut: Offset): Promise<void> {
   if (!log.context.guards.lowerNotesBeforeCut) return;
   const { flushed, highWatermark, logStart } = log.checkpoint.offsets;
-  await log.checkpoint.persist({
+  await persistOffsets(log.context, log.checkpoint, {
     flushed: lesser(flushed, cut),
     highWatermark: lesser(highWatermark, cut),
     logStart: lesser(logStart, cut),
@@ -129,10 +133,10 @@ async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise
   segment.nextOffset = covered.nextOffset;
 }
 
-async function replaceSegments(log: LogState, writer: Writer, start: Offset): Promise<Offset> {
+async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
-  writer.releaseFile();
-  await log.checkpoint.persist({ flushed: start, highWatermark: start, logStart: start });
+  releaseFile(log);
+  await persistOffsets(log.context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
   await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);
   const first = createSegment(log.directory, start);
@@ -141,7 +145,7 @@ async function replaceSegments(log: LogState, writer: Writer, start: Offset): Pr
   await syncEntries(context, log.directory);
   log.segments = [first];
   log.epochs = [];
-  await log.epochFile.replace(log.epochs);
+  await replaceEpochFile(log.context, log.epochFile, log.epochs);
   log.logStart = start;
   log.highWatermark = start;
   log.durable = start;
@@ -171,6 +175,6 @@ function settleAt(log: LogState, end: Offset): void {
   if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;
   log.durable = log.tail === undefined ? end : lesser(log.durable, end);
   log.flushed = log.settings.flush === "async" ? end : log.durable;
-  log.checkpoint.note(offsetsToNote(log));
+  noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
   log.emit({ kind: "cut", end });
 }

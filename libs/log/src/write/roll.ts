@@ -1,6 +1,8 @@
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
+import { persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { syncEntries } from "../context.ts";
+import { hasUnsyncedEpochs, syncEpochs } from "../epochs/epoch-file.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
@@ -14,7 +16,7 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const { context } = log;
   const active = activeSegment(log);
   await flushActive(log);
-  await log.checkpoint.persist(offsetsToNote(log));
+  await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   if (active.index !== undefined) await writeIndex(context, active, active.index);
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
@@ -33,7 +35,7 @@ export async function keepSnapshot(log: LogState): Promise<void> {
 
 /** Makes everything that was written durable, also where nobody waits for it. */
 export async function flushActive(log: LogState): Promise<void> {
-  if (log.epochFile.unsynced) await log.epochFile.sync();
+  if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
   if (log.durable === log.written) return;
   const target = log.written;
   const { file, release } = await log.context.files.acquire(activeSegment(log).path);

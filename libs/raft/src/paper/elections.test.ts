@@ -110,6 +110,17 @@ describe("elections (5.2)", () => {
     expect(node.raft.status().role).toBe("candidate");
   });
 
+  it("a vote that was given stands, whatever is overtaken", () => {
+    const node = createLoneNode({ voters: ["n1", "n2", "n3", "n4", "n5"] });
+    node.hear(say("n2", 1, { kind: "timeoutNow" }));
+    node.take();
+    node.flush();
+    node.hear(say("n2", 2, { kind: "voteResponse", granted: true }));
+    node.hear(say("n2", 2, { kind: "voteResponse", granted: false }));
+    node.hear(say("n3", 2, { kind: "voteResponse", granted: true }));
+    expect(node.raft.status().role).toBe("leader");
+  });
+
   it("a node votes for one candidate in a term, the first that asks", () => {
     const node = createLoneNode();
     node.hear(voteRequest("n2", 2));
@@ -121,6 +132,23 @@ describe("elections (5.2)", () => {
       .take()
       .messages.map((message) => [message.to, message.kind === "voteResponse" && message.granted]);
     expect(new Set(votes.map(String))).toEqual(new Set([`${idOf("n2")},true`, `${idOf("n3")},false`]));
+  });
+
+  it("a node that knows the leader of a term votes for nobody else in it", () => {
+    const node = createLoneNode();
+    node.hear(append("n2", 2, at(1, 1), []));
+    node.hear(voteRequest("n3", 2, at(1, 1), true));
+    expect(node.raft.status()).toMatchObject({ votedFor: undefined, leader: idOf("n2") });
+  });
+
+  it("a vote that is flushed is told again at once", () => {
+    const node = createLoneNode();
+    node.hear(voteRequest("n2", 2));
+    node.take();
+    node.flush();
+    node.take();
+    node.hear(voteRequest("n2", 2));
+    expect(node.take().messages).toMatchObject([{ kind: "voteResponse", granted: true }]);
   });
 
   it("a restart does not forget the vote", () => {
@@ -135,6 +163,16 @@ describe("elections (5.2)", () => {
     expect(node.raft.status()).toMatchObject({ role: "candidate", term: 2 });
     node.hear(append("n3", 2, at(1, 1), []));
     expect(node.raft.status()).toMatchObject({ role: "follower", leader: idOf("n3"), term: 2 });
+  });
+
+  it("and asks nobody any more for the votes that it was about to ask for", () => {
+    const node = createLoneNode({ terms: [1, 1] });
+    node.hear(say("n2", 1, { kind: "timeoutNow" }));
+    node.take();
+    node.hear(append("n3", 2, at(2, 1), [2]));
+    node.take();
+    node.flush();
+    expect(node.take().messages.filter((message) => message.kind === "voteRequest")).toEqual([]);
   });
 
   it("a candidate that hears from a leader of an older term goes on", () => {
@@ -170,7 +208,7 @@ describe("elections (5.2)", () => {
   });
 
   it("granting a vote starts the wait for a leader anew", () => {
-    const node = createLoneNode();
+    const node = createLoneNode({ term: 2 });
     node.tick(electionTicks - 1);
     node.hear(voteRequest("n2", 2));
     node.tick(electionTicks - 1);

@@ -53,6 +53,12 @@ describe("changing the membership (thesis 4.1)", () => {
     expect(node.raft.proposeMembership(add("n4"))).toMatchObject({ reason: "TERM_NOT_COMMITTED" });
   });
 
+  it("none while leadership is handed over", () => {
+    const node = committedLeader();
+    node.raft.transferLeadership(idOf("n2"));
+    expect(node.raft.proposeMembership(add("n4"))).toMatchObject({ reason: "TRANSFERRING" });
+  });
+
   it("only the leader changes it", () => {
     expect(createLoneNode().raft.proposeMembership(add("n4"))).toMatchObject({ reason: "NOT_LEADER" });
   });
@@ -135,6 +141,16 @@ describe("a leader that is removed (thesis 4.2.2)", () => {
     expect(node.raft.status()).toMatchObject({ role: "follower", committed: 3 });
   });
 
+  it("also while older entries are committed", () => {
+    const node = committedLeader();
+    node.raft.propose(Uint8Array.of(1));
+    node.raft.proposeMembership(remove("n1"));
+    node.take();
+    node.flush();
+    for (const peer of ["n2", "n3"]) node.hear(accepted(peer, 2, 3));
+    expect(node.raft.status()).toMatchObject({ role: "leader", committed: 3 });
+  });
+
   it("and does not stand for election afterwards", () => {
     const node = committedLeader();
     node.raft.proposeMembership(remove("n1"));
@@ -198,6 +214,13 @@ describe("handing leadership over (thesis 3.10)", () => {
       { kind: "voteRequest", transfer: true, term: 2 },
       { kind: "voteRequest", transfer: true, term: 2 },
     ]);
+  });
+
+  it("is taken from the leader only", () => {
+    const node = createLoneNode();
+    node.hear(append("n2", 1, at(1, 1), []));
+    node.hear(say("n3", 1, { kind: "timeoutNow" }));
+    expect(node.raft.status()).toMatchObject({ role: "follower", term: 1 });
   });
 
   it("is given up after an election timeout", () => {

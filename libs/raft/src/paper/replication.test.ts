@@ -93,6 +93,19 @@ describe("a follower takes entries (figure 2, AppendEntries)", () => {
     expect(node.take().messages).toMatchObject([{ kind: "appendAccepted", match: 2 }]);
   });
 
+  it("says once what one leader asked for, however many flushes end behind it", () => {
+    const node = createLoneNode({ term: 2 });
+    node.hear(append("n2", 2, at(1, 1), [2, 2]));
+    node.take();
+    node.hear(append("n2", 2, at(3, 2), [2]));
+    node.take();
+    node.hear(append("n3", 3, at(2, 2), []));
+    node.take();
+    node.flush();
+    const matches = node.take().messages.map((message) => message.kind === "appendAccepted" && message.match);
+    expect(matches).toEqual([1, 2]);
+  });
+
   it("answers a repeated append as it answered the first", () => {
     const node = createLoneNode({ term: 2 });
     for (let copy = 0; copy < 2; copy++) {
@@ -150,6 +163,15 @@ describe("a leader replicates (5.3)", () => {
     expect(node.raft.status().followers).toMatchObject([{ match: 7, replication: "replicate" }, { match: 0 }]);
   });
 
+  it("does not go back for a refusal that is older than what the follower has acknowledged", () => {
+    const node = createLoneNode({ terms: [1, 1, 1] });
+    node.lead();
+    node.hear(accepted("n2", 2, 5));
+    node.take();
+    node.hear(say("n2", 2, { kind: "appendRejected", previous: logIndex(4), hint: at(2, 1) }));
+    expect(node.raft.status().followers).toMatchObject([{ match: 5, replication: "replicate" }, {}]);
+  });
+
   it("waits for an answer before it sends more to a follower that it does not know", () => {
     const node = createLoneNode();
     node.lead();
@@ -171,6 +193,30 @@ describe("a leader replicates (5.3)", () => {
     expect(appends(node, "n2")).toMatchObject([{ previous: at(4, 2), entries: [at(5, 2)] }]);
   });
 
+  it("bounds the bytes in flight to one follower, and sends on when they arrived", () => {
+    const node = createLoneNode({ limits: { inflightBytesMax: 300 } });
+    node.lead();
+    node.hear(accepted("n2", 2, 2));
+    for (let proposal = 0; proposal < 4; proposal++) {
+      node.raft.propose(new Uint8Array(150));
+      expect(appends(node, "n2")).toHaveLength(proposal < 2 ? 1 : 0);
+    }
+    node.hear(accepted("n2", 2, 4));
+    expect(appends(node, "n2")).toMatchObject([{ entries: [at(5, 2), at(6, 2)] }]);
+  });
+
+  it("is not stuck for ever when the answers of all that is in flight were lost", () => {
+    const node = createLoneNode({ limits: { inflightMessagesMax: 1 } });
+    node.lead();
+    node.hear(accepted("n2", 2, 2));
+    for (let proposal = 0; proposal < 2; proposal++) node.raft.propose(Uint8Array.of(proposal));
+    node.take();
+    node.raft.propose(Uint8Array.of(2));
+    expect(appends(node, "n2")).toEqual([]);
+    node.hear(heartbeatResponse("n2", 2));
+    expect(appends(node, "n2")).toMatchObject([{ entries: [at(5, 2)] }]);
+  });
+
   it("bounds the bytes of one append, and sends an entry that is larger alone", () => {
     const node = createLoneNode({ limits: { appendBytesMax: 100 } });
     node.lead();
@@ -189,6 +235,12 @@ describe("a leader replicates (5.3)", () => {
     node.flush();
     node.hear(accepted("n2", 2, 3));
     expect(node.raft.propose(new Uint8Array(60))).toMatchObject({ kind: "accepted" });
+  });
+
+  it("lets in one proposal that is larger than the limit, which would never fit otherwise", () => {
+    const node = createLoneNode({ limits: { uncommittedBytesMax: 100 } });
+    node.lead();
+    expect(node.raft.propose(new Uint8Array(500))).toMatchObject({ kind: "accepted" });
   });
 
   it("asks again when a follower answers heartbeats and something of it is missing", () => {

@@ -40,6 +40,14 @@ describe("a follower takes a snapshot (figure 13)", () => {
     expect(node.take().writes.flatMap((write) => write.snapshotChunks)).toHaveLength(1);
   });
 
+  it("a piece that is not the last holds back nothing that waits for a flush", () => {
+    const node = createLoneNode({ term: 3, votedFor: "n2" });
+    node.hear(chunk(snapshotAt(9, 2), 0, 4));
+    node.take();
+    node.hear(say("n2", 3, { kind: "voteRequest", last: at(9, 2), transfer: false }));
+    expect(node.take().messages).toMatchObject([{ kind: "voteResponse", granted: true }]);
+  });
+
   it("a piece beyond the snapshot's end is not taken up", () => {
     const node = createLoneNode({ term: 3 });
     node.hear(chunk(snapshotAt(9, 2), 0, 7));
@@ -274,6 +282,23 @@ describe("evidence that the leader is gone", () => {
     node.tick(electionTicksMin);
     node.hear(append("n2", 1, at(1, 1), []));
     node.raft.peerRefused(idOf("n2"));
+    expect(node.raft.status().role).toBe("preCandidate");
+  });
+
+  it("is not acted upon while another node, that was found fit, is about to act", () => {
+    const node = following();
+    node.tick(electionTicksMin);
+    node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
+    node.raft.peerRefused(idOf("n2"));
+    expect(node.raft.status().role).toBe("follower");
+  });
+
+  it("is acted upon after that node was elected, and is gone in its turn", () => {
+    const node = following();
+    node.tick(electionTicksMin);
+    node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
+    node.hear(append("n3", 2, at(1, 1), []));
+    node.raft.peerRefused(idOf("n3"));
     expect(node.raft.status().role).toBe("preCandidate");
   });
 

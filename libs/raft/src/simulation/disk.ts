@@ -49,7 +49,7 @@ interface PendingWrite {
 export function createDisk(image: DiskImage): SimulatedDisk {
   const durable = copyImage(image);
   const written = copyImage(image);
-  let pending: PendingWrite[] = [];
+  const pending: PendingWrite[] = [];
   return {
     written,
     durable,

@@ -19,6 +19,16 @@ export function startNemesis(world: World): void {
   queue.after(draw.between(500, 2500), next);
 }
 
+/** Lets a voter die a moment after its vote, and come back while the election still goes on. */
+export function strikeVoter(world: World, voter: SimulatedNode): void {
+  const { life } = voter;
+  world.queue.after(world.draw.between(0, 2 * world.plan.delayMsMax), () => {
+    if (world.calm || voter.life !== life || voter.raft === undefined) return;
+    crash(world, voter, world.draw.between(1, 50));
+    count(world, "crash");
+  });
+}
+
 /** Strikes a leader while its messages are on their way, so that they reach only some. */
 export function strike(world: World, leader: SimulatedNode): void {
   const { draw, plan, queue } = world;
@@ -155,10 +165,20 @@ function loseDisk(world: World, victim: SimulatedNode): boolean {
     if (membershipOf(disk.written) !== membership || membershipOf(disk.durable) !== membership) return false;
   }
   const lostId = victim.id;
-  const keepsId = world.guards.emptyDiskNeverVotes === false;
-  const newId = keepsId ? lostId : world.freshId(victim.slot);
-  victim.replaceDisk(newId, imageOf(blankStart));
-  if (!keepsId) world.lost = { lostId, newId, slot: victim.slot };
-  world.queue.after(world.draw.between(50, 1000), () => victim.start());
+  const { draw, queue } = world;
+  // Somebody may have copied the file with the old id to the new disk.
+  const broken = world.guards.emptyDiskNeverVotes === false;
+  const keepsId = broken || draw.chance(0.5);
+  const newId = world.freshId(victim.slot);
+  victim.replaceDisk(keepsId ? lostId : newId, imageOf(blankStart));
+  queue.after(draw.between(50, 1000), () => victim.start());
+  if (broken) return true;
+  world.lost = { lostId, newId, slot: victim.slot };
+  if (keepsId) {
+    queue.after(draw.between(1000, 4000), () => {
+      victim.replaceDisk(newId, imageOf(blankStart));
+      victim.start();
+    });
+  }
   return true;
 }

@@ -5,7 +5,7 @@
 import type { Limits } from "../options.ts";
 import type { Draw } from "./random.ts";
 
-export const faultKinds = [
+const faultKinds = [
   "crash",
   "crashBetween",
   "crashAll",
@@ -22,8 +22,11 @@ export const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
-/** When a leader's fall is most likely to find a gap: it was elected, it committed for the first time, it changed the membership. */
-export type Moment = "election" | "firstCommit" | "change";
+/**
+ * When a node's fall is most likely to find a gap: it voted, it was elected, it committed for the first time as a leader,
+ * it changed the membership.
+ */
+export type Moment = "vote" | "election" | "firstCommit" | "change";
 
 export interface Plan {
   readonly voters: number;
@@ -37,7 +40,7 @@ export interface Plan {
   readonly changeGapMs: number;
   /** Share of new leaders that are asked for a membership change at once. */
   readonly changeAtElection: number;
-  /** Share of moments of each kind at which a leader is struck by a fault, a few messages later. */
+  /** Share of moments of each kind at which a node is struck by a fault, a few messages later. */
   readonly strikes: Readonly<Record<Moment, number>>;
   readonly transferGapMs: number;
   readonly delayMsMax: number;
@@ -75,7 +78,7 @@ function leadersComeAndGo(plan: Plan, draw: Draw): Plan {
     changeGapMs: 0,
     changeAtElection: 0,
     delayMsMax: draw.between(10, 40),
-    strikes: { election: 0.5, firstCommit: 0.7, change: 0 },
+    strikes: { vote: 0.1, election: 0.5, firstCommit: 0.7, change: 0 },
     limits: { ...plan.limits, appendBytesMax: 33, inflightMessagesMax: 1, uncommittedBytesMax: 2000 },
   };
 }
@@ -90,7 +93,7 @@ function membersComeAndGo(plan: Plan, draw: Draw): Plan {
     changeGapMs: draw.between(30, 200),
     changeAtElection: 0.9,
     delayMsMax: draw.between(10, 40),
-    strikes: { election: 0.3, firstCommit: 0, change: 0.7 },
+    strikes: { vote: 0, election: 0.3, firstCommit: 0, change: 0.7 },
   };
 }
 
@@ -109,6 +112,7 @@ function drawMixed(draw: Draw): Plan {
     changeGapMs: changes ? draw.between(300, 4000) : 0,
     changeAtElection: changes && draw.chance(0.5) ? 0.7 : 0,
     strikes: {
+      vote: draw.chance(0.3) ? 0.1 : 0,
       election: draw.chance(0.3) ? 0.4 : 0,
       firstCommit: draw.chance(0.3) ? 0.6 : 0,
       change: draw.chance(0.3) ? 0.5 : 0,

@@ -17,7 +17,7 @@ import { type DiskImage, entryAt, lastOf } from "./disk.ts";
 import { check } from "./violation.ts";
 
 /** Whether the image holds everything up to `index`. */
-export function holds(image: DiskImage, index: number): boolean {
+function holds(image: DiskImage, index: number): boolean {
   return lastOf(image).index >= index;
 }
 

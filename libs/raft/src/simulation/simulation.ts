@@ -8,7 +8,7 @@ import { imageOf } from "./disk.ts";
 import { createEventQueue } from "./event-queue.ts";
 import { createLedger } from "./ledger.ts";
 import { directoryIdOf } from "./names.ts";
-import { startNemesis, strike } from "./nemesis.ts";
+import { startNemesis, strike, strikeVoter } from "./nemesis.ts";
 import { createNetwork } from "./network.ts";
 import { createNode, type SimulatedNode } from "./node.ts";
 import { drawPlan } from "./plan.ts";
@@ -21,6 +21,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Rules to switch off. */
   readonly guards?: Partial<Guards>;
+  /** False: leaves out the check of what is sent, to see what would follow from it in the end. */
+  readonly checksSends?: boolean;
   /** Receives what happens, line by line. */
   readonly onTrace?: (line: string) => void;
 }
@@ -107,6 +109,7 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     draw,
     plan,
     guards: options.guards ?? {},
+    checksSends: options.checksSends ?? true,
     ledger: createLedger(start.snapshot.index),
     network: createNetwork(),
     nodes: [],
@@ -116,10 +119,13 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     trace,
     freshId,
     slotOf: (id) => slots.get(id) ?? 0,
-    durableOf: (id) => world.nodes.find((node) => node.id === id)?.disk.durable ?? ghosts.get(id),
+    durableOf: (id) => ghosts.get(id) ?? world.nodes.find((node) => node.id === id)?.disk.durable,
+    remember(id, image) {
+      if (options.guards?.emptyDiskNeverVotes !== false) ghosts.set(id, image);
+    },
     reaches(node, moment) {
       if (world.calm) return;
-      if (draw.chance(plan.strikes[moment])) strike(world, node);
+      if (draw.chance(plan.strikes[moment])) (moment === "vote" ? strikeVoter : strike)(world, node);
       if (moment === "election" && draw.chance(plan.changeAtElection))
         world.queue.after(draw.between(0, 5), () => changeMembership(world, node));
     },
@@ -128,11 +134,6 @@ function createWorld(options: SimulationOptions, trace: World["trace"]): World {
     const member = first[slot];
     const image = imageOf(member === undefined ? blankStart : start);
     const node = createNode(world, slot, member?.id ?? freshId(slot), image, draw.between(85, 115) / 100);
-    const { replaceDisk } = node;
-    node.replaceDisk = (id, blank) => {
-      ghosts.set(node.id, node.disk.durable);
-      replaceDisk(id, blank);
-    };
     world.nodes.push(node);
   }
   return world;

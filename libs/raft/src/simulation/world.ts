@@ -14,6 +14,7 @@ export interface World {
   readonly draw: Draw;
   readonly plan: Plan;
   readonly guards: Partial<Guards>;
+  readonly checksSends: boolean;
   readonly ledger: Ledger;
   readonly network: Network;
   /** By slot: a place with a port, in which one disk after another may live. */
@@ -27,7 +28,9 @@ export interface World {
   slotOf(id: NodeId): number;
   /** What this disk has flushed; of a lost disk, what it had. */
   durableOf(id: NodeId): DiskImage | undefined;
-  /** A leader has come to such a moment. */
+  /** What a disk had when it was lost. */
+  remember(id: NodeId, image: DiskImage): void;
+  /** A node has come to such a moment. */
   reaches(node: SimulatedNode, moment: Moment): void;
   /** No more faults: the run is about to end. */
   calm: boolean;
@@ -36,7 +39,7 @@ export interface World {
 }
 
 /** What happened in a run; a run counts as one only when enough did. */
-export interface Counts {
+interface Counts {
   reads: number;
   changes: number;
   snapshots: number;

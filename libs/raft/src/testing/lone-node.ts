@@ -1,7 +1,7 @@
 /** One real node, n1, whose peers are played by the test. */
 import type { Entry } from "../entry.ts";
 import type { Guards } from "../guards.ts";
-import { type LogIndex, logIndex, type Position, type Term, term } from "../ids.ts";
+import { logIndex, type Position, type Term, term } from "../ids.ts";
 import type { ReadOutcome } from "../machine.ts";
 import type { Message, SnapshotChunkOrder } from "../messages.ts";
 import type { Limits } from "../options.ts";
@@ -141,9 +141,4 @@ function startOf(options: LoneNodeOptions): StartState {
     snapshot: { ...formatted.snapshot, membership },
     entries: noops(2, ...terms),
   };
-}
-
-/** The index of the last entry that was ever there. */
-export function lastIndex(node: LoneNode): LogIndex {
-  return node.raft.status().last.index;
 }

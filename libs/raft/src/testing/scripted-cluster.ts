@@ -3,14 +3,13 @@
  * Made for tests and scripts, which see what happens as lines of text.
  */
 import { directoryId } from "@tidemark/ids";
-import type { Entry } from "../entry.ts";
 import { describeEvent, describeMessage } from "../event-text.ts";
 import type { Guards } from "../guards.ts";
 import type { LogIndex, NodeId } from "../ids.ts";
 import type { Message } from "../messages.ts";
 import type { Limits } from "../options.ts";
 import { createRaft, type Raft } from "../raft.ts";
-import type { Ready } from "../ready.ts";
+import type { Write } from "../ready.ts";
 import { createDisk, type DiskImage, imageOf, isLast, type SimulatedDisk, startFrom } from "../simulation/disk.ts";
 import { blankStart, formattedStart, type SnapshotMeta } from "../start-state.ts";
 
@@ -19,7 +18,7 @@ export const electionTicksMin = 10;
 /** Every election timeout that is drawn. Longer than the shortest one, so that a voter can have lost patience alone. */
 export const electionTicks = 15;
 
-export interface ScriptedNode {
+interface ScriptedNode {
   readonly id: NodeId;
   readonly name: string;
   raft: Raft;
@@ -27,8 +26,7 @@ export interface ScriptedNode {
   running: boolean;
   /** Flushes wait until they are told to end. */
   holdsFlushes: boolean;
-  unflushed: Ready["write"][];
-  applied: Entry[];
+  unflushed: Write[];
 }
 
 export interface ScriptedCluster {
@@ -72,12 +70,12 @@ export function idOf(name: string): NodeId {
   return directoryId(`00000000-0000-4000-8000-${name.replace(/\D/g, "").padStart(12, "0")}`);
 }
 
-export function createScriptedCluster(options: ScriptedClusterOptions): ScriptedCluster {
+/** The nodes, the wire between them, and what happens to what they ask for. */
+function createStage(options: ScriptedClusterOptions) {
   const nodes = new Map<string, ScriptedNode>();
   const names = new Map<NodeId, string>();
   const wire: Message[] = [];
-  let trace: string[] = [];
-  const formatted = imageOf(formattedStart(options.voters.map((name) => ({ id: idOf(name), address: name }))));
+  const trace: string[] = [];
   const nameOf = (id: NodeId) => names.get(id) ?? id;
   const node = (name: string): ScriptedNode => {
     const found = nodes.get(name);
@@ -106,7 +104,6 @@ export function createScriptedCluster(options: ScriptedClusterOptions): Scripted
       running: true,
       holdsFlushes: false,
       unflushed: [],
-      applied: [],
     });
     drain(node(name));
   };
@@ -114,7 +111,6 @@ export function createScriptedCluster(options: ScriptedClusterOptions): Scripted
   const drain = (target: ScriptedNode): void => {
     for (let ready = target.raft.ready(); ready !== undefined; ready = target.raft.ready()) {
       for (const event of ready.events) trace.push(`${target.name}: ${describeEvent(event, nameOf)}`);
-      for (const entry of ready.committed) target.applied.push(entry);
       for (const read of ready.reads) {
         trace.push(`${target.name}: read ${read.context} ${read.kind === "lost" ? "is lost" : `at ${read.index}`}`);
       }
@@ -137,11 +133,17 @@ export function createScriptedCluster(options: ScriptedClusterOptions): Scripted
 
   const flush = (target: ScriptedNode, count: number): void => {
     for (const write of target.unflushed.splice(0, count)) {
-      if (write === undefined) continue;
       target.disk.flush(write.token.write);
       target.raft.flushed(write.token);
     }
   };
+
+  return { nodes, node, nameOf, wire, trace, boot, add, drain, flush };
+}
+
+export function createScriptedCluster(options: ScriptedClusterOptions): ScriptedCluster {
+  const { nodes, node, nameOf, wire, trace, boot, add, drain, flush } = createStage(options);
+  const formatted = imageOf(formattedStart(options.voters.map((name) => ({ id: idOf(name), address: name }))));
 
   const act = (name: string, run: (raft: Raft) => void): void => {
     const target = node(name);
@@ -192,7 +194,6 @@ export function createScriptedCluster(options: ScriptedClusterOptions): Scripted
     start(name) {
       const target = node(name);
       target.raft = boot(target.id, target.disk.durable);
-      target.applied = [];
       target.running = true;
       drain(target);
     },
@@ -206,10 +207,6 @@ export function createScriptedCluster(options: ScriptedClusterOptions): Scripted
     },
     addBlank: (name) => add(name, imageOf(blankStart)),
     nameOf,
-    takeTrace() {
-      const taken = trace;
-      trace = [];
-      return taken;
-    },
+    takeTrace: () => trace.splice(0),
   };
 }

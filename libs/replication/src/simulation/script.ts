@@ -41,9 +41,10 @@ import { allGuards } from "../guards.ts";
 import type { Acks, Answer } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
-import { type Cluster, createCluster, type Request, type SimulatedBroker } from "./cluster.ts";
+import { createCluster } from "./cluster.ts";
 import type { Node } from "./network.ts";
 import { damageLog, type SimulatedLog } from "./simulated-log.ts";
+import type { Cluster, Request, SimulatedBroker } from "./world.ts";
 
 /** Runs a script and returns its text with the events that really happened. */
 export function runScript(text: string): string {
@@ -181,7 +182,7 @@ function settle(world: World, cluster: Cluster): void {
       cluster.endFlush(flushing);
       continue;
     }
-    const message = cluster.network.next(cluster.arrives);
+    const message = cluster.network.next((one) => cluster.arrives(one));
     if (message === undefined) return;
     cluster.deliver(message);
   }
@@ -202,7 +203,7 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
     const baseOffset = BigInt(valueOf(command, "from")) as Offset;
     const endOffset = BigInt(valueOf(command, "to")) as Offset;
     const deadlineMs = cluster.nowMs() + 30_000;
-    cluster.request(at(cluster, command), { kind: "produce", acks: "all", value: 0, records: 0 }, (requestId) => ({
+    cluster.request(at(cluster, command), { kind: "produce", acks: "all", value: 0 }, (requestId) => ({
       kind: "repeat",
       requestId,
       acks: "all",

@@ -4,7 +4,7 @@
  */
 import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch } from "@tidemark/ids";
 import type { AlterPartitionAnswer } from "../controller-messages.ts";
-import { type IsrProposal, type PartitionState, sameMembers } from "../partition-state.ts";
+import { type IsrProposal, type PartitionState, type ProposedMember, sameMembers } from "../partition-state.ts";
 
 /** Names a disk: a broker with another one under its id has lost what it had. */
 export type DiskNumber = number;
@@ -50,162 +50,198 @@ export interface ControllerOptions {
   readonly choose: (count: number) => number;
 }
 
+interface Model {
+  readonly options: ControllerOptions;
+  readonly sessions: Map<BrokerId, Session>;
+  readonly registrations: Map<BrokerId, number>;
+  /** The disk that each replica is on, by the metadata. */
+  readonly disks: Map<BrokerId, DiskNumber>;
+  state: PartitionState;
+  epoch: number;
+  /** The next proposal is dropped. */
+  drops: boolean;
+}
+
 export function createSimulatedController(options: ControllerOptions): SimulatedController {
-  let state = options.state;
-  let controllerEpoch = 1;
-  let drops = false;
-  const sessions = new Map<BrokerId, Session>();
-  const registrations = new Map<BrokerId, number>();
-  const disks = new Map<BrokerId, DiskNumber>();
-
-  const commit = (change: Partial<PartitionState>) => {
-    const before = state;
-    const isr = change.isr ?? before.isr;
-    const minIsr = change.minIsr ?? before.minIsr;
-    // R13: who held everything and stands in the ISR no longer stays eligible, while the ISR is below min ISR.
-    const held = [...before.isr, ...before.elr.filter((member) => !before.isr.includes(member))];
-    const elr = isr.length < minIsr ? held.filter((member) => !isr.includes(member)) : [];
-    state = { ...before, ...change, isr, minIsr, elr, partitionEpoch: (before.partitionEpoch + 1) as PartitionEpoch };
-    options.onChange(state);
+  const model: Model = {
+    options,
+    sessions: new Map(),
+    registrations: new Map(),
+    disks: new Map(),
+    state: options.state,
+    epoch: 1,
+    drops: false,
   };
-  const isLive = (broker: BrokerId) => {
-    const session = sessions.get(broker);
-    return session !== undefined && !session.fenced && !session.stopping && disks.get(broker) === session.disk;
-  };
-  const nextEpoch = () => (state.leaderEpoch + 1) as LeaderEpoch;
-
-  /** D2: a live ISR member, else a live ELR member, else nobody. */
-  const elect = (staying: readonly BrokerId[], eligible: (broker: BrokerId) => boolean) => {
-    const inSync = staying.filter(eligible);
-    const held = [...state.isr, ...state.elr].filter((member) => !staying.includes(member));
-    const candidates = inSync.length > 0 ? inSync : held.filter(eligible);
-    const leader = candidates[options.choose(candidates.length)];
-    const isr = leader === undefined ? [] : inSync.length > 0 ? staying : [leader];
-    commit({ leader, isr, leaderEpoch: nextEpoch(), recovering: false });
-    options.onEvent(
-      leader === undefined
-        ? `nobody to elect leader-epoch=${state.leaderEpoch} elr (${state.elr.join(",")})`
-        : `elects ${leader} leader-epoch=${state.leaderEpoch} isr (${state.isr.join(",")})`,
-    );
-  };
-  const electIfLeaderless = () => {
-    if (state.leader === undefined && state.elr.some(isLive)) elect([], isLive);
-  };
-
   return {
-    state: () => state,
-    epoch: () => controllerEpoch as ControllerEpoch,
-    session: (broker) => sessions.get(broker),
-    holdsDisk: (broker, disk) => disks.get(broker) === disk,
-    admit(broker, disk) {
-      const brokerEpoch = 1 as BrokerEpoch;
-      registrations.set(broker, brokerEpoch);
-      disks.set(broker, disk);
-      sessions.set(broker, { brokerEpoch, disk, fenced: false, stopping: false });
-      return brokerEpoch;
+    state: () => model.state,
+    epoch: () => model.epoch as ControllerEpoch,
+    session: (broker) => model.sessions.get(broker),
+    holdsDisk: (broker, disk) => model.disks.get(broker) === disk,
+    admit: (broker, disk) => {
+      model.disks.set(broker, disk);
+      return openSession(model, broker, disk);
     },
-    register(broker, disk) {
-      const epoch = ((registrations.get(broker) ?? 0) + 1) as BrokerEpoch;
-      registrations.set(broker, epoch);
-      sessions.delete(broker);
-      const known = disks.get(broker);
-      if (known === undefined) disks.set(broker, disk);
-      const sameDisk = known === undefined || known === disk;
-      const staying = sameDisk ? state.isr : state.isr.filter((member) => member !== broker);
-      const eligible = (candidate: BrokerId) => (candidate === broker ? sameDisk : isLive(candidate));
-      if (state.leader === broker) elect(staying, eligible);
-      else if (staying.length < state.isr.length) commit({ isr: staying });
-      sessions.set(broker, { brokerEpoch: epoch, disk, fenced: false, stopping: false });
-      electIfLeaderless();
-      return epoch;
+    register: (broker, disk) => register(model, broker, disk),
+    endSessions: (brokers) => {
+      for (const broker of brokers) model.sessions.delete(broker);
+      leaveIsr(model, brokers);
     },
-    endSessions(brokers) {
-      for (const broker of brokers) sessions.delete(broker);
-      const staying = state.isr.filter((member) => !brokers.includes(member));
-      if (state.leader !== undefined && brokers.includes(state.leader)) elect(staying, isLive);
-      else if (staying.length < state.isr.length) commit({ isr: staying });
-    },
-    setFenced(broker, fenced) {
-      const session = sessions.get(broker);
+    setFenced: (broker, fenced) => {
+      const session = model.sessions.get(broker);
       if (session !== undefined) session.fenced = fenced;
-      if (!fenced) {
-        electIfLeaderless();
-        return;
-      }
-      const staying = state.isr.filter((member) => member !== broker);
-      if (state.leader === broker) elect(staying, isLive);
-      else if (staying.length < state.isr.length) commit({ isr: staying });
+      if (fenced) leaveIsr(model, [broker]);
+      else electIfLeaderless(model);
     },
-    setStopping(broker) {
-      const session = sessions.get(broker);
+    setStopping: (broker) => {
+      const session = model.sessions.get(broker);
       if (session !== undefined) session.stopping = true;
     },
-    dropNext() {
-      drops = true;
+    dropNext: () => {
+      model.drops = true;
     },
-    alter(proposal) {
-      if (drops) {
-        drops = false;
-        options.onEvent("drops isr change: NOT_ATTEMPTED");
-        return { kind: "NOT_ATTEMPTED", controllerEpoch: epochNow() };
-      }
-      const answer = compare(proposal);
-      if (answer !== undefined) return answer;
-      const ineligible = proposal.isr.filter((member) => {
-        if (state.isr.includes(member.replica)) return false;
-        const session = sessions.get(member.replica);
-        return (
-          session === undefined || session.fenced || session.stopping || session.brokerEpoch !== member.brokerEpoch
-        );
-      });
-      if (ineligible.length > 0) {
-        const replicas = ineligible.map((member) => member.replica);
-        options.onEvent(`refuses isr change: INELIGIBLE_REPLICA (${replicas.join(",")})`);
-        return { kind: "INELIGIBLE_REPLICA", controllerEpoch: epochNow(), replicas };
-      }
-      for (const { replica } of proposal.isr) {
-        const session = sessions.get(replica);
-        if (!state.isr.includes(replica) && session !== undefined) disks.set(replica, session.disk);
-      }
-      commit({ isr: proposal.isr.map((member) => member.replica), recovering: proposal.recovering });
-      options.onEvent(`isr (${state.isr.join(",")}) partition-epoch=${state.partitionEpoch}`);
-      return { kind: "applied", controllerEpoch: epochNow(), state };
-    },
+    alter: (proposal) => alter(model, proposal),
     setMinIsr: (minIsr) => {
-      commit({ minIsr });
+      commit(model, { minIsr });
     },
-    moveLeader(broker) {
-      if (state.leader === broker || !state.isr.includes(broker) || !isLive(broker)) return false;
-      commit({ leader: broker, leaderEpoch: nextEpoch() });
-      options.onEvent(`elects ${broker} leader-epoch=${state.leaderEpoch} isr (${state.isr.join(",")})`);
+    moveLeader: (broker) => {
+      const { state } = model;
+      if (state.leader === broker || !state.isr.includes(broker) || !isLive(model, broker)) return false;
+      commit(model, { leader: broker, leaderEpoch: nextEpoch(model) });
+      tellElection(model);
       return true;
     },
-    electUnclean(broker) {
-      commit({ leader: broker, isr: [broker], leaderEpoch: nextEpoch(), recovering: true });
-      options.onEvent(`elects ${broker} uncleanly leader-epoch=${state.leaderEpoch}`);
+    electUnclean: (broker) => {
+      commit(model, { leader: broker, isr: [broker], leaderEpoch: nextEpoch(model), recovering: true });
+      options.onEvent(`elects ${broker} uncleanly leader-epoch=${model.state.leaderEpoch}`);
     },
-    restart() {
-      controllerEpoch++;
+    restart: () => {
+      model.epoch++;
     },
   };
+}
 
-  function epochNow(): ControllerEpoch {
-    return controllerEpoch as ControllerEpoch;
-  }
+/** R13: who held everything and stands in the ISR no longer stays eligible, while the ISR is below min ISR. */
+function commit(model: Model, change: Partial<PartitionState>): void {
+  const { state } = model;
+  const isr = change.isr ?? state.isr;
+  const minIsr = change.minIsr ?? state.minIsr;
+  const elr = isr.length < minIsr ? holders(state).filter((member) => !isr.includes(member)) : [];
+  const partitionEpoch = (state.partitionEpoch + 1) as PartitionEpoch;
+  model.state = { ...state, ...change, isr, minIsr, elr, partitionEpoch };
+  model.options.onChange(model.state);
+}
 
-  /** R6: epochs before eligibility; a repeat of what was applied last is success. */
-  function compare(proposal: IsrProposal): AlterPartitionAnswer | undefined {
-    if (proposal.leaderEpoch !== state.leaderEpoch) {
-      options.onEvent("refuses isr change: LEADER_EPOCH_MISMATCH");
-      return { kind: "LEADER_EPOCH_MISMATCH", controllerEpoch: epochNow() };
-    }
-    const members = proposal.isr.map((member) => member.replica);
-    if (proposal.partitionEpoch === state.partitionEpoch - 1 && sameMembers(members, state.isr)) {
-      options.onEvent(`repeat of partition-epoch=${state.partitionEpoch}, answered as success`);
-      return { kind: "applied", controllerEpoch: epochNow(), state };
-    }
-    if (proposal.partitionEpoch === state.partitionEpoch) return undefined;
-    options.onEvent("refuses isr change: PARTITION_EPOCH_MISMATCH");
-    return { kind: "PARTITION_EPOCH_MISMATCH", controllerEpoch: epochNow() };
+function holders({ isr, elr }: PartitionState): readonly BrokerId[] {
+  return [...isr, ...elr.filter((member) => !isr.includes(member))];
+}
+
+function isLive(model: Model, broker: BrokerId): boolean {
+  const session = model.sessions.get(broker);
+  if (session === undefined || session.fenced || session.stopping) return false;
+  return model.disks.get(broker) === session.disk;
+}
+
+function nextEpoch({ state }: Model): LeaderEpoch {
+  return (state.leaderEpoch + 1) as LeaderEpoch;
+}
+
+function openSession(model: Model, broker: BrokerId, disk: DiskNumber): BrokerEpoch {
+  const brokerEpoch = ((model.registrations.get(broker) ?? 0) + 1) as BrokerEpoch;
+  model.registrations.set(broker, brokerEpoch);
+  model.sessions.set(broker, { brokerEpoch, disk, fenced: false, stopping: false });
+  return brokerEpoch;
+}
+
+function register(model: Model, broker: BrokerId, disk: DiskNumber): BrokerEpoch {
+  const { state } = model;
+  model.sessions.delete(broker);
+  const known = model.disks.get(broker) ?? disk;
+  model.disks.set(broker, known);
+  const staying = known === disk ? state.isr : state.isr.filter((member) => member !== broker);
+  const eligible = (one: BrokerId) => (one === broker ? known === disk : isLive(model, one));
+  if (state.leader === broker) elect(model, staying, eligible);
+  else if (staying.length < state.isr.length) commit(model, { isr: staying });
+  const brokerEpoch = openSession(model, broker, disk);
+  electIfLeaderless(model);
+  return brokerEpoch;
+}
+
+function leaveIsr(model: Model, leaving: readonly BrokerId[]): void {
+  const { isr, leader } = model.state;
+  const staying = isr.filter((member) => !leaving.includes(member));
+  if (leader !== undefined && leaving.includes(leader)) elect(model, staying, (one) => isLive(model, one));
+  else if (staying.length < isr.length) commit(model, { isr: staying });
+}
+
+/** D2: a live ISR member, else a live ELR member, else nobody. */
+function elect(model: Model, staying: readonly BrokerId[], eligible: (broker: BrokerId) => boolean): void {
+  const inSync = staying.filter(eligible);
+  const held = holders(model.state).filter((member) => !staying.includes(member));
+  const candidates = inSync.length > 0 ? inSync : held.filter(eligible);
+  const leader = candidates[model.options.choose(candidates.length)];
+  const isr = leader === undefined ? [] : inSync.length > 0 ? staying : [leader];
+  commit(model, { leader, isr, leaderEpoch: nextEpoch(model), recovering: false });
+  tellElection(model);
+}
+
+function electIfLeaderless(model: Model): void {
+  const { leader, elr } = model.state;
+  const eligible = (one: BrokerId) => isLive(model, one);
+  if (leader === undefined && elr.some(eligible)) elect(model, [], eligible);
+}
+
+function tellElection({ state, options }: Model): void {
+  const { leader, leaderEpoch, isr, elr } = state;
+  options.onEvent(
+    leader === undefined
+      ? `nobody to elect leader-epoch=${leaderEpoch} elr (${elr.join(",")})`
+      : `elects ${leader} leader-epoch=${leaderEpoch} isr (${isr.join(",")})`,
+  );
+}
+
+function alter(model: Model, proposal: IsrProposal): AlterPartitionAnswer {
+  const { options, sessions, state } = model;
+  const controllerEpoch = model.epoch as ControllerEpoch;
+  if (model.drops) {
+    model.drops = false;
+    options.onEvent("drops isr change: NOT_ATTEMPTED");
+    return { kind: "NOT_ATTEMPTED", controllerEpoch };
   }
+  const compared = compareEpochs(model, proposal);
+  if (compared !== undefined) return compared;
+  const entering = proposal.isr.filter((member) => !state.isr.includes(member.replica));
+  const replicas = entering.filter((member) => !mayEnter(model, member)).map((member) => member.replica);
+  if (replicas.length > 0) {
+    options.onEvent(`refuses isr change: INELIGIBLE_REPLICA (${replicas.join(",")})`);
+    return { kind: "INELIGIBLE_REPLICA", controllerEpoch, replicas };
+  }
+  for (const { replica } of entering) model.disks.set(replica, sessions.get(replica)?.disk ?? 0);
+  commit(model, { isr: proposal.isr.map((member) => member.replica), recovering: proposal.recovering });
+  options.onEvent(`isr (${model.state.isr.join(",")}) partition-epoch=${model.state.partitionEpoch}`);
+  return { kind: "applied", controllerEpoch, state: model.state };
+}
+
+/** R10: with the broker epoch of its session now, not fenced, not stopping. */
+function mayEnter(model: Model, member: ProposedMember): boolean {
+  const session = model.sessions.get(member.replica);
+  if (session === undefined || session.fenced || session.stopping) return false;
+  return session.brokerEpoch === member.brokerEpoch;
+}
+
+/** R6: epochs before eligibility; a repeat of what was applied last is success. */
+function compareEpochs(model: Model, proposal: IsrProposal): AlterPartitionAnswer | undefined {
+  const { state, options } = model;
+  const controllerEpoch = model.epoch as ControllerEpoch;
+  if (proposal.leaderEpoch !== state.leaderEpoch) {
+    options.onEvent("refuses isr change: LEADER_EPOCH_MISMATCH");
+    return { kind: "LEADER_EPOCH_MISMATCH", controllerEpoch };
+  }
+  const members = proposal.isr.map((member) => member.replica);
+  if (proposal.partitionEpoch === state.partitionEpoch - 1 && sameMembers(members, state.isr)) {
+    options.onEvent(`repeat of partition-epoch=${state.partitionEpoch}, answered as success`);
+    return { kind: "applied", controllerEpoch, state };
+  }
+  if (proposal.partitionEpoch === state.partitionEpoch) return undefined;
+  options.onEvent("refuses isr change: PARTITION_EPOCH_MISMATCH");
+  return { kind: "PARTITION_EPOCH_MISMATCH", controllerEpoch };
 }

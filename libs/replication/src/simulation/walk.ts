@@ -7,10 +7,11 @@ import { allGuards, type ReplicationGuards } from "../guards.ts";
 import type { Acks } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
-import { type Cluster, createCluster, type SimulatedBroker } from "./cluster.ts";
+import { createCluster } from "./cluster.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Message, Node } from "./network.ts";
 import { createRandom, type Random } from "./seeded-random.ts";
+import type { Cluster, SimulatedBroker } from "./world.ts";
 
 export interface WalkOptions {
   readonly seed: number;
@@ -23,9 +24,11 @@ export interface WalkOptions {
 /** The faults that a run is about. */
 export interface Focus {
   readonly weights?: Readonly<Record<string, number>>;
-  readonly lateness?: number;
-  readonly loss?: number;
+  /** How likely messages of a kind stay away for any time at all. */
+  readonly late?: Partial<Record<Message["kind"], number>>;
   readonly metadataDelay?: number;
+  /** Milliseconds that pass at a tick: one of these. */
+  readonly pace?: readonly number[];
 }
 
 export interface WalkResult {
@@ -51,6 +54,7 @@ interface Walk {
   readonly overtaking: number;
   /** How likely it stays away for any time at all: those are in `late`. */
   readonly lateness: number;
+  readonly latenessOf: Partial<Record<Message["kind"], number>>;
   readonly late: Message[];
   /** How likely metadata stays where it is when its turn comes. */
   readonly metadataDelay: number;
@@ -114,17 +118,19 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
     ledger,
     consumer,
     weights: new Map([...drawWeights(random), ...Object.entries(options.focus?.weights ?? {})]),
-    loss: options.focus?.loss ?? random.pick([0, 0.02, 0.1]) ?? 0,
+    loss: random.pick([0, 0.02, 0.1]) ?? 0,
     doubling: random.pick([0, 0.05, 0.2]) ?? 0,
     overtaking: random.pick([0, 0.2, 0.6]) ?? 0,
-    lateness: options.focus?.lateness ?? random.pick([0, 0.02, 0.1]) ?? 0,
+    lateness: random.pick([0, 0.02, 0.1]) ?? 0,
+    latenessOf: options.focus?.late ?? {},
     late: [],
     metadataDelay: options.focus?.metadataDelay ?? random.pick([0, 0.5, 0.9]) ?? 0,
-    pace: random.pick([
-      [10, 100],
-      [100, 500],
-      [10, 100, 500, 3_000],
-    ]) ?? [100],
+    pace: options.focus?.pace ??
+      random.pick([
+        [10, 100],
+        [100, 500],
+        [10, 100, 500, 3_000],
+      ]) ?? [100],
     faults: 0,
   };
 }
@@ -168,7 +174,9 @@ const usualWeights: Record<string, number> = {
   loseDisk: 1,
   endSession: 0.8,
   endSessions: 0.4,
-  fence: 0.4,
+  fence: 0.3,
+  fenceFollower: 0.5,
+  touch: 0.5,
   unfence: 2,
   moveLeader: 2,
   restartController: 0.5,
@@ -196,7 +204,8 @@ const steps: Record<string, (run: Walk) => void> = {
     if (sent.kind !== "metadata" && sent.kind !== "alter" && run.random.chance(run.doubling)) run.faults++;
     else network.inFlight.splice(first, 1);
     if (sent.kind !== "metadata" && run.random.chance(run.loss)) run.faults++;
-    else if (sent.kind !== "metadata" && run.random.chance(run.lateness)) run.late.push(sent);
+    else if (sent.kind !== "metadata" && run.random.chance(run.latenessOf[sent.kind] ?? run.lateness))
+      run.late.push(sent);
     else run.cluster.deliver(sent);
   },
   deliverLate: (run) => {
@@ -294,6 +303,18 @@ const steps: Record<string, (run: Walk) => void> = {
   unfence: (run) => {
     const broker = run.random.pick(run.cluster.brokers.filter((one) => run.cluster.controller.session(one.id)?.fenced));
     if (broker !== undefined) run.cluster.controller.setFenced(broker.id, false);
+  },
+  fenceFollower: (run) => {
+    const { leader } = run.cluster.controller.state();
+    const broker = run.random.pick(run.cluster.brokers.filter((one) => one.id !== leader));
+    if (broker === undefined) return;
+    run.faults++;
+    run.cluster.controller.setFenced(broker.id, true);
+  },
+  /** A change that has nothing to do with the ISR raises the partition epoch. */
+  touch: (run) => {
+    const { controller } = run.cluster;
+    controller.setMinIsr(controller.state().minIsr);
   },
   moveLeader: (run) => {
     const broker = run.random.pick(run.cluster.brokers);

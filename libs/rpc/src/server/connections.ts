@@ -13,6 +13,8 @@ export interface Connections {
   readonly onSocket: (socket: Socket) => void;
   /** HTTP/2 has begun on one of them. */
   readonly onSession: (session: ServerHttp2Session) => void;
+  /** HTTP/1.1 has begun on one of them: a request has come. */
+  onHttp1(socket: Pick<Socket, "remoteAddress" | "remotePort">): void;
   /** Bytes that may be queued on the connection of this key. */
   readonly budget: (key: string) => ByteBudget;
   /** Tells every peer to open no more calls. Each connection closes after its last one; resolves when all have. */
@@ -26,6 +28,7 @@ interface Connection {
   readonly budget: ByteBudget;
   readonly cancelHandshake: Cancel;
   session: ServerHttp2Session | undefined;
+  isHttp1: boolean;
 }
 
 export function createConnections(options: {
@@ -53,7 +56,7 @@ export function createConnections(options: {
       socket.destroy();
     });
     const budget = createByteBudget({ name: "connection", limit: QUEUE_LIMIT_BYTES.connection, parent: processBudget });
-    const connection: Connection = { socket, budget, cancelHandshake, session: undefined };
+    const connection: Connection = { socket, budget, cancelHandshake, session: undefined, isHttp1: false };
     open.set(key, connection);
     socket.once("close", () => {
       cancelHandshake();
@@ -91,10 +94,18 @@ export function createConnections(options: {
       session.once("remoteSettings", connection.cancelHandshake);
       if (draining) session.close();
     },
+    onHttp1({ remoteAddress, remotePort }) {
+      const connection = open.get(connectionKey(remoteAddress, remotePort));
+      if (connection === undefined) return;
+      connection.isHttp1 = true;
+      connection.cancelHandshake();
+    },
     budget: (key) => open.get(key)?.budget ?? processBudget,
     drain() {
       draining = true;
-      for (const { session, socket } of open.values()) {
+      for (const { session, socket, isHttp1 } of open.values()) {
+        // Whoever counts the answers of a connection of HTTP/1.1 closes it after the last.
+        if (isHttp1) continue;
         if (session === undefined) socket.destroy();
         else if (!session.closed) session.close();
       }

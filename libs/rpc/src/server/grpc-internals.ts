@@ -1,5 +1,6 @@
 import type { Http2SecureServer, Http2Server, ServerHttp2Session, ServerOptions } from "node:http2";
 import type { Server, ServerCredentials } from "@grpc/grpc-js";
+import { splitRequests, type WebHandler } from "./web-edge.ts";
 
 /**
  * What grpc-js 1.14 keeps to itself and has no option for: the settings of its HTTP/2 servers (receive windows, the limit
@@ -20,6 +21,8 @@ export interface Http2Tuning {
   /** Streams that a peer may cancel within a second before the connection is closed. */
   readonly resetsPerSecond: number;
   readonly onSession: (session: ServerHttp2Session) => void;
+  /** Answers what is not gRPC, over TLS also by HTTP/1.1. Absent: grpc-js refuses it. */
+  readonly onWebRequest?: WebHandler | undefined;
 }
 
 /** Before the server binds anything. Throws when grpc-js is not as it was. */
@@ -31,6 +34,7 @@ export function tuneHttp2(server: Server, tuning: Http2Tuning): void {
     settings: { ...commonServerOptions.settings, initialWindowSize: tuning.streamWindow },
     streamResetBurst: tuning.resetsPerSecond,
     streamResetRate: tuning.resetsPerSecond,
+    ...(tuning.onWebRequest !== undefined && { allowHTTP1: true }),
   });
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server.call(server, credentials);
@@ -38,6 +42,7 @@ export function tuneHttp2(server: Server, tuning: Http2Tuning): void {
       session.setLocalWindowSize(tuning.connectionWindow);
       tuning.onSession(session);
     });
+    if (tuning.onWebRequest !== undefined) splitRequests(http2Server, tuning.onWebRequest);
     return http2Server;
   };
 }

@@ -80,7 +80,6 @@ function createWire(
     },
     start: onStart,
     startRead: () => call.startRead(),
-    sendHeaders: () => call.sendMetadata(new Metadata()),
     sendMessage: (bytes, onFlushed) => call.sendMessage(bytes, onFlushed),
     sendStatus: (ended) => call.sendStatus(ended),
   };

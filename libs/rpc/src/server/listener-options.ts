@@ -1,5 +1,6 @@
 import type { ConnectionLimits, Keepalive } from "../wire/budgets.ts";
 import type { ServedService } from "./served-service.ts";
+import type { CreateWebHandler } from "./web-edge.ts";
 
 /** Certificates of a listener, all PEM. */
 export interface ServerTls {
@@ -21,6 +22,8 @@ export interface ListenerOptions {
   /** Absent: cleartext. */
   readonly tls?: ServerTls;
   readonly services: readonly ServedService[];
+  /** Makes what answers HTTP that is not gRPC on the same port. Absent: only gRPC is understood. */
+  readonly web?: CreateWebHandler;
   /** Largest message taken and sent, in bytes. Absent: 4 MiB. */
   readonly messageLimitBytes?: number;
   /** Streams that one connection may have open. Absent: 64 on a listener named `internal`, else 256. */

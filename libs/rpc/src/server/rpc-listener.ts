@@ -1,7 +1,9 @@
-import { createServer } from "node:net";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import type { DescService } from "@bufbuild/protobuf";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import {
+  type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
   DEFAULT_KEEPALIVE,
   MESSAGE_LIMIT_BYTES,
@@ -10,11 +12,18 @@ import {
 } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { ConnectionRefusal } from "./connection-gate.ts";
-import { createConnections } from "./connections.ts";
+import { type Connections, createConnections } from "./connections.ts";
 import { acceptEveryPath, tuneHttp2 } from "./grpc-internals.ts";
-import { createDispatchInterceptor, type Dispatch } from "./grpc-wire.ts";
+import { connectionKey, createDispatchInterceptor, type Dispatch } from "./grpc-wire.ts";
 import { listen } from "./listen.ts";
 import type { BoundAddress, ListenerOptions, ServerTls } from "./listener-options.ts";
+import {
+  type CreateWebHandler,
+  createHttp1Connections,
+  createHttp1Server,
+  peekProtocol,
+  type WebHandler,
+} from "./web-edge.ts";
 
 /** One bound socket with a gRPC server behind it. */
 export interface RpcListener {
@@ -32,34 +41,44 @@ export function createRpcListener(
   shared: {
     readonly runtime: Runtime;
     readonly processBudget: ByteBudget;
+    /** What is served, health and reflection among it. */
+    readonly services: readonly DescService[];
     readonly dispatch: Dispatch;
     readonly onRefused: (refusal: ConnectionRefusal, address: string, listener: string) => void;
   },
 ): RpcListener {
   const { runtime, processBudget, dispatch, onRefused } = shared;
+  const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connections };
   const connections = createConnections({
-    limits: { ...DEFAULT_CONNECTION_LIMITS, ...options.connections },
+    limits,
     clock: runtime.clock,
     scheduler: runtime.scheduler,
     processBudget,
-    accept: (socket) => injector.injectConnection(socket),
+    accept: (socket) => accept(socket),
     onRefused: (refusal, address) => onRefused(refusal, address, name),
   });
   const interceptor = createDispatchInterceptor(
     { listener: name, clock: runtime.clock, connectionBudget: connections.budget },
     dispatch,
   );
+  const web = options.web && createWebSide(name, { ...options, web: options.web }, { ...shared, connections });
   const window = options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES;
   const server = new Server({ ...grpcOptions(name, options), interceptors: [interceptor] });
   tuneHttp2(server, {
     streamWindow: window.stream,
     connectionWindow: window.connection,
-    resetsPerSecond: options.connections?.cancelledCallsPerSecond ?? DEFAULT_CONNECTION_LIMITS.cancelledCallsPerSecond,
+    resetsPerSecond: limits.cancelledCallsPerSecond,
     onSession: connections.onSession,
+    onWebRequest: web?.onRequest,
   });
   acceptEveryPath(server);
   const injector = server.createConnectionInjector(credentialsOf(options.tls));
-  const sockets = createServer({ noDelay: true, keepAlive: true }, connections.onSocket);
+  const { sockets, accept } = createSockets(options, {
+    limits,
+    onSocket: connections.onSocket,
+    acceptHttp2: (socket) => injector.injectConnection(socket),
+    onWebRequest: web?.onRequest,
+  });
   const closed = createDeferred();
   sockets.once("close", () => closed.resolve());
 
@@ -71,6 +90,7 @@ export function createRpcListener(
     drain() {
       if (sockets.listening) sockets.close();
       else closed.resolve();
+      web?.drain();
       return connections.drain();
     },
     async close() {
@@ -79,6 +99,58 @@ export function createRpcListener(
       await closed.promise;
     },
   };
+}
+
+/** The requests of a listener that are not gRPC. */
+function createWebSide(
+  name: string,
+  options: ListenerOptions & { readonly web: CreateWebHandler },
+  shared: {
+    readonly services: readonly DescService[];
+    readonly dispatch: Dispatch;
+    readonly connections: Connections;
+  },
+): { readonly onRequest: WebHandler; drain(): void } {
+  const { connections } = shared;
+  const http1 = createHttp1Connections();
+  const handle = options.web({
+    name,
+    services: shared.services,
+    messageLimitBytes: options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
+    dispatch: shared.dispatch,
+    connectionBudget: ({ remoteAddress, remotePort }) => connections.budget(connectionKey(remoteAddress, remotePort)),
+  });
+  return {
+    onRequest(request, response) {
+      if (request.httpVersionMajor === 1) {
+        connections.onHttp1(request.socket);
+        http1.onRequest(request.socket, response);
+      }
+      handle(request, response);
+    },
+    drain: http1.drain,
+  };
+}
+
+/** What listens, and what an admitted connection goes to: with a web side its first bytes decide. */
+function createSockets(
+  options: ListenerOptions,
+  to: {
+    readonly limits: ConnectionLimits;
+    readonly onSocket: (socket: Socket) => void;
+    readonly acceptHttp2: (socket: Socket) => void;
+    readonly onWebRequest: WebHandler | undefined;
+  },
+): { readonly sockets: NetServer; readonly accept: (socket: Socket) => void } {
+  const { onSocket, acceptHttp2, onWebRequest } = to;
+  if (onWebRequest === undefined || options.tls !== undefined) {
+    // Over TLS the two sides agree on the protocol in the handshake.
+    return { sockets: createServer({ noDelay: true, keepAlive: true }, onSocket), accept: acceptHttp2 };
+  }
+  const { server, acceptHttp1 } = createHttp1Server(to.limits, { onSocket, onRequest: onWebRequest });
+  const accept = (socket: Socket) =>
+    peekProtocol(socket, (protocol) => (protocol === "http1" ? acceptHttp1(socket) : acceptHttp2(socket)));
+  return { sockets: server, accept };
 }
 
 function grpcOptions(name: string, options: ListenerOptions) {

@@ -12,7 +12,7 @@ import { LogService } from "@tidemark/proto/log/v1";
 import { describe, expect, it } from "vitest";
 import { createChannelPool } from "../client/channel-pool.ts";
 import { createRpcClient } from "../client/rpc-client.ts";
-import { cleanUp, openChannel, runtime, startServer } from "../testing/harness.ts";
+import { cleanUp, eventually, openChannel, runtime, startServer } from "../testing/harness.ts";
 import { createRpcServer } from "./rpc-server.ts";
 import { serve } from "./served-service.ts";
 
@@ -184,7 +184,7 @@ describe("a channel pool", () => {
     pool.drop(endpoint);
     expect(before.state()).toBe("closed");
     await call("control");
-    await expect.poll(() => server.connections).toBe(1);
+    await eventually(() => server.connections).toBe(1);
   });
 });
 

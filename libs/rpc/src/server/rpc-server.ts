@@ -69,8 +69,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     new Set(definitions.flatMap(([, { services }]) => services.map(({ service }) => service.typeName))),
   );
   const image = readImage();
-  const dispatchers = definitions.map(([, listener]) =>
-    createCallDispatcher(withStandardServices(listener.services, health, image), {
+  const served = definitions.map(([, listener]) => withStandardServices(listener.services, health, image));
+  const dispatchers = definitions.map(([, listener], index) =>
+    createCallDispatcher(served[index] ?? [], {
       clock: runtime.clock,
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
@@ -82,6 +83,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     createRpcListener(name, listener, {
       runtime,
       processBudget,
+      services: (served[index] ?? []).map(({ service }) => service),
       dispatch: (path, wire) => dispatchers[index]?.dispatch(path, wire),
       onRefused: (refusal, address) => hooks.onRefused?.(refusal, address, name),
     }),

@@ -16,6 +16,7 @@ import { type CallContext, createLazyAbort, type LazyAbort } from "./call-contex
 import { callTimes, startDeadline } from "./call-deadline.ts";
 import { type CallEnding, createCallEnding } from "./call-ending.ts";
 import type { MethodSpec } from "./method-spec.ts";
+import { createRequestMeter, type RequestMeter } from "./request-meter.ts";
 import type { ServerWire } from "./server-wire.ts";
 
 /** What every call of a server shares. */
@@ -62,6 +63,7 @@ export function startServerCall(
     onOver(code, error) {
       deadline.cancel();
       meter.close();
+      requests.close();
       if (error !== undefined) abort.abort(error);
       tally.end(code, error);
       onClosed(call);
@@ -74,6 +76,7 @@ export function startServerCall(
     highWater: QUEUE_HIGH_WATER_BYTES,
     onDrain: () => ending.guard(() => handler.listener?.onDrain?.()),
   });
+  const requests = createRequestMeter(wire, spec);
   const reads = createReadLoop(() => {
     if (!ending.over()) wire.startRead();
   });
@@ -97,7 +100,7 @@ export function startServerCall(
     },
   };
 
-  listenTo(wire, spec, { ending, reads, tally, handler });
+  listenTo(wire, spec, { ending, reads, requests, tally, handler });
   const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
   const context = createCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
   ending.guard(() => {
@@ -115,15 +118,21 @@ function listenTo(
   parts: {
     readonly ending: CallEnding;
     readonly reads: ReadLoop;
+    readonly requests: RequestMeter;
     readonly tally: CallTally;
     readonly handler: { listener?: RawListener<AnyMessage> };
   },
 ): void {
-  const { ending, reads, tally, handler } = parts;
+  const { ending, reads, requests, tally, handler } = parts;
   wire.start({
     onMessage(bytes) {
       if (ending.over()) return;
       tally.received(bytes.length);
+      const exceeded = requests.take(bytes.length);
+      if (exceeded !== undefined) {
+        ending.fail(requestsExceeded(exceeded.name, exceeded.limit));
+        return;
+      }
       reads.received(() => {
         const message = decodeRequest(spec, bytes);
         if (message instanceof TidemarkError) ending.fail(message);
@@ -240,6 +249,13 @@ function answerTooLarge(length: number, limit: number): TidemarkError {
     reason: Reason.MESSAGE_TOO_LARGE,
     message: `The answer has ${length} bytes, above the ${limit} that this process sends at once. Ask for less.`,
     outcome: Outcome.UNKNOWN,
+  });
+}
+
+function requestsExceeded(name: string, limit: number): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.RESOURCE_EXHAUSTED,
+    message: `More than ${limit} bytes of this ${name} are being worked on. Send less at once, or wait for answers.`,
   });
 }
 

@@ -21,8 +21,6 @@ export interface ServerWire {
   start(listener: ServerWireListener): void;
   /** Asks for one `onMessage` or `onHalfClose`, which may come before it returns. */
   startRead(): void;
-  /** Sends the headers now instead of with the first message. */
-  sendHeaders(): void;
   /** `onFlushed` is called when the bytes have left this process; not at all when the call is over before. */
   sendMessage(bytes: WireBytes, onFlushed: () => void): void;
   /** Ends the call after what was sent before. */

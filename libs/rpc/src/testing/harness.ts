@@ -1,6 +1,6 @@
 import { LogService } from "@tidemark/proto/log/v1";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { afterEach } from "vitest";
+import { afterEach, expect } from "vitest";
 import { createChannel } from "../client/grpc-channel.ts";
 import type { ChannelOptions, RpcChannel } from "../client/rpc-channel.ts";
 import { createRpcClient, type RpcClient } from "../client/rpc-client.ts";
@@ -63,6 +63,11 @@ export function openChannel(port: number, options: Partial<ChannelOptions> = {})
 
 export function openClient(port: number, options: Partial<ChannelOptions> = {}): RpcClient<typeof LogService> {
   return createRpcClient(LogService, openChannel(port, options));
+}
+
+/** Expects what `look` returns to become something, as long as a busy machine may take for it. */
+export function eventually<Value>(look: () => Value) {
+  return expect.poll(look, { timeout: 20_000 });
 }
 
 /** A promise that is pending until the signal is aborted; then it ends with the signal's reason. */

@@ -32,7 +32,7 @@ export function createLogService({ brokerId, table, runtime, codecs, tracer }: L
     {
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
       fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
-      listOffsets: createListOffsets(table, codecs),
+      listOffsets: createListOffsets(table),
       describeLog: createDescribeLog(table, brokerId),
       explainOffset: createExplainOffset(table, brokerId),
     },

@@ -10,26 +10,26 @@
  * What changes nothing (a refusal, or nothing to do) may have been decided on an image that is old without anybody
  * knowing: it is decided again behind the store's barrier (C9) before it is answered.
  */
-import type { AppendOutcome, Change, Consensus } from "@tidemark/consensus";
+import type { Consensus } from "@tidemark/consensus";
 import type { ControllerEpoch, Revision } from "@tidemark/ids";
 import type { Decision, MetadataImage } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { reasonName, TidemarkError, withOutcome } from "@tidemark/rpc";
-import { type Clock, createDeferred, type Deferred } from "@tidemark/runtime";
-import { appendError, type ErrorReader, refusalError } from "../errors.ts";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
+import { type ErrorReader, refusalError } from "../errors.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { MetadataFollower } from "../state/metadata-follower.ts";
-import { toStoreBatches } from "../state/store-codec.ts";
+import type { Commit } from "./committer.ts";
 import type { ActiveTerm, Role } from "./role.ts";
 
-export interface Command<Answer> {
+interface Command<Answer> {
   /** For events: `create topic`. */
   readonly name: string;
   readonly decide: (image: MetadataImage, epoch: ControllerEpoch) => Decision<Answer>;
 }
 
 /** A command that is done: what it tells is committed, and applied to the image. */
-export interface Done<Answer> {
+interface Done<Answer> {
   readonly answer: Answer;
   readonly epoch: ControllerEpoch;
   /** Of its last batch; of the barrier where nothing changed. */
@@ -52,17 +52,13 @@ export interface CommandQueue {
 }
 
 export interface CommandQueueOptions {
-  readonly consensus: Pick<Consensus, "append" | "sync">;
+  readonly consensus: Pick<Consensus, "sync">;
   readonly follower: MetadataFollower;
   readonly role: Role;
-  readonly clock: Clock;
+  readonly commit: Commit;
   readonly waitingMax: number;
   readonly readError: ErrorReader;
   readonly onEvent: (event: ControllerEvent) => void;
-  /** An append ended unknown: the term was ended, and only another one will know (C6). */
-  readonly onUnknown: (epoch: ControllerEpoch) => void;
-  /** A command failed after some of its batches were committed; the term goes on. */
-  readonly onPartial: () => void;
 }
 
 export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
@@ -82,45 +78,6 @@ export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
     return revision;
   };
 
-  const commit = async (name: string, term: ActiveTerm, batches: readonly (readonly Change[])[]): Promise<Revision> => {
-    let last = follower.revision;
-    for (const [index, batch] of batches.entries()) {
-      const startedMs = options.clock.monotonicMs();
-      const outcome = await consensus.append(term.epoch, batch);
-      if (outcome.kind !== "committed") throw failAppend(term, outcome, index > 0);
-      await follower.reached(outcome.revision);
-      last = outcome.revision;
-      const durationMs = options.clock.monotonicMs() - startedMs;
-      onEvent({
-        kind: "batchCommitted",
-        command: name,
-        epoch: term.epoch,
-        batch: index + 1,
-        batches: batches.length,
-        changes: batch.length,
-        revision: last,
-        durationMs,
-      });
-    }
-    return last;
-  };
-
-  const failAppend = (
-    { epoch }: ActiveTerm,
-    outcome: Exclude<AppendOutcome, { kind: "committed" }>,
-    isPartial: boolean,
-  ): TidemarkError => {
-    if (outcome.kind === "unknown") {
-      role.deactivate(epoch, "the outcome of an append is not known");
-      options.onUnknown(epoch);
-    } else if (["FENCED", "CLOSED", "FAILED"].includes(outcome.reason)) {
-      role.deactivate(epoch, `the store refused an append: ${outcome.reason}`);
-    } else if (isPartial) {
-      options.onPartial();
-    }
-    return appendError(outcome, { isPartial, active: role.known() });
-  };
-
   const perform = async <Answer>(command: Command<Answer>, term: ActiveTerm): Promise<Done<Answer>> => {
     const { epoch } = term;
     let decision = command.decide(follower.image, epoch);
@@ -131,13 +88,13 @@ export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
     }
     if (decision.kind === "refused") throw refusalError(decision.refusal);
     if (decision.changes.length > 0) {
-      revision = await commit(command.name, term, toStoreBatches(decision.changes));
+      revision = await options.commit(command.name, term, decision.changes);
       onEvent({ kind: "decided", command: command.name, epoch, revision, events: decision.events });
     }
     return { answer: decision.answer, epoch, revision, image: follower.image };
   };
 
-  const turn = async <Answer>(command: Command<Answer>, term: ActiveTerm, signal: AbortSignal | undefined) => {
+  const takeTurn = async <Answer>(command: Command<Answer>, term: ActiveTerm, signal: AbortSignal | undefined) => {
     if (signal?.aborted) throw withOutcome(readError(signal.reason), Outcome.NOT_APPLIED);
     if (role.term !== term) throw role.error();
     return perform(command, term);
@@ -149,7 +106,7 @@ export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
     waiting += 1;
     lastTurn = lastTurn.then(async () => {
       waiting -= 1;
-      await turn(command, term, signal).then(done.resolve, (thrown: unknown) => {
+      await takeTurn(command, term, signal).then(done.resolve, (thrown: unknown) => {
         const error = readError(thrown);
         const { message } = error;
         onEvent({ kind: "commandFailed", command: command.name, reason: reasonName(error.reason), message });

@@ -1,12 +1,10 @@
 import type { Consensus, Leadership } from "@tidemark/consensus";
 import type { ControllerId } from "@tidemark/ids";
-import { Reason } from "@tidemark/proto/common/v1";
-import { TidemarkError } from "@tidemark/rpc";
-import { type Cancel, createDeferred, randomUuid } from "@tidemark/runtime";
+import { createDeferred, randomUuid } from "@tidemark/runtime";
 import type { ControllerCore } from "../core.ts";
 import type { KnownController } from "../errors.ts";
-import type { ActiveTerm } from "./role.ts";
-import { type ClusterIdentity, ControllerRefusedError, checkCluster, repair } from "./term-start.ts";
+import { createRepairLoop } from "./repair-loop.ts";
+import { type ClusterIdentity, checkCluster } from "./term-start.ts";
 
 /** From beliefs of the store to terms of this controller. */
 export interface LeadershipLoop {
@@ -24,9 +22,6 @@ export interface LeadershipLoop {
   repairLater(): void;
 }
 
-/** Until what could not be committed is tried again. */
-const repairDelayMs = 1000;
-
 export function createLeadershipLoop(
   core: ControllerCore,
   options: {
@@ -37,39 +32,24 @@ export function createLeadershipLoop(
   },
 ): LeadershipLoop {
   const { role, follower, runtime, sessions } = core;
-  /** Made once: a claim that is repeated names the same cluster. */
-  const newClusterId = randomUuid(runtime.random);
+  const { consensus, controllerId, cluster, onFatal } = options;
+  // Made once: a claim that is repeated names the same cluster.
+  const clusterId = cluster.configured ?? randomUuid(runtime.random);
+  const repairs = createRepairLoop(core, { clusterId, onFatal });
   const led = createDeferred();
   let belief: Leadership = { kind: "none" };
   let superseded = new AbortController();
-  let cancelRepair: Cancel = () => undefined;
-
-  const runRepair = (term: ActiveTerm): Promise<void> =>
-    repair(core, term.epoch, options.cluster.configured ?? newClusterId).catch((error: unknown) => {
-      if (role.term !== term) return;
-      if (error instanceof TidemarkError && error.reason === Reason.INTERNAL) {
-        options.onFatal(new ControllerRefusedError(error.message));
-      } else {
-        scheduleRepair(term);
-      }
-    });
-  const scheduleRepair = (term: ActiveTerm) => {
-    cancelRepair();
-    cancelRepair = runtime.scheduler.after(repairDelayMs, () => {
-      if (role.term === term) pending = runRepair(term);
-    });
-  };
-  /** What runs beside the beliefs. Never rejects. */
+  /** The latest of what runs beside the beliefs. Never rejects. */
   let pending: Promise<void> = Promise.resolve();
 
   const begin = async (leading: Extract<Leadership, { kind: "leading" }>, signal: AbortSignal) => {
     const { epoch, revision } = leading;
     await follower.reached(revision, signal);
-    checkCluster(follower.image, { ...options.cluster, isWhole: true });
+    checkCluster(follower.image, { ...cluster, isWhole: true });
     const term = role.activate(epoch);
     sessions.begin();
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
-    await runRepair(term);
+    await repairs.run(term);
     led.resolve();
   };
 
@@ -78,26 +58,26 @@ export function createLeadershipLoop(
     belief = next;
     superseded.abort();
     superseded = new AbortController();
-    cancelRepair();
+    repairs.cancel();
     if (role.term !== undefined) role.deactivate(role.term.epoch, "the store says that leadership ended");
-    if (next.kind === "following" && next.leader !== options.controllerId) led.resolve();
+    if (next.kind === "following" && next.leader !== controllerId) led.resolve();
     if (next.kind !== "leading") return;
     const { signal } = superseded;
     pending = begin(next, signal).catch((error: unknown) => {
-      if (!signal.aborted) options.onFatal(error instanceof Error ? error : new Error("A defect", { cause: error }));
+      if (!signal.aborted) onFatal(error instanceof Error ? error : new Error("A defect", { cause: error }));
     });
   };
 
   return {
     led: led.promise,
     async run() {
-      for await (const next of options.consensus.leadership()) follow(next);
+      for await (const next of consensus.leadership()) follow(next);
       follow({ kind: "none" });
       await pending;
     },
     known() {
       // Following oneself is following the ghost of an earlier start.
-      if (belief.kind !== "following" || belief.leader === options.controllerId) return undefined;
+      if (belief.kind !== "following" || belief.leader === controllerId) return undefined;
       return { id: belief.leader, endpoint: belief.endpoint, controllerEpoch: belief.epoch };
     },
     leader() {
@@ -107,16 +87,16 @@ export function createLeadershipLoop(
         case "following":
           return { id: belief.leader, controllerEpoch: belief.epoch };
         case "leading":
-          return { id: options.controllerId, controllerEpoch: belief.epoch };
+          return { id: controllerId, controllerEpoch: belief.epoch };
       }
     },
     resign() {
-      pending = options.consensus.resign().catch(() => {
+      pending = consensus.resign().catch(() => {
         // A store that closed or failed tells so by the end of the beliefs.
       });
     },
     repairLater() {
-      if (role.term !== undefined) scheduleRepair(role.term);
+      if (role.term !== undefined) repairs.later(role.term);
     },
   };
 }

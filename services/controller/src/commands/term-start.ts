@@ -15,6 +15,7 @@ import {
   repairPartitions,
   sweepOrphans,
 } from "@tidemark/metadata";
+import { StartRefusedError } from "@tidemark/service";
 import { type ControllerCore, electionContext } from "../core.ts";
 
 /** Which cluster this controller belongs to, as far as it is known before the store is read. */
@@ -25,32 +26,25 @@ export interface ClusterIdentity {
   readonly known: string | undefined;
 }
 
-/** Why a controller cannot go on: its process ends with this text. */
-export class ControllerRefusedError extends Error {
-  override readonly name = "ControllerRefusedError";
-}
-
 /**
  * Checks an image against the cluster that is expected. `isWhole`: the image holds everything committed, so that a
- * cluster that it lacks is missing. Throws ControllerRefusedError.
+ * cluster that it lacks is missing. Throws StartRefusedError.
  */
 export function checkCluster(image: MetadataImage, identity: ClusterIdentity & { readonly isWhole?: boolean }): void {
   const { cluster } = image;
   if (cluster === undefined) {
     if (identity.known === undefined || !identity.isWhole) return;
-    throw new ControllerRefusedError(
+    throw new StartRefusedError(
       `This directory belongs to the cluster ${identity.known}, and the store holds no cluster: its metadata are missing`,
     );
   }
   const expected = identity.known ?? identity.configured;
   if (expected !== undefined && expected !== cluster.clusterId) {
     const where = identity.known === undefined ? "cluster.id" : "The directory of this controller";
-    throw new ControllerRefusedError(
-      `${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}`,
-    );
+    throw new StartRefusedError(`${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}`);
   }
   if (cluster.formatVersion > formatVersion) {
-    throw new ControllerRefusedError(
+    throw new StartRefusedError(
       `The store has the format version ${cluster.formatVersion}, and this version of Tidemark knows ${formatVersion} at most`,
     );
   }
@@ -60,7 +54,11 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
  * Sets the cluster up where the store is empty, walks all partitions and sweeps. Each part leaves what is in order as
  * it is, so that it may be repeated. Rejects with the TidemarkError of the part that failed.
  */
-export async function repair(core: ControllerCore, epoch: ControllerEpoch, clusterId: string): Promise<void> {
+export async function repair(
+  core: Pick<ControllerCore, "queue" | "settings" | "runtime">,
+  epoch: ControllerEpoch,
+  clusterId: string,
+): Promise<void> {
   const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>) =>
     core.queue.submitOwn({ name, decide });
   // Queued at once: nothing that others ask for is decided before all of these.

@@ -18,11 +18,13 @@
  * | this process stalled for a quarter of the timeout   | every observation begins anew                             |
  */
 import type { BrokerEpoch, BrokerId } from "@tidemark/ids";
-import type { BrokerSession, EndedSession, Endpoint, SessionEndCause } from "@tidemark/metadata";
-import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import type { BrokerSession, EndedSession, SessionEndCause } from "@tidemark/metadata";
+import type { Clock, Scheduler } from "@tidemark/runtime";
 import type { ControllerEvent } from "../events/controller-events.ts";
-import { createLossRecord } from "./loss-record.ts";
+import { createConnectionWatch } from "./connection-watch.ts";
 import type { Probe } from "./probe.ts";
+import { createSilenceWatch } from "./silence-watch.ts";
+import { type TrackedSession, trackSession } from "./tracked-session.ts";
 
 export interface SessionTracker {
   /** A session began (or one takes the place of another), or its fields changed. */
@@ -53,204 +55,110 @@ export interface SessionTrackerOptions {
   readonly onEvent: (event: ControllerEvent) => void;
 }
 
-interface Tracked {
-  session: BrokerSession;
-  lastHeardMs: number;
-  streams: number;
-  isReleased: boolean;
-  /** Whether this controller itself connected to the endpoint since the registration. */
-  wasReached: boolean;
-  verdict: SessionEndCause | undefined;
-}
-
-const incarnationsMax = 1000;
-
 export function createSessionTracker(options: SessionTrackerOptions): SessionTracker {
-  const { clock, scheduler, sessionTimeoutMs, connectionGraceMs, onEvent } = options;
-  const tracked = new Map<BrokerId, Tracked>();
-  const losses = createLossRecord(connectionGraceMs);
-  /** Incarnations that were alive after they had been found gone: only silence ends their sessions. */
-  const misjudged = new Set<string>();
-  const judgedEarly = new Set<string>();
-  const tickMs = Math.max(1, sessionTimeoutMs / 24);
-  const stallMs = sessionTimeoutMs / 4;
-  /** Undefined while this controller is not the active one. What is pending of an older term does nothing. */
-  let term: { cancelTick: Cancel } | undefined;
+  const { clock, scheduler, sessionTimeoutMs, onEvent, probe } = options;
+  const tracked = new Map<BrokerId, TrackedSession>();
+  /** One stretch of judging. Undefined while this controller is not the active one. */
+  let term: symbol | undefined;
 
-  const find = (brokerId: BrokerId, brokerEpoch: BrokerEpoch): Tracked | undefined => {
-    const found = tracked.get(brokerId);
-    return found?.session.brokerEpoch === brokerEpoch ? found : undefined;
-  };
-  const isTracked = (each: Tracked) => tracked.get(each.session.brokerId) === each;
-
-  const condemn = (each: Tracked, cause: SessionEndCause) => {
+  const condemn = (each: TrackedSession, cause: SessionEndCause) => {
     if (term === undefined || each.verdict !== undefined) return;
     each.verdict = cause;
     options.onEnded();
   };
-
-  const tick = (expectedMs: number) => {
-    const own = term;
-    if (own === undefined) return;
-    own.cancelTick = scheduler.afterInput(() => {
-      if (term !== own) return;
-      const nowMs = clock.monotonicMs();
-      const lateMs = nowMs - expectedMs;
-      if (lateMs > stallMs) {
-        onEvent({ kind: "stalled", durationMs: lateMs });
-        for (const each of tracked.values()) each.lastHeardMs = nowMs;
-      }
-      for (const each of tracked.values()) {
-        if (nowMs - each.lastHeardMs >= sessionTimeoutMs) condemn(each, "session timeout");
-      }
+  const isTracked = (each: TrackedSession) => tracked.get(each.session.brokerId) === each;
+  const find = (brokerId: BrokerId, brokerEpoch: BrokerEpoch): TrackedSession | undefined => {
+    const found = tracked.get(brokerId);
+    return found?.session.brokerEpoch === brokerEpoch ? found : undefined;
+  };
+  const connections = createConnectionWatch({
+    clock,
+    scheduler,
+    graceMs: options.connectionGraceMs,
+    probe,
+    isOpen: (each) => isTracked(each) && each.verdict === undefined,
+    sessions: () => tracked.size,
+    onGone: (each) => condemn(each, "connection lost"),
+    onEvent,
+  });
+  const silence = createSilenceWatch({
+    clock,
+    scheduler,
+    sessionTimeoutMs,
+    sessions: () => tracked.values(),
+    onSilent: (each) => condemn(each, "session timeout"),
+    onLooked() {
       // Also those whose end could not be committed before.
       if ([...tracked.values()].some((each) => each.verdict !== undefined)) options.onEnded();
-      scheduleTick(own);
-    });
-  };
-  const scheduleTick = (own: { cancelTick: Cancel }) => {
-    const expectedMs = clock.monotonicMs() + tickMs;
-    own.cancelTick = scheduler.after(tickMs, () => tick(expectedMs));
-  };
-
-  /** After the grace: a broker that did not come back is probed. */
-  const watchLoss = (each: Tracked, lostMs: number, isCounted: boolean) => {
-    const own = term;
-    const isBack = () => each.streams > 0 || each.lastHeardMs > lostMs;
-    const isOver = () => term !== own || own === undefined || !isTracked(each) || each.verdict !== undefined;
-    scheduler.after(connectionGraceMs, () =>
-      scheduler.afterInput(() => {
-        if (isOver() || isBack()) return;
-        probe(each, (result) => {
-          if (isOver()) return;
-          if (!isCounted && result === "refused") losses.add(each.session.brokerId, clock.monotonicMs());
-          judgeProbe(each, { result, isBack: isBack(), lostMs: isCounted ? lostMs : clock.monotonicMs() });
-        });
-      }),
-    );
-  };
-
-  const judgeProbe = (
-    each: Tracked,
-    seen: { readonly result: "reached" | "refused" | "unreachable"; readonly isBack: boolean; readonly lostMs: number },
-  ) => {
-    const { brokerId, incarnationId } = each.session;
-    const told = (verdict: Extract<ControllerEvent, { kind: "probed" }>["verdict"]) =>
-      onEvent({ kind: "probed", brokerId, result: seen.result, verdict });
-    if (seen.result !== "refused" || seen.isBack) return told("waits");
-    if (!each.wasReached) return told("never reached before");
-    if (misjudged.has(incarnationId)) return told("came back before");
-    if (losses.areSuspicious(seen.lostMs, tracked.size)) return told("suspects itself");
-    remember(judgedEarly, incarnationId);
-    told("ended");
-    condemn(each, "connection lost");
-  };
-
-  /** Probes the endpoint; the outcome is told after the input was read that came meanwhile. */
-  const probe = (each: Tracked, then: (result: "reached" | "refused" | "unreachable") => void) => {
-    const endpoint = endpointToProbe(each.session);
-    if (endpoint === undefined) return then("unreachable");
-    options.probe(endpoint, Math.max(connectionGraceMs, 100)).then(
-      (result) => {
-        scheduler.afterInput(() => then(result));
-      },
-      () => then("unreachable"),
-    );
-  };
-
-  const reach = (each: Tracked) =>
-    probe(each, (result) => {
-      each.wasReached ||= result === "reached";
-    });
+    },
+    onStalled: (durationMs) => onEvent({ kind: "stalled", durationMs }),
+  });
 
   return {
     put(session) {
-      const before = tracked.get(session.brokerId);
-      if (before !== undefined && before.session.brokerEpoch === session.brokerEpoch) {
+      const before = find(session.brokerId, session.brokerEpoch);
+      if (before !== undefined) {
         before.session = session;
         return;
       }
-      if (judgedEarly.delete(session.incarnationId)) remember(misjudged, session.incarnationId);
-      const each: Tracked = {
-        session,
-        lastHeardMs: clock.monotonicMs(),
-        streams: 0,
-        isReleased: false,
-        wasReached: false,
-        verdict: undefined,
-      };
+      const each = trackSession(session, clock.monotonicMs());
       tracked.set(session.brokerId, each);
-      reach(each);
+      connections.registered(each);
     },
     remove(brokerId) {
       tracked.delete(brokerId);
     },
     begin() {
-      term?.cancelTick();
-      const own = { cancelTick: () => {} };
-      term = own;
-      losses.clear();
+      term = Symbol("term");
       const nowMs = clock.monotonicMs();
       for (const each of tracked.values()) {
-        Object.assign(each, { lastHeardMs: nowMs, streams: 0, verdict: undefined });
-        watchLoss(each, nowMs, false);
+        Object.assign(each, { lastHeardMs: nowMs, streams: 0, isReleased: false, verdict: undefined });
       }
-      scheduleTick(own);
+      connections.begin(tracked.values());
+      silence.begin();
     },
     end() {
-      term?.cancelTick();
       term = undefined;
+      connections.end();
+      silence.end();
     },
     renew(brokerId, brokerEpoch) {
       const each = find(brokerId, brokerEpoch);
       if (each === undefined) return false;
       each.lastHeardMs = clock.monotonicMs();
       // What was found over while its heartbeat was on the way is not over, unless it asked for it.
-      if (each.verdict !== undefined && each.verdict !== "shutdown") each.verdict = undefined;
+      if (each.verdict !== "shutdown") each.verdict = undefined;
       return true;
     },
     connect(brokerId, brokerEpoch) {
       const each = find(brokerId, brokerEpoch);
-      if (each === undefined) return () => {};
+      if (each === undefined) return () => undefined;
       each.streams += 1;
-      if (!each.wasReached) reach(each);
+      connections.connected(each);
       const own = term;
-      let isOpen = true;
+      let isClosed = false;
       return () => {
-        if (!isOpen || term !== own) return;
-        isOpen = false;
+        if (isClosed || term !== own) return;
+        isClosed = true;
         each.streams -= 1;
         if (each.streams > 0 || !isTracked(each)) return;
-        if (each.isReleased) return condemn(each, "shutdown");
-        const nowMs = clock.monotonicMs();
-        onEvent({ kind: "connectionLost", brokerId });
-        losses.add(brokerId, nowMs);
-        watchLoss(each, nowMs, true);
+        if (each.isReleased) condemn(each, "shutdown");
+        else connections.lost(each);
       };
     },
     release(brokerId, brokerEpoch) {
       const each = find(brokerId, brokerEpoch);
       if (each !== undefined) each.isReleased = true;
     },
-    takeEnded() {
-      const ended: EndedSession[] = [];
-      for (const { session, verdict } of tracked.values()) {
-        const { brokerId, brokerEpoch } = session;
-        if (verdict !== undefined) ended.push({ brokerId, brokerEpoch, cause: verdict });
-      }
-      return ended;
-    },
+    takeEnded: () => endedOf(tracked.values()),
   };
 }
 
-/** Keeps the latest of what was remembered: an incarnation comes back soon or not at all. */
-function remember(incarnations: Set<string>, incarnationId: string): void {
-  incarnations.add(incarnationId);
-  const [oldest] = incarnations;
-  if (incarnations.size > incarnationsMax && oldest !== undefined) incarnations.delete(oldest);
-}
-
-/** Peers are reached where they talk to each other. */
-function endpointToProbe({ endpoints }: BrokerSession): Endpoint | undefined {
-  return endpoints.find((endpoint) => endpoint.listener === "internal") ?? endpoints[0];
+function endedOf(sessions: Iterable<TrackedSession>): readonly EndedSession[] {
+  const ended: EndedSession[] = [];
+  for (const { session, verdict } of sessions) {
+    const { brokerId, brokerEpoch } = session;
+    if (verdict !== undefined) ended.push({ brokerId, brokerEpoch, cause: verdict });
+  }
+  return ended;
 }

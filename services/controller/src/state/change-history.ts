@@ -2,7 +2,7 @@ import type { Revision } from "@tidemark/ids";
 import type { MetadataChange } from "@tidemark/metadata";
 
 /** One committed batch, as far as it concerns the metadata image. */
-export interface HistoryEntry {
+interface HistoryEntry {
   readonly revision: Revision;
   /** Not empty. */
   readonly changes: readonly MetadataChange[];

@@ -15,7 +15,7 @@ import { type ChangeHistory, createChangeHistory, type HistoryLimits } from "./c
 import { fromStoreChange } from "./store-codec.ts";
 
 /** One step of the image: a committed batch, or a snapshot in place of everything before. */
-export interface FollowedStep {
+interface FollowedStep {
   readonly revision: Revision;
   readonly image: MetadataImage;
   readonly delta: MetadataDelta;

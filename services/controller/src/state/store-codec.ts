@@ -12,7 +12,7 @@ import {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export function toStoreChange(change: MetadataChange): Change {
+function toStoreChange(change: MetadataChange): Change {
   const key = formatDomainKey(keyOfChange(change));
   const json = changeToJson(change);
   return json === undefined ? { kind: "delete", key } : { kind: "put", key, value: encoder.encode(json) };

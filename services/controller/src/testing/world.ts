@@ -11,7 +11,7 @@ import type { ControllerEvent } from "../events/controller-events.ts";
 import type { ProbeResult } from "../sessions/probe.ts";
 import type { ControllerSettings } from "../settings.ts";
 
-export const testSettings: ControllerSettings = {
+const testSettings: ControllerSettings = {
   sessionTimeoutMs: 6000,
   connectionGraceMs: 300,
   leaderSelection: "assigned-order",
@@ -36,7 +36,7 @@ export interface Node {
   stallFor(durationMs: number): void;
 }
 
-export interface StartOptions {
+interface StartOptions {
   readonly settings?: Partial<ControllerSettings>;
   readonly known?: string;
   readonly configured?: string;

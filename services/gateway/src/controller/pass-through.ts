@@ -50,7 +50,7 @@ export function passThrough<Desc extends DescService>(
 ): PassedService<Desc> {
   const clients = new WeakMap<RpcChannel, Methods>();
   const clientOf = (channel: RpcChannel): Methods => {
-    const client = clients.get(channel) ?? (createRpcClient(service, channel));
+    const client = clients.get(channel) ?? createRpcClient(service, channel);
     clients.set(channel, client);
     return client;
   };

@@ -12,6 +12,7 @@ import type { LogContext } from "./context.ts";
 import { createFetch } from "./fetch.ts";
 import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
+import { createProduceStream } from "./produce-stream.ts";
 
 /** The data service, for every partition of the cluster. */
 export function createLogService(context: LogContext, deadline: DeadlineRule): ServedService {
@@ -25,6 +26,7 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
       explainOffset: asCallersSee(createExplainOffset(context)),
     },
     {
+      raw: { produceStream: createProduceStream(context) },
       rules: {
         produce: { deadline },
         fetch: { deadline, longPoll: true },

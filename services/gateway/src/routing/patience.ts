@@ -27,6 +27,8 @@ export interface Pauses {
    * becomes known or after a backoff. With false when time is up or the caller gone: then the error stands.
    */
   next(refused: readonly Refused[], error: TidemarkError): Promise<boolean>;
+  /** It worked: the next pause is a first one. */
+  reset(): void;
 }
 
 export function createPauses(table: RouteTable, runtime: Runtime, patience: Patience): Pauses {
@@ -46,6 +48,10 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
       const waitMs = Math.max(backoffMs(failures++, runtime.random), error.fields.retryAfterMs ?? 0);
       if (waitMs >= (patience.remainingMs() ?? Number.POSITIVE_INFINITY)) return Promise.resolve(false);
       return wait(waitMs, mayHop ? isNewerKnown : () => false);
+    },
+    reset() {
+      failures = 0;
+      hops = 0;
     },
   };
 

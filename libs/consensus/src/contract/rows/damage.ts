@@ -28,7 +28,13 @@ export function describeDamage(create: CreateCluster): void {
       const before = await s.leaderOf([first]);
       await s.cluster.plant("/controller", utf8('{"newer":'), { heldBy: 2 });
       await s.cluster.until(() => first.belief().kind === "none", "the first leads no more");
-      await s.agree([first, second, third]);
+      for (let round = 0; round < 5; round++) {
+        await s.cluster.plant("/test/round", utf8(String(round)));
+        await s.cluster.until(
+          () => [first, second, third].every((process) => process.text("/test/round") === String(round)),
+          "everybody has seen another round",
+        );
+      }
       expect(third.text("/controller")).toBe('{"newer":');
       expect([first, second, third].map((process) => process.belief().kind)).toEqual(["none", "none", "none"]);
       s.cluster.kill(2);
@@ -57,6 +63,36 @@ export function describeDamage(create: CreateCluster): void {
       await leader.commit(put("/test/a", "1"));
       await s.agree(all);
       for (const process of all) for (const key of keys) expect(process.text(key)).toBe("?");
+    });
+
+    promise(create, "an epoch that does not parse is taken from the fence", async (s) => {
+      const before = await s.leaderOf(await s.joinAll());
+      await s.cluster.plant("/controller_epoch", utf8("many"));
+      await s.cluster.powerCut();
+      const leader = await s.leaderOf(await s.joinAll());
+      expect(leader.epoch).toBeGreaterThan(before.epoch);
+      await leader.commit(put("/test/a", "1"));
+    });
+
+    promise(create, "where nothing says which epoch comes next nobody leads, and nobody stops", async (s) => {
+      const observer = await s.start(3);
+      await s.cluster.plant("/append", utf8("?"));
+      await s.cluster.plant("/controller_epoch", utf8("?"));
+      await s.cluster.until(() => observer.tree.size === 2, "both are there");
+      const all = [await s.start(1), await s.start(2), observer];
+      for (const { candidate, consensus } of all) {
+        await s.settled(consensus.join(s.cluster.identity(candidate)), "it joins");
+      }
+      for (let round = 0; round < 5; round++) {
+        await s.cluster.plant("/test/round", utf8(String(round)));
+        await s.cluster.until(
+          () => all.every((process) => process.text("/test/round") === String(round)),
+          "everybody has seen another round",
+        );
+      }
+      expect(all.map((process) => process.belief().kind)).toEqual(["none", "none", "none"]);
+      await s.cluster.plant("/controller_epoch", utf8("41"));
+      expect((await s.leaderOf(all)).epoch).toBe(42);
     });
 
     promise(create, "garbage is still there after a restart of everything, and still stops nobody", async (s) => {

@@ -73,6 +73,42 @@ export function describeEphemeral(create: CreateCluster): void {
       expect(third.belief().kind).toBe("following");
     });
 
+    promise(create, "34b a stuck write binds nothing to an owner that is gone", async (s) => {
+      const observer = await s.start(3);
+      const first = await s.join(1);
+      await s.leaderOf([first]);
+      await s.join(2);
+      const late = s.cluster.delayNextRequest(2, "silence");
+      await s.settled(first.consensus.close(), "the first leaves");
+      await s.settled(late.sent, "the second's claim is on its way");
+      s.cluster.kill(2);
+      await s.cluster.until(
+        () => observer.revision() !== undefined && !observer.tree.has("/controllers/2"),
+        "it is missed",
+      );
+      await s.settled(late.arrive(), "its claim arrives");
+      await s.settled(observer.consensus.join(s.cluster.identity(3)), "the third joins");
+      await (await s.leaderOf([observer])).commit(put("/test/a", "1"));
+    });
+
+    promise(create, "a candidate whose id was taken while it was away has it again when it is free", async (s) => {
+      const first = await s.join(1);
+      const second = await s.join(2);
+      s.cluster.cut(2);
+      await s.cluster.until(() => !first.tree.has("/controllers/2"), "the second is missed");
+      const usurper = await s.start(3);
+      const identity = { ...s.cluster.identity(2), directoryId: s.cluster.identity(3).directoryId };
+      await s.settled(usurper.consensus.join(identity), "another takes its id");
+      s.cluster.heal(2);
+      await s.agree([first, second, usurper]);
+      expect(JSON.parse(second.text("/controllers/2") ?? "")).toMatchObject({ directoryId: identity.directoryId });
+      await s.settled(usurper.consensus.close(), "the other leaves");
+      await s.cluster.until(
+        () => second.text("/controllers/2")?.includes(s.cluster.identity(2).directoryId) === true,
+        "the second has its id again",
+      );
+    });
+
     promise(create, "a leader that is restarted at once does not wait for its own ghost", async (s) => {
       const first = await s.join(1);
       const before = await s.leaderOf([first]);
@@ -80,6 +116,7 @@ export function describeEphemeral(create: CreateCluster): void {
       const again = await s.join(1);
       const leader = await s.leaderOf([again]);
       expect(leader.epoch).toBeGreaterThan(before.epoch);
+      expect(again.beliefs.filter(({ kind }) => kind === "following")).toEqual([]);
       await leader.commit(put("/test/a", "1"));
     });
 

@@ -110,6 +110,50 @@ export function describeFencing(create: CreateCluster): void {
       expect(writes()).toBe(before);
     });
 
+    promise(
+      create,
+      "a write that is stuck, and whatever is sent to settle it, is committed once or not at all",
+      async (s) => {
+        const all = await s.joinAll();
+        const leader = await s.leaderOf(all);
+        const late = s.cluster.delayNextRequest(1);
+        let outcome: AppendOutcome | undefined;
+        const appending = leader.append(put("/test/stuck", "1")).then((settled) => {
+          outcome = settled;
+        });
+        await s.settled(late.sent, "the write is on its way");
+        const second = s.cluster.delayNextRequest(1);
+        const sent = { second: false };
+        second.sent.then(
+          () => {
+            sent.second = true;
+          },
+          () => {},
+        );
+        await s.cluster.until(() => sent.second || outcome !== undefined, "it is settled, or another write is sent");
+        await s.settled(late.arrive(), "the write arrives");
+        if (sent.second) await s.settled(second.arrive(), "the other write arrives");
+        await s.settled(appending, "the append settles");
+        if (outcome !== undefined) await expectOutcomeHolds(s, all, outcome, "/test/stuck");
+      },
+    );
+
+    promise(create, "a leader that lost an answer while another took over does not call it refused", async (s) => {
+      const [first, second, third] = await s.joinAll();
+      const leader = await s.leaderOf([first]);
+      await s.agree([first, second, third]);
+      s.cluster.holdWatch(1);
+      s.cluster.loseNextAnswer(1);
+      const appending = first.consensus.append(leader.epoch, [put("/test/done", "1")]);
+      await s.cluster.until(() => second.tree.has("/test/done"), "it is carried out");
+      await s.cluster.plant("/controller", utf8("another"));
+      const next = await s.leaderOf([second, third]);
+      await next.commit(put("/test/after", "1"));
+      s.cluster.releaseWatch(1);
+      const outcome = await s.settled(appending, "the append settles");
+      expect(outcome.kind).not.toBe("refused");
+    });
+
     promise(create, "answers that are lost again and again lose nothing and double nothing", async (s) => {
       const all = await s.joinAll();
       const outcomes: AppendOutcome[] = [];

@@ -1,5 +1,6 @@
 import { describe, expect } from "vitest";
-import { isStoreKey } from "../../keys.ts";
+import { utf8 } from "../../bytes.ts";
+import { isStoreKey } from "../../store-key.ts";
 import { type CreateCluster, candidateNumbers } from "../cluster.ts";
 import { nextEvent, promise, put } from "../scenario.ts";
 import type { Watched } from "../watched.ts";
@@ -51,6 +52,26 @@ export function describeLeadership(create: CreateCluster): void {
       expect(leader.epoch).toBeGreaterThan(before.epoch);
       await leader.commit(put("/test/a", "1"));
     });
+
+    promise(
+      create,
+      "34d a claim that finds /controller as it was, though another led meanwhile, makes no leader",
+      async (s) => {
+        const [first, second, third] = await s.joinAll();
+        const late = s.cluster.delayNextRequest(2);
+        await s.settled(first.consensus.close(), "the first leaves");
+        await s.settled(late.sent, "the second's claim is on its way");
+        s.cluster.holdWatch(2);
+        const leader = await s.leaderOf([third]);
+        await leader.commit(put("/test/a", "1"));
+        await s.settled(third.consensus.close(), "the third leaves");
+        await s.settled(late.arrive(), "the second's claim arrives");
+        s.cluster.releaseWatch(2);
+        const after = await s.leaderOf([second]);
+        await after.commit(put("/test/b", "1"));
+        expect(after.epoch).toBeGreaterThan(leader.epoch);
+      },
+    );
 
     promise(create, "34d a claim that arrives after another was elected makes no leader", async (s) => {
       const [first, second, third] = await s.joinAll();
@@ -169,6 +190,22 @@ export function describeLeadership(create: CreateCluster): void {
       await s.settled(only.consensus.resign(), "it resigns");
       expect(only.beliefs.length).toBeGreaterThan(0);
       await s.cluster.until(() => leadsAbove(only, before.epoch), "it leads a later epoch");
+    });
+
+    promise(create, "a leader that resigned leaves the place to a rival, however slow that is", async (s) => {
+      const [first, second] = [await s.join(1), await s.join(2)];
+      const before = await s.leaderOf([first]);
+      await s.agree([first, second]);
+      s.cluster.holdWatch(2);
+      await s.settled(first.consensus.resign(), "the first resigns");
+      for (let round = 0; round < 5; round++) {
+        await s.cluster.plant("/test/round", utf8(String(round)));
+        await s.cluster.until(() => first.text("/test/round") === String(round), "the first has seen another round");
+      }
+      expect(first.belief().kind).toBe("none");
+      s.cluster.releaseWatch(2);
+      expect((await s.leaderOf([first, second])).process).toBe(second);
+      expect(second.belief()).toMatchObject({ epoch: before.epoch + 1 });
     });
 
     promise(create, "resigning is nothing to a candidate that does not lead", async (s) => {

@@ -1,0 +1,17 @@
+import { describe, expect, test } from "vitest";
+import { figure, median } from "./bench.ts";
+
+describe("figures", () => {
+  test("name the least, the middle and the most of their runs", () => {
+    expect(figure("x", "MB/s", [3, 1, 2])).toEqual({ name: "x", unit: "MB/s", min: 1, median: 2, max: 3 });
+  });
+
+  test("have the middle of the ratios run by run, which is not the ratio of the middles", () => {
+    const { ratio } = figure("x", "MB/s", [10, 20, 90], { to: "peer", values: [10, 40, 100] });
+    expect(ratio).toEqual({ to: "peer", value: 0.9 });
+  });
+
+  test("of an even count take the lower middle", () => {
+    expect(median([4, 1, 3, 2])).toBe(2);
+  });
+});

@@ -1,0 +1,48 @@
+/** One measured thing: what several runs of it gave. */
+export interface Figure {
+  readonly name: string;
+  /** For example MB/s, with MB = 10^6 bytes. */
+  readonly unit: string;
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+  /** The median of the ratios, run by run, to what was measured beside it in the same run. */
+  readonly ratio?: { readonly to: string; readonly value: number };
+}
+
+/** Something that can be measured by name. */
+export interface Bench {
+  readonly name: string;
+  /** What it measures and against what, as a sentence. */
+  readonly about: string;
+  run(say: (line: string) => void): Promise<readonly Figure[]>;
+}
+
+/** The middle of some numbers; of an even count the lower middle. NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+}
+
+/** A figure of several runs. `beside`: what was measured in the same runs; one each, or their middles are compared. */
+export function figure(
+  name: string,
+  unit: string,
+  values: readonly number[],
+  beside?: { readonly to: string; readonly values: readonly number[] },
+): Figure {
+  const plain = { name, unit, min: Math.min(...values), median: median(values), max: Math.max(...values) };
+  if (beside === undefined) return plain;
+  const isPaired = beside.values.length === values.length;
+  const value = isPaired
+    ? median(values.map((each, run) => each / (beside.values[run] ?? Number.NaN)))
+    : plain.median / median(beside.values);
+  return { ...plain, ratio: { to: beside.to, value } };
+}
+
+/** Seconds that `work` takes. */
+export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}

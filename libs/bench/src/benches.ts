@@ -1,0 +1,10 @@
+import type { Bench } from "./bench.ts";
+import { brokerThroughput } from "./broker/throughput.ts";
+import { logAppend } from "./log/append.ts";
+import { logMemory } from "./log/memory.ts";
+import { logRead } from "./log/read.ts";
+import { logRecovery } from "./log/recovery.ts";
+import { encodingBench } from "./rpc/encoding.ts";
+
+/** Everything that can be measured, in the order in which it is listed. */
+export const benches: readonly Bench[] = [logAppend, logRead, logRecovery, logMemory, encodingBench, brokerThroughput];

@@ -1,0 +1,30 @@
+/** `npm run bench`: alone it lists what there is; with a name it measures, `--json` for programs. */
+import { parseArgs } from "node:util";
+import type { Figure } from "./bench.ts";
+import { benches } from "./benches.ts";
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+
+function line({ name, unit, min, median, max, ratio }: Figure): string {
+  const number = (value: number) => value.toFixed(value < 10 ? 2 : 1).padStart(9);
+  const beside = ratio === undefined ? "" : `   ${ratio.value.toFixed(2)} x ${ratio.to}`;
+  return `${name.padEnd(44)} ${number(min)} /${number(median)} /${number(max)} ${unit}${beside}`;
+}
+
+if (positionals.length === 0) {
+  for (const bench of benches) console.log(`${bench.name.padEnd(20)} ${bench.about}`);
+}
+for (const name of positionals) {
+  const bench = benches.find((each) => each.name === name);
+  if (bench === undefined) {
+    console.error(`There is no bench ${name}; there are ${benches.map((each) => each.name).join(", ")}.`);
+    process.exitCode = 2;
+    continue;
+  }
+  const figures = await bench.run((text) => console.error(text));
+  if (values.json) console.log(JSON.stringify({ bench: name, figures }, null, 2));
+  else {
+    console.log(`${name}: ${bench.about} min / median / max`);
+    for (const each of figures) console.log(line(each));
+  }
+}

@@ -1,0 +1,140 @@
+import { ClusterService } from "@tidemark/proto/cluster/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { createChannelPool, createRpcClient, TidemarkError } from "@tidemark/rpc";
+import { createSeededRandom } from "@tidemark/runtime";
+import { waitFor } from "@tidemark/testkit";
+import { afterEach, describe, expect, it } from "vitest";
+import { type ActiveController, backoffMs, createActiveController } from "./active-controller.ts";
+import { type FakeController, runtime, startFakeController } from "./testing/fake-controller.ts";
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function controller(): Promise<FakeController> {
+  const started = await startFakeController();
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+function wayTo(...endpoints: readonly string[]): ActiveController {
+  const pool = createChannelPool({ runtime });
+  cleanups.push(() => pool.close());
+  return createActiveController({ endpoints, pool, runtime });
+}
+
+const register = (way: ActiveController, options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) =>
+  way.call((channel) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000 }), {
+    signal: options.signal ?? new AbortController().signal,
+    trafficClass: "control",
+    isRepeatable: options.isRepeatable ?? false,
+  });
+const failsOnce = (target: FakeController, error: TidemarkError) => {
+  let calls = 0;
+  target.register = () => {
+    calls += 1;
+    if (calls === 1) throw error;
+    return { brokerEpoch: calls };
+  };
+  return () => calls;
+};
+const notController = (hint?: string, outcome: Outcome = Outcome.NOT_APPLIED) =>
+  new TidemarkError({
+    reason: Reason.NOT_CONTROLLER,
+    message: "not me",
+    outcome,
+    ...(hint === undefined ? {} : { controller: { id: 2, endpoint: hint, controllerEpoch: 1 } }),
+  });
+const lost = () => new TidemarkError({ reason: Reason.UNAVAILABLE, message: "lost", outcome: Outcome.UNKNOWN });
+
+describe("the way to the active controller", () => {
+  it("follows a hint, and remembers it", async () => {
+    const [standby, active] = [await controller(), await controller()];
+    standby.register = () => {
+      throw notController(active.endpoint);
+    };
+    active.register = () => ({ brokerEpoch: 7 });
+    const way = wayTo(standby.endpoint);
+    expect((await register(way)).brokerEpoch).toBe(7);
+    expect(way.endpoint).toBe(active.endpoint);
+  });
+
+  it("turns to the next endpoint where one gives no hint, or is not there", async () => {
+    const [gone, standby, active] = [await controller(), await controller(), await controller()];
+    await gone.stop();
+    standby.register = () => {
+      throw notController();
+    };
+    active.register = () => ({ brokerEpoch: 7 });
+    const way = wayTo(gone.endpoint, standby.endpoint, active.endpoint);
+    expect((await register(way)).brokerEpoch).toBe(7);
+    expect(way.endpoint).toBe(active.endpoint);
+  });
+
+  it("comes back to the endpoints that it was given when a hint leads nowhere", async () => {
+    const [only, gone] = [await controller(), await controller()];
+    await gone.stop();
+    const calls = failsOnce(only, notController(gone.endpoint));
+    expect((await register(wayTo(only.endpoint))).brokerEpoch).toBe(2);
+    expect(calls()).toBe(2);
+  });
+});
+
+describe("a call to it", () => {
+  it("that may have been carried out is not repeated (P12)", async () => {
+    const one = await controller();
+    const calls = failsOnce(one, lost());
+    await expect(register(wayTo(one.endpoint))).rejects.toMatchObject({ outcome: Outcome.UNKNOWN });
+    expect(calls()).toBe(1);
+  });
+
+  it("of which a part was carried out is not repeated, though the controller was deposed (P12)", async () => {
+    const one = await controller();
+    const calls = failsOnce(one, notController(undefined, Outcome.UNKNOWN));
+    await expect(register(wayTo(one.endpoint))).rejects.toMatchObject({ outcome: Outcome.UNKNOWN });
+    expect(calls()).toBe(1);
+  });
+
+  it("is repeated where its caller says that this does no harm", async () => {
+    const one = await controller();
+    failsOnce(one, lost());
+    expect((await register(wayTo(one.endpoint), { isRepeatable: true })).brokerEpoch).toBe(2);
+  });
+
+  it("is not repeated for an error that another controller would give too", async () => {
+    const one = await controller();
+    const calls = failsOnce(one, new TidemarkError({ reason: Reason.DUPLICATE_BROKER_ID, message: "taken" }));
+    await expect(register(wayTo(one.endpoint), { isRepeatable: true })).rejects.toMatchObject({
+      reason: Reason.DUPLICATE_BROKER_ID,
+    });
+    expect(calls()).toBe(1);
+  });
+
+  it("ends with the signal's reason", async () => {
+    const one = await controller();
+    let calls = 0;
+    one.register = () => {
+      calls += 1;
+      throw notController();
+    };
+    const abort = new AbortController();
+    const call = register(wayTo(one.endpoint), { signal: abort.signal });
+    const ended = expect(call).rejects.toThrow("enough");
+    await waitFor("the first try", () => calls > 0);
+    abort.abort(new Error("enough"));
+    await ended;
+  });
+});
+
+describe("the pause before a further try", () => {
+  it("grows from 50 to 2,000 ms, the later half of it drawn", () => {
+    const random = createSeededRandom(1);
+    for (let failures = 0; failures < 100; failures++) {
+      const most = Math.min(2000, 50 * 2 ** failures);
+      const pause = backoffMs(failures, random);
+      expect(pause).toBeGreaterThanOrEqual(most / 2);
+      expect(pause).toBeLessThanOrEqual(most);
+    }
+  });
+});

@@ -1,0 +1,85 @@
+import { portableCrc32c } from "@tidemark/record";
+import { describe, expect, it } from "vitest";
+import { at, batchAt, createTestLog, logDirectory } from "../testing/fixture.ts";
+import { type DumpOptions, dumpLog } from "./dump-log.ts";
+
+const logFile = `${logDirectory}/00000000000000000000.log`;
+
+async function stopped() {
+  const test = await createTestLog({ settings: { segmentBytes: 300, indexIntervalBytes: 100 } });
+  for (let offset = 0; offset < 10; offset += 2)
+    await test.flush(batchAt(offset, { records: 2, leaderEpoch: offset >> 2 }));
+  test.log.setHighWatermark(at(8));
+  await test.log.close();
+  const options: DumpOptions = { disk: test.disk, crc32c: portableCrc32c, codecs: {} };
+  return { test, options };
+}
+
+describe("a dump", () => {
+  it("says what a sound log holds, and that a start has nothing to do", async () => {
+    const { options } = await stopped();
+    const seen: string[] = [];
+    const dump = await dumpLog(
+      { ...options, onBatch: ({ header, hasValidCrc }) => seen.push(`${header.baseOffset} ${hasValidCrc}`) },
+      logDirectory,
+    );
+    expect(dump.problems).toEqual([]);
+    expect(dump.noted).toEqual({ flushed: at(10), highWatermark: at(8), logStart: at(0) });
+    expect(dump.recovery).toEqual({ kind: "nothing", end: 10n });
+    expect(dump.segments.map(({ baseOffset, nextOffset, records }) => [baseOffset, nextOffset, records])).toEqual([
+      [at(0), at(6), 6],
+      [at(6), at(10), 4],
+    ]);
+    expect(dump.segments.every(({ index }) => index.kind === "sound")).toBe(true);
+    expect(seen).toEqual(["0 true", "2 true", "4 true", "6 true", "8 true"]);
+  });
+
+  it("shows the records of a batch", async () => {
+    const { options } = await stopped();
+    const values: string[] = [];
+    const onBatch: DumpOptions["onBatch"] = ({ records }) => {
+      const decoded = records();
+      if (decoded.kind === "ok") for (const { value } of decoded.records) values.push(Buffer.from(value!).toString());
+    };
+    await dumpLog({ ...options, onBatch }, logFile);
+    expect(values).toEqual([0, 1, 2, 3, 4, 5].map((offset) => `value ${offset}`));
+  });
+
+  it("names the batch that is damaged, goes on behind it, and says what a start would do", async () => {
+    const { test, options } = await stopped();
+    test.disk.flipBit(logFile, { byte: batchAt(0, { records: 2 }).length + 70, bit: 0 });
+    const dump = await dumpLog(options, logDirectory);
+    expect(dump.problems).toEqual([expect.stringContaining("the batch at 2 has a wrong checksum")]);
+    expect(dump.segments[0]).toMatchObject({ batches: 3 });
+  });
+
+  it("tells a torn tail from damage", async () => {
+    const { test, options } = await stopped();
+    const last = `${logDirectory}/00000000000000000006.log`;
+    const bytes = test.disk.peek(last)!;
+    test.disk.put(last, Buffer.concat([bytes, batchAt(10).subarray(0, 70)]));
+    expect((await dumpLog(options, logDirectory)).recovery).toEqual({
+      kind: "rewrite",
+      from: 10n,
+      end: 10n,
+      tornBytes: 70,
+    });
+    test.disk.put(last, bytes.subarray(0, bytes.length - 1));
+    expect((await dumpLog(options, logDirectory)).recovery).toMatchObject({ kind: "offline" });
+  });
+
+  it("changes nothing", async () => {
+    const { test, options } = await stopped();
+    const content = async () =>
+      (await test.disk.list(logDirectory)).map(({ name }) => [name, test.disk.peek(`${logDirectory}/${name}`)]);
+    const before = await content();
+    await dumpLog(options, logDirectory);
+    expect(await content()).toEqual(before);
+  });
+
+  it("fails for what is not there", async () => {
+    const { options } = await stopped();
+    await expect(dumpLog(options, "/nowhere")).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(dumpLog(options, "/data/log/other.log")).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});

@@ -1,0 +1,155 @@
+/**
+ * Reads a log offline and says what is in it, where it is damaged, and what recovery would do. Changes nothing, and takes
+ * no lock: what a running broker writes meanwhile may look torn.
+ */
+import { createFilePool, type Disk, DiskError } from "@tidemark/disk";
+import type { Codecs, Crc32c } from "@tidemark/record";
+import { createManualTime } from "@tidemark/runtime";
+import { readOffsetCheckpoint } from "../checkpoint/offset-checkpoint.ts";
+import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
+import { createLogContext, type LogContext } from "../context.ts";
+import type { EpochCache } from "../epochs/epoch-cache.ts";
+import { type Damage, DamageError } from "../errors.ts";
+import { allGuards } from "../guards.ts";
+import { parentOf, parseSegmentFileName } from "../names.ts";
+import { readDamage } from "../recovery/damage-file.ts";
+import { findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
+import { recover } from "../recovery/recover.ts";
+import { createSegment, type Segment } from "../segment/segment.ts";
+import { defaultLogSettings } from "../settings.ts";
+import { type DumpVisitor, dumpSegment, type SegmentDump } from "./dump-segment.ts";
+
+export interface DumpOptions {
+  readonly disk: Disk;
+  readonly crc32c: Crc32c;
+  /** To show records of compressed batches. */
+  readonly codecs: Codecs;
+  /** Sees every batch in order, sound or not. */
+  readonly onBatch?: DumpVisitor;
+}
+
+/**
+ * | kind    | what a start would do                                                          |
+ * |---------|--------------------------------------------------------------------------------|
+ * | nothing | everything up to `end` was flushed                                             |
+ * | rewrite | write what lies from `from` to `end` anew, and cut `tornBytes` behind it        |
+ * | offline | take the replica offline                                                       |
+ */
+export type RecoveryOutlook =
+  | { readonly kind: "nothing"; readonly end: bigint }
+  | { readonly kind: "rewrite"; readonly from: bigint; readonly end: bigint; readonly tornBytes: number }
+  | { readonly kind: "offline"; readonly damage: Damage };
+
+export interface LogDump {
+  readonly path: string;
+  readonly segments: readonly SegmentDump[];
+  /** Undefined for a single segment, and when the checkpoint is missing or not whole. */
+  readonly noted: NotedOffsets | undefined;
+  readonly epochs: EpochCache | undefined;
+  /** Undefined for a single segment. */
+  readonly recovery: RecoveryOutlook | undefined;
+  /** Empty when everything is sound: what `--verify` goes by. */
+  readonly problems: readonly string[];
+}
+
+/** Reads a log's directory, or one `.log` file. Throws a DiskError when there is no such thing. */
+export async function dumpLog(options: DumpOptions, path: string): Promise<LogDump> {
+  const context = readOnlyContext(options, path);
+  try {
+    return path.endsWith(".log") ? await dumpFile(context, options, path) : await dumpDirectory(context, options, path);
+  } finally {
+    await context.files.close();
+  }
+}
+
+async function dumpFile(context: LogContext, options: DumpOptions, path: string): Promise<LogDump> {
+  const named = parseSegmentFileName(path.slice(path.lastIndexOf("/") + 1));
+  if (named === undefined) throw new DiskError("NOT_FOUND", "dump", path);
+  const segment = createSegment(parentOf(path), named.baseOffset);
+  const { file, release } = await context.files.acquire(path);
+  try {
+    segment.size = await file.size();
+  } finally {
+    release();
+  }
+  const dump = await dumpSegment(context, segment, { isLast: true, ...visitorOf(options) });
+  return { path, segments: [dump], noted: undefined, epochs: undefined, recovery: undefined, problems: dump.problems };
+}
+
+async function dumpDirectory(context: LogContext, options: DumpOptions, path: string): Promise<LogDump> {
+  const entries = await context.disk.list(path);
+  const noted = (await unlessMissing(() => readOffsetCheckpoint(context, path)))?.offsets;
+  const epochs = (await readEpochs(context, path))?.cache;
+  const segments = await findSegments(context, path, entries);
+  const dumps: SegmentDump[] = [];
+  for (const segment of segments) {
+    const isLast = segment === segments.at(-1);
+    dumps.push(await dumpSegment(context, segment, { isLast, ...visitorOf(options) }));
+  }
+  const recovery = await outlook(context, { path, segments, noted, epochs });
+  const problems = dumps.flatMap((dump) => dump.problems);
+  if (noted === undefined) problems.push("offset-checkpoint is missing or not whole");
+  if (epochs === undefined) problems.push("leader-epoch-checkpoint is missing or not whole");
+  if (recovery.kind === "offline") problems.push(`a start takes this replica offline: ${recovery.damage.detail}`);
+  return { path, segments: dumps, noted, epochs, recovery, problems };
+}
+
+async function outlook(
+  context: LogContext,
+  found: {
+    readonly path: string;
+    readonly segments: readonly Segment[];
+    readonly noted: NotedOffsets | undefined;
+    readonly epochs: EpochCache | undefined;
+  },
+): Promise<RecoveryOutlook> {
+  const known = await readDamage(context, found.path);
+  if (known !== undefined) return { kind: "offline", damage: known };
+  if (found.segments.length === 0) {
+    const damage: Damage = { kind: "shortLog", offset: defaultStart, detail: `${found.path} has no segment` };
+    return { kind: "offline", damage };
+  }
+  try {
+    const { end, recoveryPoint, tornBytes } = await recover(context, { ...defaultLogSettings, gaps: true }, found);
+    if (recoveryPoint === end && tornBytes === 0) return { kind: "nothing", end };
+    return { kind: "rewrite", from: recoveryPoint, end, tornBytes };
+  } catch (error) {
+    if (error instanceof DamageError) return { kind: "offline", damage: error.damage };
+    throw error;
+  }
+}
+
+const defaultStart = 0n as Damage["offset"];
+
+function visitorOf({ onBatch }: DumpOptions): { readonly onBatch?: DumpVisitor } {
+  return onBatch === undefined ? {} : { onBatch };
+}
+
+/** The log's own reading parts, over a disk on which nothing can be changed. */
+function readOnlyContext({ disk, crc32c, codecs }: DumpOptions, name: string): LogContext {
+  const refuse = (operation: string) => async (path: string) => {
+    throw new DiskError("DENIED", operation, path);
+  };
+  const readOnly: Disk = {
+    open: (path) => disk.open(path, { readOnly: true }),
+    list: (path) => disk.list(path),
+    create: refuse("create"),
+    makeDirectory: refuse("makeDirectory"),
+    rename: refuse("rename"),
+    remove: refuse("remove"),
+    syncDirectory: refuse("syncDirectory"),
+    lock: refuse("lock"),
+  };
+  const files = createFilePool(readOnly, 16);
+  const still = createManualTime();
+  return createLogContext({
+    name,
+    disk: readOnly,
+    files,
+    runtime: still,
+    crc32c,
+    codecs,
+    guards: allGuards,
+    indexCacheBytes: 0,
+  });
+}

@@ -1,0 +1,171 @@
+/** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
+
+import { DiskError } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
+import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
+import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
+import { LogError } from "../errors.ts";
+import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
+import { noProducerState } from "../producers/producer-state.ts";
+import { rebuildProducers } from "../producers/rebuild.ts";
+import { damageSeen } from "../read/stable.ts";
+import { rewriteTail } from "../recovery/rewrite-tail.ts";
+import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { type Group, takeGroup } from "./queue.ts";
+import { keepSnapshot, rollSegment } from "./roll.ts";
+
+/** An index file is written anew after so many bytes of log, so that little is read again after a kill. */
+const indexEveryBytes = 64 * 1024 * 1024;
+
+/** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
+export async function commitNext(log: LogState): Promise<void> {
+  const { context } = log;
+  try {
+    if (context.failure() !== undefined || log.status.kind !== "online") refuseAll(log, context.failure());
+    else await commit(log);
+  } catch (error) {
+    const failure = error instanceof LogError ? error : context.fail(error, `appending to ${log.directory}`);
+    refuseAll(log, failure);
+  }
+}
+
+async function commit(log: LogState): Promise<void> {
+  const { writer } = log;
+  if (log.tail !== undefined && !(await hasSpaceFor(log, () => secureTail(log)))) return;
+  const segment = activeSegment(log);
+  const { index } = segment;
+  if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
+  if (writer.queue.length === 0) {
+    if (writer.hasEpoch) await writeEpochs(log.context, log.epochFile);
+    writer.hasEpoch = false;
+    return;
+  }
+  const { cuts } = log;
+  const group = takeGroup(writer.queue, { segment, index }, log.settings);
+  if (group === undefined) {
+    await hasSpaceFor(log, () => roll(log));
+    return;
+  }
+  if (!(await hasSpaceFor(log, () => write(log, group, segment)))) return;
+  for (const header of group.headers) extendIndex(index, header, segment, log.settings.indexIntervalBytes);
+  segment.size += group.size;
+  segment.nextOffset = group.nextOffset;
+  // A cut that came meanwhile runs next, and takes away what was just written.
+  if (cuts === log.cuts) {
+    log.written = group.nextOffset;
+    log.emit({ kind: "written", upTo: log.written });
+  }
+  await flush(log, group.nextOffset, cuts);
+  if (segment.size - writer.indexedBytes >= indexEveryBytes) {
+    writer.indexedBytes = segment.size;
+    await writeIndex(log.context, segment, index);
+    await keepSnapshot(log);
+  }
+}
+
+/** What a start found behind the recovery point comes before anything else. */
+async function secureTail(log: LogState): Promise<void> {
+  log.writer.hasTail = false;
+  if (log.tail === undefined) return;
+  if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, log.tail);
+  log.tail = undefined;
+  // A cut that came meanwhile runs next, and says itself what is flushed then.
+  if (log.cutting === 0) noteFlushed(log, log.written, log.written);
+}
+
+async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
+  const { writer } = log;
+  writer.hasEpoch = false;
+  await writeEpochs(log.context, log.epochFile);
+  writer.held ??= await log.context.files.acquire(path);
+  const { file } = writer.held;
+  try {
+    await file.write(size, group.chunks);
+  } catch (error) {
+    // A part may have been written: no half batch stays (L6).
+    if (isSpaceError(error)) await file.truncate(size);
+    throw error;
+  }
+}
+
+async function flush(log: LogState, target: Offset, cuts: number): Promise<void> {
+  const { writer } = log;
+  const { guards } = log.context;
+  const held = writer.held;
+  if (log.settings.flush === "async") {
+    writer.held = undefined;
+    held?.release();
+    if (cuts === log.cuts) noteFlushed(log, target, log.durable);
+    return;
+  }
+  if (!guards.checkpointNeverAhead)
+    noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
+  if (guards.flushBeforeAck) {
+    if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
+    await held?.file.sync();
+  }
+  writer.held = undefined;
+  held?.release();
+  // L9: a flush that began before a cut counts for nothing above it.
+  if (guards.cutEndsFlushes && cuts !== log.cuts) return;
+  noteFlushed(log, target, target);
+}
+
+function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
+  log.flushed = flushed;
+  if (durable !== log.durable) {
+    log.durable = durable;
+    noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
+  }
+  log.emit({ kind: "flushed", upTo: flushed });
+}
+
+async function roll(log: LogState): Promise<void> {
+  log.writer.held?.release();
+  log.writer.held = undefined;
+  log.writer.indexedBytes = 0;
+  await rollSegment(log, log.written);
+}
+
+/** False when the disk was full: then everything that waits is refused. */
+async function hasSpaceFor(log: LogState, work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!isSpaceError(error)) throw error;
+    refuseAll(log, new LogError("NO_SPACE", `No space to append to ${log.directory}`, { cause: error }));
+    await cutEpochFile(log.context, log.epochFile, log.epochs);
+    return false;
+  }
+}
+
+function refuseAll(log: LogState, cause: LogError | undefined): void {
+  const { writer } = log;
+  writer.queue.length = 0;
+  writer.hasEpoch = false;
+  writer.hasTail = false;
+  log.end = log.written;
+  // An epoch that begins at the end stays: its leader wrote nothing yet.
+  log.epochs = cutEpochsAtEnd(log.epochs, (log.end + 1n) as Offset);
+  const error = cause ?? new LogError("OFFLINE", `${log.directory} went offline`);
+  log.emit({ kind: "refused", from: log.end, error });
+  const isOver = log.context.failure() !== undefined || log.status.kind !== "online";
+  if (log.producers === noProducerState || isOver) return;
+  // The producers' state has seen batches that are not there.
+  log.cutting++;
+  writer.waiting.push(async () => {
+    try {
+      await rebuildProducers(log);
+    } catch (failure) {
+      damageSeen(log, failure);
+    } finally {
+      log.cutting--;
+    }
+  });
+}
+
+function isSpaceError(error: unknown): boolean {
+  return error instanceof DiskError && (error.code === "NO_SPACE" || error.code === "NO_HANDLES");
+}

@@ -1,0 +1,105 @@
+/** A controller in its process: directory, store, controller and servers, and back in the opposite order. */
+import { formatEndpoint } from "@tidemark/config";
+import { createNodeDisk, type Disk } from "@tidemark/disk";
+import { controllerId } from "@tidemark/ids";
+import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
+import { createDeferred, type Runtime } from "@tidemark/runtime";
+import { advertisedEndpoint, listenersOf, type RunningService, serverHooks } from "@tidemark/service";
+import type { Telemetry } from "@tidemark/telemetry";
+import type { Backend, OpenBackend } from "./backend.ts";
+import { type Controller, createController, servicesOf } from "./controller.ts";
+import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
+import { tcpProbe } from "./node/tcp-probe.ts";
+import { createReporter } from "./report.ts";
+import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+
+export interface StartOptions {
+  readonly values: ControllerValues;
+  readonly runtime: Runtime;
+  readonly telemetry: Telemetry;
+  /** Absolute path of the controller's directory. */
+  readonly directory: string;
+  readonly openBackend: OpenBackend;
+  /** The controller cannot go on. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/**
+ * Resolves when there is an active controller, this one or another. Throws what refuses the start, with nothing left
+ * open: StartRefusedError, the store's error, or the TidemarkError of a listener.
+ */
+export async function startController(options: StartOptions): Promise<RunningService> {
+  const { values, runtime } = options;
+  const disk = createNodeDisk({ runtime });
+  const closing: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  };
+  // What cannot go on before it answers is a start that is refused.
+  const refused = createDeferred<never>();
+  refused.promise.catch(() => undefined);
+  let onFatal: (error: Error) => void = refused.reject;
+  try {
+    const directory = await openControllerDirectory({
+      disk,
+      random: runtime.random,
+      path: options.directory,
+      nodeId: values["node.id"],
+      clusterId: values["cluster.id"],
+    });
+    closing.push(() => directory.release());
+    const backend = await options.openBackend({ disk, directory: options.directory, runtime });
+    closing.push(() => backend.close());
+    const controller = makeController({ ...options, onFatal: (error) => onFatal(error) }, { directory, backend });
+    closing.push(() => controller.stop());
+    const server = await makeServer(options, controller, disk);
+    closing.push(() => server.stop());
+    const bound = await server.start();
+    const internal = formatEndpoint(advertisedEndpoint(values, "internal", bound));
+    const endpoints = { client: formatEndpoint(advertisedEndpoint(values, "client", bound)), internal };
+    await controller.start(internal);
+    await Promise.race([controller.led, refused.promise]);
+    onFatal = options.onFatal;
+    return { endpoints, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function makeController(
+  options: StartOptions,
+  { directory, backend }: { readonly directory: ControllerDirectory; readonly backend: Backend },
+): Controller {
+  const { values, runtime, telemetry, onFatal } = options;
+  const controller: Controller = createController({
+    controllerId: controllerId(values["node.id"]),
+    directoryId: directory.directoryId,
+    cluster: { configured: values["cluster.id"], known: directory.clusterId },
+    consensus: backend.consensus,
+    backend: backend.name,
+    settings: settingsFromConfig(values),
+    runtime,
+    probe: tcpProbe,
+    onEvent: createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image }),
+    onCluster: (clusterId) => {
+      directory.belongTo(clusterId).catch((error: unknown) => {
+        onFatal(error instanceof Error ? error : new Error(String(error)));
+      });
+    },
+    onFatal,
+  });
+  return controller;
+}
+
+async function makeServer(options: StartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
+  const { values, runtime, telemetry } = options;
+  const deadline: DeadlineRule = { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] };
+  const queuedMax = values["queued.max.bytes"];
+  return createRpcServer({
+    runtime,
+    listeners: await listenersOf(values, servicesOf(controller, deadline), disk),
+    ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
+    hooks: serverHooks(telemetry),
+  });
+}

@@ -1,0 +1,196 @@
+import { create } from "@bufbuild/protobuf";
+import type { ActiveController } from "@tidemark/controller-link";
+import { AdminService, CreateTopicRequestSchema } from "@tidemark/proto/admin/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { type CallContext, createChannelPool, TidemarkError } from "@tidemark/rpc";
+import { waitFor } from "@tidemark/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type FakeController, startFakeController } from "../testing/fake-controller.ts";
+import { runtime, startWorld, type World } from "../testing/world.ts";
+import { passThrough } from "./pass-through.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld({ brokers: 0, leads: [] });
+});
+afterAll(() => world.stop());
+const start = async () => {
+  await world.reset({ leads: [{ partition: 0, leader: undefined, leaderEpoch: 0 }] });
+  return world;
+};
+const lost = () => new TidemarkError({ reason: Reason.UNAVAILABLE, message: "lost", outcome: Outcome.UNKNOWN });
+
+describe("a call for the controller", () => {
+  it("is answered by it", async () => {
+    const { admin, controller } = await start();
+    controller.admin.listTopics = () => ({ topics: [{ name: "a" }] });
+    expect((await admin.listTopics({})).topics.map(({ name }) => name)).toEqual(["a"]);
+  });
+
+  it("fails as the controller says, with everything that it says", async () => {
+    const { admin, controller } = await start();
+    const error = new TidemarkError({ reason: Reason.TOPIC_EXISTS, message: "there is one", topic: "orders" });
+    controller.admin.createTopic = () => {
+      throw error;
+    };
+    await expect(admin.createTopic({ topic: "orders" })).rejects.toMatchObject({
+      reason: error.reason,
+      message: error.message,
+      outcome: error.outcome,
+      retriable: error.retriable,
+      fields: error.fields,
+    });
+  });
+
+  it("is not repeated for what the controller refused, though a later try might do better", async () => {
+    const { admin, controller } = await start();
+    let calls = 0;
+    controller.admin.describeTopics = () => {
+      calls += 1;
+      throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: "none" });
+    };
+    await expect(admin.describeTopics({ topics: ["x"] })).rejects.toMatchObject({ reason: Reason.UNKNOWN_TOPIC });
+    expect(calls).toBe(1);
+  });
+
+  it("is never repeated where a change may have been made (P12)", async () => {
+    const { admin, controller } = await start();
+    let calls = 0;
+    controller.admin.deleteTopic = () => {
+      calls += 1;
+      throw lost();
+    };
+    await expect(admin.deleteTopic({ topic: "orders" })).rejects.toMatchObject({ outcome: Outcome.UNKNOWN });
+    expect(calls).toBe(1);
+  });
+
+  it("is repeated where it only reads", async () => {
+    const { admin, controller } = await start();
+    let calls = 0;
+    controller.admin.describeCluster = () => {
+      calls += 1;
+      if (calls === 1) throw lost();
+      return { clusterId: "found" };
+    };
+    expect(await admin.describeCluster({})).toMatchObject({ clusterId: "found" });
+  });
+
+  it("reaches the active controller that another one points to", async () => {
+    const other = await startFakeController(2);
+    const { admin, controller } = await start();
+    controller.admin.createTopic = () => {
+      throw new TidemarkError({
+        reason: Reason.NOT_CONTROLLER,
+        message: "not me",
+        controller: { id: 2, endpoint: other.endpoint, controllerEpoch: 2 },
+      });
+    };
+    other.admin.createTopic = () => ({ topic: { name: "new" } });
+    expect((await admin.createTopic({ topic: "new" })).topic?.name).toBe("new");
+    // Back to the one that has the metadata.
+    other.admin.listTopics = () => {
+      throw new TidemarkError({
+        reason: Reason.NOT_CONTROLLER,
+        message: "not me",
+        controller: { id: 1, endpoint: controller.endpoint, controllerEpoch: 3 },
+      });
+    };
+    controller.admin.listTopics = () => ({ topics: [] });
+    await admin.listTopics({});
+    await other.stop();
+  });
+
+  it("that ran out of time between two tries says what the last one found", async () => {
+    const { controller } = await start();
+    controller.admin.createTopic = () => {
+      throw new TidemarkError({ reason: Reason.NOT_CONTROLLER, message: "nobody is" });
+    };
+    const pool = createChannelPool({ runtime });
+    const channel = pool.get(controller.endpoint, "admin");
+    const over = new AbortController();
+    const tooLate = new TidemarkError({ reason: Reason.DEADLINE_EXCEEDED, message: "too late" });
+    const onceThenLate: ActiveController = {
+      endpoint: controller.endpoint,
+      channel: () => channel,
+      learnFrom: () => undefined,
+      async call(attempt) {
+        await attempt(channel).catch(() => undefined);
+        over.abort(tooLate);
+        throw tooLate;
+      },
+    };
+    const { createTopic } = passThrough(AdminService, { controller: onceThenLate, runtime, reads: [] });
+    const call = { signal: over.signal, timeoutMs: () => undefined } as unknown as CallContext;
+    await expect(createTopic(create(CreateTopicRequestSchema), call)).rejects.toMatchObject({
+      reason: Reason.NOT_CONTROLLER,
+      outcome: Outcome.NOT_APPLIED,
+    });
+    pool.close();
+  });
+});
+
+describe("a topic made through a gateway", () => {
+  const described = (controller: FakeController, partitions: number) => ({
+    topic: { name: "orders", topicId: controller.ordersId, partitions: Array.from({ length: partitions }, () => ({})) },
+  });
+
+  it("is known to it when the answer comes", async () => {
+    const { admin, controller, log } = await start();
+    controller.admin.addPartitions = () => {
+      const answer = described(controller, 3);
+      // After the answer is on its way.
+      runtime.scheduler.after(50, () =>
+        controller.putTopic(
+          { id: controller.ordersId },
+          [0, 1, 2].map((partition) => ({ partition, leader: undefined, leaderEpoch: 0 })),
+        ),
+      );
+      return answer;
+    };
+    await admin.addPartitions({ topic: "orders", partitions: 3 });
+    await expect(log.listOffsets({ topic: "orders", partitions: [2] })).rejects.toMatchObject({
+      reason: Reason.LEADER_NOT_AVAILABLE,
+    });
+  });
+
+  it("is answered for although the metadata do not come", async () => {
+    const { admin, controller } = await start();
+    controller.admin.addPartitions = () => described(controller, 9);
+    expect((await admin.addPartitions({ topic: "orders", partitions: 9 })).topic?.name).toBe("orders");
+  });
+});
+
+describe("a stream from the controller", () => {
+  it("is handed on message by message, and ends with its caller", async () => {
+    const { metadata, controller } = await start();
+    let isAborted = false;
+    controller.metadata.watch = async function* (_, { signal }) {
+      signal.addEventListener("abort", () => (isAborted = true), { once: true });
+      yield { revision: 1n };
+      yield { revision: 2n };
+      await new Promise(() => undefined);
+    };
+    const seen: bigint[] = [];
+    for await (const { revision } of metadata.watch({})) {
+      seen.push(revision);
+      if (seen.length === 2) break;
+    }
+    expect(seen).toEqual([1n, 2n]);
+    await waitFor("the controller to be told", () => isAborted);
+  });
+
+  it("fails with the controller's error, and is not begun anew in the middle", async () => {
+    const { metadata, controller } = await start();
+    let begun = 0;
+    controller.metadata.watch = async function* () {
+      begun += 1;
+      yield { revision: 1n };
+      throw lost();
+    };
+    const read = async () => {
+      for await (const each of metadata.watch({})) expect(each.revision).toBe(1n);
+    };
+    await expect(read()).rejects.toMatchObject({ reason: Reason.UNAVAILABLE });
+    expect(begun).toBe(1);
+  });
+});

@@ -1,0 +1,135 @@
+import type { DescMessage, DescMethod, MessageShape } from "@bufbuild/protobuf";
+import {
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+  type HandlerContext,
+  type MethodImpl,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { Reason } from "@tidemark/proto/common/v1";
+import {
+  type CreateWebHandler,
+  TidemarkError,
+  type WebListener,
+  type WebRequest,
+  type WebResponse,
+} from "@tidemark/rpc";
+import type { Scheduler } from "@tidemark/runtime";
+import type { Logger } from "@tidemark/telemetry";
+import { runConnectCall } from "./connect-call.ts";
+import { toConnectError } from "./connect-error.ts";
+import { createCors } from "./cors.ts";
+import { badRequest, explain, unknownPath } from "./explain.ts";
+import { peerKey, peerOf } from "./web-peer.ts";
+
+export interface WebHandlerOptions {
+  /** Pages of these origins may call. */
+  readonly corsOrigins: readonly string[];
+  readonly scheduler: Scheduler;
+  readonly logger: Pick<Logger, "debug">;
+}
+
+/** A request with one message has arrived whole after this, or is given up, in milliseconds. */
+const receiveTimeoutMs = 60_000;
+
+type AnyMessage = MessageShape<DescMessage>;
+
+/** Connect (JSON and protobuf) and gRPC-Web for whatever a listener serves. */
+export function createWebHandler(options: WebHandlerOptions): CreateWebHandler {
+  const cors = createCors(options.corsOrigins);
+  return (listener) => {
+    const handlers = handlersOf(listener);
+    return (request, response) => {
+      // A stream that breaks says so by its close, which the call is told of. It must not end the process.
+      request.on("error", ignore);
+      response.on("error", ignore);
+      if (cors.handle(request, response)) return;
+      answer(handlers, request, response, options).catch((error: unknown) => {
+        options.logger.debug("An answer did not reach its caller", { why: String(error) });
+        response.destroy();
+      });
+    };
+  };
+}
+
+async function answer(
+  handlers: ReadonlyMap<string, UniversalHandler>,
+  request: WebRequest,
+  response: WebResponse,
+  { scheduler }: WebHandlerOptions,
+): Promise<void> {
+  const [path = ""] = (request.url ?? "").split("?", 1);
+  const handler = handlers.get(path);
+  if (handler === undefined) {
+    await universalResponseToNodeResponse(unknownPath(path), response);
+    return;
+  }
+  const read = readRequest(request, response);
+  if (read === undefined) {
+    const what = "The request names no host, or one that is none.";
+    await universalResponseToNodeResponse(badRequest(what), response);
+    return;
+  }
+  if (handler.method.methodKind === "unary" || handler.method.methodKind === "server_streaming") {
+    const cancel = scheduler.after(receiveTimeoutMs, () => request.destroy());
+    request.once("end", cancel).once("close", cancel);
+  }
+  await universalResponseToNodeResponse(await explain(await handler(read)), response);
+}
+
+/** Undefined where the request cannot be one: no host, or a malformed one. */
+function readRequest(request: WebRequest, response: WebResponse): UniversalServerRequest | undefined {
+  try {
+    const values = createContextValues().set(peerKey, peerOf(request));
+    return universalRequestFromNodeRequest(request, response, undefined, values);
+  } catch {
+    return undefined;
+  }
+}
+
+function handlersOf(listener: WebListener): ReadonlyMap<string, UniversalHandler> {
+  const router = createConnectRouter({
+    // Requests in gRPC do not come here.
+    grpc: false,
+    readMaxBytes: listener.messageLimitBytes,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    // A misspelt field would otherwise be done without, and the record be stored where nobody meant it to be.
+    jsonOptions: { ignoreUnknownFields: false },
+  });
+  for (const service of listener.services) {
+    for (const method of service.methods) mount(router, method, listener);
+  }
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+function mount(router: ConnectRouter, method: DescMethod, listener: WebListener): void {
+  const run = (requests: AsyncIterable<AnyMessage>, context: HandlerContext) =>
+    runConnectCall({ listener, method, requests, context, peer: context.values.get(peerKey) });
+  const implementations: Readonly<Record<DescMethod["methodKind"], unknown>> = {
+    unary: (request: AnyMessage, context: HandlerContext) => theOnly(run(once(request), context)),
+    server_streaming: (request: AnyMessage, context: HandlerContext) => run(once(request), context),
+    client_streaming: (requests: AsyncIterable<AnyMessage>, context: HandlerContext) => theOnly(run(requests, context)),
+    bidi_streaming: run,
+  };
+  router.rpc(method, implementations[method.methodKind] as MethodImpl<DescMethod>);
+}
+
+async function theOnly(answers: AsyncIterable<AnyMessage>): Promise<AnyMessage> {
+  let only: AnyMessage | undefined;
+  for await (const message of answers) only = message;
+  if (only !== undefined) return only;
+  throw toConnectError(new TidemarkError({ reason: Reason.INTERNAL, message: "The call ended without an answer." }));
+}
+
+async function* once(message: AnyMessage): AsyncIterable<AnyMessage> {
+  yield message;
+}
+
+function ignore(): void {}

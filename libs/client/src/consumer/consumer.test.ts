@@ -140,6 +140,20 @@ describe("what goes wrong while reading", () => {
     await expect(reading).rejects.toMatchObject({ reason: Reason.NOT_LEADER });
   });
 
+  test("is forgiven by every success: only an unbroken row of failures counts", async () => {
+    const cluster = await createFakeCluster(1);
+    for (let index = 0; index < 10; index++) append(cluster, 0, `${index}`);
+    const reading = consumer(cluster, { untilEnd: true, retryTimeoutMs: 1000 }).batches()[Symbol.asyncIterator]();
+    let read = 0;
+    for (let isOver = false; !isOver; read++) {
+      cluster.onFetch(0, passing(), passing());
+      const next = reading.next();
+      await cluster.time.advance(500);
+      isOver = (await next).done === true;
+    }
+    expect(read - 1).toBe(10);
+  });
+
   test("an offset that does not exist is a typed error", async () => {
     const cluster = await createFakeCluster(1);
     const reading = readAll(cluster, consumer(cluster, { from: { offset: 7n } }).records());
@@ -178,6 +192,17 @@ describe("a reader that is slow, or leaves", () => {
     expect(await reading).toEqual([]);
   });
 
+  test("ends so too while it waits to try again", async () => {
+    const cluster = await createFakeCluster(1);
+    append(cluster, 0, "a");
+    cluster.onFetch(0, ...Array.from({ length: 100 }, () => refused(Reason.NOT_LEADER)));
+    const abort = new AbortController();
+    const next = consumer(cluster).records(abort.signal)[Symbol.asyncIterator]().next();
+    await cluster.time.advance(1000);
+    abort.abort();
+    expect(await next).toMatchObject({ done: true });
+  });
+
   test("leaves no call behind", async () => {
     const cluster = await createFakeCluster(1);
     append(cluster, 0, "a");
@@ -187,5 +212,37 @@ describe("a reader that is slow, or leaves", () => {
     const before = cluster.fetches.length;
     await cluster.time.advance(10_000);
     expect(cluster.fetches).toHaveLength(before);
+  });
+});
+
+describe("partitions that are led at several endpoints", () => {
+  const leads = (cluster: FakeCluster, partition: number, leader: string) =>
+    cluster.connection.routes.heed({ topic: "t", partition }, "", refused(Reason.NOT_LEADER, { leader }));
+  const fetchesOf = (cluster: FakeCluster, partition: number) =>
+    cluster.fetches.filter((partitions) => partitions.includes(partition)).length;
+
+  test("are held to one unread answer each", async () => {
+    const cluster = await createFakeCluster(2);
+    leads(cluster, 1, "broker-2:1");
+    for (const partition of [0, 1]) for (const value of ["a", "b", "c"]) append(cluster, partition, value);
+    const batches = consumer(cluster).batches()[Symbol.asyncIterator]();
+    await batches.next();
+    await cluster.time.advance(10_000);
+    expect([fetchesOf(cluster, 0), fetchesOf(cluster, 1)]).toEqual([2, 1]);
+    await batches.return?.();
+  });
+
+  test("are not fetched twice at once when their leader changes in between", async () => {
+    const cluster = await createFakeCluster(2);
+    leads(cluster, 1, "broker-2:1");
+    append(cluster, 1, "a");
+    append(cluster, 1, "b");
+    const batches = consumer(cluster, { maxWaitMs: 60_000 }).batches()[Symbol.asyncIterator]();
+    await batches.next();
+    leads(cluster, 0, "broker-3:1");
+    await batches.next();
+    await cluster.time.advance(1000);
+    expect(fetchesOf(cluster, 0)).toBe(1);
+    await batches.return?.();
   });
 });

@@ -42,12 +42,9 @@ export function openBatch(firstAt: number): OpenBatch {
   };
 }
 
-/**
- * Whether the record still fits below `bytesMax`, which is before compression. A record that is larger alone has a batch
- * of its own.
- */
+/** Whether the record still fits below `bytesMax`, which is before compression. */
 export function hasRoomFor(batch: OpenBatch, record: ProducedRecord, bytesMax: number): boolean {
-  return batch.settles.length === 0 || batch.builder.sizeWith(record) <= bytesMax;
+  return batch.builder.sizeWith(record) <= bytesMax;
 }
 
 /** Puts the record in and returns the bytes that it added. */

@@ -82,7 +82,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     options.onSettled(batch.bufferedBytes);
   };
 
-  /** The batch that takes the record: the last one, or a new one where that is full. */
+  /** The batch that takes the record: the last one, or a new one where that is full. One too large has its own. */
   const batchFor = (record: ProducedRecord): OpenBatch => {
     const last = waiting.at(-1);
     if (last !== undefined && hasRoomFor(last, record, batchBytesMax)) return last;

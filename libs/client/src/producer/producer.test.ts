@@ -1,4 +1,5 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { TidemarkError } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, test } from "vitest";
 import { answerLost, bootstrap, createFakeCluster, type FakeCluster, refused } from "../testing/fake-cluster.ts";
@@ -84,6 +85,23 @@ describe("a producer", () => {
     await cluster.time.advance(5000);
     expect(outcomes).toEqual([{ kind: "acknowledged", partition: 0, offset: 1n }]);
     expect(cluster.valuesOf(0)).toEqual(["a", "a"]);
+  });
+
+  test("sends again what is unknown also where the error is one that does not pass", async () => {
+    const { cluster, producer } = await setUp();
+    const defect = new TidemarkError({ reason: Reason.INTERNAL, message: "A defect", outcome: Outcome.UNKNOWN });
+    cluster.onProduce(0, { kind: "loseAnswer", error: defect });
+    const outcomes = give(producer, ["a"]);
+    await untilSettled(cluster, outcomes);
+    expect(kinds(outcomes)).toEqual(["acknowledged"]);
+  });
+
+  test("takes an error that stands in the answer for what it is", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.onProduce(0, { kind: "refuseInAnswer", error: refused(Reason.CORRUPT_BATCH) });
+    const outcomes = give(producer, ["a"]);
+    await settle(cluster);
+    expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.CORRUPT_BATCH } }]);
   });
 
   test("does not hold up other partitions while one waits to be tried again", async () => {
@@ -195,6 +213,22 @@ describe("the buffer", () => {
     await settle(cluster);
     await room;
     expect(hasRoom).toBe(true);
+  });
+
+  test("has no room as long as what is left fills it", async () => {
+    const { cluster, producer } = await setUp({ bufferBytesMax: 500, batchBytesMax: 400 });
+    const gate = createDeferred();
+    cluster.onProduce(0, { kind: "hold", until: Promise.resolve() }, { kind: "hold", until: gate.promise });
+    const outcomes = give(producer, ["x".repeat(300), "y".repeat(600)]);
+    let hasRoom = false;
+    const room = producer.writable().then(() => {
+      hasRoom = true;
+    });
+    await settle(cluster);
+    expect([kinds(outcomes), hasRoom]).toEqual([["acknowledged", undefined], false]);
+    gate.resolve();
+    await room;
+    expect(kinds(outcomes)).toEqual(["acknowledged", "acknowledged"]);
   });
 
   test("holds those that wait for a promise to its size, one by one", async () => {

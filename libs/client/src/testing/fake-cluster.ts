@@ -18,9 +18,10 @@ import type { Connection } from "../connection.ts";
 import { createRoutes } from "../routes.ts";
 import { createTopicCache } from "../topic-cache.ts";
 
-/** What happens to one produce: refused, stored with its answer lost, held until it is let go, or answered late. */
+/** What happens to one produce: refused, by the call or in its answer; stored with its answer lost; held until let go. */
 export type Fault =
   | { readonly kind: "refuse"; readonly error: TidemarkError }
+  | { readonly kind: "refuseInAnswer"; readonly error: TidemarkError }
   | { readonly kind: "loseAnswer"; readonly error: TidemarkError }
   | { readonly kind: "hold"; readonly until: Promise<void> };
 
@@ -125,6 +126,12 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       if (batches.length > cluster.batchBytesMax) throw refused(Reason.MESSAGE_TOO_LARGE);
       const fault = produceFaults.get(partition)?.shift();
       if (fault?.kind === "refuse") throw fault.error;
+      if (fault?.kind === "refuseInAnswer") {
+        const { error } = fault;
+        return create(ProduceResponseSchema, {
+          results: [{ partition, error: toErrorDetail(error), message: error.message }],
+        });
+      }
       if (fault?.kind === "hold") await untilAborted(fault.until, options.signal);
       const baseOffset = append(partition, batches);
       if (fault?.kind === "loseAnswer") throw fault.error;

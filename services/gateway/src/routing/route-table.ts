@@ -44,7 +44,7 @@ export interface RouteTable {
 export function createRouteTable(initial: MetadataImage): RouteTable {
   let image = initial;
   /** By topic id and partition. Each is newer than the metadata. */
-  const hints = new Map<string, Route & { readonly of: RoutedPartition }>();
+  const hints = new Map<string, { readonly route: Route; readonly of: RoutedPartition }>();
   const watchers = new Set<() => void>();
 
   return {
@@ -53,9 +53,9 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     },
     apply(next) {
       image = next;
-      for (const [key, hint] of hints) {
-        const known = partitionOf(next, hint.of);
-        if (known === undefined || known.leaderEpoch >= hint.leaderEpoch) hints.delete(key);
+      for (const [key, { route, of }] of hints) {
+        const known = partitionOf(next, of);
+        if (known === undefined || known.leaderEpoch >= route.leaderEpoch) hints.delete(key);
       }
       for (const watcher of [...watchers]) watcher();
     },
@@ -71,7 +71,7 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     },
     route(of) {
       const hint = hints.get(keyOf(of));
-      if (hint !== undefined) return hint;
+      if (hint !== undefined) return hint.route;
       const known = partitionOf(image, of);
       const session = known?.leader === undefined ? undefined : image.sessions.get(known.leader);
       const client = session?.endpoints.find(({ listener }) => listener === "client");
@@ -80,8 +80,8 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     },
     learn(of, hint) {
       if (hint === undefined || hint.endpoint === "") return;
-      const known = hints.get(keyOf(of))?.leaderEpoch ?? partitionOf(image, of)?.leaderEpoch;
-      if (known !== undefined && hint.leaderEpoch > known) hints.set(keyOf(of), { ...hint, of });
+      const known = hints.get(keyOf(of))?.route.leaderEpoch ?? partitionOf(image, of)?.leaderEpoch;
+      if (known !== undefined && hint.leaderEpoch > known) hints.set(keyOf(of), { route: hint, of });
     },
     onChange(watcher) {
       watchers.add(watcher);

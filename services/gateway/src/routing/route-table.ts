@@ -4,7 +4,14 @@
  */
 import { formatEndpoint } from "@tidemark/config";
 import type { PartitionIndex, TopicId } from "@tidemark/ids";
-import { findPartition, findTopic, type MetadataImage, type Partition, type Topic } from "@tidemark/metadata";
+import {
+  type BrokerSession,
+  findPartition,
+  findTopic,
+  type MetadataImage,
+  type Partition,
+  type Topic,
+} from "@tidemark/metadata";
 import type { ErrorFields } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 import { type Place, unknownPartition, unknownTopic, unknownTopicId } from "../errors.ts";
@@ -74,9 +81,9 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
       if (hint !== undefined) return hint.route;
       const known = partitionOf(image, of);
       const session = known?.leader === undefined ? undefined : image.sessions.get(known.leader);
-      const client = session?.endpoints.find(({ listener }) => listener === "client");
-      if (known?.leader === undefined || client === undefined) return undefined;
-      return { broker: known.leader, endpoint: formatEndpoint(client), leaderEpoch: known.leaderEpoch };
+      const endpoint = session === undefined ? undefined : clientEndpoint(session);
+      if (known?.leader === undefined || endpoint === undefined) return undefined;
+      return { broker: known.leader, endpoint, leaderEpoch: known.leaderEpoch };
     },
     learn(of, hint) {
       if (hint === undefined || hint.endpoint === "") return;
@@ -88,6 +95,12 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
       return () => watchers.delete(watcher);
     },
   };
+}
+
+/** host:port of a broker's `client` listener. Undefined where it has none. */
+export function clientEndpoint({ endpoints }: BrokerSession): string | undefined {
+  const client = endpoints.find(({ listener }) => listener === "client");
+  return client === undefined ? undefined : formatEndpoint(client);
 }
 
 function partitionOf(image: MetadataImage, { topicId, partition }: RoutedPartition): Partition | undefined {

@@ -12,6 +12,8 @@ import { writeRealInput } from "./real-input.ts";
 
 const inputMib = Number(process.env.TIDEMARK_TEST_INPUT_MB ?? "100");
 const partitions = 6;
+/** Only there to end a run that would wait for ever. */
+const timeoutMs = 600_000;
 
 const folder = mkdtempSync(join(tmpdir(), "tidemark-main-job-"));
 const file = join(folder, "input");
@@ -24,7 +26,7 @@ beforeAll(async () => {
   input = readFileSync(file);
   inputLines = linesOf(input);
   cluster = await startDevCluster();
-});
+}, timeoutMs);
 
 afterAll(async () => {
   await cluster.stop();
@@ -59,7 +61,7 @@ function bytesBelow(path: string): number {
   return entries.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }
 
-describe(`a file of ${inputMib} MiB of real text`, () => {
+describe(`a file of ${inputMib} MiB of real text`, { timeout: timeoutMs }, () => {
   test("comes back from one partition byte for byte, with one newline added at its end", async () => {
     await createTopic("one", 1);
     const produced = await cluster.tidemark(["produce", "one", "--file", file]);

@@ -36,6 +36,13 @@ export function outcomeName(outcome: Outcome): string {
   }
 }
 
+/** The library says of a refused connection what its resolver did; people want to know who does not answer. */
+function messageOf({ reason, message }: TidemarkError, server: string | undefined): string {
+  const refusal = /\b(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)\b/.exec(message)?.[1];
+  if (reason !== Reason.UNAVAILABLE || refusal === undefined || server === undefined) return message;
+  return `Nobody answers at ${server} (${refusal})`;
+}
+
 /** Tells a failure on standard error: what, why, what is known of the effect, the way out. Never a stack trace. */
 export function tellError(
   io: Io,
@@ -50,7 +57,7 @@ export function tellError(
     return;
   }
   const told = {
-    message: error.message,
+    message: messageOf(error, context.server),
     reason: reasonName(error.reason),
     outcome: outcomeName(error.outcome),
     wayOut: wayOut(error, context.server),

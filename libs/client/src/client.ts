@@ -65,7 +65,10 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     routes: createRoutes(bootstrap),
     produceAt: logAt("produce"),
     fetchAt: logAt("fetch"),
-    topics: createTopicCache((topic) => describeTopic(admin, topic), runtime.clock),
+    topics: createTopicCache(
+      (topic) => describeTopic({ admin, log: connection.fetchAt(bootstrap) }, topic),
+      runtime.clock,
+    ),
   };
   return {
     admin,
@@ -82,8 +85,37 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   };
 }
 
-async function describeTopic(admin: RpcClient<typeof AdminService>, topic: string): Promise<TopicFacts> {
-  const { topics } = await admin.describeTopics({ topics: [topic] });
+/** How long the controller may take to describe a topic before the data service is asked instead, in milliseconds. */
+const describeTimeoutMs = 3000;
+
+/**
+ * Asks the controller. Producing and consuming go on without one, so where none answers the data service, which knows
+ * the partitions too, is asked for them; it does not tell the topic id.
+ */
+async function describeTopic(
+  ask: { readonly admin: RpcClient<typeof AdminService>; readonly log: Pick<LogClient, "listOffsets"> },
+  topic: string,
+): Promise<TopicFacts> {
+  try {
+    return await describeByController(ask.admin, topic);
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || !isWithoutController(error)) throw error;
+    const { offsets } = await ask.log.listOffsets({ topic });
+    return { topicId: "", partitions: offsets.length };
+  }
+}
+
+function isWithoutController({ reason }: TidemarkError): boolean {
+  return (
+    reason === Reason.UNAVAILABLE ||
+    reason === Reason.DEADLINE_EXCEEDED ||
+    reason === Reason.NOT_CONTROLLER ||
+    reason === Reason.UNSUPPORTED
+  );
+}
+
+async function describeByController(admin: RpcClient<typeof AdminService>, topic: string): Promise<TopicFacts> {
+  const { topics } = await admin.describeTopics({ topics: [topic] }, { timeoutMs: describeTimeoutMs });
   const [described] = topics;
   if (described === undefined || described.partitions.length === 0) {
     throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: `There is no topic ${topic}`, topic });

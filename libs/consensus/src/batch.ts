@@ -1,6 +1,6 @@
 import type { Change } from "./consensus.ts";
-import { isStoreKey } from "./keys.ts";
 import { limits } from "./limits.ts";
+import { isStoreKey } from "./store-key.ts";
 
 /** Visible ASCII in parts behind single slashes, none of them empty: the same bytes on every backend. */
 const wellFormedKey = /^(?:\/[!-.0-~]+)+$/;

@@ -16,10 +16,11 @@ export {
   type WatchEvent,
 } from "./consensus.ts";
 export type { CandidateEvent, ConsensusEvent, EventSink, StoreEvent } from "./events.ts";
-export { formatKey, isStoreKey, type MetadataKey, parseKey } from "./keys.ts";
 export { appendLimits, limits } from "./limits.ts";
 export { StoreOpenError, type StoreOpenErrorCode } from "./single/errors.ts";
 export { allGuards, type SingleGuards } from "./single/guards.ts";
 export { openSingleStore, type SingleStore, type SingleStoreOptions } from "./single/open.ts";
+export { isStoreKey } from "./store-key.ts";
 export { createConsensusTwin } from "./twin/twin.ts";
-export { createWatchHub, type WatchBounds, type WatchHub, watchBounds } from "./watch-hub.ts";
+export { createWatchHub, type WatchHub } from "./watch-hub.ts";
+export { type WatchBounds, watchBounds } from "./watcher.ts";

@@ -12,20 +12,12 @@ import { bytesOfBatch } from "./batch.ts";
 import type { Change, ConsensusError, WatchEvent } from "./consensus.ts";
 import type { EventSink } from "./events.ts";
 import { createSignal } from "./signal.ts";
-
-export interface WatchBounds {
-  readonly batchesMax: number;
-  readonly bytesMax: number;
-}
-
-/** What one watch may hold for its reader. */
-export const watchBounds: WatchBounds = { batchesMax: 4_096, bytesMax: 8 * 1024 * 1024 };
+import { createWatcher, type WatchBounds, type Watcher, watchBounds } from "./watcher.ts";
 
 export interface WatchHub {
   /** Undefined before the first snapshot. */
   revision(): Revision | undefined;
   get(key: string): Uint8Array | undefined;
-  entries(): ReadonlyMap<string, Uint8Array>;
   /** Takes the place of all that is there. */
   reset(revision: Revision, entries: ReadonlyMap<string, Uint8Array>): void;
   /** Revisions have to rise. */
@@ -37,12 +29,6 @@ export interface WatchHub {
   end(reason: ConsensusError, watches: "end" | "throw"): void;
 }
 
-interface Watcher {
-  queue: WatchEvent[];
-  bytes: number;
-  needsSnapshot: boolean;
-}
-
 export function createWatchHub(onEvent: EventSink, bounds: WatchBounds = watchBounds): WatchHub {
   let revision: Revision | undefined;
   let entries = new Map<string, Uint8Array>();
@@ -50,39 +36,17 @@ export function createWatchHub(onEvent: EventSink, bounds: WatchBounds = watchBo
   const watchers = new Set<Watcher>();
   const changed = createSignal();
 
-  const take = (watcher: Watcher): WatchEvent | undefined => {
-    if (watcher.needsSnapshot && revision !== undefined) {
-      watcher.needsSnapshot = false;
-      return { kind: "snapshot", revision, entries: new Map(entries) };
-    }
-    const event = watcher.queue.shift();
-    if (event?.kind === "batch") watcher.bytes -= bytesOfBatch(event.changes);
-    return event;
-  };
-
-  const startOver = (watcher: Watcher) => {
-    watcher.queue = [];
-    watcher.bytes = 0;
-    watcher.needsSnapshot = true;
-  };
-
-  const offer = (watcher: Watcher, event: WatchEvent, bytes: number) => {
-    if (watcher.needsSnapshot) return;
-    watcher.queue.push(event);
-    watcher.bytes += bytes;
-    if (watcher.queue.length <= bounds.batchesMax && watcher.bytes <= bounds.bytesMax) return;
-    onEvent({ kind: "watcherBehind", batchesDropped: watcher.queue.length });
-    startOver(watcher);
-  };
+  const snapshot = () =>
+    revision === undefined ? undefined : ({ kind: "snapshot", revision, entries: new Map(entries) } as const);
 
   async function* read(signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
-    const watcher: Watcher = { queue: [], bytes: 0, needsSnapshot: true };
+    const watcher = createWatcher(bounds, onEvent);
     watchers.add(watcher);
     try {
       while (!signal.aborted) {
         if (ended?.watches === "throw") throw ended.reason;
         if (ended !== undefined) return;
-        const event = take(watcher);
+        const event = watcher.take(snapshot);
         if (event !== undefined) yield event;
         else await changed.next(signal);
       }
@@ -94,11 +58,10 @@ export function createWatchHub(onEvent: EventSink, bounds: WatchBounds = watchBo
   return {
     revision: () => revision,
     get: (key) => entries.get(key),
-    entries: () => entries,
-    reset(next, snapshot) {
+    reset(next, all) {
       revision = next;
-      entries = new Map(snapshot);
-      for (const watcher of watchers) startOver(watcher);
+      entries = new Map(all);
+      for (const watcher of watchers) watcher.startOver();
       changed.notify();
     },
     apply(next, changes) {
@@ -110,9 +73,8 @@ export function createWatchHub(onEvent: EventSink, bounds: WatchBounds = watchBo
         if (change.kind === "put") entries.set(change.key, change.value);
         else entries.delete(change.key);
       }
-      const event: WatchEvent = { kind: "batch", revision, changes };
       const bytes = bytesOfBatch(changes);
-      for (const watcher of watchers) offer(watcher, event, bytes);
+      for (const watcher of watchers) watcher.offer({ kind: "batch", revision, changes }, bytes);
       changed.notify();
     },
     watch: (signal) => ({ [Symbol.asyncIterator]: () => read(signal) }),

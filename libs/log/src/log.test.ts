@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
+import { at, batchAt, contentOf, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
 
 describe("a log", () => {
   it("gives back what was appended, byte for byte, from any offset", async () => {
@@ -76,6 +76,18 @@ describe("a log", () => {
       const { bytes } = await test.log.read(at(offset), everything);
       expect(rangesOf(bytes)[0]).toBe(`${offset}..${offset + 1}`);
     }
+  });
+
+  it.each([
+    ["its records' times are too far apart", { segmentMs: 1000 }],
+    ["its index is full", { indexIntervalBytes: 1, indexBytes: 16 }],
+  ])("rolls when %s (L3)", async (_, settings) => {
+    const test = await createTestLog({ settings });
+    for (let offset = 0; offset < 6; offset++)
+      await test.flush(batchAt(offset, { timestamp: 1_000_000 + offset * 400 }));
+    const names = (await test.disk.list("/data/log")).filter(({ name }) => name.endsWith(".log"));
+    expect(names.map(({ name }) => Number(name.slice(0, 20)))).toEqual([0, 3]);
+    expect(await contentOf(test.log)).toEqual([0, 1, 2, 3, 4, 5].map((offset) => `${offset}..${offset + 1}`));
   });
 
   it("writes a batch that is larger than a segment", async () => {

@@ -83,7 +83,7 @@ async function attempt<Value>(work: Promise<Value>): Promise<Attempt<Value>> {
     return { ok: true, value: await work };
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.reason === Reason.CANCELLED) throw error;
-    return { ok: false, problem: `does not answer (${reasonName(error.reason)}: ${error.message})` };
+    return { ok: false, problem: `does not answer (${reasonName(error.reason)})` };
   }
 }
 

@@ -75,8 +75,12 @@ async function run(io: Io, topic: string, flags: ProduceFlags, { client, setting
     requestTimeoutMs: settings.requestTimeoutMs,
   });
   const input = openInput(io, flags.file, io.interrupted);
-  await producer.prepare(topic);
   const tally = createTally();
+  const timeoutMs = flags.timeout ?? settings.deliveryTimeoutMs;
+  if (!(await prepareInTime(producer, topic, { timeoutMs, interrupted: io.interrupted }))) {
+    report(io, tally, flags);
+    return exitCodes.interrupted;
+  }
   const progress = createProgress(io, input.totalBytes);
   const { keySeparator, partition } = flags;
   const rules = {
@@ -102,6 +106,23 @@ async function run(io: Io, topic: string, flags: ProduceFlags, { client, setting
   report(io, tally, flags);
   if (io.interrupted.aborted) return exitCodes.interrupted;
   return inputError === undefined && tally.unknown === 0 && tally.failed === 0 ? exitCodes.done : exitCodes.failed;
+}
+
+/** Learns of the topic. False once interrupted; throws after `timeoutMs`, as no record may wait longer. */
+async function prepareInTime(
+  producer: Producer,
+  topic: string,
+  { timeoutMs, interrupted }: { readonly timeoutMs: number; readonly interrupted: AbortSignal },
+): Promise<boolean> {
+  const over = AbortSignal.any([interrupted, AbortSignal.timeout(timeoutMs)]);
+  const ended = new Promise<"over">((resolve) => {
+    if (over.aborted) resolve("over");
+    over.addEventListener("abort", () => resolve("over"), { once: true });
+  });
+  const first = await Promise.race([producer.prepare(topic).then(() => "prepared" as const), ended]);
+  if (first === "prepared") return true;
+  if (interrupted.aborted) return false;
+  throw new Error(`Nothing could be learned of the topic ${topic} within ${timeoutMs} ms: nothing was sent`);
 }
 
 /** Waits for every outcome; once interrupted, for a moment only. */

@@ -1,7 +1,7 @@
 import { brokerSchema, controllerSchema, gatewaySchema, readSources } from "@tidemark/config";
 import { describe, expect, test } from "vitest";
 import { layOut, processName } from "./layout.ts";
-import { processConfigFile } from "./process-config.ts";
+import { processConfigFile, serviceEnvironment } from "./process-config.ts";
 
 const specs = layOut({ controllers: 1, brokers: 2, gateways: 1 }, 4640);
 const schemas = { controller: controllerSchema, broker: brokerSchema, gateway: gatewaySchema };
@@ -22,5 +22,17 @@ describe("the settings of a process", () => {
     const text = processConfigFile(specs[2] as never, specs, "/data");
     expect(text).toContain("controller.endpoints: 127.0.0.1:4651");
     expect(text).toContain("log.dirs: /data/broker-2/log");
+  });
+});
+
+describe("the environment of a process", () => {
+  test("carries the OTEL_* variables on, and records every trace where no sampler is named", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4317", OTEL_TRACES_SAMPLER: "" };
+    expect(serviceEnvironment(env)).toMatchObject({ ...env, OTEL_TRACES_SAMPLER: "parentbased_always_on" });
+  });
+
+  test("leaves a sampler that was named", () => {
+    const env = { OTEL_TRACES_SAMPLER: "always_off" };
+    expect(serviceEnvironment(env)).toMatchObject(env);
   });
 });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { compileCacheFolder } from "../compile-cache.ts";
 import { type ProcessSpec, processName, type Role } from "./layout.ts";
 
 const loopback = "127.0.0.1";
@@ -23,6 +24,9 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
     "node.id": spec.id,
     listeners: listeners(spec),
     "metrics.listener": endpoint(spec, "metrics"),
+    // Everybody on this machine has one address: what guards a server against one of many callers would only hit people.
+    "max.connections.per.ip": 1000,
+    "max.connection.creation.rate.per.ip": 1000,
   };
   const byRole: Record<Role, () => Record<string, unknown>> = {
     controller: () => ({
@@ -43,4 +47,17 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
 /** The same as a configuration file. */
 export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): string {
   return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, all, data))}`;
+}
+
+/**
+ * The environment of the processes: this one's, every trace recorded unless something else was asked for, and a faster
+ * start.
+ */
+export function serviceEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const sampler = env.OTEL_TRACES_SAMPLER;
+  return {
+    NODE_COMPILE_CACHE: compileCacheFolder,
+    ...env,
+    OTEL_TRACES_SAMPLER: sampler === undefined || sampler === "" ? "parentbased_always_on" : sampler,
+  };
 }

@@ -6,7 +6,7 @@ import { writeClusterFile } from "./cluster-file.ts";
 import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
 import type { DevOptions } from "./options.ts";
-import { processConfigFile } from "./process-config.ts";
+import { processConfigFile, serviceEnvironment } from "./process-config.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { type TakenPlace, takePlace } from "./take-ports.ts";
 
@@ -41,12 +41,6 @@ export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
   } finally {
     await taking.lock.release();
   }
-}
-
-/** The environment of the processes: this one's, and every trace recorded unless something else was asked for. */
-function serviceEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const sampler = env.OTEL_TRACES_SAMPLER;
-  return { ...env, OTEL_TRACES_SAMPLER: sampler === undefined || sampler === "" ? "parentbased_always_on" : sampler };
 }
 
 async function supervise(options: DevOptions, place: TakenPlace, token: string, io: DevIo): Promise<number> {

@@ -25,7 +25,7 @@ export function createLineSplitter(lineBytesMax: number, listener: LineListener)
   const keep = (piece: Uint8Array) => {
     length += piece.length;
     if (length > lineBytesMax) pieces = [];
-    else if (piece.length > 0) pieces.push(piece.slice());
+    else if (piece.length > 0) pieces.push(Buffer.from(piece));
   };
 
   const finish = (rest: Uint8Array) => {

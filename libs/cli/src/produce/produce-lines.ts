@@ -21,7 +21,7 @@ const namedAboveBytes = 64 * 1024;
  */
 export async function produceLines(
   input: AsyncIterable<Uint8Array>,
-  producer: Producer,
+  producer: Pick<Producer, "enqueue" | "writable">,
   { topic, keySeparator, partition, lineBytesMax }: LineRules,
   {
     tally,

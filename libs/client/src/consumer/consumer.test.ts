@@ -45,15 +45,30 @@ describe("a consumer", () => {
     expect(cluster.fetches).toEqual([]);
   });
 
-  test("does not go beyond that end, in the middle of a batch", async () => {
+  test("does not go beyond that end where an answer holds more", async () => {
+    const cluster = await createFakeCluster(1);
+    cluster.batchesPerAnswer = 10;
+    append(cluster, 0, "a");
+    cluster.onFetch(0, refused(Reason.NOT_LEADER));
+    const records = consumer(cluster, { untilEnd: true }).records()[Symbol.asyncIterator]();
+    const first = records.next();
+    while (cluster.fetches.length === 0) await Promise.resolve();
+    append(cluster, 0, "b");
+    await cluster.time.advance(1000);
+    expect(await first).toMatchObject({ value: { offset: 0n } });
+    expect(await records.next()).toMatchObject({ done: true });
+  });
+
+  test("says where its reader stands, not what it has fetched ahead", async () => {
     const cluster = await createFakeCluster(1);
     append(cluster, 0, "a");
-    const reading = consumer(cluster, { untilEnd: true });
-    const records = reading.records()[Symbol.asyncIterator]();
-    expect(await records.next()).toMatchObject({ value: { offset: 0n } });
     append(cluster, 0, "b");
-    expect((await records.next()).done).toBe(true);
+    const reading = consumer(cluster);
+    const batches = reading.batches()[Symbol.asyncIterator]();
+    await batches.next();
+    await cluster.time.advance(1000);
     expect(reading.positions()).toEqual(new Map([[0, 1n]]));
+    await batches.return?.();
   });
 
   test("begins in the middle of a batch at the offset that was asked for", async () => {

@@ -53,6 +53,8 @@ export interface FakeCluster {
   onFetch(partition: number, ...errors: readonly TidemarkError[]): void;
   /** Batches above this many bytes are refused. */
   batchBytesMax: number;
+  /** How many batches of a partition one answer has. */
+  batchesPerAnswer: number;
   /** Appends, as another producer would. */
   append(partition: number, batch: Uint8Array): void;
   /** Bytes that stand in a partition's log, to be damaged. */
@@ -146,8 +148,9 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
         const outside = refused(Reason.OFFSET_OUT_OF_RANGE);
         return { partition, error: toErrorDetail(outside), message: outside.message };
       }
-      const batch = logOf(partition).find(({ next }) => next > offset);
-      return { partition, highWatermark, leaderEpoch: 0, batches: batch?.bytes ?? new Uint8Array() };
+      const stored = logOf(partition).filter(({ next }) => next > offset);
+      const batches = Buffer.concat(stored.slice(0, cluster.batchesPerAnswer).map((batch) => batch.bytes));
+      return { partition, highWatermark, leaderEpoch: 0, batches };
     });
     const hasSomething = answers.some((each) => "error" in each || each.batches.length > 0);
     if (!hasSomething) await poll(time, request.maxWaitMs ?? 0, options.signal);
@@ -171,6 +174,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     fetches,
     inFlightMost: () => most,
     batchBytesMax: Number.POSITIVE_INFINITY,
+    batchesPerAnswer: 1,
     valuesOf: (partition) => logOf(partition).flatMap(({ values }) => values),
     bytesOf: (partition) => logOf(partition).map(({ bytes }) => bytes),
     onProduce: (partition, ...faults) => void produceFaults.set(partition, [...faults]),

@@ -1,5 +1,5 @@
+import { formatKey } from "@tidemark/metadata";
 import type { CandidateIdentity } from "../consensus.ts";
-import { formatKey } from "../keys.ts";
 import { encodeCandidate } from "../records.ts";
 import type { StoreSession } from "../store/store-link.ts";
 import type { CandidateContext } from "./context.ts";

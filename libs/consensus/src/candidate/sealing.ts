@@ -1,7 +1,7 @@
 import { type ControllerEpoch, controllerEpoch } from "@tidemark/ids";
+import { formatKey } from "@tidemark/metadata";
 import { randomUuid } from "@tidemark/runtime";
 import type { AppendOutcome } from "../consensus.ts";
-import { formatKey } from "../keys.ts";
 import { encodeAppend, encodeController, encodeControllerEpoch, isSealed, withSeal } from "../records.ts";
 import type { StoreChange, StoreSession } from "../store/store-link.ts";
 import type { CandidateContext } from "./context.ts";

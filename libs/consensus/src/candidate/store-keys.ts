@@ -3,10 +3,10 @@
  * once for each time it is written, and counts as not said (C12).
  */
 import type { ControllerEpoch, Revision } from "@tidemark/ids";
+import { formatKey, parseKey } from "@tidemark/metadata";
 import { faultOfKey } from "../batch.ts";
 import type { CandidateIdentity } from "../consensus.ts";
 import type { EventSink } from "../events.ts";
-import { formatKey, isStoreKey, parseKey } from "../keys.ts";
 import {
   type AppendValue,
   type ControllerValue,
@@ -17,6 +17,7 @@ import {
   type ResignedValue,
 } from "../records.ts";
 import type { StoreFeed } from "../store/store-link.ts";
+import { isStoreKey } from "../store-key.ts";
 
 export const controllerKey = formatKey({ kind: "controller" });
 export const controllerEpochKey = formatKey({ kind: "controllerEpoch" });
@@ -47,86 +48,99 @@ export interface StoreKeys {
   feed(feed: StoreFeed): void;
 }
 
+interface KeysState {
+  readonly onEvent: EventSink;
+  controller: StoreKey<ControllerValue | ResignedValue>;
+  append: StoreKey<AppendValue>;
+  epoch: StoreKey<ControllerEpoch>;
+  readonly candidates: Map<string, StoreKey<CandidateIdentity>>;
+  /** Of any key, ever. */
+  highest: ControllerEpoch | undefined;
+}
+
 const absent = { bytes: undefined, value: undefined, held: false, revision: undefined } as const;
 
 export function createStoreKeys(onEvent: EventSink): StoreKeys {
-  let controller: StoreKey<ControllerValue | ResignedValue> = absent;
-  let append: StoreKey<AppendValue> = absent;
-  let epoch: StoreKey<ControllerEpoch> = absent;
-  const candidates = new Map<string, StoreKey<CandidateIdentity>>();
-  let highest: ControllerEpoch | undefined;
-
-  const parsed = <Value>(key: string, value: Value | undefined): Value | undefined => {
-    if (value === undefined) onEvent({ kind: "malformed", key, message: "the value does not parse" });
-    return value;
+  const state: KeysState = {
+    onEvent,
+    controller: absent,
+    append: absent,
+    epoch: absent,
+    candidates: new Map(),
+    highest: undefined,
   };
-
-  const raise = (seen: ControllerEpoch | undefined) => {
-    if (seen !== undefined && (highest === undefined || seen > highest)) highest = seen;
-  };
-
-  const put = (key: string, bytes: Uint8Array, at: { readonly held: boolean; readonly revision: Revision }) => {
-    if (!isStoreKey(key)) {
-      reportKey(key);
-      return;
-    }
-    switch (parseKey(key)?.kind) {
-      case "controller":
-        controller = { bytes, value: parsed(key, decodeController(bytes)), ...at };
-        raise(controller.value?.epoch);
-        break;
-      case "append":
-        append = { bytes, value: parsed(key, decodeAppend(bytes)), ...at };
-        raise(append.value?.epoch);
-        break;
-      case "controllerEpoch":
-        epoch = { bytes, value: parsed(key, decodeControllerEpoch(bytes)), ...at };
-        raise(epoch.value);
-        break;
-      case "candidate":
-        candidates.set(key, { bytes, value: parsed(key, decodeCandidate(bytes)), ...at });
-        break;
-      default:
-        onEvent({ kind: "malformed", key, message: "no key that the store keeps" });
-    }
-  };
-
-  const reportKey = (key: string) => {
-    const fault = faultOfKey(key);
-    if (fault !== undefined) onEvent({ kind: "malformed", key, message: fault });
-  };
-
-  const remove = (key: string) => {
-    if (key === controllerKey) controller = absent;
-    else if (key === appendKey) append = absent;
-    else if (key === controllerEpochKey) epoch = absent;
-    else candidates.delete(key);
-  };
-
   return {
-    controller: () => controller,
-    append: () => append,
-    candidate: (key) => candidates.get(key) ?? absent,
+    controller: () => state.controller,
+    append: () => state.append,
+    candidate: (key) => state.candidates.get(key) ?? absent,
     candidates: () =>
-      [...candidates.values()]
+      [...state.candidates.values()]
         .flatMap(({ value, held }) => (held && value !== undefined ? [value] : []))
         .sort((left, right) => left.controllerId - right.controllerId),
     highestEpoch() {
-      if (highest !== undefined) return highest;
-      return epoch.bytes === undefined && append.bytes === undefined ? 0 : undefined;
+      if (state.highest !== undefined) return state.highest;
+      return state.epoch.bytes === undefined && state.append.bytes === undefined ? 0 : undefined;
     },
     feed(feed) {
       if (feed.kind === "snapshot") {
-        controller = append = epoch = absent;
-        candidates.clear();
-        for (const [key, { value, held }] of feed.entries) put(key, value, { held, revision: feed.revision });
+        state.controller = state.append = state.epoch = absent;
+        state.candidates.clear();
+        for (const [key, { value, held }] of feed.entries) put(state, key, value, { held, revision: feed.revision });
         return;
       }
       const { revision, changes } = feed.batch;
       for (const change of changes) {
-        if (change.kind === "put") put(change.key, change.value, { held: change.ephemeral ?? false, revision });
-        else remove(change.key);
+        if (change.kind === "delete") remove(state, change.key);
+        else put(state, change.key, change.value, { held: change.ephemeral ?? false, revision });
       }
     },
   };
+}
+
+function put(
+  state: KeysState,
+  key: string,
+  bytes: Uint8Array,
+  at: { readonly held: boolean; readonly revision: Revision },
+): void {
+  if (!isStoreKey(key)) {
+    const fault = faultOfKey(key);
+    if (fault !== undefined) state.onEvent({ kind: "malformed", key, message: fault });
+    return;
+  }
+  switch (parseKey(key)?.kind) {
+    case "controller":
+      state.controller = { bytes, value: reported(state, key, decodeController(bytes)), ...at };
+      raise(state, state.controller.value?.epoch);
+      break;
+    case "append":
+      state.append = { bytes, value: reported(state, key, decodeAppend(bytes)), ...at };
+      raise(state, state.append.value?.epoch);
+      break;
+    case "controllerEpoch":
+      state.epoch = { bytes, value: reported(state, key, decodeControllerEpoch(bytes)), ...at };
+      raise(state, state.epoch.value);
+      break;
+    case "candidate":
+      state.candidates.set(key, { bytes, value: reported(state, key, decodeCandidate(bytes)), ...at });
+      break;
+    default:
+      state.onEvent({ kind: "malformed", key, message: "no key that the store keeps" });
+  }
+}
+
+function remove(state: KeysState, key: string): void {
+  if (key === controllerKey) state.controller = absent;
+  else if (key === appendKey) state.append = absent;
+  else if (key === controllerEpochKey) state.epoch = absent;
+  else state.candidates.delete(key);
+}
+
+function reported<Value>({ onEvent }: KeysState, key: string, value: Value | undefined): Value | undefined {
+  if (value === undefined) onEvent({ kind: "malformed", key, message: "the value does not parse" });
+  return value;
+}
+
+function raise(state: KeysState, seen: ControllerEpoch | undefined): void {
+  if (seen !== undefined && (state.highest === undefined || seen > state.highest)) state.highest = seen;
 }

@@ -12,7 +12,7 @@ describeConsensusContract("single node", () => {
   return createInProcessCluster({
     runtime,
     onEvent,
-    openStore: () => openStoreOnDisk({ disk, directory: "/data/metadata", crc32c, runtime, onEvent }),
+    openStore: () => openStoreOnDisk({ disk: disk.attach(), directory: "/data/metadata", crc32c, runtime, onEvent }),
     dropUnflushed: () => disk.powerCut(),
   });
 });

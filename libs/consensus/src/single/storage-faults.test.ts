@@ -55,12 +55,12 @@ describe("a flush that fails", () => {
       disk.plan(scriptedFaults([{ kind: "sync", effect: broken }]));
       expect((await first.append("/test/unknown", "1")).kind).toBe("unknown");
       memory.kill();
-      const second = await startController(disk, { guards });
+      const second = await startController(memory, { guards });
       const shown = await second.tree();
       expect(shown.has("/test/before")).toBe(true);
       await second.append("/test/after", "1");
       memory.powerCut();
-      const found = await startController(disk).then(
+      const found = await startController(memory).then(
         (third) => third.tree(),
         (error: unknown) => String(error),
       );
@@ -103,7 +103,7 @@ describe("a full disk", () => {
     expect(await controller.append("/test/taken", "1")).toMatchObject({ kind: "committed" });
     expect(kinds(controller.events)).toContain("spaceExhausted");
     memory.powerCut();
-    const again = await startController(disk);
+    const again = await startController(memory);
     const tree = await again.tree();
     expect([tree.has("/test/refused"), tree.has("/test/taken")]).toEqual([false, true]);
     await again.close();
@@ -117,7 +117,7 @@ describe("a full disk", () => {
       disk.plan(scriptedFaults([{ kind: "write", path, effect: { kind: "short", bytes: 10_000, code: "NO_SPACE" } }]));
       expect(await controller.append("/test/refused", "1")).toMatchObject({ kind: "refused", reason: "NO_SPACE" });
       memory.kill();
-      return (await (await startController(disk)).tree()).has("/test/refused");
+      return (await (await startController(memory)).tree()).has("/test/refused");
     };
     expect(await found()).toBe(false);
     expect(await found({ ...allGuards, cutBackWhenFull: false })).toBe(true);
@@ -223,7 +223,7 @@ describe("compaction", () => {
     await controller.store.compact();
     expect(await controller.append("/test/c", "1")).toMatchObject({ kind: "committed" });
     memory.powerCut();
-    const tree = await (await startController(disk)).tree();
+    const tree = await (await startController(memory)).tree();
     expect(["/test/a", "/test/b", "/test/c"].every((key) => tree.has(key))).toBe(true);
   });
 

@@ -135,6 +135,15 @@ export function createFaultyLink(link: StoreLink): FaultyLink {
       const real = state.current === undefined ? undefined : state.sessions.get(state.current);
       await real?.request({ guards: [], batches: [[{ kind: "put", key, value, ephemeral }]] });
     },
+    ...nextFaults(state),
+  };
+}
+
+/** The faults of single messages. */
+function nextFaults(
+  state: LinkState,
+): Pick<FaultyLink, "holdFeed" | "releaseFeed" | "loseNextRequest" | "loseNextAnswer" | "delayNextRequest"> {
+  return {
     holdFeed() {
       state.heldFeed ??= [];
     },

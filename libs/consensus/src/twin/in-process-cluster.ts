@@ -5,12 +5,11 @@
 import { controllerId, directoryId } from "@tidemark/ids";
 import type { Runtime } from "@tidemark/runtime";
 import { createCandidate } from "../candidate/candidate.ts";
-import type { Consensus } from "../consensus.ts";
-import { type CandidateNumber, type ConsensusCluster, candidateNumbers } from "../contract/cluster.ts";
-import { detached } from "../detached.ts";
+import type { CandidateNumber, ConsensusCluster } from "../contract/cluster.ts";
 import type { EventSink } from "../events.ts";
 import type { Store } from "../store/store.ts";
-import { createFaultyLink, type FaultyLink } from "./faulty-link.ts";
+import { createFaultyLink } from "./faulty-link.ts";
+import { createProcesses, type Processes } from "./processes.ts";
 
 export interface InProcessClusterOptions {
   readonly runtime: Runtime;
@@ -23,50 +22,17 @@ export interface InProcessClusterOptions {
   readonly dropUnflushed: () => void | Promise<void>;
 }
 
-/** Turns of `until` from a fault to its being noticed. */
-const noticedAfter = { byCandidate: 10, byStore: 20 };
+/** How long `until` waits, in milliseconds. */
 const patienceMs = 15_000;
-
-interface Process {
-  readonly consensus: Consensus;
-  readonly link: FaultyLink;
-  /** Turns since the last fault began. What has recovered by then is not ended. */
-  faultTurns: number | undefined;
-}
 
 export async function createInProcessCluster(options: InProcessClusterOptions): Promise<ConsensusCluster> {
   const { runtime, onEvent } = options;
   const turn = options.turn ?? (() => new Promise<void>((resolve) => runtime.scheduler.afterInput(resolve)));
+  const processes = createProcesses();
   let store = await options.openStore();
-  const living = new Map<CandidateNumber, Process>();
-  let processes: Process[] = [];
-
-  const processOf = (candidate: CandidateNumber): Process => {
-    const found = living.get(candidate);
-    if (found === undefined) throw new Error(`Candidate ${candidate} was not started`);
-    return found;
-  };
-  const linkOf = (candidate: CandidateNumber) => processOf(candidate).link;
-  const beginFault = (candidate: CandidateNumber) => {
-    processOf(candidate).faultTurns = 0;
-  };
-
-  const takeTurn = () => {
-    for (const process of processes) {
-      if (process.faultTurns === undefined) continue;
-      process.faultTurns += 1;
-      if (process.faultTurns === noticedAfter.byCandidate) process.link.noticeCut();
-      if (process.faultTurns === noticedAfter.byStore) detached(process.link.expireSessions());
-    }
-  };
-
-  const killProcess = (candidate: CandidateNumber) => {
-    linkOf(candidate).kill();
-    beginFault(candidate);
-    living.delete(candidate);
-  };
 
   return {
+    ...faultsOf(processes),
     managesMembers: false,
     identity: (candidate) => ({
       controllerId: controllerId(candidate),
@@ -74,31 +40,62 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
       endpoint: `controller-${candidate}.test:4650`,
     }),
     async start(candidate) {
-      if (living.has(candidate)) throw new Error(`Candidate ${candidate} runs`);
       const link = createFaultyLink(store);
       const consensus = createCandidate({ link, runtime, onEvent });
-      const process: Process = { consensus, link, faultTurns: undefined };
-      living.set(candidate, process);
-      processes.push(process);
+      processes.add(candidate, { consensus, link });
       return consensus;
     },
-    kill: killProcess,
     async powerCut() {
-      for (const candidate of [...living.keys()]) killProcess(candidate);
-      processes = [];
+      processes.killAll();
       await options.dropUnflushed();
       store = await options.openStore();
     },
+    compact: () => store.compact(),
+    async until(condition, what) {
+      const giveUpAt = runtime.clock.monotonicMs() + patienceMs;
+      while (!condition()) {
+        if (runtime.clock.monotonicMs() > giveUpAt) throw new Error(`Not reached: ${what}`);
+        processes.takeTurn();
+        await turn();
+      }
+    },
+    async close() {
+      for (const { link, consensus } of processes.living()) {
+        link.resume();
+        await consensus.close();
+      }
+      await store.close();
+    },
+  };
+}
+
+type Faults = Pick<
+  ConsensusCluster,
+  | "kill"
+  | "stall"
+  | "resume"
+  | "cut"
+  | "heal"
+  | "holdWatch"
+  | "releaseWatch"
+  | "loseNextRequest"
+  | "loseNextAnswer"
+  | "delayNextRequest"
+  | "plant"
+>;
+
+function faultsOf(processes: Processes): Faults {
+  const linkOf = (candidate: CandidateNumber) => processes.get(candidate).link;
+  return {
+    kill: processes.kill,
     stall(candidate) {
       linkOf(candidate).stall();
-      beginFault(candidate);
+      processes.beginFault(candidate);
     },
-    resume(candidate) {
-      linkOf(candidate).resume();
-    },
+    resume: (candidate) => linkOf(candidate).resume(),
     cut(candidate) {
       linkOf(candidate).cut();
-      beginFault(candidate);
+      processes.beginFault(candidate);
     },
     heal: (candidate) => linkOf(candidate).heal(),
     holdWatch: (candidate) => linkOf(candidate).holdFeed(),
@@ -115,24 +112,10 @@ export async function createInProcessCluster(options: InProcessClusterOptions): 
       };
     },
     async plant(key, value, { heldBy } = {}) {
-      const through = heldBy ?? candidateNumbers.find((candidate) => living.has(candidate)) ?? 1;
-      await linkOf(through).plant(key, value, { ephemeral: heldBy !== undefined });
-    },
-    compact: () => store.compact(),
-    async until(condition, what) {
-      const giveUpAt = runtime.clock.monotonicMs() + patienceMs;
-      while (!condition()) {
-        if (runtime.clock.monotonicMs() > giveUpAt) throw new Error(`Not reached: ${what}`);
-        takeTurn();
-        await turn();
-      }
-    },
-    async close() {
-      for (const { link, consensus } of living.values()) {
-        link.resume();
-        await consensus.close();
-      }
-      await store.close();
+      const [anyone] = processes.living();
+      const through = heldBy === undefined ? anyone : processes.get(heldBy);
+      if (through === undefined) throw new Error("Nobody runs through whom a value could be planted");
+      await through.link.plant(key, value, { ephemeral: heldBy !== undefined });
     },
   };
 }

@@ -1,15 +1,34 @@
 import { crc32c } from "@tidemark/compression";
 import { Reason } from "@tidemark/proto/common/v1";
-import { type BatchHeader, type BatchRefusal, iterateBatches, noProducerId, validateBatch } from "@tidemark/record";
+import {
+  type BatchHeader,
+  type BatchRefusal,
+  type Codecs,
+  type DecodeFailure,
+  decodeRecords,
+  iterateBatches,
+  noProducerId,
+  validateBatch,
+} from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Place } from "../errors.ts";
 import type { CheckedBatches } from "../partition/partition.ts";
 
+/** What a batch may have decompressed, in bytes: what consumers take too. */
+const maxDecompressedBytes = 64 * 2 ** 20;
+
 /**
  * What a leader checks of the batches of a request before it appends any of them. Throws a TidemarkError that names the
- * batch; nothing was changed then. The records are not walked: their checksum says that they are what was sent.
+ * batch; nothing was changed then.
+ *
+ * The records are walked, and decompressed for it: a checksum says that they are what was sent, not that anybody can
+ * read them, and one batch that nobody can read would bar every reader from what comes behind it.
  */
-export function checkBatches(bytes: Uint8Array, place: Place, maxBatchBytes: number): CheckedBatches {
+export function checkBatches(
+  bytes: Uint8Array,
+  place: Place,
+  { maxBatchBytes, codecs }: { readonly maxBatchBytes: number; readonly codecs: Codecs },
+): CheckedBatches {
   const headers: BatchHeader[] = [];
   let records = 0;
   for (const step of iterateBatches(bytes)) {
@@ -22,6 +41,8 @@ export function checkBatches(bytes: Uint8Array, place: Place, maxBatchBytes: num
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
     if (header.producerId !== noProducerId) throw withProducerId(place);
+    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes });
+    if (decoded.kind === "failed") throw unreadable(decoded.reason, place);
     headers.push(header);
     records += header.recordCount;
   }
@@ -56,6 +77,15 @@ function refusal(
     case "producerFieldsDisagree":
       return corrupt(place, `a producer does not send such a batch: ${reason}`);
   }
+}
+
+function unreadable(reason: DecodeFailure, place: Place): TidemarkError {
+  if (reason !== "unsupportedCodec") return corrupt(place, `its records cannot be read: ${reason}`);
+  return new TidemarkError({
+    reason: Reason.UNSUPPORTED_CODEC,
+    message: "The codec of the batch cannot be loaded on this broker: use another one",
+    ...place,
+  });
 }
 
 /** The one text for what is too large, with the setting that says so. */

@@ -32,12 +32,12 @@ export function createLogService({ brokerId, table, runtime, codecs, tracer }: L
     {
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
       fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
-      listOffsets: createListOffsets(table, codecs),
+      listOffsets: createListOffsets(table),
       describeLog: createDescribeLog(table, brokerId),
       explainOffset: createExplainOffset(table, brokerId),
     },
     {
-      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, scheduler }) },
+      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }) },
       rules: { fetch: { longPoll: true } },
     },
   );

@@ -5,6 +5,7 @@ import {
   type ProduceStreamResult,
   ProduceStreamResultSchema,
 } from "@tidemark/proto/log/v1";
+import type { Codecs } from "@tidemark/record";
 import { type CallContext, type RawListener, type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { invalidArgument } from "../errors.ts";
@@ -18,6 +19,7 @@ export interface ProduceStreamOptions {
   readonly table: PartitionTable;
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
+  readonly codecs: Codecs;
   readonly scheduler: Scheduler;
 }
 
@@ -103,7 +105,10 @@ export function createProduceStream(options: ProduceStreamOptions) {
       if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
       const partition = options.table.find(request);
       const place = { topic: request.topic, partition: request.partition };
-      const batches = checkBatches(request.batches, place, partition.settings.maxBatchBytes);
+      const batches = checkBatches(request.batches, place, {
+        maxBatchBytes: partition.settings.maxBatchBytes,
+        codecs: options.codecs,
+      });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
       const traced = options.tracer.begin(context);
       options.appender.append({ partition, batches, acks: request.acks, timeoutMs, traced }, settle);

@@ -21,6 +21,13 @@ function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
   return copy;
 }
 
+/** The batch with one byte changed and a checksum that is right again. */
+function resealed(bytes: Uint8Array, at: number, value: number): Uint8Array {
+  const copy = changed(bytes, at, value);
+  new DataView(copy.buffer).setUint32(17, portableCrc32c(copy.subarray(21)));
+  return copy;
+}
+
 let bench: BrokerBench;
 
 beforeEach(async () => {
@@ -121,6 +128,18 @@ describe("produce refuses before it appends", () => {
     ["a wrong checksum", { partition: 0, batches: changed(batch("a"), crc, 1) }, Reason.CORRUPT_BATCH, /checksum/],
     ["another magic", { partition: 0, batches: changed(batch("a"), 16, 1) }, Reason.CORRUPT_BATCH, /version 2/],
     ["half a batch", { partition: 0, batches: batch("abc").subarray(0, 65) }, Reason.CORRUPT_BATCH, /ends before/],
+    [
+      "what its codec did not write",
+      { partition: 0, batches: resealed(batch("abc"), 22, 1) },
+      Reason.CORRUPT_BATCH,
+      /corruptCompression/,
+    ],
+    [
+      "a record that is none",
+      { partition: 0, batches: resealed(batch("abc"), 61, 3) },
+      Reason.CORRUPT_BATCH,
+      /cannot be read/,
+    ],
     ["bytes that are no batch", { partition: 0, batches: textToBytes("hello") }, Reason.CORRUPT_BATCH, /version 2/],
     [
       "a codec that does not exist",

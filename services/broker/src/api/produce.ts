@@ -99,7 +99,7 @@ export function createProduce(options: ProduceOptions) {
       try {
         const partition: Partition = table.find({ ...request, partition: part.partition });
         const place = { topic: request.topic, partition: part.partition };
-        const batches = checkBatches(part.encode(), place, partition.settings.maxBatchBytes);
+        const batches = checkBatches(part.encode(), place, { maxBatchBytes: partition.settings.maxBatchBytes, codecs });
         const traced = options.tracer.begin(context);
         options.appender.append(
           { partition, batches, acks: request.acks, timeoutMs: timeoutOf(request.timeoutMs, context), traced },

@@ -157,9 +157,9 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     logs,
     failures,
     produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-    produceStream: createProduceStream({ table, appender, tracer: produceTracer, scheduler }),
+    produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }),
     fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
-    listOffsets: createListOffsets(table, codecs),
+    listOffsets: createListOffsets(table),
     describeLog: createDescribeLog(table, self),
     explainOffset: createExplainOffset(table, self),
     stop: async () => {

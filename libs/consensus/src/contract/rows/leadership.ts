@@ -1,6 +1,6 @@
 import { describe, expect } from "vitest";
 import { utf8 } from "../../bytes.ts";
-import { isStoreKey } from "../../keys.ts";
+import { isStoreKey } from "../../store-key.ts";
 import { type CreateCluster, candidateNumbers } from "../cluster.ts";
 import { nextEvent, promise, put } from "../scenario.ts";
 import type { Watched } from "../watched.ts";

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { isStoreKey } from "../../keys.ts";
+import { isStoreKey } from "../../store-key.ts";
 import type { CreateCluster } from "../cluster.ts";
 import { promise, put, remove } from "../scenario.ts";
 

@@ -50,6 +50,7 @@ export function describeSealing(create: CreateCluster): void {
       const leader = await s.leaderOf(all);
       await leader.commit(cluster);
       const before = Array.from({ length: 20 }, (_, n) => leader.append(put(`/test/before/${n}`, "1")));
+      before.push(leader.append(put("/cluster", JSON.stringify({ clusterId: "c", formatVersion: 2 }))));
       const sealing = leader.process.consensus.seal(leader.epoch);
       const after = Array.from({ length: 20 }, (_, n) => leader.append(put(`/test/after/${n}`, "1")));
       const outcomes = await s.settled(Promise.all([...before, sealing]), "all of them settle");
@@ -57,6 +58,11 @@ export function describeSealing(create: CreateCluster): void {
       const late = await s.settled(Promise.all(after), "the others settle");
       expect(late.filter(({ kind }) => kind !== "refused")).toEqual([]);
       await s.agree(all);
+      expect(JSON.parse(leader.process.text("/cluster") ?? "")).toEqual({
+        clusterId: "c",
+        formatVersion: 2,
+        sealed: true,
+      });
       expect([...leader.process.tree.keys()].filter((key) => key.startsWith("/test/after"))).toEqual([]);
     });
 
@@ -74,6 +80,22 @@ export function describeSealing(create: CreateCluster): void {
       const writes = [...leader.process.batches.values()].flat().filter(({ key }) => key === "/test/stuck");
       expect(writes).toHaveLength(outcome.kind === "committed" ? 1 : 0);
       expect(sealing.kind).not.toBe("unknown");
+    });
+
+    promise(create, "34g an unsealing that is stuck does not undo a later seal", async (s) => {
+      const { all } = await sealed(s);
+      const late = s.cluster.delayNextRequest(2);
+      const stuck = all[1].consensus.unseal();
+      await s.settled(late.sent, "the unsealing is on its way");
+      await s.settled(stuck, "the stuck unsealing settles");
+      await s.settled(all[2].consensus.unseal(), "it is unsealed");
+      const leader = await s.leaderOf(all);
+      expect(await s.settled(leader.process.consensus.seal(leader.epoch), "it is sealed")).toMatchObject({
+        kind: "committed",
+      });
+      await s.settled(late.arrive(), "the unsealing arrives");
+      await nobodyLeads(s, all);
+      for (const process of all) expect(process.text("/cluster")).toContain('"sealed":true');
     });
 
     promise(create, "only the leader seals, only what is there, and nobody unseals what is not sealed", async (s) => {

@@ -1,0 +1,166 @@
+/** The commands against a real cluster: what they say, and how they end. */
+import { spawn } from "node:child_process";
+import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { main } from "./dev-process.ts";
+
+let cluster: DevCluster;
+
+beforeAll(async () => {
+  cluster = await startDevCluster({ brokers: 1 });
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+const json = (text: Buffer): unknown => JSON.parse(text.toString());
+const create = (name: string, ...flags: readonly string[]) => cluster.tidemark(["topic", "create", name, ...flags]);
+const consumeRaw = async (topic: string, ...flags: readonly string[]) =>
+  (await cluster.tidemark(["consume", topic, "--until-end", "--format", "raw", ...flags])).stdout;
+
+describe("topics", () => {
+  test("are made, listed, described and deleted", async () => {
+    expect((await create("orders", "--partitions", "2", "--config", "retention.ms=86400000")).code).toBe(0);
+    expect(json((await cluster.tidemark(["topic", "describe", "orders", "-o", "json"])).stdout)).toMatchObject({
+      name: "orders",
+      configs: { "retention.ms": "86400000" },
+      partitions: [0, 1].map((partition) => ({ partition, leader: 1, replicas: [1], isr: [1] })),
+    });
+    expect(json((await cluster.tidemark(["topic", "list", "-o", "json"])).stdout)).toMatchObject({
+      topics: [{ name: "orders", partitions: 2 }],
+    });
+    expect((await cluster.tidemark(["topic", "delete", "orders"])).code).toBe(0);
+    const gone = await cluster.tidemark(["topic", "describe", "orders"]);
+    expect(gone.code).toBe(1);
+    expect(gone.stderr).toMatch(
+      /^tidemark: There is no topic orders.*\n {2}reason REASON_UNKNOWN_TOPIC, outcome not applied\n {2}`tidemark topic create orders` makes it/,
+    );
+  });
+
+  test("errors are JSON under -o json", async () => {
+    const { code, stderr } = await cluster.tidemark(["topic", "create", "a b", "-o", "json"]);
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { reason: "REASON_INVALID_TOPIC_NAME", outcome: "not applied" },
+    });
+  });
+});
+
+describe("produce and consume", () => {
+  test("keep bytes as they are, under every codec", async () => {
+    const bytes = Buffer.from("a\r\n\n\0\xff\xfe\xc3(\n\u00e9 no end", "latin1");
+    for (const codec of ["none", "gzip", "snappy", "lz4", "zstd"]) {
+      const topic = `bytes-${codec}`;
+      await create(topic, "--partitions", "1");
+      const input = Buffer.concat([bytes, Buffer.from(`\n${"text ".repeat(1000)}`)]);
+      const produced = await cluster.tidemark(["produce", topic, "--compression", codec], { input });
+      expect(produced.stdout.toString()).toBe("acknowledged 5, unknown 0, failed 0\n");
+      expect(await consumeRaw(topic)).toEqual(Buffer.concat([input, Buffer.from("\n")]));
+    }
+  });
+
+  test("records of one key stay together, and --from and --max choose among them", async () => {
+    await create("keyed", "--partitions", "4");
+    const input = Array.from({ length: 100 }, (_, index) => `k${index % 7}:v${index}\n`).join("");
+    await cluster.tidemark(["produce", "keyed", "--key-separator", ":"], { input });
+    const { stdout } = await cluster.tidemark(["consume", "keyed", "--until-end", "-o", "json"]);
+    const records = stdout
+      .toString()
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { key: string; value: string; partition: number; offset: number });
+    expect(records).toHaveLength(100);
+    for (let key = 0; key < 7; key++) {
+      const ofKey = records.filter((record) => record.key === `k${key}`);
+      expect(new Set(ofKey.map(({ partition }) => partition)).size).toBe(1);
+      expect(ofKey.map(({ value }) => Number(value.slice(1)))).toEqual(ofKey.map((_, index) => key + 7 * index));
+    }
+    const partition = String(records[0]?.partition ?? 0);
+    const few = await cluster.tidemark([
+      "consume",
+      "keyed",
+      "--partition",
+      partition,
+      "--from",
+      "2",
+      "--max",
+      "3",
+      "-o",
+      "json",
+    ]);
+    expect(few.code).toBe(0);
+    expect(
+      few.stdout
+        .toString()
+        .trimEnd()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { offset: number }).offset),
+    ).toEqual([2, 3, 4]);
+  });
+
+  test("a line above max.message.bytes fails by its number, and the rest goes on", async () => {
+    await create("small", "--partitions", "1", "--config", "max.message.bytes=200000");
+    const input = Buffer.concat([Buffer.from("first\n"), Buffer.alloc(300_000, "x"), Buffer.from("\nlast\n")]);
+    const produced = await cluster.tidemark(["produce", "small"], { input });
+    expect(produced.code).toBe(1);
+    expect(produced.stdout.toString()).toBe("acknowledged 2, unknown 0, failed 1\n");
+    expect(produced.stderr).toMatch(/^tidemark: line 2 \(failed, REASON_MESSAGE_TOO_LARGE\): /);
+    expect((await consumeRaw("small")).toString()).toBe("first\nlast\n");
+  });
+
+  test.each([3, 6, 12])("a line of %i MiB, above what a message can have, is one failed record", async (mebibytes) => {
+    await create(`large-${mebibytes}`, "--partitions", "1");
+    const input = Buffer.concat([Buffer.from("a\n"), Buffer.alloc(mebibytes * 2 ** 20, "x"), Buffer.from("\nb\n")]);
+    const produced = await cluster.tidemark(["produce", `large-${mebibytes}`], { input });
+    expect(produced.stdout.toString()).toBe("acknowledged 2, unknown 0, failed 1\n");
+    expect(produced.stderr).toContain("REASON_MESSAGE_TOO_LARGE");
+    expect((await consumeRaw(`large-${mebibytes}`)).toString()).toBe("a\nb\n");
+  });
+
+  test("a topic that is not there, an offset that is not there, a file that is not there", async () => {
+    await create("there", "--partitions", "1");
+    const runs = [
+      await cluster.tidemark(["produce", "nowhere"], { input: "x" }),
+      await cluster.tidemark(["consume", "there", "--from", "7", "--max", "1"]),
+      await cluster.tidemark(["produce", "there", "--file", "/no/such/file"]),
+    ];
+    expect(runs.map(({ code }) => code)).toEqual([1, 1, 2]);
+    expect(runs.map(({ stderr }) => stderr).join()).toMatch(/UNKNOWN_TOPIC[^]*OFFSET_OUT_OF_RANGE[^]*cannot be read/);
+    expect(runs.map(({ stderr }) => stderr).join()).not.toMatch(/^ +at /m);
+  });
+});
+
+describe("Ctrl-C", () => {
+  function run(...args: readonly string[]) {
+    const env = { ...process.env, TIDEMARK_SERVER: cluster.endpoint("gateway-1") };
+    const child = spawn(process.execPath, [main, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
+    let printed = "";
+    child.stdout.on("data", (piece: Buffer) => {
+      printed += piece.toString();
+    });
+    const ended = new Promise<number>((resolve) => {
+      child.once("close", (code) => resolve(code ?? 1));
+    });
+    return { child, ended, printed: () => printed };
+  }
+
+  test("ends a produce with what became of the records", async () => {
+    await create("interrupted", "--partitions", "1");
+    const { child, ended, printed } = run("produce", "interrupted");
+    child.stdin.write("a\nb\nthis line has no end yet");
+    await waitFor("two records", async () => (await consumeRaw("interrupted")).toString() === "a\nb\n");
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    expect(printed()).toBe("acknowledged 2, unknown 0, failed 0\n");
+  });
+
+  test("ends a consume that follows", async () => {
+    await create("followed", "--partitions", "1");
+    const { child, ended, printed } = run("consume", "followed");
+    await cluster.tidemark(["produce", "followed"], { input: "a\n" });
+    await waitFor("the record", () => printed() === "a\n");
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+  });
+});

@@ -1,0 +1,82 @@
+import { PassThrough } from "node:stream";
+import { describe, expect, test } from "vitest";
+import { runProgram } from "./program.ts";
+
+/** Runs a command line that needs no cluster. */
+async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
+  const code = await runProgram(args, {
+    ...streams,
+    env,
+    workingDirectory: "/nowhere",
+    interrupted: new AbortController().signal,
+  });
+  const text = ({ read }: { read: () => Buffer | null }) => read()?.toString() ?? "";
+  return {
+    code,
+    stdout: text({ read: () => streams.stdout.read() as Buffer | null }),
+    stderr: text({ read: () => streams.stderr.read() as Buffer | null }),
+  };
+}
+
+const commands = [
+  ["dev"],
+  ["dev", "start"],
+  ["topic", "create"],
+  ["topic", "list"],
+  ["topic", "describe"],
+  ["topic", "delete"],
+  ["produce"],
+  ["consume"],
+  ["cluster", "describe"],
+  ["cluster", "health"],
+  ["config", "print"],
+];
+
+describe("the command line", () => {
+  test.each(commands.map((command) => [command.join(" "), command] as const))(
+    "%s shows an example in its help",
+    async (_, command) => {
+      const { code, stdout } = await run([...command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/Examples?:\n {2}\S*/);
+    },
+  );
+
+  test.each(commands.filter((command) => command.join() !== "dev"))("%s %s knows -o json", async (...command) => {
+    expect((await run([...command, "--help"])).stdout).toContain("-o, --output");
+  });
+
+  test("says its exit codes", async () => {
+    expect((await run(["--help"])).stdout).toContain("130");
+  });
+
+  test.each([
+    [["frob"], "unknown command 'frob'"],
+    [["topic", "create", "t", "--partitions", "0"], "from 1 on"],
+    [["produce", "t", "--acks", "some"], "none, leader, all"],
+    [["produce", "t", "--key-separator", ""], "--key-separator is empty"],
+    [["consume", "t", "--from", "somewhere"], "earliest, latest or an offset"],
+    [["topic", "list", "--server", "nonsense"], "server"],
+    [["dev", "--backend", "paper"], "single, raft, etcd"],
+    [["dev", "--backend", "etcd"], "The etcd backend is not there yet"],
+    [["dev", "--controllers", "3"], "runs one controller"],
+    [["dev", "--brokers", "11"], "--brokers takes 1 to 10, not 11"],
+    [["config", "print", "broker"], "node.id"],
+  ])("%j is wrong: exit code 2, a sentence, and no stack trace", async (args, words) => {
+    const { code, stderr } = await run(args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test("prints every setting with where it came from", async () => {
+    const { code, stdout } = await run(["config", "print", "client", "-o", "json"], { TIDEMARK_SERVER: "example:1" });
+    expect(code).toBe(0);
+    const { settings } = JSON.parse(stdout) as { settings: { key: string }[] };
+    expect(settings).toContainEqual(
+      expect.objectContaining({ key: "server", value: "example:1", source: "variable TIDEMARK_SERVER" }),
+    );
+    expect(settings).toContainEqual(expect.objectContaining({ key: "acks", value: "all", source: "default" }));
+  });
+});

@@ -13,13 +13,14 @@ import type { Logger, Tracer } from "@tidemark/telemetry";
 import { createAdminService, createMetadataService } from "./controller/admin-service.ts";
 import { createLogService } from "./log/log-service.ts";
 import { createLeaders } from "./routing/leaders.ts";
+import { createEndpointRetirement } from "./routing/retire-endpoints.ts";
 import { createRouteTable } from "./routing/route-table.ts";
 
 export interface GatewayOptions {
   /** Undefined: whichever cluster the controller belongs to. */
   readonly clusterId: string | undefined;
   readonly controller: ActiveController;
-  readonly pool: Pick<ChannelPool, "get">;
+  readonly pool: Pick<ChannelPool, "get" | "drop">;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
@@ -45,6 +46,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { controller, runtime, logger, deadline } = options;
   const abort = new AbortController();
   const table = createRouteTable(emptyImage);
+  const retirement = createEndpointRetirement(options.pool, runtime.scheduler);
   const known = createDeferred();
   let running: Promise<void> = Promise.resolve();
 
@@ -54,6 +56,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     controllerEpochFloor: 0 as ControllerEpoch,
     onUpdate: ({ image }) => {
       table.apply(image);
+      retirement.apply(image);
       known.resolve();
     },
     onInterrupted(why) {
@@ -85,6 +88,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     async stop() {
       abort.abort();
       await running;
+      retirement.stop();
     },
   };
 }

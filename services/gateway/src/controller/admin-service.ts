@@ -9,7 +9,7 @@ import { type PassThroughOptions, passThrough } from "./pass-through.ts";
 type Options = Pick<PassThroughOptions<never>, "controller" | "runtime">;
 
 /** How long an answer waits for this gateway's own metadata, in milliseconds. */
-const catchUpMs = 2000;
+const catchUpMs = 1000;
 
 /**
  * The controller's AdminService. A topic that was made, enlarged or deleted through this gateway is known to it when the

@@ -339,6 +339,7 @@ describe("a call from the web", () => {
     await waitFor("the call to arrive", () => seen.timeoutMs !== undefined);
     own.socket.resetAndDestroy();
     await waitFor("the leader to be told", () => seen.aborted !== undefined);
+    expect(seen.aborted?.reason).toBe(Reason.CANCELLED);
   });
 
   it("54: is given up when its HTTP/2 stream is reset", async () => {
@@ -350,6 +351,7 @@ describe("a call from the web", () => {
     await waitFor("the call to arrive", () => seen.timeoutMs !== undefined);
     stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     await waitFor("the leader to be told", () => seen.aborted !== undefined);
+    expect(seen.aborted?.reason).toBe(Reason.CANCELLED);
     session.close();
   });
 

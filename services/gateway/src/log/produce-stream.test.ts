@@ -130,25 +130,6 @@ describe("a produce stream", () => {
     expect(result?.error).toMatchObject({ reason: Reason.LEADER_NOT_AVAILABLE, outcome: Outcome.NOT_APPLIED });
   });
 
-  it("holds a producer back that sends faster than its messages are settled", async () => {
-    await world.reset({ settings: { "max.message.bytes": "2097152" } });
-    const large = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(2 ** 20), headers: [] }], {
-      crc32c: portableCrc32c,
-    });
-    const settle: (() => void)[] = [];
-    world.broker(1).stream = () =>
-      new Promise((resolve) => settle.push(() => resolve({ baseOffset: 0n, leaderEpoch: 1 })));
-    const { stream, send, told } = open();
-    for (let count = 0; count < 14; count++) send(0, { batches: large });
-    await waitFor("the gateway to hold back", () => settle.length >= 8 && stream.bytesQueued > 0);
-    await waitFor("the rest to arrive", () => {
-      for (const each of settle.splice(0)) each();
-      return world.broker(1).streamed.length === 14;
-    });
-    for (const each of settle.splice(0)) each();
-    expect(await told(14)).toHaveLength(14);
-  });
-
   it("54: is given up at the leaders when its producer vanishes", async () => {
     await world.reset();
     world.broker(1).stream = () => new Promise(() => undefined);

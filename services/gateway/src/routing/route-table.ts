@@ -4,7 +4,14 @@
  */
 import { formatEndpoint } from "@tidemark/config";
 import type { PartitionIndex, TopicId } from "@tidemark/ids";
-import { findPartition, findTopic, type MetadataImage, type Partition, type Topic } from "@tidemark/metadata";
+import {
+  type BrokerSession,
+  findPartition,
+  findTopic,
+  type MetadataImage,
+  type Partition,
+  type Topic,
+} from "@tidemark/metadata";
 import type { ErrorFields } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 import { type Place, unknownPartition, unknownTopic, unknownTopicId } from "../errors.ts";
@@ -44,7 +51,7 @@ export interface RouteTable {
 export function createRouteTable(initial: MetadataImage): RouteTable {
   let image = initial;
   /** By topic id and partition. Each is newer than the metadata. */
-  const hints = new Map<string, Route & { readonly of: RoutedPartition }>();
+  const hints = new Map<string, { readonly route: Route; readonly of: RoutedPartition }>();
   const watchers = new Set<() => void>();
 
   return {
@@ -53,9 +60,9 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     },
     apply(next) {
       image = next;
-      for (const [key, hint] of hints) {
-        const known = partitionOf(next, hint.of);
-        if (known === undefined || known.leaderEpoch >= hint.leaderEpoch) hints.delete(key);
+      for (const [key, { route, of }] of hints) {
+        const known = partitionOf(next, of);
+        if (known === undefined || known.leaderEpoch >= route.leaderEpoch) hints.delete(key);
       }
       for (const watcher of [...watchers]) watcher();
     },
@@ -71,23 +78,29 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     },
     route(of) {
       const hint = hints.get(keyOf(of));
-      if (hint !== undefined) return hint;
+      if (hint !== undefined) return hint.route;
       const known = partitionOf(image, of);
       const session = known?.leader === undefined ? undefined : image.sessions.get(known.leader);
-      const client = session?.endpoints.find(({ listener }) => listener === "client");
-      if (known?.leader === undefined || client === undefined) return undefined;
-      return { broker: known.leader, endpoint: formatEndpoint(client), leaderEpoch: known.leaderEpoch };
+      const endpoint = session === undefined ? undefined : clientEndpoint(session);
+      if (known?.leader === undefined || endpoint === undefined) return undefined;
+      return { broker: known.leader, endpoint, leaderEpoch: known.leaderEpoch };
     },
     learn(of, hint) {
       if (hint === undefined || hint.endpoint === "") return;
-      const known = hints.get(keyOf(of))?.leaderEpoch ?? partitionOf(image, of)?.leaderEpoch;
-      if (known !== undefined && hint.leaderEpoch > known) hints.set(keyOf(of), { ...hint, of });
+      const known = hints.get(keyOf(of))?.route.leaderEpoch ?? partitionOf(image, of)?.leaderEpoch;
+      if (known !== undefined && hint.leaderEpoch > known) hints.set(keyOf(of), { route: hint, of });
     },
     onChange(watcher) {
       watchers.add(watcher);
       return () => watchers.delete(watcher);
     },
   };
+}
+
+/** host:port of a broker's `client` listener. Undefined where it has none. */
+export function clientEndpoint({ endpoints }: BrokerSession): string | undefined {
+  const client = endpoints.find(({ listener }) => listener === "client");
+  return client === undefined ? undefined : formatEndpoint(client);
 }
 
 function partitionOf(image: MetadataImage, { topicId, partition }: RoutedPartition): Partition | undefined {

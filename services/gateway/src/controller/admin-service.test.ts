@@ -1,12 +1,15 @@
 import { create } from "@bufbuild/protobuf";
-import type { ActiveController } from "@tidemark/controller-link";
-import { AdminService, CreateTopicRequestSchema } from "@tidemark/proto/admin/v1";
+import { type ActiveController, createActiveController } from "@tidemark/controller-link";
+import { emptyImage } from "@tidemark/metadata";
+import { AddPartitionsRequestSchema, AdminService, CreateTopicRequestSchema } from "@tidemark/proto/admin/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type CallContext, createChannelPool, TidemarkError } from "@tidemark/rpc";
 import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createRouteTable } from "../routing/route-table.ts";
 import { type FakeController, startFakeController } from "../testing/fake-controller.ts";
 import { runtime, startWorld, type World } from "../testing/world.ts";
+import { createAdminService } from "./admin-service.ts";
 import { passThrough } from "./pass-through.ts";
 
 let world: World;
@@ -154,9 +157,22 @@ describe("a topic made through a gateway", () => {
   });
 
   it("is answered for although the metadata do not come", async () => {
-    const { admin, controller } = await start();
+    const { controller } = await start();
     controller.admin.addPartitions = () => described(controller, 9);
-    expect((await admin.addPartitions({ topic: "orders", partitions: 9 })).topic?.name).toBe("orders");
+    const pool = createChannelPool({ runtime });
+    const { scheduler } = runtime;
+    const hurried = { ...scheduler, after: (_: number, task: () => void) => scheduler.afterInput(task) };
+    const { addPartitions } = createAdminService(
+      {
+        controller: createActiveController({ endpoints: [controller.endpoint], pool, runtime }),
+        runtime: { ...runtime, scheduler: hurried },
+      },
+      createRouteTable(emptyImage),
+    );
+    const call = { signal: new AbortController().signal, timeoutMs: () => undefined } as unknown as CallContext;
+    const answer = await addPartitions(create(AddPartitionsRequestSchema, { topic: "orders", partitions: 9 }), call);
+    expect(answer.topic?.name).toBe("orders");
+    pool.close();
   });
 });
 

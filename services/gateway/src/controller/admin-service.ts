@@ -8,8 +8,11 @@ import { type PassThroughOptions, passThrough } from "./pass-through.ts";
 
 type Options = Pick<PassThroughOptions<never>, "controller" | "runtime">;
 
-/** How long an answer waits for this gateway's own metadata, in milliseconds. */
-const catchUpMs = 1000;
+/**
+ * How long an answer waits for this gateway's own metadata, in milliseconds: longer than the longest pause before the
+ * stream of them is opened again.
+ */
+const catchUpMs = 3000;
 
 /**
  * The controller's AdminService. A topic that was made, enlarged or deleted through this gateway is known to it when the

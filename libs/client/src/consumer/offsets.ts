@@ -3,6 +3,7 @@ import { type ListOffsetsRequest, Position } from "@tidemark/proto/log/v1";
 import { fromErrorDetail } from "@tidemark/rpc";
 import { delay } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
+import { groupBy } from "../group-by.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
 
 /** Where to begin: a named place, an offset, or the first record of a time or later (milliseconds since 1970). */
@@ -69,7 +70,7 @@ async function listOffsets(
   while (open.length > 0) {
     const failed: number[] = [];
     let error: unknown;
-    for (const [endpoint, asked] of Map.groupBy(open, (partition) => routes.endpointOf(topic, partition))) {
+    for (const [endpoint, asked] of groupBy(open, (partition) => routes.endpointOf(topic, partition))) {
       const fail = (partition: number, cause: unknown) => {
         error = cause;
         failed.push(partition);

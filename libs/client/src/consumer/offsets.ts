@@ -77,7 +77,7 @@ async function listOffsets(
         routes.heed({ topic, partition }, endpoint, cause);
       };
       try {
-        const request = { topic, topicId, partitions: asked, target };
+        const request = { topic, topicId, partitions: [...asked], target };
         const { offsets } = await connection.fetchAt(endpoint).listOffsets(request, callOptions(signal));
         for (const listed of offsets) {
           if (listed.error !== undefined) fail(listed.partition, fromErrorDetail(listed.error, listed.message));

@@ -1,6 +1,6 @@
 /** The commands against a real cluster: what they say, and how they end. */
 import { spawn } from "node:child_process";
-import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { type DevCluster, runProgram, startDevCluster, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "./dev-process.ts";
 
@@ -49,15 +49,15 @@ describe("topics", () => {
 
 describe("produce and consume", () => {
   test("keep bytes as they are, under every codec", async () => {
+    await create("bytes", "--partitions", "1");
     const bytes = Buffer.from("a\r\n\n\0\xff\xfe\xc3(\n\u00e9 no end", "latin1");
-    for (const codec of ["none", "gzip", "snappy", "lz4", "zstd"]) {
-      const topic = `bytes-${codec}`;
-      await create(topic, "--partitions", "1");
-      const input = Buffer.concat([bytes, Buffer.from(`\n${"text ".repeat(1000)}`)]);
-      const produced = await cluster.tidemark(["produce", topic, "--compression", codec], { input });
+    const input = Buffer.concat([Buffer.from(`${"text ".repeat(1000)}\n`), bytes]);
+    const codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+    for (const codec of codecs) {
+      const produced = await cluster.tidemark(["produce", "bytes", "--compression", codec], { input });
       expect(produced.stdout.toString()).toBe("acknowledged 5, unknown 0, failed 0\n");
-      expect(await consumeRaw(topic)).toEqual(Buffer.concat([input, Buffer.from("\n")]));
     }
+    expect(await consumeRaw("bytes")).toEqual(Buffer.concat(codecs.flatMap(() => [input, Buffer.from("\n")])));
   });
 
   test("records of one key stay together, and --from and --max choose among them", async () => {
@@ -129,6 +129,15 @@ describe("produce and consume", () => {
     expect(runs.map(({ stderr }) => stderr).join()).toMatch(/UNKNOWN_TOPIC[^]*OFFSET_OUT_OF_RANGE[^]*cannot be read/);
     expect(runs.map(({ stderr }) => stderr).join()).not.toMatch(/^ +at /m);
   });
+});
+
+test("a reader that goes away ends a consume with 141", async () => {
+  await create("piped", "--partitions", "1");
+  await cluster.tidemark(["produce", "piped"], { input: "line\n".repeat(100_000) });
+  const env = { TIDEMARK_SERVER: cluster.endpoint("gateway-1") };
+  const pipe = `"${process.execPath}" "${main}" consume piped | head -1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout } = await runProgram("bash", ["-c", pipe], { env });
+  expect(stdout.toString()).toBe("line\n141\n");
 });
 
 describe("Ctrl-C", () => {

@@ -1,17 +1,20 @@
+import { exitCodes } from "./exit-codes.ts";
 import { runProgram } from "./program.ts";
 
 /** Runs the command line of this process, with its streams and signals, and sets its exit code. */
 export async function runMain(): Promise<void> {
   const interruption = new AbortController();
+  const outputClosed = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => interruption.abort(new Error(`Stopped by ${signal}`)));
   }
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") interruption.abort(error);
-    else throw error;
+    if (error.code !== "EPIPE") throw error;
+    outputClosed.abort(error);
+    interruption.abort(error);
   });
 
-  process.exitCode = await runProgram(process.argv.slice(2), {
+  const code = await runProgram(process.argv.slice(2), {
     env: process.env,
     workingDirectory: process.cwd(),
     stdin: process.stdin,
@@ -19,4 +22,5 @@ export async function runMain(): Promise<void> {
     stderr: process.stderr,
     interrupted: interruption.signal,
   });
+  process.exitCode = outputClosed.signal.aborted ? exitCodes.outputClosed : code;
 }

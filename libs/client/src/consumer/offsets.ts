@@ -3,6 +3,7 @@ import { type ListOffsetsRequest, Position } from "@tidemark/proto/log/v1";
 import { fromErrorDetail } from "@tidemark/rpc";
 import { delay } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
+import { groupBy } from "../group-by.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
 
 /** Where to begin: a named place, an offset, or the first record of a time or later (milliseconds since 1970). */
@@ -69,14 +70,14 @@ async function listOffsets(
   while (open.length > 0) {
     const failed: number[] = [];
     let error: unknown;
-    for (const [endpoint, asked] of Map.groupBy(open, (partition) => routes.endpointOf(topic, partition))) {
+    for (const [endpoint, asked] of groupBy(open, (partition) => routes.endpointOf(topic, partition))) {
       const fail = (partition: number, cause: unknown) => {
         error = cause;
         failed.push(partition);
         routes.heed({ topic, partition }, endpoint, cause);
       };
       try {
-        const request = { topic, topicId, partitions: asked, target };
+        const request = { topic, topicId, partitions: [...asked], target };
         const { offsets } = await connection.fetchAt(endpoint).listOffsets(request, callOptions(signal));
         for (const listed of offsets) {
           if (listed.error !== undefined) fail(listed.partition, fromErrorDetail(listed.error, listed.message));

@@ -1,5 +1,6 @@
 import { delay } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
+import { groupBy } from "../group-by.ts";
 import type { ConsumedBatch, Fetcher } from "./fetcher.ts";
 import { isAtEnd, type PartitionState } from "./partition-state.ts";
 
@@ -44,9 +45,7 @@ export async function* readBatches(
 
   const startFetches = () => {
     const ready = states.filter(isReady);
-    for (const [endpoint, group] of Map.groupBy(ready, ({ partition }) =>
-      connection.routes.endpointOf(topic, partition),
-    )) {
+    for (const [endpoint, group] of groupBy(ready, ({ partition }) => connection.routes.endpointOf(topic, partition))) {
       if (running.has(endpoint) || answers.some((answer) => answer.endpoint === endpoint)) continue;
       for (const state of group) fetching.add(state);
       running.set(endpoint, run(endpoint, group));

@@ -1,0 +1,56 @@
+/**
+ * What stands between the partitions of a broker and the streams to other brokers. The partitions drive the machines of
+ * @tidemark/replication and know no connection; the streams carry their messages and know no rule.
+ *
+ * Leader: a stream brings fetches and flush reports to `ReplicaServing` and carries the replies back, by what its
+ * follower can take. Follower: `ReplicaFetcher` carries a partition's fetch to its leader, and brings the response to
+ * `ReplicaReceiving`.
+ */
+import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
+import type { ReplicaId } from "@tidemark/log";
+import type { Divergence, ReplicaFetch, ReplicaFlushed, ReplicaRefusal, ReplicaResponse } from "@tidemark/replication";
+import type { Cancel } from "@tidemark/runtime";
+
+/** The partitions of this broker, as the leader's end of a replica stream sees them. Nothing here throws. */
+export interface ReplicaServing {
+  /**
+   * Hands a follower's fetch to its partition, which replies once: at once, when there are records, or at `deadlineMs`
+   * (monotonic). Whoever calls the result wants no reply any more. A partition that is not here is NOT_LEADER.
+   */
+  fetch(partition: ReplicaId, fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
+  flushed(partition: ReplicaId, report: ReplicaFlushed): void;
+}
+
+/** The leader's reply to a fetch, before the bytes of an answer are shared among its partitions. */
+export type ReplicaReply =
+  | {
+      readonly kind: "records";
+      readonly highWatermark: Offset;
+      readonly logStart: Offset;
+      /** The leader's log end when it replied: how far behind the follower is. */
+      readonly logEnd: Offset;
+      /**
+       * Reads whole batches from the fetch's offset on, up to `maxBytes` but always the first one (L8). Slices of
+       * segment bytes, in order. Rejects where the log fails: the answer is REPLICA_OFFLINE then. Undefined: the fetch waited in vain.
+       */
+      readonly read: ((maxBytes: number) => Promise<readonly Uint8Array[]>) | undefined;
+    }
+  | { readonly kind: "diverging"; readonly divergence: Divergence }
+  | { readonly kind: "behindLogStart"; readonly logStart: Offset }
+  | { readonly kind: "refused"; readonly reason: ReplicaRefusal; readonly leaderEpoch: LeaderEpoch };
+
+/** Carries the fetches of this broker's followers to their leaders: all that go to one leader share its streams. */
+export interface ReplicaFetcher {
+  fetch(leader: BrokerId, partition: ReplicaId, fetch: ReplicaFetch): void;
+  flushed(leader: BrokerId, partition: ReplicaId, report: ReplicaFlushed): void;
+}
+
+/** The partitions of this broker, as the follower's end of a replica stream sees them. */
+export interface ReplicaReceiving {
+  /**
+   * The response to the last fetch of a partition. `bytes` holds the batches of `response`, whole, back to back, in a
+   * buffer that belongs to the receiver. Where the stream broke, the response is the refusal NOT_LEADER: the follower
+   * waits a little and asks again.
+   */
+  response(partition: ReplicaId, response: ReplicaResponse, bytes: Uint8Array): void;
+}

@@ -16,7 +16,35 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/cluster/v1/cluster.proto.
  */
 export const file_tidemark_cluster_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEikwIKD1JlZ2lzdGVyUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFgoOaW5jYXJuYXRpb25faWQYAiABKAkSEgoKY2x1c3Rlcl9pZBgDIAEoCRIVCg1kaXJlY3RvcnlfaWRzGAQgAygJEi8KCWVuZHBvaW50cxgFIAMoCzIcLnRpZGVtYXJrLmNvbW1vbi52MS5FbmRwb2ludBIMCgRyYWNrGAYgASgJEhgKEGNvbnRyb2xsZXJfZXBvY2gYByABKA0SJAoXY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gYCCABKA1IAIgBARIPCgdib290X2lkGAkgASgJQhoKGF9jbGVhbl9zdG9wX2Jyb2tlcl9lcG9jaCKEAQoQUmVnaXN0ZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMYnJva2VyX2Vwb2NoGAMgASgNEhAKCHJldmlzaW9uGAQgASgDEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDSK6AQoQSGVhcnRiZWF0UmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhAKCHNlcXVlbmNlGAMgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YBCABKAMSHAoUZmFpbGVkX2RpcmVjdG9yeV9pZHMYBSADKAkSFgoOd2FudHNfc2h1dGRvd24YBiABKAgSGwoTY29uZmlybWVkX2RlbGV0aW9ucxgHIAMoCSJWChFIZWFydGJlYXRSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEhUKDW1heV9zaHV0X2Rvd24YAyABKAgihgEKFFdhdGNoTWV0YWRhdGFSZXF1ZXN0EhYKCWJyb2tlcl9pZBgBIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAiABKA0SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKANIAYgBAUIMCgpfYnJva2VyX2lkQhEKD19hZnRlcl9yZXZpc2lvbiKtAQoVV2F0Y2hNZXRhZGF0YVJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIcmV2aXNpb24YAiABKAMSMQoFZnJhbWUYAyABKA4yIi50aWRlbWFyay5jbHVzdGVyLnYxLk1ldGFkYXRhRnJhbWUSNQoHY2hhbmdlcxgEIAMoCzIkLnRpZGVtYXJrLm1ldGFkYXRhLnYxLk1ldGFkYXRhQ2hhbmdlIjQKCUlzck1lbWJlchIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNIqgBChJBbHRlclBhcnRpdGlvbkl0ZW0SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIXCg9wYXJ0aXRpb25fZXBvY2gYBCABKA0SKwoDaXNyGAUgAygLMh4udGlkZW1hcmsuY2x1c3Rlci52MS5Jc3JNZW1iZXISEQoJcmVjb3ZlcmVkGAYgASgIIn0KFUFsdGVyUGFydGl0aW9uUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEjsKCnBhcnRpdGlvbnMYAyADKAsyJy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uSXRlbSKhAQoUQWx0ZXJQYXJ0aXRpb25SZXN1bHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjQKBXN0YXRlGAMgASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkEi4KBWVycm9yGAQgASgLMh8udGlkZW1hcmsuY29tbW9uLnYxLkVycm9yRGV0YWlsIm4KFkFsdGVyUGFydGl0aW9uUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRI6CgdyZXN1bHRzGAIgAygLMikudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3VsdCJFChpBbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNImEKG0FsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhkKEWZpcnN0X3Byb2R1Y2VyX2lkGAIgASgDEg0KBWNvdW50GAMgASgNImQKFENvbmZpcm1MZWFkZXJSZXF1ZXN0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIRCglicm9rZXJfaWQYAyABKA0SFAoMbGVhZGVyX2Vwb2NoGAQgASgNIkAKFUNvbmZpcm1MZWFkZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEg0KBWxlYWRzGAIgASgIKowBCg1NZXRhZGF0YUZyYW1lEh4KGk1FVEFEQVRBX0ZSQU1FX1VOU1BFQ0lGSUVEEAASIAocTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfUEFSVBABEh8KG01FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX0VORBACEhgKFE1FVEFEQVRBX0ZSQU1FX0RFTFRBEAMygAUKDkNsdXN0ZXJTZXJ2aWNlElcKCFJlZ2lzdGVyEiQudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlcXVlc3QaJS50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2USXgoJSGVhcnRiZWF0EiUudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXF1ZXN0GiYudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESaAoNV2F0Y2hNZXRhZGF0YRIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXNwb25zZTABEmkKDkFsdGVyUGFydGl0aW9uEioudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlcXVlc3QaKy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzcG9uc2USeAoTQWxsb2NhdGVQcm9kdWNlcklkcxIvLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QaMC50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRJmCg1Db25maXJtTGVhZGVyEikudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEiMQoKUmVwbGljYVJlZhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0izgIKD1JlZ2lzdGVyUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFgoOaW5jYXJuYXRpb25faWQYAiABKAkSEgoKY2x1c3Rlcl9pZBgDIAEoCRIVCg1kaXJlY3RvcnlfaWRzGAQgAygJEi8KCWVuZHBvaW50cxgFIAMoCzIcLnRpZGVtYXJrLmNvbW1vbi52MS5FbmRwb2ludBIMCgRyYWNrGAYgASgJEhgKEGNvbnRyb2xsZXJfZXBvY2gYByABKA0SJAoXY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gYCCABKA1IAIgBARIPCgdib290X2lkGAkgASgJEjkKEGRhbWFnZWRfcmVwbGljYXMYCiADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlJlcGxpY2FSZWZCGgoYX2NsZWFuX3N0b3BfYnJva2VyX2Vwb2NoIoQBChBSZWdpc3RlclJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEgoKY2x1c3Rlcl9pZBgCIAEoCRIUCgxicm9rZXJfZXBvY2gYAyABKA0SEAoIcmV2aXNpb24YBCABKAMSGgoSc2Vzc2lvbl90aW1lb3V0X21zGAUgASgNIrACChBIZWFydGJlYXRSZXF1ZXN0EhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SEAoIc2VxdWVuY2UYAyABKAQSGAoQYXBwbGllZF9yZXZpc2lvbhgEIAEoAxIcChRmYWlsZWRfZGlyZWN0b3J5X2lkcxgFIAMoCRIWCg53YW50c19zaHV0ZG93bhgGIAEoCBIbChNjb25maXJtZWRfZGVsZXRpb25zGAcgAygJEjkKEGRhbWFnZWRfcmVwbGljYXMYCCADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlJlcGxpY2FSZWYSOQoQb2ZmbGluZV9yZXBsaWNhcxgJIAMoCzIfLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVwbGljYVJlZiJWChFIZWFydGJlYXRSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEhUKDW1heV9zaHV0X2Rvd24YAyABKAgihgEKFFdhdGNoTWV0YWRhdGFSZXF1ZXN0EhYKCWJyb2tlcl9pZBgBIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAiABKA0SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKANIAYgBAUIMCgpfYnJva2VyX2lkQhEKD19hZnRlcl9yZXZpc2lvbiKtAQoVV2F0Y2hNZXRhZGF0YVJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIcmV2aXNpb24YAiABKAMSMQoFZnJhbWUYAyABKA4yIi50aWRlbWFyay5jbHVzdGVyLnYxLk1ldGFkYXRhRnJhbWUSNQoHY2hhbmdlcxgEIAMoCzIkLnRpZGVtYXJrLm1ldGFkYXRhLnYxLk1ldGFkYXRhQ2hhbmdlIjQKCUlzck1lbWJlchIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNIqgBChJBbHRlclBhcnRpdGlvbkl0ZW0SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIXCg9wYXJ0aXRpb25fZXBvY2gYBCABKA0SKwoDaXNyGAUgAygLMh4udGlkZW1hcmsuY2x1c3Rlci52MS5Jc3JNZW1iZXISEQoJcmVjb3ZlcmVkGAYgASgIIn0KFUFsdGVyUGFydGl0aW9uUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEjsKCnBhcnRpdGlvbnMYAyADKAsyJy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uSXRlbSKhAQoUQWx0ZXJQYXJ0aXRpb25SZXN1bHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjQKBXN0YXRlGAMgASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkEi4KBWVycm9yGAQgASgLMh8udGlkZW1hcmsuY29tbW9uLnYxLkVycm9yRGV0YWlsIm4KFkFsdGVyUGFydGl0aW9uUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRI6CgdyZXN1bHRzGAIgAygLMikudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3VsdCJFChpBbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNImEKG0FsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhkKEWZpcnN0X3Byb2R1Y2VyX2lkGAIgASgDEg0KBWNvdW50GAMgASgNImQKFENvbmZpcm1MZWFkZXJSZXF1ZXN0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIRCglicm9rZXJfaWQYAyABKA0SFAoMbGVhZGVyX2Vwb2NoGAQgASgNIkAKFUNvbmZpcm1MZWFkZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEg0KBWxlYWRzGAIgASgIKowBCg1NZXRhZGF0YUZyYW1lEh4KGk1FVEFEQVRBX0ZSQU1FX1VOU1BFQ0lGSUVEEAASIAocTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfUEFSVBABEh8KG01FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX0VORBACEhgKFE1FVEFEQVRBX0ZSQU1FX0RFTFRBEAMygAUKDkNsdXN0ZXJTZXJ2aWNlElcKCFJlZ2lzdGVyEiQudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlcXVlc3QaJS50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2USXgoJSGVhcnRiZWF0EiUudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXF1ZXN0GiYudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESaAoNV2F0Y2hNZXRhZGF0YRIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXNwb25zZTABEmkKDkFsdGVyUGFydGl0aW9uEioudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlcXVlc3QaKy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzcG9uc2USeAoTQWxsb2NhdGVQcm9kdWNlcklkcxIvLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QaMC50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRJmCg1Db25maXJtTGVhZGVyEikudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+
+/**
+ * One replica on the broker that speaks of it.
+ *
+ * @generated from message tidemark.cluster.v1.ReplicaRef
+ */
+export type ReplicaRef = Message<"tidemark.cluster.v1.ReplicaRef"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.ReplicaRef.
+ * Use `create(ReplicaRefSchema)` to create a new message.
+ */
+export const ReplicaRefSchema: GenMessage<ReplicaRef> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 0);
 
 /**
  * Begins a session.
@@ -81,11 +109,18 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
   cleanStopBrokerEpoch?: number | undefined;
 
   /**
-   * Identifies the boot of the machine.
+   * Identifies the boot of the machine. Empty: not known.
    *
    * @generated from field: string boot_id = 9;
    */
   bootId: string;
+
+  /**
+   * Replicas in which damage was found and noted: they neither lead nor fetch until they stand in no ISR and no ELR.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef damaged_replicas = 10;
+   */
+  damagedReplicas: ReplicaRef[];
 };
 
 /**
@@ -93,7 +128,7 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 0);
+  messageDesc(file_tidemark_cluster_v1_cluster, 1);
 
 /**
  * The session that began.
@@ -142,7 +177,7 @@ export type RegisterResponse = Message<"tidemark.cluster.v1.RegisterResponse"> &
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 1);
+  messageDesc(file_tidemark_cluster_v1_cluster, 2);
 
 /**
  * A sign of life.
@@ -198,6 +233,21 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
    * @generated from field: repeated string confirmed_deletions = 7;
    */
   confirmedDeletions: string[];
+
+  /**
+   * Replicas in which damage was found and noted, as in the registration, and those found since.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef damaged_replicas = 8;
+   */
+  damagedReplicas: ReplicaRef[];
+
+  /**
+   * Replicas that are not served though their directory works: the metadata record them in a directory that this broker
+   * does not have.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef offline_replicas = 9;
+   */
+  offlineReplicas: ReplicaRef[];
 };
 
 /**
@@ -205,7 +255,7 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 2);
+  messageDesc(file_tidemark_cluster_v1_cluster, 3);
 
 /**
  * The answer to a sign of life.
@@ -240,7 +290,7 @@ export type HeartbeatResponse = Message<"tidemark.cluster.v1.HeartbeatResponse">
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 3);
+  messageDesc(file_tidemark_cluster_v1_cluster, 4);
 
 /**
  * Asks for the metadata.
@@ -275,7 +325,7 @@ export type WatchMetadataRequest = Message<"tidemark.cluster.v1.WatchMetadataReq
  * Use `create(WatchMetadataRequestSchema)` to create a new message.
  */
 export const WatchMetadataRequestSchema: GenMessage<WatchMetadataRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 4);
+  messageDesc(file_tidemark_cluster_v1_cluster, 5);
 
 /**
  * One frame of the metadata.
@@ -317,7 +367,7 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
  * Use `create(WatchMetadataResponseSchema)` to create a new message.
  */
 export const WatchMetadataResponseSchema: GenMessage<WatchMetadataResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 5);
+  messageDesc(file_tidemark_cluster_v1_cluster, 6);
 
 /**
  * A member of a proposed ISR.
@@ -345,7 +395,7 @@ export type IsrMember = Message<"tidemark.cluster.v1.IsrMember"> & {
  * Use `create(IsrMemberSchema)` to create a new message.
  */
 export const IsrMemberSchema: GenMessage<IsrMember> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+  messageDesc(file_tidemark_cluster_v1_cluster, 7);
 
 /**
  * One partition's proposal.
@@ -401,7 +451,7 @@ export type AlterPartitionItem = Message<"tidemark.cluster.v1.AlterPartitionItem
  * Use `create(AlterPartitionItemSchema)` to create a new message.
  */
 export const AlterPartitionItemSchema: GenMessage<AlterPartitionItem> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 7);
+  messageDesc(file_tidemark_cluster_v1_cluster, 8);
 
 /**
  * Proposals of one leader.
@@ -436,7 +486,7 @@ export type AlterPartitionRequest = Message<"tidemark.cluster.v1.AlterPartitionR
  * Use `create(AlterPartitionRequestSchema)` to create a new message.
  */
 export const AlterPartitionRequestSchema: GenMessage<AlterPartitionRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 8);
+  messageDesc(file_tidemark_cluster_v1_cluster, 9);
 
 /**
  * What became of one proposal.
@@ -478,7 +528,7 @@ export type AlterPartitionResult = Message<"tidemark.cluster.v1.AlterPartitionRe
  * Use `create(AlterPartitionResultSchema)` to create a new message.
  */
 export const AlterPartitionResultSchema: GenMessage<AlterPartitionResult> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 9);
+  messageDesc(file_tidemark_cluster_v1_cluster, 10);
 
 /**
  * What became of the proposals.
@@ -506,7 +556,7 @@ export type AlterPartitionResponse = Message<"tidemark.cluster.v1.AlterPartition
  * Use `create(AlterPartitionResponseSchema)` to create a new message.
  */
 export const AlterPartitionResponseSchema: GenMessage<AlterPartitionResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 10);
+  messageDesc(file_tidemark_cluster_v1_cluster, 11);
 
 /**
  * Asks for a block of producer ids.
@@ -534,7 +584,7 @@ export type AllocateProducerIdsRequest = Message<"tidemark.cluster.v1.AllocatePr
  * Use `create(AllocateProducerIdsRequestSchema)` to create a new message.
  */
 export const AllocateProducerIdsRequestSchema: GenMessage<AllocateProducerIdsRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 11);
+  messageDesc(file_tidemark_cluster_v1_cluster, 12);
 
 /**
  * A block of producer ids.
@@ -569,7 +619,7 @@ export type AllocateProducerIdsResponse = Message<"tidemark.cluster.v1.AllocateP
  * Use `create(AllocateProducerIdsResponseSchema)` to create a new message.
  */
 export const AllocateProducerIdsResponseSchema: GenMessage<AllocateProducerIdsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 12);
+  messageDesc(file_tidemark_cluster_v1_cluster, 13);
 
 /**
  * Asks whether a broker leads.
@@ -611,7 +661,7 @@ export type ConfirmLeaderRequest = Message<"tidemark.cluster.v1.ConfirmLeaderReq
  * Use `create(ConfirmLeaderRequestSchema)` to create a new message.
  */
 export const ConfirmLeaderRequestSchema: GenMessage<ConfirmLeaderRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 13);
+  messageDesc(file_tidemark_cluster_v1_cluster, 14);
 
 /**
  * Whether a broker leads.
@@ -639,7 +689,7 @@ export type ConfirmLeaderResponse = Message<"tidemark.cluster.v1.ConfirmLeaderRe
  * Use `create(ConfirmLeaderResponseSchema)` to create a new message.
  */
 export const ConfirmLeaderResponseSchema: GenMessage<ConfirmLeaderResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 14);
+  messageDesc(file_tidemark_cluster_v1_cluster, 15);
 
 /**
  * What kind of frame it is.

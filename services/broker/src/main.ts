@@ -4,8 +4,10 @@ import { brokerSchema, formatEndpoint } from "@tidemark/config";
 import { createActiveController } from "@tidemark/controller-link";
 import { createNodeDisk } from "@tidemark/disk";
 import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
+import { readBootId } from "@tidemark/runtime";
 import { advertisedEndpoint, listenersOf, peerTls, runService, serverHooks } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+import { replicationSettings } from "./replication-settings.ts";
 
 await runService({
   role: "broker",
@@ -20,9 +22,12 @@ await runService({
       nodeId: values["node.id"],
       clusterId: values["cluster.id"],
       rack: values["broker.rack"] ?? "",
+      bootId: await readBootId(),
       logDirs: values["log.dirs"],
       heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
+      controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
       topicDefaults: values,
+      replication: replicationSettings(values),
       controller: createActiveController({
         endpoints: values["controller.endpoints"].map(formatEndpoint),
         pool,
@@ -43,6 +48,7 @@ await runService({
       hooks: serverHooks(telemetry),
     });
     const stop = async () => {
+      await broker.leave();
       await server.stop();
       await broker.stop();
       pool.close();

@@ -11,6 +11,7 @@ export {
   STATUS_DETAILS_KEY,
   toGrpcStatus,
 } from "./errors/grpc-status.ts";
+export { messageTooLarge } from "./errors/limit-errors.ts";
 export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
 export { renderErrorTable } from "./errors/render-error-table.ts";
 export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";

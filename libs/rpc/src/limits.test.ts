@@ -257,7 +257,7 @@ describe("53: messages", () => {
       reason: Reason.MESSAGE_TOO_LARGE,
       outcome: Outcome.NOT_APPLIED,
       grpcStatus: status.INVALID_ARGUMENT,
-      message: expect.stringMatching(/4097 bytes.*above the 4096.*rpc\.receive\.max\.bytes/),
+      message: expect.stringMatching(/4097 bytes.*above the 4096.*rpc\.receive\.max\.bytes/) as string,
     });
     expect(calls).toBe(1);
   });

@@ -74,20 +74,23 @@ describe("TLS", () => {
   it("is asked for where a client speaks cleartext to it", async () => {
     await expect(call(undefined, serverTls())).rejects.toMatchObject({
       ...refused,
-      message: expect.stringMatching(/"client" speaks TLS.*server\.tls\.ca/),
+      message: expect.stringMatching(/"client" speaks TLS.*server\.tls\.ca/) as string,
     });
   });
 
   it("is asked for where HTTP/1.1 comes in cleartext", async () => {
     const { port } = await startServer({}, { listener: { tls: serverTls() } });
     const answer = await globalThis.fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "{}" });
-    expect([answer.status, await answer.json()]).toMatchObject([400, { message: expect.stringMatching(/https/) }]);
+    expect([answer.status, await answer.json()]).toMatchObject([
+      400,
+      { message: expect.stringMatching(/https/) as string },
+    ]);
   });
 
   it("tells a client that the server has none", async () => {
     await expect(call({ authorities: authority.certificate }, undefined)).rejects.toMatchObject({
       ...refused,
-      message: expect.stringMatching(/does not speak TLS on this port/),
+      message: expect.stringMatching(/does not speak TLS on this port/) as string,
     });
   });
 

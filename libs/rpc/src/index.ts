@@ -36,6 +36,7 @@ export type {
   UnaryImpl,
 } from "./server/service-impl.ts";
 export type { CreateWebHandler, WebHandler, WebListener, WebRequest, WebResponse } from "./server/web-edge.ts";
+export { certificatesProblem, keyFits, keyProblem, type PemProblem } from "./tls/pem.ts";
 export {
   type ConnectionLimits,
   createProcessBudget,

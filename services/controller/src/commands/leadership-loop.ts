@@ -46,6 +46,7 @@ export function createLeadershipLoop(
     const { epoch, revision } = leading;
     await follower.reached(revision, signal);
     checkCluster(follower.image, { ...cluster, isWhole: true });
+    if (role.isHalted) return;
     const term = role.activate(epoch);
     sessions.begin();
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });

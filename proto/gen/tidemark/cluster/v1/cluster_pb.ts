@@ -16,7 +16,84 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/cluster/v1/cluster.proto.
  */
 export const file_tidemark_cluster_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEikwIKD1JlZ2lzdGVyUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFgoOaW5jYXJuYXRpb25faWQYAiABKAkSEgoKY2x1c3Rlcl9pZBgDIAEoCRIVCg1kaXJlY3RvcnlfaWRzGAQgAygJEi8KCWVuZHBvaW50cxgFIAMoCzIcLnRpZGVtYXJrLmNvbW1vbi52MS5FbmRwb2ludBIMCgRyYWNrGAYgASgJEhgKEGNvbnRyb2xsZXJfZXBvY2gYByABKA0SJAoXY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gYCCABKA1IAIgBARIPCgdib290X2lkGAkgASgJQhoKGF9jbGVhbl9zdG9wX2Jyb2tlcl9lcG9jaCKEAQoQUmVnaXN0ZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMYnJva2VyX2Vwb2NoGAMgASgNEhAKCHJldmlzaW9uGAQgASgDEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDSK6AQoQSGVhcnRiZWF0UmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhAKCHNlcXVlbmNlGAMgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YBCABKAMSHAoUZmFpbGVkX2RpcmVjdG9yeV9pZHMYBSADKAkSFgoOd2FudHNfc2h1dGRvd24YBiABKAgSGwoTY29uZmlybWVkX2RlbGV0aW9ucxgHIAMoCSJWChFIZWFydGJlYXRSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEhUKDW1heV9zaHV0X2Rvd24YAyABKAgihgEKFFdhdGNoTWV0YWRhdGFSZXF1ZXN0EhYKCWJyb2tlcl9pZBgBIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAiABKA0SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKANIAYgBAUIMCgpfYnJva2VyX2lkQhEKD19hZnRlcl9yZXZpc2lvbiKtAQoVV2F0Y2hNZXRhZGF0YVJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIcmV2aXNpb24YAiABKAMSMQoFZnJhbWUYAyABKA4yIi50aWRlbWFyay5jbHVzdGVyLnYxLk1ldGFkYXRhRnJhbWUSNQoHY2hhbmdlcxgEIAMoCzIkLnRpZGVtYXJrLm1ldGFkYXRhLnYxLk1ldGFkYXRhQ2hhbmdlIjQKCUlzck1lbWJlchIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNIqgBChJBbHRlclBhcnRpdGlvbkl0ZW0SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIXCg9wYXJ0aXRpb25fZXBvY2gYBCABKA0SKwoDaXNyGAUgAygLMh4udGlkZW1hcmsuY2x1c3Rlci52MS5Jc3JNZW1iZXISEQoJcmVjb3ZlcmVkGAYgASgIIn0KFUFsdGVyUGFydGl0aW9uUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEjsKCnBhcnRpdGlvbnMYAyADKAsyJy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uSXRlbSKhAQoUQWx0ZXJQYXJ0aXRpb25SZXN1bHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjQKBXN0YXRlGAMgASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkEi4KBWVycm9yGAQgASgLMh8udGlkZW1hcmsuY29tbW9uLnYxLkVycm9yRGV0YWlsIm4KFkFsdGVyUGFydGl0aW9uUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRI6CgdyZXN1bHRzGAIgAygLMikudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3VsdCJFChpBbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNImEKG0FsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhkKEWZpcnN0X3Byb2R1Y2VyX2lkGAIgASgDEg0KBWNvdW50GAMgASgNImQKFENvbmZpcm1MZWFkZXJSZXF1ZXN0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIRCglicm9rZXJfaWQYAyABKA0SFAoMbGVhZGVyX2Vwb2NoGAQgASgNIkAKFUNvbmZpcm1MZWFkZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEg0KBWxlYWRzGAIgASgIKowBCg1NZXRhZGF0YUZyYW1lEh4KGk1FVEFEQVRBX0ZSQU1FX1VOU1BFQ0lGSUVEEAASIAocTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfUEFSVBABEh8KG01FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX0VORBACEhgKFE1FVEFEQVRBX0ZSQU1FX0RFTFRBEAMygAUKDkNsdXN0ZXJTZXJ2aWNlElcKCFJlZ2lzdGVyEiQudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlcXVlc3QaJS50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2USXgoJSGVhcnRiZWF0EiUudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXF1ZXN0GiYudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESaAoNV2F0Y2hNZXRhZGF0YRIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXNwb25zZTABEmkKDkFsdGVyUGFydGl0aW9uEioudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlcXVlc3QaKy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzcG9uc2USeAoTQWxsb2NhdGVQcm9kdWNlcklkcxIvLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QaMC50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRJmCg1Db25maXJtTGVhZGVyEikudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEiMAoJUmVwbGljYUlkEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSJuCgpUcnVuY2F0aW9uEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SFAoMZmlyc3Rfb2Zmc2V0GAQgASgDEg8KB2xvZ19lbmQYBSABKAMi4gIKD1JlZ2lzdGVyUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFgoOaW5jYXJuYXRpb25faWQYAiABKAkSEgoKY2x1c3Rlcl9pZBgDIAEoCRIVCg1kaXJlY3RvcnlfaWRzGAQgAygJEi8KCWVuZHBvaW50cxgFIAMoCzIcLnRpZGVtYXJrLmNvbW1vbi52MS5FbmRwb2ludBIMCgRyYWNrGAYgASgJEhgKEGNvbnRyb2xsZXJfZXBvY2gYByABKA0SJAoXY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gYCCABKA1IAIgBARIPCgdib290X2lkGAkgASgJEjgKEGRhbWFnZWRfcmVwbGljYXMYCiADKAsyHi50aWRlbWFyay5jbHVzdGVyLnYxLlJlcGxpY2FJZBITCgtmbHVzaF9hc3luYxgLIAEoCEIaChhfY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gihAEKEFJlZ2lzdGVyUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRISCgpjbHVzdGVyX2lkGAIgASgJEhQKDGJyb2tlcl9lcG9jaBgDIAEoDRIQCghyZXZpc2lvbhgEIAEoAxIaChJzZXNzaW9uX3RpbWVvdXRfbXMYBSABKA0iqgIKEEhlYXJ0YmVhdFJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIQCghzZXF1ZW5jZRgDIAEoBBIYChBhcHBsaWVkX3JldmlzaW9uGAQgASgDEhwKFGZhaWxlZF9kaXJlY3RvcnlfaWRzGAUgAygJEhYKDndhbnRzX3NodXRkb3duGAYgASgIEhsKE2NvbmZpcm1lZF9kZWxldGlvbnMYByADKAkSOAoQZGFtYWdlZF9yZXBsaWNhcxgIIAMoCzIeLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVwbGljYUlkEjQKC3RydW5jYXRpb25zGAkgAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5UcnVuY2F0aW9uIlYKEUhlYXJ0YmVhdFJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSFQoNbWF5X3NodXRfZG93bhgDIAEoCCKGAQoUV2F0Y2hNZXRhZGF0YVJlcXVlc3QSFgoJYnJva2VyX2lkGAEgASgNSACIAQESGAoQY29udHJvbGxlcl9lcG9jaBgCIAEoDRIbCg5hZnRlcl9yZXZpc2lvbhgDIAEoA0gBiAEBQgwKCl9icm9rZXJfaWRCEQoPX2FmdGVyX3JldmlzaW9uImEKD0VsZWN0aW9uQ29udGV4dBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhMKC3RyYWNlcGFyZW50GAQgASgJIuYBChVXYXRjaE1ldGFkYXRhUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoAxIxCgVmcmFtZRgDIAEoDjIiLnRpZGVtYXJrLmNsdXN0ZXIudjEuTWV0YWRhdGFGcmFtZRI1CgdjaGFuZ2VzGAQgAygLMiQudGlkZW1hcmsubWV0YWRhdGEudjEuTWV0YWRhdGFDaGFuZ2USNwoJZWxlY3Rpb25zGAUgAygLMiQudGlkZW1hcmsuY2x1c3Rlci52MS5FbGVjdGlvbkNvbnRleHQiNAoJSXNyTWVtYmVyEhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0iqAEKEkFsdGVyUGFydGl0aW9uSXRlbRIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhcKD3BhcnRpdGlvbl9lcG9jaBgEIAEoDRIrCgNpc3IYBSADKAsyHi50aWRlbWFyay5jbHVzdGVyLnYxLklzck1lbWJlchIRCglyZWNvdmVyZWQYBiABKAgifQoVQWx0ZXJQYXJ0aXRpb25SZXF1ZXN0EhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SOwoKcGFydGl0aW9ucxgDIAMoCzInLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25JdGVtIqEBChRBbHRlclBhcnRpdGlvblJlc3VsdBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SNAoFc3RhdGUYAyABKAsyJS50aWRlbWFyay5tZXRhZGF0YS52MS5QYXJ0aXRpb25SZWNvcmQSLgoFZXJyb3IYBCABKAsyHy50aWRlbWFyay5jb21tb24udjEuRXJyb3JEZXRhaWwibgoWQWx0ZXJQYXJ0aXRpb25SZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEjoKB3Jlc3VsdHMYAiADKAsyKS50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzdWx0IkUKGkFsbG9jYXRlUHJvZHVjZXJJZHNSZXF1ZXN0EhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0iYQobQWxsb2NhdGVQcm9kdWNlcklkc1Jlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SGQoRZmlyc3RfcHJvZHVjZXJfaWQYAiABKAMSDQoFY291bnQYAyABKA0iZAoUQ29uZmlybUxlYWRlclJlcXVlc3QSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhEKCWJyb2tlcl9pZBgDIAEoDRIUCgxsZWFkZXJfZXBvY2gYBCABKA0iQAoVQ29uZmlybUxlYWRlclJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SDQoFbGVhZHMYAiABKAgqjAEKDU1ldGFkYXRhRnJhbWUSHgoaTUVUQURBVEFfRlJBTUVfVU5TUEVDSUZJRUQQABIgChxNRVRBREFUQV9GUkFNRV9TTkFQU0hPVF9QQVJUEAESHwobTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfRU5EEAISGAoUTUVUQURBVEFfRlJBTUVfREVMVEEQAzKABQoOQ2x1c3RlclNlcnZpY2USVwoIUmVnaXN0ZXISJC50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVxdWVzdBolLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVnaXN0ZXJSZXNwb25zZRJeCglIZWFydGJlYXQSJS50aWRlbWFyay5jbHVzdGVyLnYxLkhlYXJ0YmVhdFJlcXVlc3QaJi50aWRlbWFyay5jbHVzdGVyLnYxLkhlYXJ0YmVhdFJlc3BvbnNlKAEwARJoCg1XYXRjaE1ldGFkYXRhEikudGlkZW1hcmsuY2x1c3Rlci52MS5XYXRjaE1ldGFkYXRhUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlc3BvbnNlMAESaQoOQWx0ZXJQYXJ0aXRpb24SKi50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVxdWVzdBorLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25SZXNwb25zZRJ4ChNBbGxvY2F0ZVByb2R1Y2VySWRzEi8udGlkZW1hcmsuY2x1c3Rlci52MS5BbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBowLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1Jlc3BvbnNlEmYKDUNvbmZpcm1MZWFkZXISKS50aWRlbWFyay5jbHVzdGVyLnYxLkNvbmZpcm1MZWFkZXJSZXF1ZXN0GioudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVzcG9uc2ViBnByb3RvMw", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+
+/**
+ * One replica on the broker that speaks of it.
+ *
+ * @generated from message tidemark.cluster.v1.ReplicaId
+ */
+export type ReplicaId = Message<"tidemark.cluster.v1.ReplicaId"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.ReplicaId.
+ * Use `create(ReplicaIdSchema)` to create a new message.
+ */
+export const ReplicaIdSchema: GenMessage<ReplicaId> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 0);
+
+/**
+ * What a replica cut from its log after an unclean election.
+ *
+ * @generated from message tidemark.cluster.v1.Truncation
+ */
+export type Truncation = Message<"tidemark.cluster.v1.Truncation"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Leader epoch whose leader the replica follows, or leads itself.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * First offset that was cut; the log ends there now.
+   *
+   * @generated from field: int64 first_offset = 4;
+   */
+  firstOffset: bigint;
+
+  /**
+   * Log end before the cut. The same as `first_offset` where nothing had to be cut.
+   *
+   * @generated from field: int64 log_end = 5;
+   */
+  logEnd: bigint;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.Truncation.
+ * Use `create(TruncationSchema)` to create a new message.
+ */
+export const TruncationSchema: GenMessage<Truncation> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 1);
 
 /**
  * Begins a session.
@@ -81,11 +158,26 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
   cleanStopBrokerEpoch?: number | undefined;
 
   /**
-   * Identifies the boot of the machine.
+   * Identifies the boot of the machine. Empty: not known, which counts as another one each time.
    *
    * @generated from field: string boot_id = 9;
    */
   bootId: string;
+
+  /**
+   * Replicas whose log is damaged below what they had noted as flushed. They leave ISR and ELR, and neither lead nor join
+   * before the broker registers again without naming them.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaId damaged_replicas = 10;
+   */
+  damagedReplicas: ReplicaId[];
+
+  /**
+   * Whether topics that do not say how they flush are not flushed before their records count (`flush=async`).
+   *
+   * @generated from field: bool flush_async = 11;
+   */
+  flushAsync: boolean;
 };
 
 /**
@@ -93,7 +185,7 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 0);
+  messageDesc(file_tidemark_cluster_v1_cluster, 2);
 
 /**
  * The session that began.
@@ -142,7 +234,7 @@ export type RegisterResponse = Message<"tidemark.cluster.v1.RegisterResponse"> &
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 1);
+  messageDesc(file_tidemark_cluster_v1_cluster, 3);
 
 /**
  * A sign of life.
@@ -198,6 +290,21 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
    * @generated from field: repeated string confirmed_deletions = 7;
    */
   confirmedDeletions: string[];
+
+  /**
+   * Replicas found damaged since the registration; repeated until metadata shows them out of ISR and ELR.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaId damaged_replicas = 8;
+   */
+  damagedReplicas: ReplicaId[];
+
+  /**
+   * What replicas of partitions with an open receipt cut, or that they had nothing to cut; repeated until a heartbeat
+   * that carried it is answered.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.Truncation truncations = 9;
+   */
+  truncations: Truncation[];
 };
 
 /**
@@ -205,7 +312,7 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 2);
+  messageDesc(file_tidemark_cluster_v1_cluster, 4);
 
 /**
  * The answer to a sign of life.
@@ -240,7 +347,7 @@ export type HeartbeatResponse = Message<"tidemark.cluster.v1.HeartbeatResponse">
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 3);
+  messageDesc(file_tidemark_cluster_v1_cluster, 5);
 
 /**
  * Asks for the metadata.
@@ -275,7 +382,49 @@ export type WatchMetadataRequest = Message<"tidemark.cluster.v1.WatchMetadataReq
  * Use `create(WatchMetadataRequestSchema)` to create a new message.
  */
 export const WatchMetadataRequestSchema: GenMessage<WatchMetadataRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 4);
+  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+
+/**
+ * Where the spans of one partition's election hang.
+ *
+ * @generated from message tidemark.cluster.v1.ElectionContext
+ */
+export type ElectionContext = Message<"tidemark.cluster.v1.ElectionContext"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Leader epoch that began.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * W3C traceparent of the partition's span.
+   *
+   * @generated from field: string traceparent = 4;
+   */
+  traceparent: string;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.ElectionContext.
+ * Use `create(ElectionContextSchema)` to create a new message.
+ */
+export const ElectionContextSchema: GenMessage<ElectionContext> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 7);
 
 /**
  * One frame of the metadata.
@@ -310,6 +459,13 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
    * @generated from field: repeated tidemark.metadata.v1.MetadataChange changes = 4;
    */
   changes: MetadataChange[];
+
+  /**
+   * Where the spans of the elections of this batch hang: what a broker does about one is a child of it. Only in batches.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ElectionContext elections = 5;
+   */
+  elections: ElectionContext[];
 };
 
 /**
@@ -317,7 +473,7 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
  * Use `create(WatchMetadataResponseSchema)` to create a new message.
  */
 export const WatchMetadataResponseSchema: GenMessage<WatchMetadataResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 5);
+  messageDesc(file_tidemark_cluster_v1_cluster, 8);
 
 /**
  * A member of a proposed ISR.
@@ -345,7 +501,7 @@ export type IsrMember = Message<"tidemark.cluster.v1.IsrMember"> & {
  * Use `create(IsrMemberSchema)` to create a new message.
  */
 export const IsrMemberSchema: GenMessage<IsrMember> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+  messageDesc(file_tidemark_cluster_v1_cluster, 9);
 
 /**
  * One partition's proposal.
@@ -401,7 +557,7 @@ export type AlterPartitionItem = Message<"tidemark.cluster.v1.AlterPartitionItem
  * Use `create(AlterPartitionItemSchema)` to create a new message.
  */
 export const AlterPartitionItemSchema: GenMessage<AlterPartitionItem> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 7);
+  messageDesc(file_tidemark_cluster_v1_cluster, 10);
 
 /**
  * Proposals of one leader.
@@ -436,7 +592,7 @@ export type AlterPartitionRequest = Message<"tidemark.cluster.v1.AlterPartitionR
  * Use `create(AlterPartitionRequestSchema)` to create a new message.
  */
 export const AlterPartitionRequestSchema: GenMessage<AlterPartitionRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 8);
+  messageDesc(file_tidemark_cluster_v1_cluster, 11);
 
 /**
  * What became of one proposal.
@@ -478,7 +634,7 @@ export type AlterPartitionResult = Message<"tidemark.cluster.v1.AlterPartitionRe
  * Use `create(AlterPartitionResultSchema)` to create a new message.
  */
 export const AlterPartitionResultSchema: GenMessage<AlterPartitionResult> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 9);
+  messageDesc(file_tidemark_cluster_v1_cluster, 12);
 
 /**
  * What became of the proposals.
@@ -506,7 +662,7 @@ export type AlterPartitionResponse = Message<"tidemark.cluster.v1.AlterPartition
  * Use `create(AlterPartitionResponseSchema)` to create a new message.
  */
 export const AlterPartitionResponseSchema: GenMessage<AlterPartitionResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 10);
+  messageDesc(file_tidemark_cluster_v1_cluster, 13);
 
 /**
  * Asks for a block of producer ids.
@@ -534,7 +690,7 @@ export type AllocateProducerIdsRequest = Message<"tidemark.cluster.v1.AllocatePr
  * Use `create(AllocateProducerIdsRequestSchema)` to create a new message.
  */
 export const AllocateProducerIdsRequestSchema: GenMessage<AllocateProducerIdsRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 11);
+  messageDesc(file_tidemark_cluster_v1_cluster, 14);
 
 /**
  * A block of producer ids.
@@ -569,7 +725,7 @@ export type AllocateProducerIdsResponse = Message<"tidemark.cluster.v1.AllocateP
  * Use `create(AllocateProducerIdsResponseSchema)` to create a new message.
  */
 export const AllocateProducerIdsResponseSchema: GenMessage<AllocateProducerIdsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 12);
+  messageDesc(file_tidemark_cluster_v1_cluster, 15);
 
 /**
  * Asks whether a broker leads.
@@ -611,7 +767,7 @@ export type ConfirmLeaderRequest = Message<"tidemark.cluster.v1.ConfirmLeaderReq
  * Use `create(ConfirmLeaderRequestSchema)` to create a new message.
  */
 export const ConfirmLeaderRequestSchema: GenMessage<ConfirmLeaderRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 13);
+  messageDesc(file_tidemark_cluster_v1_cluster, 16);
 
 /**
  * Whether a broker leads.
@@ -639,7 +795,7 @@ export type ConfirmLeaderResponse = Message<"tidemark.cluster.v1.ConfirmLeaderRe
  * Use `create(ConfirmLeaderResponseSchema)` to create a new message.
  */
 export const ConfirmLeaderResponseSchema: GenMessage<ConfirmLeaderResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 14);
+  messageDesc(file_tidemark_cluster_v1_cluster, 17);
 
 /**
  * What kind of frame it is.

@@ -23,7 +23,7 @@ export { type Decision, type Draw, decided, type Refusal, refused } from "./deci
 export { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
 export type { Changed, MetadataDelta } from "./delta.ts";
 export { describeBrokers, describeHealth, describeReceipts, describeTopic, describeTopicList } from "./describe.ts";
-export { electPreferred, type PreferredElectionResult } from "./elect-preferred.ts";
+export { electPreferred, type PreferredElectionResult, rebalanceLeaders } from "./elect-preferred.ts";
 export { type EndedSession, endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
 export type {
   ElectionCause,

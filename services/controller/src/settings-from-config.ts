@@ -15,5 +15,13 @@ export function settingsFromConfig(values: ControllerValues): ControllerSettings
       topicsMax: values["max.topics"],
       partitionsMax: values["max.partitions"],
     },
+    rebalance: values["auto.leader.rebalance.enable"]
+      ? {
+          intervalMs: values["leader.imbalance.check.interval.seconds"] * 1000,
+          imbalancePercentageMax: values["leader.imbalance.per.broker.percentage"],
+        }
+      : undefined,
+    uncleanElection: values["unclean.leader.election.enable"],
+    uncleanRecoveryWaitMs: values["unclean.recovery.wait.ms"],
   };
 }

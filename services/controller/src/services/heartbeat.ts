@@ -83,10 +83,13 @@ async function carryOut(
     await core.queue.submit({ name: "confirm deletions", decide: (image) => confirmDeletions(image, command) });
   }
   if (!request.wantsShutdown) return false;
-  await core.queue.submit({ name: "begin shutdown", decide: (image) => beginShutdown(image, session, context) });
-  core.sessions.release(session.brokerId, session.brokerEpoch);
+  const { answer } = await core.queue.submit({
+    name: "begin shutdown",
+    decide: (image) => beginShutdown(image, session, context),
+  });
+  if (answer.mayStop) core.sessions.release(session.brokerId, session.brokerEpoch);
   renew(core, session);
-  return true;
+  return answer.mayStop;
 }
 
 function isAwaited(core: ControllerCore, brokerId: BrokerId, topicId: TopicId): boolean {

@@ -14,15 +14,18 @@ import { createWatchHub, type WatchHub } from "../watch-hub.ts";
 import { type Connection, createConnection } from "./connection.ts";
 import { createElection } from "./election.ts";
 import { readRevision } from "./exchange.ts";
+import { allCandidateGuards, type CandidateGuards } from "./guards.ts";
 import { createStoreKeys, type StoreKeys } from "./store-keys.ts";
 
 export interface CandidateOptions {
   readonly link: StoreLink;
   readonly runtime: Runtime;
   readonly onEvent: EventSink;
+  /** Defaults to all of them. */
+  readonly guards?: CandidateGuards;
 }
 
-export function createCandidate({ link, runtime, onEvent }: CandidateOptions): Consensus {
+export function createCandidate({ link, runtime, onEvent, guards = allCandidateGuards }: CandidateOptions): Consensus {
   const ending = new AbortController();
   const belief = createLatestValue<Leadership>({ kind: "none" });
   const hub = createWatchHub(onEvent);
@@ -31,7 +34,7 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     resumeFrom: () => hub.revision(),
     onFeed(feed) {
       takeIn(feed, { hub, keys, onEvent });
-      election.onFeed();
+      election.onFeed(feed);
     },
     onConnected(session) {
       onEvent({ kind: "connected" });
@@ -43,7 +46,7 @@ export function createCandidate({ link, runtime, onEvent }: CandidateOptions): C
     },
     onFailed: (message) => end("FAILED", message),
   });
-  const election = createElection({ runtime, hub, keys, connection, onEvent, signal: ending.signal }, belief);
+  const election = createElection({ runtime, hub, keys, connection, onEvent, guards, signal: ending.signal }, belief);
 
   /** The first reason stays. */
   const end = (code: "CLOSED" | "FAILED", message: string) => {

@@ -2,6 +2,7 @@ import type { Runtime } from "@tidemark/runtime";
 import type { EventSink } from "../events.ts";
 import type { WatchHub } from "../watch-hub.ts";
 import type { Connection } from "./connection.ts";
+import type { CandidateGuards } from "./guards.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /** What the parts of one candidate share. */
@@ -11,6 +12,7 @@ export interface CandidateContext {
   readonly keys: StoreKeys;
   readonly connection: Connection;
   readonly onEvent: EventSink;
+  readonly guards: CandidateGuards;
   /** Aborted when the candidate closes or its storage failed. */
   readonly signal: AbortSignal;
 }

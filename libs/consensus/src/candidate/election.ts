@@ -18,7 +18,7 @@ import { type AppendOutcome, type CandidateIdentity, ConsensusError, type Leader
 import { detached } from "../detached.ts";
 import type { LatestValue } from "../latest-value.ts";
 import { encodeController, isSealed } from "../records.ts";
-import type { StoreChange, StoreSession } from "../store/store-link.ts";
+import type { StoreChange, StoreFeed, StoreSession } from "../store/store-link.ts";
 import { type Claim, carryOutClaim, newClaim } from "./claim.ts";
 import type { CandidateContext } from "./context.ts";
 import { catchUp } from "./exchange.ts";
@@ -29,7 +29,7 @@ import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standi
 import { controllerKey } from "./store-keys.ts";
 import { createTerm, type Term } from "./term.ts";
 
-/** After the storage was full, how long until the next claim. */
+/** After the storage refused, how long until the next registration or claim. */
 const retryMs = 1_000;
 
 export interface Election {
@@ -39,7 +39,7 @@ export interface Election {
   seal(epoch: ControllerEpoch): Promise<AppendOutcome>;
   unseal(): Promise<AppendOutcome>;
   /** After the copy of the tree took the event in. */
-  onFeed(): void;
+  onFeed(feed: StoreFeed): void;
   onConnected(session: StoreSession): void;
   onLost(): void;
   /** Nothing is claimed or appended any more. */
@@ -84,7 +84,8 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     resign: () => resign(state),
     seal: (epoch) => seal(state, epoch),
     unseal: () => unsealHere(state),
-    onFeed() {
+    onFeed(feed) {
+      if (feed.kind === "snapshot") state.lead?.term.observeGap();
       observe(state);
       evaluate(state);
     },
@@ -166,9 +167,8 @@ async function registerAgain(state: ElectionState, identity: CandidateIdentity, 
       state.context.onEvent({ kind: "idTaken", controllerId: identity.controllerId });
       break;
     case "noSpace":
-      retryLater(state);
-      break;
     case "failed":
+      retryLater(state);
       break;
   }
 }
@@ -288,7 +288,7 @@ async function claimNext(state: ElectionState, identity: CandidateIdentity, sess
   const ms = context.runtime.clock.monotonicMs() - startedMs;
   context.onEvent({ kind: "claimed", epoch, outcome: outcome.kind, ms });
   if (outcome.kind === "won" && holds(context.keys, claim, identity)) lead(state, claim, session);
-  if (outcome.kind === "noSpace") retryLater(state);
+  if (outcome.kind === "noSpace" || outcome.kind === "failed") retryLater(state);
   else evaluate(state);
 }
 
@@ -311,6 +311,7 @@ function lead(state: ElectionState, claim: Claim, session: StoreSession): void {
   const term = createTerm({
     epoch,
     fence,
+    guards: context.guards,
     clock: context.runtime.clock,
     onEvent: context.onEvent,
     onOver: () => forget(state, term),
@@ -345,6 +346,7 @@ function announce(state: ElectionState, leadership: Leadership): void {
 }
 
 function retryLater(state: ElectionState): void {
+  if (state.ended !== undefined) return;
   state.cancelRetry?.();
   state.cancelRetry = state.context.runtime.scheduler.after(retryMs, () => evaluate(state));
 }

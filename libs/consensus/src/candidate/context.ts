@@ -1,6 +1,7 @@
 import type { Runtime } from "@tidemark/runtime";
 import type { EventSink } from "../events.ts";
 import type { WatchHub } from "../watch-hub.ts";
+import type { ClaimRight } from "./claim-right.ts";
 import type { Connection } from "./connection.ts";
 import type { CandidateGuards } from "./guards.ts";
 import type { StoreKeys } from "./store-keys.ts";
@@ -11,6 +12,7 @@ export interface CandidateContext {
   readonly hub: WatchHub;
   readonly keys: StoreKeys;
   readonly connection: Connection;
+  readonly right: ClaimRight;
   readonly onEvent: EventSink;
   readonly guards: CandidateGuards;
   /** Aborted when the candidate closes or its storage failed. */

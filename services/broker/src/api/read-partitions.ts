@@ -4,7 +4,7 @@ import { decodeBatches } from "@tidemark/format";
 import type { Offset } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type FetchedPartition, FetchedPartitionSchema, Format } from "@tidemark/proto/log/v1";
-import type { Codecs } from "@tidemark/record";
+import { type Codecs, type DecodeFailure, explainDecodeFailure } from "@tidemark/record";
 import { TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { fromLogError } from "../errors.ts";
 import type { Partition, ReadOutcome } from "../partition/partition.ts";
@@ -184,14 +184,14 @@ function notNow({ topic, index }: Partition): TidemarkError {
 
 function undecodable(
   partition: Partition,
-  failed: { readonly offset: bigint; readonly reason: string },
+  failed: { readonly offset: bigint; readonly reason: DecodeFailure },
 ): TidemarkError {
   const isCodec = failed.reason === "unsupportedCodec";
   return new TidemarkError({
     reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH,
     message:
       `The batch at offset ${failed.offset} of ${partition.topic}-${partition.index} cannot be decoded here ` +
-      `(${failed.reason}); with the format BATCHES it is handed out as it is`,
+      `(${explainDecodeFailure(failed.reason)}); with the format BATCHES it is handed out as it is`,
     topic: partition.topic,
     partition: partition.index,
   });

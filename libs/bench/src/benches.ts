@@ -5,6 +5,7 @@ import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery } from "./log/recovery.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
+import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
 /** Everything that can be measured, in the order in which it is listed. */
@@ -15,5 +16,6 @@ export const benches: readonly Bench[] = [
   logMemory,
   encodingBench,
   replicaStream,
+  delayBench,
   brokerThroughput,
 ];

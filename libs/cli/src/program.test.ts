@@ -31,6 +31,7 @@ const commands = [
   ["cluster", "describe"],
   ["cluster", "health"],
   ["config", "print"],
+  ["log", "dump"],
 ];
 
 /** A file of the repository that is no PEM. */

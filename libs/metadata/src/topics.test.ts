@@ -25,7 +25,7 @@ import {
 } from "./testing/world.ts";
 import { topicNameProblem } from "./topic-name.ts";
 
-const limits = { topicsMax: 3, partitionsMax: 20, replicationFactorMax: 3 };
+const limits = { topicsMax: 3, partitionsMax: 20 };
 const placement = { controllerEpoch: 2 as never, limits, draw: first };
 const three = () => imageOf([1, 2, 3].map((id) => sessionOf(id)));
 
@@ -106,7 +106,6 @@ describe("making a topic", () => {
       { replicationFactor: 2 },
       Reason.INVALID_REPLICATION_FACTOR,
     ],
-    ["more replicas than are offered", three(), { replicationFactor: 4 }, Reason.INVALID_REPLICATION_FACTOR],
     ["no broker at all", imageOf([]), {}, Reason.INVALID_REPLICATION_FACTOR],
     [
       "brokers that are stopping or fenced",

@@ -38,18 +38,17 @@ export interface RpcListener {
   close(): Promise<void>;
 }
 
-export function createRpcListener(
-  name: string,
-  options: ListenerOptions,
-  shared: {
-    readonly runtime: Runtime;
-    readonly processBudget: ByteBudget;
-    /** What is served, health and reflection among it. */
-    readonly services: readonly DescService[];
-    readonly dispatch: Dispatch;
-    readonly onRefused: (refusal: ConnectionRefusal, address: string, listener: string) => void;
-  },
-): RpcListener {
+/** What the listeners of a server have in common. */
+export interface ListenerContext {
+  readonly runtime: Runtime;
+  readonly processBudget: ByteBudget;
+  /** What is served, health and reflection among it. */
+  readonly services: readonly DescService[];
+  readonly dispatch: Dispatch;
+  readonly onRefused: (refusal: ConnectionRefusal, address: string, listener: string) => void;
+}
+
+export function createRpcListener(name: string, options: ListenerOptions, shared: ListenerContext): RpcListener {
   const { runtime, processBudget, dispatch, onRefused } = shared;
   const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connections };
   const refuser = createRefuser(runtime);

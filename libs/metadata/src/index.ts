@@ -67,7 +67,7 @@ export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";
 export { allocateProducerIds, type ProducerIdBlock } from "./producer-ids.ts";
-export { writePartition } from "./records.ts";
+export { readPartition, writePartition } from "./records.ts";
 export {
   type ElectionContext,
   type RegisterBrokerCommand,

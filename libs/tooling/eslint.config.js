@@ -47,6 +47,7 @@ const adapters = [
   "libs/bench/**",
   "libs/cli/src/**",
   "**/integration/**",
+  "**/interop/**",
   "**/*.config.ts",
 ];
 

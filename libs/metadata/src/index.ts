@@ -8,7 +8,7 @@ export { type Applied, applyChanges, imageToChanges, replaceImage } from "./appl
 export { type BatchLimits, splitIntoBatches } from "./batches.ts";
 export { type DomainKey, formatDomainKey, keyOfChange, type MetadataChange, type ValueChange } from "./change.ts";
 export { createCluster, formatVersion } from "./cluster.ts";
-export { configureTopic } from "./configure-topic.ts";
+export { configureTopic, repairMinIsr } from "./configure-topic.ts";
 export {
   addPartitions,
   type ClusterLimits,

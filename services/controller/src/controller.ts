@@ -28,6 +28,7 @@ import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
 import type { ControllerSettings } from "./settings.ts";
+import type { DescribeReplicas } from "./unclean/describe-replicas.ts";
 
 export interface ControllerOptions {
   readonly controllerId: ControllerId;
@@ -40,6 +41,8 @@ export interface ControllerOptions {
   readonly settings: ControllerSettings;
   readonly runtime: Runtime;
   readonly probe: Probe;
+  /** Asks brokers how far their logs go, before an unclean election. */
+  readonly describeReplicas: DescribeReplicas;
   readonly onEvent: (event: ControllerEvent) => void;
   /** The cluster that the store belongs to is known. Called once. */
   readonly onCluster: (clusterId: string) => void;

@@ -58,7 +58,7 @@ export function assembleCore(options: ControllerOptions): {
     onUnknown: () => leadership.resign(),
     onPartial: () => leadership.repairLater(),
   });
-  const queue = createCommandQueue({ consensus, follower, role, commit, waitingMax, readError, onEvent: tell });
+  const queue = createCommandQueue({ consensus, follower, role, commit, clock, waitingMax, readError, onEvent: tell });
   const endEnded = oncePerRound(runtime, () =>
     queue.submitOwn({
       name: "end sessions",
@@ -72,7 +72,8 @@ export function assembleCore(options: ControllerOptions): {
     onEnded: endEnded,
     onEvent: tell,
   });
-  const parts = { settings, runtime, follower, queue, role, sessions, events, readError, onEvent: tell };
+  const { traces } = options;
+  const parts = { settings, runtime, follower, queue, role, sessions, events, traces, readError, onEvent: tell };
   const core: ControllerCore = { ...parts, unclean: createUncleanElections(parts, options.describeReplicas) };
   const leadership = createLeadershipLoop(core, options);
   return { core, leadership };

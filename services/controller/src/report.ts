@@ -68,6 +68,15 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
     case "decided":
       for (const each of event.events) logDecision(logger, each);
       return;
+    case "committing":
+    case "published":
+      return;
+    case "sessionOver":
+      return logger.debug("broker session over", {
+        broker: event.brokerId,
+        cause: event.cause,
+        silentMs: event.silentMs,
+      });
     case "batchCommitted":
       return logger.debug("batch committed", {
         command: event.command,

@@ -17,6 +17,7 @@ import { type Controller, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+import { createElectionTracer } from "./tracing/election-tracer.ts";
 import { createDescribeReplicas, type DescribeReplicas } from "./unclean/describe-replicas.ts";
 
 export interface ControllerStartOptions extends ServiceWorld {
@@ -90,6 +91,13 @@ function makeController(
   },
 ): Controller {
   const { values, runtime, transport, telemetry, onFatal } = options;
+  const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
+  const traces = createElectionTracer({
+    tracer: telemetry.tracer,
+    runtime,
+    backend: backend.name,
+    brokers: () => [...controller.image.sessions.keys()],
+  });
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
@@ -100,7 +108,11 @@ function makeController(
     runtime,
     probe: transport.probe,
     describeReplicas,
-    onEvent: createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image }),
+    traces,
+    onEvent(event) {
+      traces.onEvent(event);
+      report(event);
+    },
     onCluster: (clusterId) => {
       directory.belongTo(clusterId).catch((error: unknown) => {
         onFatal(error instanceof Error ? error : new Error(String(error)));

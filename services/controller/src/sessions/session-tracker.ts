@@ -72,6 +72,8 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
   const condemn = (each: TrackedSession, cause: SessionEndCause) => {
     if (term === undefined || each.verdict !== undefined) return;
     each.verdict = cause;
+    const silentMs = clock.monotonicMs() - each.lastHeardMs;
+    onEvent({ kind: "sessionOver", brokerId: each.session.brokerId, cause, silentMs });
     options.onEnded();
   };
   const observeAnew = () => {

@@ -10,6 +10,7 @@ import { createManualTime, createSeededRandom, type ManualTime, type Runtime } f
 import { type Controller, createController } from "../controller.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { ControllerSettings } from "../settings.ts";
+import type { ElectionTracer } from "../tracing/election-tracer.ts";
 
 const testSettings: ControllerSettings = {
   sessionTimeoutMs: 6000,
@@ -52,6 +53,7 @@ interface StartOptions {
   readonly settings?: Partial<ControllerSettings>;
   readonly known?: string;
   readonly configured?: string;
+  readonly traces?: ElectionTracer;
   /** Changes the handle on the store on its way to the controller. */
   readonly wrap?: (consensus: Consensus) => Consensus;
 }
@@ -141,7 +143,11 @@ export async function createWorldOn<Store extends TestStore>(
         };
       },
       probe: async ({ port }) => ports.get(port) ?? "reached",
-      onEvent: (event) => told.events.push(event),
+      traces: options.traces ?? { traceparentOf: () => undefined },
+      onEvent(event) {
+        options.traces?.onEvent(event);
+        told.events.push(event);
+      },
       onCluster: (id) => told.clusters.push(id),
       onFatal: (error) => told.fatal.push(error),
     });

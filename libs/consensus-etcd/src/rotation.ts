@@ -54,8 +54,11 @@ export function createRotation(options: {
 
   return {
     async member(signal) {
-      const leftMs = () => pauseUntilMs - runtime.clock.monotonicMs();
-      while (leftMs() > 0) await delay(runtime.scheduler, leftMs(), signal);
+      for (;;) {
+        const leftMs = pauseUntilMs - runtime.clock.monotonicMs();
+        if (leftMs <= 0) break;
+        await delay(runtime.scheduler, leftMs, signal);
+      }
       signal.throwIfAborted();
       if (isClosed) throw new Error("Broken invariant: nobody asks for a member after the end");
       current ??= open();

@@ -15,9 +15,9 @@ export function beliefMarginMs(ttlMs: number): number {
   return ttlMs / 10;
 }
 
-/** How long a call may take before another member is tried: a lease leaves room for three. */
+/** How long a call may take before another member is tried: a lease leaves room for three at least. */
 export function callTimeoutMs({ leaseMs }: Pick<EtcdSettings, "leaseMs">): number {
-  return leaseMs / 3;
+  return Math.min(leaseMs / 3, 2_000);
 }
 
 /** How long a renewal may be on its way before another member is tried. */

@@ -2,6 +2,7 @@ export { type Append, type AppendFrontOptions, createAppendFront } from "./appen
 export { bytesOfBatch, faultOfBatch, faultOfKey } from "./batch.ts";
 export { type CandidateOptions, createCandidate } from "./candidate/candidate.ts";
 export { allCandidateGuards, type CandidateGuards } from "./candidate/guards.ts";
+export type { Dial, Dialled, TakeoverSettings } from "./candidate/takeover.ts";
 export {
   type AppendOutcome,
   type CandidateIdentity,

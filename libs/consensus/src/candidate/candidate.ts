@@ -16,6 +16,7 @@ import { createElection } from "./election.ts";
 import { readRevision } from "./exchange.ts";
 import { allCandidateGuards, type CandidateGuards } from "./guards.ts";
 import { createStoreKeys, type StoreKeys } from "./store-keys.ts";
+import type { TakeoverSettings } from "./takeover.ts";
 
 export interface CandidateOptions {
   readonly link: StoreLink;
@@ -23,9 +24,12 @@ export interface CandidateOptions {
   readonly onEvent: EventSink;
   /** Defaults to all of them. */
   readonly guards?: CandidateGuards;
+  /** Where a store takes a while to miss a leader. Absent: only the store ends the leadership of others. */
+  readonly takeover?: TakeoverSettings;
 }
 
-export function createCandidate({ link, runtime, onEvent, guards = allCandidateGuards }: CandidateOptions): Consensus {
+export function createCandidate(options: CandidateOptions): Consensus {
+  const { link, runtime, onEvent, guards = allCandidateGuards, takeover } = options;
   const ending = new AbortController();
   const belief = createLatestValue<Leadership>({ kind: "none" });
   const hub = createWatchHub(onEvent);
@@ -46,7 +50,10 @@ export function createCandidate({ link, runtime, onEvent, guards = allCandidateG
     },
     onFailed: (message) => end("FAILED", message),
   });
-  const election = createElection({ runtime, hub, keys, connection, onEvent, guards, signal: ending.signal }, belief);
+  const election = createElection(
+    { runtime, hub, keys, connection, onEvent, guards, takeover, signal: ending.signal },
+    belief,
+  );
 
   /** The first reason stays. */
   const end = (code: "CLOSED" | "FAILED", message: string) => {

@@ -5,6 +5,7 @@
  * |-----------|-----------|------------------------------------------------------------------------------------------|
  * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
  * | standby   | claiming  | `/controller` is free, nothing seals the store, and it did not just resign among rivals  |
+ * |           |           | ; or the endpoint that it names refuses everybody (`Takeover`)                           |
  * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
  * | claiming  | standby   | another was first, or the answer was lost                                                |
  * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |
@@ -27,6 +28,7 @@ import { register } from "./registration.ts";
 import { clusterKey, sealingChanges, unseal } from "./sealing.ts";
 import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standing.ts";
 import { controllerKey } from "./store-keys.ts";
+import { createTakeover, type Takeover } from "./takeover.ts";
 import { createTerm, type Term } from "./term.ts";
 
 /** After the storage refused, how long until the next registration or claim. */
@@ -64,6 +66,9 @@ interface ElectionState {
   standsBack: boolean;
   ended: AppendOutcome | undefined;
   cancelRetry: Cancel | undefined;
+  readonly takeover: Takeover | undefined;
+  /** The epoch whose leader's process is gone. */
+  goneEpoch: ControllerEpoch | undefined;
 }
 
 export function createElection(context: CandidateContext, belief: LatestValue<Leadership>): Election {
@@ -77,6 +82,14 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     standsBack: false,
     ended: undefined,
     cancelRetry: undefined,
+    takeover:
+      context.takeover === undefined
+        ? undefined
+        : createTakeover(context.takeover, {
+            runtime: context.runtime,
+            onGone: (epoch, refusals) => detached(takeOver(state, epoch, refusals)),
+          }),
+    goneEpoch: undefined,
   };
   return {
     join: (identity) => join(state, identity),
@@ -103,6 +116,7 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
       state.ended = { kind: "refused", reason, message };
       state.cancelRetry?.();
       announce(state, { kind: "none" });
+      state.takeover?.end();
       state.lead?.term.end(reason, message);
       state.lead = undefined;
     },
@@ -268,7 +282,7 @@ function goForLeadership(state: ElectionState, identity: CandidateIdentity): voi
     detached(registerAgain(state, identity, session));
     return;
   }
-  if (!isFree(context.keys, identity)) {
+  if (!isFree(context.keys, identity, state.goneEpoch)) {
     state.standsBack = false;
     return;
   }
@@ -282,6 +296,7 @@ async function claimNext(state: ElectionState, identity: CandidateIdentity, sess
   if (epoch === undefined) return;
   const claim = newClaim(epoch, context);
   state.busy = true;
+  state.goneEpoch = undefined;
   const startedMs = context.runtime.clock.monotonicMs();
   const outcome = await carryOutClaim(claim, identity, session, context);
   state.busy = false;
@@ -339,7 +354,18 @@ function stepDown(state: ElectionState, message: string): void {
   lead.term.end("FENCED", `controller epoch ${lead.epoch} is over: ${message}`);
 }
 
+/** The leader's endpoint refuses. Whoever is up to date with the store, and still finds it leading, claims over it. */
+async function takeOver(state: ElectionState, epoch: ControllerEpoch, refusals: number): Promise<void> {
+  const session = state.context.connection.current();
+  if (session === undefined || !(await catchUp(session, state.context))) return;
+  state.context.onEvent({ kind: "leaderGone", epoch, refusals });
+  state.goneEpoch = epoch;
+  evaluate(state);
+}
+
 function announce(state: ElectionState, leadership: Leadership): void {
+  // Whoever only reads never leads.
+  if (state.identity !== undefined) state.takeover?.follow(leadership);
   if (sameLeadership(state.belief.current(), leadership)) return;
   state.belief.set(leadership);
   state.context.onEvent({ kind: "leadershipChanged", leadership });

@@ -59,7 +59,12 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
     }
     case "broker": {
       const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };
-      return startBroker({ ...world, values: valuesOf(brokerSchema, { ...settings, ...place }), codecs });
+      return startBroker({
+        ...world,
+        values: valuesOf(brokerSchema, { ...settings, ...place }),
+        codecs,
+        bootId: "one boot",
+      });
     }
     case "gateway": {
       const place = { "controller.endpoints": controllers.join(",") };

@@ -212,6 +212,7 @@ export function createBroker(options: BrokerOptions): Broker {
           endpoints,
           rack: options.rack,
           bootId: options.bootId,
+          flushAsync: options.topicDefaults["log.flush"] === "async",
           cleanStopBrokerEpoch: cleanStopOf(directories),
         },
         condition: () => ({
@@ -220,6 +221,7 @@ export function createBroker(options: BrokerOptions): Broker {
           ...directoryIds(directories),
           confirmedDeletions: serving().deletions(),
           damagedReplicas: serving().damaged(),
+          truncations: serving().truncations(),
           offlineReplicas: serving().offline(),
         }),
         onRegistered(registration) {

@@ -176,9 +176,12 @@ describe("a controller whose metadata are older than what a broker has seen (MET
     const restored = reasonOf(register(node, 2, { clusterId, controllerEpoch: 9 }));
     expect(await w.settle(restored)).toBe(Reason.METADATA_REGRESSED);
     expect(node.controller.isActive).toBe(false);
-    for (const call of [createTopic(node, "orders"), describeTopic(node, "orders"), register(node, 1)]) {
-      expect(await w.settle(reasonOf(call))).toBe(Reason.METADATA_REGRESSED);
-    }
+    const calls = [
+      reasonOf(createTopic(node, "orders")),
+      reasonOf(describeTopic(node, "orders")),
+      reasonOf(register(node, 1)),
+    ];
+    for (const call of calls) expect(await w.settle(call)).toBe(Reason.METADATA_REGRESSED);
     await passTime(w, 10_000);
     expect(node.controller.isActive).toBe(false);
   });

@@ -4,6 +4,7 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery } from "./log/recovery.ts";
+import { replicaStream } from "./replication/replica-stream.ts";
 import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
@@ -14,6 +15,7 @@ export const benches: readonly Bench[] = [
   logRecovery,
   logMemory,
   encodingBench,
+  replicaStream,
   delayBench,
   brokerThroughput,
 ];

@@ -83,7 +83,7 @@ export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-ma
 export { type PlacementRequest, placePartitions } from "./placement.ts";
 export { allocateProducerIds, type ProducerIdBlock } from "./producer-ids.ts";
 export { isAwaitedTruncation, type ReportedTruncation, reportTruncations } from "./receipts.ts";
-export { writePartition } from "./records.ts";
+export { readPartition, writePartition } from "./records.ts";
 export {
   type ElectionContext,
   type RegisterBrokerCommand,

@@ -108,10 +108,10 @@ type StateReason = Exclude<
 
 /** Refusals that are explained by how the partition stands. */
 function stateError(refusal: Refusal & { readonly reason: StateReason }, replica: ReplicaState, where: Where) {
-  const { metadata, machine, shared, log } = replica;
+  const { shared, log } = replica;
   const name = `${where.topic}-${where.partition}`;
-  const { highWatermark } = machine;
-  const inSync = { isr: metadata?.isr ?? [], ...(metadata === undefined ? {} : { minIsr: metadata.minIsr }) };
+  const { state, highWatermark } = replica.machine.view(shared.clock.monotonicMs());
+  const inSync = { isr: state?.isr ?? [], ...(state === undefined ? {} : { minIsr: state.minIsr }) };
   const members = `${inSync.isr.length} in-sync replicas (${inSync.isr.join(", ")})`;
   switch (refusal.reason) {
     case "NOT_ENOUGH_REPLICAS":

@@ -92,12 +92,16 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
   let heardMs = 0;
   const published = new Map<BrokerId, bigint>();
 
+  for (const id of replicas) {
+    const disk = createMemoryDisk();
+    await disk.makeDirectory("/log");
+    await disk.syncDirectory("/");
+    disks.set(id, disk);
+  }
   const diskOf = (id: BrokerId): MemoryDisk => {
-    const known = disks.get(id);
-    if (known !== undefined) return known;
-    const made = createMemoryDisk();
-    disks.set(id, made);
-    return made;
+    const disk = disks.get(id);
+    if (disk === undefined) throw new Error(`There is no broker ${id}`);
+    return disk;
   };
   const brokerAt = (id: BrokerId): RunningBroker => {
     const found = running.get(id);

@@ -63,6 +63,23 @@ function startLoad() {
   };
 }
 
+/**
+ * Kills the leader while its followers are frozen, with records in its log that they do not have. What was acknowledged
+ * they have: a leader that counted only itself would lose it here.
+ */
+async function killAheadOf(leader: string, followers: readonly string[]): Promise<void> {
+  const producer = client.createProducer({ acks: "leader" });
+  for (const follower of followers) cluster.signal(follower, "SIGSTOP");
+  try {
+    for (let count = 0; count < 20; count++) await producer.send(topic, { value: null, key: valueOf(0), partition: 0 });
+    cluster.signal(leader, "SIGKILL");
+  } finally {
+    for (const follower of followers) cluster.signal(follower, "SIGCONT");
+  }
+  await waitFor(`${leader} to be seen dead`, () => cluster.process(leader).state === "failed");
+  await producer.close();
+}
+
 /** Every record of the partition, by its offset. */
 async function readAll(): Promise<Map<bigint, Uint8Array | null>> {
   const found = new Map<bigint, Uint8Array | null>();
@@ -84,9 +101,11 @@ describe("a partition with three replicas", () => {
     const epochs: number[] = [];
     for (let kill = 0; kill < kills; kill++) {
       await waitFor("all replicas to be in sync", async () => (await describeLedger()).isr.length === 3);
-      const { leader, leaderEpoch } = await describeLedger();
+      const { leader, leaderEpoch, replicas } = await describeLedger();
       epochs.push(leaderEpoch);
-      await cluster.kill(`broker-${leader}`);
+      const followers = replicas.filter((id) => id !== leader).map((id) => `broker-${id}`);
+      if (kill === 0) await cluster.kill(`broker-${leader}`);
+      else await killAheadOf(`broker-${leader}`, followers);
       await more(`acks after the death of broker ${leader}`);
       await cluster.start(`broker-${leader}`);
     }

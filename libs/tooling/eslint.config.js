@@ -48,6 +48,7 @@ const adapters = [
   "libs/cli/src/**",
   "libs/sim/src/node/**",
   "**/integration/**",
+  "**/interop/**",
   "**/*.config.ts",
 ];
 

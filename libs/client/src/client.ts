@@ -134,7 +134,8 @@ async function describeByController(admin: RpcClient<typeof AdminService>, topic
   const { topics } = await admin.describeTopics({ topics: [topic] }, { timeoutMs: describeTimeoutMs });
   const [described] = topics;
   if (described === undefined || described.partitions.length === 0) {
-    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: `There is no topic ${topic}`, topic });
+    const message = `There is no topic ${topic}; AdminService/CreateTopic makes it`;
+    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message, topic });
   }
   return { topicId: described.topicId, partitions: described.partitions.length };
 }

@@ -13,6 +13,7 @@ export {
   STATUS_DETAILS_KEY,
   toGrpcStatus,
 } from "./errors/grpc-status.ts";
+export { messageTooLarge } from "./errors/limit-errors.ts";
 export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
 export { renderErrorTable } from "./errors/render-error-table.ts";
 export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";
@@ -38,6 +39,7 @@ export type {
   UnaryImpl,
 } from "./server/service-impl.ts";
 export type { CreateWebHandler, WebHandler, WebListener, WebRequest, WebResponse } from "./server/web-edge.ts";
+export { certificatesProblem, keyFits, keyProblem, type PemProblem } from "./tls/pem.ts";
 export { grpcTransport } from "./transport/grpc-transport.ts";
 export type { Probe, ProbeResult, Transport } from "./transport/transport.ts";
 export {

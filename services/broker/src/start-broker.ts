@@ -12,9 +12,12 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
   readonly values: Values<(typeof brokerSchema)["settings"]>;
+  /** Identifies the boot of the machine. Empty: not known. */
+  readonly bootId: string;
   /** What records can be compressed with here. */
   readonly codecs: Codecs;
 }
@@ -32,9 +35,12 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     nodeId: values["node.id"],
     clusterId: values["cluster.id"],
     rack: values["broker.rack"] ?? "",
+    bootId: options.bootId,
     logDirs: values["log.dirs"],
     heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
+    controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
     topicDefaults: values,
+    replication: replicationSettings(values),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,

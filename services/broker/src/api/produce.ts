@@ -7,13 +7,13 @@ import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { type Clock, pick, type Random } from "@tidemark/runtime";
 import { invalidArgument } from "../errors.ts";
 import type { Partition, ProduceOutcome } from "../partition/partition.ts";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
 import { checkBatches } from "./check-batches.ts";
 import type { ProduceTracer } from "./produce-trace.ts";
 
 export interface ProduceOptions {
-  readonly table: PartitionTable;
+  readonly table: PartitionLookup;
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
@@ -102,7 +102,14 @@ export function createProduce(options: ProduceOptions) {
         const batches = checkBatches(part.encode(), place, { maxBatchBytes: partition.settings.maxBatchBytes, codecs });
         const traced = options.tracer.begin(context);
         options.appender.append(
-          { partition, batches, acks: request.acks, timeoutMs: timeoutOf(request.timeoutMs, context), traced },
+          {
+            partition,
+            batches,
+            acks: request.acks,
+            timeoutMs: timeoutOf(request.timeoutMs, context),
+            isPunctual: true,
+            traced,
+          },
           (outcome) => done(batches.records, outcome),
         );
       } catch (error) {

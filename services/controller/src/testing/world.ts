@@ -17,7 +17,10 @@ const testSettings: ControllerSettings = {
   defaultPartitions: 1,
   defaultReplicationFactor: 3,
   minInsyncReplicas: 2,
-  limits: { topicsMax: 10_000, partitionsMax: 50_000, replicationFactorMax: 10 },
+  limits: { topicsMax: 10_000, partitionsMax: 50_000 },
+  rebalance: undefined,
+  uncleanElection: false,
+  uncleanRecoveryWaitMs: 1000,
 };
 
 /** What a world needs of a store; the twin has more faults than these. */

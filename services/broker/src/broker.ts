@@ -1,10 +1,12 @@
+import { crc32c } from "@tidemark/compression";
 import { type ActiveController, createMetadataFeed, type MetadataFeed } from "@tidemark/controller-link";
 import type { Disk } from "@tidemark/disk";
-import { brokerId, type ControllerEpoch, type Revision } from "@tidemark/ids";
+import { type BrokerId, brokerId, type ControllerEpoch, type Revision } from "@tidemark/ids";
 import type { LogDirectory } from "@tidemark/log";
+import type { MetadataImage } from "@tidemark/metadata";
 import type { Codecs } from "@tidemark/record";
 import type { ReplicationSettings } from "@tidemark/replication";
-import type { ServedService } from "@tidemark/rpc";
+import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import { type Cancel, createDeferred, delay, type Runtime, randomUuid } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
 import type { Logger, Tracer } from "@tidemark/telemetry";
@@ -15,6 +17,7 @@ import { createPartitionLinks } from "./controller/partition-links.ts";
 import { type BrokerSession, createBrokerSession } from "./controller/session.ts";
 import { openDirectories } from "./open-directories.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
+import { createReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import type { TableUpdate } from "./table/table-state.ts";
 import { startTicker } from "./ticker.ts";
@@ -33,6 +36,8 @@ export interface BrokerOptions {
   readonly topicDefaults: TopicDefaults;
   readonly replication: ReplicationSettings;
   readonly controller: ActiveController;
+  /** Opens a connection of its own to another broker; whoever opens it closes it. */
+  readonly openChannel: (endpoint: string, trafficClass: TrafficClass) => RpcChannel;
   readonly runtime: Runtime;
   /** A disk for each log directory, so that one that hangs leaves the others alone. */
   readonly diskFor: (directory: string) => Disk;
@@ -56,7 +61,10 @@ export interface AdvertisedEndpoint {
  * it still serves, then the listeners close, and `stop` ends it.
  */
 export interface Broker {
+  /** For clients and for other processes. */
   readonly service: ServedService;
+  /** For brokers alone. */
+  readonly replicaService: ServedService;
   /** Throws StartRefusedError, or the DirectoryError of a directory that must not be used. */
   open(): Promise<void>;
   /** Resolves when the broker is registered and has applied the metadata of its registration. */
@@ -102,7 +110,9 @@ export function createBroker(options: BrokerOptions): Broker {
     controllerEpochFloor: 0 as ControllerEpoch,
     onUpdate: (update) => {
       clusterKnown.resolve(update.image.cluster?.clusterId);
-      table?.apply(update).then(() => {
+      const applied = table?.apply(update);
+      streams.fetcher.endpointsChanged();
+      applied?.then(() => {
         if (update.revision > appliedRevision) appliedRevision = update.revision;
         noteProgress();
       }, options.onFatal);
@@ -127,6 +137,27 @@ export function createBroker(options: BrokerOptions): Broker {
     controllerEpoch: feed.version?.controllerEpoch ?? (0 as ControllerEpoch),
   });
 
+  const streams = createReplicaStreams({
+    brokerId: id,
+    partitions: {
+      fetch: (...fetch) => serving().serving.fetch(...fetch),
+      flushed: (...report) => serving().serving.flushed(...report),
+      response: (...response) => serving().receiving.response(...response),
+    },
+    inspection: {
+      brokerEpoch: () => session?.brokerEpoch,
+      replicas: () => serving().inspection.replicas(),
+      log: (replica) => serving().inspection.log(replica),
+      ledIn: (replica) => serving().inspection.ledIn(replica),
+    },
+    endpointOf: (broker) => endpointIn(feed.image, broker),
+    openChannel: options.openChannel,
+    runtime,
+    crc32c,
+    waitMs: options.replication.fetchWaitMaxMs,
+    logger,
+  });
+
   const createTable = (): PartitionTable =>
     createPartitionTable({
       brokerId: id,
@@ -134,7 +165,7 @@ export function createBroker(options: BrokerOptions): Broker {
       defaults: options.topicDefaults,
       replication: options.replication,
       links: createPartitionLinks({
-        fetcher: { fetch: () => undefined, flushed: () => undefined },
+        fetcher: streams.fetcher,
         isrChanges: createIsrChanges({
           controller,
           scheduler,
@@ -151,6 +182,7 @@ export function createBroker(options: BrokerOptions): Broker {
     });
 
   return {
+    replicaService: streams.service,
     service: createLogService({
       brokerId: id,
       table: lazyTable(serving),
@@ -188,7 +220,7 @@ export function createBroker(options: BrokerOptions): Broker {
           ...directoryIds(directories),
           confirmedDeletions: serving().deletions(),
           damagedReplicas: serving().damaged(),
-          misplacedReplicas: serving().misplaced(),
+          offlineReplicas: serving().offline(),
         }),
         onRegistered(registration) {
           registeredAt = registration.revision;
@@ -231,6 +263,7 @@ export function createBroker(options: BrokerOptions): Broker {
     async stop() {
       stopTicker();
       abort.abort();
+      streams.fetcher.stop();
       await running;
       await table?.close();
       const stop = session?.brokerEpoch === undefined ? undefined : { brokerEpoch: session.brokerEpoch };
@@ -247,6 +280,12 @@ function directoryIds(directories: readonly LogDirectory[]) {
   const working = directories.filter(({ failure }) => failure === undefined);
   const failed = directories.filter(({ failure }) => failure !== undefined);
   return { directoryIds: working.map(({ id }) => id), failedDirectoryIds: failed.map(({ id }) => id) };
+}
+
+/** Where brokers reach a broker, by its session. */
+function endpointIn(image: MetadataImage, broker: BrokerId): string | undefined {
+  const endpoint = image.sessions.get(broker)?.endpoints.find((each) => each.listener === "internal");
+  return endpoint === undefined ? undefined : `${endpoint.host}:${endpoint.port}`;
 }
 
 /** The service is mounted before the logs are open. */

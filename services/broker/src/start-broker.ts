@@ -30,7 +30,8 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
   const { values, runtime, transport, telemetry, openDisk } = options;
   const disk = openDisk();
   const tls = await peerTls(values, disk);
-  const pool = createChannelPool({ runtime, transport, ...(tls === undefined ? {} : { tls }) });
+  const channelOptions = { runtime, ...(tls === undefined ? {} : { tls }) };
+  const pool = createChannelPool({ ...channelOptions, transport });
   const broker = createBroker({
     nodeId: values["node.id"],
     clusterId: values["cluster.id"],
@@ -41,6 +42,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
     topicDefaults: values,
     replication: replicationSettings(values),
+    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,
@@ -57,11 +59,16 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
   const server = createRpcServer({
     runtime,
     transport,
-    listeners: await listenersOf(values, { client: [broker.service], internal: [broker.service] }, disk),
+    listeners: await listenersOf(
+      values,
+      { client: [broker.service], internal: [broker.service, broker.replicaService] },
+      disk,
+    ),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),
   });
   const stop = async () => {
+    await broker.leave();
     await server.stop();
     await broker.stop();
     pool.close();

@@ -32,7 +32,8 @@ export interface BrokerCondition {
   readonly failedDirectoryIds: readonly string[];
   readonly confirmedDeletions: readonly TopicId[];
   readonly damagedReplicas: readonly ReplicaId[];
-  readonly misplacedReplicas: readonly ReplicaId[];
+  /** Not served though their directory works. */
+  readonly offlineReplicas: readonly ReplicaId[];
 }
 
 export interface SessionOptions {
@@ -204,7 +205,7 @@ function heartbeatOf(
     confirmedDeletions: [...now.confirmedDeletions],
     wantsShutdown: of.wantsShutdown,
     damagedReplicas: [...now.damagedReplicas],
-    offlineReplicas: [...now.misplacedReplicas],
+    offlineReplicas: [...now.offlineReplicas],
   };
 }
 

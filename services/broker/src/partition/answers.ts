@@ -1,5 +1,6 @@
 /** Hands the answers of a partition's machine to those who wait for them. */
 import type { Answer } from "@tidemark/replication";
+import type { TidemarkError } from "@tidemark/rpc";
 import type { ReplicaReply } from "../replication/replica-exchange.ts";
 import { refusalError } from "./refusal-error.ts";
 import type { ReplicaState, Waiting } from "./replica-state.ts";
@@ -30,6 +31,18 @@ export function settleAnswer(replica: ReplicaState, answer: Answer): void {
     default:
       if (waiting.kind === "replica") answerReplica(replica, answer, waiting);
   }
+}
+
+/** Tells everybody who waits. */
+export function endWaiting(replica: ReplicaState, error: TidemarkError): void {
+  const all = [...replica.waiting.values()];
+  replica.waiting.clear();
+  for (const each of all) endOne(each, error);
+}
+
+export function endOne(waiting: Waiting, error: TidemarkError): void {
+  if (waiting.kind !== "replica") waiting.settle({ kind: "failed", error });
+  else waiting.reply({ kind: "refused", reason: "NOT_LEADER", leaderEpoch: waiting.leaderEpoch });
 }
 
 /** Sends the held replies that can be read now. `isOver`: nothing more will be written, so the others go in vain. */

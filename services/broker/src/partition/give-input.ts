@@ -1,54 +1,66 @@
 /** One input to a partition's machine, and what follows from it: writes, then messages, then answers. */
+import { Outcome } from "@tidemark/proto/common/v1";
 import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect } from "@tidemark/replication";
-import { settleAnswer } from "./answers.ts";
-import type { ReplicaState } from "./replica-state.ts";
+import { withOutcome } from "@tidemark/rpc";
+import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
+import { outOfService } from "./refusal-error.ts";
+import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
 import { noteHighWatermark } from "./watched-batches.ts";
 import { advanceLogStart, moveLogStart, write } from "./writes.ts";
 
 /**
- * Takes an input, with the bytes of the batches where it is a response. One that comes while another is handled, as an
+ * Takes an input, with its bytes where it is a response. One that comes while another is handled, as an
  * answer may lead to, is handled behind it.
  */
-export function giveInput(replica: ReplicaState, input: PartitionInput, batches?: Uint8Array): void {
-  if (replica.isOver) return;
+export function giveInput(replica: ReplicaState, input: PartitionInput, received?: Received): void {
   const { inbox } = replica;
   if (replica.isStepping) {
-    inbox.push({ input, batches });
+    inbox.push({ input, received });
     return;
   }
   replica.isStepping = true;
   try {
-    step(replica, input, batches);
-    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) step(replica, next.input, next.batches);
+    step(replica, input, received);
+    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) step(replica, next.input, next.received);
   } finally {
     replica.isStepping = false;
   }
 }
 
-function step(replica: ReplicaState, input: PartitionInput, batches: Uint8Array | undefined): void {
-  if (replica.isOver) return;
+function step(replica: ReplicaState, input: PartitionInput, received: Received | undefined): void {
+  if (replica.isOver) {
+    received?.release();
+    return;
+  }
   let output: PartitionOutput;
   try {
     output = replica.machine.step(input);
   } catch (error) {
     // A broken invariant: what the machine knows can be relied upon no longer.
     replica.isOver = true;
-    replica.inbox.length = 0;
-    replica.shared.onBroken(replica.place, error);
+    received?.release();
+    endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
+    releaseReplies(replica, true);
+    replica.shared.onBroken(replica.id, error);
     return;
   }
   for (const event of output.trace) {
     if (event.kind === "highWatermark" && replica.watched.length > 0) noteHighWatermark(replica, event);
     replica.shared.onTrace(replica, event);
   }
-  for (const effect of output.persist) persist(replica, effect, batches);
+  let isTaken = false;
+  for (const effect of output.persist) {
+    persist(replica, effect, received);
+    if (effect.kind === "appendAsFollower") isTaken = true;
+  }
+  if (!isTaken) received?.release();
   checkpointHighWatermark(replica);
   for (const effect of output.send) send(replica, effect);
   for (const answer of output.answer) settleAnswer(replica, answer);
 }
 
-function persist(replica: ReplicaState, effect: PersistEffect, batches: Uint8Array | undefined): void {
+function persist(replica: ReplicaState, effect: PersistEffect, received: Received | undefined): void {
   switch (effect.kind) {
     case "appendAsLeader": {
       const produce = replica.waiting.get(effect.requestId);
@@ -59,7 +71,7 @@ function persist(replica: ReplicaState, effect: PersistEffect, batches: Uint8Arr
       return;
     }
     case "appendAsFollower":
-      if (batches !== undefined) write(replica, { kind: "append", bytes: batches });
+      if (received !== undefined) write(replica, { kind: "append", ...received });
       return;
     case "epochStart":
     case "truncate":

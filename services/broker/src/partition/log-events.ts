@@ -4,14 +4,14 @@ import { releaseReplies } from "./answers.ts";
 import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import { noteFlushed, noteWritten } from "./watched-batches.ts";
-import { advanceLogStart, failLog, isBehind, resumeWrites } from "./writes.ts";
+import { advanceLogStart, failLog, isBehind, releaseWritten, resumeWrites } from "./writes.ts";
 
 export function takeLogEvent(replica: ReplicaState, event: LogEvent): void {
-  if (replica.isOver) return;
   const nowMs = replica.shared.clock.monotonicMs();
   switch (event.kind) {
     case "written":
       noteWritten(replica, event.upTo, nowMs);
+      releaseWritten(replica, false);
       resumeWrites(replica);
       releaseReplies(replica, false);
       return;
@@ -46,6 +46,7 @@ function refused(replica: ReplicaState, event: Extract<LogEvent, { kind: "refuse
     failLog(replica, event.error);
     return;
   }
+  releaseWritten(replica, true);
   replica.refusedBy = event.error;
   giveInput(replica, { kind: "appendRefused", from: event.from, nowMs });
   releaseReplies(replica, true);

@@ -4,7 +4,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { LeaderHint, Refusal } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { fromLogError } from "../errors.ts";
-import type { ReplicaState } from "./replica-state.ts";
+import type { PartitionPlace, ReplicaState } from "./replica-state.ts";
 
 /** A broker that leads, as clients reach it. */
 export interface HintedLeader {
@@ -38,6 +38,16 @@ export function notLeader({ topic, index, hint, outcome, leaderOf }: NotLed): Ti
     reason: Reason.NOT_LEADER,
     message: `Broker ${hint.leader} leads ${name}`,
     ...(leader === undefined ? {} : { leader: { ...leader, leaderEpoch: hint.leaderEpoch } }),
+  });
+}
+
+/** The replica was closed, or broke an invariant: whoever leads next has the partition. */
+export function outOfService({ topic, index }: PartitionPlace): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.LEADER_NOT_AVAILABLE,
+    message: `Partition ${topic}-${index} is not served here any more; retry in a moment`,
+    topic,
+    partition: index,
   });
 }
 

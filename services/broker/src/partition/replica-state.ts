@@ -47,9 +47,7 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
-  readonly onBroken: (place: PartitionPlace, error: unknown) => void;
-  /** Bytes of a leader did not match their checksums and were not taken (P6). */
-  readonly onCorruptResponse: (place: PartitionPlace, from: BrokerId) => void;
+  readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }
 
 /** Who waits for an answer of the machine. */
@@ -75,6 +73,12 @@ export interface WatchedBatch {
   readonly timeline: Timeline;
 }
 
+/** The batches of a leader's response. They count against what it may send until `release` is called, once. */
+export interface Received {
+  readonly bytes: Uint8Array;
+  readonly release: () => void;
+}
+
 /** A replica whose records are not written yet: a follower gets its reply when they can be read. */
 export interface HeldReply {
   readonly from: Offset;
@@ -93,8 +97,8 @@ export interface ReplicaState {
   readonly machine: PartitionMachine;
   readonly writes: Writes;
   readonly waiting: Map<RequestId, Waiting>;
-  /** Inputs that came while another one was being handled, a response with its batches. */
-  readonly inbox: { readonly input: PartitionInput; readonly batches: Uint8Array | undefined }[];
+  /** Inputs that came while another one was being handled, a response with its bytes. */
+  readonly inbox: { readonly input: PartitionInput; readonly received: Received | undefined }[];
   settings: TopicLogSettings;
   /** The newest metadata that the machine was given. */
   metadata: PartitionState | undefined;
@@ -105,4 +109,6 @@ export interface ReplicaState {
   refusedBy: LogError | undefined;
   watched: WatchedBatch[];
   held: HeldReply[];
+  /** What leaders sent and the log has not written yet, in the order of the offsets. */
+  unwritten: { readonly upTo: Offset; readonly release: () => void }[];
 }

@@ -15,16 +15,16 @@ import {
 import type { TidemarkError } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 import type { ReplicaReply } from "../replication/replica-exchange.ts";
-import { releaseReplies } from "./answers.ts";
-import { soundBatches } from "./follower-batches.ts";
+import { endOne, endWaiting, releaseReplies } from "./answers.ts";
 import { giveInput } from "./give-input.ts";
 import { takeLogEvent } from "./log-events.ts";
 import type { LatestOutcome, LatestRequest, Partition, ProduceRequest, ReadOutcome, ReadRequest } from "./partition.ts";
-import type { PartitionPlace, PartitionShared, ReplicaState, Waiting } from "./replica-state.ts";
+import { outOfService } from "./refusal-error.ts";
+import type { PartitionPlace, PartitionShared, Received, ReplicaState, Waiting } from "./replica-state.ts";
 import { offsetsIn } from "./stamp.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
-import { createWrites } from "./writes.ts";
+import { createWrites, releaseWritten, resumeWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
   readonly place: PartitionPlace;
@@ -49,7 +49,7 @@ export interface ReplicatedPartition extends Partition {
   /** A follower asks; it gets one reply unless the result is called. */
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   takeFlushed(report: ReplicaFlushed): void;
-  takeResponse(response: ReplicaResponse, bytes: Uint8Array): void;
+  takeResponse(response: ReplicaResponse, received: Received): void;
   /** This broker has it no longer: whoever waits is told `error`. */
   leave(error: TidemarkError): void;
 }
@@ -118,8 +118,9 @@ export function createReplicatedPartition(
       noteReport(replica, report);
       giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });
     },
-    takeResponse: (response, bytes) => {
-      takeResponse(replica, response, bytes);
+    takeResponse(response, received) {
+      const nowMs = shared.clock.monotonicMs();
+      giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
     },
     leave: (error) => {
       leave(replica, error);
@@ -158,6 +159,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     refusedBy: undefined,
     watched: [],
     held: [],
+    unwritten: [],
   };
 }
 
@@ -221,6 +223,10 @@ function ask(
   waiting: Waiting,
   inputOf: (requestId: ReturnType<PartitionShared["requests"]["next"]>) => PartitionInput,
 ): Cancel {
+  if (replica.isOver) {
+    endOne(waiting, outOfService(replica.place));
+    return () => undefined;
+  }
   const requestId = replica.shared.requests.next();
   replica.waiting.set(requestId, waiting);
   giveInput(replica, inputOf(requestId));
@@ -229,33 +235,11 @@ function ask(
   };
 }
 
-/** Takes what the leader sent; bytes that are not what their checksums say are asked for again (P6). */
-function takeResponse(replica: ReplicaState, response: ReplicaResponse, bytes: Uint8Array): void {
-  const nowMs = replica.shared.clock.monotonicMs();
-  const { content } = response;
-  if (content.kind !== "records" || bytes.length === 0) {
-    giveInput(replica, { kind: "replicaResponse", response, nowMs });
-    return;
-  }
-  const batches = soundBatches(bytes);
-  if (batches === undefined) {
-    replica.shared.onCorruptResponse(replica.place, response.from);
-    const refused = { ...response, content: { kind: "refused", reason: "NOT_LEADER" } } as const;
-    giveInput(replica, { kind: "replicaResponse", response: refused, nowMs });
-    return;
-  }
-  const checked = { ...response, content: { ...content, batches } };
-  giveInput(replica, { kind: "replicaResponse", response: checked, nowMs }, bytes);
-}
-
 function leave(replica: ReplicaState, error: TidemarkError): void {
   if (replica.isOver) return;
   replica.isOver = true;
-  const waiting = [...replica.waiting.values()];
-  replica.waiting.clear();
-  for (const each of waiting) {
-    if (each.kind === "replica") each.reply({ kind: "refused", reason: "NOT_LEADER", leaderEpoch: each.leaderEpoch });
-    else each.settle({ kind: "failed", error });
-  }
+  endWaiting(replica, error);
   releaseReplies(replica, true);
+  resumeWrites(replica);
+  releaseWritten(replica, true);
 }

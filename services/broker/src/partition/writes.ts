@@ -21,7 +21,12 @@ export interface Writes {
 }
 
 export type Write =
-  | { readonly kind: "append"; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "append";
+      readonly bytes: Uint8Array;
+      /** Called when they are written, or thrown away. */
+      readonly release?: () => void;
+    }
   | { readonly kind: "epochStart"; readonly leaderEpoch: LeaderEpoch }
   | { readonly kind: "truncate"; readonly cut: Offset; readonly generation: FlushGeneration }
   | { readonly kind: "restart"; readonly offset: Offset; readonly generation: FlushGeneration };
@@ -74,11 +79,14 @@ export function advanceLogStart(replica: ReplicaState): void {
 
 /** False where it has to wait. */
 function perform(replica: ReplicaState, next: Write): boolean {
-  if (replica.isOver) return true;
   const { log } = replica;
+  if (replica.isOver) {
+    discard(next);
+    return true;
+  }
   switch (next.kind) {
     case "append":
-      attempt(replica, () => log.append(next.bytes));
+      append(replica, next);
       return true;
     case "epochStart":
       attempt(replica, () => {
@@ -95,6 +103,28 @@ function perform(replica: ReplicaState, next: Write): boolean {
   }
 }
 
+function append(replica: ReplicaState, { bytes, release }: Write & { readonly kind: "append" }): void {
+  try {
+    const { nextOffset } = replica.log.append(bytes);
+    if (release !== undefined) replica.unwritten.push({ upTo: nextOffset, release });
+  } catch (error) {
+    release?.();
+    failLog(replica, error);
+  }
+}
+
+/** Gives back what is written now. `isOver`: the rest was thrown away. */
+export function releaseWritten(replica: ReplicaState, isOver: boolean): void {
+  const { unwritten, log } = replica;
+  if (unwritten.length === 0) return;
+  const kept = isOver ? -1 : unwritten.findIndex(({ upTo }) => upTo > log.writtenOffset);
+  for (const { release } of unwritten.splice(0, kept === -1 ? unwritten.length : kept)) release();
+}
+
+function discard(write: Write): void {
+  if (write.kind === "append") write.release?.();
+}
+
 async function truncate({ log }: ReplicaState, at: Offset): Promise<void> {
   const end = await log.truncateTo(at);
   if (end !== at) throw new LogError("INVALID_APPEND", `A cut at ${at} left a log that ends at ${end}`);
@@ -104,6 +134,8 @@ function cut(replica: ReplicaState, generation: FlushGeneration, work: () => Pro
   const { writes } = replica;
   writes.isCutting = true;
   writes.generation = generation;
+  // The log drops what it has not written.
+  releaseWritten(replica, true);
   work().then(
     () => {
       writes.isCutting = false;
@@ -131,7 +163,8 @@ function attempt(replica: ReplicaState, work: () => void): void {
 
 /** What the book says is written is not: the replica is out of service until it is opened anew (L6). */
 export function failLog(replica: ReplicaState, error: unknown): void {
-  replica.writes.queue.length = 0;
+  for (const waiting of replica.writes.queue.splice(0)) discard(waiting);
+  releaseWritten(replica, true);
   const reason = error instanceof Error ? error.message : String(error);
   giveInput(replica, { kind: "logFailed", reason });
 }

@@ -1,5 +1,6 @@
 /** The partitions of a broker, as replica streams see them. */
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
+import type { ReplicaInspection } from "../replication/replica-inspection.ts";
 import { heldOf, type TableState } from "./table-state.ts";
 
 export function createServing(table: TableState): ReplicaServing {
@@ -19,11 +20,28 @@ export function createServing(table: TableState): ReplicaServing {
   };
 }
 
+/** The replicas, for those who ask how they stand. */
+export function createInspection(table: TableState): ReplicaInspection {
+  return {
+    brokerEpoch: () => table.registration?.brokerEpoch,
+    replicas: () => [...table.held.values()].map(({ id }) => id),
+    log(id) {
+      const state = heldOf(table, id)?.state;
+      return state?.kind === "open" || state?.kind === "ready" || state?.kind === "damaged" ? state.log : undefined;
+    },
+    ledIn(id) {
+      const state = heldOf(table, id)?.state;
+      return state?.kind === "open" && state.partition.isLed ? state.partition.leaderEpoch : undefined;
+    },
+  };
+}
+
 export function createReceiving(table: TableState): ReplicaReceiving {
   return {
-    response(id, response, bytes) {
+    response(id, response, bytes, release) {
       const state = heldOf(table, id)?.state;
-      if (state?.kind === "open") state.partition.takeResponse(response, bytes);
+      if (state?.kind === "open") state.partition.takeResponse(response, { bytes, release });
+      else release();
     },
   };
 }

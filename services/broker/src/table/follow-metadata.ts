@@ -84,8 +84,10 @@ function followPartition(table: TableState, topic: Topic, record: PartitionRecor
       maybeCopyAnew(table, held, topic, record);
       return;
     case "misplaced":
+      if (assigned.directoryId !== held.state.directoryId) openAssigned(table, topic, record);
+      return;
     case "failed":
-      openAssigned(table, topic, record);
+      if (!held.state.isFinal) openAssigned(table, topic, record);
       return;
   }
 }

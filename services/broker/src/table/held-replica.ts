@@ -12,7 +12,7 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
  * | open      | its machine runs                                                    | the metadata name it no longer; damage        |
  * | damaged   | damage was found: it neither leads nor fetches (L10)                | it is copied anew                             |
  * | misplaced | the metadata record it in a directory that this broker has not      | the broker is started with that directory     |
- * | failed    | it cannot be opened                                                 | it is tried again: the disk was full          |
+ * | failed    | it cannot be opened, or broke an invariant                          | it is tried again, unless that is final       |
  */
 export type HeldState =
   | { readonly kind: "opening" }
@@ -20,12 +20,15 @@ export type HeldState =
   | { readonly kind: "open"; readonly log: Log; readonly partition: ReplicatedPartition }
   | {
       readonly kind: "damaged";
+      /** Offline: it says why, and does nothing else. */
+      readonly log: Log;
       readonly damage: Damage;
       /** The broker epoch in which it was found; undefined before the first registration. */
       readonly foundIn: BrokerEpoch | undefined;
     }
   | { readonly kind: "misplaced"; readonly directoryId: DirectoryId }
-  | { readonly kind: "failed"; readonly message: string };
+  /** `isFinal`: its machine broke an invariant, so that it is not tried again. */
+  | { readonly kind: "failed"; readonly message: string; readonly isFinal: boolean };
 
 export interface HeldReplica {
   readonly id: ReplicaId;

@@ -20,7 +20,7 @@ export interface OpenReplica {
 
 export type Opened =
   | { readonly kind: "ready"; readonly log: Log; readonly home: LogDirectory }
-  | { readonly kind: "damaged"; readonly damage: Damage; readonly home: LogDirectory }
+  | { readonly kind: "damaged"; readonly log: Log; readonly damage: Damage; readonly home: LogDirectory }
   | { readonly kind: "misplaced"; readonly directoryId: DirectoryId };
 
 export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
@@ -32,7 +32,7 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
   const openIn = async (home: LogDirectory, replica: ReplicaId, how: OpenReplica): Promise<Opened> => {
     const log = await home.open(replica, how);
     const { status } = log;
-    if (status.kind === "offline") return { kind: "damaged", damage: status.damage, home };
+    if (status.kind === "offline") return { kind: "damaged", log, damage: status.damage, home };
     return { kind: "ready", log, home };
   };
 

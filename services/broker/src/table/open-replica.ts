@@ -88,7 +88,7 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
     } catch (error) {
       const message = `Partition ${topic.name}-${held.id.partition} cannot be opened: ${messageOf(error)}`;
       table.logger.error(message, { topic: topic.name, partition: held.id.partition });
-      held.state = { kind: "failed", message };
+      held.state = { kind: "failed", message, isFinal: false };
     }
   });
 }
@@ -105,7 +105,7 @@ function take(table: TableState, held: HeldReplica, opened: Opened): void {
       return;
     case "damaged":
       held.home = opened.home;
-      held.state = { kind: "damaged", damage: opened.damage, foundIn: registration?.brokerEpoch };
+      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, foundIn: registration?.brokerEpoch };
       logger.error(`Partition ${name} is damaged: ${opened.damage.detail}`, where);
       return;
     case "misplaced":
@@ -125,7 +125,7 @@ function takeEvent(table: TableState, held: HeldReplica, event: LogEvent): void 
     table.onLogEvent?.(state.partition, event);
   }
   if (event.kind !== "offline" || (state.kind !== "open" && state.kind !== "ready")) return;
-  held.state = { kind: "damaged", damage: event.damage, foundIn: table.registration?.brokerEpoch };
+  held.state = { kind: "damaged", log: state.log, damage: event.damage, foundIn: table.registration?.brokerEpoch };
   table.logger.error(`Partition ${held.topic}-${held.id.partition} is damaged: ${event.damage.detail}`, {
     topic: held.topic,
     partition: held.id.partition,

@@ -1,5 +1,5 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
-import type { LogDirectory, LogEvent, ReplicaId } from "@tidemark/log";
+import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
@@ -18,14 +18,15 @@ import type { PartitionLinks, PartitionShared } from "../partition/replica-state
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
+import type { ReplicaInspection } from "../replication/replica-inspection.ts";
 import { carriedOut } from "./deleted-topics.ts";
-import { createReceiving, createServing } from "./exchange.ts";
+import { createInspection, createReceiving, createServing } from "./exchange.ts";
 import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
 import { openListed } from "./open-replica.ts";
-import type { TableRegistration, TableState, TableUpdate } from "./table-state.ts";
+import { enqueue, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
 /** The partitions of a broker, as the data service looks for them. */
@@ -64,10 +65,11 @@ export interface PartitionTable extends PartitionLookup {
   deletions(): readonly TopicId[];
   /** Replicas in which damage was found. */
   damaged(): readonly ReplicaId[];
-  /** Replicas that the metadata record in a directory that is not here. */
-  misplaced(): readonly ReplicaId[];
+  /** Replicas that are not served though their directory works. */
+  offline(): readonly ReplicaId[];
   readonly serving: ReplicaServing;
   readonly receiving: ReplicaReceiving;
+  readonly inspection: ReplicaInspection;
   /** Ends what is pending, and waits for what is under way. */
   close(): Promise<void>;
 }
@@ -152,9 +154,13 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
         .sort((a, b) => a - b),
     deletions: () => carriedOut(table),
     damaged: () => [...table.held.values()].flatMap(({ id, state }) => (state.kind === "damaged" ? [id] : [])),
-    misplaced: () => [...table.held.values()].flatMap(({ id, state }) => (state.kind === "misplaced" ? [id] : [])),
+    offline: () =>
+      [...table.held.values()].flatMap(({ id, state }) =>
+        state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
+      ),
     serving: createServing(table),
     receiving: createReceiving(table),
+    inspection: createInspection(table),
     close: () => close(table),
   };
 }
@@ -175,6 +181,21 @@ async function close(table: TableState): Promise<void> {
   await Promise.all(table.leaving.values());
 }
 
+/** Its machine broke an invariant: what it knows can be relied upon no longer. */
+function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): void {
+  const held = table.held.get(replicaName(id));
+  if (held === undefined) return;
+  const where = { topic: held.topic, partition: id.partition };
+  const message = `Partition ${held.topic}-${id.partition} broke an invariant and is out of service`;
+  table.logger.error(message, {
+    ...where,
+    why: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+  const { state } = held;
+  held.state = { kind: "failed", message, isFinal: true };
+  if (state.kind === "open") enqueue(table, held, () => state.log.close());
+}
+
 function createState(options: PartitionTableOptions): TableState {
   const { brokerId, clock, logger, links } = options;
   let lastRequest = 0;
@@ -187,18 +208,8 @@ function createState(options: PartitionTableOptions): TableState {
     onTrace: (replica, event) => {
       options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
     },
-    onBroken: ({ topic, index }, error) => {
-      logger.error(`Partition ${topic}-${index} broke an invariant and is out of service`, {
-        topic,
-        partition: index,
-        why: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
-    },
-    onCorruptResponse: ({ topic, index }, from) => {
-      logger.error(`Broker ${from} sent a batch of ${topic}-${index} that does not match its checksum`, {
-        topic,
-        partition: index,
-      });
+    onBroken: (id, error) => {
+      takeOutOfService(table, id, error);
     },
   };
   const table: TableState = {

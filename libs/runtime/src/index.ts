@@ -1,3 +1,4 @@
+export { exponentialBackoffMs } from "./backoff.ts";
 export type { Clock } from "./clock.ts";
 export { createDeferred, type Deferred } from "./deferred.ts";
 export { createManualTime, type ManualTime } from "./manual-time.ts";

@@ -31,12 +31,15 @@ export interface ClusterOptions {
   readonly replicas?: readonly BrokerId[];
   readonly minIsr?: number;
   readonly settings?: Partial<ReplicationSettings>;
+  /** Log directories of each broker. Default: one. */
+  readonly directories?: number;
 }
 
 export interface RunningBroker {
   readonly id: BrokerId;
   readonly table: PartitionTable;
-  readonly directory: LogDirectory;
+  readonly directories: readonly LogDirectory[];
+  /** Of the first directory. */
   readonly disk: GatedDisk;
   partition(): Partition;
 }
@@ -77,6 +80,21 @@ export interface ReplicaCluster {
 
 const tickMs = 50;
 
+function workingIds({ directories }: RunningBroker): readonly string[] {
+  return directories.filter(({ failure }) => failure === undefined).map(({ id }) => id);
+}
+
+/** What a heartbeat does: a damaged replica, or one whose directory failed, leaves ISR and ELR. */
+function tellDamage(controller: FakeController, id: BrokerId, table: PartitionTable): void {
+  if (table.damaged().length === 0) return;
+  const { isr, elr, leader } = controller.partition();
+  if (!isr.includes(id) && !elr.includes(id)) return;
+  const [next] = isr.filter((each) => each !== id);
+  const rest = { isr: isr.filter((each) => each !== id), elr: elr.filter((each) => each !== id) };
+  if (leader === id) controller.elect(next, rest.isr, rest.elr);
+  else controller.change(rest);
+}
+
 export async function createReplicaCluster(options: ClusterOptions = {}): Promise<ReplicaCluster> {
   const replicas = options.replicas ?? [one, two, three];
   const time = createManualTime();
@@ -92,12 +110,17 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
   let heardMs = 0;
   const published = new Map<BrokerId, bigint>();
 
+  const paths = Array.from({ length: options.directories ?? 1 }, (_, index) => `/log${index}`);
+  for (const id of replicas) {
+    const disk = createMemoryDisk();
+    for (const path of paths) await disk.makeDirectory(path);
+    await disk.syncDirectory("/");
+    disks.set(id, disk);
+  }
   const diskOf = (id: BrokerId): MemoryDisk => {
-    const known = disks.get(id);
-    if (known !== undefined) return known;
-    const made = createMemoryDisk();
-    disks.set(id, made);
-    return made;
+    const disk = disks.get(id);
+    if (disk === undefined) throw new Error(`There is no broker ${id}`);
+    return disk;
   };
   const brokerAt = (id: BrokerId): RunningBroker => {
     const found = running.get(id);
@@ -126,20 +149,26 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
   });
 
   const openBroker = async (id: BrokerId): Promise<RunningBroker> => {
-    const disk = gateDisk(diskOf(id));
+    const gated = paths.map(() => gateDisk(diskOf(id)));
+    const disk = gated[0] ?? gateDisk(diskOf(id));
     const runtime = { ...time, random: createSeededRandom(id) };
-    const directory = await openLogDirectory({
-      path: "/log",
-      disk,
-      runtime,
-      crc32c: portableCrc32c,
-      owner: { clusterId: "c", nodeId: id },
-      onFailure: () => undefined,
-      createMissing: true,
-    });
+    const directories: LogDirectory[] = [];
+    for (const [index, path] of paths.entries()) {
+      directories.push(
+        await openLogDirectory({
+          path,
+          disk: gated[index] ?? disk,
+          runtime,
+          crc32c: portableCrc32c,
+          owner: { clusterId: "c", nodeId: id },
+          onFailure: () => undefined,
+          createMissing: true,
+        }),
+      );
+    }
     const table = createPartitionTable({
       brokerId: id,
-      directories: [directory],
+      directories,
       defaults: {
         "log.segment.bytes": 2 ** 20,
         "log.roll.ms": 2 ** 31,
@@ -165,7 +194,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
     return {
       id,
       table,
-      directory,
+      directories,
       disk,
       partition: () => table.findHeld({ topic: "t", topicId: "", partition: 0 }),
     };
@@ -190,7 +219,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
     async start(id) {
       const broker = await openBroker(id);
       await broker.table.openListed(controller.update());
-      const { brokerEpoch, revision } = controller.register(id, [broker.directory.id]);
+      const { brokerEpoch, revision } = controller.register(id, workingIds(broker));
       running.set(id, broker);
       tables.set(id, broker.table);
       broker.table.registered({ brokerEpoch: brokerEpoch as BrokerEpoch, revision: revision as Revision });
@@ -203,15 +232,16 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
       diskOf(id).powerCut();
     },
     async stop(id) {
-      const { table, directory } = brokerAt(id);
+      const { table, directories } = brokerAt(id);
       tables.delete(id);
       running.delete(id);
       await table.close();
-      await directory.close();
+      for (const directory of directories) await directory.close();
     },
     async registerAnew(id) {
-      const { table, directory } = brokerAt(id);
-      const { brokerEpoch, revision } = controller.register(id, [directory.id]);
+      const broker = brokerAt(id);
+      const { table } = broker;
+      const { brokerEpoch, revision } = controller.register(id, workingIds(broker));
       table.registered({ brokerEpoch: brokerEpoch as BrokerEpoch, revision: revision as Revision });
       await cluster.publish();
     },
@@ -224,7 +254,10 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
         if (isReachable) heardMs = time.clock.monotonicMs();
         for (const [id, table] of tables) {
           table.tick(heardMs);
-          if (isReachable && published.get(id) !== controller.revision) await publishTo(id);
+          if (!isReachable) continue;
+          tellDamage(controller, id, table);
+          if (renewals.delete(id)) await cluster.registerAnew(id);
+          if (published.get(id) !== controller.revision) await publishTo(id);
         }
       }
     },

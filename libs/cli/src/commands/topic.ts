@@ -2,7 +2,7 @@ import type { TopicDescription } from "@tidemark/client";
 import type { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { print, printJson, printTable } from "../output.ts";
+import { counted, print, printJson, printTable } from "../output.ts";
 import { keyValue, positiveNumber } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 
@@ -52,7 +52,7 @@ function addCreate(topic: Command, io: Io, finish: Finish): void {
           else
             print(
               io,
-              `Made ${name}: ${made?.partitions.length ?? 0} partitions, replication factor ${made?.replicationFactor ?? 0}`,
+              `Made ${name}: ${counted(made?.partitions.length ?? 0, "partition")}, replication factor ${made?.replicationFactor ?? 0}`,
             );
           return exitCodes.done;
         }),

@@ -1,17 +1,21 @@
 /** What the commands show and do where a topic has several replicas. */
 import { spawn } from "node:child_process";
+import { type Client, createClient, type PartitionDescription } from "@tidemark/client";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "./dev-process.ts";
 
 let cluster: DevCluster;
+let client: Client;
 
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 3 });
+  client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
   await run("topic", "create", "orders", "--partitions", "3", "--replication-factor", "3");
 });
 
 afterAll(async () => {
+  client.close();
   await cluster.stop();
 });
 
@@ -21,25 +25,25 @@ async function run(...args: readonly string[]): Promise<string> {
   return stdout.toString();
 }
 
+interface Topic {
+  readonly partitions: readonly { readonly osr: readonly { readonly broker: number }[] }[];
+}
+
 const json = async <Answer>(...args: readonly string[]): Promise<Answer> =>
   JSON.parse(await run(...args, "-o", "json")) as Answer;
 
-interface Topic {
-  readonly partitions: readonly {
-    readonly partition: number;
-    readonly leader: number | null;
-    readonly replicas: readonly number[];
-    readonly isr: readonly number[];
-    readonly osr: readonly { readonly broker: number; readonly lagMs: number | null }[];
-  }[];
+/** The partitions of `orders`, without a process for each look. */
+async function partitions(): Promise<readonly PartitionDescription[]> {
+  const { topics } = await client.admin.describeTopics({ topics: ["orders"] });
+  return topics[0]?.partitions ?? [];
 }
 
-const orders = () => json<Topic>("topic", "describe", "orders");
-const isWhole = ({ partitions }: Topic) => partitions.every(({ isr }) => isr.length === 3);
+const untilWhole = () =>
+  waitFor("every replica to be in sync", async () => (await partitions()).every(({ isr }) => isr.length === 3));
 
 describe("the command line over three replicas", () => {
   test("shows Kafka's columns, and that nothing lacks anything", async () => {
-    await waitFor("every replica to be in sync", async () => isWhole(await orders()));
+    await untilWhole();
     const shown = await run("topic", "describe", "orders");
     expect(shown).toMatch(/^Topic: orders {2}TopicId: \S+ {2}PartitionCount: 3 {2}ReplicationFactor: 3 {2}Configs:/);
     expect(shown).toMatch(/^Partition +Leader +Replicas +Isr +Osr +Elr +Offline$/m);
@@ -77,13 +81,14 @@ describe("the command line over three replicas", () => {
       tail.once("close", (code) => resolve(code ?? 1));
     });
     // A watch shows what comes after it began.
-    for (let made = 0; printed === ""; made++) await run("topic", "create", `seen-${made}`, "--partitions", "1");
+    for (let made = 0; printed === ""; made++) await client.admin.createTopic({ topic: `seen-${made}`, partitions: 1 });
 
     await cluster.kill("broker-2");
     await waitFor("its partitions to be led by others", async () =>
-      (await orders()).partitions.every(({ leader, isr }) => leader !== 2 && leader !== null && !isr.includes(2)),
+      (await partitions()).every(({ leader, isr }) => leader !== undefined && leader !== 2 && !isr.includes(2)),
     );
-    for (const { osr } of (await orders()).partitions) expect(osr.map(({ broker }) => broker)).toEqual([2]);
+    const { partitions: shown } = await json<Topic>("topic", "describe", "orders");
+    for (const { osr } of shown) expect(osr.map(({ broker }) => broker)).toEqual([2]);
     expect(await run("topic", "describe", "--under-replicated")).toMatch(/^Topic +Partition[^]*orders +0/);
     expect(await run("topic", "describe", "--at-min-isr")).toMatch(/orders +0/);
     expect(await run("topic", "describe", "--under-min-isr")).toBe("No partition is under-min-isr.\n");
@@ -93,7 +98,7 @@ describe("the command line over three replicas", () => {
     expect(health.stdout.toString()).toMatch(/partitions are under-replicated: `tidemark topic describe/);
 
     await cluster.start("broker-2");
-    await waitFor("every replica to be in sync again", async () => isWhole(await orders()));
+    await untilWhole();
     expect(await run("cluster", "health")).toContain("The cluster is healthy.");
     await waitFor(
       "the events",
@@ -105,8 +110,8 @@ describe("the command line over three replicas", () => {
 
   test("elects preferred leaders, and tells what keeps an unclean election from being one", async () => {
     await run("partition", "elect", "--election-type", "preferred", "--topic", "orders");
-    const { partitions } = await orders();
-    expect(partitions.map(({ leader }) => leader)).toEqual(partitions.map(({ replicas }) => replicas[0]));
+    const elected = await partitions();
+    expect(elected.map(({ leader }) => leader)).toEqual(elected.map(({ replicas }) => replicas[0]));
     const { results } = await json<{ results: { reason?: string }[] }>(
       "partition",
       "elect",

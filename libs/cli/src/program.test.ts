@@ -31,7 +31,11 @@ const commands = [
   ["cluster", "describe"],
   ["cluster", "health"],
   ["config", "print"],
+  ["log", "dump"],
 ];
+
+/** A file of the repository that is no PEM. */
+const noPem = new URL("../package.json", import.meta.url).pathname;
 
 describe("the command line", () => {
   test.each(commands.map((command) => [command.join(" "), command] as const))(
@@ -68,6 +72,15 @@ describe("the command line", () => {
     expect(code).toBe(2);
     expect(stderr).toContain(words);
     expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test.each([
+    ["/no/such.pem", "server.tls.ca: the file /no/such.pem cannot be read"],
+    [noPem, `server.tls.ca: the file ${noPem} holds no certificate in PEM`],
+  ])("names file and setting of what should be a certificate: %s", async (path, words) => {
+    const { code, stderr } = await run(["topic", "list"], { TIDEMARK_SERVER_TLS_CA: path });
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
   });
 
   test("prints every setting with where it came from", async () => {

@@ -3,6 +3,7 @@ import { addClusterCommands } from "./commands/cluster.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addLogCommands } from "./commands/log.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -31,6 +32,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addConsumeCommand(program, io, finish);
   addClusterCommands(program, io, finish);
   addConfigCommands(program, io, finish);
+  addLogCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

@@ -166,7 +166,6 @@ export function createBroker(options: BrokerOptions): Broker {
       directories,
       defaults: options.topicDefaults,
       replication: options.replication,
-      experiment: options.experiment,
       links: createPartitionLinks({
         fetcher: streams.fetcher,
         isrChanges: createIsrChanges({

@@ -3,7 +3,8 @@
  * and nothing in the active segment, is touched.
  *
  * A round reads the keys of the dirty part into a bounded map, then writes anew, one after the other, the segments up
- * to where the map reaches. Each is written aside, synced and renamed, so that a crash leaves the old or the new one.
+ * to where the map reaches, small neighbours into one. What is new is written aside, synced and renamed, so that a crash
+ * leaves the old or the new segments.
  * Readers and appends go on; a cut ends the round.
  */
 import { DiskError } from "@tidemark/disk";
@@ -18,8 +19,9 @@ import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
 import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./cleaner-checkpoint.ts";
 import { filterBatch } from "./filter-batch.ts";
+import { groupSegments } from "./group-segments.ts";
 import { createOffsetMap, type OffsetMap } from "./offset-map.ts";
-import { decompressedBytesMax, needsRewrite, pieceBytes, rewriteSegment } from "./rewrite-segment.ts";
+import { decompressedBytesMax, needsRewrite, pieceBytes, rewriteSegments } from "./rewrite-segments.ts";
 
 /** What a round did. */
 export interface CompactionReport {
@@ -63,10 +65,11 @@ export async function compact(
     const markersBelow = markersGoBelow(log.cleaned, now, rules.deleteRetentionMs);
     const round: Round = { ...mapped, markersBelow, goesOn };
     const bytesBefore = sizeBelow(log, round.upTo);
-    for (const segment of log.segments) {
+    for (const group of groupSegments(log, round.upTo)) {
       if (!goesOn()) return undefined;
-      if (segment.baseOffset >= round.upTo || segment === activeSegment(log)) break;
-      if (await needsRewrite(log, segment, round)) await rewriteSegment(log, segment, round);
+      const [only, ...others] = group;
+      const isOver = only === undefined || (others.length === 0 && !(await needsRewrite(log, only, round)));
+      if (!isOver) await rewriteSegments(log, group, round);
     }
     if (!goesOn()) return undefined;
     log.markersGone = markersBelow;

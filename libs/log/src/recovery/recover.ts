@@ -15,8 +15,9 @@ import { type Damage, DamageError } from "../errors.ts";
 import { coverageAt, createSegmentIndex, cutIndex, floorOfOffset, type SegmentIndex } from "../index/segment-index.ts";
 import { damageReading, floorHolds, readOrDamage } from "../read/find.ts";
 import { type ScanStop, scanBatches } from "../segment/scan.ts";
-import { extendIndex, readIndex, type Segment } from "../segment/segment.ts";
+import { extendIndex, readIndex, readSuccessor, type Segment } from "../segment/segment.ts";
 import type { LogSettings } from "../settings.ts";
+import { brokenSequence } from "./beginning.ts";
 
 export interface Found {
   /** By base offset, at least one. Sizes are those of the files. */
@@ -43,11 +44,13 @@ export async function recover(context: LogContext, settings: LogSettings, found:
   if (last === undefined) throw new Error("Broken invariant: a log has a segment");
   // All but the last segment were flushed before their successors were made.
   const recoveryPoint = greater(noted?.flushed ?? last.baseOffset, last.baseOffset);
-  const scanFrom = noted === undefined ? last.baseOffset : noted.flushed;
+  // Where nothing says what was flushed, nothing is taken on trust.
+  const scanFrom = noted?.flushed ?? 0n;
   const fileSize = last.size;
   let epochs = found.epochs ?? [];
   for (const segment of segments) {
     const isLast = segment === last;
+    if (!isLast) await assertFollowed(context, segment);
     const isBelow = !isLast && segment.nextOffset <= scanFrom;
     if (isBelow && found.epochs !== undefined) continue;
     epochs = await recoverSegment(context, settings, {
@@ -68,12 +71,19 @@ export async function recover(context: LogContext, settings: LogSettings, found:
   };
 }
 
+/** A segment in the middle is there by its name alone, until it is read: its predecessor tells that it is gone. */
+async function assertFollowed(context: LogContext, segment: Segment): Promise<void> {
+  const successor = await readSuccessor(context, segment);
+  if (successor === undefined || successor === segment.nextOffset) return;
+  throw new DamageError(brokenSequence(segment, successor));
+}
+
 interface SegmentRecovery {
   readonly segment: Segment;
   readonly epochs: EpochCache;
   readonly isLast: boolean;
   readonly recoveryPoint: Offset;
-  readonly scanFrom: Offset;
+  readonly scanFrom: bigint;
 }
 
 async function recoverSegment(
@@ -102,10 +112,9 @@ async function recoverSegment(
     const isTail = isLast && (end >= recoveryPoint || !context.guards.cutTailOnly);
     if (scan.stop.kind !== "end" && !isTail) throw new DamageError(damageAt(segment, scan.position, end, scan.stop));
     segment.size = scan.position;
-    if (isLast) {
-      segment.index = index;
-      segment.nextOffset = end;
-    }
+    segment.index = index;
+    if (isLast) segment.nextOffset = end;
+    else context.indexes.touch(segment, index);
     return known.epochs;
   } finally {
     release();
@@ -113,7 +122,7 @@ async function recoverSegment(
 }
 
 /** The segment's index up to the last place it can prove at or below `scanFrom`, or an empty one. */
-async function startOfScan(context: LogContext, segment: Segment, scanFrom: Offset): Promise<SegmentIndex> {
+async function startOfScan(context: LogContext, segment: Segment, scanFrom: bigint): Promise<SegmentIndex> {
   const index = await readIndex(context, segment);
   if (index === undefined) return createSegmentIndex(segment.baseOffset);
   if (index.covered.nextOffset <= scanFrom) return index;

@@ -17,7 +17,7 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const active = activeSegment(log);
   await flushActive(log);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
-  if (active.index !== undefined) await writeIndex(context, active, active.index);
+  if (active.index !== undefined) await writeIndex(context, active, active.index, baseOffset);
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
   await keepSnapshot(log);

@@ -10,9 +10,7 @@ function wayOut(error: TidemarkError, server: string | undefined): string | unde
         ? undefined
         : `Is a cluster running at ${server}? \`tidemark dev\` starts one here; --server or TIDEMARK_SERVER names another.`;
     case Reason.UNKNOWN_TOPIC:
-      return error.fields.topic === undefined
-        ? "`tidemark topic list` shows the topics that there are."
-        : `\`tidemark topic create ${error.fields.topic}\` makes it; \`tidemark topic list\` shows those that there are.`;
+      return "`tidemark topic list` shows the topics that there are.";
     case Reason.TOPIC_EXISTS:
       return "`tidemark topic describe` shows what it is.";
     case Reason.LEADER_NOT_AVAILABLE:

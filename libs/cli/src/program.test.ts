@@ -34,6 +34,9 @@ const commands = [
   ["log", "dump"],
 ];
 
+/** A file of the repository that is no PEM. */
+const noPem = new URL("../package.json", import.meta.url).pathname;
+
 describe("the command line", () => {
   test.each(commands.map((command) => [command.join(" "), command] as const))(
     "%s shows an example in its help",
@@ -69,6 +72,15 @@ describe("the command line", () => {
     expect(code).toBe(2);
     expect(stderr).toContain(words);
     expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test.each([
+    ["/no/such.pem", "server.tls.ca: the file /no/such.pem cannot be read"],
+    [noPem, `server.tls.ca: the file ${noPem} holds no certificate in PEM`],
+  ])("names file and setting of what should be a certificate: %s", async (path, words) => {
+    const { code, stderr } = await run(["topic", "list"], { TIDEMARK_SERVER_TLS_CA: path });
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
   });
 
   test("prints every setting with where it came from", async () => {

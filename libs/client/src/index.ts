@@ -1,6 +1,14 @@
 export type { BrokerDescription, DescribeClusterResponse, TopicDescription } from "@tidemark/proto/admin/v1";
 export { Outcome, Reason } from "@tidemark/proto/common/v1";
-export { type ClientTls, reasonName, TidemarkError } from "@tidemark/rpc";
+export {
+  type ClientTls,
+  certificatesProblem,
+  keyFits,
+  keyProblem,
+  type PemProblem,
+  reasonName,
+  TidemarkError,
+} from "@tidemark/rpc";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { LogClient } from "./connection.ts";
 export type { ConsumedRecord, Consumer, ConsumerOptions } from "./consumer/consumer.ts";

@@ -16,7 +16,7 @@ export type CandidateEvent =
   | {
       readonly kind: "claimed";
       readonly epoch: ControllerEpoch;
-      readonly outcome: "won" | "lost" | "unsettled" | "noSpace" | "over";
+      readonly outcome: "won" | "lost" | "unsettled" | "noSpace" | "failed" | "over";
       readonly ms: number;
     }
   /** Neither `/controller_epoch` nor `/append` says which epoch comes next: nobody can claim. */

@@ -1,5 +1,8 @@
 export { type Append, type AppendFrontOptions, createAppendFront } from "./append-front.ts";
 export { bytesOfBatch, faultOfBatch, faultOfKey } from "./batch.ts";
+export { type CandidateOptions, createCandidate, type MemberRegister } from "./candidate/candidate.ts";
+export type { CandidateStanding, ClaimRight, ElectedTerm } from "./candidate/claim-right.ts";
+export { allCandidateGuards, type CandidateGuards } from "./candidate/guards.ts";
 export {
   type AppendOutcome,
   type CandidateIdentity,
@@ -20,6 +23,18 @@ export { appendLimits, limits } from "./limits.ts";
 export { StoreOpenError, type StoreOpenErrorCode } from "./single/errors.ts";
 export { allGuards, type SingleGuards } from "./single/guards.ts";
 export { openSingleStore, type SingleStore, type SingleStoreOptions } from "./single/open.ts";
+export {
+  type CommittedBatch,
+  LinkLostError,
+  type SessionHandlers,
+  type StoreAnswer,
+  type StoreChange,
+  type StoredValue,
+  type StoreFeed,
+  type StoreLink,
+  type StoreRequest,
+  type StoreSession,
+} from "./store/store-link.ts";
 export { isStoreKey } from "./store-key.ts";
 export { createConsensusTwin } from "./twin/twin.ts";
 export { createWatchHub, type WatchHub } from "./watch-hub.ts";

@@ -16,7 +16,7 @@ export function deleteTopic(
 ): Decision<TopicId> {
   const { name } = command;
   const topic = findTopic(image, name);
-  if (topic === undefined) return unknownTopic(name);
+  if (topic === undefined) return nothingToDelete(name);
   const { topicId } = topic;
   if (command.topicId !== undefined && command.topicId !== topicId) {
     const text = `Topic ${name} has the id ${topicId}: it was made again after the one with the id ${command.topicId}`;
@@ -29,6 +29,13 @@ export function deleteTopic(
     changes.push(removal({ kind: "partition", topicId, partition }));
   }
   return decided(topicId, changes, [{ kind: "topicDeleted", topicId, topic: name }]);
+}
+
+/** Whoever deletes a topic does not want to be told how it is made. */
+function nothingToDelete(name: string): Decision<TopicId> {
+  const { refusal } = unknownTopic(name);
+  if (refusal.reason !== Reason.UNKNOWN_TOPIC) return { kind: "refused", refusal };
+  return refused(Reason.UNKNOWN_TOPIC, `There is no topic ${name}, and nothing was deleted`, { topic: name });
 }
 
 /** Notes that a broker has carried out deletions; the last one awaited ends the note. Unknown ids are passed over. */

@@ -1,4 +1,4 @@
-import type { PartitionIndex } from "@tidemark/ids";
+import type { BrokerId, PartitionIndex } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import type { MetadataChange } from "./change.ts";
 import { unknownTopic } from "./create-topic.ts";
@@ -7,7 +7,7 @@ import type { MetadataEvent } from "./events.ts";
 import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
 import { type Liveness, livenessOf } from "./liveness.ts";
 import type { Partition, Topic } from "./model.ts";
-import { changePartition } from "./partition-change.ts";
+import { changePartition, type PartitionStep } from "./partition-change.ts";
 import type { ElectionContext } from "./register-broker.ts";
 
 /** What became of one partition. */
@@ -42,25 +42,65 @@ export function electPreferred(
   const events: MetadataEvent[] = [];
   const results: PreferredElectionResult[] = [];
   for (const { topic, partition, state } of wanted) {
-    const preferred = state?.replicas[0]?.brokerId;
     const refusal = preferredProblem(topic, { partition, state }, liveness);
     if (refusal?.reason === Reason.ELECTION_NOT_NEEDED && command.partitions === undefined) continue;
     if (refusal !== undefined || state === undefined) {
       results.push({ topic, partition, state, refusal });
       continue;
     }
-    const election = { cause: "preferred", rule: "preferred" } as const;
-    const step = changePartition(
-      topic,
-      state,
-      { isr: state.isr, leader: preferred, election },
-      context.controllerEpoch,
-    );
+    const step = giveBack(topic, state, context);
     changes.push(step.change);
     events.push(...step.events);
     results.push({ topic, partition, state: step.partition, refusal: undefined });
   }
   return decided(results, changes, events);
+}
+
+/**
+ * Gives leaderships back by itself (D4): for each broker of whose preferred partitions more than a share is led
+ * elsewhere, those of them that it can lead at once. The answer is their count.
+ */
+export function rebalanceLeaders(
+  image: MetadataImage,
+  command: {
+    /** Up to this share, in percent, nothing is moved. 0: every partition is given back. */
+    readonly imbalancePercentageMax: number;
+  },
+  context: Pick<ElectionContext, "controllerEpoch">,
+): Decision<number> {
+  const liveness = livenessOf(image.sessions);
+  const preferredOf = new Map<BrokerId, { count: number; readonly elsewhere: Led[] }>();
+  for (const { topic, partition: state } of eachPartition(image)) {
+    const preferred = state.replicas[0]?.brokerId;
+    if (preferred === undefined) continue;
+    const found = preferredOf.get(preferred) ?? { count: 0, elsewhere: [] };
+    preferredOf.set(preferred, found);
+    found.count += 1;
+    if (state.leader !== preferred) found.elsewhere.push({ topic, state });
+  }
+  const steps = [...preferredOf.values()]
+    .filter(({ count, elsewhere }) => elsewhere.length * 100 > count * command.imbalancePercentageMax)
+    .flatMap(({ elsewhere }) => elsewhere)
+    .filter(
+      ({ topic, state }) => preferredProblem(topic, { partition: state.partition, state }, liveness) === undefined,
+    )
+    .map(({ topic, state }) => giveBack(topic, state, context));
+  return decided(
+    steps.length,
+    steps.map((step) => step.change),
+    steps.flatMap((step) => step.events),
+  );
+}
+
+interface Led {
+  readonly topic: Topic;
+  readonly state: Partition;
+}
+
+function giveBack(topic: Topic, state: Partition, context: Pick<ElectionContext, "controllerEpoch">): PartitionStep {
+  const election = { cause: "preferred", rule: "preferred" } as const;
+  const leader = state.replicas[0]?.brokerId;
+  return changePartition(topic, state, { isr: state.isr, leader, election }, context.controllerEpoch);
 }
 
 interface Wanted {

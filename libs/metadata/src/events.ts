@@ -11,10 +11,11 @@ export type ElectionCause =
   | "preferred"
   | "unclean"
   | "reassignment"
-  | "directory failed";
+  | "directory failed"
+  | "replica damaged";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
-export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "none";
+export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";
 
 /** Why a session ended. */
 export type SessionEndCause = Extract<
@@ -32,8 +33,10 @@ export type MetadataEvent =
       readonly brokerEpoch: BrokerEpoch;
       readonly cause: SessionEndCause;
     }
+  | { readonly kind: "brokerUnregistered"; readonly brokerId: BrokerId }
   | { readonly kind: "shutdownBegun"; readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch }
   | { readonly kind: "directoriesFailed"; readonly brokerId: BrokerId; readonly directoryIds: readonly string[] }
+  | { readonly kind: "replicasDamaged"; readonly brokerId: BrokerId; readonly replicas: number }
   | {
       readonly kind: "topicCreated";
       readonly topicId: TopicId;

@@ -18,12 +18,13 @@ export {
   type PlacementContext,
   unknownTopic,
 } from "./create-topic.ts";
+export { type Damage, isNewDamage, type ReplicaId } from "./damage.ts";
 export { type Decision, type Draw, decided, type Refusal, refused } from "./decision.ts";
 export { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
 export type { Changed, MetadataDelta } from "./delta.ts";
-export { describeBrokers, describeHealth, describeTopic, describeTopicList } from "./describe.ts";
-export { electPreferred, type PreferredElectionResult } from "./elect-preferred.ts";
-export { type EndedSession, endSessions, failDirectories, repairPartitions } from "./end-sessions.ts";
+export { describeBrokers, describeHealth, describeReceipts, describeTopic, describeTopicList } from "./describe.ts";
+export { electPreferred, type PreferredElectionResult, rebalanceLeaders } from "./elect-preferred.ts";
+export { type EndedSession, endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
 export type {
   ElectionCause,
   ElectionEvent,
@@ -36,6 +37,7 @@ export {
   eachPartition,
   emptyImage,
   findPartition,
+  findReceipt,
   findTopic,
   findTopicById,
   listPartitions,
@@ -55,7 +57,10 @@ export type {
   KnownBroker,
   Partition,
   ProducerIds,
+  Receipt,
   Replica,
+  ReplicaCut,
+  ReplicaPosition,
   Topic,
 } from "./model.ts";
 export { nextElr } from "./partition-change.ts";
@@ -72,4 +77,5 @@ export {
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";
+export { unregisterBroker } from "./unregister-broker.ts";
 export { changeFromJson, changeFromWire, changeToJson, changeToWire } from "./wire.ts";

@@ -12,6 +12,7 @@ import { ClusterService } from "@tidemark/proto/cluster/v1";
 import {
   DEFAULT_DEADLINE,
   type DeadlineRule,
+  type Probe,
   type ServedService,
   type ServeOptions,
   type ServiceImpl,
@@ -26,7 +27,6 @@ import type { ControllerEvent } from "./events/controller-events.ts";
 import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
-import type { Probe } from "./sessions/probe.ts";
 import type { ControllerSettings } from "./settings.ts";
 
 export interface ControllerOptions {

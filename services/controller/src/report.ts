@@ -125,6 +125,8 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
       return logger.info(eventTitles[event.kind], { topic: event.topic, topicId: event.topicId });
     case "clusterCreated":
       return logger.info("cluster created", { cluster: event.clusterId });
+    case "brokerUnregistered":
+      return logger.info("broker unregistered", { broker: event.brokerId });
     case "shutdownBegun":
       return logger.info("broker is about to stop", { broker: event.brokerId });
     case "directoriesFailed":
@@ -132,6 +134,8 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
         broker: event.brokerId,
         directories: event.directoryIds.join(","),
       });
+    case "replicasDamaged":
+      return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas });
     case "orphansSwept":
       return logger.info("orphan partitions swept", { partitions: event.partitions });
   }

@@ -1,36 +1,36 @@
 /** A controller in its process: directory, store, controller and servers, and back in the opposite order. */
 import { formatEndpoint } from "@tidemark/config";
-import { createNodeDisk, type Disk } from "@tidemark/disk";
+import type { Disk } from "@tidemark/disk";
 import { controllerId } from "@tidemark/ids";
 import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
-import { createDeferred, type Runtime } from "@tidemark/runtime";
-import { advertisedEndpoint, listenersOf, type RunningService, serverHooks } from "@tidemark/service";
-import type { Telemetry } from "@tidemark/telemetry";
+import { createDeferred } from "@tidemark/runtime";
+import {
+  advertisedEndpoint,
+  listenersOf,
+  type RunningService,
+  type ServiceWorld,
+  serverHooks,
+} from "@tidemark/service";
 import type { Backend, OpenBackend } from "./backend.ts";
 import { type Controller, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
-import { tcpProbe } from "./node/tcp-probe.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
 
-export interface StartOptions {
+export interface ControllerStartOptions extends ServiceWorld {
   readonly values: ControllerValues;
-  readonly runtime: Runtime;
-  readonly telemetry: Telemetry;
   /** Absolute path of the controller's directory. */
   readonly directory: string;
   readonly openBackend: OpenBackend;
-  /** The controller cannot go on. */
-  readonly onFatal: (error: Error) => void;
 }
 
 /**
  * Resolves when there is an active controller, this one or another. Throws what refuses the start, with nothing left
  * open: StartRefusedError, the store's error, or the TidemarkError of a listener.
  */
-export async function startController(options: StartOptions): Promise<RunningService> {
+export async function startController(options: ControllerStartOptions): Promise<RunningService> {
   const { values, runtime } = options;
-  const disk = createNodeDisk({ runtime });
+  const disk = options.openDisk();
   const closing: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const close of closing.splice(0).reverse()) await close();
@@ -68,10 +68,10 @@ export async function startController(options: StartOptions): Promise<RunningSer
 }
 
 function makeController(
-  options: StartOptions,
+  options: ControllerStartOptions,
   { directory, backend }: { readonly directory: ControllerDirectory; readonly backend: Backend },
 ): Controller {
-  const { values, runtime, telemetry, onFatal } = options;
+  const { values, runtime, transport, telemetry, onFatal } = options;
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
@@ -80,7 +80,7 @@ function makeController(
     backend: backend.name,
     settings: settingsFromConfig(values),
     runtime,
-    probe: tcpProbe,
+    probe: transport.probe,
     onEvent: createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image }),
     onCluster: (clusterId) => {
       directory.belongTo(clusterId).catch((error: unknown) => {
@@ -92,12 +92,13 @@ function makeController(
   return controller;
 }
 
-async function makeServer(options: StartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
-  const { values, runtime, telemetry } = options;
+async function makeServer(options: ControllerStartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
+  const { values, runtime, transport, telemetry } = options;
   const deadline: DeadlineRule = { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] };
   const queuedMax = values["queued.max.bytes"];
   return createRpcServer({
     runtime,
+    transport,
     listeners: await listenersOf(values, servicesOf(controller, deadline), disk),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),

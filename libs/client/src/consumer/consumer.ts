@@ -1,4 +1,6 @@
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { StoredRecord } from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { type ConsumedBatch, createFetcher } from "./fetcher.ts";
 import { highWatermarks, type OffsetsQuery, type Start, startOffsets } from "./offsets.ts";
@@ -68,6 +70,7 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     const patience = { retryTimeoutMs, signal };
     const starts = await startOffsets(connection, asked, options.from, patience);
     const ends = options.untilEnd ? await highWatermarks(connection, asked, patience) : undefined;
+    if (ends !== undefined) checkStarts(topic, starts, ends);
     positions = new Map(starts);
     return asked.partitions.map((partition) => ({
       partition,
@@ -105,4 +108,20 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     highWatermarks: async (signal) => highWatermarks(connection, await query(), { retryTimeoutMs, signal }),
     positions: () => new Map(positions),
   };
+}
+
+/** Reading that ends at the high watermarks asks no broker for what is behind them, and none would say that it is not there. */
+function checkStarts(topic: string, starts: ReadonlyMap<number, bigint>, ends: ReadonlyMap<number, bigint>): void {
+  for (const [partition, end] of ends) {
+    const start = starts.get(partition) ?? 0n;
+    if (start <= end) continue;
+    throw new TidemarkError({
+      reason: Reason.OFFSET_OUT_OF_RANGE,
+      message: `Offset ${start} of ${topic}-${partition} does not exist: what can be read ends below ${end}`,
+      outcome: Outcome.NOT_APPLIED,
+      topic,
+      partition,
+      highWatermark: end,
+    });
+  }
 }

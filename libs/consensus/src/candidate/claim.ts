@@ -15,11 +15,12 @@ import { appendKey, controllerEpochKey, controllerKey } from "./store-keys.ts";
  * | unsettled | the answer was lost, and the claim was not there yet. Should it arrive, it names  |
  * |           | this candidate's own directory, which claims over it                              |
  * | noSpace   | the storage is full                                                              |
- * | over      | the session was lost over it, or the storage failed                              |
+ * | failed    | the storage refused or failed                                                    |
+ * | over      | the session was lost over it                                                     |
  */
 export type ClaimOutcome =
   | { readonly kind: "won"; readonly revision: Revision }
-  | { readonly kind: "lost" | "unsettled" | "noSpace" | "over" };
+  | { readonly kind: "lost" | "unsettled" | "noSpace" | "failed" | "over" };
 
 export interface Claim {
   readonly epoch: ControllerEpoch;
@@ -74,6 +75,6 @@ export async function carryOutClaim(
       return { kind: "over" };
     case "failed":
     case "unknown":
-      return { kind: "over" };
+      return { kind: "failed" };
   }
 }

@@ -1,7 +1,9 @@
 import type { Runtime } from "@tidemark/runtime";
 import type { EventSink } from "../events.ts";
 import type { WatchHub } from "../watch-hub.ts";
+import type { ClaimRight } from "./claim-right.ts";
 import type { Connection } from "./connection.ts";
+import type { CandidateGuards } from "./guards.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /** What the parts of one candidate share. */
@@ -10,7 +12,9 @@ export interface CandidateContext {
   readonly hub: WatchHub;
   readonly keys: StoreKeys;
   readonly connection: Connection;
+  readonly right: ClaimRight;
   readonly onEvent: EventSink;
+  readonly guards: CandidateGuards;
   /** Aborted when the candidate closes or its storage failed. */
   readonly signal: AbortSignal;
 }

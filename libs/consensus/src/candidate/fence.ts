@@ -10,6 +10,8 @@ import { appendKey } from "./store-keys.ts";
  * that it follows on, so that a request which lost its place is refused by the store, however late it arrives (C5).
  */
 export interface Fence {
+  /** How many batches one request may hold. */
+  readonly batchesMax: number;
   current(): AppendValue;
   /** The values of the next `count` batches. */
   next(count: number): readonly AppendValue[];
@@ -28,6 +30,7 @@ export function createFence(options: {
 }): Fence {
   let current = options.value;
   return {
+    batchesMax: options.session.batchesMax,
     current: () => current,
     next: (count) =>
       Array.from({ length: count }, (_, at) => ({

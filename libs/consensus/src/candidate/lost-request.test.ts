@@ -3,6 +3,7 @@ import { describe, expect, it, test } from "vitest";
 import type { AppendValue } from "../records.ts";
 import type { Answer } from "./exchange.ts";
 import type { Fence } from "./fence.ts";
+import { allCandidateGuards } from "./guards.ts";
 import { type Attempt, settleLostRequest } from "./lost-request.ts";
 
 const epoch = controllerEpoch(3);
@@ -15,6 +16,7 @@ function setting(held: readonly (AppendValue | "malformed" | "lost")[], answers:
   let current = before;
   let reads = 0;
   const fence: Fence = {
+    batchesMax: 256,
     current: () => current,
     next: (count) => Array.from({ length: count }, () => value(current.sequence + 1n, `filler ${sent.length}`)),
     moveTo(next) {
@@ -25,9 +27,14 @@ function setting(held: readonly (AppendValue | "malformed" | "lost")[], answers:
       return answers[sent.length - 1] ?? { kind: "lost" };
     },
   };
-  const attempt: Attempt = { values: [value(8n, "a"), value(9n, "b")], seen: new Map() };
+  const attempt: Attempt = { values: [value(8n, "a"), value(9n, "b")], seen: new Map(), skipped: false };
   const readAppend = async () => held[Math.min(reads++, held.length - 1)] ?? "lost";
-  return { attempt, sent, fence, settle: () => settleLostRequest(attempt, { fence, readAppend }) };
+  return {
+    attempt,
+    sent,
+    fence,
+    settle: () => settleLostRequest(attempt, { fence, readAppend, guards: allCandidateGuards }),
+  };
 }
 
 describe("a request whose answer was lost", () => {
@@ -77,6 +84,12 @@ describe("a request whose answer was lost", () => {
     s.attempt.seen.set("a", revision(40n));
     s.attempt.seen.set("b", revision(41n));
     expect(await s.settle()).toMatchObject({ kind: "applied" });
+  });
+
+  it("is unknown where another's value is there and the watch skipped what could have shown it", async () => {
+    const s = setting([{ epoch: controllerEpoch(4), sequence: 0n, attempt: "other" }]);
+    s.attempt.skipped = true;
+    expect(await s.settle()).toMatchObject({ kind: "unknown" });
   });
 
   it("stays unknown where the session is lost over it", async () => {

@@ -6,7 +6,8 @@
  * | a value of the request | was committed                                                                        |
  * | the value before       | may still arrive. A batch of nothing takes its place, and then it never can           |
  * | a value of that batch  | was not carried out and never will be: it is sent anew                               |
- * | another's value        | was committed if the watch saw it, and else never will be: the epoch is over         |
+ * | another's value        | was committed if the watch saw it, and else never will be: the epoch is over. Where  |
+ * |                        | the watch skipped batches meanwhile, nobody knows                                    |
  *
  * Where the session ends over it, it stays unknown.
  */
@@ -14,13 +15,16 @@ import type { Revision } from "@tidemark/ids";
 import type { AppendOutcome } from "../consensus.ts";
 import type { AppendValue } from "../records.ts";
 import type { Fence } from "./fence.ts";
+import type { CandidateGuards } from "./guards.ts";
 
 /** A request on its way. */
 export interface Attempt {
   /** The value of `/append` that each of its batches carries. */
   readonly values: readonly AppendValue[];
-  /** Where the watch saw them, by their attempt. It skips nothing within a session. */
+  /** Where the watch saw them, by their attempt. */
   readonly seen: Map<string, Revision>;
+  /** The watch began anew with a snapshot since the request was sent: `seen` proves nothing any more by what it lacks. */
+  skipped: boolean;
 }
 
 export type Settlement =
@@ -31,12 +35,13 @@ export type Settlement =
 
 export interface LostRequestOptions {
   readonly fence: Fence;
+  readonly guards: CandidateGuards;
   /** What `/append` holds now. False, or a rejection, where the session was lost over it. */
   readonly readAppend: () => Promise<AppendValue | "malformed" | "lost">;
 }
 
 export async function settleLostRequest(attempt: Attempt, options: LostRequestOptions): Promise<Settlement> {
-  const { fence } = options;
+  const { fence, guards } = options;
   const fillers: AppendValue[] = [];
   for (;;) {
     const found = await options.readAppend();
@@ -49,7 +54,8 @@ export async function settleLostRequest(attempt: Attempt, options: LostRequestOp
       fence.moveTo(found);
       return { kind: "notApplied" };
     }
-    if (found === "malformed" || !isOneOf([fence.current()], found)) return settleFenced(attempt);
+    if (found === "malformed" || !isOneOf([fence.current()], found)) return settleFenced(attempt, guards);
+    if (!guards.takeLostPlace) return { kind: "notApplied" };
     const filler = fence.next(1);
     fillers.push(...filler);
     const answer = await fence.request(filler, []);
@@ -59,8 +65,10 @@ export async function settleLostRequest(attempt: Attempt, options: LostRequestOp
   }
 }
 
-function settleFenced(attempt: Attempt): Settlement {
+function settleFenced(attempt: Attempt, guards: CandidateGuards): Settlement {
   if (attempt.seen.size > 0) return { kind: "applied", outcomes: outcomesAsSeen(attempt) };
+  if (attempt.skipped && guards.mindWatchGaps)
+    return { kind: "unknown", message: "the epoch ended behind a gap in the watch" };
   return { kind: "fenced" };
 }
 

@@ -4,7 +4,7 @@ import type { Claim } from "./claim.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /**
- * Whether `/controller` is free for this candidate.
+ * Whether `/controller` is free for this candidate. `overLeaders`: it was elected against whoever leads.
  *
  * | `/controller`                                   | free                                             |
  * |-------------------------------------------------|--------------------------------------------------|
@@ -12,13 +12,17 @@ import type { StoreKeys } from "./store-keys.ts";
  * | does not parse, held                            | no: a newer version's value (C12)                |
  * | id -1                                           | yes                                              |
  * | names this candidate's own directory            | yes: a quick restart never waits for its ghost   |
- * | names another, held                             | no                                               |
+ * | names another, held                             | only over leaders                                |
  */
-export function isFree(keys: StoreKeys, self: CandidateIdentity): boolean {
+export function isFree(
+  keys: StoreKeys,
+  self: CandidateIdentity,
+  { overLeaders }: { readonly overLeaders: boolean },
+): boolean {
   const { value, held } = keys.controller();
   if (!held) return true;
   if (value === undefined) return false;
-  return value.kind === "resigned" || value.directoryId === self.directoryId;
+  return overLeaders || value.kind === "resigned" || value.directoryId === self.directoryId;
 }
 
 /** Whether the keys still say that `claim` leads. Whoever claims after it writes `/controller`. */

@@ -7,18 +7,20 @@ import type { AppendValue } from "../records.ts";
 import type { StoreChange } from "../store/store-link.ts";
 import type { Answer } from "./exchange.ts";
 import type { Fence } from "./fence.ts";
+import { allCandidateGuards } from "./guards.ts";
 import { createTerm } from "./term.ts";
 
 const epoch = controllerEpoch(3);
 const change = (n: number): readonly StoreChange[] => [{ kind: "delete", key: `/${n}` }];
 
 /** A term whose requests are answered by hand, and what it did. */
-function setting() {
+function setting(batchesMax = 256) {
   const requests: { readonly batches: number; readonly answer: (answer: Answer) => void }[] = [];
   const events: ConsensusEvent[] = [];
   let current: AppendValue = { epoch, sequence: 0n, attempt: "claim" };
   let overs = 0;
   const fence: Fence = {
+    batchesMax,
     current: () => current,
     next: (count) =>
       Array.from({ length: count }, (_, at) => ({
@@ -38,6 +40,7 @@ function setting() {
   const term = createTerm({
     epoch,
     fence,
+    guards: allCandidateGuards,
     clock: createManualTime().clock,
     onEvent: (event) => events.push(event),
     onOver: () => {
@@ -76,6 +79,14 @@ describe("the appends of a term", () => {
       { kind: "appended", batches: 1, revision: 10n },
       { kind: "appended", batches: 3, revision: 13n },
     ]);
+  });
+
+  it("take no more along than the store takes in one request", async () => {
+    const s = setting(1);
+    const appends = [0, 1, 2].map((n) => s.term.append(change(n)));
+    for (const at of [10n, 11n, 12n]) await answer(s, committed(at, 1));
+    expect(s.requests.map(({ batches }) => batches)).toEqual([1, 1, 1]);
+    expect(await Promise.all(appends)).toEqual([10n, 11n, 12n].map((at) => ({ kind: "committed", revision: at })));
   });
 
   it("are refused by a full disk with the fence as it was, and go on", async () => {

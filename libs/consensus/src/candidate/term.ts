@@ -22,8 +22,8 @@ import type { StoreChange } from "../store/store-link.ts";
 import type { Fence } from "./fence.ts";
 import { type Attempt, type LostRequestOptions, settleLostRequest } from "./lost-request.ts";
 
-/** What one request takes along at most, so that a flush stays short. */
-const requestBounds = { batchesMax: 256, bytesMax: 1024 * 1024 };
+/** What one request takes along at most, keys and values together, so that a flush stays short. */
+const requestBytesMax = 1024 * 1024;
 
 export interface TermOptions extends LostRequestOptions {
   readonly epoch: ControllerEpoch;
@@ -41,6 +41,8 @@ export interface Term {
   end(reason: RefusalReason, message: string): void;
   /** What the watch saw, so that the revision of a lost answer is known. */
   observe(value: AppendValue, revision: Revision): void;
+  /** The watch skipped batches: what it did not see may have been there. */
+  observeGap(): void;
 }
 
 interface Waiting {
@@ -72,13 +74,16 @@ export function createTerm(options: TermOptions): Term {
         state.attempt.seen.set(value.attempt, revision);
       }
     },
+    observeGap() {
+      if (state.attempt !== undefined) state.attempt.skipped = true;
+    },
   };
 }
 
 async function carryAll(state: TermState, options: TermOptions): Promise<void> {
   state.busy = true;
   while (state.waiting.length > 0) {
-    const taken = take(state.waiting);
+    const taken = take(state.waiting, options.fence.batchesMax);
     state.waiting = state.waiting.slice(taken.length);
     const startedMs = options.clock.monotonicMs();
     const outcomes = await carry(state, options, taken);
@@ -101,7 +106,7 @@ async function carry(
   const { over } = state;
   if (over !== undefined) return taken.map(() => over);
   const { fence } = options;
-  const attempt: Attempt = { values: fence.next(taken.length), seen: new Map() };
+  const attempt: Attempt = { values: fence.next(taken.length), seen: new Map(), skipped: false };
   state.attempt = attempt;
   const all = (outcome: AppendOutcome) => taken.map(() => outcome);
   const answer = await fence.request(
@@ -168,11 +173,11 @@ function stop(state: TermState, options: TermOptions, outcome: AppendOutcome): v
 }
 
 /** The first that wait, as many as one request takes: at least one. */
-function take(waiting: readonly Waiting[]): readonly Waiting[] {
+function take(waiting: readonly Waiting[], batchesMax: number): readonly Waiting[] {
   let bytes = 0;
   const end = waiting.findIndex(({ changes }, at) => {
     bytes += bytesOfBatch(changes);
-    return at > 0 && (at >= requestBounds.batchesMax || bytes > requestBounds.bytesMax);
+    return at > 0 && (at >= batchesMax || bytes > requestBytesMax);
   });
   return end === -1 ? waiting : waiting.slice(0, end);
 }

@@ -12,6 +12,8 @@ export interface ByteReader {
   /** A copy. */
   value(): Uint8Array;
   atEnd(): boolean;
+  /** Bytes behind what was read. */
+  left(): number;
 }
 
 export class MalformedBytesError extends Error {
@@ -52,6 +54,7 @@ export function createByteReader(bytes: Uint8Array): ByteReader {
     },
     value: () => raw(reader.u32()),
     atEnd: () => position === bytes.length,
+    left: () => bytes.length - position,
   };
   return reader;
 }

@@ -46,7 +46,10 @@ export type StoreAnswer =
   | { readonly kind: "sessionEnded" }
   | { readonly kind: "noSpace" | "failed" | "unknown"; readonly message: string };
 
-/** What a session follows: a snapshot at most at its beginning, then every batch. */
+/**
+ * What a session follows: a snapshot or the batches behind where it resumed, then every batch. Another snapshot stands for
+ * everything up to its revision, where the batches cannot be had one by one.
+ */
 export type StoreFeed =
   | { readonly kind: "snapshot"; readonly revision: Revision; readonly entries: ReadonlyMap<string, StoredValue> }
   | { readonly kind: "batch"; readonly batch: CommittedBatch };
@@ -62,6 +65,8 @@ export interface SessionHandlers {
 
 /** One connection of one candidate. */
 export interface StoreSession {
+  /** How many batches one request may hold, at least 1. */
+  readonly batchesMax: number;
   /** Requests are carried out in the order of the calls. Rejects with LinkLostError where the answer was lost. */
   request(request: StoreRequest): Promise<StoreAnswer>;
   /** The revision of the newest batch that was committed before the call. Rejects with LinkLostError. */

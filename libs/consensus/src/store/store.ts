@@ -73,6 +73,7 @@ export function createStore(options: StoreOptions): Store {
       const session: Session = { handlers, alive: true };
       begin(state, session, from);
       return {
+        batchesMax: 256,
         request: (request) => state.queue.run(() => carryOut(state, session, request)),
         read: async () => state.tree.revision(),
         async close() {

@@ -202,6 +202,7 @@ async function openSession(
   state.current = session;
   state.sessions.set(session, real);
   return {
+    batchesMax: real.batchesMax,
     request: (request) => carry(state, () => sendRequest(state, real, request)),
     read: () => carry(state, () => real.read()),
     async close() {

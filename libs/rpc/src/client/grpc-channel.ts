@@ -12,6 +12,7 @@ import {
 } from "../wire/budgets.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
 import type { ClientWire } from "./client-wire.ts";
+import { withoutAddressAsName } from "./grpc-client-internals.ts";
 import { createGrpcClientWire } from "./grpc-client-wire.ts";
 import type { ChannelOptions, ChannelState, ClientTls, RpcChannel } from "./rpc-channel.ts";
 
@@ -135,5 +136,5 @@ function grpcOptions(options: ChannelOptions) {
 function credentialsOf(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
   const pem = (text: string | Uint8Array | undefined) => (text === undefined ? null : Buffer.from(text));
-  return ChannelCredentials.createSsl(pem(tls.authorities), pem(tls.key), pem(tls.certificate));
+  return withoutAddressAsName(ChannelCredentials.createSsl(pem(tls.authorities), pem(tls.key), pem(tls.certificate)));
 }

@@ -6,6 +6,9 @@ import {
   type Codecs,
   type DecodeFailure,
   decodeRecords,
+  explainDecodeFailure,
+  explainRefusal,
+  explainStop,
   iterateBatches,
   noProducerId,
   validateBatch,
@@ -33,10 +36,7 @@ export function checkBatches(
   let records = 0;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end") break;
-    if (step.kind !== "ok") {
-      const why = step.kind === "incomplete" ? `it ends before its ${step.bytesNeeded} bytes` : step.reason;
-      throw corrupt(place, `at byte ${step.position} there is no record batch of version 2: ${why}`);
-    }
+    if (step.kind !== "ok") throw corrupt(place, explainStop(step, bytes.length));
     const { header } = step;
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
@@ -65,7 +65,6 @@ function refusal(
         ...place,
       });
     case "crcMismatch":
-      return corrupt(place, "its checksum does not match: it was damaged on the way, or encoded wrongly");
     case "unusedAttributeBits":
     case "logAppendTimestamp":
     case "transactionalBatch":
@@ -75,12 +74,13 @@ function refusal(
     case "recordCountMismatch":
     case "timestampsOutOfOrder":
     case "producerFieldsDisagree":
-      return corrupt(place, `a producer does not send such a batch: ${reason}`);
+      return corrupt(place, explainRefusal(reason));
   }
 }
 
 function unreadable(reason: DecodeFailure, place: Place): TidemarkError {
-  if (reason !== "unsupportedCodec") return corrupt(place, `its records cannot be read: ${reason}`);
+  if (reason !== "unsupportedCodec")
+    return corrupt(place, `its records cannot be read: ${explainDecodeFailure(reason)}`);
   return new TidemarkError({
     reason: Reason.UNSUPPORTED_CODEC,
     message: "The codec of the batch cannot be loaded on this broker: use another one",

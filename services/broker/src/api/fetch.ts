@@ -13,7 +13,7 @@ import {
   FetchResponseSchema,
   Format,
 } from "@tidemark/proto/log/v1";
-import type { Codecs } from "@tidemark/record";
+import { type Codecs, type DecodeFailure, explainDecodeFailure } from "@tidemark/record";
 import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import { fromLogError } from "../errors.ts";
@@ -173,14 +173,14 @@ function failedPartition(partition: number, error: TidemarkError): FetchedPartit
 
 function undecodable(
   partition: Partition,
-  failed: { readonly offset: bigint; readonly reason: string },
+  failed: { readonly offset: bigint; readonly reason: DecodeFailure },
 ): TidemarkError {
   const isCodec = failed.reason === "unsupportedCodec";
   return new TidemarkError({
     reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH,
     message:
       `The batch at offset ${failed.offset} of ${partition.topic}-${partition.index} cannot be decoded here ` +
-      `(${failed.reason}); with the format BATCHES it is handed out as it is`,
+      `(${explainDecodeFailure(failed.reason)}); with the format BATCHES it is handed out as it is`,
     topic: partition.topic,
     partition: partition.index,
   });

@@ -3,6 +3,7 @@ import type { ControllerId } from "@tidemark/ids";
 import { createDeferred, randomUuid } from "@tidemark/runtime";
 import type { ControllerCore } from "../core.ts";
 import type { KnownController } from "../errors.ts";
+import { createRebalanceLoop } from "./rebalance-loop.ts";
 import { createRepairLoop } from "./repair-loop.ts";
 import { type ClusterIdentity, checkCluster } from "./term-start.ts";
 
@@ -36,6 +37,7 @@ export function createLeadershipLoop(
   // Made once: a claim that is repeated names the same cluster.
   const clusterId = cluster.configured ?? randomUuid(runtime.random);
   const repairs = createRepairLoop(core, { clusterId, onFatal });
+  const rebalances = createRebalanceLoop(core);
   const led = createDeferred();
   let belief: Leadership = { kind: "none" };
   let superseded = new AbortController();
@@ -46,9 +48,11 @@ export function createLeadershipLoop(
     const { epoch, revision } = leading;
     await follower.reached(revision, signal);
     checkCluster(follower.image, { ...cluster, isWhole: true });
+    if (role.isHalted) return;
     const term = role.activate(epoch);
     sessions.begin();
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
+    rebalances.begin(term);
     await repairs.run(term);
     led.resolve();
   };

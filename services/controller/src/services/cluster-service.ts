@@ -14,11 +14,13 @@ import { alterPartition } from "./alter-partition.ts";
 import { heartbeat } from "./heartbeat.ts";
 import {
   readBroker,
+  readBrokerEpoch,
   readBrokerId,
   readDirectoryIds,
   readEndpoint,
   readLeaderEpoch,
   readPartition,
+  readReplicaId,
   readTopicId,
   readUuid,
 } from "./requests.ts";
@@ -60,6 +62,11 @@ async function register(
     directoryIds: readDirectoryIds(request.directoryIds),
     endpoints: request.endpoints.map(readEndpoint),
     rack: request.rack,
+    cleanStopBrokerEpoch:
+      request.cleanStopBrokerEpoch === undefined ? undefined : readBrokerEpoch(request.cleanStopBrokerEpoch),
+    bootId: request.bootId,
+    flushAsync: request.flushAsync,
+    damaged: request.damagedReplicas.map(readReplicaId),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(
@@ -80,7 +87,8 @@ async function register(
 
 /**
  * A broker that has seen a higher controller epoch either reached a controller that was deposed, which the barrier
- * shows, or its metadata were restored from a backup: then nothing is right until an operator decides.
+ * shows, or the metadata were restored from a backup: then nothing is right until an operator decides, and this
+ * controller stops deciding. A broker that does not name this cluster is refused and believed nothing.
  */
 async function refuseRegressed(core: ControllerCore, request: RegisterRequest): Promise<void> {
   const term = core.role.require();
@@ -90,10 +98,12 @@ async function refuseRegressed(core: ControllerCore, request: RegisterRequest): 
   await core.queue.barrier(term);
   const brokerId = readBrokerId(request.brokerId);
   core.onEvent({ kind: "regressed", brokerId, brokerSaw: request.controllerEpoch, epoch: term.epoch });
-  throw new TidemarkError({
+  const error = new TidemarkError({
     reason: Reason.METADATA_REGRESSED,
     message: `Broker ${brokerId} has seen controller epoch ${request.controllerEpoch}, and the newest here is ${term.epoch}: the metadata are older than the broker's data`,
   });
+  if (cluster !== undefined && request.clusterId === cluster.clusterId) core.role.halt(error);
+  throw error;
 }
 
 /** Sent by a leader for a linearizable read: whether it still led after the question arrived (P9). */

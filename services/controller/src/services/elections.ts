@@ -134,5 +134,7 @@ function causeNumber(cause: ElectionCause): CauseNumber {
       return CauseNumber.REASSIGNMENT;
     case "directory failed":
       return CauseNumber.DIRECTORY_FAILED;
+    case "replica damaged":
+      return CauseNumber.REPLICA_DAMAGED;
   }
 }

@@ -13,7 +13,7 @@ import {
   type TopicId,
   topicId,
 } from "@tidemark/ids";
-import type { Endpoint } from "@tidemark/metadata";
+import type { Endpoint, ReplicaId } from "@tidemark/metadata";
 import { invalidArgument } from "../errors.ts";
 
 export function readBroker(request: { readonly brokerId: number; readonly brokerEpoch: number }): {
@@ -22,8 +22,16 @@ export function readBroker(request: { readonly brokerId: number; readonly broker
 } {
   return {
     brokerId: read("broker_id", () => brokerId(request.brokerId)),
-    brokerEpoch: read("broker_epoch", () => brokerEpoch(request.brokerEpoch)),
+    brokerEpoch: readBrokerEpoch(request.brokerEpoch),
   };
+}
+
+export function readBrokerEpoch(value: number): BrokerEpoch {
+  return read("broker_epoch", () => brokerEpoch(value));
+}
+
+export function readReplicaId(value: { readonly topicId: string; readonly partition: number }): ReplicaId {
+  return { topicId: readTopicId(value.topicId), partition: readPartition(value.partition) };
 }
 
 export function readBrokerId(value: number): BrokerId {

@@ -1,8 +1,8 @@
 import type { BrokerSession, Endpoint } from "@tidemark/metadata";
+import type { Probe, ProbeResult } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import { createLossRecord } from "./loss-record.ts";
-import type { Probe, ProbeResult } from "./probe.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 
 /** From lost connections to early verdicts (D10). */

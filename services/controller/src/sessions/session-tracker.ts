@@ -19,10 +19,10 @@
  */
 import type { BrokerEpoch, BrokerId } from "@tidemark/ids";
 import type { BrokerSession, EndedSession, SessionEndCause } from "@tidemark/metadata";
+import type { Probe } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import { createConnectionWatch } from "./connection-watch.ts";
-import type { Probe } from "./probe.ts";
 import { createSilenceWatch } from "./silence-watch.ts";
 import { type TrackedSession, trackSession } from "./tracked-session.ts";
 

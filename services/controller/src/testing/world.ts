@@ -4,11 +4,10 @@
  */
 import { type Consensus, createConsensusTwin } from "@tidemark/consensus";
 import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
-import type { Endpoint } from "@tidemark/metadata";
+import type { ProbeResult } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime, type Runtime } from "@tidemark/runtime";
 import { type Controller, createController } from "../controller.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
-import type { ProbeResult } from "../sessions/probe.ts";
 import type { ControllerSettings } from "../settings.ts";
 
 const testSettings: ControllerSettings = {
@@ -18,7 +17,10 @@ const testSettings: ControllerSettings = {
   defaultPartitions: 1,
   defaultReplicationFactor: 3,
   minInsyncReplicas: 2,
-  limits: { topicsMax: 10_000, partitionsMax: 50_000, replicationFactorMax: 10 },
+  limits: { topicsMax: 10_000, partitionsMax: 50_000 },
+  rebalance: undefined,
+  uncleanElection: false,
+  uncleanRecoveryWaitMs: 1000,
 };
 
 /** What a world needs of a store; the twin has more faults than these. */
@@ -116,7 +118,7 @@ export async function createWorldOn<Store extends TestStore>(
           afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
         },
       },
-      probe: async ({ port }: Endpoint) => ports.get(port) ?? "reached",
+      probe: async ({ port }) => ports.get(port) ?? "reached",
       onEvent: (event) => told.events.push(event),
       onCluster: (id) => told.clusters.push(id),
       onFatal: (error) => told.fatal.push(error),

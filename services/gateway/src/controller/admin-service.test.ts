@@ -103,6 +103,35 @@ describe("a call for the controller", () => {
     await other.stop();
   });
 
+  it.each([
+    ["is none", new TidemarkError({ reason: Reason.NOT_CONTROLLER, message: "nobody is" })],
+    [
+      "does not answer",
+      new TidemarkError({ reason: Reason.UNAVAILABLE, message: "gone", outcome: Outcome.NOT_APPLIED }),
+    ],
+  ])("ends long before its deadline, and may be repeated, where the active controller %s", async (_, refusal) => {
+    const { controller } = await start();
+    let tries = 0;
+    controller.admin.createTopic = () => {
+      tries += 1;
+      throw refusal;
+    };
+    const pool = createChannelPool({ runtime });
+    let nowMs = 0;
+    const clock = { ...runtime.clock, monotonicMs: () => (nowMs += 2000) };
+    const way = createActiveController({ endpoints: [controller.endpoint], pool, runtime: { ...runtime, clock } });
+    const { createTopic } = passThrough(AdminService, { controller: way, runtime, reads: [] });
+    const call = { signal: new AbortController().signal, timeoutMs: () => 60_000 } as unknown as CallContext;
+    await expect(createTopic(create(CreateTopicRequestSchema, { topic: "t" }), call)).rejects.toMatchObject({
+      reason: Reason.NOT_CONTROLLER,
+      outcome: Outcome.NOT_APPLIED,
+      retriable: true,
+      message: expect.stringContaining("No active controller was found") as string,
+    });
+    expect(tries).toBe(4);
+    pool.close();
+  });
+
   it("that ran out of time between two tries says what the last one found", async () => {
     const { controller } = await start();
     controller.admin.createTopic = () => {

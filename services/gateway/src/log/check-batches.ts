@@ -1,5 +1,5 @@
 import { Reason } from "@tidemark/proto/common/v1";
-import { codecNameOf, iterateBatches } from "@tidemark/record";
+import { codecNameOf, explainStop, iterateBatches } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import { batchTooLarge, corruptBatch, type Place } from "../errors.ts";
 
@@ -11,16 +11,11 @@ export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: num
   let records = 0;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end") break;
-    if (step.kind === "malformed") {
-      throw corruptBatch(place, `at byte ${step.position} there is no record batch of version 2 (${step.reason})`);
-    }
-    const { header } = step;
+    const header = step.kind === "malformed" ? undefined : step.header;
     if (header !== undefined && header.sizeInBytes > batchBytesMax) {
       throw batchTooLarge(place, header.sizeInBytes, batchBytesMax);
     }
-    if (step.kind === "incomplete") {
-      throw corruptBatch(place, `the batch at byte ${step.position} ends before its ${step.bytesNeeded} bytes`);
-    }
+    if (step.kind !== "ok") throw corruptBatch(place, explainStop(step, bytes.length));
     if (codecNameOf(step.header.codecId) === undefined) {
       throw new TidemarkError({
         reason: Reason.UNSUPPORTED_CODEC,

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import type { Probe } from "../sessions/probe.ts";
+import type { Probe } from "./transport.ts";
 
 /** Opens a TCP connection and closes it at once. */
 export const tcpProbe: Probe = ({ host, port }, timeoutMs) =>

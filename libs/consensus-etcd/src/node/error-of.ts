@@ -1,0 +1,19 @@
+import { EtcdError, type EtcdErrorCode } from "../stubs.ts";
+
+/** By the text, since that is all that the `etcd3` package leaves of a status. What is not known may have been carried out. */
+const known: readonly (readonly [RegExp, EtcdErrorCode])[] = [
+  [/database space exceeded/, "NO_SPACE"],
+  [/requested lease not found/, "LEASE_NOT_FOUND"],
+  [/required revision has been compacted/, "COMPACTED"],
+  [/message larger than max/i, "MESSAGE_TOO_LARGE"],
+  [/request is too large|too many operations|duplicate key given|user name is empty/, "REFUSED"],
+  [/permission denied|invalid auth token|authentication failed|authentication is not enabled/, "DENIED"],
+];
+
+/** The error of a call, in our own words. Whatever is given becomes one. */
+export function errorOf(thrown: unknown): EtcdError {
+  if (thrown instanceof EtcdError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = known.find(([text]) => text.test(message))?.[1] ?? "LOST";
+  return new EtcdError(code, message.replace(/^\d+ [A-Z_]+: /, ""), { cause: thrown });
+}

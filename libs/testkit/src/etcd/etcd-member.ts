@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync } from "node:fs";
+import { waitFor } from "../wait-for.ts";
+
+/** One etcd process of a test. */
+export interface EtcdMember {
+  readonly name: string;
+  /** host:port where clients reach it. */
+  readonly endpoint: string;
+  /** Starts it, or starts it again over its data. Resolves when the process runs; `ready` says when it serves. */
+  start(): void;
+  /** Resolves when it serves, which takes a majority. */
+  ready(): Promise<void>;
+  /** kill -9. Resolves when it is gone. */
+  kill(): Promise<void>;
+  /** SIGSTOP: connections stand and nobody answers. */
+  pause(): void;
+  resume(): void;
+  /** A new disk: what the member had is gone. It has to be killed before. */
+  loseDisk(): void;
+  /** SIGTERM. Resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+export interface EtcdMemberOptions {
+  readonly binary: string;
+  readonly name: string;
+  readonly directory: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  /** name=url,... of all members. */
+  readonly cluster: string;
+  readonly flags: readonly string[];
+}
+
+export function createEtcdMember(options: EtcdMemberOptions): EtcdMember {
+  const endpoint = `127.0.0.1:${options.clientPort}`;
+  let child: ChildProcess | undefined;
+  let said = "";
+
+  const signal = (name: NodeJS.Signals) => {
+    if (child?.pid !== undefined && !hasEnded(child)) process.kill(child.pid, name);
+  };
+  const end = async (name: NodeJS.Signals) => {
+    const ending = child;
+    if (ending === undefined || hasEnded(ending)) return;
+    const gone = new Promise((resolve) => ending.once("exit", resolve));
+    signal(name);
+    signal("SIGCONT");
+    await gone;
+  };
+
+  return {
+    name: options.name,
+    endpoint,
+    start() {
+      if (child !== undefined && !hasEnded(child)) throw new Error(`${options.name} runs`);
+      const started = spawn(options.binary, argumentsOf(options), { stdio: ["ignore", "ignore", "pipe"] });
+      started.stderr.on("data", (piece: Buffer) => {
+        said = (said + piece.toString()).slice(-4000);
+      });
+      child = started;
+    },
+    async ready() {
+      await waitFor(`${options.name} to serve`, async () => {
+        if (child === undefined || hasEnded(child)) throw new Error(`${options.name} ended:\n${said}`);
+        const answer = await fetch(`http://${endpoint}/health`, { signal: AbortSignal.timeout(1000) });
+        return ((await answer.json()) as { readonly health: string }).health === "true";
+      });
+    },
+    kill: () => end("SIGKILL"),
+    pause: () => signal("SIGSTOP"),
+    resume: () => signal("SIGCONT"),
+    loseDisk: () => rmSync(options.directory, { recursive: true, force: true }),
+    stop: () => end("SIGTERM"),
+  };
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function argumentsOf(options: EtcdMemberOptions): readonly string[] {
+  const client = `http://127.0.0.1:${options.clientPort}`;
+  const peer = `http://127.0.0.1:${options.peerPort}`;
+  return [
+    `--name=${options.name}`,
+    `--data-dir=${options.directory}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=${options.cluster}`,
+    "--log-level=error",
+    ...options.flags,
+  ];
+}

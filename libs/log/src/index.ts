@@ -35,4 +35,4 @@ export {
   type LogSettings,
   segmentBytesMax,
 } from "./settings.ts";
-export type { Appended } from "./write/append.ts";
+export type { Appended, AppendOptions } from "./write/append.ts";

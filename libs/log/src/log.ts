@@ -15,7 +15,7 @@ import { moveLogStart } from "./retention/log-start.ts";
 import { applyRetention } from "./retention/retention.ts";
 import { writeIndex } from "./segment/segment.ts";
 import type { LogSettings } from "./settings.ts";
-import { type Appended, append, beginEpoch } from "./write/append.ts";
+import { type Appended, type AppendOptions, append, beginEpoch } from "./write/append.ts";
 import { startAnewAt, truncateTo } from "./write/cut.ts";
 import { flushActive, keepSnapshot } from "./write/roll.ts";
 import { afterEverything, kick, releaseFile } from "./write/writer.ts";
@@ -50,7 +50,7 @@ export interface Log {
    * Appends whole batches that are stamped and checked, from the log end on, and keeps `bytes` until they are written.
    * Throws a `LogError` when nothing was appended. Later trouble is told as `refused`.
    */
-  append(bytes: Uint8Array): Appended;
+  append(bytes: Uint8Array, options?: AppendOptions): Appended;
   /** Notes that a new leader's epoch begins at the log end, before anything is appended in it (R8). */
   beginEpoch(leaderEpoch: LeaderEpoch): void;
   /** Resolves when everything below `offset` is flushed; rejects with the `LogError` that came in between. */
@@ -145,8 +145,8 @@ class PartitionLog implements Log {
   endOffsetFor(leaderEpoch: LeaderEpoch) {
     return epochEnd(this.#log.epochs, leaderEpoch, this.#log.end);
   }
-  append(bytes: Uint8Array) {
-    return append(this.#log, bytes);
+  append(bytes: Uint8Array, options?: AppendOptions) {
+    return append(this.#log, bytes, options);
   }
   beginEpoch(leaderEpoch: LeaderEpoch) {
     beginEpoch(this.#log, leaderEpoch);

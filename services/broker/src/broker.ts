@@ -12,6 +12,8 @@ import { createLogService } from "./api/log-service.ts";
 import { type BrokerSession, createBrokerSession } from "./controller/session.ts";
 import { createPartitionTable, type PartitionTable } from "./partition/partition-table.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
+import { createStartReporter } from "./upkeep/report-starts.ts";
+import { startUpkeep, type Upkeep, type UpkeepOptions } from "./upkeep/upkeep.ts";
 
 export interface BrokerOptions {
   readonly nodeId: number;
@@ -21,6 +23,7 @@ export interface BrokerOptions {
   readonly logDirs: readonly string[];
   readonly heartbeatIntervalMs: number;
   readonly topicDefaults: TopicDefaults;
+  readonly upkeep: UpkeepOptions["settings"];
   readonly controller: ActiveController;
   readonly runtime: Runtime;
   /** A disk for each log directory, so that one that hangs leaves the others alone. */
@@ -61,6 +64,7 @@ export function createBroker(options: BrokerOptions): Broker {
   const progress = createDeferred();
   let directories: readonly LogDirectory[] = [];
   let table: PartitionTable | undefined;
+  let upkeep: Upkeep | undefined;
   let session: BrokerSession | undefined;
   let appliedRevision = 0n as Revision;
   let running: Promise<unknown> = Promise.resolve();
@@ -116,6 +120,7 @@ export function createBroker(options: BrokerOptions): Broker {
           crc32c,
           owner,
           createMissing: true,
+          onStart: createStartReporter(logger, path),
           onFailure: (error) => {
             logger.error(`The log directory ${path} failed: ${error.message}`);
             const failed = directories.find((directory) => directory.path === path);
@@ -138,6 +143,11 @@ export function createBroker(options: BrokerOptions): Broker {
         logger,
       });
       await table.apply(feed.image);
+      const logs = () =>
+        serving()
+          .led()
+          .map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
+      upkeep = startUpkeep({ logs, settings: options.upkeep, runtime, logger });
     },
     async join(endpoints) {
       const known = await clusterId();
@@ -179,7 +189,7 @@ export function createBroker(options: BrokerOptions): Broker {
     },
     async stop() {
       abort.abort();
-      await running;
+      await Promise.all([running, upkeep?.stop()]);
       table?.leaveAll();
       const stop = session?.brokerEpoch === undefined ? undefined : { brokerEpoch: session.brokerEpoch };
       await Promise.all(directories.map((directory) => directory.close(stop)));

@@ -35,6 +35,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     logDirs: values["log.dirs"],
     heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
     topicDefaults: values,
+    upkeep: values,
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,

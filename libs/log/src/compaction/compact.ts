@@ -48,7 +48,7 @@ export interface Round {
 /**
  * Compacts what is dirty, if that is enough of the log (`min.cleanable.dirty.ratio`). `now`: milliseconds since 1970.
  * `cuts`: those that the log had seen when it was asked for. Undefined when there was nothing to do, or the log was cut
- * since.
+ * since, or is being closed.
  */
 export async function compact(
   log: LogState,
@@ -57,7 +57,7 @@ export async function compact(
   assertOnline(log);
   const rules = log.settings.compaction;
   if (rules === undefined) return undefined;
-  const goesOn = () => log.cuts === cuts && log.status.kind === "online";
+  const goesOn = () => log.cuts === cuts && log.status.kind === "online" && !log.writer.isClosing;
   try {
     const dirty = await dirtyRange(log, now);
     if (dirty === undefined) return undefined;
@@ -124,7 +124,8 @@ async function mapKeys(
   range: DirtyRange & Pick<Round, "goesOn">,
   mapBytes: number,
 ): Promise<Pick<Round, "keys" | "upTo" | "producers">> {
-  const keys = createOffsetMap(mapBytes);
+  // There are no more keys than offsets.
+  const keys = createOffsetMap(mapBytes, Number(range.to - range.from));
   const producers = new Map<bigint, Offset>();
   const full: { at: Offset | undefined } = { at: undefined };
   const rules = {

@@ -172,6 +172,15 @@ describe("compaction", () => {
     expect(test.log.status.kind).toBe("online");
   });
 
+  it("ends when the log is closed, which does not wait for all of it", async () => {
+    const test = await logOf("abababababababab");
+    const compacting = test.log.compact(now);
+    await test.log.close();
+    expect(await compacting).toBeUndefined();
+    await test.reopen();
+    expect(await contentOf(test)).toHaveLength(16);
+  });
+
   it("ends when the log is cut, and the cut counts", async () => {
     const test = await logOf("abababababababab");
     const compacting = test.log.compact(now);

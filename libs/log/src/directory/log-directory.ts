@@ -94,7 +94,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   const list = await openReplicaList(context, path);
   const stoppedBy = await takeStopFile(context, path);
   await sweep(context, path, list);
-  context.onFailure(options.onFailure);
+  context.enter({ directoryFailed: options.onFailure });
   const logs = new Map<string, Log>();
 
   const guarded = async <Value>(during: string, work: () => Promise<Value>): Promise<Value> => {

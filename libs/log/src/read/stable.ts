@@ -1,6 +1,7 @@
 import { DiskError } from "@tidemark/disk";
 import { type Damage, DamageError, LogError } from "../errors.ts";
-import { assertOnline, type LogState, takeOffline } from "../log-state.ts";
+import { assertOnline, type LogState } from "../log-state.ts";
+import { tell } from "../tell.ts";
 
 /**
  * Runs a read again whose bytes lost their meaning under it: cut, compacted, deleted. What is found wrong in a read
@@ -32,4 +33,11 @@ function damageIn(log: LogState, error: unknown): Damage | undefined {
   if (error instanceof DamageError) return error.damage;
   if (!(error instanceof DiskError) || error.code !== "NOT_FOUND") return undefined;
   return { kind: "missing", offset: log.logStart, detail: `${error.path} is gone` };
+}
+
+/** From now on the replica neither leads nor fetches. */
+function takeOffline(log: LogState, damage: Damage): void {
+  if (log.status.kind !== "online") return;
+  log.status = { kind: "offline", damage };
+  tell(log, { kind: "offline", damage });
 }

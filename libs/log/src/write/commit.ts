@@ -12,6 +12,7 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
 
@@ -54,7 +55,7 @@ async function commit(log: LogState): Promise<void> {
   // A cut that came meanwhile runs next, and takes away what was just written.
   if (cuts === log.cuts) {
     log.written = group.nextOffset;
-    log.emit({ kind: "written", upTo: log.written });
+    tell(log, { kind: "written", upTo: log.written });
   }
   await flush(log, group.nextOffset, cuts);
   if (segment.size - writer.indexedBytes >= indexEveryBytes) {
@@ -118,7 +119,7 @@ function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
     log.durable = durable;
     noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
-  log.emit({ kind: "flushed", upTo: flushed });
+  tell(log, { kind: "flushed", upTo: flushed });
 }
 
 async function roll(log: LogState): Promise<void> {
@@ -150,7 +151,7 @@ function refuseAll(log: LogState, cause: LogError | undefined): void {
   // An epoch that begins at the end stays: its leader wrote nothing yet.
   log.epochs = cutEpochsAtEnd(log.epochs, (log.end + 1n) as Offset);
   const error = cause ?? new LogError("OFFLINE", `${log.directory} went offline`);
-  log.emit({ kind: "refused", from: log.end, error });
+  tell(log, { kind: "refused", from: log.end, error });
   const isOver = log.context.failure() !== undefined || log.status.kind !== "online";
   if (log.producers === noProducerState || isOver) return;
   // The producers' state has seen batches that are not there.

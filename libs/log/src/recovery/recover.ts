@@ -19,6 +19,9 @@ import { extendIndex, readIndex, readSuccessor, type Segment } from "../segment/
 import type { LogSettings } from "../settings.ts";
 import { brokenSequence } from "./beginning.ts";
 
+/** Nobody else waits for a turn while a log is opened, and a disk gives most when much is asked for. */
+const pieceBytes = 4 * 1024 * 1024;
+
 export interface Found {
   /** By base offset, at least one. Sizes are those of the files. */
   readonly segments: readonly Segment[];
@@ -98,7 +101,7 @@ async function recoverSegment(
     const gapsFrom = isLast && !settings.gaps ? recoveryPoint : undefined;
     const scan = await scanBatches(
       damageReading(file, segment, () => index.covered.nextOffset),
-      { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c },
+      { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c, pieceBytes },
       (header) => {
         const misfit = misfitOf(header, { nextOffset: index.covered.nextOffset, previous: known.previous, gapsFrom });
         if (misfit !== undefined) return misfit;

@@ -46,6 +46,7 @@ const adapters = [
   "libs/testkit/**",
   "libs/bench/**",
   "libs/cli/src/**",
+  "libs/sim/src/node/**",
   "**/integration/**",
   "**/interop/**",
   "**/*.config.ts",

@@ -4,6 +4,7 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
+import { replicaStream } from "./replication/replica-stream.ts";
 import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
@@ -15,6 +16,7 @@ export const benches: readonly Bench[] = [
   logRestart,
   logMemory,
   encodingBench,
+  replicaStream,
   delayBench,
   brokerThroughput,
 ];

@@ -12,6 +12,7 @@ import {
   type RpcClient,
   TidemarkError,
   type Transport,
+  unknownTopic,
 } from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
 import type { Connection, LogClient } from "./connection.ts";
@@ -134,8 +135,7 @@ async function describeByController(admin: RpcClient<typeof AdminService>, topic
   const { topics } = await admin.describeTopics({ topics: [topic] }, { timeoutMs: describeTimeoutMs });
   const [described] = topics;
   if (described === undefined || described.partitions.length === 0) {
-    const message = `There is no topic ${topic}; AdminService/CreateTopic makes it`;
-    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message, topic });
+    throw unknownTopic(topic);
   }
   return { topicId: described.topicId, partitions: described.partitions.length };
 }

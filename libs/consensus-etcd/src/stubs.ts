@@ -69,7 +69,7 @@ export interface LeaseGrant {
   readonly ttlSeconds: number;
 }
 
-export type EtcdEvent =
+export type EtcdChange =
   | ({ readonly kind: "put" } & EtcdKeyValue)
   | { readonly kind: "delete"; readonly key: EtcdKey; readonly modRevision: bigint };
 
@@ -82,7 +82,7 @@ export interface WatchResponse {
   readonly canceled?: { readonly reason: string; readonly compactRevision: bigint };
   /** Further parts of the last event's revision follow. */
   readonly fragment: boolean;
-  readonly events: readonly EtcdEvent[];
+  readonly events: readonly EtcdChange[];
 }
 
 export interface WatchRequest extends EtcdRange {

@@ -21,6 +21,8 @@ export type CandidateEvent =
     }
   /** Neither `/controller_epoch` nor `/append` says which epoch comes next: nobody can claim. */
   | { readonly kind: "claimImpossible"; readonly message: string }
+  /** The endpoint of this epoch's leader refused so many dials in a row: its place is claimed. */
+  | { readonly kind: "leaderGone"; readonly epoch: ControllerEpoch; readonly refusals: number }
   | { readonly kind: "leadershipChanged"; readonly leadership: Leadership }
   | { readonly kind: "resigned"; readonly epoch: ControllerEpoch }
   /** Batches that went to the store together and were committed one behind the other. */

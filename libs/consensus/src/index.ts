@@ -3,6 +3,7 @@ export { bytesOfBatch, faultOfBatch, faultOfKey } from "./batch.ts";
 export { type CandidateOptions, createCandidate, type MemberRegister } from "./candidate/candidate.ts";
 export type { CandidateStanding, ClaimRight, ElectedTerm } from "./candidate/claim-right.ts";
 export { allCandidateGuards, type CandidateGuards } from "./candidate/guards.ts";
+export type { Dial, Dialled, TakeoverSettings } from "./candidate/takeover.ts";
 export {
   type AppendOutcome,
   type CandidateIdentity,
@@ -20,6 +21,7 @@ export {
 } from "./consensus.ts";
 export type { CandidateEvent, ConsensusEvent, EventSink, StoreEvent } from "./events.ts";
 export { appendLimits, limits } from "./limits.ts";
+export { createSignal, type Signal } from "./signal.ts";
 export { StoreOpenError, type StoreOpenErrorCode } from "./single/errors.ts";
 export { allGuards, type SingleGuards } from "./single/guards.ts";
 export { openSingleStore, type SingleStore, type SingleStoreOptions } from "./single/open.ts";

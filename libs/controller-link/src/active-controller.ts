@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ChannelPool, type RpcChannel, TidemarkError, type TrafficClass } from "@tidemark/rpc";
-import { delay, type Runtime } from "@tidemark/runtime";
+import { delay, exponentialBackoffMs, type Runtime } from "@tidemark/runtime";
 
 export interface ActiveControllerOptions {
   /** Internal listeners of some controllers, host:port: from any of them the active one is found. At least one. */
@@ -36,13 +36,9 @@ export interface CallUntil {
   readonly patienceMs?: number;
 }
 
-const firstBackoffMs = 50;
-const backoffMaxMs = 2000;
-
 /** How long to wait before a further try, in milliseconds: doubles from 50 to 2,000, the later half of it drawn. */
 export function backoffMs(failures: number, random: Runtime["random"]): number {
-  const most = Math.min(backoffMaxMs, firstBackoffMs * 2 ** Math.min(failures, 10));
-  return most / 2 + random.next() * (most / 2);
+  return exponentialBackoffMs(failures, random, { firstMs: 50, maxMs: 2000 });
 }
 
 export function createActiveController(options: ActiveControllerOptions): ActiveController {

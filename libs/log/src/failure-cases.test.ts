@@ -215,6 +215,24 @@ describe("case 5: an index", () => {
     }
   });
 
+  it("that cannot be written for want of space is done without: reads and appends go on", async () => {
+    const test = await closedLog();
+    for (const name of (await namesOf(test)).filter((entry) => entry.endsWith("index"))) {
+      await test.disk.remove(`/data/log/${name}`);
+    }
+    test.faulty.plan(({ kind, path }) =>
+      path.endsWith("index") && (kind === "create" || kind === "write")
+        ? { kind: "fail", code: "NO_SPACE" }
+        : undefined,
+    );
+    await test.reopen();
+    await expectSound(test);
+    await test.flush(batchAt(batches));
+    await test.log.close();
+    await test.reopen();
+    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(batches + 1)]);
+  });
+
   it("that is stale but plausible does not mislead", async () => {
     const test = await closedLog();
     const indexes = (await namesOf(test)).filter((name) => name.endsWith("index"));
@@ -310,6 +328,23 @@ describe("case 8: checkpoints", () => {
     await test.reopen();
     expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(2), at(0)]);
     await test.log.flushed(at(2));
+  });
+
+  it("that are older than the log and than its index: the index is cut back to a whole batch", async () => {
+    const test = await createTestLog({ settings: { indexIntervalBytes: 200 } });
+    const write = async (from: number, to: number) => {
+      for (let offset = from; offset < to; offset += 3) await test.flush(batchAt(offset, { records: 3 }));
+      await settled(test);
+    };
+    await write(0, 30);
+    const old = test.disk.peek(checkpointFile)!;
+    await write(30, 60);
+    await test.log.close();
+    test.disk.put(checkpointFile, old);
+    await test.reopen();
+    expect([test.log.status.kind, test.log.flushedOffset, test.log.logEndOffset]).toEqual(["online", at(30), at(60)]);
+    await test.log.flushed(at(60));
+    expect(await contentOf(test.log)).toHaveLength(20);
   });
 
   it("that are newer than the log: it lost what was flushed, and the replica is offline", async () => {

@@ -5,7 +5,7 @@ import { type Decision, decided } from "./decision.ts";
 import { equalValues } from "./equal-values.ts";
 import type { MetadataEvent } from "./events.ts";
 import { mayHaveFlushedAsync } from "./flush-mode.ts";
-import { findTopic, listPartitions, type MetadataImage } from "./image.ts";
+import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
 import type { Topic } from "./model.ts";
 import { changePartition } from "./partition-change.ts";
 
@@ -45,6 +45,27 @@ export function configureTopic(
     events.push({ kind: "topicConfigured", topicId: topic.topicId, topic: topic.name });
   }
   return decided(topic, changes, events);
+}
+
+/**
+ * Brings the min ISR in force of every partition to what the settings say: a controller that died in the middle of a
+ * change left some partitions with the new one and the topic with its old settings.
+ */
+export function repairMinIsr(
+  image: MetadataImage,
+  defaults: { readonly minInsyncReplicas: number },
+  controllerEpoch: ControllerEpoch,
+): Decision<undefined> {
+  const changes: MetadataChange[] = [];
+  for (const { topic, partition } of eachPartition(image)) {
+    const own = topic.settings.get("min.insync.replicas");
+    const inEffect = own === undefined ? defaults.minInsyncReplicas : Number(own);
+    const minIsr = minIsrInForce(inEffect, partition.replicas.length);
+    if (minIsr === partition.minIsr) continue;
+    const { isr, leader } = partition;
+    changes.push(changePartition(topic, partition, { isr, leader, minIsr }, controllerEpoch).change);
+  }
+  return decided(undefined, changes);
 }
 
 /** Whether `flush=async` is in force for some replica of a topic, by its own setting or that replica's broker (D8). */

@@ -1,14 +1,14 @@
 import type { BrokerId, PartitionIndex } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import type { MetadataChange } from "./change.ts";
-import { unknownTopic } from "./create-topic.ts";
 import { type Decision, decided, type Refusal } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
-import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
+import { eachPartition, type MetadataImage } from "./image.ts";
 import { type Liveness, livenessOf } from "./liveness.ts";
 import type { Partition, Topic } from "./model.ts";
 import { changePartition, type PartitionStep } from "./partition-change.ts";
 import type { ElectionContext } from "./register-broker.ts";
+import { type PartitionSelection, type WantedPartition, wantedPartitions } from "./wanted-partitions.ts";
 
 /** What became of one partition. */
 export interface PreferredElectionResult {
@@ -27,12 +27,7 @@ export interface PreferredElectionResult {
  */
 export function electPreferred(
   image: MetadataImage,
-  command: {
-    /** Undefined: every topic. */
-    readonly name: string | undefined;
-    /** Undefined: every partition. */
-    readonly partitions: readonly PartitionIndex[] | undefined;
-  },
+  command: PartitionSelection,
   context: Pick<ElectionContext, "controllerEpoch">,
 ): Decision<readonly PreferredElectionResult[]> {
   const wanted = wantedPartitions(image, command);
@@ -103,37 +98,11 @@ function giveBack(topic: Topic, state: Partition, context: Pick<ElectionContext,
   return changePartition(topic, state, { isr: state.isr, leader, election }, context.controllerEpoch);
 }
 
-interface Wanted {
-  readonly topic: Topic;
-  readonly partition: PartitionIndex;
-  readonly state: Partition | undefined;
-}
-
-function wantedPartitions(
-  image: MetadataImage,
-  command: Parameters<typeof electPreferred>[1],
-): readonly Wanted[] | Extract<Decision<never>, { kind: "refused" }> {
-  if (command.name === undefined) {
-    return Array.from(eachPartition(image), ({ topic, partition }) => ({
-      topic,
-      partition: partition.partition,
-      state: partition,
-    }));
-  }
-  const topic = findTopic(image, command.name);
-  if (topic === undefined) return unknownTopic(command.name);
-  const partitions = listPartitions(image, topic.topicId);
-  if (command.partitions === undefined) {
-    return partitions.map((state) => ({ topic, partition: state.partition, state }));
-  }
-  return [...new Set(command.partitions)].map((index) => ({
-    topic,
-    partition: index,
-    state: partitions.find((each) => each.partition === index),
-  }));
-}
-
-function preferredProblem(topic: Topic, wanted: Omit<Wanted, "topic">, liveness: Liveness): Refusal | undefined {
+function preferredProblem(
+  topic: Topic,
+  wanted: Omit<WantedPartition, "topic">,
+  liveness: Liveness,
+): Refusal | undefined {
   const { partition, state } = wanted;
   const because = (reason: Reason, message: string) => ({ reason, message, topic: topic.name, partition });
   if (state === undefined)

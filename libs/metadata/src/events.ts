@@ -1,4 +1,5 @@
 import type { BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId } from "@tidemark/ids";
+import type { Receipt } from "./model.ts";
 
 /** Why leadership of a partition was decided anew. */
 export type ElectionCause =
@@ -49,6 +50,7 @@ export type MetadataEvent =
   | { readonly kind: "topicConfigured"; readonly topicId: TopicId; readonly topic: string }
   | ElectionEvent
   | IsrEvent
+  | ReceiptEvent
   | { readonly kind: "orphansSwept"; readonly partitions: number };
 
 /** Leadership of one partition was decided, perhaps that nobody has it. */
@@ -64,6 +66,15 @@ export interface ElectionEvent {
   readonly leaderEpoch: LeaderEpoch;
   readonly isr: readonly BrokerId[];
   readonly elr: readonly BrokerId[];
+}
+
+/** A receipt of an unclean election was opened, or a replica reported what it cut (D3). */
+export interface ReceiptEvent {
+  readonly kind: "receipt";
+  readonly topic: string;
+  readonly partition: PartitionIndex;
+  /** As it stands now. */
+  readonly receipt: Receipt;
 }
 
 /** The committed ISR of one partition changed. */

@@ -1,10 +1,10 @@
-import { brokerId, topicId } from "@tidemark/ids";
+import { brokerId, partitionIndex, topicId } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it, test } from "vitest";
 import { applyChanges } from "./apply.ts";
 import { type MetadataChange, removal } from "./change.ts";
 import { createCluster } from "./cluster.ts";
-import { configureTopic } from "./configure-topic.ts";
+import { configureTopic, repairMinIsr } from "./configure-topic.ts";
 import { addPartitions, type CreateTopicCommand, createTopic } from "./create-topic.ts";
 import { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
 import { describeBrokers, describeHealth, describeTopic, describeTopicList } from "./describe.ts";
@@ -260,6 +260,23 @@ describe("configuring a topic", () => {
     const lowered = configured(before, 1);
     expect(partitionIn(lowered)).toMatchObject({ minIsr: 1, elr: [] });
     expect(partitionIn(configured(lowered, 2))).toMatchObject({ minIsr: 2, isr: [1], elr: [] });
+  });
+
+  it("half done by a controller that died is undone by the next one: partitions follow what the topic says", () => {
+    const before = imageOf(
+      [1, 2, 3].map((id) => sessionOf(id)),
+      [partitionOf(), partitionOf({ partition: partitionIndex(1) })],
+    );
+    const settings = new Map([["min.insync.replicas", "3"]]);
+    const command = { name: "orders", settings, minInsyncReplicas: 3 };
+    const decision = configureTopic(before, command, 3 as never);
+    const half = applyChanges(before, decision.kind === "decided" ? decision.changes.slice(0, 1) : []).image;
+    const repair = (image: MetadataImage) => repairMinIsr(image, { minInsyncReplicas: 2 }, 4 as never);
+    const minIsrs = (image: MetadataImage) => listPartitions(image, ordersId).map(({ minIsr }) => minIsr);
+    expect(minIsrs(half)).toEqual([3, 2]);
+    expect(minIsrs(follow(half, repair(half)).image)).toEqual([2, 2]);
+    const whole = follow(before, decision).image;
+    expect(repair(whole)).toMatchObject({ kind: "decided", changes: [] });
   });
 
   it("changes nothing where nothing differs", () => {

@@ -4,6 +4,20 @@ export type { ClientWire, ClientWireListener, ClientWireOptions } from "./client
 export { createChannel } from "./client/grpc-channel.ts";
 export type { ChannelOptions, ChannelState, ClientTls, RpcChannel, TrafficClass } from "./client/rpc-channel.ts";
 export { createRpcClient, type MethodCall, openRawStream, type RpcClient } from "./client/rpc-client.ts";
+export { waitForChannel } from "./client/wait-for-channel.ts";
+export {
+  batchTooLarge,
+  corruptBatch,
+  invalidArgument,
+  invalidRecord,
+  type Place,
+  unavailableCodec,
+  unknownCodec,
+  unknownPartition,
+  unknownTopic,
+  unknownTopicId,
+} from "./errors/data-errors.ts";
+
 export { fromErrorDetail, reasonName, toErrorDetail } from "./errors/error-detail.ts";
 export {
   ERROR_DOMAIN,

@@ -12,9 +12,12 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
   readonly values: Values<(typeof brokerSchema)["settings"]>;
+  /** Identifies the boot of the machine. Empty: not known. */
+  readonly bootId: string;
   /** What records can be compressed with here. */
   readonly codecs: Codecs;
 }
@@ -27,15 +30,20 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
   const { values, runtime, transport, telemetry, openDisk } = options;
   const disk = openDisk();
   const tls = await peerTls(values, disk);
-  const pool = createChannelPool({ runtime, transport, ...(tls === undefined ? {} : { tls }) });
+  const channelOptions = { runtime, ...(tls === undefined ? {} : { tls }) };
+  const pool = createChannelPool({ ...channelOptions, transport });
   const broker = createBroker({
     nodeId: values["node.id"],
     clusterId: values["cluster.id"],
     rack: values["broker.rack"] ?? "",
+    bootId: options.bootId,
     logDirs: values["log.dirs"],
     heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
+    controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
     topicDefaults: values,
     upkeep: values,
+    replication: replicationSettings(values),
+    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,
@@ -52,11 +60,16 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
   const server = createRpcServer({
     runtime,
     transport,
-    listeners: await listenersOf(values, { client: [broker.service], internal: [broker.service] }, disk),
+    listeners: await listenersOf(
+      values,
+      { client: [broker.service], internal: [broker.service, broker.replicaService] },
+      disk,
+    ),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),
   });
   const stop = async () => {
+    await broker.leave();
     await server.stop();
     await broker.stop();
     pool.close();

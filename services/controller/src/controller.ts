@@ -28,6 +28,8 @@ import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
 import type { ControllerSettings } from "./settings.ts";
+import type { ElectionTraces } from "./tracing/election-tracer.ts";
+import type { DescribeReplicas } from "./unclean/describe-replicas.ts";
 
 export interface ControllerOptions {
   readonly controllerId: ControllerId;
@@ -40,6 +42,10 @@ export interface ControllerOptions {
   readonly settings: ControllerSettings;
   readonly runtime: Runtime;
   readonly probe: Probe;
+  /** Asks brokers how far their logs go, before an unclean election. */
+  readonly describeReplicas: DescribeReplicas;
+  /** Where the spans of elections hang; told to brokers beside the elections. */
+  readonly traces: ElectionTraces;
   readonly onEvent: (event: ControllerEvent) => void;
   /** The cluster that the store belongs to is known. Called once. */
   readonly onCluster: (clusterId: string) => void;

@@ -237,10 +237,13 @@ describe("bad input", () => {
       },
     ],
     [
-      "an unclean election",
-      Reason.UNSUPPORTED,
+      "an unclean election of an unknown topic",
+      Reason.UNKNOWN_TOPIC,
       (at) =>
-        at.controller.admin.electLeaders(request(ElectLeadersRequestSchema, { type: ElectionType.UNCLEAN }), context),
+        at.controller.admin.electLeaders(
+          request(ElectLeadersRequestSchema, { type: ElectionType.UNCLEAN, topic: "none" }),
+          context,
+        ),
     ],
     ["an incarnation that is no UUID", Reason.INVALID_ARGUMENT, (at) => register(at, 2, { incarnationId: "me" })],
     ["a directory that is no UUID", Reason.INVALID_ARGUMENT, (at) => register(at, 2, { directoryIds: ["disk"] })],

@@ -7,6 +7,7 @@ import { createDeferred } from "@tidemark/runtime";
 import {
   advertisedEndpoint,
   listenersOf,
+  peerTls,
   type RunningService,
   type ServiceWorld,
   serverHooks,
@@ -16,6 +17,8 @@ import { type Controller, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+import { createElectionTracer } from "./tracing/election-tracer.ts";
+import { createDescribeReplicas, type DescribeReplicas } from "./unclean/describe-replicas.ts";
 
 export interface ControllerStartOptions extends ServiceWorld {
   readonly values: ControllerValues;
@@ -50,7 +53,15 @@ export async function startController(options: ControllerStartOptions): Promise<
     closing.push(() => directory.release());
     const backend = await options.openBackend({ disk, directory: options.directory, runtime });
     closing.push(() => backend.close());
-    const controller = makeController({ ...options, onFatal: (error) => onFatal(error) }, { directory, backend });
+    const tls = await peerTls(values, disk);
+    const describeReplicas = createDescribeReplicas(options.transport, {
+      runtime,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    const controller = makeController(
+      { ...options, onFatal: (error) => onFatal(error) },
+      { directory, backend, describeReplicas },
+    );
     closing.push(() => controller.stop());
     const server = await makeServer(options, controller, disk);
     closing.push(() => server.stop());
@@ -69,9 +80,24 @@ export async function startController(options: ControllerStartOptions): Promise<
 
 function makeController(
   options: ControllerStartOptions,
-  { directory, backend }: { readonly directory: ControllerDirectory; readonly backend: Backend },
+  {
+    directory,
+    backend,
+    describeReplicas,
+  }: {
+    readonly directory: ControllerDirectory;
+    readonly backend: Backend;
+    readonly describeReplicas: DescribeReplicas;
+  },
 ): Controller {
   const { values, runtime, transport, telemetry, onFatal } = options;
+  const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
+  const traces = createElectionTracer({
+    tracer: telemetry.tracer,
+    runtime,
+    backend: backend.name,
+    brokers: () => [...controller.image.sessions.keys()],
+  });
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
@@ -81,7 +107,12 @@ function makeController(
     settings: settingsFromConfig(values),
     runtime,
     probe: transport.probe,
-    onEvent: createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image }),
+    describeReplicas,
+    traces,
+    onEvent(event) {
+      traces.onEvent(event);
+      report(event);
+    },
     onCluster: (clusterId) => {
       directory.belongTo(clusterId).catch((error: unknown) => {
         onFatal(error instanceof Error ? error : new Error(String(error)));

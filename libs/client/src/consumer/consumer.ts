@@ -2,6 +2,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { StoredRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
+import { describeTopic } from "./describe-topic.ts";
 import { type ConsumedBatch, createFetcher } from "./fetcher.ts";
 import { highWatermarks, type OffsetsQuery, type Start, startOffsets } from "./offsets.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -57,8 +58,8 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   const { topic, retryTimeoutMs } = options;
   let positions = new Map<number, bigint>();
 
-  const query = async (): Promise<OffsetsQuery> => {
-    const { topicId, partitions } = await connection.topics.describe(topic);
+  const query = async (signal: AbortSignal | undefined): Promise<OffsetsQuery> => {
+    const { topicId, partitions } = await describeTopic(connection, topic, { retryTimeoutMs, signal });
     return {
       topic,
       topicId,
@@ -83,8 +84,8 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
 
   async function* batches(signal?: AbortSignal): AsyncGenerator<ConsumedBatch, void, undefined> {
     try {
-      const asked = await query();
       const stop = signal ?? new AbortController().signal;
+      const asked = await query(stop);
       const states = await begin(asked, stop);
       const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId });
       for await (const batch of readBatches(connection, topic, { fetcher, states, signal: stop })) {
@@ -105,7 +106,7 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   return {
     batches,
     records,
-    highWatermarks: async (signal) => highWatermarks(connection, await query(), { retryTimeoutMs, signal }),
+    highWatermarks: async (signal) => highWatermarks(connection, await query(signal), { retryTimeoutMs, signal }),
     positions: () => new Map(positions),
   };
 }

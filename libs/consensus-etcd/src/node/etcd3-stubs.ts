@@ -71,7 +71,7 @@ function connect(endpoint: string, options: Etcd3Options): EtcdStubs {
         (answer) => ({ ttlSeconds: Number(answer.TTL) }),
         handlers,
       );
-      return { send: () => stream.write({ ID: lease }), close: stream.close };
+      return { send: () => stream.write({ ID: lease }), close: () => stream.close() };
     },
     watch(request, handlers) {
       const stream = openStream(client.watchClient.watch(), watchResponseOf, handlers);
@@ -84,7 +84,7 @@ function connect(endpoint: string, options: Etcd3Options): EtcdStubs {
           fragment: true,
         },
       });
-      return { requestProgress: () => stream.write({ progress_request: {} }), close: stream.close };
+      return { requestProgress: () => stream.write({ progress_request: {} }), close: () => stream.close() };
     },
     close: () => client.close(),
   };

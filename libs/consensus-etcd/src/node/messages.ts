@@ -13,8 +13,8 @@ import {
   type IWatchResponse,
 } from "etcd3";
 import type {
+  EtcdChange,
   EtcdCompare,
-  EtcdEvent,
   EtcdKey,
   EtcdKeyValue,
   EtcdOperation,
@@ -73,9 +73,9 @@ export function watchResponseOf(response: IWatchResponse): WatchResponse {
   };
 }
 
-function eventOf({ type, kv }: IEvent): EtcdEvent {
-  const isDelete = String(type).toUpperCase() === "DELETE";
-  if (!isDelete) return { kind: "put", ...keyValueOf(kv) };
+function eventOf({ type, kv }: IEvent): EtcdChange {
+  // The package declares "Delete" and hands out "DELETE".
+  if (type.toUpperCase() !== "DELETE") return { kind: "put", ...keyValueOf(kv) };
   return { kind: "delete", key: kv.key.toString("latin1"), modRevision: BigInt(kv.mod_revision) };
 }
 

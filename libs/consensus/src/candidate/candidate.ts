@@ -25,6 +25,7 @@ import { createElection } from "./election.ts";
 import { readRevision } from "./exchange.ts";
 import { allCandidateGuards, type CandidateGuards } from "./guards.ts";
 import { createStoreKeys, type StoreKeys } from "./store-keys.ts";
+import type { TakeoverSettings } from "./takeover.ts";
 
 export interface CandidateOptions {
   readonly link: StoreLink;
@@ -36,6 +37,8 @@ export interface CandidateOptions {
   readonly right?: ClaimRight;
   /** Defaults to every candidate that lives, and nothing to change. */
   readonly members?: MemberRegister;
+  /** Where a store takes a while to miss a leader. Absent: only the store ends the leadership of others. */
+  readonly takeover?: TakeoverSettings;
 }
 
 /** Who takes part in the consensus behind the candidates. */
@@ -46,7 +49,7 @@ export interface MemberRegister {
 }
 
 export function createCandidate(options: CandidateOptions): Consensus {
-  const { link, runtime, onEvent, guards = allCandidateGuards } = options;
+  const { link, runtime, onEvent, guards = allCandidateGuards, takeover } = options;
   const { right = anyoneMayClaim(), members = onlyCandidates } = options;
   const ending = new AbortController();
   const belief = createLatestValue<Leadership>({ kind: "none" });
@@ -69,7 +72,7 @@ export function createCandidate(options: CandidateOptions): Consensus {
     onFailed: (message) => end("FAILED", message),
   });
   const election = createElection(
-    { runtime, hub, keys, connection, right, onEvent, guards, signal: ending.signal },
+    { runtime, hub, keys, connection, right, onEvent, guards, takeover, signal: ending.signal },
     belief,
   );
   right.onChange(() => election.onRight());

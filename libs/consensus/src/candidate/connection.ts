@@ -10,8 +10,8 @@ export interface Connection {
   current(): StoreSession | undefined;
   /** The session, as soon as there is one. Rejects with the signal's reason, or CLOSED. */
   connected(signal: AbortSignal): Promise<StoreSession>;
-  /** Resolves when the session is not the current one any more. */
-  gone(session: StoreSession): Promise<void>;
+  /** Resolves when the session is not the current one any more, or when the signal is aborted. */
+  gone(session: StoreSession, signal?: AbortSignal): Promise<void>;
   /** Ends the session and begins no other. */
   close(): Promise<void>;
 }
@@ -81,8 +81,9 @@ export function createConnection(link: StoreLink, handlers: ConnectionHandlers):
       }
       return current;
     },
-    async gone(session) {
-      while (current === session && !closing.signal.aborted) await changed.next(closing.signal);
+    async gone(session, signal = closing.signal) {
+      const ended = AbortSignal.any([signal, closing.signal]);
+      while (current === session && !ended.aborted) await changed.next(ended);
     },
     async close() {
       closing.abort();

@@ -5,7 +5,7 @@
  * |-----------|-----------|------------------------------------------------------------------------------------------|
  * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
  * | standby   | claiming  | it may claim, `/controller` is free, nothing seals the store, and it did not just resign |
- * |           |           | among rivals                                                                             |
+ * |           |           | among rivals; or the endpoint that `/controller` names refuses everybody (`Takeover`)    |
  * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
  * | claiming  | standby   | another was first, or the answer was lost                                                |
  * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |
@@ -29,6 +29,7 @@ import { register } from "./registration.ts";
 import { clusterKey, sealingChanges, unseal } from "./sealing.ts";
 import { hasRival, holds, isFree, leaderInSight, sameLeadership } from "./standing.ts";
 import { controllerKey } from "./store-keys.ts";
+import { createTakeover, type Takeover } from "./takeover.ts";
 import { createTerm, type Term } from "./term.ts";
 
 /** After the storage refused, how long until the next registration or claim. */
@@ -70,6 +71,9 @@ interface ElectionState {
   claimedTerm: number | undefined;
   ended: AppendOutcome | undefined;
   cancelRetry: Cancel | undefined;
+  readonly takeover: Takeover | undefined;
+  /** The epoch whose leader's process is gone. */
+  goneEpoch: ControllerEpoch | undefined;
 }
 
 export function createElection(context: CandidateContext, belief: LatestValue<Leadership>): Election {
@@ -84,6 +88,14 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     claimedTerm: undefined,
     ended: undefined,
     cancelRetry: undefined,
+    takeover:
+      context.takeover === undefined
+        ? undefined
+        : createTakeover(context.takeover, {
+            runtime: context.runtime,
+            onGone: (epoch, refusals) => detached(takeOver(state, epoch, refusals)),
+          }),
+    goneEpoch: undefined,
   };
   return {
     join: (identity) => join(state, identity),
@@ -112,6 +124,7 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
       state.ended = { kind: "refused", reason, message };
       state.cancelRetry?.();
       announce(state, { kind: "none" });
+      state.takeover?.end();
       state.lead?.term.end(reason, message);
       state.lead = undefined;
       report(state);
@@ -292,7 +305,7 @@ function goForLeadership(state: ElectionState, identity: CandidateIdentity): voi
   }
   const term = context.right.term();
   const overLeaders = term !== undefined && term.overLeaders && term.term !== state.claimedTerm;
-  if (!isFree(context.keys, identity, { overLeaders })) {
+  if (!isFree(context.keys, identity, { overLeaders, goneEpoch: state.goneEpoch })) {
     state.standsBack = false;
     return;
   }
@@ -311,6 +324,7 @@ async function claimNext(
   if (epoch === undefined) return;
   const claim = newClaim(epoch, context);
   state.busy = true;
+  state.goneEpoch = undefined;
   const startedMs = context.runtime.clock.monotonicMs();
   const outcome = await carryOutClaim(claim, identity, session, context);
   state.busy = false;
@@ -374,7 +388,18 @@ function stepDown(state: ElectionState, message: string): void {
   lead.term.end("FENCED", `controller epoch ${lead.epoch} is over: ${message}`);
 }
 
+/** The leader's endpoint refuses. Whoever is up to date with the store, and still finds it leading, claims over it. */
+async function takeOver(state: ElectionState, epoch: ControllerEpoch, refusals: number): Promise<void> {
+  const session = state.context.connection.current();
+  if (session === undefined || !(await catchUp(session, state.context))) return;
+  state.context.onEvent({ kind: "leaderGone", epoch, refusals });
+  state.goneEpoch = epoch;
+  evaluate(state);
+}
+
 function announce(state: ElectionState, leadership: Leadership): void {
+  // Whoever only reads never leads.
+  if (state.identity !== undefined) state.takeover?.follow(leadership);
   if (sameLeadership(state.belief.current(), leadership)) return;
   state.belief.set(leadership);
   state.context.onEvent({ kind: "leadershipChanged", leadership });

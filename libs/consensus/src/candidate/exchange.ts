@@ -19,10 +19,17 @@ export async function catchUp(session: StoreSession, context: CandidateContext):
   while (isCurrent()) {
     const revision = await readRevision(session);
     if (revision === undefined) continue;
+    const reached = new AbortController();
     try {
-      await hub.reached(revision, signal);
+      // A session that is lost meanwhile tells nothing more.
+      await Promise.race([
+        hub.reached(revision, AbortSignal.any([signal, reached.signal])),
+        connection.gone(session, reached.signal),
+      ]);
     } catch (error) {
       if (isCurrent()) throw error;
+    } finally {
+      reached.abort();
     }
     return isCurrent();
   }

@@ -1,4 +1,5 @@
 /** What the store's keys mean to one candidate: pure answers. */
+import type { ControllerEpoch } from "@tidemark/ids";
 import type { CandidateIdentity, Leadership } from "../consensus.ts";
 import type { Claim } from "./claim.ts";
 import type { StoreKeys } from "./store-keys.ts";
@@ -12,17 +13,18 @@ import type { StoreKeys } from "./store-keys.ts";
  * | does not parse, held                            | no: a newer version's value (C12)                |
  * | id -1                                           | yes                                              |
  * | names this candidate's own directory            | yes: a quick restart never waits for its ghost   |
- * | names another, held                             | only over leaders                                |
+ * | names another, held                             | only over leaders, or where its process is gone  |
  */
 export function isFree(
   keys: StoreKeys,
   self: CandidateIdentity,
-  { overLeaders }: { readonly overLeaders: boolean },
+  { overLeaders, goneEpoch }: { readonly overLeaders: boolean; readonly goneEpoch: ControllerEpoch | undefined },
 ): boolean {
   const { value, held } = keys.controller();
   if (!held) return true;
   if (value === undefined) return false;
-  return overLeaders || value.kind === "resigned" || value.directoryId === self.directoryId;
+  if (overLeaders || value.kind === "resigned") return true;
+  return value.directoryId === self.directoryId || value.epoch === goneEpoch;
 }
 
 /** Whether the keys still say that `claim` leads. Whoever claims after it writes `/controller`. */

@@ -84,8 +84,10 @@ function createScenario(cluster: ConsensusCluster, processes: Watched[]): Scenar
       await scenario.leaderOf([first]);
       const others = [await scenario.join(2), await scenario.join(3)] as const;
       await cluster.until(
-        () => others.every((other) => other.belief().kind === "following"),
-        "the other candidates follow the first",
+        () =>
+          others.every((other) => other.belief().kind === "following") &&
+          ["/controllers/2", "/controllers/3"].every((key) => first.tree.has(key)),
+        "the other candidates follow the first, and it has seen them",
       );
       return [first, ...others];
     },

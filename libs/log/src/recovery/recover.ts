@@ -6,7 +6,7 @@
  * that was made.
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import type { BatchHeader } from "@tidemark/record";
+import { type BatchHeader, readBatchHeader } from "@tidemark/record";
 import { greater } from "../bytes.ts";
 import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
 import type { LogContext } from "../context.ts";
@@ -131,14 +131,19 @@ async function startOfScan(context: LogContext, segment: Segment, scanFrom: bigi
   if (index.covered.nextOffset <= scanFrom) return index;
   const floor = floorOfOffset(index, (scanFrom - 1n) as Offset, segment.baseOffset);
   if (floor.lastOffset === undefined) return createSegmentIndex(segment.baseOffset);
+  let first: BatchHeader | undefined;
   const { file, release } = await context.files.acquire(segment.path);
   try {
     const bytes = await readOrDamage(file, segment, { from: floor.position, length: 61, offset: floor.lastOffset });
-    if (!floorHolds(floor, bytes)) return createSegmentIndex(segment.baseOffset);
+    const found = readBatchHeader(bytes);
+    if (found.kind !== "malformed") first = found.header;
+    if (first === undefined || !floorHolds(floor, bytes)) return createSegmentIndex(segment.baseOffset);
   } finally {
     release();
   }
-  cutIndex(index, coverageAt(index, floor, segment.baseOffset), segment.baseOffset);
+  // The batch at the floor is read again: it begins before the last offset that its entry names.
+  const covered = { ...coverageAt(index, floor, segment.baseOffset), nextOffset: first.baseOffset };
+  cutIndex(index, covered, segment.baseOffset);
   return index;
 }
 

@@ -5,6 +5,7 @@ import type { LogContext } from "../context.ts";
 import { decodeIndex, encodeIndex, indexHeaderBytes, readIndexHeader } from "../index/index-file.ts";
 import { createSegmentIndex, indexBatch, type SegmentIndex } from "../index/segment-index.ts";
 import { join, segmentFileName } from "../names.ts";
+import { ifThereIsSpace } from "../space.ts";
 import { scanBatches } from "./scan.ts";
 
 /** One file of batches, and what is known of it. */
@@ -89,8 +90,10 @@ export async function writeIndex(
   const relative = successor === undefined ? undefined : Number(successor - segment.baseOffset);
   const files = encodeIndex({ index, successor: relative }, context.crc32c);
   const [offsetPath, timePath] = indexPaths(segment);
-  await overwrite(context, offsetPath, files.index);
-  await overwrite(context, timePath, files.timeIndex);
+  await ifThereIsSpace(async () => {
+    await overwrite(context, offsetPath, files.index);
+    await overwrite(context, timePath, files.timeIndex);
+  });
 }
 
 /** Removes the index files, so that none can be taken for that of a segment which was cut. */

@@ -1,6 +1,5 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
 
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
@@ -12,12 +11,13 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
 
-/** An index file is written anew after so many bytes of log, so that little is read again after a kill. */
-const indexEveryBytes = 64 * 1024 * 1024;
+/** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
+const indexEveryBytesMax = 64 * 1024 * 1024;
 
 /** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
 export async function commitNext(log: LogState): Promise<void> {
@@ -58,7 +58,7 @@ async function commit(log: LogState): Promise<void> {
     tell(log, { kind: "written", upTo: log.written });
   }
   await flush(log, group.nextOffset, cuts);
-  if (segment.size - writer.indexedBytes >= indexEveryBytes) {
+  if (segment.size - writer.indexedBytes >= Math.min(indexEveryBytesMax, log.settings.segmentBytes / 4)) {
     writer.indexedBytes = segment.size;
     await writeIndex(log.context, segment, index);
     await keepSnapshot(log);
@@ -165,8 +165,4 @@ function refuseAll(log: LogState, cause: LogError | undefined): void {
       log.cutting--;
     }
   });
-}
-
-function isSpaceError(error: unknown): boolean {
-  return error instanceof DiskError && (error.code === "NO_SPACE" || error.code === "NO_HANDLES");
 }

@@ -7,6 +7,7 @@ import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
 import { createSegment, writeIndex } from "../segment/segment.ts";
+import { ifThereIsSpace } from "../space.ts";
 
 /**
  * Ends the active segment and begins the next one at `baseOffset`. Before a segment has a successor, all of it is
@@ -30,7 +31,8 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
 /** Keeps the producers' state, which covers what waits to be written as well. */
 export async function keepSnapshot(log: LogState): Promise<void> {
   if (log.producers === noProducerState) return;
-  await writeSnapshot(log.context, log.directory, { offset: log.end, state: log.producers.snapshot() });
+  const snapshot = { offset: log.end, state: log.producers.snapshot() };
+  await ifThereIsSpace(() => writeSnapshot(log.context, log.directory, snapshot));
 }
 
 /** Makes everything that was written durable, also where nobody waits for it. */

@@ -10,13 +10,13 @@ import { type CallContext, type RawListener, type RawStream, TidemarkError, toEr
 import type { Scheduler } from "@tidemark/runtime";
 import { invalidArgument } from "../errors.ts";
 import type { ProduceOutcome } from "../partition/partition.ts";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
 import { checkBatches } from "./check-batches.ts";
 import type { ProduceTracer } from "./produce-trace.ts";
 
 export interface ProduceStreamOptions {
-  readonly table: PartitionTable;
+  readonly table: PartitionLookup;
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
@@ -111,7 +111,7 @@ export function createProduceStream(options: ProduceStreamOptions) {
       });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
       const traced = options.tracer.begin(context);
-      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, traced }, settle);
+      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       settle({ kind: "failed", error });

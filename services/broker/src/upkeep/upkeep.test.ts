@@ -26,8 +26,8 @@ function upkeepOf(time: ReturnType<typeof createManualTime>, logs: () => Iterabl
 }
 
 const logsOf = (bench: BrokerBench) => () =>
-  bench.table.led().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
-const logOf = (bench: BrokerBench) => bench.table.led()[0]!.log;
+  bench.table.open().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
+const logOf = (bench: BrokerBench) => bench.table.open()[0]!.log;
 /** So many records of about 100 bytes, each a batch. */
 async function produce(bench: BrokerBench, count: number, keyOf: (number: number) => string = String) {
   for (let number = 0; number < count; number++) {
@@ -51,7 +51,7 @@ describe("the upkeep of a broker's logs", () => {
     const upkeep = upkeepOf(bench.time, logsOf(bench));
     await bench.time.advance(1000);
     expect(logOf(bench).logStartOffset).toBe(0n);
-    await bench.table.apply(topicWith({ "retention.bytes": "2048" }));
+    await bench.apply(topicWith({ "retention.bytes": "2048" }));
     await until(bench, () => logOf(bench).logStartOffset > 20n);
     await until(bench, () => upkeep.lines.length > 0);
     expect(logOf(bench).sizeInBytes).toBeLessThan(4096);

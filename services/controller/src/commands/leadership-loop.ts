@@ -53,6 +53,7 @@ export function createLeadershipLoop(
     sessions.begin();
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
     rebalances.begin(term);
+    core.unclean.begin(term);
     await repairs.run(term);
     led.resolve();
   };

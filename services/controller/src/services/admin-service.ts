@@ -17,7 +17,8 @@ import { type AdminService, type DescribeTopicsRequest, DescribeTopicsResponseSc
 import type { ServiceImpl } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
 import { invalidArgument, refusalError } from "../errors.ts";
-import { describeElections, elect, watchEvents } from "./elections.ts";
+import { elect } from "./elect-leaders.ts";
+import { describeElections, watchEvents } from "./events.ts";
 import { readBrokerId } from "./requests.ts";
 import * as topics from "./topics.ts";
 

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Revision } from "@tidemark/ids";
 import { allocateProducerIds, findPartition, registerBroker, sessionProblem } from "@tidemark/metadata";
 import type {
   ClusterService,
@@ -32,7 +33,12 @@ export function createClusterService(core: ControllerCore): ServiceImpl<typeof C
     register: (request, { signal }) => register(core, request, signal),
     heartbeat: (requests) => heartbeat(core, requests),
     async *watchMetadata(request, { signal }) {
-      yield* watchMetadata(request, { follower: core.follower, term: core.role.require(), signal });
+      const watcher = request.brokerId === undefined ? undefined : readBrokerId(request.brokerId);
+      const { follower, traces } = core;
+      const onPublished = (revision: Revision) => {
+        if (watcher !== undefined) core.onEvent({ kind: "published", brokerId: watcher, revision });
+      };
+      yield* watchMetadata(request, { follower, traces, term: core.role.require(), signal, onPublished });
     },
     alterPartition: (request, { signal }) => alterPartition(core, request, signal),
     confirmLeader: (request) => confirmLeader(core, request),

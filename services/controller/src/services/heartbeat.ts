@@ -9,16 +9,18 @@ import {
   beginShutdown,
   confirmDeletions,
   failDirectories,
+  isAwaitedTruncation,
   isNewDamage,
   lookup,
   reportDamage,
+  reportTruncations,
   sessionProblem,
 } from "@tidemark/metadata";
 import type { HeartbeatRequest, HeartbeatResponseSchema } from "@tidemark/proto/cluster/v1";
 import type { ActiveTerm } from "../commands/role.ts";
 import { type ControllerCore, electionContext } from "../core.ts";
 import { refusalError } from "../errors.ts";
-import { readBroker, readDirectoryIds, readReplicaId, readTopicId } from "./requests.ts";
+import { readBroker, readDirectoryIds, readReplicaId, readTopicId, readTruncation } from "./requests.ts";
 import { untilAborted } from "./signals.ts";
 
 interface Session {
@@ -77,6 +79,11 @@ async function carryOut(
         decide: (image) => failDirectories(image, command, context),
       });
     }
+  }
+  const truncations = request.truncations.map(readTruncation);
+  if (truncations.some((each) => isAwaitedTruncation(core.follower.image, session.brokerId, each))) {
+    const reported = { ...session, truncations };
+    await core.queue.submit({ name: "report truncations", decide: (image) => reportTruncations(image, reported) });
   }
   const command = { brokerId: session.brokerId, topicIds: request.confirmedDeletions.map(readTopicId) };
   if (command.topicIds.some((id) => isAwaited(core, session.brokerId, id))) {

@@ -40,6 +40,11 @@ export interface SessionTracker {
   connect(brokerId: BrokerId, brokerEpoch: BrokerEpoch): () => void;
   /** The broker was told that it may stop. */
   release(brokerId: BrokerId, brokerEpoch: BrokerEpoch): void;
+  /**
+   * For how long a broker has been away, in milliseconds, as far as this controller saw for itself: since its last sign
+   * of life, or since this term began; where it has a session, since that began.
+   */
+  absentForMs(brokerId: BrokerId): number;
   /** The sessions that were found over and still stand, to be ended in one decision (D9). */
   takeEnded(): readonly EndedSession[];
 }
@@ -58,13 +63,22 @@ export interface SessionTrackerOptions {
 export function createSessionTracker(options: SessionTrackerOptions): SessionTracker {
   const { clock, scheduler, sessionTimeoutMs, onEvent, probe } = options;
   const tracked = new Map<BrokerId, TrackedSession>();
+  /** When brokers without a session were heard last, as far as that is known in this term. */
+  const lastHeardMs = new Map<BrokerId, number>();
+  let observedSinceMs = clock.monotonicMs();
   /** One stretch of judging. Undefined while this controller is not the active one. */
   let term: symbol | undefined;
 
   const condemn = (each: TrackedSession, cause: SessionEndCause) => {
     if (term === undefined || each.verdict !== undefined) return;
     each.verdict = cause;
+    const silentMs = clock.monotonicMs() - each.lastHeardMs;
+    onEvent({ kind: "sessionOver", brokerId: each.session.brokerId, cause, silentMs });
     options.onEnded();
+  };
+  const observeAnew = () => {
+    observedSinceMs = clock.monotonicMs();
+    lastHeardMs.clear();
   };
   const isTracked = (each: TrackedSession) => tracked.get(each.session.brokerId) === each;
   const find = (brokerId: BrokerId, brokerEpoch: BrokerEpoch): TrackedSession | undefined => {
@@ -91,7 +105,10 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       // Also those whose end could not be committed before.
       if ([...tracked.values()].some((each) => each.verdict !== undefined)) options.onEnded();
     },
-    onStalled: (durationMs) => onEvent({ kind: "stalled", durationMs }),
+    onStalled(durationMs) {
+      observeAnew();
+      onEvent({ kind: "stalled", durationMs });
+    },
   });
 
   return {
@@ -106,10 +123,13 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       connections.registered(each);
     },
     remove(brokerId) {
+      const each = tracked.get(brokerId);
+      if (each !== undefined) lastHeardMs.set(brokerId, each.lastHeardMs);
       tracked.delete(brokerId);
     },
     begin() {
       term = Symbol("term");
+      observeAnew();
       const nowMs = clock.monotonicMs();
       for (const each of tracked.values()) {
         Object.assign(each, { lastHeardMs: nowMs, streams: 0, isReleased: false, verdict: undefined });
@@ -149,6 +169,10 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
     release(brokerId, brokerEpoch) {
       const each = find(brokerId, brokerEpoch);
       if (each !== undefined) each.isReleased = true;
+    },
+    absentForMs(brokerId) {
+      const sinceMs = tracked.get(brokerId)?.sinceMs ?? lastHeardMs.get(brokerId) ?? observedSinceMs;
+      return clock.monotonicMs() - sinceMs;
     },
     takeEnded: () => endedOf(tracked.values()),
   };

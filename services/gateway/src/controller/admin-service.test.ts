@@ -224,6 +224,21 @@ describe("a stream from the controller", () => {
     await waitFor("the controller to be told", () => isAborted);
   });
 
+  it("of its events is looked for where another controller answers first, and its events come in order", async () => {
+    const { admin, controller } = await start();
+    let calls = 0;
+    controller.admin.watchEvents = async function* () {
+      calls += 1;
+      if (calls === 1) throw new TidemarkError({ reason: Reason.NOT_CONTROLLER, message: "not yet" });
+      yield { event: { case: "election", value: { topic: "a", leaderEpoch: 1 } } };
+      yield { event: { case: "isrChange", value: { topic: "a", after: [1, 2] } } };
+    };
+    const seen: unknown[] = [];
+    for await (const { event } of admin.watchEvents({ topic: "a" })) seen.push(event);
+    expect(seen).toMatchObject([{ case: "election" }, { case: "isrChange", value: { after: [1, 2] } }]);
+    expect(calls).toBe(2);
+  });
+
   it("fails with the controller's error, and is not begun anew in the middle", async () => {
     const { metadata, controller } = await start();
     let begun = 0;

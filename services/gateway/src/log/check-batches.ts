@@ -1,7 +1,5 @@
-import { Reason } from "@tidemark/proto/common/v1";
 import { codecNameOf, explainStop, iterateBatches } from "@tidemark/record";
-import { TidemarkError } from "@tidemark/rpc";
-import { batchTooLarge, corruptBatch, type Place } from "../errors.ts";
+import { batchTooLarge, corruptBatch, type Place, unknownCodec } from "@tidemark/rpc";
 
 /**
  * What the first hop checks of batches that it passes on as they are: that they are whole batches and none is too large.
@@ -17,11 +15,7 @@ export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: num
     }
     if (step.kind !== "ok") throw corruptBatch(place, explainStop(step, bytes.length));
     if (codecNameOf(step.header.codecId) === undefined) {
-      throw new TidemarkError({
-        reason: Reason.UNSUPPORTED_CODEC,
-        message: `Codec ${step.header.codecId} does not exist; there are none, gzip, snappy, lz4 and zstd (0 to 4).`,
-        ...place,
-      });
+      throw unknownCodec(place, step.header.codecId);
     }
     records += step.header.recordCount;
   }

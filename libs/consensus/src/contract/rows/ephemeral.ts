@@ -94,6 +94,7 @@ export function describeEphemeral(create: CreateCluster): void {
     promise(create, "a candidate whose id was taken while it was away has it again when it is free", async (s) => {
       const first = await s.join(1);
       const second = await s.join(2);
+      await s.cluster.until(() => first.tree.has("/controllers/2"), "the second is seen");
       s.cluster.cut(2);
       await s.cluster.until(() => !first.tree.has("/controllers/2"), "the second is missed");
       const usurper = await s.start(3);

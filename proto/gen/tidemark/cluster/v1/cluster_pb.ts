@@ -300,8 +300,8 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
   damagedReplicas: ReplicaRef[];
 
   /**
-   * Replicas that are not served though their directory works: the metadata record them in a directory that this broker
-   * does not have.
+   * Replicas that are not served though their directory works: above all those that the metadata record in a directory
+   * that this broker does not have.
    *
    * @generated from field: repeated tidemark.cluster.v1.ReplicaRef offline_replicas = 9;
    */

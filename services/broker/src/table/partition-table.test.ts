@@ -13,7 +13,7 @@ describe("the partitions of a broker", () => {
   it("keep their data when the leader epoch rises, and stamp the new one", async () => {
     const bench = await createBrokerBench(imageOf([{ name: "t" }]));
     await produce(bench);
-    await bench.table.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
     const { results } = await produce(bench);
     expect(results).toMatchObject([{ baseOffset: 1n, leaderEpoch: 4 }]);
   });
@@ -22,7 +22,7 @@ describe("the partitions of a broker", () => {
     const bench = await createBrokerBench(imageOf([{ name: "t" }]));
     const release = bench.gated.holdSyncs();
     const pending = produce(bench).catch((error: unknown) => error);
-    await bench.table.apply(imageOf([{ name: "t", ledByOther: [0], leaderEpoch: 4 }]));
+    await bench.apply(imageOf([{ name: "t", ledByOther: [0], leaderEpoch: 4 }]));
     expect(await pending).toMatchObject({
       reason: Reason.NOT_LEADER,
       outcome: Outcome.UNKNOWN,
@@ -33,7 +33,7 @@ describe("the partitions of a broker", () => {
 
   it("take settings of their topic at once", async () => {
     const bench = await createBrokerBench(imageOf([{ name: "t" }]));
-    await bench.table.apply(imageOf([{ name: "t", settings: { "max.message.bytes": "1024" } }]));
+    await bench.apply(imageOf([{ name: "t", settings: { "max.message.bytes": "1024" } }]));
     const large = create(RecordSchema, { valueForm: { case: "text", value: "x".repeat(2000) } });
     const answer = bench.produce(
       create(ProduceRequestSchema, { topic: "t", partition: 0, records: [large] }),
@@ -46,21 +46,21 @@ describe("the partitions of a broker", () => {
     const bench = await createBrokerBench(imageOf([{ name: "t" }]));
     const id = bench.table.led()[0]?.topicId;
     if (id === undefined) throw new Error("not led");
-    await bench.table.apply(imageOf([]));
+    await bench.apply(imageOf([]));
     expect(bench.directory.replicas().length).toBe(1);
     expect(bench.logs.join("")).toContain("kept and not served");
     const deleted = { kind: "deletedTopic", topicId: id, value: { topicId: id, name: "t", awaited: [self] } } as const;
-    await bench.table.apply(imageOf([], [deleted]));
+    await bench.apply(imageOf([], [deleted]));
     expect(bench.directory.replicas()).toEqual([]);
     expect(bench.table.deletions()).toEqual([id]);
-    await bench.table.apply(imageOf([]));
+    await bench.apply(imageOf([]));
     expect(bench.table.deletions()).toEqual([]);
   });
 
   it("share nothing with a topic of the same name made again", async () => {
     const bench = await createBrokerBench(imageOf([{ name: "t", number: 1 }]));
     await produce(bench);
-    await bench.table.apply(imageOf([{ name: "t", number: 2 }]));
+    await bench.apply(imageOf([{ name: "t", number: 2 }]));
     expect(await produce(bench)).toMatchObject({ results: [{ baseOffset: 0n }] });
   });
 
@@ -79,7 +79,8 @@ describe("the partitions of a broker", () => {
     const [replica] = before.directory.replicas();
     const log = `/log/${String(replica?.topicId)}-0/${"0".repeat(20)}.log`;
     disk.flipBit(log, { byte: 70, bit: 1 });
-    const bench = await createBrokerBench(imageOf(topics), { disk });
+    const again = topics.map((topic) => ({ ...topic, leaderEpoch: 4 }));
+    const bench = await createBrokerBench(imageOf(again), { disk });
     await expect(produce(bench, "t")).rejects.toMatchObject({ reason: Reason.LOG_DIRECTORY_FAILED });
     expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
   });

@@ -112,6 +112,21 @@ describe("a log directory", () => {
     ]);
   });
 
+  it.each(["lock", "create"] as const)("is offline alone where the file system is read-only (%s)", async (kind) => {
+    const disk = await newDisk();
+    await disk.makeDirectory("/d/sound");
+    const readOnly = createFaultDisk(disk, {
+      scheduler: createManualTime().scheduler,
+      plan: (operation) => (operation.kind === kind ? { kind: "fail", code: "DENIED" } : undefined),
+    });
+    const { open, failed } = await openLogDirectories([
+      { ...optionsOn(disk), disk: readOnly },
+      optionsOn(disk, { path: "/d/sound" }),
+    ]);
+    expect(open.map(({ path }) => path)).toEqual(["/d/sound"]);
+    expect(failed.map(({ path, code }) => [path, code])).toEqual([["/d", "UNAVAILABLE"]]);
+  });
+
   it("finds a replica damaged that is listed and not there (L10)", async () => {
     const disk = await newDisk();
     const first = await openLogDirectory(optionsOn(disk));

@@ -22,6 +22,8 @@ export {
   type ReplicatedCluster,
 } from "./cluster.ts";
 
+export { type Watched, watchProcess } from "./watched.ts";
+
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.
  * `createCluster` makes a fresh store with three candidates for each test.

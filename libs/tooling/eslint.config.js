@@ -46,7 +46,9 @@ const adapters = [
   "libs/testkit/**",
   "libs/bench/**",
   "libs/cli/src/**",
+  "libs/sim/src/node/**",
   "**/integration/**",
+  "**/interop/**",
   "**/*.config.ts",
 ];
 

@@ -4,7 +4,18 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery } from "./log/recovery.ts";
+import { replicaStream } from "./replication/replica-stream.ts";
+import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
 /** Everything that can be measured, in the order in which it is listed. */
-export const benches: readonly Bench[] = [logAppend, logRead, logRecovery, logMemory, encodingBench, brokerThroughput];
+export const benches: readonly Bench[] = [
+  logAppend,
+  logRead,
+  logRecovery,
+  logMemory,
+  encodingBench,
+  replicaStream,
+  delayBench,
+  brokerThroughput,
+];

@@ -34,8 +34,13 @@ describe("topics", () => {
     const gone = await cluster.tidemark(["topic", "describe", "orders"]);
     expect(gone.code).toBe(1);
     expect(gone.stderr).toMatch(
-      /^tidemark: There is no topic orders.*\n {2}reason REASON_UNKNOWN_TOPIC, outcome not applied\n {2}`tidemark topic create orders` makes it/,
+      /^tidemark: There is no topic orders.*\n {2}reason REASON_UNKNOWN_TOPIC, outcome not applied\n {2}`tidemark topic list`/,
     );
+    const twice = await cluster.tidemark(["topic", "delete", "orders"]);
+    expect(twice.stderr).toMatch(
+      /^tidemark: There is no topic orders, and nothing was deleted\n {2}reason REASON_UNKNOWN_TOPIC/,
+    );
+    expect(twice.stderr).not.toContain("reate");
   });
 
   test("errors are JSON under -o json", async () => {
@@ -123,10 +128,13 @@ describe("produce and consume", () => {
     const runs = [
       await cluster.tidemark(["produce", "nowhere"], { input: "x" }),
       await cluster.tidemark(["consume", "there", "--from", "7", "--max", "1"]),
+      await cluster.tidemark(["consume", "there", "--from", "5", "--until-end"]),
       await cluster.tidemark(["produce", "there", "--file", "/no/such/file"]),
     ];
-    expect(runs.map(({ code }) => code)).toEqual([1, 1, 2]);
-    expect(runs.map(({ stderr }) => stderr).join()).toMatch(/UNKNOWN_TOPIC[^]*OFFSET_OUT_OF_RANGE[^]*cannot be read/);
+    expect(runs.map(({ code }) => code)).toEqual([1, 1, 1, 2]);
+    expect(runs.map(({ stderr }) => stderr).join()).toMatch(
+      /UNKNOWN_TOPIC[^]*OFFSET_OUT_OF_RANGE[^]*OFFSET_OUT_OF_RANGE[^]*cannot be read/,
+    );
     expect(runs.map(({ stderr }) => stderr).join()).not.toMatch(/^ +at /m);
   });
 });

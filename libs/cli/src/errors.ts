@@ -6,13 +6,11 @@ import type { Io } from "./io.ts";
 function wayOut(error: TidemarkError, server: string | undefined): string | undefined {
   switch (error.reason) {
     case Reason.UNAVAILABLE:
-      return server === undefined
+      return server === undefined || !isUnreachable(error)
         ? undefined
         : `Is a cluster running at ${server}? \`tidemark dev\` starts one here; --server or TIDEMARK_SERVER names another.`;
     case Reason.UNKNOWN_TOPIC:
-      return error.fields.topic === undefined
-        ? "`tidemark topic list` shows the topics that there are."
-        : `\`tidemark topic create ${error.fields.topic}\` makes it; \`tidemark topic list\` shows those that there are.`;
+      return "`tidemark topic list` shows the topics that there are.";
     case Reason.TOPIC_EXISTS:
       return "`tidemark topic describe` shows what it is.";
     case Reason.LEADER_NOT_AVAILABLE:
@@ -34,6 +32,11 @@ export function outcomeName(outcome: Outcome): string {
     default:
       return "unknown: it may have been applied";
   }
+}
+
+/** Nobody answered at all. Whoever answers says itself what is wrong. */
+function isUnreachable({ message }: TidemarkError): boolean {
+  return /\bE[A-Z]{4,}\b|No connection|Name resolution/.test(message);
 }
 
 /** The library says of a refused connection what its resolver did; people want to know who does not answer. */

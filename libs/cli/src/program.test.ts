@@ -26,12 +26,22 @@ const commands = [
   ["topic", "list"],
   ["topic", "describe"],
   ["topic", "delete"],
+  ["topic", "add-partitions"],
+  ["topic", "alter"],
+  ["partition", "elect"],
+  ["partition", "explain"],
+  ["broker", "list"],
+  ["events", "tail"],
   ["produce"],
   ["consume"],
   ["cluster", "describe"],
   ["cluster", "health"],
   ["config", "print"],
+  ["log", "dump"],
 ];
+
+/** A file of the repository that is no PEM. */
+const noPem = new URL("../package.json", import.meta.url).pathname;
 
 describe("the command line", () => {
   test.each(commands.map((command) => [command.join(" "), command] as const))(
@@ -58,6 +68,19 @@ describe("the command line", () => {
     [["produce", "t", "--key-separator", ""], "--key-separator is empty"],
     [["consume", "t", "--from", "somewhere"], "earliest, latest or an offset"],
     [["topic", "list", "--server", "nonsense"], "server"],
+    [["topic", "add-partitions", "t"], "--partitions"],
+    [["topic", "alter", "t"], "Say what to change"],
+    [["topic", "alter", "t", "--config", "nonsense"], "key=value"],
+    [["topic", "describe", "--at-min-isr", "--unavailable"], "Give one of --at-min-isr and --unavailable"],
+    [["partition", "elect", "--topic", "t"], "--election-type"],
+    [["partition", "elect", "--election-type", "best", "--all-topics"], "preferred, unclean"],
+    [["partition", "elect", "--election-type", "unclean"], "--topic NAME or --all-topics"],
+    [
+      ["partition", "elect", "--election-type", "unclean", "--topic", "t", "--all-topics"],
+      "--topic NAME or --all-topics",
+    ],
+    [["partition", "elect", "--election-type", "preferred", "--all-topics", "--partition", "1"], "goes with --topic"],
+    [["partition", "explain", "t", "0", "x"], "offset"],
     [["dev", "--backend", "paper"], "single, raft, etcd"],
     [["dev", "--backend", "etcd"], "The etcd backend is not there yet"],
     [["dev", "--controllers", "3"], "runs one controller"],
@@ -68,6 +91,15 @@ describe("the command line", () => {
     expect(code).toBe(2);
     expect(stderr).toContain(words);
     expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test.each([
+    ["/no/such.pem", "server.tls.ca: the file /no/such.pem cannot be read"],
+    [noPem, `server.tls.ca: the file ${noPem} holds no certificate in PEM`],
+  ])("names file and setting of what should be a certificate: %s", async (path, words) => {
+    const { code, stderr } = await run(["topic", "list"], { TIDEMARK_SERVER_TLS_CA: path });
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
   });
 
   test("prints every setting with where it came from", async () => {

@@ -1,5 +1,6 @@
 import { exitCodes } from "./exit-codes.ts";
 import { runProgram } from "./program.ts";
+import { startTraces } from "./traces.ts";
 
 /** Runs the command line of this process, with its streams and signals, and sets its exit code. */
 export async function runMain(): Promise<void> {
@@ -14,7 +15,10 @@ export async function runMain(): Promise<void> {
     interruption.abort(error);
   });
 
-  const code = await runProgram(process.argv.slice(2), {
+  const args = process.argv.slice(2);
+  // The processes of a cluster export their own.
+  const stopTraces = args[0] === "dev" ? undefined : await startTraces(process.env);
+  const code = await runProgram(args, {
     env: process.env,
     workingDirectory: process.cwd(),
     stdin: process.stdin,
@@ -23,4 +27,8 @@ export async function runMain(): Promise<void> {
     interrupted: interruption.signal,
   });
   process.exitCode = outputClosed.signal.aborted ? exitCodes.outputClosed : code;
+  if (stopTraces === undefined) return;
+  await stopTraces();
+  // What a collector that hangs keeps open must not hold the command; what was printed leaves before.
+  process.stdout.write("", () => process.exit());
 }

@@ -1,5 +1,12 @@
 import { readFileSync } from "node:fs";
-import type { AcksName, ClientTls } from "@tidemark/client";
+import {
+  type AcksName,
+  type ClientTls,
+  certificatesProblem,
+  keyFits,
+  keyProblem,
+  type PemProblem,
+} from "@tidemark/client";
 import { clientSchema, formatEndpoint, formatProblems, loadConfig } from "@tidemark/config";
 import type { Io } from "./io.ts";
 
@@ -32,30 +39,37 @@ export function clientSettings(io: Io, flags: { readonly server?: string }): Cli
   const { values } = resolved.config;
   return {
     server: formatEndpoint(values.server),
-    tls: tlsOf(values["server.tls.ca"], values["server.tls.cert"], values["server.tls.key"]),
+    tls: tlsOf({ ca: values["server.tls.ca"], certificate: values["server.tls.cert"], key: values["server.tls.key"] }),
     requestTimeoutMs: values["request.timeout.ms"],
     deliveryTimeoutMs: values["delivery.timeout.ms"],
     acks: values.acks,
   };
 }
 
-function tlsOf(
-  ca: string | undefined,
-  certificate: string | undefined,
-  key: string | undefined,
-): ClientTls | undefined {
-  if (ca === undefined) return undefined;
-  return {
-    authorities: readPem(ca),
-    ...(certificate === undefined ? {} : { certificate: readPem(certificate) }),
-    ...(key === undefined ? {} : { key: readPem(key) }),
-  };
+function tlsOf(paths: {
+  readonly ca: string | undefined;
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+}): ClientTls | undefined {
+  if (paths.ca === undefined) return undefined;
+  const authorities = readPem("server.tls.ca", paths.ca, certificatesProblem);
+  if (paths.certificate === undefined || paths.key === undefined) return { authorities };
+  const certificate = readPem("server.tls.cert", paths.certificate, certificatesProblem);
+  const key = readPem("server.tls.key", paths.key, keyProblem);
+  if (keyFits(certificate, key)) return { authorities, certificate, key };
+  throw new UsageError(
+    `server.tls.key: the key in ${paths.key} is not that of the certificate in ${paths.certificate}`,
+  );
 }
 
-function readPem(path: string): Buffer {
+function readPem(setting: string, path: string, problemOf: (pem: Uint8Array) => PemProblem): Buffer {
+  let pem: Buffer;
   try {
-    return readFileSync(path);
+    pem = readFileSync(path);
   } catch (error) {
-    throw new UsageError(`The file ${path} cannot be read: ${(error as Error).message}`);
+    throw new UsageError(`${setting}: the file ${path} cannot be read: ${(error as Error).message}`);
   }
+  const problem = problemOf(pem);
+  if (problem !== undefined) throw new UsageError(`${setting}: the file ${path} ${problem}`);
+  return pem;
 }

@@ -4,7 +4,16 @@ import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import { Reason } from "@tidemark/proto/common/v1";
 import { Health, HealthCheckResponse_ServingStatus } from "@tidemark/proto/grpc/health/v1";
 import { LogService } from "@tidemark/proto/log/v1";
-import { type ClientTls, createChannelPool, createRpcClient, type RpcClient, TidemarkError } from "@tidemark/rpc";
+import type { Codecs } from "@tidemark/record";
+import {
+  type ClientTls,
+  createChannelPool,
+  createRpcClient,
+  type RpcClient,
+  TidemarkError,
+  type Transport,
+  unknownTopic,
+} from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
 import type { Connection, LogClient } from "./connection.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
@@ -19,6 +28,10 @@ export interface ClientOptions {
   readonly tls?: ClientTls;
   /** Absent: the process's own clock, timers and randomness. */
   readonly runtime?: Runtime;
+  /** Absent: gRPC over HTTP/2. */
+  readonly transport?: Transport;
+  /** Absent: what can be loaded here. */
+  readonly codecs?: Codecs;
 }
 
 /** A connection to a cluster, from which producers and consumers are made. */
@@ -45,9 +58,13 @@ export interface Client {
 
 /** Resolves without having connected: the first call does that. */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const { bootstrap, tls, runtime = createNodeRuntime() } = options;
-  const pool = createChannelPool({ runtime, ...(tls === undefined ? {} : { tls }) });
-  const { codecs } = await loadCodecs();
+  const { bootstrap, tls, transport, runtime = createNodeRuntime() } = options;
+  const pool = createChannelPool({
+    runtime,
+    ...(transport === undefined ? {} : { transport }),
+    ...(tls === undefined ? {} : { tls }),
+  });
+  const codecs = options.codecs ?? (await loadCodecs()).codecs;
   const admin = createRpcClient(AdminService, pool.get(bootstrap, "admin"));
   const logAt = (trafficClass: "produce" | "fetch") => {
     const clients = new Map<string, LogClient>();
@@ -118,7 +135,7 @@ async function describeByController(admin: RpcClient<typeof AdminService>, topic
   const { topics } = await admin.describeTopics({ topics: [topic] }, { timeoutMs: describeTimeoutMs });
   const [described] = topics;
   if (described === undefined || described.partitions.length === 0) {
-    throw new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: `There is no topic ${topic}`, topic });
+    throw unknownTopic(topic);
   }
   return { topicId: described.topicId, partitions: described.partitions.length };
 }

@@ -8,7 +8,7 @@ import {
   TraceFlags,
   trace,
 } from "@opentelemetry/api";
-import { textToBytes } from "@tidemark/format";
+import { bytesToText, textToBytes } from "@tidemark/format";
 import type { RecordHeader } from "@tidemark/record";
 
 /** The caller's active span; undefined without one, and where it is not sampled: what nobody records leaves no trace. */
@@ -31,6 +31,17 @@ const headerKey = textToBytes("traceparent");
 /** The record header by which a consumer's fetch links back to the produce. Of one length for every span. */
 export function traceHeader(context: SpanContext): RecordHeader {
   return { key: headerKey, value: textToBytes(traceparentOf(context)) };
+}
+
+const noBytes = new Uint8Array();
+const traceparentPattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** The sampled span of the produce that stored a record; undefined where it left none that can be read. */
+export function storedProduce(headers: readonly RecordHeader[]): SpanContext | undefined {
+  const value = headers.find(({ key }) => Buffer.compare(key, headerKey) === 0)?.value ?? noBytes;
+  const [, traceId = "", spanId = "", flags = ""] = traceparentPattern.exec(bytesToText(value) ?? "") ?? [];
+  const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+  return isSampled(context) ? context : undefined;
 }
 
 /** A link to a produce that is in a batch of another caller. */

@@ -1,6 +1,7 @@
 export { type Append, type AppendFrontOptions, createAppendFront } from "./append-front.ts";
 export { bytesOfBatch, faultOfBatch, faultOfKey } from "./batch.ts";
-export { type CandidateOptions, createCandidate } from "./candidate/candidate.ts";
+export { type CandidateOptions, createCandidate, type MemberRegister } from "./candidate/candidate.ts";
+export type { CandidateStanding, ClaimRight, ElectedTerm } from "./candidate/claim-right.ts";
 export { allCandidateGuards, type CandidateGuards } from "./candidate/guards.ts";
 export type { Dial, Dialled, TakeoverSettings } from "./candidate/takeover.ts";
 export {

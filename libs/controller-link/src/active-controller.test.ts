@@ -82,6 +82,27 @@ describe("the way to the active controller", () => {
 });
 
 describe("a call to it", () => {
+  it("fails with what the last try found when its patience is over", async () => {
+    const gone = await controller();
+    await gone.stop();
+    const clock = { ...runtime.clock };
+    let nowMs = 0;
+    clock.monotonicMs = () => (nowMs += 1000);
+    const pool = createChannelPool({ runtime });
+    cleanups.push(() => pool.close());
+    const way = createActiveController({ endpoints: [gone.endpoint], pool, runtime: { ...runtime, clock } });
+    let tries = 0;
+    const call = way.call(
+      (channel) => {
+        tries += 1;
+        return createRpcClient(ClusterService, channel).register({});
+      },
+      { signal: new AbortController().signal, trafficClass: "control", isRepeatable: false, patienceMs: 2500 },
+    );
+    await expect(call).rejects.toMatchObject({ reason: Reason.UNAVAILABLE, outcome: Outcome.NOT_APPLIED });
+    expect(tries).toBe(4);
+  });
+
   it("that may have been carried out is not repeated (P12)", async () => {
     const one = await controller();
     const calls = failsOnce(one, lost());

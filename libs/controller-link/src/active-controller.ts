@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ChannelPool, type RpcChannel, TidemarkError, type TrafficClass } from "@tidemark/rpc";
-import { delay, type Runtime } from "@tidemark/runtime";
+import { delay, exponentialBackoffMs, type Runtime } from "@tidemark/runtime";
 
 export interface ActiveControllerOptions {
   /** Internal listeners of some controllers, host:port: from any of them the active one is found. At least one. */
@@ -21,7 +21,7 @@ export interface ActiveController {
   learnFrom(error: TidemarkError): void;
   /**
    * Calls the active controller, and others after a refusal that says so, until it works, `signal` is aborted, or the
-   * error is one that another controller would give too. A call whose outcome is unknown is repeated only if the caller
+   * error is one that another controller would give too, or `patienceMs` are over. A call whose outcome is unknown is repeated only if the caller
    * says that this does no harm.
    */
   call<Answer>(attempt: (channel: RpcChannel) => Promise<Answer>, options: CallUntil): Promise<Answer>;
@@ -32,15 +32,13 @@ export interface CallUntil {
   readonly trafficClass: TrafficClass;
   /** Whether doing it twice is the same as doing it once. */
   readonly isRepeatable: boolean;
+  /** How long after the first refusal the active controller is looked for, in milliseconds. Absent: until `signal`. */
+  readonly patienceMs?: number;
 }
-
-const firstBackoffMs = 50;
-const backoffMaxMs = 2000;
 
 /** How long to wait before a further try, in milliseconds: doubles from 50 to 2,000, the later half of it drawn. */
 export function backoffMs(failures: number, random: Runtime["random"]): number {
-  const most = Math.min(backoffMaxMs, firstBackoffMs * 2 ** Math.min(failures, 10));
-  return most / 2 + random.next() * (most / 2);
+  return exponentialBackoffMs(failures, random, { firstMs: 50, maxMs: 2000 });
 }
 
 export function createActiveController(options: ActiveControllerOptions): ActiveController {
@@ -65,17 +63,21 @@ export function createActiveController(options: ActiveControllerOptions): Active
     },
     channel: (trafficClass) => pool.get(endpoint, trafficClass),
     learnFrom,
-    async call(attempt, { signal, trafficClass, isRepeatable }) {
+    async call(attempt, { signal, trafficClass, isRepeatable, patienceMs = Number.POSITIVE_INFINITY }) {
+      let untilMs = Number.POSITIVE_INFINITY;
       for (let failures = 0; ; failures++) {
         signal.throwIfAborted();
+        const waitMs = backoffMs(failures, runtime.random);
         try {
           return await attempt(pool.get(endpoint, trafficClass));
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
           learnFrom(error);
-          if (!mayTryAgain(error, isRepeatable)) throw error;
+          const nowMs = runtime.clock.monotonicMs();
+          untilMs = Math.min(untilMs, nowMs + patienceMs);
+          if (!mayTryAgain(error, isRepeatable) || nowMs + waitMs > untilMs) throw error;
         }
-        await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal);
+        await delay(runtime.scheduler, waitMs, signal);
       }
     },
   };

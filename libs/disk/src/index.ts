@@ -6,6 +6,7 @@ export {
   type DiskFile,
   type DiskLock,
 } from "./disk.ts";
+export { makeDurableDirectory } from "./durable-directory.ts";
 export { createFaultDisk, type FaultDisk } from "./fault/fault-disk.ts";
 export {
   anyFault,

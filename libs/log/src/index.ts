@@ -10,7 +10,8 @@ export {
 export type { DirectoryOwner } from "./directory/meta-properties.ts";
 export { type ReplicaId, replicaName } from "./directory/replica-list.ts";
 export { type DumpOptions, dumpLog, type LogDump, type RecoveryOutlook } from "./dump/dump-log.ts";
-export type { BatchDump, DumpVisitor, IndexDump, SegmentDump } from "./dump/dump-segment.ts";
+export type { BatchDump, BatchDuties, IndexDump, SegmentDump } from "./dump/dump-segment.ts";
+export { logsAt } from "./dump/find-logs.ts";
 export {
   type EpochCache,
   type EpochEnd,

@@ -2,7 +2,7 @@ import { brokerEpoch, brokerId, leaderEpoch, partitionIndex } from "@tidemark/id
 import { Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it, test } from "vitest";
 import { alterPartitions, type IsrProposal } from "./alter-partition.ts";
-import { electPreferred } from "./elect-preferred.ts";
+import { electPreferred, rebalanceLeaders } from "./elect-preferred.ts";
 import type { MetadataImage } from "./image.ts";
 import type { BrokerSession } from "./model.ts";
 import { beginShutdown } from "./shutdown.ts";
@@ -214,6 +214,32 @@ describe("a preferred election", () => {
   });
 });
 
+describe("a rebalance of leaders (D4)", () => {
+  const partitions = (...leaders: readonly number[]) =>
+    leaders.map((leader, index) => partitionOf({ partition: partitionIndex(index), leader }));
+  const rebalance = (image: MetadataImage, imbalancePercentageMax: number) =>
+    rebalanceLeaders(image, { imbalancePercentageMax }, context);
+
+  test.each([
+    ["above its share, all that it can lead is given back", 24, [2, 1, 1, 1], 1],
+    ["at its share, nothing moves", 25, [2, 1, 1, 1], 0],
+    ["with a share of 0, the first one is enough", 0, [1, 1, 1, 3], 1],
+    ["balanced, nothing moves", 0, [1, 1, 1, 1], 0],
+  ])("%s", (_, share, leaders, moved) => {
+    const image = imageOf(run(), partitions(...leaders));
+    const { answer, image: after } = follow(image, rebalance(image, share));
+    expect(answer).toBe(moved);
+    expect(moved === 0 || leaders.every((_leader, index) => partitionIn(after, index).leader === 1)).toBe(true);
+  });
+
+  it("moves nothing to a replica that is out of sync or about to stop", () => {
+    const outOfSync = partitionOf({ isr: [2, 3] });
+    expect(follow(imageOf(run(), [outOfSync]), rebalance(imageOf(run(), [outOfSync]), 0)).answer).toBe(0);
+    const image = imageOf(run([{ state: "stopping" }, {}, {}]), partitions(2));
+    expect(follow(image, rebalance(image, 0)).answer).toBe(0);
+  });
+});
+
 describe("a controlled shutdown (D5)", () => {
   const command = { brokerId: brokerId(1), brokerEpoch: brokerEpoch(1) };
   const begun = (image: MetadataImage) => follow(image, beginShutdown(image, command, context)).image;
@@ -229,6 +255,27 @@ describe("a controlled shutdown (D5)", () => {
   it("leaves it where it is the last member: it leads to its end", () => {
     const after = begun(imageOf(run(), [partitionOf({ isr: [1], minIsr: 1 })]));
     expect(shapeOf(partitionIn(after))).toMatchObject({ leader: 1, isr: [1], leaderEpoch: 4 });
+  });
+
+  it("has it wait while another replica of what it leads alone may catch up, and for nobody who is not running", () => {
+    const mayStop = (image: MetadataImage) => follow(image, beginShutdown(image, command, context)).answer.mayStop;
+    const alone = partitionOf({ isr: [1], minIsr: 1 });
+    expect(mayStop(imageOf(run(), [alone]))).toBe(false);
+    expect(mayStop(imageOf([sessionOf(1), sessionOf(2, { state: "stopping" })], [alone]))).toBe(true);
+    expect(mayStop(imageOf([sessionOf(1)], [alone]))).toBe(true);
+    expect(mayStop(imageOf(run(), [partitionOf()]))).toBe(true);
+  });
+
+  it("moves leaderships before it leaves the ISRs of others", () => {
+    const followed = partitionOf({ isr: [2, 1] });
+    const led = partitionOf({ partition: partitionIndex(1) });
+    const decision = beginShutdown(imageOf(run(), [followed, led]), command, context);
+    const changed = decision.kind === "decided" ? decision.changes : [];
+    expect(changed.map((change) => (change.kind === "partition" ? change.partition : change.kind))).toEqual([
+      "brokerSession",
+      1,
+      0,
+    ]);
   });
 
   it("repeated changes nothing, unless something has become movable", () => {

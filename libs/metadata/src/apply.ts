@@ -3,9 +3,9 @@
  * the metadata. It has no side effect and fails on nothing.
  */
 import type { TopicId } from "@tidemark/ids";
-import { formatDomainKey, keyOfChange, type MetadataChange, removal, type ValueChange } from "./change.ts";
+import { formatDomainKey, keyOfChange, type MetadataChange, putReceipt, removal, type ValueChange } from "./change.ts";
 import { deltaBetween, type MetadataDelta } from "./delta.ts";
-import { emptyImage, type MetadataImage, type TopicEntry } from "./image.ts";
+import { emptyImage, type MetadataImage, receiptId, type TopicEntry } from "./image.ts";
 import type { Topic } from "./model.ts";
 import {
   emptyMap,
@@ -57,6 +57,7 @@ export function imageToChanges(image: MetadataImage): readonly MetadataChange[] 
     if (entry.topic !== undefined) put({ kind: "topic", name: entry.topic.name, value: entry.topic });
   }
   for (const value of valuesOf(image.deletedTopics)) put({ kind: "deletedTopic", topicId: value.topicId, value });
+  for (const value of valuesOf(image.receipts)) put(putReceipt(value));
   if (image.producerIds !== undefined) put({ kind: "producerIds", value: image.producerIds });
   return changes;
 }
@@ -80,6 +81,9 @@ function applyOne(image: Mutable<MetadataImage>, change: ValueChange, touched: S
       return;
     case "deletedTopic":
       image.deletedTopics = withValue(image.deletedTopics, change.topicId, change.value);
+      return;
+    case "receipt":
+      image.receipts = withValue(image.receipts, receiptId(change), change.value);
       return;
     case "partition":
       touched.add(change.topicId);

@@ -8,6 +8,7 @@ import type {
   KnownBroker,
   Partition,
   ProducerIds,
+  Receipt,
   Topic,
 } from "./model.ts";
 
@@ -31,6 +32,12 @@ export type MetadataChange =
       readonly value: Partition | undefined;
     }
   | { readonly kind: "deletedTopic"; readonly topicId: TopicId; readonly value: DeletedTopic | undefined }
+  | {
+      readonly kind: "receipt";
+      readonly topicId: TopicId;
+      readonly partition: PartitionIndex;
+      readonly value: Receipt | undefined;
+    }
   | { readonly kind: "producerIds"; readonly value: ProducerIds | undefined }
   | { readonly kind: "malformed"; readonly key: DomainKey; readonly message: string };
 
@@ -41,7 +48,17 @@ export type ValueChange = Exclude<MetadataChange, { readonly kind: "malformed" }
 export type DomainKey =
   | Extract<
       MetadataKey,
-      { kind: "cluster" | "controller" | "brokerSession" | "knownBroker" | "topic" | "partition" | "deletedTopic" }
+      {
+        kind:
+          | "cluster"
+          | "controller"
+          | "brokerSession"
+          | "knownBroker"
+          | "topic"
+          | "partition"
+          | "deletedTopic"
+          | "receipt";
+      }
     >
   | { readonly kind: "producerIds" };
 
@@ -58,7 +75,8 @@ export function keyOfChange(change: MetadataChange): DomainKey {
     case "topic":
       return { kind: "topic", name: change.name };
     case "partition":
-      return { kind: "partition", topicId: change.topicId, partition: change.partition };
+    case "receipt":
+      return { kind: change.kind, topicId: change.topicId, partition: change.partition };
     case "deletedTopic":
       return { kind: "deletedTopic", topicId: change.topicId };
     case "malformed":
@@ -90,6 +108,10 @@ export function putTopic(value: Topic): MetadataChange {
 
 export function putPartition(value: Partition): MetadataChange {
   return { kind: "partition", topicId: value.topicId, partition: value.partition, value };
+}
+
+export function putReceipt(value: Receipt): MetadataChange {
+  return { kind: "receipt", topicId: value.topicId, partition: value.partition, value };
 }
 
 export function putDeletedTopic(value: DeletedTopic): MetadataChange {

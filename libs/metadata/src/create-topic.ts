@@ -21,8 +21,6 @@ import { topicNameProblem } from "./topic-name.ts";
 export interface ClusterLimits {
   readonly topicsMax: number;
   readonly partitionsMax: number;
-  /** The highest replication factor that is offered. */
-  readonly replicationFactorMax: number;
 }
 
 export interface CreateTopicCommand {
@@ -30,7 +28,7 @@ export interface CreateTopicCommand {
   /** Made for this topic; no topic ever had it. */
   readonly topicId: TopicId;
   readonly partitions: number;
-  /** Undefined: `defaultReplicationFactor`, or as many as there are brokers and as is offered if that is less. */
+  /** Undefined: `defaultReplicationFactor`, or as many as there are running brokers if that is less. */
   readonly replicationFactor: number | undefined;
   readonly defaultReplicationFactor: number;
   /** `min.insync.replicas` as it is in effect for this topic. */
@@ -62,8 +60,8 @@ export function createTopic(
     return refused(Reason.TOPIC_EXISTS, `Topic ${name} exists`, { topic: name });
   }
   const brokers = placeableBrokers(image);
-  const factor = effectiveReplicationFactor(command, brokers.length, context.limits);
-  const problem = replicationProblem(command, factor, brokers.length, context.limits);
+  const factor = effectiveReplicationFactor(command, brokers.length);
+  const problem = replicationProblem(command, factor, brokers.length);
   if (problem !== undefined) return { kind: "refused", refusal: { ...problem, topic: name } };
   const room = roomProblem(image, { topics: 1, partitions: command.partitions }, context.limits);
   if (room !== undefined) return refused(Reason.INVALID_ARGUMENT, room, { topic: name });
@@ -129,26 +127,14 @@ function placeableBrokers(image: MetadataImage): readonly BrokerSession[] {
     .sort((a, b) => a.brokerId - b.brokerId);
 }
 
-function effectiveReplicationFactor(command: CreateTopicCommand, brokers: number, limits: ClusterLimits): number {
-  return (
-    command.replicationFactor ??
-    Math.min(command.defaultReplicationFactor, Math.max(1, brokers), limits.replicationFactorMax)
-  );
+function effectiveReplicationFactor(command: CreateTopicCommand, brokers: number): number {
+  return command.replicationFactor ?? Math.min(command.defaultReplicationFactor, Math.max(1, brokers));
 }
 
-function replicationProblem(
-  command: CreateTopicCommand,
-  factor: number,
-  brokers: number,
-  limits: ClusterLimits,
-): Refusal | undefined {
+function replicationProblem(command: CreateTopicCommand, factor: number, brokers: number): Refusal | undefined {
   const because = (reason: Reason, message: string) => ({ reason, message });
   if (command.partitions < 1) return because(Reason.INVALID_ARGUMENT, "A topic has at least one partition");
   if (factor < 1) return because(Reason.INVALID_REPLICATION_FACTOR, "A partition has at least one replica");
-  if (factor > limits.replicationFactorMax) {
-    const text = `Replication factor ${factor} is not offered yet; the highest is ${limits.replicationFactorMax}`;
-    return because(Reason.INVALID_REPLICATION_FACTOR, text);
-  }
   if (factor > brokers) {
     const text = `Replication factor ${factor} needs as many running brokers, and there are ${brokers}`;
     return because(Reason.INVALID_REPLICATION_FACTOR, text);

@@ -3,8 +3,8 @@ import { Reason } from "@tidemark/proto/common/v1";
 import { type MetadataChange, putDeletedTopic, removal } from "./change.ts";
 import { unknownTopic } from "./create-topic.ts";
 import { type Decision, decided, refused } from "./decision.ts";
-import { eachOrphan, findTopic, type MetadataImage } from "./image.ts";
-import { entriesOf, lookup } from "./persistent-map.ts";
+import { eachOrphan, findReceipt, findTopic, findTopicById, type MetadataImage } from "./image.ts";
+import { entriesOf, lookup, valuesOf } from "./persistent-map.ts";
 
 /**
  * Deletes a topic: its name first, in one batch with the note that brokers wait for before they delete data (D7), then
@@ -16,7 +16,7 @@ export function deleteTopic(
 ): Decision<TopicId> {
   const { name } = command;
   const topic = findTopic(image, name);
-  if (topic === undefined) return unknownTopic(name);
+  if (topic === undefined) return nothingToDelete(name);
   const { topicId } = topic;
   if (command.topicId !== undefined && command.topicId !== topicId) {
     const text = `Topic ${name} has the id ${topicId}: it was made again after the one with the id ${command.topicId}`;
@@ -27,8 +27,18 @@ export function deleteTopic(
   if (awaited.length > 0) changes.unshift(putDeletedTopic({ topicId, name, awaited }));
   for (const partition of partitionKeys(image, topicId)) {
     changes.push(removal({ kind: "partition", topicId, partition }));
+    if (findReceipt(image, { topicId, partition }) !== undefined) {
+      changes.push(removal({ kind: "receipt", topicId, partition }));
+    }
   }
   return decided(topicId, changes, [{ kind: "topicDeleted", topicId, topic: name }]);
+}
+
+/** Whoever deletes a topic does not want to be told how it is made. */
+function nothingToDelete(name: string): Decision<TopicId> {
+  const { refusal } = unknownTopic(name);
+  if (refusal.reason !== Reason.UNKNOWN_TOPIC) return { kind: "refused", refusal };
+  return refused(Reason.UNKNOWN_TOPIC, `There is no topic ${name}, and nothing was deleted`, { topic: name });
 }
 
 /** Notes that a broker has carried out deletions; the last one awaited ends the note. Unknown ids are passed over. */
@@ -49,17 +59,22 @@ export function confirmDeletions(
 }
 
 /**
- * Removes partitions that no topic counts: what a controller left that died between the batches of a creation (no name
+ * Removes partitions that no topic counts, and receipts of topics that are gone: what a controller left that died between the batches of a creation (no name
  * yet) or of a deletion (no name any more). Nobody has acted on them, since only partitions of a topic are visible.
  * While the key of any topic cannot be read nothing is swept: the partitions may be its own.
  */
 export function sweepOrphans(image: MetadataImage): Decision<undefined> {
   for (const key of image.malformed.keys()) if (key.startsWith("/topics/")) return decided(undefined);
-  const changes = Array.from(eachOrphan(image), ({ topicId, partition }) =>
-    removal({ kind: "partition", topicId, partition }),
-  );
-  if (changes.length === 0) return decided(undefined);
-  return decided(undefined, changes, [{ kind: "orphansSwept", partitions: changes.length }]);
+  const changes: MetadataChange[] = [];
+  for (const { topicId, partition } of eachOrphan(image))
+    changes.push(removal({ kind: "partition", topicId, partition }));
+  const partitions = changes.length;
+  for (const { topicId, partition } of valuesOf(image.receipts)) {
+    if (findTopicById(image, topicId) === undefined) changes.push(removal({ kind: "receipt", topicId, partition }));
+  }
+  return changes.length === 0
+    ? decided(undefined)
+    : decided(undefined, changes, [{ kind: "orphansSwept", partitions }]);
 }
 
 /** The partitions under a topic id, also those that the topic does not count. */

@@ -1,19 +1,23 @@
 /** What people are told about an image: the answers of `AdminService`. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type BrokerDescription,
   BrokerDescriptionSchema,
   type DescribeClusterResponse,
   type PartitionDescription,
   PartitionDescriptionSchema,
+  type Receipt as ReceiptDescription,
+  ReceiptSchema,
   type TopicDescription,
   TopicDescriptionSchema,
   type TopicListing,
   TopicListingSchema,
 } from "@tidemark/proto/admin/v1";
-import { eachPartition, listPartitions, listTopics, type MetadataImage } from "./image.ts";
+import { eachPartition, findTopicById, listPartitions, listTopics, type MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
-import type { Partition, Topic } from "./model.ts";
+import type { Partition, Receipt, Topic } from "./model.ts";
+import { valuesOf } from "./persistent-map.ts";
 import { writeState } from "./records.ts";
 
 export function describeTopic(image: MetadataImage, topic: Topic): TopicDescription {
@@ -38,8 +42,42 @@ function describePartition(image: MetadataImage, partition: Partition): Partitio
     elr: [...partition.elr],
     offline: replicas.filter((replica) => !liveness.mayStay(replica)).map((replica) => replica.brokerId),
     minIsr: partition.minIsr,
+    recovering: partition.recovering,
+    damaged: replicas.filter((replica) => replica.damagedIn !== undefined).map((replica) => replica.brokerId),
   };
   return create(PartitionDescriptionSchema, leader === undefined ? init : { ...init, leader });
+}
+
+/** Receipts of unclean elections, by topic and partition; those of topics that are gone are not told. */
+export function describeReceipts(
+  image: MetadataImage,
+  wanted: (receipt: Receipt, topic: Topic) => boolean,
+): readonly ReceiptDescription[] {
+  const found: { readonly topic: Topic; readonly receipt: Receipt }[] = [];
+  for (const receipt of valuesOf(image.receipts)) {
+    const topic = findTopicById(image, receipt.topicId);
+    if (topic !== undefined && wanted(receipt, topic)) found.push({ topic, receipt });
+  }
+  return found
+    .sort((a, b) => compare(a.topic.name, b.topic.name) || a.receipt.partition - b.receipt.partition)
+    .map(({ topic, receipt }) => describeReceipt(topic, receipt));
+}
+
+export function describeReceipt(topic: Pick<Topic, "name">, receipt: Receipt): ReceiptDescription {
+  const { timeMs, ...rest } = receipt;
+  return create(ReceiptSchema, {
+    ...rest,
+    topic: topic.name,
+    positions: receipt.positions.map((position) => ({ ...position })),
+    cuts: receipt.cuts.map((cut) => ({ ...cut })),
+    awaited: [...receipt.awaited],
+    time: timestampFromMs(timeMs),
+  });
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
 
 /** Topics in the order of their names. */

@@ -1,14 +1,14 @@
-import type { PartitionIndex } from "@tidemark/ids";
+import type { BrokerId, PartitionIndex } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import type { MetadataChange } from "./change.ts";
-import { unknownTopic } from "./create-topic.ts";
 import { type Decision, decided, type Refusal } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
-import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
+import { eachPartition, type MetadataImage } from "./image.ts";
 import { type Liveness, livenessOf } from "./liveness.ts";
 import type { Partition, Topic } from "./model.ts";
-import { changePartition } from "./partition-change.ts";
+import { changePartition, type PartitionStep } from "./partition-change.ts";
 import type { ElectionContext } from "./register-broker.ts";
+import { type PartitionSelection, type WantedPartition, wantedPartitions } from "./wanted-partitions.ts";
 
 /** What became of one partition. */
 export interface PreferredElectionResult {
@@ -27,12 +27,7 @@ export interface PreferredElectionResult {
  */
 export function electPreferred(
   image: MetadataImage,
-  command: {
-    /** Undefined: every topic. */
-    readonly name: string | undefined;
-    /** Undefined: every partition. */
-    readonly partitions: readonly PartitionIndex[] | undefined;
-  },
+  command: PartitionSelection,
   context: Pick<ElectionContext, "controllerEpoch">,
 ): Decision<readonly PreferredElectionResult[]> {
   const wanted = wantedPartitions(image, command);
@@ -42,20 +37,13 @@ export function electPreferred(
   const events: MetadataEvent[] = [];
   const results: PreferredElectionResult[] = [];
   for (const { topic, partition, state } of wanted) {
-    const preferred = state?.replicas[0]?.brokerId;
     const refusal = preferredProblem(topic, { partition, state }, liveness);
     if (refusal?.reason === Reason.ELECTION_NOT_NEEDED && command.partitions === undefined) continue;
     if (refusal !== undefined || state === undefined) {
       results.push({ topic, partition, state, refusal });
       continue;
     }
-    const election = { cause: "preferred", rule: "preferred" } as const;
-    const step = changePartition(
-      topic,
-      state,
-      { isr: state.isr, leader: preferred, election },
-      context.controllerEpoch,
-    );
+    const step = giveBack(topic, state, context);
     changes.push(step.change);
     events.push(...step.events);
     results.push({ topic, partition, state: step.partition, refusal: undefined });
@@ -63,37 +51,58 @@ export function electPreferred(
   return decided(results, changes, events);
 }
 
-interface Wanted {
-  readonly topic: Topic;
-  readonly partition: PartitionIndex;
-  readonly state: Partition | undefined;
-}
-
-function wantedPartitions(
+/**
+ * Gives leaderships back by itself (D4): for each broker of whose preferred partitions more than a share is led
+ * elsewhere, those of them that it can lead at once. The answer is their count.
+ */
+export function rebalanceLeaders(
   image: MetadataImage,
-  command: Parameters<typeof electPreferred>[1],
-): readonly Wanted[] | Extract<Decision<never>, { kind: "refused" }> {
-  if (command.name === undefined) {
-    return Array.from(eachPartition(image), ({ topic, partition }) => ({
-      topic,
-      partition: partition.partition,
-      state: partition,
-    }));
+  command: {
+    /** Up to this share, in percent, nothing is moved. 0: every partition is given back. */
+    readonly imbalancePercentageMax: number;
+  },
+  context: Pick<ElectionContext, "controllerEpoch">,
+): Decision<number> {
+  const liveness = livenessOf(image.sessions);
+  const preferredOf = new Map<BrokerId, { count: number; readonly elsewhere: Led[] }>();
+  for (const { topic, partition: state } of eachPartition(image)) {
+    const preferred = state.replicas[0]?.brokerId;
+    if (preferred === undefined) continue;
+    const found = preferredOf.get(preferred) ?? { count: 0, elsewhere: [] };
+    preferredOf.set(preferred, found);
+    found.count += 1;
+    if (state.leader !== preferred) found.elsewhere.push({ topic, state });
   }
-  const topic = findTopic(image, command.name);
-  if (topic === undefined) return unknownTopic(command.name);
-  const partitions = listPartitions(image, topic.topicId);
-  if (command.partitions === undefined) {
-    return partitions.map((state) => ({ topic, partition: state.partition, state }));
-  }
-  return [...new Set(command.partitions)].map((index) => ({
-    topic,
-    partition: index,
-    state: partitions.find((each) => each.partition === index),
-  }));
+  const steps = [...preferredOf.values()]
+    .filter(({ count, elsewhere }) => elsewhere.length * 100 > count * command.imbalancePercentageMax)
+    .flatMap(({ elsewhere }) => elsewhere)
+    .filter(
+      ({ topic, state }) => preferredProblem(topic, { partition: state.partition, state }, liveness) === undefined,
+    )
+    .map(({ topic, state }) => giveBack(topic, state, context));
+  return decided(
+    steps.length,
+    steps.map((step) => step.change),
+    steps.flatMap((step) => step.events),
+  );
 }
 
-function preferredProblem(topic: Topic, wanted: Omit<Wanted, "topic">, liveness: Liveness): Refusal | undefined {
+interface Led {
+  readonly topic: Topic;
+  readonly state: Partition;
+}
+
+function giveBack(topic: Topic, state: Partition, context: Pick<ElectionContext, "controllerEpoch">): PartitionStep {
+  const election = { cause: "preferred", rule: "preferred" } as const;
+  const leader = state.replicas[0]?.brokerId;
+  return changePartition(topic, state, { isr: state.isr, leader, election }, context.controllerEpoch);
+}
+
+function preferredProblem(
+  topic: Topic,
+  wanted: Omit<WantedPartition, "topic">,
+  liveness: Liveness,
+): Refusal | undefined {
   const { partition, state } = wanted;
   const because = (reason: Reason, message: string) => ({ reason, message, topic: topic.name, partition });
   if (state === undefined)

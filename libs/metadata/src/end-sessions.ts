@@ -1,6 +1,7 @@
 import type { BrokerEpoch, BrokerId, DirectoryId } from "@tidemark/ids";
 import { applyChanges } from "./apply.ts";
 import { putSession, removal } from "./change.ts";
+import { type Damage, markDamaged } from "./damage.ts";
 import { type Decision, decided } from "./decision.ts";
 import type { ElectionCause, MetadataEvent, SessionEndCause } from "./events.ts";
 import type { MetadataImage } from "./image.ts";
@@ -69,10 +70,25 @@ export function failDirectories(
   const session = image.sessions.get(brokerId);
   const failed = session?.directoryIds.filter((id) => command.directoryIds.includes(id)) ?? [];
   if (session === undefined || failed.length === 0) return decided(undefined);
-  const put = putSession({ ...session, directoryIds: session.directoryIds.filter((id) => !failed.includes(id)) });
+  const directoryIds = session.directoryIds.filter((id) => !failed.includes(id));
+  // A broker without a directory can hold nothing: no new replica is placed there either.
+  const put = putSession({ ...session, directoryIds, state: directoryIds.length === 0 ? "fenced" : session.state });
   const settled = settle(applyChanges(image, [put]).image, "directory failed", context);
   const event: MetadataEvent = { kind: "directoriesFailed", brokerId, directoryIds: failed };
   return decided(undefined, [put, ...settled.changes], [event, ...settled.events]);
+}
+
+/** Takes replicas that their broker found damaged out of ISR and ELR (L10). What is noted already changes nothing. */
+export function reportDamage(image: MetadataImage, damage: Damage, context: ElectionContext): Decision<undefined> {
+  const problem = sessionProblem(image, damage);
+  if (problem !== undefined) return problem;
+  const cause = "replica damaged";
+  const mark = markDamaged(damage);
+  const settled = settlePartitions(image, { ...context, cause, liveness: livenessOf(image.sessions), mark });
+  if (settled.changes.length === 0) return decided(undefined);
+  const { brokerId, damaged } = damage;
+  const event: MetadataEvent = { kind: "replicasDamaged", brokerId, replicas: damaged.length };
+  return decided(undefined, settled.changes, [event, ...settled.events]);
 }
 
 function settle(image: MetadataImage, cause: ElectionCause, context: ElectionContext) {

@@ -1,4 +1,5 @@
 import type { BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId } from "@tidemark/ids";
+import type { Receipt } from "./model.ts";
 
 /** Why leadership of a partition was decided anew. */
 export type ElectionCause =
@@ -11,10 +12,11 @@ export type ElectionCause =
   | "preferred"
   | "unclean"
   | "reassignment"
-  | "directory failed";
+  | "directory failed"
+  | "replica damaged";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
-export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "none";
+export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";
 
 /** Why a session ended. */
 export type SessionEndCause = Extract<
@@ -32,8 +34,10 @@ export type MetadataEvent =
       readonly brokerEpoch: BrokerEpoch;
       readonly cause: SessionEndCause;
     }
+  | { readonly kind: "brokerUnregistered"; readonly brokerId: BrokerId }
   | { readonly kind: "shutdownBegun"; readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch }
   | { readonly kind: "directoriesFailed"; readonly brokerId: BrokerId; readonly directoryIds: readonly string[] }
+  | { readonly kind: "replicasDamaged"; readonly brokerId: BrokerId; readonly replicas: number }
   | {
       readonly kind: "topicCreated";
       readonly topicId: TopicId;
@@ -46,6 +50,7 @@ export type MetadataEvent =
   | { readonly kind: "topicConfigured"; readonly topicId: TopicId; readonly topic: string }
   | ElectionEvent
   | IsrEvent
+  | ReceiptEvent
   | { readonly kind: "orphansSwept"; readonly partitions: number };
 
 /** Leadership of one partition was decided, perhaps that nobody has it. */
@@ -61,6 +66,15 @@ export interface ElectionEvent {
   readonly leaderEpoch: LeaderEpoch;
   readonly isr: readonly BrokerId[];
   readonly elr: readonly BrokerId[];
+}
+
+/** A receipt of an unclean election was opened, or a replica reported what it cut (D3). */
+export interface ReceiptEvent {
+  readonly kind: "receipt";
+  readonly topic: string;
+  readonly partition: PartitionIndex;
+  /** As it stands now. */
+  readonly receipt: Receipt;
 }
 
 /** The committed ISR of one partition changed. */

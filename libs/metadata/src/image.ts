@@ -11,6 +11,7 @@ import type {
   KnownBroker,
   Partition,
   ProducerIds,
+  Receipt,
   Topic,
 } from "./model.ts";
 import { emptyMap, entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
@@ -25,6 +26,8 @@ export interface MetadataImage {
   /** Everything under a topic id, also while the topic's own key is missing. */
   readonly topics: PersistentMap<TopicId, TopicEntry>;
   readonly deletedTopics: PersistentMap<TopicId, DeletedTopic>;
+  /** The last unclean election of each partition that ever had one, by `receiptId`. */
+  readonly receipts: PersistentMap<string, Receipt>;
   readonly producerIds: ProducerIds | undefined;
   /** Keys whose value cannot be read, with what is wrong. They count as absent; nothing is concluded from that. */
   readonly malformed: ReadonlyMap<string, string>;
@@ -46,6 +49,7 @@ export const emptyImage: MetadataImage = {
   topicIds: emptyMap(),
   topics: emptyMap(),
   deletedTopics: emptyMap(),
+  receipts: emptyMap(),
   producerIds: undefined,
   malformed: new Map(),
 };
@@ -65,6 +69,19 @@ export function findTopicById(image: MetadataImage, id: TopicId): Topic | undefi
 export function findPartition(image: MetadataImage, id: TopicId, index: PartitionIndex): Partition | undefined {
   const entry = lookup(image.topics, id);
   return entry === undefined ? undefined : visiblePartition(entry, index);
+}
+
+/** The key of a partition's receipt in an image. */
+export function receiptId({ topicId, partition }: Pick<Receipt, "topicId" | "partition">): string {
+  return `${topicId}/${partition}`;
+}
+
+/** The receipt of a partition's last unclean election. Undefined where there was none. */
+export function findReceipt(
+  image: MetadataImage,
+  of: { readonly topicId: TopicId; readonly partition: PartitionIndex },
+): Receipt | undefined {
+  return lookup(image.receipts, receiptId(of));
 }
 
 /** Every topic, in the order of the names. */

@@ -8,7 +8,7 @@ export { type Applied, applyChanges, imageToChanges, replaceImage } from "./appl
 export { type BatchLimits, splitIntoBatches } from "./batches.ts";
 export { type DomainKey, formatDomainKey, keyOfChange, type MetadataChange, type ValueChange } from "./change.ts";
 export { createCluster, formatVersion } from "./cluster.ts";
-export { configureTopic } from "./configure-topic.ts";
+export { configureTopic, repairMinIsr } from "./configure-topic.ts";
 export {
   addPartitions,
   type ClusterLimits,
@@ -18,29 +18,46 @@ export {
   type PlacementContext,
   unknownTopic,
 } from "./create-topic.ts";
+export { type Damage, isNewDamage, type ReplicaId } from "./damage.ts";
 export { type Decision, type Draw, decided, type Refusal, refused } from "./decision.ts";
 export { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
 export type { Changed, MetadataDelta } from "./delta.ts";
-export { describeBrokers, describeHealth, describeTopic, describeTopicList } from "./describe.ts";
-export { electPreferred, type PreferredElectionResult } from "./elect-preferred.ts";
-export { type EndedSession, endSessions, failDirectories, repairPartitions } from "./end-sessions.ts";
+export {
+  describeBrokers,
+  describeHealth,
+  describeReceipt,
+  describeReceipts,
+  describeTopic,
+  describeTopicList,
+} from "./describe.ts";
+export { electPreferred, type PreferredElectionResult, rebalanceLeaders } from "./elect-preferred.ts";
+export {
+  type AnsweredPosition,
+  electUnclean,
+  type UncleanElectionCommand,
+  type UncleanElectionResult,
+} from "./elect-unclean.ts";
+export { type EndedSession, endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
 export type {
   ElectionCause,
   ElectionEvent,
   ElectionRule,
   IsrEvent,
   MetadataEvent,
+  ReceiptEvent,
   SessionEndCause,
 } from "./events.ts";
 export {
   eachPartition,
   emptyImage,
   findPartition,
+  findReceipt,
   findTopic,
   findTopicById,
   listPartitions,
   listTopics,
   type MetadataImage,
+  receiptId,
   type TopicEntry,
 } from "./image.ts";
 export { formatKey, type MetadataKey, parseKey } from "./keys.ts";
@@ -55,14 +72,18 @@ export type {
   KnownBroker,
   Partition,
   ProducerIds,
+  Receipt,
   Replica,
+  ReplicaCut,
+  ReplicaPosition,
   Topic,
 } from "./model.ts";
 export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";
 export { allocateProducerIds, type ProducerIdBlock } from "./producer-ids.ts";
-export { writePartition } from "./records.ts";
+export { isAwaitedTruncation, type ReportedTruncation, reportTruncations } from "./receipts.ts";
+export { readPartition, writePartition } from "./records.ts";
 export {
   type ElectionContext,
   type RegisterBrokerCommand,
@@ -72,4 +93,6 @@ export {
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";
+export { unregisterBroker } from "./unregister-broker.ts";
+export { type PartitionSelection, type WantedPartition, wantedPartitions } from "./wanted-partitions.ts";
 export { changeFromJson, changeFromWire, changeToJson, changeToWire } from "./wire.ts";

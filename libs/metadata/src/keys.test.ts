@@ -16,6 +16,7 @@ const keys: readonly (readonly [string, MetadataKey])[] = [
   [`/partitions/${topic}/7`, { kind: "partition", topicId: topic, partition: partitionIndex(7) }],
   [`/deleted/${topic}`, { kind: "deletedTopic", topicId: topic }],
   ["/config/topics/a%2Fb", { kind: "config", parts: ["topics", "a/b"] }],
+  [`/receipts/${topic}/7`, { kind: "receipt", topicId: topic, partition: partitionIndex(7) }],
   ["/producers/next", { kind: "producers", parts: ["next"] }],
   ["/acls/topic/%2A", { kind: "acls", parts: ["topic", "*"] }],
 ];

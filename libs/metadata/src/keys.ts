@@ -13,6 +13,7 @@
  * | `/topics/<name>`              | topic                           | controller |
  * | `/partitions/<topic id>/<n>`  | partition                       | controller |
  * | `/deleted/<topic id>`         | deletedTopic                    | controller |
+ * | `/receipts/<topic id>/<n>`    | receipt                         | controller |
  * | `/config/<part>/...`          | config, its parts               | controller |
  * | `/producers/<part>/...`       | producers, its parts            | controller |
  * | `/acls/<part>/...`            | acls, its parts                 | controller |
@@ -39,6 +40,7 @@ export type MetadataKey =
   | { readonly kind: "topic"; readonly name: string }
   | { readonly kind: "partition"; readonly topicId: TopicId; readonly partition: PartitionIndex }
   | { readonly kind: "deletedTopic"; readonly topicId: TopicId }
+  | { readonly kind: "receipt"; readonly topicId: TopicId; readonly partition: PartitionIndex }
   | { readonly kind: "config" | "producers" | "acls"; readonly parts: readonly string[] };
 
 /**
@@ -67,6 +69,8 @@ export function formatKey(key: MetadataKey): string {
       return `/partitions/${key.topicId}/${key.partition}`;
     case "deletedTopic":
       return `/deleted/${key.topicId}`;
+    case "receipt":
+      return `/receipts/${key.topicId}/${key.partition}`;
     case "config":
     case "producers":
     case "acls":
@@ -100,6 +104,10 @@ const shapes: readonly (readonly [RegExp, (...groups: string[]) => MetadataKey])
     (topic = "", n) => ({ kind: "partition", topicId: topicId(topic), partition: partitionIndex(Number(n)) }),
   ],
   [shape("/deleted/", uuid), (topic = "") => ({ kind: "deletedTopic", topicId: topicId(topic) })],
+  [
+    shape("/receipts/", uuid, "/", id),
+    (topic = "", n) => ({ kind: "receipt", topicId: topicId(topic), partition: partitionIndex(Number(n)) }),
+  ],
   [shape("/config/", parts), (rest = "") => ({ kind: "config", parts: decodeParts(rest) })],
   [shape("/producers/", parts), (rest = "") => ({ kind: "producers", parts: decodeParts(rest) })],
   [shape("/acls/", parts), (rest = "") => ({ kind: "acls", parts: decodeParts(rest) })],

@@ -3,7 +3,7 @@ import type { BrokerSession, Replica } from "./model.ts";
 
 /** What the sessions allow a replica. */
 export interface Liveness {
-  /** Its broker lives, unfenced, with the directory that holds it: it may stand in an ISR. */
+  /** Its broker lives, unfenced, with the directory that holds it undamaged: it may stand in an ISR. */
   readonly mayStay: (replica: Replica) => boolean;
   /** Beyond that it may join an ISR and be elected: its broker is not about to stop. */
   readonly mayJoin: (replica: Replica) => boolean;
@@ -20,7 +20,10 @@ export function livenessOf(sessions: ReadonlyMap<BrokerId, BrokerSession>): Live
   };
 }
 
-/** False where the replica lies in a directory that the session does not have (D8: an unmounted disk). */
-function holdsReplica(session: BrokerSession, replica: Replica): boolean {
-  return replica.directoryId === undefined || session.directoryIds.includes(replica.directoryId);
+/**
+ * False where the replica lies in a directory that the session does not have (D8: an unmounted disk), or was found
+ * damaged in this very session (L10: it is not being copied again yet).
+ */
+function holdsReplica(session: BrokerSession, { directoryId, damagedIn }: Replica): boolean {
+  return (directoryId === undefined || session.directoryIds.includes(directoryId)) && damagedIn !== session.brokerEpoch;
 }

@@ -52,6 +52,9 @@ export interface Endpoint {
  * | running  | yes                           | yes                 | yes             |
  * | stopping | where nobody else can         | yes                 | no              |
  * | fenced   | no                            | no                  | no              |
+ *
+ * A broker is fenced while it lives without any log directory that works, or in a state of a newer version. That a new
+ * session is not led by ahead of its metadata needs no fence: it acts on nothing older than its registration (D8).
  */
 export type BrokerState = "running" | "stopping" | "fenced";
 
@@ -76,6 +79,10 @@ export interface KnownBroker {
   readonly brokerEpoch: BrokerEpoch;
   /** Every log directory that it ever registered. */
   readonly directoryIds: readonly DirectoryId[];
+  /** Boot of its machine at its last registration. Empty: not known. */
+  readonly bootId: string;
+  /** Whether it has `flush=async` where a topic does not say, as of its last registration. */
+  readonly flushAsync: boolean;
 }
 
 /** `/topics/<name>`. Written last at creation, removed first at deletion: a topic exists while this key does. */
@@ -88,6 +95,8 @@ export interface Topic {
   readonly replicationFactor: number;
   /** Settings that differ from the defaults, by key. */
   readonly settings: ReadonlyMap<string, string>;
+  /** True once `flush=async` was in force, also if it is not any more. Absent: it never was, or its setting says so. */
+  readonly wasAsync?: true;
 }
 
 /** One replica and the log directory that holds it. */
@@ -95,6 +104,11 @@ export interface Replica {
   readonly brokerId: BrokerId;
   /** Undefined until one was chosen. */
   readonly directoryId: DirectoryId | undefined;
+  /**
+   * Broker epoch in which its broker found it damaged (L10). While that is the broker's epoch the replica neither leads
+   * nor joins the ISR; a later registration is the word that it is being copied again. Absent: never.
+   */
+  readonly damagedIn?: BrokerEpoch;
 }
 
 /** `/partitions/<topic id>/<n>`. */
@@ -130,6 +144,40 @@ export interface DeletedTopic {
   readonly topicId: TopicId;
   /** The name it had. */
   readonly name: string;
+  readonly awaited: readonly BrokerId[];
+}
+
+/** Where a replica stood when it was asked before an unclean election. */
+export interface ReplicaPosition {
+  readonly brokerId: BrokerId;
+  /** Of its last batch; -1: it has none. */
+  readonly lastLeaderEpoch: number;
+  readonly logEnd: Offset;
+  readonly logStart: Offset;
+}
+
+/** What one replica cut because of an unclean election: the offsets from `firstOffset` to `logEnd`, exclusive. */
+export interface ReplicaCut {
+  readonly brokerId: BrokerId;
+  readonly firstOffset: Offset;
+  /** `firstOffset` where nothing had to be cut. */
+  readonly logEnd: Offset;
+}
+
+/** `/receipts/<topic id>/<n>`: the last unclean election of a partition and what it cost (D3). */
+export interface Receipt {
+  readonly topicId: TopicId;
+  readonly partition: PartitionIndex;
+  /** The one that the unclean election began. */
+  readonly leaderEpoch: LeaderEpoch;
+  readonly leader: BrokerId;
+  /** False where the topic's settings allowed it. */
+  readonly commanded: boolean;
+  /** When it was decided: milliseconds since 1970 by the controller's wall clock. */
+  readonly timeMs: number;
+  readonly positions: readonly ReplicaPosition[];
+  readonly cuts: readonly ReplicaCut[];
+  /** Replicas that have not said what they cut. Empty: the receipt is complete. */
   readonly awaited: readonly BrokerId[];
 }
 

@@ -13,7 +13,7 @@ import {
 import { type MetadataChange, putPartition } from "./change.ts";
 import { equalValues } from "./equal-values.ts";
 import type { ElectionCause, ElectionRule, MetadataEvent } from "./events.ts";
-import type { Partition, Topic } from "./model.ts";
+import type { Partition, Replica, Topic } from "./model.ts";
 
 /** What is wanted of a partition. Fields that are absent stay. */
 export interface WantedState {
@@ -21,6 +21,8 @@ export interface WantedState {
   readonly leader: BrokerId | undefined;
   readonly minIsr?: number;
   readonly recovering?: boolean;
+  /** Replicas that may lack what they had: they are not eligible, whatever R13 says (D8). */
+  readonly lost?: readonly BrokerId[];
   /** Given where leadership was decided anew: the leader epoch rises, also when the same broker leads again (D8). */
   readonly election?: { readonly cause: ElectionCause; readonly rule: ElectionRule };
 }
@@ -48,7 +50,8 @@ export function changePartition(
     ...before,
     isr,
     minIsr,
-    elr: nextElr(before, { isr, minIsr }),
+    elr: nextElr(before, { isr, minIsr, lost: wanted.lost ?? [] }),
+    replicas: before.replicas.map((replica) => (isr.includes(replica.brokerId) ? healed(replica) : replica)),
     leader: wanted.leader,
     recovering: wanted.recovering ?? before.recovering,
     leaderEpoch: wanted.election === undefined ? before.leaderEpoch : nextLeaderEpoch(before.leaderEpoch),
@@ -65,15 +68,28 @@ export function changePartition(
 /**
  * The eligible leader replicas after a change (R13, KIP-966): while the ISR is smaller than the min ISR in force,
  * whoever was in ISR or ELR and is not in the ISR any more still holds everything below the high watermark, which cannot
- * move. Otherwise it may have moved without them, and the ELR is empty.
+ * move. Otherwise it may have moved without them, and the ELR is empty. Who lost data or is damaged holds nothing for
+ * certain.
  */
 export function nextElr(
   before: Partition,
-  after: { readonly isr: readonly BrokerId[]; readonly minIsr: number },
+  after: { readonly isr: readonly BrokerId[]; readonly minIsr: number; readonly lost: readonly BrokerId[] },
 ): readonly BrokerId[] {
   if (after.isr.length >= after.minIsr) return [];
-  const eligible = [...before.isr, ...before.elr].filter((member) => !after.isr.includes(member));
-  return inReplicaOrder(before, eligible);
+  const held = [...before.isr, ...before.elr].filter((member) => !after.isr.includes(member));
+  const damaged = before.replicas.filter((replica) => replica.damagedIn !== undefined);
+  const without = [...after.lost, ...damaged.map((replica) => replica.brokerId)];
+  return inReplicaOrder(
+    before,
+    held.filter((member) => !without.includes(member)),
+  );
+}
+
+/** A replica that joined the ISR has been copied again. */
+function healed(replica: Replica): Replica {
+  if (replica.damagedIn === undefined) return replica;
+  const { brokerId, directoryId } = replica;
+  return { brokerId, directoryId };
 }
 
 /** What one step of a partition tells. */

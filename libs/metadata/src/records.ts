@@ -32,6 +32,8 @@ import {
   PartitionRecordSchema,
   type ProducerIdsRecord,
   ProducerIdsRecordSchema,
+  type ReceiptRecord,
+  ReceiptRecordSchema,
   type ReplicaRecord,
   type TopicRecord,
   TopicRecordSchema,
@@ -46,6 +48,7 @@ import type {
   KnownBroker,
   Partition,
   ProducerIds,
+  Receipt,
   Replica,
   Topic,
 } from "./model.ts";
@@ -131,6 +134,8 @@ export function readKnownBroker(record: KnownBrokerRecord): KnownBroker {
     brokerId: brokerId(record.brokerId),
     brokerEpoch: brokerEpoch(record.brokerEpoch),
     directoryIds: record.directoryIds.map(directoryId),
+    bootId: record.bootId,
+    flushAsync: record.flushAsync,
   };
 }
 
@@ -147,6 +152,7 @@ export function readTopic(record: TopicRecord): Topic {
     partitions: record.partitions,
     replicationFactor: record.replicationFactor,
     settings: new Map(Object.entries(record.settings)),
+    ...(record.wasAsync ? { wasAsync: true } : {}),
   };
 }
 
@@ -189,17 +195,20 @@ function readReplica(record: ReplicaRecord): Replica {
   return {
     brokerId: brokerId(record.brokerId),
     directoryId: record.directoryId === "" ? undefined : directoryId(record.directoryId),
+    ...(record.damagedBrokerEpoch === undefined ? {} : { damagedIn: brokerEpoch(record.damagedBrokerEpoch) }),
   };
+}
+
+function writeReplica({ brokerId: id, directoryId: directory, damagedIn }: Replica) {
+  const init = { brokerId: id, directoryId: directory ?? "" };
+  return damagedIn === undefined ? init : { ...init, damagedBrokerEpoch: damagedIn };
 }
 
 export function writePartition(value: Partition): PartitionRecord {
   const { leader, ...rest } = value;
   const init: MessageInitShape<typeof PartitionRecordSchema> = {
     ...rest,
-    replicas: value.replicas.map((replica) => ({
-      brokerId: replica.brokerId,
-      directoryId: replica.directoryId ?? "",
-    })),
+    replicas: value.replicas.map(writeReplica),
     isr: [...value.isr],
     elr: [...value.elr],
     adding: [...value.adding],
@@ -214,6 +223,39 @@ export function readDeletedTopic(record: DeletedTopicRecord): DeletedTopic {
 
 export function writeDeletedTopic(value: DeletedTopic): DeletedTopicRecord {
   return create(DeletedTopicRecordSchema, { ...value, awaited: [...value.awaited] });
+}
+
+export function readReceipt(record: ReceiptRecord): Receipt {
+  return {
+    topicId: topicId(record.topicId),
+    partition: partitionIndex(record.partition),
+    leaderEpoch: leaderEpoch(record.leaderEpoch),
+    leader: brokerId(record.leader),
+    commanded: record.commanded,
+    timeMs: Number(record.timeMs),
+    positions: record.positions.map((position) => ({
+      brokerId: brokerId(position.brokerId),
+      lastLeaderEpoch: position.lastLeaderEpoch,
+      logEnd: offset(position.logEnd),
+      logStart: offset(position.logStart),
+    })),
+    cuts: record.cuts.map((cut) => ({
+      brokerId: brokerId(cut.brokerId),
+      firstOffset: offset(cut.firstOffset),
+      logEnd: offset(cut.logEnd),
+    })),
+    awaited: record.awaited.map(brokerId),
+  };
+}
+
+export function writeReceipt(value: Receipt): ReceiptRecord {
+  return create(ReceiptRecordSchema, {
+    ...value,
+    timeMs: BigInt(Math.trunc(value.timeMs)),
+    positions: value.positions.map((position) => ({ ...position })),
+    cuts: value.cuts.map((cut) => ({ ...cut })),
+    awaited: [...value.awaited],
+  });
 }
 
 export function readProducerIds(record: ProducerIdsRecord): ProducerIds {

@@ -30,6 +30,10 @@ function commandOf(broker: number, fields: Partial<RegisterBrokerCommand> = {}):
     directoryIds: [directoryOf(broker)],
     endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
     rack: "",
+    cleanStopBrokerEpoch: undefined,
+    bootId: "boot",
+    flushAsync: false,
+    damaged: [],
     ...fields,
   };
 }
@@ -165,7 +169,7 @@ describe("batches", () => {
   const putKnown = (id: number): MetadataChange => ({
     kind: "knownBroker",
     brokerId: brokerId(id),
-    value: { brokerId: brokerId(id), brokerEpoch: brokerEpoch(1), directoryIds: [] },
+    value: { brokerId: brokerId(id), brokerEpoch: brokerEpoch(1), directoryIds: [], bootId: "", flushAsync: false },
   });
   const limits = { changesMax: 3, bytesMax: 10 };
 

@@ -2,11 +2,13 @@ import { type BrokerEpoch, type BrokerId, brokerEpoch, type DirectoryId } from "
 import { Reason } from "@tidemark/proto/common/v1";
 import { applyChanges } from "./apply.ts";
 import { type MetadataChange, putKnownBroker, putSession, removal } from "./change.ts";
+import { markDamaged, type ReplicaId } from "./damage.ts";
 import { type Decision, decided, type Refusal, refused } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
+import { mayHaveFlushedAsync } from "./flush-mode.ts";
 import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
-import type { BrokerSession, Endpoint } from "./model.ts";
+import type { BrokerSession, Endpoint, KnownBroker, Replica, Topic } from "./model.ts";
 import { type SettleContext, settlePartitions } from "./settle.ts";
 
 export interface RegisterBrokerCommand {
@@ -17,6 +19,14 @@ export interface RegisterBrokerCommand {
   readonly directoryIds: readonly DirectoryId[];
   readonly endpoints: readonly Endpoint[];
   readonly rack: string;
+  /** The broker epoch under which it stopped cleanly. Undefined: it did not. */
+  readonly cleanStopBrokerEpoch: BrokerEpoch | undefined;
+  /** Identifies the boot of its machine. Empty: not known, and then never the same as another. */
+  readonly bootId: string;
+  /** Whether topics that do not say how they flush are flushed asynchronously. */
+  readonly flushAsync: boolean;
+  /** Replicas that it found damaged and has not begun to copy again (L10). */
+  readonly damaged: readonly ReplicaId[];
 }
 
 export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw">;
@@ -32,6 +42,8 @@ export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection
  * - What the broker led is decided anew with a higher leader epoch, the broker itself being elected only where nobody
  *   else can be. It stays in each ISR in which it stood: a crash alone loses nothing that was flushed. It leaves those
  *   whose directory it did not bring, for the ELR where R13 allows.
+ * - It leaves ISR and ELR where it says that its replica is damaged; and, where `flush=async` was in force, after a stop
+ *   that was not clean on a machine that was booted since: what was not flushed may be gone.
  * - Partitions without a leader in whose ELR it stands get it as their leader.
  *
  * The answer is the broker epoch of the session.
@@ -69,15 +81,33 @@ export function registerBroker(
     cause: old === undefined ? "broker returned" : "registration",
     liveness: livenessOf(after.sessions),
     unseated: new Set([brokerId]),
+    isLost: lossOf(command, known),
+    mark: markDamaged({ brokerId, brokerEpoch: epoch, damaged: command.damaged }),
   });
   const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
+  const { bootId, flushAsync } = command;
   changes.push(
     ...settled.changes,
-    putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds }),
+    // With the boot id only now: a registration that is cut short before finds the same losses again.
+    putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds, bootId, flushAsync }),
     putSession(session),
   );
   events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events);
   return decided(epoch, changes, events);
+}
+
+/**
+ * Which replicas a power cut may have cut short (D8): those of the broker under `flush=async`, unless it stopped cleanly
+ * at the end of its last broker epoch, or the machine has not been booted since.
+ */
+function lossOf(
+  { brokerId, cleanStopBrokerEpoch, bootId }: RegisterBrokerCommand,
+  known: KnownBroker | undefined,
+): (topic: Topic, replica: Replica) => boolean {
+  const isIntact =
+    known === undefined || cleanStopBrokerEpoch === known.brokerEpoch || (bootId !== "" && bootId === known.bootId);
+  if (isIntact) return () => false;
+  return (topic, replica) => replica.brokerId === brokerId && mayHaveFlushedAsync(topic, known);
 }
 
 function registrationProblem(image: MetadataImage, command: RegisterBrokerCommand): Refusal | undefined {

@@ -9,6 +9,8 @@
  * | none                      | -                 | a living ELR member leads, alone in the ISR                   |
  * | none, no living ELR       | -                 | no leader, the ISR is empty, its last members are in the ELR  |
  *
+ * A member that may lack what it had flushed or counted (`lost`) leaves ISR and ELR alike.
+ *
  * The walk is total and idempotent: what it made, it leaves as it is. So a controller that begins, and finds the work
  * of its predecessor half done, walks and is done.
  */
@@ -19,7 +21,7 @@ import type { ElectionCause, ElectionRule, MetadataEvent } from "./events.ts";
 import { eachPartition, type MetadataImage } from "./image.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Partition, Replica, Topic } from "./model.ts";
-import { changePartition, type PartitionStep } from "./partition-change.ts";
+import { changePartition, type PartitionStep, type WantedState } from "./partition-change.ts";
 
 /** `random` as in Kafka's original design, or the first of the replicas as they are assigned. */
 export type LeaderSelection = "random" | "assigned-order";
@@ -32,44 +34,52 @@ export interface SettleContext {
   readonly draw: Draw;
   /** Brokers whose leaderships end in any case. They are elected again only where nobody else can be. */
   readonly unseated?: ReadonlySet<BrokerId>;
+  /** Whether a replica may have lost records that counted as held by it (D8). */
+  readonly isLost?: (topic: Topic, replica: Replica) => boolean;
+  /** Notes something about a partition's replicas beforehand. Returns the very same partition where it has nothing to. */
+  readonly mark?: (partition: Partition) => Partition;
 }
 
-/** Brings every visible partition to what the sessions allow. */
+/** Brings every visible partition to what the sessions allow. Partitions whose leader changes come first. */
 export function settlePartitions(
   image: MetadataImage,
   context: SettleContext,
 ): { readonly changes: readonly MetadataChange[]; readonly events: readonly MetadataEvent[] } {
-  const changes: MetadataChange[] = [];
-  const events: MetadataEvent[] = [];
+  const elections: PartitionStep[] = [];
+  const others: PartitionStep[] = [];
   for (const { topic, partition } of eachPartition(image)) {
     const step = settlePartition(topic, partition, context);
     if (step === undefined) continue;
-    changes.push(step.change);
-    events.push(...step.events);
+    (step.partition.leaderEpoch === partition.leaderEpoch ? others : elections).push(step);
   }
-  return { changes, events };
+  const steps = [...elections, ...others];
+  return { changes: steps.map((step) => step.change), events: steps.flatMap((step) => step.events) };
 }
 
 /** Brings one partition to what the sessions allow. Undefined where nothing changes. */
-export function settlePartition(topic: Topic, before: Partition, context: SettleContext): PartitionStep | undefined {
-  const { liveness, unseated } = context;
-  const staying = replicasOf(before, before.isr).filter(liveness.mayStay);
+export function settlePartition(topic: Topic, given: Partition, context: SettleContext): PartitionStep | undefined {
+  const before = context.mark?.(given) ?? given;
+  const isMarked = before !== given;
+  const { liveness, unseated, cause } = context;
+  const holders = replicasOf(before, [...before.isr, ...before.elr]);
+  const lost = holders.filter((replica) => context.isLost?.(topic, replica)).map((replica) => replica.brokerId);
+  const staying = replicasOf(before, without(before.isr, lost)).filter(liveness.mayStay);
   const isr = staying.map((replica) => replica.brokerId);
+  const change = (wanted: WantedState) => changePartition(topic, before, { ...wanted, lost }, context.controllerEpoch);
   const leaderStays = before.leader !== undefined && isr.includes(before.leader) && !unseated?.has(before.leader);
   if (leaderStays) {
-    if (isr.length === before.isr.length) return undefined;
-    return changePartition(topic, before, { isr, leader: before.leader }, context.controllerEpoch);
+    if (isr.length === before.isr.length && lost.length === 0 && !isMarked) return undefined;
+    return change({ isr, leader: before.leader });
   }
-  const chosen = chooseLeader(before, staying, context);
-  const { cause } = context;
-  if (chosen === undefined) {
-    if (before.leader === undefined && before.isr.length === 0) return undefined;
-    const election = { cause, rule: "none" } as const;
-    return changePartition(topic, before, { isr: [], leader: undefined, election }, context.controllerEpoch);
+  const chosen = chooseLeader({ ...before, elr: without(before.elr, lost) }, staying, context);
+  if (chosen !== undefined) {
+    const isrAfter = chosen.rule === "isr" ? isr : [chosen.leader];
+    return change({ isr: isrAfter, leader: chosen.leader, election: { cause, rule: chosen.rule } });
   }
-  const election = { cause, rule: chosen.rule };
-  const isrAfter = chosen.rule === "isr" ? isr : [chosen.leader];
-  return changePartition(topic, before, { isr: isrAfter, leader: chosen.leader, election }, context.controllerEpoch);
+  if (before.leader === undefined && before.isr.length === 0) {
+    return lost.length === 0 && !isMarked ? undefined : change({ isr: [], leader: undefined });
+  }
+  return change({ isr: [], leader: undefined, election: { cause, rule: "none" } });
 }
 
 function chooseLeader(
@@ -91,6 +101,10 @@ function chooseLeader(
     if (leader !== undefined) return { leader, rule };
   }
   return undefined;
+}
+
+function without(members: readonly BrokerId[], others: readonly BrokerId[]): readonly BrokerId[] {
+  return members.filter((member) => !others.includes(member));
 }
 
 /** Replicas of these brokers in the order in which they are assigned. */

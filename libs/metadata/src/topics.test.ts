@@ -1,10 +1,10 @@
-import { brokerId, topicId } from "@tidemark/ids";
+import { brokerId, partitionIndex, topicId } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it, test } from "vitest";
 import { applyChanges } from "./apply.ts";
 import { type MetadataChange, removal } from "./change.ts";
 import { createCluster } from "./cluster.ts";
-import { configureTopic } from "./configure-topic.ts";
+import { configureTopic, repairMinIsr } from "./configure-topic.ts";
 import { addPartitions, type CreateTopicCommand, createTopic } from "./create-topic.ts";
 import { confirmDeletions, deleteTopic, sweepOrphans } from "./delete-topic.ts";
 import { describeBrokers, describeHealth, describeTopic, describeTopicList } from "./describe.ts";
@@ -25,7 +25,7 @@ import {
 } from "./testing/world.ts";
 import { topicNameProblem } from "./topic-name.ts";
 
-const limits = { topicsMax: 3, partitionsMax: 20, replicationFactorMax: 3 };
+const limits = { topicsMax: 3, partitionsMax: 20 };
 const placement = { controllerEpoch: 2 as never, limits, draw: first };
 const three = () => imageOf([1, 2, 3].map((id) => sessionOf(id)));
 
@@ -106,7 +106,6 @@ describe("making a topic", () => {
       { replicationFactor: 2 },
       Reason.INVALID_REPLICATION_FACTOR,
     ],
-    ["more replicas than are offered", three(), { replicationFactor: 4 }, Reason.INVALID_REPLICATION_FACTOR],
     ["no broker at all", imageOf([]), {}, Reason.INVALID_REPLICATION_FACTOR],
     [
       "brokers that are stopping or fenced",
@@ -228,10 +227,12 @@ describe("deleting a topic", () => {
     expect(sweepOrphans(image)).toMatchObject({ kind: "decided", changes: [] });
   });
 
-  it("of an unknown topic says the call that makes it", () => {
+  it("of an unknown topic says that nothing was deleted, and not how one is made", () => {
     const decision = deleteTopic(three(), { name: "none", topicId: undefined });
     expect(decision).toMatchObject({ kind: "refused", refusal: { reason: Reason.UNKNOWN_TOPIC } });
-    expect(decision.kind === "refused" && decision.refusal.message).toContain('CreateTopic {"topic":"none"}');
+    expect(decision.kind === "refused" && decision.refusal.message).toBe(
+      "There is no topic none, and nothing was deleted",
+    );
   });
 });
 
@@ -259,6 +260,23 @@ describe("configuring a topic", () => {
     const lowered = configured(before, 1);
     expect(partitionIn(lowered)).toMatchObject({ minIsr: 1, elr: [] });
     expect(partitionIn(configured(lowered, 2))).toMatchObject({ minIsr: 2, isr: [1], elr: [] });
+  });
+
+  it("half done by a controller that died is undone by the next one: partitions follow what the topic says", () => {
+    const before = imageOf(
+      [1, 2, 3].map((id) => sessionOf(id)),
+      [partitionOf(), partitionOf({ partition: partitionIndex(1) })],
+    );
+    const settings = new Map([["min.insync.replicas", "3"]]);
+    const command = { name: "orders", settings, minInsyncReplicas: 3 };
+    const decision = configureTopic(before, command, 3 as never);
+    const half = applyChanges(before, decision.kind === "decided" ? decision.changes.slice(0, 1) : []).image;
+    const repair = (image: MetadataImage) => repairMinIsr(image, { minInsyncReplicas: 2 }, 4 as never);
+    const minIsrs = (image: MetadataImage) => listPartitions(image, ordersId).map(({ minIsr }) => minIsr);
+    expect(minIsrs(half)).toEqual([3, 2]);
+    expect(minIsrs(follow(half, repair(half)).image)).toEqual([2, 2]);
+    const whole = follow(before, decision).image;
+    expect(repair(whole)).toMatchObject({ kind: "decided", changes: [] });
   });
 
   it("changes nothing where nothing differs", () => {

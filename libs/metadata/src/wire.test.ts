@@ -1,12 +1,37 @@
 import { create } from "@bufbuild/protobuf";
-import { brokerEpoch, brokerId, controllerEpoch, controllerId, partitionIndex } from "@tidemark/ids";
+import {
+  brokerEpoch,
+  brokerId,
+  controllerEpoch,
+  controllerId,
+  leaderEpoch,
+  offset,
+  partitionIndex,
+} from "@tidemark/ids";
 import { MetadataChangeSchema } from "@tidemark/proto/metadata/v1";
 import { describe, expect, it, test } from "vitest";
 import { formatDomainKey, keyOfChange, type MetadataChange, removal } from "./change.ts";
 import { cluster, directoryOf, ids, ordersId, partitionOf, sessionOf, topicOf } from "./testing/world.ts";
 import { changeFromJson, changeFromWire, changeToJson, changeToWire } from "./wire.ts";
 
-const known = { brokerId: brokerId(1), brokerEpoch: brokerEpoch(9), directoryIds: [directoryOf(1)] };
+const known = {
+  brokerId: brokerId(1),
+  brokerEpoch: brokerEpoch(9),
+  directoryIds: [directoryOf(1)],
+  bootId: "b",
+  flushAsync: true,
+};
+const receipt = {
+  topicId: ordersId,
+  partition: partitionIndex(2),
+  leaderEpoch: leaderEpoch(9),
+  leader: brokerId(3),
+  commanded: true,
+  timeMs: 1234,
+  positions: [{ brokerId: brokerId(3), lastLeaderEpoch: -1, logEnd: offset(7n), logStart: offset(0n) }],
+  cuts: [{ brokerId: brokerId(1), firstOffset: offset(7n), logEnd: offset(9n) }],
+  awaited: ids([2]),
+};
 const active = {
   controllerId: controllerId(2),
   directoryId: "",
@@ -30,6 +55,17 @@ const changes: readonly MetadataChange[] = [
     value: partitionOf({ isr: [], elr: [1], leader: undefined }),
   },
   { kind: "deletedTopic", topicId: ordersId, value: { topicId: ordersId, name: "orders", awaited: ids([1, 2]) } },
+  { kind: "receipt", topicId: ordersId, partition: partitionIndex(2), value: receipt },
+  { kind: "topic", name: "orders", value: topicOf({ wasAsync: true }) },
+  {
+    kind: "partition",
+    topicId: ordersId,
+    partition: partitionIndex(0),
+    value: {
+      ...partitionOf(),
+      replicas: partitionOf().replicas.map((replica) => ({ ...replica, damagedIn: brokerEpoch(0) })),
+    },
+  },
   { kind: "producerIds", value: { nextProducerId: 2n ** 60n } },
 ];
 

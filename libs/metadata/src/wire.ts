@@ -13,6 +13,7 @@ import {
   MetadataChangeSchema,
   PartitionRecordSchema,
   ProducerIdsRecordSchema,
+  ReceiptRecordSchema,
   RemovedSchema,
   TopicRecordSchema,
 } from "@tidemark/proto/metadata/v1";
@@ -25,6 +26,7 @@ import {
   readKnownBroker,
   readPartition,
   readProducerIds,
+  readReceipt,
   readSession,
   readTopic,
   writeCluster,
@@ -33,6 +35,7 @@ import {
   writeKnownBroker,
   writePartition,
   writeProducerIds,
+  writeReceipt,
   writeSession,
   writeTopic,
 } from "./records.ts";
@@ -92,6 +95,8 @@ export function changeToJson(change: MetadataChange): string | undefined {
       return toJsonString(PartitionRecordSchema, record.value, options);
     case "deletedTopic":
       return toJsonString(DeletedTopicRecordSchema, record.value, options);
+    case "receipt":
+      return toJsonString(ReceiptRecordSchema, record.value, options);
     case "producerIds":
       return toJsonString(ProducerIdsRecordSchema, record.value, options);
   }
@@ -129,6 +134,8 @@ function parseRecord(key: DomainKey, json: string): Record {
       return { case: "partition", value: fromJsonString(PartitionRecordSchema, json, options) };
     case "deletedTopic":
       return { case: "deletedTopic", value: fromJsonString(DeletedTopicRecordSchema, json, options) };
+    case "receipt":
+      return { case: "receipt", value: fromJsonString(ReceiptRecordSchema, json, options) };
     case "producerIds":
       return { case: "producerIds", value: fromJsonString(ProducerIdsRecordSchema, json, options) };
   }
@@ -174,6 +181,10 @@ function recordToChange(record: Record): MetadataChange | undefined {
       const value = readDeletedTopic(record.value);
       return { kind: "deletedTopic", topicId: value.topicId, value };
     }
+    case "receipt": {
+      const value = readReceipt(record.value);
+      return { kind: "receipt", topicId: value.topicId, partition: value.partition, value };
+    }
     case "producerIds":
       return { kind: "producerIds", value: readProducerIds(record.value) };
     case "removed":
@@ -201,6 +212,8 @@ function writeRecord(change: MetadataChange): Record {
       return { case: "partition", value: writePartition(change.value) };
     case "deletedTopic":
       return { case: "deletedTopic", value: writeDeletedTopic(change.value) };
+    case "receipt":
+      return { case: "receipt", value: writeReceipt(change.value) };
     case "producerIds":
       return { case: "producerIds", value: writeProducerIds(change.value) };
   }

@@ -22,6 +22,7 @@ export {
 export { type Crc32c, portableCrc32c } from "./crc32c.ts";
 export { type DecodedBatch, type DecodeFailure, type DecodeRules, decodeRecords } from "./decode-records.ts";
 export { encodeBatch } from "./encode-batch.ts";
+export { explainDecodeFailure, explainRefusal, explainStop } from "./explain.ts";
 export { type BatchStep, iterateBatches } from "./iterate-batches.ts";
 export { batchHeaderBytes } from "./layout.ts";
 export type { ProducedRecord, RecordHeader, StoredRecord } from "./record.ts";

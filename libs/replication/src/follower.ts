@@ -99,6 +99,13 @@ export function followerFlushed(follower: FollowerState): void {
   followHighWatermark(follower);
 }
 
+/** The own disk was full: asks again, a little later, for what could not be written. */
+export function followerTookBack(follower: FollowerState, nowMs: number): void {
+  follower.session = follower.sessions.next();
+  follower.askedMs = undefined;
+  follower.resumeMs = nowMs + follower.context.settings.fetchRetryMs;
+}
+
 /** Asks again after an error, and after silence. */
 export function tickFollower(follower: FollowerState, nowMs: number): void {
   const { askedMs, context } = follower;

@@ -45,6 +45,8 @@ function formatReplication(event: Exclude<TraceEvent, { kind: RoleEvent }>): str
   switch (event.kind) {
     case "appended":
       return `appended ${event.baseOffset}..${event.endOffset}`;
+    case "appendRefused":
+      return `had its append refused at ${event.from}`;
     case "fetched":
       return `fetched ${event.baseOffset}..${event.endOffset}`;
     case "flushed":

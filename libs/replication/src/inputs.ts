@@ -27,6 +27,11 @@ export type PartitionInput =
   | { readonly kind: "replicaResponse"; readonly response: ReplicaResponse; readonly nowMs: number }
   /** A flush of the own log ended: all below `offset` that was written before `generation` changed is on disk (L9). */
   | { readonly kind: "flushed"; readonly offset: Offset; readonly generation: FlushGeneration; readonly nowMs: number }
+  /**
+   * The log took nothing of what was ordered at or above `from`, and ends there again: the disk was full (L6). None of it
+   * was written, so no follower has any of it. Not for an append of before a cut.
+   */
+  | { readonly kind: "appendRefused"; readonly from: Offset; readonly nowMs: number }
   /** Retention, or deleteRecords, moved the log start; files go later. Never above the high watermark (L7). */
   | { readonly kind: "logStartAdvanced"; readonly logStart: Offset }
   /** From the controller. */

@@ -40,6 +40,19 @@ export function repeat(leader: LeaderState, input: RepeatInput): void {
   wait(leader, input);
 }
 
+/** The log took nothing at or above its end: whoever waits for that is told. What was taken in part is of unknown fate. */
+export function leaderTookBack(leader: LeaderState): void {
+  const { end } = leader.context.log;
+  leader.own.verified = end;
+  for (const acks of [leader.acksOfAll, leader.acksOfLeader]) {
+    for (const { requestId, baseOffset, endOffset } of acks.takeAbove(end)) {
+      const outcome = baseOffset < end ? "UNKNOWN" : "NOT_APPLIED";
+      const range = { baseOffset, endOffset };
+      refuse(leader, requestId, { reason: "APPEND_REFUSED", outcome, ...(outcome === "UNKNOWN" && { range }) });
+    }
+  }
+}
+
 /** The leader's own flush reached `log.flushed`. */
 export function ownFlush(leader: LeaderState): void {
   countOwnLog(leader, leader.context.log.flushed);

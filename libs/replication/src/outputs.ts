@@ -64,6 +64,7 @@ export interface LeaderHint {
  * | NOT_ENOUGH_REPLICAS               | the ISR is below min ISR; nothing was appended                   | yes       |
  * | NOT_ENOUGH_REPLICAS_AFTER_APPEND  | it fell below min ISR after the append                           | yes       |
  * | REQUEST_TIMED_OUT                 | the deadline passed first                                        | yes       |
+ * | APPEND_REFUSED                    | the leader's log took nothing of it: its disk is full            | yes       |
  * | OFFSET_NOT_AVAILABLE              | the high watermark is unsettled, or the leader recovers (R14, D2)| yes       |
  * | OFFSET_OUT_OF_RANGE               | below the log start, or above the log end of a settled leader    | no        |
  * | LOG_TRUNCATED                     | what the client read last is not in the log any more (P5)        | no        |
@@ -76,6 +77,7 @@ export type RefusalReason =
   | "NOT_ENOUGH_REPLICAS"
   | "NOT_ENOUGH_REPLICAS_AFTER_APPEND"
   | "REQUEST_TIMED_OUT"
+  | "APPEND_REFUSED"
   | "OFFSET_NOT_AVAILABLE"
   | "OFFSET_OUT_OF_RANGE"
   | "LOG_TRUNCATED";

@@ -24,6 +24,7 @@ import {
   becomeFollower,
   type FollowerState,
   followerFlushed,
+  followerTookBack,
   replicaResponse,
   restartSession,
   tickFollower,
@@ -32,13 +33,13 @@ import { allGuards, type ReplicationGuards } from "./guards.ts";
 import type { MetadataInput, PartitionInput } from "./inputs.ts";
 import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLeader } from "./leader.ts";
 import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
-import { ownFlush, produce, repeat } from "./leader-produce.ts";
+import { leaderTookBack, ownFlush, produce, repeat } from "./leader-produce.ts";
 import { leadershipConfirmed, read } from "./leader-reads.ts";
 import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
-import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart } from "./replica-log.ts";
+import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart, takeBack } from "./replica-log.ts";
 import type { FetchSession, FetchSessions } from "./replica-messages.ts";
 import { createProgress, forgetPositions } from "./replica-progress.ts";
 import type { ReplicationSettings } from "./settings.ts";
@@ -47,6 +48,9 @@ import { type PartitionView, viewLeadership, viewLog } from "./view.ts";
 export interface Partition {
   /** Takes one input. The output belongs to the caller. */
   step(input: PartitionInput): PartitionOutput;
+  /** First offset not known to be committed, as far as this replica knows in its role. */
+  readonly highWatermark: Offset;
+  readonly role: PartitionView["role"];
   /** A copy of what the partition knows; `nowMs` is what lags are measured against. */
   view(nowMs: number): PartitionView;
 }
@@ -105,6 +109,12 @@ export function createPartition(options: PartitionOptions): Partition {
       handle(machine, input);
       return out;
     },
+    get highWatermark() {
+      return machine.context.highWatermark;
+    },
+    get role() {
+      return machine.role.kind;
+    },
     view(nowMs) {
       const { context, role } = machine;
       const { self, brokerEpoch } = context;
@@ -140,6 +150,9 @@ function handle(machine: PartitionMachine, input: PartitionInput): void {
     case "tick":
       if (role.kind === "leader") tickLeader(role.leader, input);
       else if (role.kind === "follower") tickFollower(role.follower, input.nowMs);
+      return;
+    case "appendRefused":
+      appendRefused(machine, input);
       return;
     case "logStartAdvanced":
       advanceLogStart(context, input.logStart);
@@ -297,6 +310,16 @@ function flushed(
   out.trace.push({ kind: "flushed", offset: reached });
   if (role.kind === "leader") ownFlush(role.leader);
   else if (role.kind === "follower") followerFlushed(role.follower);
+}
+
+function appendRefused(machine: PartitionMachine, input: { readonly from: Offset; readonly nowMs: number }): void {
+  const { context, role } = machine;
+  const { log, out } = context;
+  if (input.from >= log.end || role.kind === "offline") return;
+  takeBack(log, input.from);
+  out.trace.push({ kind: "appendRefused", from: input.from });
+  if (role.kind === "leader") leaderTookBack(role.leader);
+  else if (role.kind === "follower") followerTookBack(role.follower, input.nowMs);
 }
 
 function advanceLogStart(context: PartitionContext, logStart: Offset): void {

@@ -21,6 +21,8 @@ export interface PendingAcks {
   takeUpTo(offset: Offset): readonly PendingAck[];
   /** Takes what is past its deadline. */
   takeExpired(nowMs: number): readonly PendingAck[];
+  /** Takes what ends above `offset`, in order. */
+  takeAbove(offset: Offset): readonly PendingAck[];
   takeAll(): readonly PendingAck[];
   cancel(requestId: RequestId): void;
 }
@@ -55,6 +57,10 @@ export function createPendingAcks(): PendingAcks {
       queue = queue.filter((ack) => ack.deadlineMs > nowMs);
       earliestDeadlineMs = queue.reduce((least, ack) => Math.min(least, ack.deadlineMs), Number.POSITIVE_INFINITY);
       return expired;
+    },
+    takeAbove(offset) {
+      const kept = queue.findIndex((ack) => ack.endOffset > offset);
+      return kept === -1 ? none : queue.splice(kept);
     },
     takeAll() {
       const all = queue;

@@ -87,6 +87,14 @@ export function truncateLog(log: ReplicaLog, cut: Offset): void {
   log.generation = (log.generation + 1) as FlushGeneration;
 }
 
+/** Takes back what was ordered at or above `from` and never written: no flush of it can be in flight. */
+export function takeBack(log: ReplicaLog, from: Offset): void {
+  assert(from >= log.flushed, "what is flushed was written");
+  log.end = from;
+  // An epoch that begins at the end stays, as in the log: its leader wrote nothing yet.
+  log.epochs.truncate((from + 1n) as Offset);
+}
+
 /** Throws everything away and starts anew at `offset`: what lies below is not to be had any more. */
 export function restartLog(log: ReplicaLog, offset: Offset): void {
   log.start = offset;

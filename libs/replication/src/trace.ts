@@ -22,6 +22,8 @@ export type TraceEvent =
   | { readonly kind: "offline"; readonly reason: string }
   | { readonly kind: "staleMetadata"; readonly leaderEpoch: LeaderEpoch; readonly partitionEpoch: PartitionEpoch }
   | { readonly kind: "appended"; readonly baseOffset: Offset; readonly endOffset: Offset }
+  /** The disk was full: the log ends at `from` again. */
+  | { readonly kind: "appendRefused"; readonly from: Offset }
   | { readonly kind: "fetched"; readonly baseOffset: Offset; readonly endOffset: Offset }
   | { readonly kind: "flushed"; readonly offset: Offset }
   | { readonly kind: "flushIgnored"; readonly offset: Offset; readonly generation: FlushGeneration }

@@ -1,8 +1,23 @@
 export { type CallOptions } from "./client/call-options.ts";
-export { type ChannelPool, createChannelPool } from "./client/channel-pool.ts";
+export { type ChannelPool, type ChannelPoolOptions, createChannelPool } from "./client/channel-pool.ts";
+export type { ClientWire, ClientWireListener, ClientWireOptions } from "./client/client-wire.ts";
 export { createChannel } from "./client/grpc-channel.ts";
 export type { ChannelOptions, ChannelState, ClientTls, RpcChannel, TrafficClass } from "./client/rpc-channel.ts";
 export { createRpcClient, type MethodCall, openRawStream, type RpcClient } from "./client/rpc-client.ts";
+export { waitForChannel } from "./client/wait-for-channel.ts";
+export {
+  batchTooLarge,
+  corruptBatch,
+  invalidArgument,
+  invalidRecord,
+  type Place,
+  unavailableCodec,
+  unknownCodec,
+  unknownPartition,
+  unknownTopic,
+  unknownTopicId,
+} from "./errors/data-errors.ts";
+
 export { fromErrorDetail, reasonName, toErrorDetail } from "./errors/error-detail.ts";
 export {
   ERROR_DOMAIN,
@@ -11,6 +26,7 @@ export {
   STATUS_DETAILS_KEY,
   toGrpcStatus,
 } from "./errors/grpc-status.ts";
+export { messageTooLarge } from "./errors/limit-errors.ts";
 export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
 export { renderErrorTable } from "./errors/render-error-table.ts";
 export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";
@@ -21,6 +37,7 @@ export type { ConnectionRefusal } from "./server/connection-gate.ts";
 export type { Dispatch } from "./server/grpc-wire.ts";
 export { createHealth, type HealthState } from "./server/health.ts";
 export type { BoundAddress, ListenerOptions, ServerTls } from "./server/listener-options.ts";
+export type { ListenerContext, RpcListener } from "./server/rpc-listener.ts";
 export { createRpcServer, type RpcServer, type RpcServerHooks, type RpcServerOptions } from "./server/rpc-server.ts";
 export { type MethodRule, type ServedService, type ServeOptions, serve } from "./server/served-service.ts";
 export type { ServerWire, ServerWireListener } from "./server/server-wire.ts";
@@ -35,6 +52,9 @@ export type {
   UnaryImpl,
 } from "./server/service-impl.ts";
 export type { CreateWebHandler, WebHandler, WebListener, WebRequest, WebResponse } from "./server/web-edge.ts";
+export { certificatesProblem, keyFits, keyProblem, type PemProblem } from "./tls/pem.ts";
+export { grpcTransport } from "./transport/grpc-transport.ts";
+export type { Probe, ProbeResult, Transport } from "./transport/transport.ts";
 export {
   type ConnectionLimits,
   createProcessBudget,

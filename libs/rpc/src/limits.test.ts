@@ -7,6 +7,7 @@ import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { type ConnectionLimits, createProcessBudget } from "./index.ts";
 import { cleanUp, eventually, openClient, runtime, startServer } from "./testing/harness.ts";
+import { EXPLAINED_REFUSALS } from "./wire/budgets.ts";
 
 const KiB = 1024;
 
@@ -42,6 +43,15 @@ const openSocket = (port: number): Promise<{ socket: Socket; closed: Promise<voi
     socket.once("close", () => closed.resolve());
     socket.once("connect", () => resolve({ socket, closed: closed.promise }));
   });
+
+/** What a gRPC client is told whose connection is not taken. */
+const refusalOf = async (port: number): Promise<string> => {
+  const error: unknown = await openClient(port)
+    .produce({})
+    .catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ reason: Reason.RESOURCE_EXHAUSTED, outcome: Outcome.NOT_APPLIED, retriable: true });
+  return (error as Error).message;
+};
 
 const openSession = (port: number): Promise<{ session: ClientHttp2Session; closed: Promise<void> }> =>
   new Promise((resolve) => {
@@ -87,14 +97,14 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
   it("all in all", async () => {
     const { port, refused } = await limited({ total: 1 });
     await openSession(port);
-    await (await openSocket(port)).closed;
+    expect(await refusalOf(port)).toMatch(/max\.connections\)/);
     expect(refused).toEqual(["total 127.0.0.1 client"]);
   });
 
   it("from one address, until one of them closes", async () => {
     const { port, refused, server } = await limited({ perAddress: 1 });
     const { session, closed } = await openSession(port);
-    await (await openSocket(port)).closed;
+    expect(await refusalOf(port)).toMatch(/max\.connections\.per\.ip/);
     expect(refused).toEqual(["perAddress 127.0.0.1 client"]);
     session.close();
     await closed;
@@ -106,10 +116,32 @@ describe("59: connections over a limit are closed, and nobody else's:", () => {
     const { port, refused, time } = await limited({ newPerAddressPerSecond: 2 });
     await openSession(port);
     await openSession(port);
-    await (await openSocket(port)).closed;
+    expect(await refusalOf(port)).toMatch(/max\.connection\.creation\.rate\.per\.ip/);
     expect(refused).toEqual(["newPerAddressPerSecond 127.0.0.1 client"]);
     await time.advance(1000);
     await openSession(port);
+  });
+
+  it("with a status and JSON in HTTP/1.1 and in HTTP/2 without gRPC", async () => {
+    const { port } = await limited({ newPerAddressPerSecond: 1 });
+    await openSession(port);
+    const answer = await globalThis.fetch(`http://127.0.0.1:${port}/x`, { method: "POST", body: "{}" });
+    expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "1"]);
+    expect(await answer.json()).toMatchObject({
+      code: "resource_exhausted",
+      details: [{ debug: { reason: "REASON_RESOURCE_EXHAUSTED", outcome: "OUTCOME_NOT_APPLIED", retriable: true } }],
+    });
+    const ended = await post(port, { "content-type": "application/json" }, Buffer.from("{}"));
+    expect(ended[":status"]).toBe(429);
+  });
+
+  it("though they stay silent, and without a word where too many would have to be told", async () => {
+    const { port, time } = await limited({ newPerAddressPerSecond: 1 });
+    await openSession(port);
+    const silent = await Promise.all(Array.from({ length: EXPLAINED_REFUSALS.perAddress }, () => openSocket(port)));
+    await (await openSocket(port)).closed;
+    await time.advance(EXPLAINED_REFUSALS.timeoutMs);
+    await Promise.all(silent.map(({ closed }) => closed));
   });
 
   it("without a handshake in time", async () => {
@@ -225,6 +257,7 @@ describe("53: messages", () => {
       reason: Reason.MESSAGE_TOO_LARGE,
       outcome: Outcome.NOT_APPLIED,
       grpcStatus: status.INVALID_ARGUMENT,
+      message: expect.stringMatching(/4097 bytes.*above the 4096.*rpc\.receive\.max\.bytes/) as string,
     });
     expect(calls).toBe(1);
   });
@@ -281,7 +314,7 @@ describe("58: hostile bytes", () => {
     expect(bomb.length).toBeLessThan(64 * KiB);
     const ended = await post(port, { "grpc-encoding": "gzip" }, frame(bomb, 1));
     expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
-    expect(decodeURI(String(ended["grpc-message"]))).toContain("decompresses to a size larger");
+    expect(decodeURI(String(ended["grpc-message"]))).toContain("above the 65536 that this process takes");
   });
 
   it("58: that are compressed in an unknown way are refused", async () => {

@@ -9,7 +9,7 @@ import {
   QUEUE_HIGH_WATER_BYTES,
   QUEUE_LIMIT_BYTES,
   type RawStream,
-  type TidemarkError,
+  TidemarkError,
 } from "./index.ts";
 import { cleanUp, openChannel, runtime, startServer } from "./testing/harness.ts";
 
@@ -55,6 +55,35 @@ describe("a raw stream", () => {
     expect(await closedAtServer.promise).toBeUndefined();
     expect(answers).toEqual(Array.from({ length: 500 }, (_, index) => BigInt(index)));
     expect([stream.write({}), stream.bytesQueued]).toEqual([false, 0]);
+  });
+
+  it("that its caller cancels is told so, and not before that the caller has nothing more to say", async () => {
+    const told: string[] = [];
+    const begun = createDeferred();
+    const closed = createDeferred();
+    const { port } = await startServer(
+      {},
+      {
+        serve: {
+          raw: {
+            produceStream: () => ({
+              onMessage: () => begun.resolve(),
+              onEnd: () => told.push("end"),
+              onClose(error) {
+                told.push(`closed ${error?.reason}`);
+                closed.resolve();
+              },
+            }),
+          },
+        },
+      },
+    );
+    const stream = openRawStream(openChannel(port), produceStream, () => ({ onMessage: () => undefined }));
+    stream.write({ topic: "t" });
+    await begun.promise;
+    stream.end(new TidemarkError({ reason: Reason.CANCELLED, message: "enough" }));
+    await closed.promise;
+    expect(told).toEqual([`closed ${Reason.CANCELLED}`]);
   });
 
   it("holds the writer back at the high water, and lets it go on when the reader takes", async () => {

@@ -41,6 +41,10 @@ const call = async (tls: ClientTls | undefined, listener: ServerTls | undefined)
   return { partition: results[0]?.partition, identity: await identity.promise };
 };
 
+/** Node.js warns of one thing once in the life of a process: from the first call on. */
+const warnings: string[] = [];
+process.on("warning", (warning) => warnings.push(String(warning)));
+
 const refused = { reason: Reason.UNAVAILABLE, outcome: Outcome.NOT_APPLIED };
 
 describe("TLS", () => {
@@ -67,9 +71,33 @@ describe("TLS", () => {
     await expect(call({ authorities: authority.certificate }, serverTls(expired))).rejects.toMatchObject(refused);
   });
 
-  it("is not mixed up with cleartext, in either direction", async () => {
-    await expect(call(undefined, serverTls())).rejects.toMatchObject({ reason: Reason.UNAVAILABLE });
-    await expect(call({ authorities: authority.certificate }, undefined)).rejects.toMatchObject(refused);
+  it("is asked for where a client speaks cleartext to it", async () => {
+    await expect(call(undefined, serverTls())).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringMatching(/"client" speaks TLS.*server\.tls\.ca/) as string,
+    });
+  });
+
+  it("is asked for where HTTP/1.1 comes in cleartext", async () => {
+    const { port } = await startServer({}, { listener: { tls: serverTls() } });
+    const answer = await globalThis.fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "{}" });
+    expect([answer.status, await answer.json()]).toMatchObject([
+      400,
+      { message: expect.stringMatching(/https/) as string },
+    ]);
+  });
+
+  it("tells a client that the server has none", async () => {
+    await expect(call({ authorities: authority.certificate }, undefined)).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringMatching(/does not speak TLS on this port/) as string,
+    });
+  });
+
+  it("names no server in the handshake where it is known by its address, and Node.js has nothing to warn of", async () => {
+    await call({ authorities: authority.certificate }, serverTls());
+    await new Promise<void>((resolve) => runtime.scheduler.afterInput(resolve));
+    expect(warnings).toEqual([]);
   });
 });
 

@@ -5,6 +5,16 @@ export interface Deferred<Value> {
   readonly reject: (error: Error) => void;
 }
 
+/** (`Promise.withResolvers`, which Node 20 does not have: the SDK runs there too.) */
 export function createDeferred<Value = void>(): Deferred<Value> {
-  return Promise.withResolvers<Value>();
+  let resolve: Deferred<Value>["resolve"] = ignore;
+  let reject: Deferred<Value>["reject"] = ignore;
+  const promise = new Promise<Value>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
 }
+
+/** A promise takes its functions before its constructor returns. */
+function ignore(): void {}

@@ -7,3 +7,4 @@ export {
   type ServiceStart,
   serverHooks,
 } from "./run-service.ts";
+export type { ServiceWorld } from "./service-world.ts";

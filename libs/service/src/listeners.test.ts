@@ -1,6 +1,8 @@
 import { brokerSchema, readSources, type Values } from "@tidemark/config";
-import { createMemoryDisk } from "@tidemark/disk";
-import { describe, expect, it } from "vitest";
+import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
+import { type Authority, createAuthority } from "@tidemark/rpc/testing/certificates";
+import { createNodeRuntime } from "@tidemark/runtime";
+import { beforeAll, describe, expect, it } from "vitest";
 import { advertisedEndpoint, listenersOf, peerTls } from "./listeners.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -15,6 +17,23 @@ function settings(more: Readonly<Record<string, string>> = {}): Values<(typeof b
 
 const noServices = { client: [], internal: [] };
 
+let authority: Authority;
+let pem: Readonly<Record<"cert" | "key" | "ca", string>>;
+
+beforeAll(async () => {
+  authority = await createAuthority(new Date(createNodeRuntime().clock.wallMs()));
+  const { certificate, key } = await authority.issue("broker-1");
+  pem = { cert: certificate, key, ca: authority.certificate };
+});
+
+/** With /tls/cert.pem and so on. */
+async function diskWith(files: Readonly<Record<string, string>>): Promise<MemoryDisk> {
+  const disk = createMemoryDisk();
+  await disk.makeDirectory("/tls");
+  for (const [name, content] of Object.entries(files)) disk.put(`/tls/${name}.pem`, text(content));
+  return disk;
+}
+
 describe("listeners", () => {
   it("stand where the settings say, with their limits", async () => {
     const listeners = await listenersOf(
@@ -28,9 +47,7 @@ describe("listeners", () => {
   });
 
   it("read their certificates, and ask clients for one where that is set", async () => {
-    const disk = createMemoryDisk();
-    await disk.makeDirectory("/tls");
-    for (const name of ["cert", "key", "ca"]) disk.put(`/tls/${name}.pem`, text(name));
+    const disk = await diskWith(pem);
     const values = settings({
       "listener.name.internal.tls.cert": "/tls/cert.pem",
       "listener.name.internal.tls.key": "/tls/key.pem",
@@ -40,9 +57,9 @@ describe("listeners", () => {
     const { client, internal } = await listenersOf(values, noServices, disk);
     expect(client.tls).toBeUndefined();
     expect(internal.tls).toEqual({
-      certificate: text("cert"),
-      key: text("key"),
-      authorities: text("ca"),
+      certificate: text(pem.cert),
+      key: text(pem.key),
+      authorities: text(pem.ca),
       requireClientCertificate: true,
     });
   });
@@ -52,7 +69,36 @@ describe("listeners", () => {
       "listener.name.client.tls.cert": "/none.pem",
       "listener.name.client.tls.key": "/none.pem",
     });
-    await expect(listenersOf(values, noServices, createMemoryDisk())).rejects.toThrow("/none.pem cannot be read");
+    await expect(listenersOf(values, noServices, createMemoryDisk())).rejects.toThrow(
+      "listener.name.client.tls.cert: the file /none.pem cannot be read",
+    );
+  });
+
+  it.each([
+    ["cert", { cert: "no PEM" }, "listener.name.client.tls.cert: the file /tls/cert.pem holds no certificate"],
+    ["key", { key: "no PEM" }, "listener.name.client.tls.key: the file /tls/key.pem holds no private key"],
+    ["ca", { ca: "no PEM" }, "listener.name.client.tls.ca: the file /tls/ca.pem holds no certificate"],
+  ])(
+    "refuse the start where what is in the file of tls.%s is none, and name file and setting",
+    async (_, wrong, says) => {
+      const values = settings({
+        "listener.name.client.tls.cert": "/tls/cert.pem",
+        "listener.name.client.tls.key": "/tls/key.pem",
+        "listener.name.client.tls.ca": "/tls/ca.pem",
+      });
+      await expect(listenersOf(values, noServices, await diskWith({ ...pem, ...wrong }))).rejects.toThrow(says);
+    },
+  );
+
+  it("refuse the start where the key is another certificate's", async () => {
+    const { key } = await authority.issue("broker-2");
+    const values = settings({
+      "listener.name.client.tls.cert": "/tls/cert.pem",
+      "listener.name.client.tls.key": "/tls/key.pem",
+    });
+    await expect(listenersOf(values, noServices, await diskWith({ ...pem, key }))).rejects.toThrow(
+      "the key in /tls/key.pem is not that of the certificate in /tls/cert.pem",
+    );
   });
 
   it("are reached as they are advertised, else where they are bound", () => {
@@ -66,10 +112,8 @@ describe("listeners", () => {
 
 describe("the way to peers", () => {
   it("is cleartext without authorities, and checked by them where they are given", async () => {
-    const disk = createMemoryDisk();
-    await disk.makeDirectory("/tls");
-    disk.put("/tls/ca.pem", text("ca"));
+    const disk = await diskWith(pem);
     expect(await peerTls(settings(), disk)).toBeUndefined();
-    expect(await peerTls(settings({ "peer.tls.ca": "/tls/ca.pem" }), disk)).toEqual({ authorities: text("ca") });
+    expect(await peerTls(settings({ "peer.tls.ca": "/tls/ca.pem" }), disk)).toEqual({ authorities: text(pem.ca) });
   });
 });

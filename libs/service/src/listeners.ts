@@ -1,6 +1,16 @@
 import type { brokerSchema, controllerSchema, gatewaySchema, Values } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
-import type { BoundAddress, ClientTls, ListenerOptions, ServedService, ServerTls } from "@tidemark/rpc";
+import {
+  type BoundAddress,
+  type ClientTls,
+  certificatesProblem,
+  keyFits,
+  keyProblem,
+  type ListenerOptions,
+  type PemProblem,
+  type ServedService,
+  type ServerTls,
+} from "@tidemark/rpc";
 import { StartRefusedError } from "./refused.ts";
 
 /** The settings that every service with a `client` listener has. */
@@ -28,7 +38,7 @@ export async function listenersOf<Name extends "client" | "internal">(
     const at = values.listeners.find((each) => each.name === name);
     if (at === undefined) throw new StartRefusedError(`listeners names no listener ${name}`);
     const own = listenerValues(values, name);
-    const tls = await serverTls(own, disk);
+    const tls = await serverTls(own, { name, disk });
     listeners.push([
       name,
       {
@@ -73,9 +83,8 @@ export async function peerTls(
   const certificate = values["peer.tls.cert"];
   const key = values["peer.tls.key"];
   return {
-    authorities: await readFile(disk, authorities),
-    ...(certificate === undefined ? {} : { certificate: await readFile(disk, certificate) }),
-    ...(key === undefined ? {} : { key: await readFile(disk, key) }),
+    authorities: await readPem(disk, { setting: "peer.tls.ca", path: authorities }, certificatesProblem),
+    ...(await readPair(disk, { prefix: "peer.tls", certificate, key })),
   };
 }
 
@@ -98,17 +107,51 @@ function listenerValues(values: ClientListenerValues, name: string): ListenerVal
   };
 }
 
-async function serverTls(own: ListenerValues, disk: Pick<Disk, "open">): Promise<ServerTls | undefined> {
-  if (own.certificate === undefined || own.key === undefined) return undefined;
+async function serverTls(
+  { certificate, key, authorities, clientAuth }: ListenerValues,
+  { name, disk }: { readonly name: string; readonly disk: Pick<Disk, "open"> },
+): Promise<ServerTls | undefined> {
+  const prefix = `listener.name.${name}.tls`;
+  const pair = await readPair(disk, { prefix, certificate, key });
+  if (pair === undefined) return undefined;
   return {
-    certificate: await readFile(disk, own.certificate),
-    key: await readFile(disk, own.key),
-    requireClientCertificate: own.clientAuth === "required",
-    ...(own.authorities === undefined ? {} : { authorities: await readFile(disk, own.authorities) }),
+    ...pair,
+    requireClientCertificate: clientAuth === "required",
+    ...(authorities !== undefined && {
+      authorities: await readPem(disk, { setting: `${prefix}.ca`, path: authorities }, certificatesProblem),
+    }),
   };
 }
 
-async function readFile(disk: Pick<Disk, "open">, path: string): Promise<Uint8Array> {
+/** A certificate chain and its key; undefined where they are not set. */
+async function readPair(
+  disk: Pick<Disk, "open">,
+  at: { readonly prefix: string; readonly certificate: string | undefined; readonly key: string | undefined },
+): Promise<{ readonly certificate: Uint8Array; readonly key: Uint8Array } | undefined> {
+  if (at.certificate === undefined || at.key === undefined) return undefined;
+  const setting = `${at.prefix}.key`;
+  const certificate = await readPem(disk, { setting: `${at.prefix}.cert`, path: at.certificate }, certificatesProblem);
+  const key = await readPem(disk, { setting, path: at.key }, keyProblem);
+  if (keyFits(certificate, key)) return { certificate, key };
+  throw new StartRefusedError(`${setting}: the key in ${at.key} is not that of the certificate in ${at.certificate}`);
+}
+
+/** The bytes of a PEM file, looked into: what the TLS library says of a wrong one names neither file nor setting. */
+async function readPem(
+  disk: Pick<Disk, "open">,
+  { setting, path }: { readonly setting: string; readonly path: string },
+  problemOf: (pem: Uint8Array) => PemProblem,
+): Promise<Uint8Array> {
+  const pem = await readFile(disk, { setting, path });
+  const problem = problemOf(pem);
+  if (problem === undefined) return pem;
+  throw new StartRefusedError(`${setting}: the file ${path} ${problem}`);
+}
+
+async function readFile(
+  disk: Pick<Disk, "open">,
+  { setting, path }: { readonly setting: string; readonly path: string },
+): Promise<Uint8Array> {
   try {
     const file = await disk.open(path, { readOnly: true });
     try {
@@ -118,6 +161,6 @@ async function readFile(disk: Pick<Disk, "open">, path: string): Promise<Uint8Ar
     }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new StartRefusedError(`The file ${path} cannot be read: ${why}`, { cause: error });
+    throw new StartRefusedError(`${setting}: the file ${path} cannot be read: ${why}`, { cause: error });
   }
 }

@@ -10,9 +10,11 @@ import {
   type Settings,
   type Values,
 } from "@tidemark/config";
-import type { RpcServerHooks } from "@tidemark/rpc";
-import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
+import { createNodeDisk } from "@tidemark/disk";
+import { grpcTransport, type RpcServerHooks } from "@tidemark/rpc";
+import { createNodeRuntime } from "@tidemark/runtime";
 import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
+import type { ServiceWorld } from "./service-world.ts";
 
 /**
  * | code | meaning                                   |
@@ -25,13 +27,9 @@ import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from 
 const exitCodes = { stopped: 0, fatal: 1, settings: 2, refused: 3 } as const;
 
 /** What a service's program is given to start with. */
-export interface ServiceStart<Of extends Settings> {
+export interface ServiceStart<Of extends Settings> extends ServiceWorld {
   readonly config: Config<Of>;
   readonly values: Values<Of>;
-  readonly runtime: Runtime;
-  readonly telemetry: Telemetry;
-  /** The service cannot go on: the process ends. */
-  readonly onFatal: (error: Error) => void;
 }
 
 /** A service that answers. */
@@ -90,7 +88,9 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   };
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
   try {
-    const running = await program.start({ config, values: config.values, runtime, telemetry, onFatal });
+    const openDisk: ServiceWorld["openDisk"] = (options) => createNodeDisk({ runtime, ...options });
+    const world = { runtime, openDisk, transport: grpcTransport, telemetry, onFatal };
+    const running = await program.start({ config, values: config.values, ...world });
     let isStopping = false;
     const stop = () => {
       if (isStopping) return;

@@ -1,37 +1,9 @@
 /** The errors of the broker's data service, each with the way out. */
 import { LogError } from "@tidemark/log";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { TidemarkError } from "@tidemark/rpc";
+import { type Place, TidemarkError } from "@tidemark/rpc";
 
-/** Where an error happened. */
-export interface Place {
-  readonly topic: string;
-  readonly partition: number;
-}
-
-export function invalidArgument(message: string): TidemarkError {
-  return new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message });
-}
-
-export function unknownTopic(topic: string): TidemarkError {
-  return new TidemarkError({
-    reason: Reason.UNKNOWN_TOPIC,
-    message:
-      `There is no topic ${JSON.stringify(topic)}. ` +
-      "Create it with tidemark.admin.v1.AdminService/CreateTopic at the controller or a gateway, " +
-      "or with `tidemark topic create`.",
-    topic,
-  });
-}
-
-export function unknownPartition({ topic, partition }: Place, partitions: number): TidemarkError {
-  return new TidemarkError({
-    reason: Reason.UNKNOWN_PARTITION,
-    message: `Topic ${topic} has the partitions 0 to ${partitions - 1}, and no ${partition}`,
-    topic,
-    partition,
-  });
-}
+export { invalidArgument, unknownPartition, unknownTopic } from "@tidemark/rpc";
 
 /** What a log throws, as a caller is told it. `outcome`: what is known of an append that had begun. */
 export function fromLogError(error: unknown, place: Place, outcome: Outcome = Outcome.NOT_APPLIED): TidemarkError {

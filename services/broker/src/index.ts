@@ -1,1 +1,2 @@
 export { type AdvertisedEndpoint, type Broker, type BrokerOptions, createBroker } from "./broker.ts";
+export { type BrokerStartOptions, startBroker } from "./start-broker.ts";

@@ -163,7 +163,7 @@ it("serves a broker's streams: heartbeats are answered, metadata come as a snaps
   await expect(client.clusterOnClient.register({})).rejects.toMatchObject({ reason: Reason.UNSUPPORTED });
 });
 
-it("refuses more replicas than it offers, and takes one where nothing is said", async () => {
+it("refuses more replicas than brokers run, and takes as many as run where nothing is said", async () => {
   const client = connect(await start());
   await client.ready();
   await client.cluster.register(await fakeBroker());

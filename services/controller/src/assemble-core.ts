@@ -11,6 +11,7 @@ import type { ControllerEvent } from "./events/controller-events.ts";
 import { createEventLog } from "./events/event-log.ts";
 import { createSessionTracker } from "./sessions/session-tracker.ts";
 import { createMetadataFollower } from "./state/metadata-follower.ts";
+import { createUncleanElections } from "./unclean/unclean-elections.ts";
 
 /** How much of the latest changes is kept for watchers that were away for a moment. */
 const historyLimits = { batchesMax: 2000, changesMax: 50_000 };
@@ -57,7 +58,7 @@ export function assembleCore(options: ControllerOptions): {
     onUnknown: () => leadership.resign(),
     onPartial: () => leadership.repairLater(),
   });
-  const queue = createCommandQueue({ consensus, follower, role, commit, waitingMax, readError, onEvent: tell });
+  const queue = createCommandQueue({ consensus, follower, role, commit, clock, waitingMax, readError, onEvent: tell });
   const endEnded = oncePerRound(runtime, () =>
     queue.submitOwn({
       name: "end sessions",
@@ -71,7 +72,9 @@ export function assembleCore(options: ControllerOptions): {
     onEnded: endEnded,
     onEvent: tell,
   });
-  const core: ControllerCore = { settings, runtime, follower, queue, role, sessions, events, readError, onEvent: tell };
+  const { traces } = options;
+  const parts = { settings, runtime, follower, queue, role, sessions, events, traces, readError, onEvent: tell };
+  const core: ControllerCore = { ...parts, unclean: createUncleanElections(parts, options.describeReplicas) };
   const leadership = createLeadershipLoop(core, options);
   return { core, leadership };
 }

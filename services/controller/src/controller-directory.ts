@@ -2,8 +2,7 @@
  * The directory of a controller: whose it is stands in `meta.properties`, and the store has a directory of its own
  * under it. A directory that belongs to another node or cluster is refused: metadata are never mixed.
  */
-import { dirname } from "node:path";
-import { type Disk, DiskError, type DiskLock } from "@tidemark/disk";
+import { type Disk, DiskError, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
 import { type DirectoryId, directoryId } from "@tidemark/ids";
 import { type Random, randomUuid } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
@@ -68,8 +67,7 @@ export async function openControllerDirectory(options: {
 
 async function takeLock(disk: Disk, path: string): Promise<DiskLock> {
   try {
-    await disk.makeDirectory(path);
-    await disk.syncDirectory(dirname(path));
+    await makeDurableDirectory(disk, path);
     return await disk.lock(path);
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;

@@ -12,6 +12,7 @@ import { ClusterService } from "@tidemark/proto/cluster/v1";
 import {
   DEFAULT_DEADLINE,
   type DeadlineRule,
+  type Probe,
   type ServedService,
   type ServeOptions,
   type ServiceImpl,
@@ -26,8 +27,9 @@ import type { ControllerEvent } from "./events/controller-events.ts";
 import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
-import type { Probe } from "./sessions/probe.ts";
 import type { ControllerSettings } from "./settings.ts";
+import type { ElectionTraces } from "./tracing/election-tracer.ts";
+import type { DescribeReplicas } from "./unclean/describe-replicas.ts";
 
 export interface ControllerOptions {
   readonly controllerId: ControllerId;
@@ -40,6 +42,10 @@ export interface ControllerOptions {
   readonly settings: ControllerSettings;
   readonly runtime: Runtime;
   readonly probe: Probe;
+  /** Asks brokers how far their logs go, before an unclean election. */
+  readonly describeReplicas: DescribeReplicas;
+  /** Where the spans of elections hang; told to brokers beside the elections. */
+  readonly traces: ElectionTraces;
   readonly onEvent: (event: ControllerEvent) => void;
   /** The cluster that the store belongs to is known. Called once. */
   readonly onCluster: (clusterId: string) => void;

@@ -9,6 +9,8 @@ import type { EventLog } from "./events/event-log.ts";
 import type { SessionTracker } from "./sessions/session-tracker.ts";
 import type { ControllerSettings } from "./settings.ts";
 import type { MetadataFollower } from "./state/metadata-follower.ts";
+import type { ElectionTraces } from "./tracing/election-tracer.ts";
+import type { UncleanElections } from "./unclean/unclean-elections.ts";
 
 /** What the services answer from. */
 export interface ControllerCore {
@@ -18,7 +20,9 @@ export interface ControllerCore {
   readonly queue: CommandQueue;
   readonly role: Role;
   readonly sessions: SessionTracker;
+  readonly unclean: UncleanElections;
   readonly events: EventLog;
+  readonly traces: ElectionTraces;
   readonly readError: ErrorReader;
   readonly onEvent: (event: ControllerEvent) => void;
 }

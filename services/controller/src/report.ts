@@ -1,6 +1,6 @@
 /** From a controller's events to log lines and metrics. Spans are made from the same events. */
 import type { BrokerId } from "@tidemark/ids";
-import { describeHealth, type MetadataEvent, type MetadataImage } from "@tidemark/metadata";
+import { describeHealth, type MetadataEvent, type MetadataImage, type ReceiptEvent } from "@tidemark/metadata";
 import { type Logger, metricNames, type Telemetry } from "@tidemark/telemetry";
 import type { ControllerEvent } from "./events/controller-events.ts";
 
@@ -68,6 +68,15 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
     case "decided":
       for (const each of event.events) logDecision(logger, each);
       return;
+    case "committing":
+    case "published":
+      return;
+    case "sessionOver":
+      return logger.debug("broker session over", {
+        broker: event.brokerId,
+        cause: event.cause,
+        silentMs: event.silentMs,
+      });
     case "batchCommitted":
       return logger.debug("batch committed", {
         command: event.command,
@@ -125,6 +134,8 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
       return logger.info(eventTitles[event.kind], { topic: event.topic, topicId: event.topicId });
     case "clusterCreated":
       return logger.info("cluster created", { cluster: event.clusterId });
+    case "brokerUnregistered":
+      return logger.info("broker unregistered", { broker: event.brokerId });
     case "shutdownBegun":
       return logger.info("broker is about to stop", { broker: event.brokerId });
     case "directoriesFailed":
@@ -132,9 +143,27 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
         broker: event.brokerId,
         directories: event.directoryIds.join(","),
       });
+    case "replicasDamaged":
+      return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas });
+    case "receipt":
+      return logReceipt(logger, event);
     case "orphansSwept":
       return logger.info("orphan partitions swept", { partitions: event.partitions });
   }
+}
+
+/** The whole of a receipt stands in the log (D3): which replicas answered how, what was cut where, whom it awaits. */
+function logReceipt(logger: Logger, { topic, partition, receipt }: ReceiptEvent): void {
+  logger.warn(receipt.awaited.length > 0 ? "unclean election" : "unclean election, receipt complete", {
+    topic,
+    partition,
+    leader: receipt.leader,
+    leaderEpoch: receipt.leaderEpoch,
+    commanded: receipt.commanded,
+    positions: receipt.positions.map((each) => `${each.brokerId}:${each.lastLeaderEpoch}/${each.logEnd}`).join(","),
+    cuts: receipt.cuts.map((each) => `${each.brokerId}:${each.firstOffset}-${each.logEnd}`).join(","),
+    awaited: receipt.awaited.join(","),
+  });
 }
 
 const eventTitles = {

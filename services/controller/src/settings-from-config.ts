@@ -1,9 +1,6 @@
 import type { controllerSchema, Values } from "@tidemark/config";
 import type { ControllerSettings } from "./settings.ts";
 
-/** Brokers replicate nothing yet: a replica beyond the first would stand in the ISR and hold nothing. */
-const replicationFactorMax = 1;
-
 export type ControllerValues = Values<(typeof controllerSchema)["settings"]>;
 
 export function settingsFromConfig(values: ControllerValues): ControllerSettings {
@@ -17,7 +14,14 @@ export function settingsFromConfig(values: ControllerValues): ControllerSettings
     limits: {
       topicsMax: values["max.topics"],
       partitionsMax: values["max.partitions"],
-      replicationFactorMax,
     },
+    rebalance: values["auto.leader.rebalance.enable"]
+      ? {
+          intervalMs: values["leader.imbalance.check.interval.seconds"] * 1000,
+          imbalancePercentageMax: values["leader.imbalance.per.broker.percentage"],
+        }
+      : undefined,
+    uncleanElection: values["unclean.leader.election.enable"],
+    uncleanRecoveryWaitMs: values["unclean.recovery.wait.ms"],
   };
 }

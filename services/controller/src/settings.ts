@@ -1,5 +1,11 @@
 import type { ClusterLimits, LeaderSelection } from "@tidemark/metadata";
 
+export interface RebalanceSettings {
+  readonly intervalMs: number;
+  /** Up to this share of a broker's preferred partitions, in percent, may be led elsewhere. */
+  readonly imbalancePercentageMax: number;
+}
+
 /** What a controller is told, in the units that the names say. */
 export interface ControllerSettings {
   /** A broker silent for so long has lost its session. */
@@ -14,4 +20,10 @@ export interface ControllerSettings {
   /** `min.insync.replicas` of a topic that does not say. */
   readonly minInsyncReplicas: number;
   readonly limits: ClusterLimits;
+  /** `auto.leader.rebalance.enable` and what belongs to it. Undefined: leaders are moved back on command only. */
+  readonly rebalance: RebalanceSettings | undefined;
+  /** `unclean.leader.election.enable` of a topic that does not say. */
+  readonly uncleanElection: boolean;
+  /** How long an unclean election waits for what replicas say of their logs. */
+  readonly uncleanRecoveryWaitMs: number;
 }

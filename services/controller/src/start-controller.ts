@@ -1,36 +1,39 @@
 /** A controller in its process: directory, store, controller and servers, and back in the opposite order. */
 import { formatEndpoint } from "@tidemark/config";
-import { createNodeDisk, type Disk } from "@tidemark/disk";
+import type { Disk } from "@tidemark/disk";
 import { controllerId } from "@tidemark/ids";
 import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
-import { createDeferred, type Runtime } from "@tidemark/runtime";
-import { advertisedEndpoint, listenersOf, type RunningService, serverHooks } from "@tidemark/service";
-import type { Telemetry } from "@tidemark/telemetry";
+import { createDeferred } from "@tidemark/runtime";
+import {
+  advertisedEndpoint,
+  listenersOf,
+  peerTls,
+  type RunningService,
+  type ServiceWorld,
+  serverHooks,
+} from "@tidemark/service";
 import type { Backend, OpenBackend } from "./backend.ts";
 import { type Controller, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
-import { tcpProbe } from "./node/tcp-probe.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+import { createElectionTracer } from "./tracing/election-tracer.ts";
+import { createDescribeReplicas, type DescribeReplicas } from "./unclean/describe-replicas.ts";
 
-export interface StartOptions {
+export interface ControllerStartOptions extends ServiceWorld {
   readonly values: ControllerValues;
-  readonly runtime: Runtime;
-  readonly telemetry: Telemetry;
   /** Absolute path of the controller's directory. */
   readonly directory: string;
   readonly openBackend: OpenBackend;
-  /** The controller cannot go on. */
-  readonly onFatal: (error: Error) => void;
 }
 
 /**
  * Resolves when there is an active controller, this one or another. Throws what refuses the start, with nothing left
  * open: StartRefusedError, the store's error, or the TidemarkError of a listener.
  */
-export async function startController(options: StartOptions): Promise<RunningService> {
+export async function startController(options: ControllerStartOptions): Promise<RunningService> {
   const { values, runtime } = options;
-  const disk = createNodeDisk({ runtime });
+  const disk = options.openDisk();
   const closing: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const close of closing.splice(0).reverse()) await close();
@@ -50,7 +53,15 @@ export async function startController(options: StartOptions): Promise<RunningSer
     closing.push(() => directory.release());
     const backend = await options.openBackend({ disk, directory: options.directory, runtime });
     closing.push(() => backend.close());
-    const controller = makeController({ ...options, onFatal: (error) => onFatal(error) }, { directory, backend });
+    const tls = await peerTls(values, disk);
+    const describeReplicas = createDescribeReplicas(options.transport, {
+      runtime,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    const controller = makeController(
+      { ...options, onFatal: (error) => onFatal(error) },
+      { directory, backend, describeReplicas },
+    );
     closing.push(() => controller.stop());
     const server = await makeServer(options, controller, disk);
     closing.push(() => server.stop());
@@ -68,10 +79,25 @@ export async function startController(options: StartOptions): Promise<RunningSer
 }
 
 function makeController(
-  options: StartOptions,
-  { directory, backend }: { readonly directory: ControllerDirectory; readonly backend: Backend },
+  options: ControllerStartOptions,
+  {
+    directory,
+    backend,
+    describeReplicas,
+  }: {
+    readonly directory: ControllerDirectory;
+    readonly backend: Backend;
+    readonly describeReplicas: DescribeReplicas;
+  },
 ): Controller {
-  const { values, runtime, telemetry, onFatal } = options;
+  const { values, runtime, transport, telemetry, onFatal } = options;
+  const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
+  const traces = createElectionTracer({
+    tracer: telemetry.tracer,
+    runtime,
+    backend: backend.name,
+    brokers: () => [...controller.image.sessions.keys()],
+  });
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
@@ -80,8 +106,13 @@ function makeController(
     backend: backend.name,
     settings: settingsFromConfig(values),
     runtime,
-    probe: tcpProbe,
-    onEvent: createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image }),
+    probe: transport.probe,
+    describeReplicas,
+    traces,
+    onEvent(event) {
+      traces.onEvent(event);
+      report(event);
+    },
     onCluster: (clusterId) => {
       directory.belongTo(clusterId).catch((error: unknown) => {
         onFatal(error instanceof Error ? error : new Error(String(error)));
@@ -92,12 +123,13 @@ function makeController(
   return controller;
 }
 
-async function makeServer(options: StartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
-  const { values, runtime, telemetry } = options;
+async function makeServer(options: ControllerStartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
+  const { values, runtime, transport, telemetry } = options;
   const deadline: DeadlineRule = { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] };
   const queuedMax = values["queued.max.bytes"];
   return createRpcServer({
     runtime,
+    transport,
     listeners: await listenersOf(values, servicesOf(controller, deadline), disk),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { AdminService } from "@tidemark/proto/admin/v1";
+import { AdminService, ElectionCause, type WatchEventsResponse } from "@tidemark/proto/admin/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { LogService } from "@tidemark/proto/log/v1";
 import { createChannelPool, createRpcClient } from "@tidemark/rpc";
@@ -18,7 +18,7 @@ let cluster: DevCluster;
 
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 2 });
-  await admin().createTopic({ topic: "orders", partitions: 4 });
+  await admin().createTopic({ topic: "orders", partitions: 4, replicationFactor: 1 });
 });
 afterAll(async () => {
   pool.close();
@@ -99,6 +99,29 @@ describe("a gateway before brokers and a controller", () => {
     });
   });
 
+  it("hands on what happens in the cluster as it happens", async () => {
+    const over = new AbortController();
+    const seen: WatchEventsResponse[] = [];
+    const watching = (async () => {
+      for await (const event of admin().watchEvents({}, { signal: over.signal })) seen.push(event);
+    })().catch((error: unknown) => error);
+    // A watch shows what comes after it began, and does not say when that was.
+    for (let made = 0; seen.length === 0; made++)
+      await admin().createTopic({ topic: `watched-${made}`, partitions: 1 });
+    over.abort();
+    expect(await watching).toMatchObject({ reason: Reason.CANCELLED });
+    expect(seen[0]?.event).toMatchObject({
+      case: "election",
+      value: {
+        topic: expect.stringMatching(/^watched-/) as string,
+        cause: ElectionCause.TOPIC_CREATED,
+        newLeader: expect.any(Number) as number,
+      },
+    });
+    const { elections } = await admin().describeElections({ limit: 1 });
+    expect(elections).toMatchObject([{ cause: ElectionCause.TOPIC_CREATED }]);
+  });
+
   it("50: stores what comes while a broker is down as soon as that is back", async () => {
     const [partition = 0] = await ledBy(1);
     await cluster.kill("broker-1");
@@ -114,7 +137,7 @@ describe("a gateway before brokers and a controller", () => {
     await cluster.kill("controller-1");
     await log().produce({ topic: "orders", records: [text("alone")] });
     await cluster.start("controller-1");
-    await admin().createTopic({ topic: "later", partitions: 2 });
+    await admin().createTopic({ topic: "later", partitions: 2, replicationFactor: 1 });
     await log().produce({ topic: "later", records: [text("known")] });
   });
 

@@ -17,19 +17,21 @@ const traceparent = ({ traceId, spanId }: typeof produceTrace) => `00-${traceId}
 
 let receiver: OtlpReceiver;
 let cluster: DevCluster;
+let exporting: Record<string, string>;
 const pool = createChannelPool({ runtime: createNodeRuntime() });
 
 beforeAll(async () => {
   receiver = await createOtlpReceiver();
+  exporting = {
+    OTEL_TRACES_EXPORTER: "otlp",
+    OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.grpcUrl,
+    OTEL_TRACES_SAMPLER: "parentbased_always_off",
+    OTEL_BSP_SCHEDULE_DELAY: "50",
+  };
   cluster = await startDevCluster({
     brokers: 2,
-    env: {
-      OTEL_TRACES_EXPORTER: "otlp",
-      OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
-      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.grpcUrl,
-      OTEL_TRACES_SAMPLER: "parentbased_always_off",
-      OTEL_BSP_SCHEDULE_DELAY: "50",
-    },
+    env: exporting,
   });
 });
 
@@ -99,5 +101,32 @@ describe("one record", () => {
     expect(produced.map((span) => span.spanId)).toEqual(
       expect.arrayContaining(fetched.links.map((link) => link.spanId).filter((id) => id !== produceTrace.spanId)),
     );
+  });
+
+  it("is what the fetch of a consumer links back to, above the fetch at the broker", async () => {
+    const { code, stdout } = await cluster.tidemark(["consume", "traced", "--until-end", "--format", "raw"], {
+      env: { ...exporting, OTEL_TRACES_SAMPLER: "" },
+    });
+    expect([code, stdout.toString()]).toEqual([0, "untraced\nhello\n"]);
+    const all = await receiver.waitForSpans((spans) => {
+      const [fetch] = byName(spans, "tidemark.fetch");
+      return byName(spans, "broker fetch").some(({ traceId }) => traceId === fetch?.traceId);
+    });
+    const fetch = only(all, "tidemark.fetch");
+    expect(fetch.resource["service.name"]).toBe("tidemark-client");
+    expect(fetch.links.map((link) => link.traceId)).toEqual([produceTrace.traceId]);
+    expect(fetch.attributes).toMatchObject({
+      "messaging.destination.name": "traced",
+      "messaging.destination.partition.id": "0",
+      "messaging.batch.message_count": 2,
+      "tidemark.offset": "0",
+      "tidemark.high_watermark": "2",
+    });
+    const ofTrace = all.filter(({ traceId }) => traceId === fetch.traceId);
+    expect(fetch.parentSpanId).toBeUndefined();
+    const below = only(ofTrace, "broker fetch");
+    expect(below.parentSpanId).toBe(fetch.spanId);
+    expect(below.startNanos).toBeGreaterThanOrEqual(fetch.startNanos);
+    expect(below.endNanos).toBeLessThanOrEqual(fetch.endNanos);
   });
 });

@@ -1,12 +1,11 @@
 import type { ConsumedBatch } from "@tidemark/client";
-import { jsonNumber } from "../output.ts";
+import { bytesAs, jsonNumber } from "../output.ts";
 
 export type RecordFormat = "text" | "json" | "raw";
 
 type Consumed = ConsumedBatch["records"][number];
 
 const newline = Buffer.from("\n");
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Records as bytes to be written: raw is each value and one `\n`, and a null value is nothing and one `\n`. */
@@ -47,14 +46,4 @@ function jsonOf(topic: string, partition: number, { offset, timestamp, key, valu
     headers: headers.map((header) => ({ ...bytesAs("key", header.key), ...bytesAs("value", header.value) })),
   };
   return JSON.stringify(fields);
-}
-
-/** As text where it is UTF-8, else under the name with `Base64` behind it. */
-function bytesAs(name: string, bytes: Uint8Array | null): Record<string, string | null> {
-  if (bytes === null) return { [name]: null };
-  try {
-    return { [name]: strict.decode(bytes) };
-  } catch {
-    return { [`${name}Base64`]: Buffer.from(bytes).toString("base64") };
-  }
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { compileCacheFolder } from "../compile-cache.ts";
+import { withEveryTrace } from "../traces.ts";
 import { type ProcessSpec, processName, type Role } from "./layout.ts";
 
 const loopback = "127.0.0.1";
@@ -54,10 +55,5 @@ export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[]
  * start.
  */
 export function serviceEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const sampler = env.OTEL_TRACES_SAMPLER;
-  return {
-    NODE_COMPILE_CACHE: compileCacheFolder,
-    ...env,
-    OTEL_TRACES_SAMPLER: sampler === undefined || sampler === "" ? "parentbased_always_on" : sampler,
-  };
+  return { NODE_COMPILE_CACHE: compileCacheFolder, ...withEveryTrace(env) };
 }

@@ -2,11 +2,13 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createNodeRuntime } from "@tidemark/runtime";
 import { writeClusterFile } from "./cluster-file.ts";
 import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
 import type { DevOptions } from "./options.ts";
 import { processConfigFile, serviceEnvironment } from "./process-config.ts";
+import { createRespawn } from "./respawn.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { type TakenPlace, takePlace } from "./take-ports.ts";
 
@@ -66,13 +68,11 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
     },
     onChange: publish,
     onFailed: (name, cause) => {
-      const next = options.respawn ? "starting it again" : `\`tidemark dev start ${name} --data ${data}\` starts it`;
+      const next = options.respawn ? respawn.died(name) : `\`tidemark dev start ${name} --data ${data}\` starts it`;
       io.say(`${name} died: ${cause}; ${next}`);
-      if (options.respawn) {
-        supervisor.start(name).then((result) => io.say(result.message), reportDefect);
-      }
     },
   });
+  const respawn = createRespawn({ supervisor, ...createNodeRuntime(), say: io.say });
   publish();
   control.serve(supervisor);
   try {
@@ -114,11 +114,6 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
   });
-}
-
-/** An error that nobody can answer for ends the process. */
-function reportDefect(error: unknown): void {
-  throw error instanceof Error ? error : new Error(String(error));
 }
 
 function sayReady(options: DevOptions, { specs, basePort }: TakenPlace, say: (line: string) => void): void {

@@ -98,6 +98,20 @@ describe("a consumer", () => {
     expect(await readAll(cluster, consumer(cluster, { partitions: [1], untilEnd: true }).records())).toEqual(["1/0 x"]);
   });
 
+  test.each([0, 1, 2])("refuses to begin behind the end that it is to end at, of %i records", async (count) => {
+    const cluster = await createFakeCluster(1);
+    for (let index = 0; index < count; index++) append(cluster, 0, "x");
+    const from = { offset: BigInt(count) };
+    expect(await readAll(cluster, consumer(cluster, { from, untilEnd: true }).records())).toEqual([]);
+    const behind = { offset: BigInt(count + 1) };
+    await expect(readAll(cluster, consumer(cluster, { from: behind, untilEnd: true }).records())).rejects.toMatchObject(
+      {
+        reason: Reason.OFFSET_OUT_OF_RANGE,
+        fields: { partition: 0, highWatermark: BigInt(count) },
+      },
+    );
+  });
+
   test("reads compressed batches", async () => {
     const cluster = await createFakeCluster(1);
     const { zstd } = cluster.connection.codecs;

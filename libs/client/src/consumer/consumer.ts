@@ -1,5 +1,8 @@
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { StoredRecord } from "@tidemark/record";
+import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
+import { describeTopic } from "./describe-topic.ts";
 import { type ConsumedBatch, createFetcher } from "./fetcher.ts";
 import { highWatermarks, type OffsetsQuery, type Start, startOffsets } from "./offsets.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -55,8 +58,8 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   const { topic, retryTimeoutMs } = options;
   let positions = new Map<number, bigint>();
 
-  const query = async (): Promise<OffsetsQuery> => {
-    const { topicId, partitions } = await connection.topics.describe(topic);
+  const query = async (signal: AbortSignal | undefined): Promise<OffsetsQuery> => {
+    const { topicId, partitions } = await describeTopic(connection, topic, { retryTimeoutMs, signal });
     return {
       topic,
       topicId,
@@ -68,6 +71,7 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     const patience = { retryTimeoutMs, signal };
     const starts = await startOffsets(connection, asked, options.from, patience);
     const ends = options.untilEnd ? await highWatermarks(connection, asked, patience) : undefined;
+    if (ends !== undefined) checkStarts(topic, starts, ends);
     positions = new Map(starts);
     return asked.partitions.map((partition) => ({
       partition,
@@ -80,8 +84,8 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
 
   async function* batches(signal?: AbortSignal): AsyncGenerator<ConsumedBatch, void, undefined> {
     try {
-      const asked = await query();
       const stop = signal ?? new AbortController().signal;
+      const asked = await query(stop);
       const states = await begin(asked, stop);
       const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId });
       for await (const batch of readBatches(connection, topic, { fetcher, states, signal: stop })) {
@@ -102,7 +106,23 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   return {
     batches,
     records,
-    highWatermarks: async (signal) => highWatermarks(connection, await query(), { retryTimeoutMs, signal }),
+    highWatermarks: async (signal) => highWatermarks(connection, await query(signal), { retryTimeoutMs, signal }),
     positions: () => new Map(positions),
   };
+}
+
+/** Reading that ends at the high watermarks asks no broker for what is behind them, and none would say that it is not there. */
+function checkStarts(topic: string, starts: ReadonlyMap<number, bigint>, ends: ReadonlyMap<number, bigint>): void {
+  for (const [partition, end] of ends) {
+    const start = starts.get(partition) ?? 0n;
+    if (start <= end) continue;
+    throw new TidemarkError({
+      reason: Reason.OFFSET_OUT_OF_RANGE,
+      message: `Offset ${start} of ${topic}-${partition} does not exist: what can be read ends below ${end}`,
+      outcome: Outcome.NOT_APPLIED,
+      topic,
+      partition,
+      highWatermark: end,
+    });
+  }
 }

@@ -3,6 +3,8 @@ import { Reason } from "@tidemark/proto/common/v1";
 import {
   type Codecs,
   decodeRecords,
+  explainDecodeFailure,
+  explainStop,
   hasValidCrc,
   iterateBatches,
   nextOffsetOf,
@@ -37,13 +39,13 @@ export function decodeFetched(bytes: Uint8Array, { from, end }: Range, codecs: C
   let leaderEpoch: number | undefined;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end" || (step.kind === "incomplete" && leaderEpoch !== undefined)) break;
-    if (step.kind !== "ok") throw corrupt(`the batch at byte ${step.position} of the answer is ${step.kind}`);
+    if (step.kind !== "ok") throw corrupt(explainStop(step, bytes.length));
     const { header } = step;
     if (!hasValidCrc(bytes, header, crc32c))
       throw corrupt(`the checksum of the batch at ${header.baseOffset} is wrong`);
     const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
     if (decoded.kind === "failed") {
-      const message = `The batch at offset ${header.baseOffset} cannot be read: ${decoded.reason}`;
+      const message = `The batch at offset ${header.baseOffset} cannot be read: ${explainDecodeFailure(decoded.reason)}`;
       const isCodec = decoded.reason === "unsupportedCodec";
       throw new TidemarkError({ reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH, message });
     }

@@ -3,6 +3,7 @@ import type { StoredRecord } from "@tidemark/record";
 import { fromErrorDetail } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { decodeFetched } from "./decode.ts";
+import { startFetchSpan } from "./fetch-span.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
 
 /** Records of one partition in their order, as they came in one answer. */
@@ -70,6 +71,9 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
     async fetch(endpoint, states, signal) {
       throwFirst(fatal);
       let partitions: readonly FetchedPartition[];
+      const span = startFetchSpan(topic, runtime.clock);
+      const { traceparent } = span;
+      const askedMs = runtime.clock.monotonicMs();
       try {
         ({ partitions } = await connection.fetchAt(endpoint).fetch(
           {
@@ -80,10 +84,11 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
             maxWaitMs: options.maxWaitMs,
             format: Format.BATCHES,
           },
-          { signal },
+          traceparent === undefined ? { signal } : { signal, traceparent },
         ));
       } catch (error) {
         signal.throwIfAborted();
+        span.fail(error);
         for (const state of states) fail(endpoint, state, error);
         // Nothing came that the reader would have to have first.
         throwFirst(fatal);
@@ -93,6 +98,8 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
         const state = states.find((each) => each.partition === fetched.partition);
         return state === undefined ? [] : take(endpoint, state, fetched);
       });
+      const bytes = partitions.reduce((sum, fetched) => sum + fetched.batches.length, 0);
+      span.end(batches, bytes, runtime.clock.monotonicMs() - askedMs);
       if (batches.length === 0) throwFirst(fatal);
       return batches;
     },

@@ -78,6 +78,11 @@ const replicaSettings = {
     "A follower that lags by more leaves the ISR at once. Unset: only time counts.",
   ),
   "replica.fetch.wait.max.ms": defaulted(duration({ min: 1 }), 500, "How long a follower's fetch waits for data."),
+  "controlled.shutdown.max.ms": defaulted(
+    duration({ min: 0 }),
+    30_000,
+    "How long a stop waits until the leaderships of this broker are moved.",
+  ),
 } as const;
 
 /** Every setting of a broker. */

@@ -97,7 +97,17 @@ const electionSettings = {
   "leader.imbalance.per.broker.percentage": defaulted(
     integer({ min: 0, max: 100, unit: "percent" }),
     10,
-    "From what share of a broker's preferred partitions led elsewhere on leaders are moved back.",
+    "Above what share of a broker's preferred partitions led elsewhere leaders are moved back.",
+  ),
+  "leader.imbalance.check.interval.seconds": defaulted(
+    integer({ min: 1, unit: "seconds" }),
+    300,
+    "How often it is checked whether leaders are to be moved back.",
+  ),
+  "unclean.recovery.wait.ms": defaulted(
+    duration({ min: 0 }),
+    3000,
+    "How long an unclean election waits for the answers of the live replicas about their logs.",
   ),
 } as const;
 

@@ -6,11 +6,20 @@
 import { revision as toRevision } from "@tidemark/ids";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { createAppendFront } from "../append-front.ts";
-import { type Consensus, ConsensusError, type Leadership, type Member } from "../consensus.ts";
+import {
+  type CandidateIdentity,
+  type Consensus,
+  ConsensusError,
+  type Leadership,
+  type Member,
+  type MemberChange,
+  type MemberChangeOutcome,
+} from "../consensus.ts";
 import type { EventSink } from "../events.ts";
 import { createLatestValue } from "../latest-value.ts";
 import type { StoreFeed, StoreLink } from "../store/store-link.ts";
 import { createWatchHub, type WatchHub } from "../watch-hub.ts";
+import { anyoneMayClaim, type ClaimRight } from "./claim-right.ts";
 import { type Connection, createConnection } from "./connection.ts";
 import { createElection } from "./election.ts";
 import { readRevision } from "./exchange.ts";
@@ -24,12 +33,24 @@ export interface CandidateOptions {
   readonly onEvent: EventSink;
   /** Defaults to all of them. */
   readonly guards?: CandidateGuards;
+  /** Defaults to everybody's. */
+  readonly right?: ClaimRight;
+  /** Defaults to every candidate that lives, and nothing to change. */
+  readonly members?: MemberRegister;
   /** Where a store takes a while to miss a leader. Absent: only the store ends the leadership of others. */
   readonly takeover?: TakeoverSettings;
 }
 
+/** Who takes part in the consensus behind the candidates. */
+export interface MemberRegister {
+  /** `living`: the candidates that live. */
+  describe(living: readonly CandidateIdentity[]): readonly Member[];
+  change(change: MemberChange, signal: AbortSignal): Promise<MemberChangeOutcome>;
+}
+
 export function createCandidate(options: CandidateOptions): Consensus {
   const { link, runtime, onEvent, guards = allCandidateGuards, takeover } = options;
+  const { right = anyoneMayClaim(), members = onlyCandidates } = options;
   const ending = new AbortController();
   const belief = createLatestValue<Leadership>({ kind: "none" });
   const hub = createWatchHub(onEvent);
@@ -51,9 +72,10 @@ export function createCandidate(options: CandidateOptions): Consensus {
     onFailed: (message) => end("FAILED", message),
   });
   const election = createElection(
-    { runtime, hub, keys, connection, onEvent, guards, takeover, signal: ending.signal },
+    { runtime, hub, keys, connection, right, onEvent, guards, takeover, signal: ending.signal },
     belief,
   );
+  right.onChange(() => election.onRight());
 
   /** The first reason stays. */
   const end = (code: "CLOSED" | "FAILED", message: string) => {
@@ -80,12 +102,11 @@ export function createCandidate(options: CandidateOptions): Consensus {
     async describeMembers() {
       ending.signal.throwIfAborted();
       await hub.reached(toRevision(0n), ending.signal);
-      return keys.candidates().map((identity): Member => ({ ...identity, voter: true, alive: true }));
+      return members.describe(keys.candidates());
     },
-    async changeMembers() {
+    async changeMembers(change) {
       ending.signal.throwIfAborted();
-      const message = "this store has no members to change: every controller that is started on it is a candidate";
-      return { kind: "refused", reason: "MEMBERS_NOT_MANAGED_HERE", message };
+      return members.change(change, ending.signal);
     },
     async close() {
       end("CLOSED", "the candidate was closed");
@@ -93,6 +114,14 @@ export function createCandidate(options: CandidateOptions): Consensus {
     },
   };
 }
+
+const onlyCandidates: MemberRegister = {
+  describe: (living) => living.map((identity) => ({ ...identity, voter: true, alive: true })),
+  async change() {
+    const message = "this store has no members to change: every controller that is started on it is a candidate";
+    return { kind: "refused", reason: "MEMBERS_NOT_MANAGED_HERE", message };
+  },
+};
 
 function takeIn(
   feed: StoreFeed,

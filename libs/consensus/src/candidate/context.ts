@@ -1,6 +1,7 @@
 import type { Runtime } from "@tidemark/runtime";
 import type { EventSink } from "../events.ts";
 import type { WatchHub } from "../watch-hub.ts";
+import type { ClaimRight } from "./claim-right.ts";
 import type { Connection } from "./connection.ts";
 import type { CandidateGuards } from "./guards.ts";
 import type { StoreKeys } from "./store-keys.ts";
@@ -12,6 +13,7 @@ export interface CandidateContext {
   readonly hub: WatchHub;
   readonly keys: StoreKeys;
   readonly connection: Connection;
+  readonly right: ClaimRight;
   readonly onEvent: EventSink;
   readonly guards: CandidateGuards;
   /** Undefined: only the store ends the leadership of others. */

@@ -4,8 +4,8 @@
  * | from      | to        | when                                                                                     |
  * |-----------|-----------|------------------------------------------------------------------------------------------|
  * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
- * | standby   | claiming  | `/controller` is free, nothing seals the store, and it did not just resign among rivals  |
- * |           |           | ; or the endpoint that it names refuses everybody (`Takeover`)                           |
+ * | standby   | claiming  | it may claim, `/controller` is free, nothing seals the store, and it did not just resign |
+ * |           |           | among rivals; or the endpoint that `/controller` names refuses everybody (`Takeover`)    |
  * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
  * | claiming  | standby   | another was first, or the answer was lost                                                |
  * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |
@@ -21,6 +21,7 @@ import type { LatestValue } from "../latest-value.ts";
 import { encodeController, isSealed } from "../records.ts";
 import type { StoreChange, StoreFeed, StoreSession } from "../store/store-link.ts";
 import { type Claim, carryOutClaim, newClaim } from "./claim.ts";
+import type { CandidateStanding, ElectedTerm } from "./claim-right.ts";
 import type { CandidateContext } from "./context.ts";
 import { catchUp } from "./exchange.ts";
 import { createFence } from "./fence.ts";
@@ -44,6 +45,8 @@ export interface Election {
   onFeed(feed: StoreFeed): void;
   onConnected(session: StoreSession): void;
   onLost(): void;
+  /** The right to claim was won or lost. */
+  onRight(): void;
   /** Nothing is claimed or appended any more. */
   end(reason: "CLOSED" | "FAILED", message: string): void;
 }
@@ -64,6 +67,8 @@ interface ElectionState {
   busy: boolean;
   /** Resigned: rivals come first. */
   standsBack: boolean;
+  /** The last term in which a claim was won. */
+  claimedTerm: number | undefined;
   ended: AppendOutcome | undefined;
   cancelRetry: Cancel | undefined;
   readonly takeover: Takeover | undefined;
@@ -80,6 +85,7 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
     lead: undefined,
     busy: false,
     standsBack: false,
+    claimedTerm: undefined,
     ended: undefined,
     cancelRetry: undefined,
     takeover:
@@ -110,7 +116,9 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
       state.registered = undefined;
       stepDown(state, "the connection to the store was lost");
       announce(state, { kind: "none" });
+      report(state);
     },
+    onRight: () => evaluate(state),
     end(reason, message) {
       if (state.ended !== undefined) return;
       state.ended = { kind: "refused", reason, message };
@@ -119,6 +127,7 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
       state.takeover?.end();
       state.lead?.term.end(reason, message);
       state.lead = undefined;
+      report(state);
     },
   };
 }
@@ -248,6 +257,7 @@ async function giveUpWith(
   state.lead = undefined;
   state.busy = true;
   announce(state, { kind: "none" });
+  report(state);
   const outcome = await appendLast(lead);
   lead.term.end("FENCED", `this candidate gave controller epoch ${lead.epoch} up`);
   state.busy = false;
@@ -272,6 +282,17 @@ function evaluate(state: ElectionState): void {
   }
   announce(state, leaderInSight(context.keys, identity));
   if (identity !== undefined) goForLeadership(state, identity);
+  report(state);
+}
+
+function report(state: ElectionState): void {
+  state.context.right.report(standingOf(state));
+}
+
+function standingOf({ ended, identity, registered, lead, standsBack, context }: ElectionState): CandidateStanding {
+  if (ended !== undefined || identity === undefined || registered === undefined) return "outside";
+  if (lead !== undefined) return "leading";
+  return standsBack && hasRival(context.keys, identity) ? "standsBack" : "ready";
 }
 
 function goForLeadership(state: ElectionState, identity: CandidateIdentity): void {
@@ -282,17 +303,24 @@ function goForLeadership(state: ElectionState, identity: CandidateIdentity): voi
     detached(registerAgain(state, identity, session));
     return;
   }
-  if (!isFree(context.keys, identity, state.goneEpoch)) {
+  const term = context.right.term();
+  const overLeaders = term !== undefined && term.overLeaders && term.term !== state.claimedTerm;
+  if (!isFree(context.keys, identity, { overLeaders, goneEpoch: state.goneEpoch })) {
     state.standsBack = false;
     return;
   }
-  if (state.standsBack && hasRival(context.keys, identity)) return;
-  detached(claimNext(state, identity, session));
+  if (term === undefined || (state.standsBack && hasRival(context.keys, identity))) return;
+  detached(claimNext(state, identity, session, term));
 }
 
-async function claimNext(state: ElectionState, identity: CandidateIdentity, session: StoreSession): Promise<void> {
+async function claimNext(
+  state: ElectionState,
+  identity: CandidateIdentity,
+  session: StoreSession,
+  elected: ElectedTerm,
+): Promise<void> {
   const { context } = state;
-  const epoch = nextEpoch(context);
+  const epoch = nextEpoch(context, elected);
   if (epoch === undefined) return;
   const claim = newClaim(epoch, context);
   state.busy = true;
@@ -302,16 +330,21 @@ async function claimNext(state: ElectionState, identity: CandidateIdentity, sess
   state.busy = false;
   const ms = context.runtime.clock.monotonicMs() - startedMs;
   context.onEvent({ kind: "claimed", epoch, outcome: outcome.kind, ms });
-  if (outcome.kind === "won" && holds(context.keys, claim, identity)) lead(state, claim, session);
+  const isElected = context.right.term()?.term === elected.term;
+  if (outcome.kind === "won") state.claimedTerm = elected.term;
+  if (outcome.kind === "won" && isElected && holds(context.keys, claim, identity)) lead(state, claim, session);
   if (outcome.kind === "noSpace" || outcome.kind === "failed") retryLater(state);
   else evaluate(state);
 }
 
-/** One above every epoch ever seen. Undefined, and reported, where no key says which that is (C12). */
-function nextEpoch({ keys, onEvent }: CandidateContext): ControllerEpoch | undefined {
+/**
+ * One above every epoch ever seen, and no less than the term. Undefined, and reported, where no key says which that is
+ * (C12).
+ */
+function nextEpoch({ keys, onEvent }: CandidateContext, elected: ElectedTerm): ControllerEpoch | undefined {
   const highest = keys.highestEpoch();
   try {
-    if (highest !== undefined) return controllerEpoch(highest + 1);
+    if (highest !== undefined) return controllerEpoch(Math.max(highest + 1, elected.term));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
   }
@@ -336,6 +369,7 @@ function lead(state: ElectionState, claim: Claim, session: StoreSession): void {
   state.standsBack = false;
   const revision = context.keys.append().revision;
   if (revision !== undefined) announce(state, { kind: "leading", epoch, revision });
+  report(state);
 }
 
 /** A term found out by itself that it is over. */

@@ -5,7 +5,7 @@ import type { Claim } from "./claim.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /**
- * Whether `/controller` is free for this candidate.
+ * Whether `/controller` is free for this candidate. `overLeaders`: it was elected against whoever leads.
  *
  * | `/controller`                                   | free                                             |
  * |-------------------------------------------------|--------------------------------------------------|
@@ -13,13 +13,18 @@ import type { StoreKeys } from "./store-keys.ts";
  * | does not parse, held                            | no: a newer version's value (C12)                |
  * | id -1                                           | yes                                              |
  * | names this candidate's own directory            | yes: a quick restart never waits for its ghost   |
- * | names another, held                             | no, unless its process is gone (`goneEpoch`)     |
+ * | names another, held                             | only over leaders, or where its process is gone  |
  */
-export function isFree(keys: StoreKeys, self: CandidateIdentity, goneEpoch: ControllerEpoch | undefined): boolean {
+export function isFree(
+  keys: StoreKeys,
+  self: CandidateIdentity,
+  { overLeaders, goneEpoch }: { readonly overLeaders: boolean; readonly goneEpoch: ControllerEpoch | undefined },
+): boolean {
   const { value, held } = keys.controller();
   if (!held) return true;
   if (value === undefined) return false;
-  return value.kind === "resigned" || value.directoryId === self.directoryId || value.epoch === goneEpoch;
+  if (overLeaders || value.kind === "resigned") return true;
+  return value.directoryId === self.directoryId || value.epoch === goneEpoch;
 }
 
 /** Whether the keys still say that `claim` leads. Whoever claims after it writes `/controller`. */

@@ -23,6 +23,7 @@ export {
 } from "./cluster.ts";
 
 export { type Watched, watchProcess } from "./watched.ts";
+export { describeMinorityLoss, type ReplicatedCluster } from "./minority.ts";
 
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.

@@ -12,6 +12,8 @@ export interface ByteReader {
   /** A copy. */
   value(): Uint8Array;
   atEnd(): boolean;
+  /** Bytes behind what was read. */
+  left(): number;
 }
 
 export class MalformedBytesError extends Error {
@@ -34,7 +36,8 @@ export function createByteReader(bytes: Uint8Array): ByteReader {
   };
   const raw = (length: number) => {
     const at = advance(length);
-    return bytes.slice(at, at + length);
+    // Not by `slice`: that of a Buffer shares what it was made of.
+    return new Uint8Array(bytes.subarray(at, at + length));
   };
 
   const reader: ByteReader = {
@@ -52,6 +55,7 @@ export function createByteReader(bytes: Uint8Array): ByteReader {
     },
     value: () => raw(reader.u32()),
     atEnd: () => position === bytes.length,
+    left: () => bytes.length - position,
   };
   return reader;
 }

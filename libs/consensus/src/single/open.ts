@@ -1,5 +1,5 @@
 import { join } from "node:path/posix";
-import { type Disk, DiskError, type DiskFile, type DiskLock } from "@tidemark/disk";
+import { type Disk, DiskError, type DiskFile, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
 import { revision } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
@@ -12,7 +12,7 @@ import { StoreOpenError, type StoreOpenErrorCode } from "./errors.ts";
 import { createFileJournal, type FileJournalOptions } from "./file-journal.ts";
 import { allGuards, type SingleGuards } from "./guards.ts";
 import { type Recovered, recover } from "./recovery.ts";
-import { fileName, makeDurableDirectory, type StoreFile, writeStoreFile } from "./store-file.ts";
+import { fileName, type StoreFile, writeStoreFile } from "./store-file.ts";
 
 export interface SingleStoreOptions {
   readonly disk: Disk;

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path/posix";
+import { join } from "node:path/posix";
 import { type Disk, DiskError, type DiskFile } from "@tidemark/disk";
 import type { Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
@@ -78,19 +78,6 @@ async function fillFile(options: StoreFileOptions, path: string, content: StoreC
   } catch (error) {
     await file.close();
     throw error;
-  }
-}
-
-/** Makes the directory so that it survives a power cut, with every directory above it. */
-export async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
-  await disk.makeDirectory(directory);
-  for (let path = directory; path !== dirname(path); path = dirname(path)) {
-    try {
-      await disk.syncDirectory(dirname(path));
-    } catch (error) {
-      // A directory that may not be read was not made here.
-      if (!(error instanceof DiskError) || error.code !== "DENIED") throw error;
-    }
   }
 }
 

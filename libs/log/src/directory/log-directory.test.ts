@@ -51,6 +51,16 @@ describe("a log directory", () => {
     expect((await second.open(other, settings)).logEndOffset).toBe(at(7));
   });
 
+  it("is there after a power cut, with every directory above it that was made for it (L5)", async () => {
+    const disk = createMemoryDisk();
+    const first = await openLogDirectory(optionsOn(disk, { path: "/data/log" }));
+    await first.create(replica);
+    disk.powerCut();
+    const second = await openLogDirectory(optionsOn(disk, { path: "/data/log" }));
+    expect(second.id).toBe(first.id);
+    expect(second.replicas()).toEqual([replica]);
+  });
+
   it("takes a stop for clean only once, and only when it was (L10)", async () => {
     const disk = await newDisk();
     const first = await openLogDirectory(optionsOn(disk));

@@ -1,7 +1,7 @@
 /**
  * One log directory: who it belongs to, which replicas it holds, and that it fails alone (L2, L6, L10).
  */
-import { createFilePool, type Disk, DiskError, type DiskLock } from "@tidemark/disk";
+import { createFilePool, type Disk, DiskError, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
 import type { BrokerEpoch, DirectoryId, Offset } from "@tidemark/ids";
 import type { Codecs, Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
@@ -65,7 +65,7 @@ const removedSuffix = ".removed";
 export async function openLogDirectory(options: LogDirectoryOptions): Promise<LogDirectory> {
   const { disk, path } = options;
   const lock = await orUnavailable(path, async () => {
-    if (options.createMissing === true) await disk.makeDirectory(path);
+    if (options.createMissing === true) await makeDurableDirectory(disk, path);
     return disk.lock(path);
   });
   try {

@@ -1,7 +1,8 @@
-import { portableCrc32c } from "@tidemark/record";
+import { portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
 import { at, batchAt, createTestLog, logDirectory } from "../testing/fixture.ts";
 import { type DumpOptions, dumpLog } from "./dump-log.ts";
+import { logsAt } from "./find-logs.ts";
 
 const logFile = `${logDirectory}/00000000000000000000.log`;
 
@@ -45,6 +46,28 @@ describe("a dump", () => {
     expect(values).toEqual([0, 1, 2, 3, 4, 5].map((offset) => `value ${offset}`));
   });
 
+  it("hands on what it saw piece by piece, and finds records that cannot be read although their checksum holds", async () => {
+    const { test, options } = await stopped();
+    // The count of records is one more than there are.
+    const bytes = test.disk.peek(logFile)!.slice();
+    new DataView(bytes.buffer, bytes.byteOffset).setInt32(57, 3);
+    new DataView(bytes.buffer, bytes.byteOffset).setInt32(23, 2);
+    const first = readBatchHeader(bytes);
+    if (first.kind !== "ok") throw new Error("no batch");
+    const crc = portableCrc32c(bytes.subarray(21, first.header.sizeInBytes));
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(17, crc);
+    test.disk.put(logFile, bytes);
+    let seen = 0;
+    let handedOn = 0;
+    const onPiece = async () => {
+      handedOn = seen;
+    };
+    const dump = await dumpLog({ ...options, deep: true, onBatch: () => seen++, onPiece }, logFile);
+    expect([seen, handedOn]).toEqual([3, 3]);
+    expect(dump.problems[0]).toContain("the records of the batch at 0 cannot be read");
+    expect((await dumpLog(options, logFile)).problems.join()).not.toContain("cannot be read");
+  });
+
   it("names the batch that is damaged, goes on behind it, and says what a start would do", async () => {
     const { test, options } = await stopped();
     test.disk.flipBit(logFile, { byte: batchAt(0, { records: 2 }).length + 70, bit: 0 });
@@ -81,5 +104,26 @@ describe("a dump", () => {
     const { options } = await stopped();
     await expect(dumpLog(options, "/nowhere")).rejects.toMatchObject({ code: "NOT_FOUND" });
     await expect(dumpLog(options, "/data/log/other.log")).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});
+
+describe("what is dumped at a path", () => {
+  const replica = (partition: number) => `00000000-0000-4000-8000-000000000001-${partition}`;
+  const bytes = (text: string) => new TextEncoder().encode(text);
+
+  it("is the path itself where it is a log", async () => {
+    const { options } = await stopped();
+    expect(await logsAt(options, logDirectory)).toEqual([logDirectory]);
+    expect(await logsAt(options, logFile)).toEqual([logFile]);
+  });
+
+  it("is every replica of a log directory, also one that is listed and gone", async () => {
+    const { test, options } = await stopped();
+    const fields = `+ ${replica(1)}`;
+    const checksum = portableCrc32c(bytes(fields)).toString(16).padStart(8, "0");
+    test.disk.put("/data/meta.properties", bytes("version=1\n"));
+    test.disk.put("/data/replicas", bytes(`${fields} ${checksum}\n`));
+    await test.disk.makeDirectory(`/data/${replica(0)}`);
+    expect(await logsAt(options, "/data")).toEqual([`/data/${replica(0)}`, `/data/${replica(1)}`]);
   });
 });

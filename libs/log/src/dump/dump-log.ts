@@ -17,15 +17,13 @@ import { findSegments, readEpochs, unlessMissing } from "../recovery/find-files.
 import { recover } from "../recovery/recover.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 import { defaultLogSettings } from "../settings.ts";
-import { type DumpVisitor, dumpSegment, type SegmentDump } from "./dump-segment.ts";
+import { type BatchDuties, dumpSegment, type SegmentDump } from "./dump-segment.ts";
 
-export interface DumpOptions {
+export interface DumpOptions extends BatchDuties {
   readonly disk: Disk;
   readonly crc32c: Crc32c;
   /** To show records of compressed batches. */
   readonly codecs: Codecs;
-  /** Sees every batch in order, sound or not. */
-  readonly onBatch?: DumpVisitor;
 }
 
 /**
@@ -72,7 +70,7 @@ async function dumpFile(context: LogContext, options: DumpOptions, path: string)
   } finally {
     release();
   }
-  const dump = await dumpSegment(context, segment, { isLast: true, ...visitorOf(options) });
+  const dump = await dumpSegment(context, segment, { ...options, isLast: true });
   return { path, segments: [dump], noted: undefined, epochs: undefined, recovery: undefined, problems: dump.problems };
 }
 
@@ -84,7 +82,7 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
   const dumps: SegmentDump[] = [];
   for (const segment of segments) {
     const isLast = segment === segments.at(-1);
-    dumps.push(await dumpSegment(context, segment, { isLast, ...visitorOf(options) }));
+    dumps.push(await dumpSegment(context, segment, { ...options, isLast }));
   }
   const recovery = await outlook(context, { path, segments, noted, epochs });
   const problems = dumps.flatMap((dump) => dump.problems);
@@ -120,10 +118,6 @@ async function outlook(
 }
 
 const defaultStart = 0n as Damage["offset"];
-
-function visitorOf({ onBatch }: DumpOptions): { readonly onBatch?: DumpVisitor } {
-  return onBatch === undefined ? {} : { onBatch };
-}
 
 /** The log's own reading parts, over a disk on which nothing can be changed. */
 function readOnlyContext({ disk, crc32c, codecs }: DumpOptions, name: string): LogContext {

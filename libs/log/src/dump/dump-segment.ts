@@ -15,7 +15,15 @@ export interface BatchDump {
   readonly records: () => DecodedBatch;
 }
 
-export type DumpVisitor = (batch: BatchDump) => void;
+/** What is to be done with the batches of a segment beside counting them. */
+export interface BatchDuties {
+  /** Sees every batch in order, sound or not. */
+  readonly onBatch?: (batch: BatchDump) => void;
+  /** Awaited after each piece of batches: for whoever writes out what `onBatch` saw. */
+  readonly onPiece?: () => Promise<void>;
+  /** Decodes the records of every batch: those that cannot be had are a problem. */
+  readonly deep?: boolean;
+}
 
 /**
  * | index   | meaning                                                                        |
@@ -50,7 +58,7 @@ const decompressedBytesMax = 2 ** 31 - 1;
 export async function dumpSegment(
   context: LogContext,
   segment: Segment,
-  { isLast, onBatch }: { readonly isLast: boolean; readonly onBatch?: DumpVisitor },
+  { isLast, onBatch, onPiece, deep }: BatchDuties & { readonly isLast: boolean },
 ): Promise<SegmentDump> {
   const { path, baseOffset } = segment;
   const problems: string[] = [];
@@ -59,21 +67,22 @@ export async function dumpSegment(
   let records = 0;
   const { file, release } = await context.files.acquire(path);
   try {
-    const end = await scanBatches(file, { from: 0, to: segment.size }, (header, bytes, position) => {
+    const range = { from: 0, to: segment.size, ...(onPiece === undefined ? {} : { afterPiece: onPiece }) };
+    const end = await scanBatches(file, range, (header, bytes, position) => {
+      const decode = () =>
+        decodeRecords(bytes, header, { codecs: context.codecs, maxDecompressedBytes: decompressedBytesMax });
       const isSound = hasValidCrc(bytes, header, context.crc32c);
       if (!isSound)
         problems.push(`${path} at byte ${position}: the batch at ${header.baseOffset} has a wrong checksum`);
       if (header.baseOffset < scratch.covered.nextOffset) {
         problems.push(`${path} at byte ${position}: offset ${header.baseOffset} after ${scratch.covered.nextOffset}`);
       }
-      onBatch?.({
-        path,
-        position,
-        header,
-        hasValidCrc: isSound,
-        records: () =>
-          decodeRecords(bytes, header, { codecs: context.codecs, maxDecompressedBytes: decompressedBytesMax }),
-      });
+      const decoded = deep === true && isSound ? decode() : undefined;
+      if (decoded?.kind === "failed") {
+        const what = `the records of the batch at ${header.baseOffset} cannot be read`;
+        problems.push(`${path} at byte ${position}: ${what} (${decoded.reason})`);
+      }
+      onBatch?.({ path, position, header, hasValidCrc: isSound, records: decode });
       batches++;
       records += header.recordCount;
       extendIndex(scratch, header, segment, Number.MAX_SAFE_INTEGER);

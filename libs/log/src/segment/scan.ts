@@ -32,6 +32,8 @@ export interface ScanRange {
   readonly pieceBytes?: number;
   /** The visitor keeps slices of the bytes it sees. Otherwise they are valid only while it runs. */
   readonly keepsBytes?: boolean;
+  /** Awaited after each piece, when its batches were visited: for a visitor that hands them on to somebody slower. */
+  readonly afterPiece?: () => Promise<void>;
 }
 
 export interface ScanResult {
@@ -55,6 +57,7 @@ export async function scanBatches(
     // The next piece is on its way while this one is checked.
     pieces.prefetch();
     const step = walk(bytes, start, range.crc32c, visit);
+    if (range.afterPiece !== undefined) await range.afterPiece();
     if (step.stop.kind !== "incomplete" && step.stop.kind !== "end") return step;
     const rest = bytes.subarray(step.position - start);
     const joined = await pieces.next(rest);

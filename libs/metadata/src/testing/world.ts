@@ -99,7 +99,7 @@ export function ids(numbers: readonly number[]): readonly BrokerId[] {
 /** A cluster with these sessions, and `orders` with these partitions. */
 export function imageOf(sessions: readonly BrokerSession[], partitions: readonly Partition[] = []): MetadataImage {
   const known = sessions.map(({ brokerId: id, brokerEpoch: epoch, directoryIds }) =>
-    putKnownBroker({ brokerId: id, brokerEpoch: epoch, directoryIds }),
+    putKnownBroker({ brokerId: id, brokerEpoch: epoch, directoryIds, bootId: "", flushAsync: false }),
   );
   const changes: MetadataChange[] = [
     { kind: "cluster", value: cluster },

@@ -1,5 +1,6 @@
+import { grpcTransport } from "../transport/grpc-transport.ts";
+import type { Transport } from "../transport/transport.ts";
 import { createProcessBudget } from "../wire/budgets.ts";
-import { createChannel } from "./grpc-channel.ts";
 import type { ChannelOptions, RpcChannel, TrafficClass } from "./rpc-channel.ts";
 
 /** Channels by endpoint and traffic class, each made when it is first asked for. */
@@ -11,7 +12,12 @@ export interface ChannelPool {
   readonly close: () => void;
 }
 
-export function createChannelPool(options: Omit<ChannelOptions, "trafficClass">): ChannelPool {
+export interface ChannelPoolOptions extends Omit<ChannelOptions, "trafficClass"> {
+  /** Absent: gRPC over HTTP/2. */
+  readonly transport?: Transport;
+}
+
+export function createChannelPool({ transport = grpcTransport, ...options }: ChannelPoolOptions): ChannelPool {
   const shared = { ...options, processBudget: options.processBudget ?? createProcessBudget() };
   const channels = new Map<string, RpcChannel>();
   return {
@@ -19,7 +25,7 @@ export function createChannelPool(options: Omit<ChannelOptions, "trafficClass">)
       const key = `${trafficClass} ${endpoint}`;
       const known = channels.get(key);
       if (known !== undefined) return known;
-      const made = createChannel(endpoint, { ...shared, trafficClass });
+      const made = transport.createChannel(endpoint, { ...shared, trafficClass });
       channels.set(key, made);
       return made;
     },

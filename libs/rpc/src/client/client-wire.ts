@@ -17,7 +17,7 @@ export interface ClientWire {
   cancel(text: string): void;
 }
 
-interface ClientWireListener {
+export interface ClientWireListener {
   onMessage(bytes: Uint8Array): void;
   /** The call is over. Once and last. */
   onStatus(ended: GrpcStatus): void;

@@ -1,6 +1,4 @@
 import { Channel, ChannelCredentials, connectivityState } from "@grpc/grpc-js";
-import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { TidemarkError } from "../errors/tidemark-error.ts";
 import {
   createProcessBudget,
   DEFAULT_DEADLINE,
@@ -12,8 +10,10 @@ import {
 } from "../wire/budgets.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
 import type { ClientWire } from "./client-wire.ts";
+import { withoutAddressAsName } from "./grpc-client-internals.ts";
 import { createGrpcClientWire } from "./grpc-client-wire.ts";
 import type { ChannelOptions, ChannelState, ClientTls, RpcChannel } from "./rpc-channel.ts";
+import { waitForChannel } from "./wait-for-channel.ts";
 
 const states: Readonly<Record<connectivityState, ChannelState>> = {
   [connectivityState.IDLE]: "idle",
@@ -64,31 +64,13 @@ export function createChannel(endpoint: string, options: ChannelOptions): RpcCha
     defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_DEADLINE.defaultMs,
     state: () => state(false),
     watchState,
-    waitForReady(timeoutMs, signal) {
-      return new Promise((resolve, reject) => {
-        const settle = (error?: TidemarkError) => {
-          stopWatching();
-          stopTimer();
-          signal?.removeEventListener("abort", onAbort);
-          if (error === undefined) resolve();
-          else reject(error);
-        };
-        const check = () => {
-          // Asking so makes an idle channel connect.
-          const now = state(true);
-          if (now === "ready") settle();
-          if (now === "closed") settle(unavailable(`The channel to ${endpoint} is closed.`));
-        };
-        const onAbort = () => settle(cancelledWait(endpoint, signal?.reason));
-        const stopWatching = watchState(check);
-        const stopTimer = runtime.scheduler.after(timeoutMs, () =>
-          settle(unavailable(`No connection to ${endpoint} within ${timeoutMs} ms. Does the process run there?`)),
-        );
-        signal?.addEventListener("abort", onAbort, { once: true });
-        if (signal?.aborted === true) onAbort();
-        else check();
-      });
-    },
+    waitForReady: (timeoutMs, signal) =>
+      waitForChannel(
+        // Asking so makes an idle channel connect.
+        { endpoint, scheduler: runtime.scheduler, watchState, connect: () => state(true) },
+        timeoutMs,
+        signal,
+      ),
     startCall: (call) => createGrpcClientWire(channel, call, running),
     close: () => {
       closed = true;
@@ -96,15 +78,6 @@ export function createChannel(endpoint: string, options: ChannelOptions): RpcCha
       for (const wire of running) wire.cancel(`The channel to ${endpoint} was closed.`);
     },
   };
-}
-
-function unavailable(message: string): TidemarkError {
-  return new TidemarkError({ reason: Reason.UNAVAILABLE, message, outcome: Outcome.NOT_APPLIED });
-}
-
-function cancelledWait(endpoint: string, cause: unknown): TidemarkError {
-  const message = `Waiting for a connection to ${endpoint} was cancelled.`;
-  return new TidemarkError({ reason: Reason.CANCELLED, message, outcome: Outcome.NOT_APPLIED, cause });
 }
 
 function grpcOptions(options: ChannelOptions) {
@@ -135,5 +108,5 @@ function grpcOptions(options: ChannelOptions) {
 function credentialsOf(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
   const pem = (text: string | Uint8Array | undefined) => (text === undefined ? null : Buffer.from(text));
-  return ChannelCredentials.createSsl(pem(tls.authorities), pem(tls.key), pem(tls.certificate));
+  return withoutAddressAsName(ChannelCredentials.createSsl(pem(tls.authorities), pem(tls.key), pem(tls.certificate)));
 }

@@ -5,9 +5,10 @@ import type { CallObserver } from "../wire/call-observer.ts";
 import type { ClientWire, ClientWireOptions } from "./client-wire.ts";
 
 /**
- * What calls are for. Each class has a connection of its own, so that a long catch-up never stands before a heartbeat.
+ * What calls are for. Each class has a connection of its own, so that a long catch-up never stands before a heartbeat,
+ * nor before the followers that are in sync.
  */
-export type TrafficClass = "control" | "produce" | "fetch" | "replication" | "raft" | "admin";
+export type TrafficClass = "control" | "produce" | "fetch" | "replication" | "catch-up" | "raft" | "admin";
 
 /** Whether a channel is connected. */
 export type ChannelState = "idle" | "connecting" | "ready" | "failing" | "closed";

@@ -76,6 +76,12 @@ const REFUSED_STREAM = "Stream refused by server";
 /** What grpc-js says of a message over the receiver's or the sender's limit. */
 const TOO_LARGE = /larger than max|size larger than/;
 
+/** What OpenSSL says when a server answers a TLS handshake in cleartext. */
+const NOT_TLS = /wrong version number|packet length too long|wrong_version_number|packet_length_too_long/;
+const NOT_TLS_TEXT =
+  "The server does not speak TLS on this port. Connect without TLS (no server.tls.ca at the command line), " +
+  "or name the port on which it does.";
+
 const foreignReasons: Readonly<Partial<Record<status, Reason>>> = {
   [status.CANCELLED]: Reason.CANCELLED,
   [status.INVALID_ARGUMENT]: Reason.INVALID_ARGUMENT,
@@ -97,7 +103,8 @@ const refusals: ReadonlySet<status> = new Set([
 ]);
 
 function fromForeignStatus(received: GrpcStatus, requestSent: boolean): TidemarkError {
-  const { code, details } = received;
+  const { code } = received;
+  const details = NOT_TLS.test(received.details) ? NOT_TLS_TEXT : received.details;
   const tooLarge = code === status.RESOURCE_EXHAUSTED && TOO_LARGE.test(details);
   const reason = tooLarge ? Reason.MESSAGE_TOO_LARGE : (foreignReasons[code] ?? Reason.UNSPECIFIED);
   const notBegun = !requestSent || refusals.has(code) || details === REFUSED_STREAM;

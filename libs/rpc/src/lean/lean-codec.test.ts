@@ -6,6 +6,7 @@ import {
   ProduceStreamRequestSchema,
   SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
+import { FetchResponseSchema as ReplicaFetchResponseSchema } from "@tidemark/proto/replica/v1";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { flatten } from "../wire/wire-bytes.ts";
@@ -117,64 +118,93 @@ const subscribeResponse = fc.record({
     fc.record({ case: fc.constant("truncated"), value: fc.record({ partition: uint32 }) }),
   ),
 });
+const replicaAnswer = fc.record(
+  {
+    handle: uint32,
+    session: uint32,
+    leaderEpoch: uint32,
+    content: fc.oneof(
+      fc.constant({ case: undefined }),
+      fc.record({
+        case: fc.constant("records"),
+        value: fc.record(
+          { highWatermark: int64, logStart: int64, logEnd: int64, batches: bytes, bytesToCome: uint32 },
+          { requiredKeys: [] },
+        ),
+      }),
+      fc.record({
+        case: fc.constant("diverging"),
+        value: fc.record({ leaderEpoch: optional(uint32), endOffset: int64 }),
+      }),
+      fc.record({ case: fc.constant("behindLogStart"), value: int64 }),
+      fc.record({ case: fc.constant("refused"), value: enumValue }),
+    ),
+  },
+  { requiredKeys: [] },
+);
+const replicaFetchResponse = fc.record({ answers: fc.array(replicaAnswer, { maxLength: 3 }) });
 
 const hot: readonly { readonly schema: DescMessage; readonly inits: fc.Arbitrary<unknown> }[] = [
   { schema: ProduceRequestSchema, inits: produceRequest },
   { schema: ProduceStreamRequestSchema, inits: produceStreamRequest },
   { schema: FetchResponseSchema, inits: fetchResponse },
   { schema: SubscribeResponseSchema, inits: subscribeResponse },
+  { schema: ReplicaFetchResponseSchema, inits: replicaFetchResponse },
 ];
 
-describe.each(hot.map(({ schema, inits }) => ({ name: schema.name, schema, inits })))("$name", ({ schema, inits }) => {
-  const lean = createLeanCodec(schema);
+describe.each(hot.map(({ schema, inits }) => ({ name: schema.typeName, schema, inits })))(
+  "$name",
+  ({ schema, inits }) => {
+    const lean = createLeanCodec(schema);
 
-  it("is encoded to the bytes of protobuf-es, from a message and from its init", () => {
-    fc.assert(
-      fc.property(inits, (init) => {
-        const message = create(schema, init as MessageInitShape<DescMessage>);
-        const expected = Buffer.from(toBinary(schema, message));
-        expect(flatten(lean.encode(message)).equals(expected)).toBe(true);
-        expect(flatten(lean.encode(init as MessageInitShape<DescMessage>)).equals(expected)).toBe(true);
-        expect(lean.encode(message).length).toBe(expected.length);
-      }),
-    );
-  });
+    it("is encoded to the bytes of protobuf-es, from a message and from its init", () => {
+      fc.assert(
+        fc.property(inits, (init) => {
+          const message = create(schema, init as MessageInitShape<DescMessage>);
+          const expected = Buffer.from(toBinary(schema, message));
+          expect(flatten(lean.encode(message)).equals(expected)).toBe(true);
+          expect(flatten(lean.encode(init as MessageInitShape<DescMessage>)).equals(expected)).toBe(true);
+          expect(lean.encode(message).length).toBe(expected.length);
+        }),
+      );
+    });
 
-  it("is decoded to what protobuf-es decodes", () => {
-    fc.assert(
-      fc.property(inits, (init) => {
-        const encoded = toBinary(schema, create(schema, init as MessageInitShape<DescMessage>));
-        expect(lean.decode(encoded)).toEqual(fromBinary(schema, encoded));
-      }),
-      { numRuns: 30 },
-    );
-  });
+    it("is decoded to what protobuf-es decodes", () => {
+      fc.assert(
+        fc.property(inits, (init) => {
+          const encoded = toBinary(schema, create(schema, init as MessageInitShape<DescMessage>));
+          expect(lean.decode(encoded)).toEqual(fromBinary(schema, encoded));
+        }),
+        { numRuns: 30 },
+      );
+    });
 
-  it("keeps fields that this version does not know", () => {
-    const encoded = Uint8Array.of(...toBinary(schema, create(schema)), 0xfa, 0x3f, 3, 1, 2, 3, 0xf0, 0x3f, 9);
-    expect([...flatten(lean.encode(lean.decode(encoded)))]).toEqual([...encoded]);
-  });
+    it("keeps fields that this version does not know", () => {
+      const encoded = Uint8Array.of(...toBinary(schema, create(schema)), 0xfa, 0x3f, 3, 1, 2, 3, 0xf0, 0x3f, 9);
+      expect([...flatten(lean.encode(lean.decode(encoded)))]).toEqual([...encoded]);
+    });
 
-  test.each([
-    ["a length that runs out of the message", [0x2a, 0x7f, 1, 2]],
-    ["a tag without its value", [0x08]],
-    ["a field number of zero", [0x02, 0x00]],
-    ["a group that never ends", [0x0b]],
-  ])("refuses %s as protobuf-es does", (_, malformed) => {
-    const bytes = Uint8Array.from(malformed);
-    const refusal = (decode: () => unknown) => {
-      try {
-        decode();
-      } catch (thrown) {
-        return thrown instanceof Error ? [thrown.name, thrown.message] : thrown;
-      }
-      return "accepted";
-    };
-    const expected = refusal(() => fromBinary(schema, bytes));
-    expect(expected).not.toBe("accepted");
-    expect(refusal(() => lean.decode(bytes))).toEqual(expected);
-  });
-});
+    test.each([
+      ["a length that runs out of the message", [0x2a, 0x7f, 1, 2]],
+      ["a tag without its value", [0x08]],
+      ["a field number of zero", [0x02, 0x00]],
+      ["a group that never ends", [0x0b]],
+    ])("refuses %s as protobuf-es does", (_, malformed) => {
+      const bytes = Uint8Array.from(malformed);
+      const refusal = (decode: () => unknown) => {
+        try {
+          decode();
+        } catch (thrown) {
+          return thrown instanceof Error ? [thrown.name, thrown.message] : thrown;
+        }
+        return "accepted";
+      };
+      const expected = refusal(() => fromBinary(schema, bytes));
+      expect(expected).not.toBe("accepted");
+      expect(refusal(() => lean.decode(bytes))).toEqual(expected);
+    });
+  },
+);
 
 it("copies a big field only into the frame", () => {
   const batches = new Uint8Array(100_000).fill(1);

@@ -7,7 +7,7 @@ export type ConnectionRefusal = "total" | "perAddress" | "newPerAddressPerSecond
 /** Decides which connections come in. */
 export interface ConnectionGate {
   /** Counts a connection in, or says which limit it is over. */
-  admit(address: string): ConnectionRefusal | undefined;
+  admit(address: string): Exclude<ConnectionRefusal, "handshakeTimeout"> | undefined;
   /** One that was admitted is closed. */
   release(address: string): void;
 }

@@ -11,6 +11,7 @@ it("survives the error of a socket that was refused", () => {
     limits: DEFAULT_CONNECTION_LIMITS,
     processBudget: createByteBudget({ name: "process", limit: 1 }),
     accept: () => expect.unreachable(),
+    refuse: () => undefined,
     onRefused: () => undefined,
   });
   // Its peer has gone already: it has no address any more.

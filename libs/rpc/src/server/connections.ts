@@ -1,15 +1,17 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { type Cancel, type Clock, createDeferred, type Scheduler } from "@tidemark/runtime";
+import type { TidemarkError } from "../errors/tidemark-error.ts";
 import { type ConnectionLimits, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import { type ByteBudget, createByteBudget } from "../wire/byte-budget.ts";
+import { overLimit } from "./connection-errors.ts";
 import { type ConnectionRefusal, createConnectionGate } from "./connection-gate.ts";
 import { connectionKey } from "./grpc-wire.ts";
 
 /** The connections of one listener: which come in, what each may queue, and how all of them are closed. */
 export interface Connections {
   readonly count: number;
-  /** A new socket: refused and destroyed, or handed to `accept`. */
+  /** A new socket: refused, or handed to `accept`. */
   readonly onSocket: (socket: Socket) => void;
   /** HTTP/2 has begun on one of them. */
   readonly onSession: (session: ServerHttp2Session) => void;
@@ -37,9 +39,11 @@ export function createConnections(options: {
   readonly scheduler: Scheduler;
   readonly processBudget: ByteBudget;
   readonly accept: (socket: Socket) => void;
+  /** Closes a connection over a limit. */
+  readonly refuse: (socket: Socket, error: TidemarkError) => void;
   readonly onRefused: (refusal: ConnectionRefusal, address: string) => void;
 }): Connections {
-  const { limits, clock, scheduler, processBudget, accept, onRefused } = options;
+  const { limits, clock, scheduler, processBudget, accept, refuse, onRefused } = options;
   const gate = createConnectionGate(clock, limits);
   const open = new Map<string, Connection>();
   const drained = createDeferred();
@@ -84,7 +88,7 @@ export function createConnections(options: {
         return;
       }
       onRefused(refusal, address);
-      socket.destroy();
+      refuse(socket, overLimit(refusal, limits));
     },
     onSession(session) {
       const { remoteAddress, remotePort } = session.socket;

@@ -5,8 +5,10 @@ import {
   type ServerInterceptor,
   status,
 } from "@grpc/grpc-js";
+import { Reason } from "@tidemark/proto/common/v1";
 import type { Clock } from "@tidemark/runtime";
 import { fromGrpcStatus, STATUS_DETAILS_KEY, toGrpcStatus } from "../errors/grpc-status.ts";
+import { receivedTooLarge } from "../errors/limit-errors.ts";
 import type { TidemarkError } from "../errors/tidemark-error.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { PeerIdentity } from "./call-context.ts";
@@ -18,6 +20,8 @@ export type Dispatch = (path: string, wire: ServerWire) => void;
 export interface GrpcWireOptions {
   readonly listener: string;
   readonly clock: Clock;
+  /** Largest message taken, in bytes. */
+  readonly messageLimitBytes: number;
   /** Budget of the connection that a call came by, under the key that `connectionKey` makes. */
   readonly connectionBudget: (key: string) => ByteBudget;
 }
@@ -46,7 +50,7 @@ function takeOver(
 ): void {
   let listener: ServerWireListener | undefined;
   let delivered = false;
-  const cause = explainOwnStatuses(call, () => delivered);
+  const cause = explainOwnStatuses(call, options, () => delivered);
   call.start({
     onReceiveMetadata(metadata) {
       onCall(createWire(call, metadata, options, (started) => (listener = started)));
@@ -92,6 +96,7 @@ function createWire(
  */
 function explainOwnStatuses(
   call: ServerInterceptingCallInterface,
+  { messageLimitBytes }: GrpcWireOptions,
   delivered: () => boolean,
 ): () => TidemarkError | undefined {
   let cause: TidemarkError | undefined;
@@ -103,7 +108,9 @@ function explainOwnStatuses(
       return;
     }
     const { code, details } = ended;
-    cause = fromGrpcStatus({ code, details, metadata: new Metadata() }, delivered());
+    const foreign = fromGrpcStatus({ code, details, metadata: new Metadata() }, delivered());
+    const isTooLarge = foreign.reason === Reason.MESSAGE_TOO_LARGE;
+    cause = isTooLarge ? receivedTooLarge(details, messageLimitBytes, foreign.outcome) : foreign;
     send(toGrpcStatus(cause, ended.metadata ?? undefined));
   };
   return () => cause;

@@ -11,17 +11,20 @@ import {
   STREAMS_PER_CONNECTION,
 } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
+import { speaksTls } from "./connection-errors.ts";
 import type { ConnectionRefusal } from "./connection-gate.ts";
 import { type Connections, createConnections } from "./connections.ts";
 import { acceptEveryPath, tuneHttp2 } from "./grpc-internals.ts";
 import { connectionKey, createDispatchInterceptor, type Dispatch } from "./grpc-wire.ts";
 import { listen } from "./listen.ts";
 import type { BoundAddress, ListenerOptions, ServerTls } from "./listener-options.ts";
+import { createRefuser } from "./refuser.ts";
 import {
   type CreateWebHandler,
   createHttp1Connections,
   createHttp1Server,
   peekProtocol,
+  peekTls,
   type WebHandler,
 } from "./web-edge.ts";
 
@@ -35,30 +38,37 @@ export interface RpcListener {
   close(): Promise<void>;
 }
 
-export function createRpcListener(
-  name: string,
-  options: ListenerOptions,
-  shared: {
-    readonly runtime: Runtime;
-    readonly processBudget: ByteBudget;
-    /** What is served, health and reflection among it. */
-    readonly services: readonly DescService[];
-    readonly dispatch: Dispatch;
-    readonly onRefused: (refusal: ConnectionRefusal, address: string, listener: string) => void;
-  },
-): RpcListener {
+/** What the listeners of a server have in common. */
+export interface ListenerContext {
+  readonly runtime: Runtime;
+  readonly processBudget: ByteBudget;
+  /** What is served, health and reflection among it. */
+  readonly services: readonly DescService[];
+  readonly dispatch: Dispatch;
+  readonly onRefused: (refusal: ConnectionRefusal, address: string, listener: string) => void;
+}
+
+export function createRpcListener(name: string, options: ListenerOptions, shared: ListenerContext): RpcListener {
   const { runtime, processBudget, dispatch, onRefused } = shared;
   const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connections };
+  const refuser = createRefuser(runtime);
   const connections = createConnections({
     limits,
     clock: runtime.clock,
     scheduler: runtime.scheduler,
     processBudget,
     accept: (socket) => accept(socket),
+    // Over TLS nobody could read it before a handshake, which is what the limits are to save.
+    refuse: (socket, error) => (options.tls === undefined ? refuser.refuse(socket, error) : socket.destroy()),
     onRefused: (refusal, address) => onRefused(refusal, address, name),
   });
   const interceptor = createDispatchInterceptor(
-    { listener: name, clock: runtime.clock, connectionBudget: connections.budget },
+    {
+      listener: name,
+      clock: runtime.clock,
+      messageLimitBytes: messageLimitOf(options),
+      connectionBudget: connections.budget,
+    },
     dispatch,
   );
   const web = options.web && createWebSide(name, { ...options, web: options.web }, { ...shared, connections });
@@ -77,6 +87,7 @@ export function createRpcListener(
     limits,
     onSocket: connections.onSocket,
     acceptHttp2: (socket) => injector.injectConnection(socket),
+    refuse: (socket) => refuser.refuse(socket, speaksTls(name)),
     onWebRequest: web?.onRequest,
   });
   const closed = createDeferred();
@@ -95,6 +106,7 @@ export function createRpcListener(
     },
     async close() {
       connections.destroy();
+      refuser.destroy();
       server.forceShutdown();
       await closed.promise;
     },
@@ -116,7 +128,7 @@ function createWebSide(
   const handle = options.web({
     name,
     services: shared.services,
-    messageLimitBytes: options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
+    messageLimitBytes: messageLimitOf(options),
     dispatch: shared.dispatch,
     connectionBudget: ({ remoteAddress, remotePort }) => connections.budget(connectionKey(remoteAddress, remotePort)),
   });
@@ -139,13 +151,17 @@ function createSockets(
     readonly limits: ConnectionLimits;
     readonly onSocket: (socket: Socket) => void;
     readonly acceptHttp2: (socket: Socket) => void;
+    /** One that speaks cleartext where TLS is spoken. */
+    readonly refuse: (socket: Socket) => void;
     readonly onWebRequest: WebHandler | undefined;
   },
 ): { readonly sockets: NetServer; readonly accept: (socket: Socket) => void } {
-  const { onSocket, acceptHttp2, onWebRequest } = to;
+  const { onSocket, acceptHttp2, refuse, onWebRequest } = to;
   if (onWebRequest === undefined || options.tls !== undefined) {
-    // Over TLS the two sides agree on the protocol in the handshake.
-    return { sockets: createServer({ noDelay: true, keepAlive: true }, onSocket), accept: acceptHttp2 };
+    const sockets = createServer({ noDelay: true, keepAlive: true }, onSocket);
+    if (options.tls === undefined) return { sockets, accept: acceptHttp2 };
+    // What is spoken inside of TLS the two sides agree on in the handshake.
+    return { sockets, accept: (socket) => peekTls(socket, (isTls) => (isTls ? acceptHttp2(socket) : refuse(socket))) };
   }
   const { server, acceptHttp1 } = createHttp1Server(to.limits, { onSocket, onRequest: onWebRequest });
   const accept = (socket: Socket) =>
@@ -153,12 +169,15 @@ function createSockets(
   return { sockets: server, accept };
 }
 
+function messageLimitOf({ messageLimitBytes = MESSAGE_LIMIT_BYTES.control }: ListenerOptions): number {
+  return messageLimitBytes;
+}
+
 function grpcOptions(name: string, options: ListenerOptions) {
-  const messageLimit = options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control;
   const keepalive = options.keepalive ?? DEFAULT_KEEPALIVE;
   const streams = name === "internal" ? STREAMS_PER_CONNECTION.internal : STREAMS_PER_CONNECTION.client;
   return {
-    "grpc.max_receive_message_length": messageLimit,
+    "grpc.max_receive_message_length": messageLimitOf(options),
     "grpc.max_send_message_length": -1,
     "grpc.max_concurrent_streams": options.streamsPerConnection ?? streams,
     "grpc.keepalive_time_ms": keepalive.timeMs,

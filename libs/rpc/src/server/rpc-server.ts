@@ -5,6 +5,8 @@ import { TidemarkError } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
 import { readImage } from "../reflection/image.ts";
 import { createReflection } from "../reflection/reflection.ts";
+import { grpcTransport } from "../transport/grpc-transport.ts";
+import type { Transport } from "../transport/transport.ts";
 import { createProcessBudget, MESSAGE_LIMIT_BYTES } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
@@ -13,14 +15,15 @@ import type { ConnectionRefusal } from "./connection-gate.ts";
 import { createHealth, type HealthState } from "./health.ts";
 import { isLoopback } from "./listen.ts";
 import type { BoundAddress, ListenerOptions } from "./listener-options.ts";
-import { createRpcListener } from "./rpc-listener.ts";
 import { type ServedService, serve } from "./served-service.ts";
 
 export interface RpcServerOptions {
   /** By name: `client`, `internal`. */
   readonly listeners: Readonly<Record<string, ListenerOptions>>;
-  /** Real time: gRPC libraries on both sides of the wire run on it. */
+  /** Over gRPC real time: its libraries on both sides of the wire run on it. */
   readonly runtime: Runtime;
+  /** Absent: gRPC over HTTP/2. */
+  readonly transport?: Transport;
   /** Bytes that the whole process may have queued; shared with its channels. Absent: a quarter of the heap. */
   readonly processBudget?: ByteBudget;
   readonly observer?: CallObserver;
@@ -62,7 +65,7 @@ const STOP_GRACE_MS = 5000;
 const FLUSH_MS = 500;
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
-  const { runtime, hooks = {} } = options;
+  const { runtime, transport = grpcTransport, hooks = {} } = options;
   const processBudget = options.processBudget ?? createProcessBudget();
   const definitions = Object.entries(options.listeners);
   const health = createHealth(
@@ -80,7 +83,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     }),
   );
   const listeners = definitions.map(([name, listener], index) =>
-    createRpcListener(name, listener, {
+    transport.createListener(name, listener, {
       runtime,
       processBudget,
       services: (served[index] ?? []).map(({ service }) => service),

@@ -100,7 +100,7 @@ export function startServerCall(
     },
   };
 
-  listenTo(wire, spec, { ending, reads, requests, tally, handler });
+  listenTo(wire, spec, { ending, reads, requests, tally, handler, scheduler });
   const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
   const context = createCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
   ending.guard(() => {
@@ -121,9 +121,13 @@ function listenTo(
     readonly requests: RequestMeter;
     readonly tally: CallTally;
     readonly handler: { listener?: RawListener<AnyMessage> };
+    readonly scheduler: Scheduler;
   },
 ): void {
-  const { ending, reads, requests, tally, handler } = parts;
+  const { ending, reads, requests, tally, handler, scheduler } = parts;
+  const end = () => {
+    if (!ending.over()) ending.guard(() => handler.listener?.onEnd?.());
+  };
   wire.start({
     onMessage(bytes) {
       if (ending.over()) return;
@@ -140,10 +144,17 @@ function listenTo(
       });
     },
     onHalfClose() {
-      if (!ending.over()) ending.guard(() => handler.listener?.onEnd?.());
+      // A client of Node.js that cancels ends its messages first, in one packet with the reset that says what it means:
+      // a stream is told of its end when whatever came with it has been read.
+      if (isStreamOfRequests(spec)) scheduler.afterInput(end);
+      else end();
     },
     onClose: (cause) => ending.lost(cause ?? cancelledByCaller()),
   });
+}
+
+function isStreamOfRequests({ method: { methodKind } }: MethodSpec): boolean {
+  return methodKind === "client_streaming" || methodKind === "bidi_streaming";
 }
 
 function createServerStream(

@@ -48,17 +48,33 @@ const preface = Buffer.from("PRI ");
  * that stays silent is the caller's to close.
  */
 export function peekProtocol(socket: Socket, onKnown: (protocol: "http1" | "http2") => void): void {
+  peek(socket, protocolOf, onKnown);
+}
+
+/** The same, and tells whether they are those of a TLS handshake (RFC 8446, 5.1). */
+export function peekTls(socket: Socket, onKnown: (isTls: boolean) => void): void {
+  peek(socket, ([first]) => first === tlsHandshake, onKnown);
+}
+
+const tlsHandshake = 22;
+
+/** `read`: undefined where the bytes are too few to say. */
+function peek<Known>(
+  socket: Socket,
+  read: (firstBytes: Uint8Array) => Known | undefined,
+  onKnown: (known: Known) => void,
+): void {
   const pieces: Buffer[] = [];
   const onReadable = () => {
     const piece = socket.read() as Buffer | null;
     if (piece === null) return;
     pieces.push(piece);
     const bytes = Buffer.concat(pieces);
-    const protocol = protocolOf(bytes);
-    if (protocol === undefined) return;
+    const known = read(bytes);
+    if (known === undefined) return;
     socket.off("readable", onReadable);
     socket.unshift(bytes);
-    onKnown(protocol);
+    onKnown(known);
   };
   socket.on("readable", onReadable);
 }
@@ -141,6 +157,7 @@ function takeStreamListener(server: Http2Server | Http2SecureServer): StreamList
   return listener as StreamListener;
 }
 
-function isGrpc(contentType: string | undefined): boolean {
+/** By the content type of a request. gRPC-Web is not gRPC. */
+export function isGrpc(contentType: string | undefined): boolean {
   return contentType !== undefined && /^application\/grpc(?!-web)/i.test(contentType);
 }

@@ -49,6 +49,15 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   cancelledCallsPerSecond: 200,
 };
 
+/** How many connections that are not taken are told why at once; the others are reset. */
+export const EXPLAINED_REFUSALS = {
+  total: 64,
+  perAddress: 8,
+  newPerAddressPerSecond: 20,
+  /** Until the connection is closed whatever came, in milliseconds. */
+  timeoutMs: 1000,
+} as const;
+
 /** How long a call may take, in milliseconds. */
 export interface DeadlineRule {
   /** Given to a call that comes without a deadline. Infinity: none. */

@@ -5,6 +5,7 @@ import {
   ProduceStreamRequestSchema,
   SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
+import { FetchResponseSchema as ReplicaFetchResponseSchema } from "@tidemark/proto/replica/v1";
 import { createLeanCodec } from "../lean/lean-codec.ts";
 import { createProtobufCodec, type MessageCodec } from "./message-codec.ts";
 
@@ -13,6 +14,7 @@ const hotMessages: readonly DescMessage[] = [
   FetchResponseSchema,
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
+  ReplicaFetchResponseSchema,
   SubscribeResponseSchema,
 ];
 

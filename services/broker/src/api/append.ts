@@ -1,8 +1,9 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
+import type { Acks as AckLevel } from "@tidemark/replication";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
-import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
+import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { ProduceTracer, TracedProduce } from "./produce-trace.ts";
 
 /** What is appended, and how its answer is waited for. */
@@ -12,6 +13,11 @@ export interface AppendRequest {
   readonly acks: Acks;
   /** Milliseconds until the answer has to be given. Undefined: no limit. */
   readonly timeoutMs: number | undefined;
+  /**
+   * Whether the answer has to come when the time is over, and not at the broker's next tick: somebody's call ends then.
+   * Costs a timer.
+   */
+  readonly isPunctual: boolean;
   readonly traced: TracedProduce | undefined;
 }
 
@@ -44,7 +50,7 @@ export function createAppender(of: {
   readonly tracer: ProduceTracer;
 }): Appender {
   return {
-    append({ partition, batches, acks, timeoutMs, traced }, settle) {
+    append({ partition, batches, acks, timeoutMs, isPunctual, traced }, settle) {
       const level = ackLevel(acks);
       const wait: Wait = { isSettled: false, cancelTimer: undefined };
       const finish = (outcome: ProduceOutcome) => {
@@ -54,8 +60,15 @@ export function createAppender(of: {
         if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
         settle(outcome);
       };
-      const pending = partition.produce({ batches, acks: level, settle: finish, timeline: traced?.timeline });
-      if (wait.isSettled || timeoutMs === undefined) return;
+      const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : of.clock.monotonicMs() + timeoutMs;
+      const pending = partition.produce({
+        batches,
+        acks: level,
+        deadlineMs,
+        settle: finish,
+        timeline: traced?.timeline,
+      });
+      if (wait.isSettled || timeoutMs === undefined || !isPunctual) return;
       wait.cancelTimer = of.scheduler.after(timeoutMs, () =>
         // An ack that has come in meanwhile is taken first.
         of.scheduler.afterInput(() => {

@@ -6,12 +6,14 @@ import {
   type Codecs,
   type DecodeFailure,
   decodeRecords,
+  explainDecodeFailure,
+  explainRefusal,
+  explainStop,
   iterateBatches,
   noProducerId,
   validateBatch,
 } from "@tidemark/record";
-import { TidemarkError } from "@tidemark/rpc";
-import type { Place } from "../errors.ts";
+import { batchTooLarge, corruptBatch, type Place, TidemarkError, unknownCodec } from "@tidemark/rpc";
 import type { CheckedBatches } from "../partition/partition.ts";
 
 /** What a batch may have decompressed, in bytes: what consumers take too. */
@@ -33,10 +35,7 @@ export function checkBatches(
   let records = 0;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end") break;
-    if (step.kind !== "ok") {
-      const why = step.kind === "incomplete" ? `it ends before its ${step.bytesNeeded} bytes` : step.reason;
-      throw corrupt(place, `at byte ${step.position} there is no record batch of version 2: ${why}`);
-    }
+    if (step.kind !== "ok") throw corruptBatch(place, explainStop(step, bytes.length));
     const { header } = step;
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
@@ -46,7 +45,7 @@ export function checkBatches(
     headers.push(header);
     records += header.recordCount;
   }
-  if (headers.length === 0) throw corrupt(place, "there is no batch in it");
+  if (headers.length === 0) throw corruptBatch(place, "there is no batch in it");
   return { bytes, headers, records };
 }
 
@@ -57,15 +56,10 @@ function refusal(
 ): TidemarkError {
   switch (reason) {
     case "batchTooLarge":
-      return tooLarge(place, header.sizeInBytes, maxBatchBytes);
+      return batchTooLarge(place, header.sizeInBytes, maxBatchBytes);
     case "unknownCodec":
-      return new TidemarkError({
-        reason: Reason.UNSUPPORTED_CODEC,
-        message: `Codec ${header.codecId} does not exist; there are none, gzip, snappy, lz4 and zstd (0 to 4)`,
-        ...place,
-      });
+      return unknownCodec(place, header.codecId);
     case "crcMismatch":
-      return corrupt(place, "its checksum does not match: it was damaged on the way, or encoded wrongly");
     case "unusedAttributeBits":
     case "logAppendTimestamp":
     case "transactionalBatch":
@@ -75,32 +69,18 @@ function refusal(
     case "recordCountMismatch":
     case "timestampsOutOfOrder":
     case "producerFieldsDisagree":
-      return corrupt(place, `a producer does not send such a batch: ${reason}`);
+      return corruptBatch(place, explainRefusal(reason));
   }
 }
 
 function unreadable(reason: DecodeFailure, place: Place): TidemarkError {
-  if (reason !== "unsupportedCodec") return corrupt(place, `its records cannot be read: ${reason}`);
+  if (reason !== "unsupportedCodec")
+    return corruptBatch(place, `its records cannot be read: ${explainDecodeFailure(reason)}`);
   return new TidemarkError({
     reason: Reason.UNSUPPORTED_CODEC,
     message: "The codec of the batch cannot be loaded on this broker: use another one",
     ...place,
   });
-}
-
-/** The one text for what is too large, with the setting that says so. */
-export function tooLarge(place: Place, bytes: number, maxBatchBytes: number): TidemarkError {
-  return new TidemarkError({
-    reason: Reason.MESSAGE_TOO_LARGE,
-    message:
-      `A batch of ${bytes} bytes is above max.message.bytes = ${maxBatchBytes} of topic ${place.topic}: ` +
-      "send less at once, or raise the setting",
-    ...place,
-  });
-}
-
-function corrupt(place: Place, what: string): TidemarkError {
-  return new TidemarkError({ reason: Reason.CORRUPT_BATCH, message: `The batch was refused: ${what}`, ...place });
 }
 
 function withProducerId(place: Place): TidemarkError {

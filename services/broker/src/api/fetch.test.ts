@@ -162,7 +162,10 @@ describe("fetch", () => {
 
 describe("offsets", () => {
   const list = (target: MessageInitShape<typeof ListOffsetsRequestSchema>["target"]) =>
-    bench.listOffsets(create(ListOffsetsRequestSchema, { topic: "t", partitions: [0], ...(target ? { target } : {}) }));
+    bench.listOffsets(
+      create(ListOffsetsRequestSchema, { topic: "t", partitions: [0], ...(target ? { target } : {}) }),
+      callContext(),
+    );
 
   it("are found by name and by time", async () => {
     await produce(0, ["a", "b"], 1000);

@@ -4,7 +4,7 @@ import type { Codecs } from "@tidemark/record";
 import { type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
 import { createAppender } from "./append.ts";
 import { createDescribeLog, createExplainOffset } from "./describe.ts";
 import { createFetch } from "./fetch.ts";
@@ -16,14 +16,17 @@ import { createProduceTracer } from "./produce-trace.ts";
 
 export interface LogServiceOptions {
   readonly brokerId: BrokerId;
-  readonly table: PartitionTable;
+  readonly table: PartitionLookup;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
+  /** When the controller was last heard, on the monotonic clock. */
+  readonly controllerHeardMs: () => number;
 }
 
 /** The data service, for the partitions that this broker leads. */
-export function createLogService({ brokerId, table, runtime, codecs, tracer }: LogServiceOptions): ServedService {
+export function createLogService(options: LogServiceOptions): ServedService {
+  const { brokerId, table, runtime, codecs, tracer, controllerHeardMs } = options;
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer });
@@ -31,10 +34,17 @@ export function createLogService({ brokerId, table, runtime, codecs, tracer }: L
     LogService,
     {
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-      fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
-      listOffsets: createListOffsets(table),
+      fetch: createFetch({
+        table,
+        codecs,
+        clock,
+        scheduler,
+        tracer: createFetchTracer(tracer, clock),
+        controllerHeardMs,
+      }),
+      listOffsets: createListOffsets(table, clock),
       describeLog: createDescribeLog(table, brokerId),
-      explainOffset: createExplainOffset(table, brokerId),
+      explainOffset: createExplainOffset(table),
     },
     {
       raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }) },

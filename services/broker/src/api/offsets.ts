@@ -8,42 +8,58 @@ import {
   ListOffsetsResponseSchema,
   Position,
 } from "@tidemark/proto/log/v1";
-import { toErrorDetail } from "@tidemark/rpc";
+import { type CallContext, toErrorDetail } from "@tidemark/rpc";
+import type { Clock } from "@tidemark/runtime";
 import { fromLogError } from "../errors.ts";
 import type { Partition } from "../partition/partition.ts";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
+import { askLatest } from "./fetch-target.ts";
 
-/** Finds offsets: first, end, or by time. */
-export function createListOffsets(table: PartitionTable) {
-  return async (request: ListOffsetsRequest): Promise<ListOffsetsResponse> => {
+/** How long the controller may take to confirm a leader where the call has no deadline, in milliseconds. */
+const confirmTimeoutMs = 30_000;
+
+/** Finds offsets: first, end, or by time. What is not committed does not exist here (R3). */
+export function createListOffsets(table: PartitionLookup, clock: Clock) {
+  return async (request: ListOffsetsRequest, context: CallContext): Promise<ListOffsetsResponse> => {
     const { topic, topicId } = request;
     const all = Array.from({ length: table.partitionCount(topic) }, (_, index) => index);
     const asked = request.partitions.length > 0 ? request.partitions : all;
-    const offsets: ListedOffset[] = [];
-    for (const partition of asked) {
-      try {
-        offsets.push(await find(table.find({ topic, topicId, partition }), request.target));
-      } catch (error) {
-        const failure = fromLogError(error, { topic, partition });
-        if (asked.length === 1) throw failure;
-        offsets.push(
-          create(ListedOffsetSchema, { partition, error: toErrorDetail(failure), message: failure.message }),
-        );
-      }
-    }
+    const deadlineMs = clock.monotonicMs() + (context.timeoutMs() ?? confirmTimeoutMs);
+    const offsets = await Promise.all(
+      asked.map(async (partition) => {
+        try {
+          return await find(table.find({ topic, topicId, partition }), request, deadlineMs);
+        } catch (error) {
+          const failure = fromLogError(error, { topic, partition });
+          if (asked.length === 1) throw failure;
+          return create(ListedOffsetSchema, { partition, error: toErrorDetail(failure), message: failure.message });
+        }
+      }),
+    );
     return create(ListOffsetsResponseSchema, { offsets });
   };
+}
 
-  async function find(partition: Partition, target: ListOffsetsRequest["target"]): Promise<ListedOffset> {
-    const common = { partition: partition.index, leaderEpoch: partition.leaderEpoch };
-    if (target.case === "timestamp") {
-      const found = await partition.log.offsetForTimestamp(BigInt(Math.ceil(timestampMs(target.value))));
-      // What is not committed does not exist for consumers.
-      if (found === undefined || found.offset >= partition.highWatermark) return create(ListedOffsetSchema, common);
-      const timestamp = timestampFromMs(Number(found.timestamp));
-      return create(ListedOffsetSchema, { ...common, offset: found.offset, timestamp });
-    }
-    const offset = target.value === Position.LATEST ? partition.highWatermark : partition.log.logStartOffset;
-    return create(ListedOffsetSchema, { ...common, offset });
+async function find(
+  partition: Partition,
+  { target, linearizable }: ListOffsetsRequest,
+  deadlineMs: number,
+): Promise<ListedOffset> {
+  const isEarliest = target.case !== "timestamp" && target.value !== Position.LATEST;
+  if (isEarliest && !linearizable) {
+    const { index, leaderEpoch, log } = partition;
+    return create(ListedOffsetSchema, { partition: index, leaderEpoch, offset: log.logStartOffset });
   }
+  const latest = await askLatest(partition, { seenLeaderEpoch: undefined, linearizable, deadlineMs });
+  const common = { partition: partition.index, leaderEpoch: latest.leaderEpoch };
+  if (target.case === "timestamp") {
+    const found = await partition.log.offsetForTimestamp(BigInt(Math.ceil(timestampMs(target.value))));
+    if (found === undefined || found.offset >= latest.offset) return create(ListedOffsetSchema, common);
+    const timestamp = timestampFromMs(Number(found.timestamp));
+    return create(ListedOffsetSchema, { ...common, offset: found.offset, timestamp });
+  }
+  return create(ListedOffsetSchema, {
+    ...common,
+    offset: isEarliest ? partition.log.logStartOffset : latest.offset,
+  });
 }

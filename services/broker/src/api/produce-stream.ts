@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Reason } from "@tidemark/proto/common/v1";
 import {
   type ProduceStreamRequest,
   type ProduceStreamResponseSchema,
@@ -10,13 +11,13 @@ import { type CallContext, type RawListener, type RawStream, TidemarkError, toEr
 import type { Scheduler } from "@tidemark/runtime";
 import { invalidArgument } from "../errors.ts";
 import type { ProduceOutcome } from "../partition/partition.ts";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
 import { checkBatches } from "./check-batches.ts";
 import type { ProduceTracer } from "./produce-trace.ts";
 
 export interface ProduceStreamOptions {
-  readonly table: PartitionTable;
+  readonly table: PartitionLookup;
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
@@ -30,7 +31,8 @@ const timeoutDefaultMs = 30_000;
 
 /**
  * The produce stream in the raw form: a message is appended as it arrives, so the batches of a partition keep the order
- * of the stream, and one answer settles all messages that were settled since the last one.
+ * of the stream, and one answer settles all messages that were settled since the last one. A broker that stops takes no
+ * further message, and ends the stream when those in flight are settled (P12).
  */
 export function createProduceStream(options: ProduceStreamOptions) {
   return (
@@ -44,6 +46,7 @@ export function createProduceStream(options: ProduceStreamOptions) {
     let messages = 0;
     let isPaused = false;
     let hasEnded = false;
+    let isStopping = false;
 
     const send = () => {
       isScheduled = false;
@@ -52,7 +55,10 @@ export function createProduceStream(options: ProduceStreamOptions) {
         outbox = [];
         canWrite = stream.write({ results });
       }
-      if (hasEnded && messages === 0 && outbox.length === 0) stream.end();
+      if (messages > 0 || outbox.length > 0) return;
+      // What was not read any more was not applied; everything else has its answer.
+      if (isStopping) stream.end(shuttingDown());
+      else if (hasEnded) stream.end();
     };
 
     const schedule = () => {
@@ -80,7 +86,12 @@ export function createProduceStream(options: ProduceStreamOptions) {
           isPaused = true;
           stream.pause();
         }
-        appendMessage(request, context, (outcome) => settle(request, outcome));
+        if (isStopping) settle(request, { kind: "failed", error: shuttingDown() });
+        else appendMessage(request, context, (outcome) => settle(request, outcome));
+      },
+      onStop() {
+        isStopping = true;
+        schedule();
       },
       onEnd() {
         hasEnded = true;
@@ -111,12 +122,16 @@ export function createProduceStream(options: ProduceStreamOptions) {
       });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
       const traced = options.tracer.begin(context);
-      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, traced }, settle);
+      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       settle({ kind: "failed", error });
     }
   }
+}
+
+function shuttingDown(): TidemarkError {
+  return new TidemarkError({ reason: Reason.SHUTTING_DOWN, message: "The broker is stopping: nothing was appended" });
 }
 
 function toResult(sequence: bigint, outcome: ProduceOutcome): ProduceStreamResult {

@@ -1,3 +1,4 @@
+import type { Acks } from "@tidemark/replication";
 import { reasonName } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import {
@@ -8,8 +9,8 @@ import {
   spanNames,
   type Tracer,
 } from "@tidemark/telemetry";
-import type { AckLevel, CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
-import type { Timeline } from "../partition/timeline.ts";
+import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
+import { createTimeline, type Timeline } from "../partition/timeline.ts";
 
 /** A produce that is recorded: its span, and when its steps happened. */
 export interface TracedProduce {
@@ -21,7 +22,7 @@ export interface TracedProduce {
 export interface FinishedProduce {
   readonly partition: Partition;
   readonly batches: CheckedBatches;
-  readonly acks: AckLevel;
+  readonly acks: Acks;
   readonly outcome: ProduceOutcome;
 }
 
@@ -46,7 +47,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
       if (!tracer.samples(parent)) return undefined;
       const startMs = clock.monotonicMs();
       const span = tracer.start({ name: spanNames.brokerProduce, kind: "server", parent, startMs });
-      return { span, startMs, timeline: { appendedMs: startMs, writtenMs: undefined, flushedMs: undefined } };
+      return { span, startMs, timeline: createTimeline(startMs) };
     },
     finish({ span, startMs, timeline }, { partition, batches, acks, outcome }) {
       const endMs = clock.monotonicMs();

@@ -1,19 +1,25 @@
 import { crc32c } from "@tidemark/compression";
-import { encodeRecords, keyOf, partitionOfKey } from "@tidemark/format";
-import { Codec as CodecId, Reason } from "@tidemark/proto/common/v1";
+import { chooseCodec, encodeRecords, produceProblem, splitByPartition } from "@tidemark/format";
+import type { Codec as CodecId } from "@tidemark/proto/common/v1";
 import type { ProduceRequest, ProduceResult, Record as RecordMessage } from "@tidemark/proto/log/v1";
-import { type Codec, type Codecs, codecNameOf } from "@tidemark/record";
-import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import type { Codec, Codecs } from "@tidemark/record";
+import {
+  type CallContext,
+  invalidArgument,
+  invalidRecord,
+  TidemarkError,
+  toErrorDetail,
+  unavailableCodec,
+} from "@tidemark/rpc";
 import { type Clock, pick, type Random } from "@tidemark/runtime";
-import { invalidArgument } from "../errors.ts";
 import type { Partition, ProduceOutcome } from "../partition/partition.ts";
-import type { PartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
 import { checkBatches } from "./check-batches.ts";
 import type { ProduceTracer } from "./produce-trace.ts";
 
 export interface ProduceOptions {
-  readonly table: PartitionTable;
+  readonly table: PartitionLookup;
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
@@ -28,7 +34,8 @@ export function createProduce(options: ProduceOptions) {
   const { table, codecs, clock } = options;
 
   return async (request: ProduceRequest, context: CallContext): Promise<{ results: ResultInit[] }> => {
-    checkForm(request);
+    const problem = produceProblem(request);
+    if (problem !== undefined) throw invalidArgument(problem);
     const parts = request.batches.length > 0 ? [fastPart(request)] : recordParts(request);
     const settled = await Promise.all(parts.map((part) => appendPart(part, request, context)));
     const [only] = settled;
@@ -42,25 +49,17 @@ export function createProduce(options: ProduceOptions) {
   }
 
   function fastPart(request: ProduceRequest): Part {
-    const { partition, batches } = request;
-    if (partition === undefined) throw invalidArgument("batches go to one partition: name it in `partition`");
+    const { partition = 0, batches } = request;
     return { partition, encode: () => batches };
   }
 
   function recordParts(request: ProduceRequest): Part[] {
     const codec = codecOf(request.codec, codecs);
-    const byPartition = new Map<number, RecordMessage[]>();
-    let sticky: number | undefined;
-    for (const record of request.records) {
-      const key = keyOf(record.keyForm);
-      const partition =
-        request.partition ??
-        (key === null ? (sticky ??= anyLed(request.topic)) : partitionOfKey(key, table.partitionCount(request.topic)));
-      const records = byPartition.get(partition);
-      if (records === undefined) byPartition.set(partition, [record]);
-      else records.push(record);
-    }
-    return [...byPartition].map(([partition, records]) => ({
+    const split = splitByPartition(request, {
+      partitions: () => table.partitionCount(request.topic),
+      anyPartition: () => anyLed(request.topic),
+    });
+    return Array.from(split, ([partition, records]) => ({
       partition,
       encode: () => encode(records, { topic: request.topic, partition }, codec),
     }));
@@ -78,11 +77,7 @@ export function createProduce(options: ProduceOptions) {
   ) {
     const encoded = encodeRecords(records, { nowMs: clock.wallMs(), crc32c, codec });
     if (encoded.kind === "ok") return encoded.batch;
-    throw new TidemarkError({
-      reason: Reason.INVALID_RECORD,
-      message: `Record ${encoded.index} cannot be stored: ${encoded.message}`,
-      ...place,
-    });
+    throw invalidRecord(place, encoded.index, encoded.message);
   }
 
   interface SettledPart {
@@ -102,7 +97,14 @@ export function createProduce(options: ProduceOptions) {
         const batches = checkBatches(part.encode(), place, { maxBatchBytes: partition.settings.maxBatchBytes, codecs });
         const traced = options.tracer.begin(context);
         options.appender.append(
-          { partition, batches, acks: request.acks, timeoutMs: timeoutOf(request.timeoutMs, context), traced },
+          {
+            partition,
+            batches,
+            acks: request.acks,
+            timeoutMs: timeoutOf(request.timeoutMs, context),
+            isPunctual: true,
+            traced,
+          },
           (outcome) => done(batches.records, outcome),
         );
       } catch (error) {
@@ -120,25 +122,10 @@ function timeoutOf(timeoutMs: number, context: CallContext): number | undefined 
   return deadline === undefined ? timeoutMs : Math.min(timeoutMs, deadline);
 }
 
-function checkForm(request: ProduceRequest): void {
-  if (request.topic === "") throw invalidArgument("topic is empty; name the topic");
-  if (request.batches.length > 0 && request.records.length > 0) {
-    throw invalidArgument("records and batches are two forms of the same: send one of them");
-  }
-  if (request.batches.length === 0 && request.records.length === 0) {
-    throw invalidArgument('there is nothing to append; send for example "records":[{"text":"hello"}]');
-  }
-}
-
 function codecOf(id: CodecId, codecs: Codecs): Codec | undefined {
-  if (id === CodecId.UNSPECIFIED || id === CodecId.NONE) return undefined;
-  const name = codecNameOf(id - 1);
-  const codec = name === undefined ? undefined : codecs[name];
-  if (codec !== undefined) return codec;
-  throw new TidemarkError({
-    reason: Reason.UNSUPPORTED_CODEC,
-    message: `Codec ${name ?? String(id)} is not available on this broker; there are ${Object.keys(codecs).join(", ")}`,
-  });
+  const chosen = chooseCodec(id, codecs);
+  if (chosen.kind === "unavailable") throw unavailableCodec(chosen.name, Object.keys(codecs));
+  return chosen.kind === "codec" ? chosen.codec : undefined;
 }
 
 function toResult(part: {

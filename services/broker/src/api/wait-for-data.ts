@@ -1,14 +1,20 @@
-import type { Cancel, Scheduler } from "@tidemark/runtime";
-import type { Partition } from "../partition/partition.ts";
+import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import type { Partition, ReadRequest } from "../partition/partition.ts";
+
+/** One read that waits. */
+export interface WaitingRead {
+  readonly partition: Partition;
+  readonly request: Omit<ReadRequest, "deadlineMs">;
+}
 
 /**
- * Resolves when the high watermark of one of the partitions moves, after `waitMs`, or when `signal` is aborted:
- * whichever is first.
+ * Resolves when one of the reads has something to tell, data or an error, after `waitMs`, or when `signal` is aborted:
+ * whichever is first. Then none of them waits any more.
  */
 export function waitForData(
-  partitions: readonly Partition[],
+  reads: readonly WaitingRead[],
   waitMs: number,
-  { scheduler, signal }: { readonly scheduler: Scheduler; readonly signal: AbortSignal },
+  { clock, scheduler, signal }: { readonly clock: Clock; readonly scheduler: Scheduler; readonly signal: AbortSignal },
 ): Promise<void> {
   return new Promise((resolve) => {
     const cancels: Cancel[] = [];
@@ -23,6 +29,12 @@ export function waitForData(
     }
     signal.addEventListener("abort", finish, { once: true });
     cancels.push(scheduler.after(waitMs, finish));
-    for (const partition of partitions) cancels.push(partition.onHighWatermark(finish));
+    const deadlineMs = clock.monotonicMs() + waitMs;
+    for (const { partition, request } of reads) {
+      const cancel = partition.read({ ...request, deadlineMs }, finish);
+      // Settled during the call: the others need not wait.
+      if (cancels.length === 0) return;
+      cancels.push(cancel);
+    }
   });
 }

@@ -2,24 +2,42 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ActiveController } from "@tidemark/controller-link";
 import { backoffMs } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
+import type { ReplicaId } from "@tidemark/log";
+import type { ReportedTruncation } from "@tidemark/metadata";
 import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
-import { createRpcClient, openRawStream, type TidemarkError } from "@tidemark/rpc";
-import { createDeferred, delay, type Runtime } from "@tidemark/runtime";
+import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
+import { createDeferred, type Deferred, delay, type Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 
-/** What a broker tells of itself when it registers. */
-export interface Registration {
+/** What a broker tells of itself when it registers, as long as its process lives. */
+export interface BrokerIdentity {
   readonly brokerId: BrokerId;
   readonly incarnationId: string;
   readonly clusterId: string;
-  readonly directoryIds: readonly string[];
   readonly endpoints: readonly { readonly listener: string; readonly host: string; readonly port: number }[];
   readonly rack: string;
-  /** The highest controller epoch known. */
-  readonly controllerEpoch: () => ControllerEpoch;
-  /** The broker epoch under which it stopped cleanly. */
+  /** Empty: not known. */
+  readonly bootId: string;
+  /** Whether records of topics that do not say otherwise count before they are flushed. */
+  readonly flushAsync: boolean;
+  /** The broker epoch under which it stopped cleanly. Told once: at the first registration. */
   readonly cleanStopBrokerEpoch: BrokerEpoch | undefined;
+}
+
+/** What a broker tells of its state, at each registration and heartbeat. */
+export interface BrokerCondition {
+  readonly appliedRevision: Revision;
+  /** The highest controller epoch known. */
+  readonly controllerEpoch: ControllerEpoch;
+  /** Log directories that work. */
+  readonly directoryIds: readonly string[];
+  readonly failedDirectoryIds: readonly string[];
+  readonly confirmedDeletions: readonly TopicId[];
+  readonly damagedReplicas: readonly ReplicaId[];
+  readonly truncations: readonly ReportedTruncation[];
+  /** Not served though their directory works. */
+  readonly offlineReplicas: readonly ReplicaId[];
 }
 
 export interface SessionOptions {
@@ -27,119 +45,179 @@ export interface SessionOptions {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly heartbeatIntervalMs: number;
-  readonly registration: Registration;
-  /** What each heartbeat carries along. */
-  readonly progress: () => {
-    readonly appliedRevision: Revision;
-    readonly failedDirectoryIds: readonly string[];
-    readonly confirmedDeletions: readonly TopicId[];
-  };
+  readonly identity: BrokerIdentity;
+  readonly condition: () => BrokerCondition;
+  /** The session began; metadata from before the revision are not to be acted upon. */
+  readonly onRegistered: (registration: { readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }) => void;
+  /** The controller knows the session no longer, or it is given up: nothing is led any more. */
+  readonly onLost: (why: string) => void;
+  /** Something came from the active controller. */
+  readonly onHeard: () => void;
 }
 
 /** A broker's session with the controller. */
 export interface BrokerSession {
   /** Undefined before the first registration. */
   readonly brokerEpoch: BrokerEpoch | undefined;
-  /** The broker acts only on metadata of this revision or later. Undefined before the first registration. */
-  readonly registeredAt: Revision | undefined;
   /**
    * Registers, gives signs of life, and registers anew whenever the session was lost, until `signal` is aborted. Rejects
    * where this broker must not run: its id is taken, or it belongs to another cluster.
    */
-  run(signal: AbortSignal, onRegistered: () => void): Promise<void>;
+  run(signal: AbortSignal): Promise<void>;
+  /** Ends the session and registers anew, with a newer broker epoch. Does nothing while that is under way. */
+  renew(why: string): void;
+  /** Asks to leave: resolves when the leaderships are moved and the broker may stop. Until then it goes on. */
+  leave(): Promise<void>;
 }
 
-export function createBrokerSession(options: SessionOptions): BrokerSession {
-  const { controller, runtime, logger, registration, heartbeatIntervalMs } = options;
-  let brokerEpoch: BrokerEpoch | undefined;
-  let registeredAt: Revision | undefined;
+type StreamEnd =
+  | { readonly kind: "closed"; readonly error: TidemarkError | undefined }
+  | { readonly kind: "renew"; readonly why: string };
 
-  const register = async (signal: AbortSignal): Promise<void> => {
-    const answer = await controller.call(
-      (channel) =>
-        createRpcClient(ClusterService, channel).register(
-          {
-            ...registration,
-            directoryIds: [...registration.directoryIds],
-            endpoints: [...registration.endpoints],
-            controllerEpoch: registration.controllerEpoch(),
-            ...(registration.cleanStopBrokerEpoch === undefined
-              ? {}
-              : { cleanStopBrokerEpoch: registration.cleanStopBrokerEpoch }),
-          },
-          { signal, timeoutMs: 5000 },
-        ),
-      { signal, trafficClass: "control", isRepeatable: true },
-    );
-    brokerEpoch = answer.brokerEpoch as BrokerEpoch;
-    registeredAt = answer.revision as Revision;
-    logger.info("Registered with the controller", { brokerEpoch, controllerEpoch: answer.controllerEpoch });
-  };
+export function createBrokerSession(options: SessionOptions): BrokerSession {
+  const { controller, runtime, logger } = options;
+  let brokerEpoch: BrokerEpoch | undefined;
+  let endStream: ((end: StreamEnd) => void) | undefined;
+  let beatNow: (() => void) | undefined;
+  let mayStop: Deferred<void> | undefined;
 
   /** One heartbeat stream, until it ends. Resolves with why. */
-  const keepAlive = (signal: AbortSignal, onAnswer: () => void): Promise<TidemarkError | undefined> => {
-    const ended = createDeferred<TidemarkError | undefined>();
+  const keepAlive = async (signal: AbortSignal, onAnswer: () => void): Promise<StreamEnd> => {
+    const ended = createDeferred<StreamEnd>();
     let sequence = 0n;
     let cancelTimer: (() => void) | undefined;
     const stream = openRawStream(
       controller.channel("control"),
       ClusterService.method.heartbeat,
       () => ({
-        onMessage: onAnswer,
+        onMessage: ({ mayShutDown }) => {
+          options.onHeard();
+          onAnswer();
+          if (mayShutDown) mayStop?.resolve();
+        },
         onClose: (error) => {
-          cancelTimer?.();
-          ended.resolve(error);
+          ended.resolve({ kind: "closed", error });
         },
       }),
       { signal },
     );
+    endStream = ended.resolve;
     const beat = () => {
-      const { appliedRevision, failedDirectoryIds, confirmedDeletions } = options.progress();
-      const message: MessageInitShape<typeof HeartbeatRequestSchema> = {
-        brokerId: registration.brokerId,
-        brokerEpoch: brokerEpoch ?? 0,
-        sequence: sequence++,
-        appliedRevision,
-        failedDirectoryIds: [...failedDirectoryIds],
-        confirmedDeletions: [...confirmedDeletions],
-      };
-      stream.write(message);
-      cancelTimer = runtime.scheduler.after(heartbeatIntervalMs, beat);
+      cancelTimer?.();
+      stream.write(heartbeatOf(options, { brokerEpoch, sequence: sequence++, wantsShutdown: mayStop !== undefined }));
+      cancelTimer = runtime.scheduler.after(options.heartbeatIntervalMs, beat);
     };
+    beatNow = beat;
     beat();
-    return ended.promise;
+    try {
+      return await ended.promise;
+    } finally {
+      cancelTimer?.();
+      endStream = undefined;
+      beatNow = undefined;
+      stream.end(cancelled());
+    }
+  };
+
+  /** Resolves with why the session is over. */
+  const live = async (signal: AbortSignal): Promise<string> => {
+    const isOver = () => signal.aborted;
+    for (let failures = 0; ; failures++) {
+      const end = await keepAlive(signal, () => {
+        failures = 0;
+      });
+      if (isOver()) return "the broker stops";
+      if (end.kind === "renew") return end.why;
+      const { error } = end;
+      if (error !== undefined) controller.learnFrom(error);
+      if (isSessionLost(error)) return error?.message ?? "";
+      logger.debug("The heartbeat stream ended; opening it again", { why: error?.message ?? "" });
+      await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
+      if (isOver()) return "the broker stops";
+    }
   };
 
   return {
     get brokerEpoch() {
       return brokerEpoch;
     },
-    get registeredAt() {
-      return registeredAt;
-    },
-    async run(signal, onRegistered) {
+    async run(signal) {
       const isOver = () => signal.aborted;
       while (!isOver()) {
-        await register(signal);
-        onRegistered();
-        for (let failures = 0; ; failures++) {
-          const error = await keepAlive(signal, () => {
-            failures = 0;
-          });
-          if (isOver()) return;
-          if (error !== undefined) controller.learnFrom(error);
-          if (isSessionLost(error)) {
-            logger.warn("The session with the controller was lost; registering anew", { why: error?.message ?? "" });
-            break;
-          }
-          logger.debug("The heartbeat stream ended; opening it again", { why: error?.message ?? "" });
-          await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
-        }
+        const registered = await register(options, brokerEpoch === undefined, signal);
+        brokerEpoch = registered.brokerEpoch;
+        options.onRegistered(registered);
+        const why = await live(signal);
+        if (isOver()) return;
+        logger.warn("The session with the controller is over; registering anew", { why });
+        options.onLost(why);
       }
     },
+    renew(why) {
+      endStream?.({ kind: "renew", why });
+    },
+    leave() {
+      mayStop ??= createDeferred();
+      beatNow?.();
+      return mayStop.promise;
+    },
+  };
+}
+
+async function register(
+  { controller, identity, condition, logger, onHeard }: SessionOptions,
+  isFirst: boolean,
+  signal: AbortSignal,
+): Promise<{ readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }> {
+  const { cleanStopBrokerEpoch, ...rest } = identity;
+  const answer = await controller.call(
+    (channel) => {
+      const { directoryIds, controllerEpoch, damagedReplicas } = condition();
+      return createRpcClient(ClusterService, channel).register(
+        {
+          ...rest,
+          directoryIds: [...directoryIds],
+          endpoints: [...identity.endpoints],
+          controllerEpoch,
+          damagedReplicas: [...damagedReplicas],
+          ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
+        },
+        { signal, timeoutMs: 5000 },
+      );
+    },
+    { signal, trafficClass: "control", isRepeatable: true },
+  );
+  onHeard();
+  logger.info("Registered with the controller", {
+    brokerEpoch: answer.brokerEpoch,
+    controllerEpoch: answer.controllerEpoch,
+  });
+  return { brokerEpoch: answer.brokerEpoch as BrokerEpoch, revision: answer.revision as Revision };
+}
+
+function heartbeatOf(
+  { identity, condition }: SessionOptions,
+  of: { readonly brokerEpoch: BrokerEpoch | undefined; readonly sequence: bigint; readonly wantsShutdown: boolean },
+): MessageInitShape<typeof HeartbeatRequestSchema> {
+  const now = condition();
+  return {
+    brokerId: identity.brokerId,
+    brokerEpoch: of.brokerEpoch ?? 0,
+    sequence: of.sequence,
+    appliedRevision: now.appliedRevision,
+    failedDirectoryIds: [...now.failedDirectoryIds],
+    confirmedDeletions: [...now.confirmedDeletions],
+    wantsShutdown: of.wantsShutdown,
+    damagedReplicas: [...now.damagedReplicas],
+    truncations: [...now.truncations],
+    offlineReplicas: [...now.offlineReplicas],
   };
 }
 
 function isSessionLost(error: TidemarkError | undefined): boolean {
   return error?.reason === Reason.STALE_BROKER_EPOCH || error?.reason === Reason.BROKER_NOT_REGISTERED;
+}
+
+function cancelled(): TidemarkError {
+  return new TidemarkError({ reason: Reason.CANCELLED, message: "The heartbeat stream is given up" });
 }

@@ -14,6 +14,8 @@ export interface TopicLogSettings {
   /** Largest batch that is accepted, in bytes. */
   readonly maxBatchBytes: number;
   readonly timestampType: TimestampType;
+  /** Whether a replica outside ISR and ELR may be elected: then no leader is safe from being replaced. */
+  readonly uncleanElection: boolean;
 }
 
 /** The broker's own settings that topics fall back to. */
@@ -35,6 +37,7 @@ export function topicLogSettings(topic: ReadonlyMap<string, string>, defaults: T
       flush,
     },
     maxBatchBytes: own["max.message.bytes"] ?? defaults["message.max.bytes"],
+    uncleanElection: own["unclean.leader.election.enable"] ?? false,
     timestampType: own["message.timestamp.type"] ?? defaults["log.message.timestamp.type"],
   };
 }

@@ -49,8 +49,12 @@ export interface ReplicaFetcher {
 export interface ReplicaReceiving {
   /**
    * The response to the last fetch of a partition. `bytes` holds the batches of `response`, whole, back to back, in a
-   * buffer that belongs to the receiver. Where the stream broke, the response is the refusal NOT_LEADER: the follower
-   * waits a little and asks again.
+   * buffer that belongs to the receiver; their checksums were verified. Where the stream broke, the response is the
+   * refusal NOT_LEADER: the follower waits a little and asks again. Never called from within `ReplicaFetcher.fetch`.
+   *
+   * The receiver calls `release` once, when the bytes were written to the log or thrown away, whatever becomes of the
+   * partition: until then they count against what the leader may send. So a slow disk holds back its leaders instead of
+   * filling the memory.
    */
-  response(partition: ReplicaId, response: ReplicaResponse, bytes: Uint8Array): void;
+  response(partition: ReplicaId, response: ReplicaResponse, bytes: Uint8Array, release: () => void): void;
 }

@@ -4,17 +4,20 @@ import { loadCodecs } from "@tidemark/compression";
 import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
 import {
   type BrokerId,
+  brokerEpoch,
   brokerId,
   controllerEpoch,
   leaderEpoch,
   offset,
   partitionEpoch,
   partitionIndex,
+  revision,
   topicId,
 } from "@tidemark/ids";
 import { allGuards, type LogDirectory, type LogGuards, openLogDirectory } from "@tidemark/log";
 import { applyChanges, emptyImage, type MetadataChange, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { portableCrc32c } from "@tidemark/record";
+import { defaultSettings } from "@tidemark/replication";
 import type { CallContext } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import { createDisabledTracer, createLogger, type Tracer } from "@tidemark/telemetry";
@@ -26,7 +29,8 @@ import { createListOffsets } from "../api/offsets.ts";
 import { createProduce } from "../api/produce.ts";
 import { createProduceStream } from "../api/produce-stream.ts";
 import { createProduceTracer } from "../api/produce-trace.ts";
-import { createPartitionTable } from "../partition/partition-table.ts";
+import type { PartitionLinks } from "../partition/replica-state.ts";
+import { createPartitionTable } from "../table/partition-table.ts";
 import { gateDisk } from "./gated-disk.ts";
 
 export const self: BrokerId = brokerId(1);
@@ -81,7 +85,7 @@ export function imageOf(topics: readonly TestTopic[], more: readonly MetadataCha
         minIsr: 1,
         leader,
         leaderEpoch: leaderEpoch(topic.leaderEpoch ?? 3),
-        partitionEpoch: partitionEpoch(0),
+        partitionEpoch: partitionEpoch(topic.leaderEpoch ?? 3),
         controllerEpoch: controllerEpoch(1),
         adding: [],
         removing: [],
@@ -105,6 +109,13 @@ export function imageOf(topics: readonly TestTopic[], more: readonly MetadataCha
   return applyChanges(emptyImage, [...changes, ...more]).image;
 }
 
+/** Nobody else is there: one replica has nobody to talk to. */
+const deafLinks: PartitionLinks = {
+  fetcher: { fetch: () => undefined, flushed: () => undefined },
+  alterPartition: () => undefined,
+  confirmLeader: () => undefined,
+};
+
 /** Opens the log directory and makes a data service over it, which serves the topics of `image`. */
 export async function createBrokerBench(image: MetadataImage, options: BenchOptions = {}) {
   const disk = options.disk ?? (await newDisk());
@@ -123,9 +134,14 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     createMissing: true,
     guards: options.guards ?? allGuards,
   });
+  const apply = (to: MetadataImage) =>
+    table.apply({ image: to, revision: revision(1n), controllerEpoch: controllerEpoch(1) });
   const table = createPartitionTable({
     brokerId: self,
     directories: [opened],
+    replication: defaultSettings,
+    links: deafLinks,
+    onNewEpochNeeded: () => undefined,
     defaults: {
       "log.segment.bytes": 2 ** 20,
       "log.roll.ms": 2 ** 31,
@@ -142,13 +158,15 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
       write: (line) => logs.push(line),
     }),
   });
-  await table.apply(image);
+  table.registered({ brokerEpoch: brokerEpoch(1), revision: revision(1n) });
+  await apply(image);
   const { codecs } = await loadCodecs();
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer });
   return {
+    apply,
     disk,
     gated,
     time,
@@ -158,12 +176,19 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     failures,
     produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
     produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }),
-    fetch: createFetch({ table, codecs, clock, scheduler, tracer: createFetchTracer(tracer, clock) }),
-    listOffsets: createListOffsets(table),
+    fetch: createFetch({
+      table,
+      codecs,
+      clock,
+      scheduler,
+      tracer: createFetchTracer(tracer, clock),
+      controllerHeardMs: () => clock.monotonicMs(),
+    }),
+    listOffsets: createListOffsets(table, clock),
     describeLog: createDescribeLog(table, self),
-    explainOffset: createExplainOffset(table, self),
+    explainOffset: createExplainOffset(table),
     stop: async () => {
-      table.leaveAll();
+      await table.close();
       await opened.close();
     },
   };

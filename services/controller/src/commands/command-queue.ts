@@ -15,7 +15,7 @@ import type { ControllerEpoch, Revision } from "@tidemark/ids";
 import type { Decision, MetadataImage } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { reasonName, TidemarkError, withOutcome } from "@tidemark/rpc";
-import { createDeferred, type Deferred } from "@tidemark/runtime";
+import { type Clock, createDeferred, type Deferred } from "@tidemark/runtime";
 import { type ErrorReader, refusalError } from "../errors.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { MetadataFollower } from "../state/metadata-follower.ts";
@@ -56,40 +56,35 @@ export interface CommandQueueOptions {
   readonly follower: MetadataFollower;
   readonly role: Role;
   readonly commit: Commit;
+  readonly clock: Clock;
   readonly waitingMax: number;
   readonly readError: ErrorReader;
   readonly onEvent: (event: ControllerEvent) => void;
 }
 
 export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
-  const { consensus, follower, role, onEvent, readError } = options;
+  const { follower, role, clock, onEvent, readError } = options;
+  const barrier = createBarrier(options);
   let waiting = 0;
   let lastTurn: Promise<void> = Promise.resolve();
 
-  const barrier = async (term: ActiveTerm): Promise<Revision> => {
-    const revision = await consensus.sync(term.signal).catch((error: unknown) => {
-      throw readError(error);
-    });
-    await follower.reached(revision, term.signal);
-    if (role.term !== term || follower.image.controller?.controllerEpoch !== term.epoch) {
-      role.deactivate(term.epoch, "a newer epoch was found behind the barrier");
-      throw role.error();
-    }
-    return revision;
-  };
-
   const perform = async <Answer>(command: Command<Answer>, term: ActiveTerm): Promise<Done<Answer>> => {
     const { epoch } = term;
+    let startedMs = clock.monotonicMs();
     let decision = command.decide(follower.image, epoch);
     let revision = follower.revision;
     if (decision.kind === "refused" || decision.changes.length === 0) {
       revision = await barrier(term);
+      startedMs = clock.monotonicMs();
       decision = command.decide(follower.image, epoch);
     }
     if (decision.kind === "refused") throw refusalError(decision.refusal);
     if (decision.changes.length > 0) {
+      const { events } = decision;
+      const durationMs = clock.monotonicMs() - startedMs;
+      onEvent({ kind: "committing", command: command.name, epoch, events, durationMs });
       revision = await options.commit(command.name, term, decision.changes);
-      onEvent({ kind: "decided", command: command.name, epoch, revision, events: decision.events });
+      onEvent({ kind: "decided", command: command.name, epoch, revision, events });
     }
     return { answer: decision.answer, epoch, revision, image: follower.image };
   };
@@ -126,5 +121,22 @@ export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
       }
       return enqueue(command, signal);
     },
+  };
+}
+
+function createBarrier(
+  options: Pick<CommandQueueOptions, "consensus" | "follower" | "role" | "readError">,
+): CommandQueue["barrier"] {
+  const { consensus, follower, role, readError } = options;
+  return async (term) => {
+    const revision = await consensus.sync(term.signal).catch((error: unknown) => {
+      throw readError(error);
+    });
+    await follower.reached(revision, term.signal);
+    if (role.term !== term || follower.image.controller?.controllerEpoch !== term.epoch) {
+      role.deactivate(term.epoch, "a newer epoch was found behind the barrier");
+      throw role.error();
+    }
+    return revision;
   };
 }

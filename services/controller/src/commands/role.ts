@@ -16,6 +16,7 @@ export interface ActiveTerm {
  * |----------|----------|-----------------------------------------------------------------------------------------------|
  * | inactive | active   | it leads, and its image holds everything up to the revision that began its epoch (C4)          |
  * | active   | inactive | the belief ended, an append was refused as fenced, or one ended unknown and it resigned (C6)   |
+ * | any      | halted   | the metadata were found to be older than what brokers have seen (METADATA_REGRESSED)          |
  *
  * Belief is not enough for an answer that must be current: those pass an append or the store's barrier.
  */
@@ -27,6 +28,12 @@ export interface Role {
   known(): KnownController | undefined;
   error(): TidemarkError;
   activate(epoch: ControllerEpoch): ActiveTerm;
+  /**
+   * Ends the term and lets no other begin in this process: every call fails with this error until an operator has
+   * decided. It does not resign, so that no other controller goes on with the same metadata.
+   */
+  halt(error: TidemarkError): void;
+  readonly isHalted: boolean;
   /** Ends the term. Does nothing where there is none, or where it is another than `epoch`. */
   deactivate(epoch: ControllerEpoch, why: string): void;
 }
@@ -37,7 +44,15 @@ export function createRole(options: {
   readonly onDeactivated: (epoch: ControllerEpoch, why: string) => void;
 }): Role {
   let current: { readonly term: ActiveTerm; readonly abort: AbortController } | undefined;
-  const error = () => notController(options.known());
+  let halted: TidemarkError | undefined;
+  const error = () => halted ?? notController(options.known());
+  const deactivate = (epoch: ControllerEpoch, why: string) => {
+    if (current === undefined || current.term.epoch !== epoch) return;
+    const { abort } = current;
+    current = undefined;
+    options.onDeactivated(epoch, why);
+    abort.abort(error());
+  };
   return {
     get term() {
       return current?.term;
@@ -54,12 +69,13 @@ export function createRole(options: {
       current = { term, abort };
       return term;
     },
-    deactivate(epoch, why) {
-      if (current === undefined || current.term.epoch !== epoch) return;
-      const { abort } = current;
-      current = undefined;
-      options.onDeactivated(epoch, why);
-      abort.abort(error());
+    deactivate,
+    halt(why) {
+      halted = why;
+      if (current !== undefined) deactivate(current.term.epoch, why.message);
+    },
+    get isHalted() {
+      return halted !== undefined;
     },
   };
 }

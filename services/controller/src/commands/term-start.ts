@@ -3,8 +3,8 @@
  *
  * 1. It checks that the store belongs to its cluster, and sets the cluster up where the store is empty.
  * 2. It grants every session a full timeout.
- * 3. It walks all partitions for leaders that are gone and sweeps what was left half made: its predecessor may have
- *    died between any two batches.
+ * 3. It walks all partitions for leaders that are gone, settles what was left half changed and sweeps what was left half
+ *    made: its predecessor may have died between any two batches.
  */
 import type { ControllerEpoch } from "@tidemark/ids";
 import {
@@ -12,6 +12,7 @@ import {
   type Decision,
   formatVersion,
   type MetadataImage,
+  repairMinIsr,
   repairPartitions,
   sweepOrphans,
 } from "@tidemark/metadata";
@@ -65,6 +66,7 @@ export async function repair(
   await Promise.all([
     own("create cluster", (image) => createCluster(image, { clusterId })),
     own("repair partitions", (image) => repairPartitions(image, electionContext(core, epoch))),
+    own("repair min ISR", (image) => repairMinIsr(image, core.settings, epoch)),
     own("sweep orphans", sweepOrphans),
   ]);
 }

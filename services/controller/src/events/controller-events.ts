@@ -1,5 +1,5 @@
 import type { BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
-import type { MetadataEvent } from "@tidemark/metadata";
+import type { MetadataEvent, SessionEndCause } from "@tidemark/metadata";
 
 /**
  * What a controller tells about itself: spans, metrics and log lines are made from these, and from nothing else.
@@ -13,6 +13,14 @@ export type ControllerEvent =
       readonly sessions: number;
     }
   | { readonly kind: "deactivated"; readonly epoch: ControllerEpoch; readonly why: string }
+  /** What a command decided, before anything of it is committed. `durationMs` is that of the decision. */
+  | {
+      readonly kind: "committing";
+      readonly command: string;
+      readonly epoch: ControllerEpoch;
+      readonly events: readonly MetadataEvent[];
+      readonly durationMs: number;
+    }
   /** What a command decided, once all of it is committed; `revision` is that of its last batch. */
   | {
       readonly kind: "decided";
@@ -34,6 +42,15 @@ export type ControllerEvent =
     }
   | { readonly kind: "commandFailed"; readonly command: string; readonly reason: string; readonly message: string }
   | { readonly kind: "connectionLost"; readonly brokerId: BrokerId }
+  /** A session was found over, after so long without a heartbeat; it is about to be ended. */
+  | {
+      readonly kind: "sessionOver";
+      readonly brokerId: BrokerId;
+      readonly cause: SessionEndCause;
+      readonly silentMs: number;
+    }
+  /** A broker was handed the metadata up to this revision. */
+  | { readonly kind: "published"; readonly brokerId: BrokerId; readonly revision: Revision }
   | {
       readonly kind: "probed";
       readonly brokerId: BrokerId;

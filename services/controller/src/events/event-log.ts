@@ -1,25 +1,28 @@
 import type { Revision } from "@tidemark/ids";
-import type { ElectionEvent, IsrEvent, MetadataEvent } from "@tidemark/metadata";
+import type { ElectionEvent, IsrEvent, MetadataEvent, ReceiptEvent } from "@tidemark/metadata";
 import { Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 
-/** An event of a partition as it was committed. */
-export interface LoggedEvent {
-  readonly event: ElectionEvent | IsrEvent;
+/** What became of a broker's session. */
+export type SessionEvent = Extract<MetadataEvent, { kind: "brokerRegistered" | "shutdownBegun" | "sessionEnded" }>;
+
+/** An event as it was committed. */
+export interface LoggedEvent<Event = ElectionEvent | IsrEvent | ReceiptEvent | SessionEvent> {
+  readonly event: Event;
   readonly revision: Revision;
   /** Milliseconds since 1970 by this controller's wall clock. */
   readonly wallMs: number;
 }
 
 /**
- * Elections and ISR changes that this controller decided: the last ones for whoever asks, each one for whoever watches.
- * Kept in memory; a controller knows what it decided itself.
+ * What this controller decided about leaders, ISRs, receipts and sessions: each event for whoever watches, and the last
+ * elections for whoever asks. Kept in memory; a controller knows what it decided itself.
  */
 export interface EventLog {
   add(revision: Revision, wallMs: number, events: readonly MetadataEvent[]): void;
   /** The newest first. */
-  elections(filter: (event: ElectionEvent) => boolean, limit: number): readonly LoggedEvent[];
+  elections(filter: (event: ElectionEvent) => boolean, limit: number): readonly LoggedEvent<ElectionEvent>[];
   /**
    * Every event from now on. A reader that is too slow is told so by RESOURCE_EXHAUSTED: an event is never left out in
    * silence. Ends when the signal is aborted.
@@ -28,22 +31,21 @@ export interface EventLog {
 }
 
 export function createEventLog(limits: { readonly electionsMax: number; readonly queuedMax: number }): EventLog {
-  const elections: LoggedEvent[] = [];
+  const elections: LoggedEvent<ElectionEvent>[] = [];
   const watchers = new Set<Watcher>();
 
   return {
     add(revision, wallMs, events) {
       for (const event of events) {
-        if (event.kind !== "elected" && event.kind !== "isrChanged") continue;
-        const logged = { event, revision, wallMs };
-        if (event.kind === "elected") elections.push(logged);
-        for (const watcher of watchers) watcher.push(logged);
+        if (!isWatched(event)) continue;
+        if (event.kind === "elected") elections.push({ event, revision, wallMs });
+        for (const watcher of watchers) watcher.push({ event, revision, wallMs });
       }
       if (elections.length > limits.electionsMax) elections.splice(0, elections.length - limits.electionsMax);
     },
     elections: (filter, limit) =>
       elections
-        .filter(({ event }) => event.kind === "elected" && filter(event))
+        .filter(({ event }) => filter(event))
         .slice(-limit)
         .reverse(),
     async *watch(signal) {
@@ -61,6 +63,20 @@ export function createEventLog(limits: { readonly electionsMax: number; readonly
       }
     },
   };
+}
+
+function isWatched(event: MetadataEvent): event is LoggedEvent["event"] {
+  switch (event.kind) {
+    case "elected":
+    case "isrChanged":
+    case "receipt":
+    case "brokerRegistered":
+    case "shutdownBegun":
+    case "sessionEnded":
+      return true;
+    default:
+      return false;
+  }
 }
 
 interface Watcher {

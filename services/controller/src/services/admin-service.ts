@@ -2,19 +2,24 @@ import { create, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   describeBrokers,
   describeHealth,
+  describeReceipts,
   describeTopic,
   describeTopicList,
   findTopic,
   listTopics,
   type MetadataImage,
+  type Receipt,
   type Topic,
   unknownTopic,
+  unregisterBroker,
 } from "@tidemark/metadata";
 import { type AdminService, type DescribeTopicsRequest, DescribeTopicsResponseSchema } from "@tidemark/proto/admin/v1";
 import type { ServiceImpl } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
 import { invalidArgument, refusalError } from "../errors.ts";
-import { describeElections, elect, watchEvents } from "./elections.ts";
+import { elect } from "./elect-leaders.ts";
+import { describeElections, watchEvents } from "./events.ts";
+import { readBrokerId } from "./requests.ts";
 import * as topics from "./topics.ts";
 
 /** What an answer may weigh: stubs of every language refuse 4 MiB. */
@@ -52,6 +57,21 @@ export function createAdminService(
     listBrokers: async () => ({ brokers: [...describeBrokers((await current()).image)] }),
     watchEvents: (request, { signal }) => watchEvents(core, request, signal),
     describeElections: (request) => describeElections(core, request),
+    async describeReceipts({ topic, openOnly }) {
+      const { image } = await current();
+      const named = topic === "" ? undefined : requireTopic(image, topic);
+      const wanted = (receipt: Receipt) =>
+        (named === undefined || receipt.topicId === named.topicId) && (!openOnly || receipt.awaited.length > 0);
+      return { receipts: [...describeReceipts(image, wanted)] };
+    },
+    async unregisterBroker(request, { signal }) {
+      const brokerId = readBrokerId(request.brokerId);
+      await core.queue.submit(
+        { name: "unregister broker", decide: (image) => unregisterBroker(image, brokerId) },
+        signal,
+      );
+      return {};
+    },
   };
 }
 

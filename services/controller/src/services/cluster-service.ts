@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Revision } from "@tidemark/ids";
 import { allocateProducerIds, findPartition, registerBroker, sessionProblem } from "@tidemark/metadata";
 import type {
   ClusterService,
@@ -14,11 +15,13 @@ import { alterPartition } from "./alter-partition.ts";
 import { heartbeat } from "./heartbeat.ts";
 import {
   readBroker,
+  readBrokerEpoch,
   readBrokerId,
   readDirectoryIds,
   readEndpoint,
   readLeaderEpoch,
   readPartition,
+  readReplicaId,
   readTopicId,
   readUuid,
 } from "./requests.ts";
@@ -30,7 +33,12 @@ export function createClusterService(core: ControllerCore): ServiceImpl<typeof C
     register: (request, { signal }) => register(core, request, signal),
     heartbeat: (requests) => heartbeat(core, requests),
     async *watchMetadata(request, { signal }) {
-      yield* watchMetadata(request, { follower: core.follower, term: core.role.require(), signal });
+      const watcher = request.brokerId === undefined ? undefined : readBrokerId(request.brokerId);
+      const { follower, traces } = core;
+      const onPublished = (revision: Revision) => {
+        if (watcher !== undefined) core.onEvent({ kind: "published", brokerId: watcher, revision });
+      };
+      yield* watchMetadata(request, { follower, traces, term: core.role.require(), signal, onPublished });
     },
     alterPartition: (request, { signal }) => alterPartition(core, request, signal),
     confirmLeader: (request) => confirmLeader(core, request),
@@ -60,6 +68,11 @@ async function register(
     directoryIds: readDirectoryIds(request.directoryIds),
     endpoints: request.endpoints.map(readEndpoint),
     rack: request.rack,
+    cleanStopBrokerEpoch:
+      request.cleanStopBrokerEpoch === undefined ? undefined : readBrokerEpoch(request.cleanStopBrokerEpoch),
+    bootId: request.bootId,
+    flushAsync: request.flushAsync,
+    damaged: request.damagedReplicas.map(readReplicaId),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(
@@ -80,7 +93,8 @@ async function register(
 
 /**
  * A broker that has seen a higher controller epoch either reached a controller that was deposed, which the barrier
- * shows, or its metadata were restored from a backup: then nothing is right until an operator decides.
+ * shows, or the metadata were restored from a backup: then nothing is right until an operator decides, and this
+ * controller stops deciding. A broker that does not name this cluster is refused and believed nothing.
  */
 async function refuseRegressed(core: ControllerCore, request: RegisterRequest): Promise<void> {
   const term = core.role.require();
@@ -90,10 +104,12 @@ async function refuseRegressed(core: ControllerCore, request: RegisterRequest): 
   await core.queue.barrier(term);
   const brokerId = readBrokerId(request.brokerId);
   core.onEvent({ kind: "regressed", brokerId, brokerSaw: request.controllerEpoch, epoch: term.epoch });
-  throw new TidemarkError({
+  const error = new TidemarkError({
     reason: Reason.METADATA_REGRESSED,
     message: `Broker ${brokerId} has seen controller epoch ${request.controllerEpoch}, and the newest here is ${term.epoch}: the metadata are older than the broker's data`,
   });
+  if (cluster !== undefined && request.clusterId === cluster.clusterId) core.role.halt(error);
+  throw error;
 }
 
 /** Sent by a leader for a linearizable read: whether it still led after the question arrived (P9). */

@@ -5,12 +5,22 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BrokerEpoch, BrokerId, TopicId } from "@tidemark/ids";
-import { beginShutdown, confirmDeletions, failDirectories, lookup, sessionProblem } from "@tidemark/metadata";
+import {
+  beginShutdown,
+  confirmDeletions,
+  failDirectories,
+  isAwaitedTruncation,
+  isNewDamage,
+  lookup,
+  reportDamage,
+  reportTruncations,
+  sessionProblem,
+} from "@tidemark/metadata";
 import type { HeartbeatRequest, HeartbeatResponseSchema } from "@tidemark/proto/cluster/v1";
 import type { ActiveTerm } from "../commands/role.ts";
 import { type ControllerCore, electionContext } from "../core.ts";
 import { refusalError } from "../errors.ts";
-import { readBroker, readDirectoryIds, readTopicId } from "./requests.ts";
+import { readBroker, readDirectoryIds, readReplicaId, readTopicId, readTruncation } from "./requests.ts";
 import { untilAborted } from "./signals.ts";
 
 interface Session {
@@ -56,6 +66,10 @@ async function carryOut(
   request: HeartbeatRequest,
 ): Promise<boolean> {
   const context = electionContext(core, term.epoch);
+  const damage = { ...session, damaged: request.damagedReplicas.map(readReplicaId) };
+  if (isNewDamage(core.follower.image, damage)) {
+    await core.queue.submit({ name: "report damage", decide: (image) => reportDamage(image, damage, context) });
+  }
   if (request.failedDirectoryIds.length > 0) {
     const command = { ...session, directoryIds: readDirectoryIds(request.failedDirectoryIds) };
     const known = core.follower.image.sessions.get(session.brokerId)?.directoryIds ?? [];
@@ -66,15 +80,23 @@ async function carryOut(
       });
     }
   }
+  const truncations = request.truncations.map(readTruncation);
+  if (truncations.some((each) => isAwaitedTruncation(core.follower.image, session.brokerId, each))) {
+    const reported = { ...session, truncations };
+    await core.queue.submit({ name: "report truncations", decide: (image) => reportTruncations(image, reported) });
+  }
   const command = { brokerId: session.brokerId, topicIds: request.confirmedDeletions.map(readTopicId) };
   if (command.topicIds.some((id) => isAwaited(core, session.brokerId, id))) {
     await core.queue.submit({ name: "confirm deletions", decide: (image) => confirmDeletions(image, command) });
   }
   if (!request.wantsShutdown) return false;
-  await core.queue.submit({ name: "begin shutdown", decide: (image) => beginShutdown(image, session, context) });
-  core.sessions.release(session.brokerId, session.brokerEpoch);
+  const { answer } = await core.queue.submit({
+    name: "begin shutdown",
+    decide: (image) => beginShutdown(image, session, context),
+  });
+  if (answer.mayStop) core.sessions.release(session.brokerId, session.brokerEpoch);
   renew(core, session);
-  return true;
+  return answer.mayStop;
 }
 
 function isAwaited(core: ControllerCore, brokerId: BrokerId, topicId: TopicId): boolean {

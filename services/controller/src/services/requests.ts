@@ -8,12 +8,15 @@ import {
   directoryId,
   type LeaderEpoch,
   leaderEpoch,
+  type Offset,
+  offset,
   type PartitionIndex,
   partitionIndex,
   type TopicId,
   topicId,
 } from "@tidemark/ids";
-import type { Endpoint } from "@tidemark/metadata";
+import type { Endpoint, ReplicaId, ReportedTruncation } from "@tidemark/metadata";
+import type { Truncation } from "@tidemark/proto/cluster/v1";
 import { invalidArgument } from "../errors.ts";
 
 export function readBroker(request: { readonly brokerId: number; readonly brokerEpoch: number }): {
@@ -22,8 +25,29 @@ export function readBroker(request: { readonly brokerId: number; readonly broker
 } {
   return {
     brokerId: read("broker_id", () => brokerId(request.brokerId)),
-    brokerEpoch: read("broker_epoch", () => brokerEpoch(request.brokerEpoch)),
+    brokerEpoch: readBrokerEpoch(request.brokerEpoch),
   };
+}
+
+export function readBrokerEpoch(value: number): BrokerEpoch {
+  return read("broker_epoch", () => brokerEpoch(value));
+}
+
+export function readReplicaId(value: { readonly topicId: string; readonly partition: number }): ReplicaId {
+  return { topicId: readTopicId(value.topicId), partition: readPartition(value.partition) };
+}
+
+export function readTruncation(value: Truncation): ReportedTruncation {
+  return {
+    ...readReplicaId(value),
+    leaderEpoch: readLeaderEpoch(value.leaderEpoch),
+    firstOffset: readOffset("first_offset", value.firstOffset),
+    logEnd: readOffset("log_end", value.logEnd),
+  };
+}
+
+export function readOffset(field: string, value: bigint): Offset {
+  return read(field, () => offset(value));
 }
 
 export function readBrokerId(value: number): BrokerId {

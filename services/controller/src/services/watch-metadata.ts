@@ -5,23 +5,36 @@
  *
  * A watcher costs a revision and no queue. One that reads slowly finds its place gone, and gets a fresh snapshot.
  */
-import { type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Revision, revision } from "@tidemark/ids";
-import { changeToWire, imageToChanges, type MetadataImage } from "@tidemark/metadata";
-import { MetadataFrame, type WatchMetadataRequest, type WatchMetadataResponseSchema } from "@tidemark/proto/cluster/v1";
+import { changeToWire, imageToChanges, type MetadataChange, type MetadataImage } from "@tidemark/metadata";
+import {
+  type ElectionContextSchema,
+  MetadataFrame,
+  type WatchMetadataRequest,
+  type WatchMetadataResponseSchema,
+} from "@tidemark/proto/cluster/v1";
 import { MetadataChangeSchema, type MetadataChange as WireChange } from "@tidemark/proto/metadata/v1";
 import type { ActiveTerm } from "../commands/role.ts";
 import type { MetadataFollower } from "../state/metadata-follower.ts";
+import type { ElectionTraces } from "../tracing/election-tracer.ts";
 import { reasonOf } from "./signals.ts";
 
-type Frame = MessageInitShape<typeof WatchMetadataResponseSchema>;
+type Frame = Exclude<MessageInitShape<typeof WatchMetadataResponseSchema>, Message>;
 
 /** A part of a snapshot is about this large, far under any limit of a message. */
 const partBytes = 256 * 1024;
 
 export async function* watchMetadata(
   request: Pick<WatchMetadataRequest, "controllerEpoch" | "afterRevision">,
-  source: { readonly follower: MetadataFollower; readonly term: ActiveTerm; readonly signal: AbortSignal },
+  source: {
+    readonly follower: MetadataFollower;
+    readonly traces: ElectionTraces;
+    readonly term: ActiveTerm;
+    readonly signal: AbortSignal;
+    /** The watcher took everything up to a revision. */
+    readonly onPublished: (revision: Revision) => void;
+  },
 ): AsyncGenerator<Frame> {
   const { follower, term } = source;
   const signal = AbortSignal.any([source.signal, term.signal]);
@@ -33,14 +46,32 @@ export async function* watchMetadata(
       const { image, revision: at0 } = follower;
       at = at0;
       yield* snapshotFrames(image, at0, term);
+      source.onPublished(at0);
       continue;
     }
     for (const { revision: at1, changes } of batches) {
       at = at1;
-      yield frame(term, at1, MetadataFrame.DELTA, changes.map(changeToWire));
+      yield {
+        ...frame(term, at1, MetadataFrame.DELTA, changes.map(changeToWire)),
+        elections: contextsOf(changes, source),
+      };
     }
+    if (batches.length > 0) source.onPublished(at);
     if (batches.length === 0) await follower.reached(revision(follower.revision + 1n), signal);
   }
+}
+
+/** Where the spans hang of the elections among some changes. */
+function contextsOf(
+  changes: readonly MetadataChange[],
+  { traces }: { readonly traces: ElectionTraces },
+): MessageInitShape<typeof ElectionContextSchema>[] {
+  return changes.flatMap((change) => {
+    if (change.kind !== "partition" || change.value === undefined) return [];
+    const { topicId, partition, leaderEpoch } = change.value;
+    const traceparent = traces.traceparentOf(change.value);
+    return traceparent === undefined ? [] : [{ topicId, partition, leaderEpoch, traceparent }];
+  });
 }
 
 /** Where the caller goes on. Undefined: with a snapshot. */

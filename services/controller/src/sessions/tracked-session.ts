@@ -3,6 +3,8 @@ import type { BrokerSession, SessionEndCause } from "@tidemark/metadata";
 /** A session as the tracker sees it; changed in place, by the parts of the tracker alone. */
 export interface TrackedSession {
   session: BrokerSession;
+  /** When this controller first saw it. Monotonic clock. */
+  readonly sinceMs: number;
   /** When it was renewed last, or granted its full timeout. Monotonic clock. */
   lastHeardMs: number;
   /** Heartbeat streams that are open. */
@@ -16,5 +18,13 @@ export interface TrackedSession {
 }
 
 export function trackSession(session: BrokerSession, nowMs: number): TrackedSession {
-  return { session, lastHeardMs: nowMs, streams: 0, isReleased: false, wasReached: false, verdict: undefined };
+  return {
+    session,
+    sinceMs: nowMs,
+    lastHeardMs: nowMs,
+    streams: 0,
+    isReleased: false,
+    wasReached: false,
+    verdict: undefined,
+  };
 }

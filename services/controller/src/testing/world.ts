@@ -4,12 +4,13 @@
  */
 import { type Consensus, createConsensusTwin } from "@tidemark/consensus";
 import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
-import type { Endpoint } from "@tidemark/metadata";
+import type { BrokerEpoch, Offset } from "@tidemark/ids";
+import type { ProbeResult } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime, type Runtime } from "@tidemark/runtime";
 import { type Controller, createController } from "../controller.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
-import type { ProbeResult } from "../sessions/probe.ts";
 import type { ControllerSettings } from "../settings.ts";
+import type { ElectionTracer } from "../tracing/election-tracer.ts";
 
 const testSettings: ControllerSettings = {
   sessionTimeoutMs: 6000,
@@ -18,7 +19,10 @@ const testSettings: ControllerSettings = {
   defaultPartitions: 1,
   defaultReplicationFactor: 3,
   minInsyncReplicas: 2,
-  limits: { topicsMax: 10_000, partitionsMax: 50_000, replicationFactorMax: 10 },
+  limits: { topicsMax: 10_000, partitionsMax: 50_000 },
+  rebalance: undefined,
+  uncleanElection: false,
+  uncleanRecoveryWaitMs: 1000,
 };
 
 /** What a world needs of a store; the twin has more faults than these. */
@@ -36,10 +40,20 @@ export interface Node {
   stallFor(durationMs: number): void;
 }
 
+/** How far the log of each replica of a broker goes. */
+interface LogOfTest {
+  readonly lastLeaderEpoch: number;
+  readonly logEnd: Offset;
+  readonly logStart: Offset;
+  /** Of the answer. Absent: the one that it has. */
+  readonly brokerEpoch?: BrokerEpoch;
+}
+
 interface StartOptions {
   readonly settings?: Partial<ControllerSettings>;
   readonly known?: string;
   readonly configured?: string;
+  readonly traces?: ElectionTracer;
   /** Changes the handle on the store on its way to the controller. */
   readonly wrap?: (consensus: Consensus) => Consensus;
 }
@@ -50,6 +64,8 @@ export interface World<Store extends TestStore = ConsensusCluster> {
   readonly store: Store;
   /** What a probe of a port finds; `reached` where nothing is said. */
   readonly ports: Map<number, ProbeResult>;
+  /** What a broker says of its replicas when it is asked; one of which nothing is said cannot be reached. */
+  readonly logs: Map<number, LogOfTest | "silent">;
   start(number: CandidateNumber, options?: StartOptions): Promise<Node>;
   /** Kills the process: its handles never answer again, its timers never run again. */
   kill(node: Node): void;
@@ -74,6 +90,7 @@ export async function createWorldOn<Store extends TestStore>(
   const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
   const store = await openStore(runtime);
   const ports = new Map<number, ProbeResult>();
+  const logs: World["logs"] = new Map();
   const living = new Set<Node>();
 
   const until = async (condition: () => boolean, what: string) => {
@@ -116,8 +133,21 @@ export async function createWorldOn<Store extends TestStore>(
           afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
         },
       },
-      probe: async ({ port }: Endpoint) => ports.get(port) ?? "reached",
-      onEvent: (event) => told.events.push(event),
+      describeReplicas: async ({ brokerId, brokerEpoch }, partitions) => {
+        const log = logs.get(brokerId);
+        if (log === "silent") return new Promise(() => undefined);
+        if (log === undefined) throw new Error(`Broker ${brokerId} does not answer`);
+        return {
+          brokerEpoch: log.brokerEpoch ?? brokerEpoch,
+          replicas: partitions.map((each) => ({ ...each, ...log })),
+        };
+      },
+      probe: async ({ port }) => ports.get(port) ?? "reached",
+      traces: options.traces ?? { traceparentOf: () => undefined },
+      onEvent(event) {
+        options.traces?.onEvent(event);
+        told.events.push(event);
+      },
       onCluster: (id) => told.clusters.push(id),
       onFatal: (error) => told.fatal.push(error),
     });
@@ -135,6 +165,7 @@ export async function createWorldOn<Store extends TestStore>(
     runtime,
     store,
     ports,
+    logs,
     until,
     settle,
     start: (number, options = {}) => startNode(number, options),

@@ -103,6 +103,35 @@ describe("a call for the controller", () => {
     await other.stop();
   });
 
+  it.each([
+    ["is none", new TidemarkError({ reason: Reason.NOT_CONTROLLER, message: "nobody is" })],
+    [
+      "does not answer",
+      new TidemarkError({ reason: Reason.UNAVAILABLE, message: "gone", outcome: Outcome.NOT_APPLIED }),
+    ],
+  ])("ends long before its deadline, and may be repeated, where the active controller %s", async (_, refusal) => {
+    const { controller } = await start();
+    let tries = 0;
+    controller.admin.createTopic = () => {
+      tries += 1;
+      throw refusal;
+    };
+    const pool = createChannelPool({ runtime });
+    let nowMs = 0;
+    const clock = { ...runtime.clock, monotonicMs: () => (nowMs += 2000) };
+    const way = createActiveController({ endpoints: [controller.endpoint], pool, runtime: { ...runtime, clock } });
+    const { createTopic } = passThrough(AdminService, { controller: way, runtime, reads: [] });
+    const call = { signal: new AbortController().signal, timeoutMs: () => 60_000 } as unknown as CallContext;
+    await expect(createTopic(create(CreateTopicRequestSchema, { topic: "t" }), call)).rejects.toMatchObject({
+      reason: Reason.NOT_CONTROLLER,
+      outcome: Outcome.NOT_APPLIED,
+      retriable: true,
+      message: expect.stringContaining("No active controller was found") as string,
+    });
+    expect(tries).toBe(4);
+    pool.close();
+  });
+
   it("that ran out of time between two tries says what the last one found", async () => {
     const { controller } = await start();
     controller.admin.createTopic = () => {
@@ -193,6 +222,21 @@ describe("a stream from the controller", () => {
     }
     expect(seen).toEqual([1n, 2n]);
     await waitFor("the controller to be told", () => isAborted);
+  });
+
+  it("of its events is looked for where another controller answers first, and its events come in order", async () => {
+    const { admin, controller } = await start();
+    let calls = 0;
+    controller.admin.watchEvents = async function* () {
+      calls += 1;
+      if (calls === 1) throw new TidemarkError({ reason: Reason.NOT_CONTROLLER, message: "not yet" });
+      yield { event: { case: "election", value: { topic: "a", leaderEpoch: 1 } } };
+      yield { event: { case: "isrChange", value: { topic: "a", after: [1, 2] } } };
+    };
+    const seen: unknown[] = [];
+    for await (const { event } of admin.watchEvents({ topic: "a" })) seen.push(event);
+    expect(seen).toMatchObject([{ case: "election" }, { case: "isrChange", value: { after: [1, 2] } }]);
+    expect(calls).toBe(2);
   });
 
   it("fails with the controller's error, and is not begun anew in the middle", async () => {

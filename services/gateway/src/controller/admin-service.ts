@@ -21,7 +21,7 @@ const catchUpMs = 3000;
 export function createAdminService(options: Options, table: RouteTable): ServiceImpl<typeof AdminService> {
   const passed = passThrough(AdminService, {
     ...options,
-    reads: ["describeTopics", "listTopics", "describeCluster", "listBrokers", "describeElections"],
+    reads: ["describeTopics", "listTopics", "describeCluster", "listBrokers", "describeElections", "describeReceipts"],
   });
   const caughtUp = async <Answer>(
     answer: Answer,

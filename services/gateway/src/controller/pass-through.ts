@@ -9,7 +9,14 @@ import type {
 } from "@bufbuild/protobuf";
 import { type ActiveController, backoffMs } from "@tidemark/controller-link";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { type CallContext, createRpcClient, type RpcChannel, TidemarkError, withOutcome } from "@tidemark/rpc";
+import {
+  type CallContext,
+  createRpcClient,
+  type RpcChannel,
+  reasonName,
+  TidemarkError,
+  withOutcome,
+} from "@tidemark/rpc";
 import { delay, type Runtime } from "@tidemark/runtime";
 import { passOn } from "../log/context.ts";
 
@@ -37,12 +44,12 @@ type UnaryCall = (request: AnyMessage, options: object) => Promise<AnyMessage>;
 type StreamCall = (request: AnyMessage, options: object) => AsyncIterable<AnyMessage>;
 type Methods = Readonly<Record<string, unknown>>;
 
-/** How long a stream looks for the active controller before it fails, in milliseconds. */
-const streamPatienceMs = 10_000;
+/** How long the active controller is looked for before a call fails, in milliseconds. */
+const patienceMs = 5000;
 
 /**
- * A service whose every method is answered by the active controller. Where a call finds another one, it goes on until
- * its deadline; a change that may have been made is never sent again (P12).
+ * A service whose every method is answered by the active controller. Where a call finds another one, it goes on for a
+ * while and then fails with REASON_NOT_CONTROLLER; a change that may have been made is never sent again (P12).
  */
 export function passThrough<Desc extends DescService>(
   service: Desc,
@@ -90,10 +97,12 @@ function passUnary<Desc extends DescService>(
       }
     };
     try {
-      return await controller.call(attempt, { signal: call.signal, trafficClass: "admin", isRepeatable: false });
+      const { signal } = call;
+      return await controller.call(attempt, { signal, trafficClass: "admin", isRepeatable: false, patienceMs });
     } catch (error) {
       // Time ran out between two tries: what the last one found says more than that.
-      throw call.signal.aborted && last?.outcome === Outcome.NOT_APPLIED ? last : error;
+      const found = call.signal.aborted && last?.outcome === Outcome.NOT_APPLIED ? last : error;
+      throw found instanceof TidemarkError && isElsewhere(found) ? noController(found, controller) : found;
     }
   };
 }
@@ -104,7 +113,7 @@ function passStream<Desc extends DescService>(
   { controller, runtime }: PassThroughOptions<Desc>,
 ) {
   return async function* (request: AnyMessage, call: CallContext): AsyncIterable<AnyMessage> {
-    const until = runtime.clock.monotonicMs() + streamPatienceMs;
+    const until = runtime.clock.monotonicMs() + patienceMs;
     for (let failures = 0; ; failures++) {
       let hasBegun = false;
       try {
@@ -117,7 +126,8 @@ function passStream<Desc extends DescService>(
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
         controller.learnFrom(error);
-        if (hasBegun || !isElsewhere(error) || runtime.clock.monotonicMs() > until) throw error;
+        if (hasBegun || !isElsewhere(error)) throw error;
+        if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
       }
       await delay(runtime.scheduler, backoffMs(failures, runtime.random), call.signal);
     }
@@ -127,4 +137,17 @@ function passStream<Desc extends DescService>(
 /** The controller that was asked is not the active one, or not there. */
 function isElsewhere({ reason }: TidemarkError): boolean {
   return reason === Reason.NOT_CONTROLLER || reason === Reason.UNAVAILABLE || reason === Reason.SHUTTING_DOWN;
+}
+
+/** What a call fails with that found no active controller. Where it may have been carried out, that is said as it was. */
+function noController(found: TidemarkError, { endpoint }: ActiveController): TidemarkError {
+  if (found.outcome !== Outcome.NOT_APPLIED) return found;
+  return new TidemarkError({
+    reason: Reason.NOT_CONTROLLER,
+    message:
+      `No active controller was found; ${endpoint} was asked last (${reasonName(found.reason)}). ` +
+      "Nothing was changed. Producing and fetching go on without one; retry when a controller is back.",
+    outcome: Outcome.NOT_APPLIED,
+    cause: found,
+  });
 }

@@ -10,6 +10,7 @@ import {
   fromGrpcStatus,
   type GrpcStatus,
   type MetadataInit,
+  messageTooLarge,
   type ServerWire,
   type ServerWireListener,
   STATUS_DETAILS_KEY,
@@ -109,8 +110,9 @@ function createWire(call: ConnectCall, events: WireEvents): { readonly wire: Ser
       if (next.done === true) handler?.onHalfClose();
       else handler?.onMessage(toBinary(method.input, next.value));
     } catch (thrown) {
-      close(unreadable(thrown));
-      events.onBroken(thrown);
+      const error = unreadable(thrown, listener.messageLimitBytes);
+      close(error);
+      events.onBroken(toConnectError(error));
     }
   };
   const wire: ServerWire = {
@@ -155,7 +157,10 @@ function headersOf(headers: Headers): MetadataInit {
   return legal;
 }
 
-function unreadable(thrown: unknown): TidemarkError {
+function unreadable(thrown: unknown, messageLimitBytes: number): TidemarkError {
+  if (thrown instanceof ConnectError && thrown.code === Code.ResourceExhausted) {
+    return messageTooLarge(messageLimitBytes, undefined, Outcome.UNKNOWN);
+  }
   const why = thrown instanceof ConnectError ? thrown.rawMessage : "its body broke off";
   return new TidemarkError({
     reason: Reason.INVALID_ARGUMENT,

@@ -1,7 +1,7 @@
 /** What the protocol library answers by itself, with the reason and the way out that every other error has. */
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { Reason } from "@tidemark/proto/common/v1";
-import { TidemarkError } from "@tidemark/rpc";
+import { messageTooLarge, TidemarkError } from "@tidemark/rpc";
 import { toErrorBody } from "./connect-error.ts";
 
 /** An error as the body of a response. */
@@ -26,7 +26,10 @@ export function badRequest(message: string): UniversalServerResponse {
 }
 
 /** The library's own refusals of a request say nothing, or say it without our detail. */
-export async function explain(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+export async function explain(
+  response: UniversalServerResponse,
+  messageLimitBytes: number,
+): Promise<UniversalServerResponse> {
   switch (response.status) {
     case 415:
       return withHeaders(
@@ -38,7 +41,7 @@ export async function explain(response: UniversalServerResponse): Promise<Univer
     case 505:
       return withHeaders(response, refusal("This call streams in both directions: it needs HTTP/2.", 505));
     default:
-      return isUndetailedError(response) ? addDetail(response) : response;
+      return isUndetailedError(response) ? addDetail(response, messageLimitBytes) : response;
   }
 }
 
@@ -57,12 +60,16 @@ function isUndetailedError({ status, header }: UniversalServerResponse): boolean
 }
 
 /** A unary call that failed before its handler: malformed JSON, too large, an encoding that is not known. */
-async function addDetail(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+async function addDetail(
+  response: UniversalServerResponse,
+  messageLimitBytes: number,
+): Promise<UniversalServerResponse> {
   const bytes = await collect(response.body);
   const as = (body: Uint8Array): UniversalServerResponse => ({ ...response, body: once(body) });
   try {
     const { code, message, details } = JSON.parse(new TextDecoder().decode(bytes)) as Readonly<Record<string, unknown>>;
     if (details !== undefined || typeof code !== "string" || typeof message !== "string") return as(bytes);
+    if (code === "resource_exhausted") return errorResponse(messageTooLarge(messageLimitBytes, undefined));
     const reason = reasons[code];
     return reason === undefined ? as(bytes) : errorResponse(new TidemarkError({ reason, message }));
   } catch {
@@ -74,7 +81,6 @@ async function addDetail(response: UniversalServerResponse): Promise<UniversalSe
 /** By the codes of the Connect protocol. Nothing was called: the effect is certainly none. */
 const reasons: Readonly<Record<string, Reason>> = {
   invalid_argument: Reason.INVALID_ARGUMENT,
-  resource_exhausted: Reason.MESSAGE_TOO_LARGE,
   unimplemented: Reason.UNSUPPORTED,
 };
 

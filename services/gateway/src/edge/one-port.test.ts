@@ -3,7 +3,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { ConnectError, createClient as createConnectClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { ErrorDetailSchema, Reason } from "@tidemark/proto/common/v1";
+import { ErrorDetailSchema, Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Health } from "@tidemark/proto/grpc/health/v1";
 import { type FetchRequest, LogService } from "@tidemark/proto/log/v1";
 import { createRpcClient, type TidemarkError } from "@tidemark/rpc";
@@ -221,7 +221,7 @@ describe("an error", () => {
       body: JSON.stringify({ topic: "x".repeat(5 * 2 ** 20) }),
       status: 400,
       reason: "REASON_MESSAGE_TOO_LARGE",
-      text: "larger",
+      text: "above the 4194304 that this process takes at once (rpc.receive.max.bytes)",
     },
   ])("for $says is typed, and says what is wrong", async ({ body, status, reason, text }) => {
     const answer = await http1(fetchPath, { body });
@@ -234,6 +234,17 @@ describe("an error", () => {
     const body = gzipSync(JSON.stringify({ topic: "x".repeat(50 * 2 ** 20) }));
     const answer = await http1(fetchPath, { body, headers: { ...json, "content-encoding": "gzip" } });
     expect(detail(answer)).toMatchObject({ reason: "REASON_MESSAGE_TOO_LARGE" });
+    expect(answer.body.message).toContain("rpc.receive.max.bytes");
+  });
+
+  it("for a message above the limit is as typed over gRPC-Web", async () => {
+    const client = createConnectClient(LogService, createGrpcWebTransport({ baseUrl: baseUrl() }));
+    const topic = "x".repeat(5 * 2 ** 20);
+    const error = await client.fetch({ topic }).catch((thrown: unknown) => ConnectError.from(thrown));
+    expect((error as ConnectError).findDetails(ErrorDetailSchema)).toMatchObject([
+      { reason: Reason.MESSAGE_TOO_LARGE, outcome: Outcome.NOT_APPLIED },
+    ]);
+    expect((error as ConnectError).rawMessage).toContain("rpc.receive.max.bytes");
   });
 
   it.each([

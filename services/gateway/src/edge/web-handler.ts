@@ -16,6 +16,7 @@ import {
 import { Reason } from "@tidemark/proto/common/v1";
 import {
   type CreateWebHandler,
+  messageTooLarge,
   TidemarkError,
   type WebListener,
   type WebRequest,
@@ -45,13 +46,14 @@ type AnyMessage = MessageShape<DescMessage>;
 export function createWebHandler(options: WebHandlerOptions): CreateWebHandler {
   const cors = createCors(options.corsOrigins);
   return (listener) => {
+    const { messageLimitBytes } = listener;
     const handlers = handlersOf(listener);
     return (request, response) => {
       // A stream that breaks says so by its close, which the call is told of. It must not end the process.
       request.on("error", ignore);
       response.on("error", ignore);
       if (cors.handle(request, response)) return;
-      answer(handlers, request, response, options).catch((error: unknown) => {
+      answer(handlers, request, response, { ...options, messageLimitBytes }).catch((error: unknown) => {
         options.logger.debug("An answer did not reach its caller", { why: String(error) });
         response.destroy();
       });
@@ -63,7 +65,7 @@ async function answer(
   handlers: ReadonlyMap<string, UniversalHandler>,
   request: WebRequest,
   response: WebResponse,
-  { scheduler }: WebHandlerOptions,
+  { scheduler, messageLimitBytes }: WebHandlerOptions & { readonly messageLimitBytes: number },
 ): Promise<void> {
   const [path = ""] = (request.url ?? "").split("?", 1);
   const handler = handlers.get(path);
@@ -81,7 +83,7 @@ async function answer(
     const cancel = scheduler.after(receiveTimeoutMs, () => request.destroy());
     request.once("end", cancel).once("close", cancel);
   }
-  await universalResponseToNodeResponse(await explain(await handler(read)), response);
+  await universalResponseToNodeResponse(await explain(await handler(read), messageLimitBytes), response);
 }
 
 /** Undefined where the request cannot be one: no host, or a malformed one. */
@@ -99,6 +101,7 @@ function handlersOf(listener: WebListener): ReadonlyMap<string, UniversalHandler
     // Requests in gRPC do not come here.
     grpc: false,
     readMaxBytes: listener.messageLimitBytes,
+    requestGate: (context) => checkLength(context, listener.messageLimitBytes),
     acceptCompression: [compressionGzip, compressionBrotli],
     // A misspelt field would otherwise be done without, and the record be stored where nobody meant it to be.
     jsonOptions: { ignoreUnknownFields: false },
@@ -107,6 +110,16 @@ function handlersOf(listener: WebListener): ReadonlyMap<string, UniversalHandler
     for (const method of service.methods) mount(router, method, listener);
   }
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+/** What gRPC-Web puts before a message, in bytes. */
+const framePrefixBytes = 5;
+
+/** A request that says its length is refused for it before it is read. The library says neither limit nor setting. */
+function checkLength({ method, requestHeader }: HandlerContext, limitBytes: number): void {
+  if (method.methodKind !== "unary" && method.methodKind !== "server_streaming") return;
+  const length = Number(requestHeader.get("content-length") ?? 0);
+  if (length > limitBytes + framePrefixBytes) throw toConnectError(messageTooLarge(limitBytes, length));
 }
 
 function mount(router: ConnectRouter, method: DescMethod, listener: WebListener): void {

@@ -1,7 +1,5 @@
-import { Reason } from "@tidemark/proto/common/v1";
-import { codecNameOf, iterateBatches } from "@tidemark/record";
-import { TidemarkError } from "@tidemark/rpc";
-import { batchTooLarge, corruptBatch, type Place } from "../errors.ts";
+import { codecNameOf, explainStop, iterateBatches } from "@tidemark/record";
+import { batchTooLarge, corruptBatch, type Place, unknownCodec } from "@tidemark/rpc";
 
 /**
  * What the first hop checks of batches that it passes on as they are: that they are whole batches and none is too large.
@@ -11,22 +9,13 @@ export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: num
   let records = 0;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end") break;
-    if (step.kind === "malformed") {
-      throw corruptBatch(place, `at byte ${step.position} there is no record batch of version 2 (${step.reason})`);
-    }
-    const { header } = step;
+    const header = step.kind === "malformed" ? undefined : step.header;
     if (header !== undefined && header.sizeInBytes > batchBytesMax) {
       throw batchTooLarge(place, header.sizeInBytes, batchBytesMax);
     }
-    if (step.kind === "incomplete") {
-      throw corruptBatch(place, `the batch at byte ${step.position} ends before its ${step.bytesNeeded} bytes`);
-    }
+    if (step.kind !== "ok") throw corruptBatch(place, explainStop(step, bytes.length));
     if (codecNameOf(step.header.codecId) === undefined) {
-      throw new TidemarkError({
-        reason: Reason.UNSUPPORTED_CODEC,
-        message: `Codec ${step.header.codecId} does not exist; there are none, gzip, snappy, lz4 and zstd (0 to 4).`,
-        ...place,
-      });
+      throw unknownCodec(place, step.header.codecId);
     }
     records += step.header.recordCount;
   }

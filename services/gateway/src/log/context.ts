@@ -1,5 +1,6 @@
+import { Reason } from "@tidemark/proto/common/v1";
 import type { Codecs } from "@tidemark/record";
-import type { CallContext, CallOptions } from "@tidemark/rpc";
+import { type CallContext, type CallOptions, TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { TraceHeaders, Tracer } from "@tidemark/telemetry";
 import type { Leaders } from "../routing/leaders.ts";
@@ -42,4 +43,11 @@ export function passOn(call: CallContext, trace: TraceHeaders = call): CallOptio
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),
   };
+}
+
+/** What this gateway cancelled because its caller's time was up, or because it stops, fails for that reason. */
+export function asCallerSees<Failure>(error: Failure, { signal }: CallContext): Failure | TidemarkError {
+  const cause: unknown = signal.reason;
+  const isOurs = error instanceof TidemarkError && error.reason === Reason.CANCELLED;
+  return isOurs && cause instanceof TidemarkError ? withOutcome(cause, error.outcome) : error;
 }

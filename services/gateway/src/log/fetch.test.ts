@@ -200,6 +200,13 @@ describe("a fetch", () => {
     await waitFor("the leader to be told", () => ended.length === 1);
   });
 
+  it("says of each of several partitions that the caller's time was up", async () => {
+    const { log, broker } = await start();
+    for (const each of [broker(1), broker(2)]) each.fetch = (_, { signal }) => untilAborted(signal);
+    const { partitions } = await log.fetch({ topic: "orders" }, { timeoutMs: 400 });
+    expect(partitions.map(({ error }) => error?.reason)).toEqual([Reason.DEADLINE_EXCEEDED, Reason.DEADLINE_EXCEEDED]);
+  });
+
   it("49: ends in time where the way to a leader has gone silent", async () => {
     const { log, broker, controller } = world;
     const [, port] = broker(1).endpoint.split(":");

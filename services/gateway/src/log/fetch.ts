@@ -18,7 +18,7 @@ import {
   throwIfOnlyFailed,
 } from "../routing/ask-leaders.ts";
 import type { RoutedPartition } from "../routing/route-table.ts";
-import { type LogContext, passOn, readPauses } from "./context.ts";
+import { asCallerSees, type LogContext, passOn, readPauses } from "./context.ts";
 import { type FetchLimits, hasRecords, mergeFetched, sizeOfFetched } from "./merge-fetched.ts";
 import { askedPartitions } from "./partitions.ts";
 
@@ -106,8 +106,10 @@ export function createFetch(context: LogContext) {
       table,
       partitions,
       ask: (group: LeaderGroup, groups: number) => fetchGroup(fetch, group, { ...wait, groups }),
-      failed: (partition: number, error: TidemarkError) =>
-        create(FetchedPartitionSchema, { partition, error: toErrorDetail(error), message: error.message }),
+      failed: (partition: number, given: TidemarkError) => {
+        const error = asCallerSees(given, fetch.call);
+        return create(FetchedPartitionSchema, { partition, error: toErrorDetail(error), message: error.message });
+      },
     };
   }
 

@@ -1,14 +1,6 @@
-import { Reason } from "@tidemark/proto/common/v1";
 import { LogService } from "@tidemark/proto/log/v1";
-import {
-  type CallContext,
-  type DeadlineRule,
-  type ServedService,
-  serve,
-  TidemarkError,
-  withOutcome,
-} from "@tidemark/rpc";
-import type { LogContext } from "./context.ts";
+import { type CallContext, type DeadlineRule, type ServedService, serve } from "@tidemark/rpc";
+import { asCallerSees, type LogContext } from "./context.ts";
 import { createFetch } from "./fetch.ts";
 import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
@@ -38,7 +30,6 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
   );
 }
 
-/** What this gateway cancelled because its caller's time was up, or because it stops, fails for that reason. */
 function asCallersSee<Request, Answer>(
   handle: (request: Request, call: CallContext) => Promise<Answer>,
 ): (request: Request, call: CallContext) => Promise<Answer> {
@@ -46,9 +37,7 @@ function asCallersSee<Request, Answer>(
     try {
       return await handle(request, call);
     } catch (error) {
-      const cause: unknown = call.signal.reason;
-      const isOurs = error instanceof TidemarkError && error.reason === Reason.CANCELLED;
-      throw isOurs && cause instanceof TidemarkError ? withOutcome(cause, error.outcome) : error;
+      throw asCallerSees(error, call);
     }
   };
 }

@@ -16,14 +16,14 @@ import { type CallContext, type TidemarkError, toErrorDetail } from "@tidemark/r
 import { askPatiently, type LeaderGroup, type PartitionAnswer, throwIfOnlyFailed } from "../routing/ask-leaders.ts";
 import { callLeader } from "../routing/call-leader.ts";
 import type { LogClient } from "../routing/leaders.ts";
-import { type LogContext, passOn, readPauses } from "./context.ts";
+import { asCallerSees, type LogContext, passOn, readPauses } from "./context.ts";
 import { askedPartitions } from "./partitions.ts";
 
 export function createListOffsets(context: LogContext) {
   return async (request: ListOffsetsRequest, call: CallContext): Promise<ListOffsetsResponse> => {
     const offsets = await askAll(context, request, call, {
       ask: async (client, group) => (await client.listOffsets({ ...request, ...namesOf(group) }, passOn(call))).offsets,
-      failed: (partition, error) => create(ListedOffsetSchema, failure(partition, error)),
+      failed: (partition, error) => create(ListedOffsetSchema, failure(partition, asCallerSees(error, call))),
     });
     return create(ListOffsetsResponseSchema, { offsets });
   };
@@ -33,7 +33,7 @@ export function createDescribeLog(context: LogContext) {
   return async (request: DescribeLogRequest, call: CallContext): Promise<DescribeLogResponse> => {
     const logs = await askAll(context, request, call, {
       ask: async (client, group) => (await client.describeLog({ ...request, ...namesOf(group) }, passOn(call))).logs,
-      failed: (partition, error) => create(LogDescriptionSchema, failure(partition, error)),
+      failed: (partition, error) => create(LogDescriptionSchema, failure(partition, asCallerSees(error, call))),
     });
     return create(DescribeLogResponseSchema, { logs });
   };

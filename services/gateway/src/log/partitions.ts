@@ -1,5 +1,5 @@
 import type { Topic } from "@tidemark/metadata";
-import { invalidArgument } from "../errors.ts";
+import { invalidArgument } from "@tidemark/rpc";
 import type { RoutedPartition, RouteTable } from "../routing/route-table.ts";
 
 /** Numbers from 0 to `count`, exclusive. */

@@ -5,11 +5,12 @@ import {
   type CallContext,
   type CallOptions,
   fromErrorDetail,
+  invalidArgument,
   type RawListener,
   type RawStream,
   TidemarkError,
 } from "@tidemark/rpc";
-import { invalidArgument, leaderNotAvailable } from "../errors.ts";
+import { leaderNotAvailable } from "../errors.ts";
 import { createPauses, type Pauses } from "../routing/patience.ts";
 import type { RoutedPartition } from "../routing/route-table.ts";
 import { checkFraming } from "./check-batches.ts";

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { produceProblem, splitByPartition } from "@tidemark/format";
 import type { Topic } from "@tidemark/metadata";
 import {
   type ProduceRequest,
@@ -7,20 +8,26 @@ import {
   type ProduceResult,
   type ProduceResultSchema,
 } from "@tidemark/proto/log/v1";
-import { type CallContext, fromErrorDetail, reasonName, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import {
+  type CallContext,
+  fromErrorDetail,
+  invalidArgument,
+  reasonName,
+  TidemarkError,
+  toErrorDetail,
+} from "@tidemark/rpc";
 import { missingAnswer } from "../errors.ts";
 import { callLeader } from "../routing/call-leader.ts";
 import { createPauses } from "../routing/patience.ts";
 import type { Route, RoutedPartition } from "../routing/route-table.ts";
 import { type LogContext, passOn } from "./context.ts";
 import {
+  anyPartition,
   batchesPart,
-  checkForm,
   codecOf,
   type EncodeOptions,
   encodePart,
   type ProducePart,
-  splitByPartition,
 } from "./produce-parts.ts";
 import { beginRouteTrace, type RouteSpan, type RouteTrace } from "./route-trace.ts";
 import { createTopicLimits } from "./topic-limits.ts";
@@ -52,7 +59,8 @@ export function createProduce(context: LogContext) {
   const limitOf = createTopicLimits(context.batchBytesMax);
 
   return async (request: ProduceRequest, call: CallContext): Promise<ProduceResponse> => {
-    checkForm(request);
+    const problem = produceProblem(request);
+    if (problem !== undefined) throw invalidArgument(problem);
     const topic = table.topic(request.topic, request.topicId);
     if (request.partition !== undefined) table.partition(topic, request.partition);
     const trace = beginRouteTrace(context.tracer, clock, call);
@@ -81,9 +89,11 @@ export function createProduce(context: LogContext) {
       traceHeader: trace.recordHeader,
       batchBytesMax: limitOf(topic),
     };
-    return Array.from(splitByPartition(request, topic, { table, random }), ([partition, records]) =>
-      encodePart(records, { topic: topic.name, partition }, options),
-    );
+    const split = splitByPartition(request, {
+      partitions: () => topic.partitions,
+      anyPartition: () => anyPartition(topic, table, random),
+    });
+    return Array.from(split, ([partition, records]) => encodePart(records, { topic: topic.name, partition }, options));
   }
 
   async function producePart(produce: ProduceCall, part: ProducePart): Promise<SettledPart> {

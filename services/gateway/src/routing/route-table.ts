@@ -12,9 +12,8 @@ import {
   type Partition,
   type Topic,
 } from "@tidemark/metadata";
-import type { ErrorFields } from "@tidemark/rpc";
+import { type ErrorFields, type Place, unknownPartition, unknownTopic, unknownTopicId } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
-import { type Place, unknownPartition, unknownTopic, unknownTopicId } from "../errors.ts";
 
 /** The leader of a partition. */
 export interface Route {

@@ -10,7 +10,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { ControllerHint, Endpoint, ErrorDetail } from "../../common/v1/common_pb.ts";
 import { file_tidemark_common_v1_common } from "../../common/v1/common_pb.ts";
-import type { BrokerState } from "../../metadata/v1/metadata_pb.ts";
+import type { BrokerState, ReplicaCut, ReplicaPosition } from "../../metadata/v1/metadata_pb.ts";
 import { file_tidemark_metadata_v1_metadata } from "../../metadata/v1/metadata_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/admin/v1/admin.proto.
  */
 export const file_tidemark_admin_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Ch10aWRlbWFyay9hZG1pbi92MS9hZG1pbi5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEikgIKEkNyZWF0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIXCgpwYXJ0aXRpb25zGAIgASgNSACIAQESHwoScmVwbGljYXRpb25fZmFjdG9yGAMgASgNSAGIAQESRQoIc2V0dGluZ3MYBCADKAsyMy50aWRlbWFyay5hZG1pbi52MS5DcmVhdGVUb3BpY1JlcXVlc3QuU2V0dGluZ3NFbnRyeRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIGi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUINCgtfcGFydGl0aW9uc0IVChNfcmVwbGljYXRpb25fZmFjdG9yIkkKE0NyZWF0ZVRvcGljUmVzcG9uc2USMgoFdG9waWMYASABKAsyIy50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0Rlc2NyaXB0aW9uIjUKEkRlbGV0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCSInChNEZWxldGVUb3BpY1Jlc3BvbnNlEhAKCHRvcGljX2lkGAEgASgJIicKFURlc2NyaWJlVG9waWNzUmVxdWVzdBIOCgZ0b3BpY3MYASADKAkixgEKFFBhcnRpdGlvbkRlc2NyaXB0aW9uEhEKCXBhcnRpdGlvbhgBIAEoDRITCgZsZWFkZXIYAiABKA1IAIgBARIUCgxsZWFkZXJfZXBvY2gYAyABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAQgASgNEhAKCHJlcGxpY2FzGAUgAygNEgsKA2lzchgGIAMoDRILCgNlbHIYByADKA0SDwoHb2ZmbGluZRgIIAMoDRIPCgdtaW5faXNyGAkgASgNQgkKB19sZWFkZXIigQIKEFRvcGljRGVzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCRIaChJyZXBsaWNhdGlvbl9mYWN0b3IYAyABKA0SQwoIc2V0dGluZ3MYBCADKAsyMS50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0Rlc2NyaXB0aW9uLlNldHRpbmdzRW50cnkSOwoKcGFydGl0aW9ucxgFIAMoCzInLnRpZGVtYXJrLmFkbWluLnYxLlBhcnRpdGlvbkRlc2NyaXB0aW9uGi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJNChZEZXNjcmliZVRvcGljc1Jlc3BvbnNlEjMKBnRvcGljcxgBIAMoCzIjLnRpZGVtYXJrLmFkbWluLnYxLlRvcGljRGVzY3JpcHRpb24iEwoRTGlzdFRvcGljc1JlcXVlc3QiXgoMVG9waWNMaXN0aW5nEgwKBG5hbWUYASABKAkSEAoIdG9waWNfaWQYAiABKAkSEgoKcGFydGl0aW9ucxgDIAEoDRIaChJyZXBsaWNhdGlvbl9mYWN0b3IYBCABKA0iRQoSTGlzdFRvcGljc1Jlc3BvbnNlEi8KBnRvcGljcxgBIAMoCzIfLnRpZGVtYXJrLmFkbWluLnYxLlRvcGljTGlzdGluZyI5ChRBZGRQYXJ0aXRpb25zUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNIksKFUFkZFBhcnRpdGlvbnNSZXNwb25zZRIyCgV0b3BpYxgBIAEoCzIjLnRpZGVtYXJrLmFkbWluLnYxLlRvcGljRGVzY3JpcHRpb24ioQEKFUNvbmZpZ3VyZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCRI+CgNzZXQYAiADKAsyMS50aWRlbWFyay5hZG1pbi52MS5Db25maWd1cmVUb3BpY1JlcXVlc3QuU2V0RW50cnkSDQoFdW5zZXQYAyADKAkaKgoIU2V0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJMChZDb25maWd1cmVUb3BpY1Jlc3BvbnNlEjIKBXRvcGljGAEgASgLMiMudGlkZW1hcmsuYWRtaW4udjEuVG9waWNEZXNjcmlwdGlvbiJnChNFbGVjdExlYWRlcnNSZXF1ZXN0Ei0KBHR5cGUYASABKA4yHy50aWRlbWFyay5hZG1pbi52MS5FbGVjdGlvblR5cGUSDQoFdG9waWMYAiABKAkSEgoKcGFydGl0aW9ucxgDIAMoDSKpAQoORWxlY3Rpb25SZXN1bHQSDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhMKBmxlYWRlchgDIAEoDUgAiAEBEhQKDGxlYWRlcl9lcG9jaBgEIAEoDRIuCgVlcnJvchgFIAEoCzIfLnRpZGVtYXJrLmNvbW1vbi52MS5FcnJvckRldGFpbBIPCgdtZXNzYWdlGAYgASgJQgkKB19sZWFkZXIiSgoURWxlY3RMZWFkZXJzUmVzcG9uc2USMgoHcmVzdWx0cxgBIAMoCzIhLnRpZGVtYXJrLmFkbWluLnYxLkVsZWN0aW9uUmVzdWx0IhgKFkRlc2NyaWJlQ2x1c3RlclJlcXVlc3Qi3wEKEUJyb2tlckRlc2NyaXB0aW9uEhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SDQoFYWxpdmUYAyABKAgSMAoFc3RhdGUYBCABKA4yIS50aWRlbWFyay5tZXRhZGF0YS52MS5Ccm9rZXJTdGF0ZRIvCgllbmRwb2ludHMYBSADKAsyHC50aWRlbWFyay5jb21tb24udjEuRW5kcG9pbnQSDAoEcmFjaxgGIAEoCRIPCgdsZWFkZXJzGAcgASgNEhAKCHJlcGxpY2FzGAggASgNIsYCChdEZXNjcmliZUNsdXN0ZXJSZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEjYKCmNvbnRyb2xsZXIYAiABKAsyIi50aWRlbWFyay5jb21tb24udjEuQ29udHJvbGxlckhpbnQSNQoHYnJva2VycxgDIAMoCzIkLnRpZGVtYXJrLmFkbWluLnYxLkJyb2tlckRlc2NyaXB0aW9uEg4KBnRvcGljcxgEIAEoDRISCgpwYXJ0aXRpb25zGAUgASgNEhoKEm9mZmxpbmVfcGFydGl0aW9ucxgGIAEoDRIjCht1bmRlcl9yZXBsaWNhdGVkX3BhcnRpdGlvbnMYByABKA0SIAoYdW5kZXJfbWluX2lzcl9wYXJ0aXRpb25zGAggASgNEg8KB2JhY2tlbmQYCSABKAkSEAoIcmV2aXNpb24YCiABKAMiFAoSTGlzdEJyb2tlcnNSZXF1ZXN0IkwKE0xpc3RCcm9rZXJzUmVzcG9uc2USNQoHYnJva2VycxgBIAMoCzIkLnRpZGVtYXJrLmFkbWluLnYxLkJyb2tlckRlc2NyaXB0aW9uIiMKEldhdGNoRXZlbnRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCSKZAgoIRWxlY3Rpb24SDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEi8KBWNhdXNlGAMgASgOMiAudGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb25DYXVzZRIXCgpvbGRfbGVhZGVyGAQgASgNSACIAQESFwoKbmV3X2xlYWRlchgFIAEoDUgBiAEBEhQKDGxlYWRlcl9lcG9jaBgGIAEoDRILCgNpc3IYByADKA0SCwoDZWxyGAggAygNEhAKCHJldmlzaW9uGAkgASgDEigKBHRpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQg0KC19vbGRfbGVhZGVyQg0KC19uZXdfbGVhZGVyIl4KCUlzckNoYW5nZRINCgV0b3BpYxgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDgoGYmVmb3JlGAMgAygNEg0KBWFmdGVyGAQgAygNEhAKCHJldmlzaW9uGAUgASgDIoMBChNXYXRjaEV2ZW50c1Jlc3BvbnNlEi8KCGVsZWN0aW9uGAEgASgLMhsudGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb25IABIyCgppc3JfY2hhbmdlGAIgASgLMhwudGlkZW1hcmsuYWRtaW4udjEuSXNyQ2hhbmdlSABCBwoFZXZlbnQiOAoYRGVzY3JpYmVFbGVjdGlvbnNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWxpbWl0GAIgASgNIksKGURlc2NyaWJlRWxlY3Rpb25zUmVzcG9uc2USLgoJZWxlY3Rpb25zGAEgAygLMhsudGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb24qZQoMRWxlY3Rpb25UeXBlEh0KGUVMRUNUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIbChdFTEVDVElPTl9UWVBFX1BSRUZFUlJFRBABEhkKFUVMRUNUSU9OX1RZUEVfVU5DTEVBThACKvsCCg1FbGVjdGlvbkNhdXNlEh4KGkVMRUNUSU9OX0NBVVNFX1VOU1BFQ0lGSUVEEAASIAocRUxFQ1RJT05fQ0FVU0VfVE9QSUNfQ1JFQVRFRBABEiIKHkVMRUNUSU9OX0NBVVNFX0NPTk5FQ1RJT05fTE9TVBACEiIKHkVMRUNUSU9OX0NBVVNFX1NFU1NJT05fVElNRU9VVBADEhsKF0VMRUNUSU9OX0NBVVNFX1NIVVRET1dOEAQSHwobRUxFQ1RJT05fQ0FVU0VfUkVHSVNUUkFUSU9OEAUSIgoeRUxFQ1RJT05fQ0FVU0VfQlJPS0VSX1JFVFVSTkVEEAYSHAoYRUxFQ1RJT05fQ0FVU0VfUFJFRkVSUkVEEAcSGgoWRUxFQ1RJT05fQ0FVU0VfVU5DTEVBThAIEh8KG0VMRUNUSU9OX0NBVVNFX1JFQVNTSUdOTUVOVBAJEiMKH0VMRUNUSU9OX0NBVVNFX0RJUkVDVE9SWV9GQUlMRUQQCjLQCAoMQWRtaW5TZXJ2aWNlElwKC0NyZWF0ZVRvcGljEiUudGlkZW1hcmsuYWRtaW4udjEuQ3JlYXRlVG9waWNSZXF1ZXN0GiYudGlkZW1hcmsuYWRtaW4udjEuQ3JlYXRlVG9waWNSZXNwb25zZRJcCgtEZWxldGVUb3BpYxIlLnRpZGVtYXJrLmFkbWluLnYxLkRlbGV0ZVRvcGljUmVxdWVzdBomLnRpZGVtYXJrLmFkbWluLnYxLkRlbGV0ZVRvcGljUmVzcG9uc2USZQoORGVzY3JpYmVUb3BpY3MSKC50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVRvcGljc1JlcXVlc3QaKS50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVRvcGljc1Jlc3BvbnNlElkKCkxpc3RUb3BpY3MSJC50aWRlbWFyay5hZG1pbi52MS5MaXN0VG9waWNzUmVxdWVzdBolLnRpZGVtYXJrLmFkbWluLnYxLkxpc3RUb3BpY3NSZXNwb25zZRJiCg1BZGRQYXJ0aXRpb25zEicudGlkZW1hcmsuYWRtaW4udjEuQWRkUGFydGl0aW9uc1JlcXVlc3QaKC50aWRlbWFyay5hZG1pbi52MS5BZGRQYXJ0aXRpb25zUmVzcG9uc2USZQoOQ29uZmlndXJlVG9waWMSKC50aWRlbWFyay5hZG1pbi52MS5Db25maWd1cmVUb3BpY1JlcXVlc3QaKS50aWRlbWFyay5hZG1pbi52MS5Db25maWd1cmVUb3BpY1Jlc3BvbnNlEl8KDEVsZWN0TGVhZGVycxImLnRpZGVtYXJrLmFkbWluLnYxLkVsZWN0TGVhZGVyc1JlcXVlc3QaJy50aWRlbWFyay5hZG1pbi52MS5FbGVjdExlYWRlcnNSZXNwb25zZRJoCg9EZXNjcmliZUNsdXN0ZXISKS50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZUNsdXN0ZXJSZXF1ZXN0GioudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVDbHVzdGVyUmVzcG9uc2USXAoLTGlzdEJyb2tlcnMSJS50aWRlbWFyay5hZG1pbi52MS5MaXN0QnJva2Vyc1JlcXVlc3QaJi50aWRlbWFyay5hZG1pbi52MS5MaXN0QnJva2Vyc1Jlc3BvbnNlEl4KC1dhdGNoRXZlbnRzEiUudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiYudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEm4KEURlc2NyaWJlRWxlY3Rpb25zEisudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVFbGVjdGlvbnNSZXF1ZXN0GiwudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVFbGVjdGlvbnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+  fileDesc("Ch10aWRlbWFyay9hZG1pbi92MS9hZG1pbi5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEikgIKEkNyZWF0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIXCgpwYXJ0aXRpb25zGAIgASgNSACIAQESHwoScmVwbGljYXRpb25fZmFjdG9yGAMgASgNSAGIAQESRQoIc2V0dGluZ3MYBCADKAsyMy50aWRlbWFyay5hZG1pbi52MS5DcmVhdGVUb3BpY1JlcXVlc3QuU2V0dGluZ3NFbnRyeRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIGi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUINCgtfcGFydGl0aW9uc0IVChNfcmVwbGljYXRpb25fZmFjdG9yIkkKE0NyZWF0ZVRvcGljUmVzcG9uc2USMgoFdG9waWMYASABKAsyIy50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0Rlc2NyaXB0aW9uIjUKEkRlbGV0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCSInChNEZWxldGVUb3BpY1Jlc3BvbnNlEhAKCHRvcGljX2lkGAEgASgJIicKFURlc2NyaWJlVG9waWNzUmVxdWVzdBIOCgZ0b3BpY3MYASADKAki6wEKFFBhcnRpdGlvbkRlc2NyaXB0aW9uEhEKCXBhcnRpdGlvbhgBIAEoDRITCgZsZWFkZXIYAiABKA1IAIgBARIUCgxsZWFkZXJfZXBvY2gYAyABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAQgASgNEhAKCHJlcGxpY2FzGAUgAygNEgsKA2lzchgGIAMoDRILCgNlbHIYByADKA0SDwoHb2ZmbGluZRgIIAMoDRIPCgdtaW5faXNyGAkgASgNEhIKCnJlY292ZXJpbmcYCiABKAgSDwoHZGFtYWdlZBgLIAMoDUIJCgdfbGVhZGVyIoECChBUb3BpY0Rlc2NyaXB0aW9uEgwKBG5hbWUYASABKAkSEAoIdG9waWNfaWQYAiABKAkSGgoScmVwbGljYXRpb25fZmFjdG9yGAMgASgNEkMKCHNldHRpbmdzGAQgAygLMjEudGlkZW1hcmsuYWRtaW4udjEuVG9waWNEZXNjcmlwdGlvbi5TZXR0aW5nc0VudHJ5EjsKCnBhcnRpdGlvbnMYBSADKAsyJy50aWRlbWFyay5hZG1pbi52MS5QYXJ0aXRpb25EZXNjcmlwdGlvbhovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTQoWRGVzY3JpYmVUb3BpY3NSZXNwb25zZRIzCgZ0b3BpY3MYASADKAsyIy50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0Rlc2NyaXB0aW9uIhMKEUxpc3RUb3BpY3NSZXF1ZXN0Il4KDFRvcGljTGlzdGluZxIMCgRuYW1lGAEgASgJEhAKCHRvcGljX2lkGAIgASgJEhIKCnBhcnRpdGlvbnMYAyABKA0SGgoScmVwbGljYXRpb25fZmFjdG9yGAQgASgNIkUKEkxpc3RUb3BpY3NSZXNwb25zZRIvCgZ0b3BpY3MYASADKAsyHy50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0xpc3RpbmciOQoUQWRkUGFydGl0aW9uc1JlcXVlc3QSDQoFdG9waWMYASABKAkSEgoKcGFydGl0aW9ucxgCIAEoDSJLChVBZGRQYXJ0aXRpb25zUmVzcG9uc2USMgoFdG9waWMYASABKAsyIy50aWRlbWFyay5hZG1pbi52MS5Ub3BpY0Rlc2NyaXB0aW9uIqEBChVDb25maWd1cmVUb3BpY1JlcXVlc3QSDQoFdG9waWMYASABKAkSPgoDc2V0GAIgAygLMjEudGlkZW1hcmsuYWRtaW4udjEuQ29uZmlndXJlVG9waWNSZXF1ZXN0LlNldEVudHJ5Eg0KBXVuc2V0GAMgAygJGioKCFNldEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoWQ29uZmlndXJlVG9waWNSZXNwb25zZRIyCgV0b3BpYxgBIAEoCzIjLnRpZGVtYXJrLmFkbWluLnYxLlRvcGljRGVzY3JpcHRpb24iZwoTRWxlY3RMZWFkZXJzUmVxdWVzdBItCgR0eXBlGAEgASgOMh8udGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb25UeXBlEg0KBXRvcGljGAIgASgJEhIKCnBhcnRpdGlvbnMYAyADKA0iqQEKDkVsZWN0aW9uUmVzdWx0Eg0KBXRvcGljGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRITCgZsZWFkZXIYAyABKA1IAIgBARIUCgxsZWFkZXJfZXBvY2gYBCABKA0SLgoFZXJyb3IYBSABKAsyHy50aWRlbWFyay5jb21tb24udjEuRXJyb3JEZXRhaWwSDwoHbWVzc2FnZRgGIAEoCUIJCgdfbGVhZGVyIkoKFEVsZWN0TGVhZGVyc1Jlc3BvbnNlEjIKB3Jlc3VsdHMYASADKAsyIS50aWRlbWFyay5hZG1pbi52MS5FbGVjdGlvblJlc3VsdCIYChZEZXNjcmliZUNsdXN0ZXJSZXF1ZXN0It8BChFCcm9rZXJEZXNjcmlwdGlvbhIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEg0KBWFsaXZlGAMgASgIEjAKBXN0YXRlGAQgASgOMiEudGlkZW1hcmsubWV0YWRhdGEudjEuQnJva2VyU3RhdGUSLwoJZW5kcG9pbnRzGAUgAygLMhwudGlkZW1hcmsuY29tbW9uLnYxLkVuZHBvaW50EgwKBHJhY2sYBiABKAkSDwoHbGVhZGVycxgHIAEoDRIQCghyZXBsaWNhcxgIIAEoDSLGAgoXRGVzY3JpYmVDbHVzdGVyUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRI2Cgpjb250cm9sbGVyGAIgASgLMiIudGlkZW1hcmsuY29tbW9uLnYxLkNvbnRyb2xsZXJIaW50EjUKB2Jyb2tlcnMYAyADKAsyJC50aWRlbWFyay5hZG1pbi52MS5Ccm9rZXJEZXNjcmlwdGlvbhIOCgZ0b3BpY3MYBCABKA0SEgoKcGFydGl0aW9ucxgFIAEoDRIaChJvZmZsaW5lX3BhcnRpdGlvbnMYBiABKA0SIwobdW5kZXJfcmVwbGljYXRlZF9wYXJ0aXRpb25zGAcgASgNEiAKGHVuZGVyX21pbl9pc3JfcGFydGl0aW9ucxgIIAEoDRIPCgdiYWNrZW5kGAkgASgJEhAKCHJldmlzaW9uGAogASgDIhQKEkxpc3RCcm9rZXJzUmVxdWVzdCJMChNMaXN0QnJva2Vyc1Jlc3BvbnNlEjUKB2Jyb2tlcnMYASADKAsyJC50aWRlbWFyay5hZG1pbi52MS5Ccm9rZXJEZXNjcmlwdGlvbiIjChJXYXRjaEV2ZW50c1JlcXVlc3QSDQoFdG9waWMYASABKAkiyAIKCEVsZWN0aW9uEg0KBXRvcGljGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIvCgVjYXVzZRgDIAEoDjIgLnRpZGVtYXJrLmFkbWluLnYxLkVsZWN0aW9uQ2F1c2USFwoKb2xkX2xlYWRlchgEIAEoDUgAiAEBEhcKCm5ld19sZWFkZXIYBSABKA1IAYgBARIUCgxsZWFkZXJfZXBvY2gYBiABKA0SCwoDaXNyGAcgAygNEgsKA2VschgIIAMoDRIQCghyZXZpc2lvbhgJIAEoAxIoCgR0aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgRydWxlGAsgASgOMh8udGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb25SdWxlQg0KC19vbGRfbGVhZGVyQg0KC19uZXdfbGVhZGVyIq4BCglJc3JDaGFuZ2USDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg4KBmJlZm9yZRgDIAMoDRINCgVhZnRlchgEIAMoDRIQCghyZXZpc2lvbhgFIAEoAxIXCg9wYXJ0aXRpb25fZXBvY2gYBiABKA0SCwoDZWxyGAcgAygNEigKBHRpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wItkBCg1TZXNzaW9uQ2hhbmdlEhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SMgoEa2luZBgDIAEoDjIkLnRpZGVtYXJrLmFkbWluLnYxLlNlc3Npb25DaGFuZ2VLaW5kEi8KBWNhdXNlGAQgASgOMiAudGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb25DYXVzZRIQCghyZXZpc2lvbhgFIAEoAxIoCgR0aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKbAgoHUmVjZWlwdBINCgV0b3BpYxgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCRIRCglwYXJ0aXRpb24YAyABKA0SDgoGbGVhZGVyGAQgASgNEhQKDGxlYWRlcl9lcG9jaBgFIAEoDRIRCgljb21tYW5kZWQYBiABKAgSOAoJcG9zaXRpb25zGAcgAygLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUmVwbGljYVBvc2l0aW9uEi4KBGN1dHMYCCADKAsyIC50aWRlbWFyay5tZXRhZGF0YS52MS5SZXBsaWNhQ3V0Eg8KB2F3YWl0ZWQYCSADKA0SKAoEdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi5wEKE1dhdGNoRXZlbnRzUmVzcG9uc2USLwoIZWxlY3Rpb24YASABKAsyGy50aWRlbWFyay5hZG1pbi52MS5FbGVjdGlvbkgAEjIKCmlzcl9jaGFuZ2UYAiABKAsyHC50aWRlbWFyay5hZG1pbi52MS5Jc3JDaGFuZ2VIABItCgdyZWNlaXB0GAMgASgLMhoudGlkZW1hcmsuYWRtaW4udjEuUmVjZWlwdEgAEjMKB3Nlc3Npb24YBCABKAsyIC50aWRlbWFyay5hZG1pbi52MS5TZXNzaW9uQ2hhbmdlSABCBwoFZXZlbnQiOAoYRGVzY3JpYmVFbGVjdGlvbnNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWxpbWl0GAIgASgNIksKGURlc2NyaWJlRWxlY3Rpb25zUmVzcG9uc2USLgoJZWxlY3Rpb25zGAEgAygLMhsudGlkZW1hcmsuYWRtaW4udjEuRWxlY3Rpb24iOwoXRGVzY3JpYmVSZWNlaXB0c1JlcXVlc3QSDQoFdG9waWMYASABKAkSEQoJb3Blbl9vbmx5GAIgASgIIkgKGERlc2NyaWJlUmVjZWlwdHNSZXNwb25zZRIsCghyZWNlaXB0cxgBIAMoCzIaLnRpZGVtYXJrLmFkbWluLnYxLlJlY2VpcHQiLAoXVW5yZWdpc3RlckJyb2tlclJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNIhoKGFVucmVnaXN0ZXJCcm9rZXJSZXNwb25zZSplCgxFbGVjdGlvblR5cGUSHQoZRUxFQ1RJT05fVFlQRV9VTlNQRUNJRklFRBAAEhsKF0VMRUNUSU9OX1RZUEVfUFJFRkVSUkVEEAESGQoVRUxFQ1RJT05fVFlQRV9VTkNMRUFOEAIqnwMKDUVsZWN0aW9uQ2F1c2USHgoaRUxFQ1RJT05fQ0FVU0VfVU5TUEVDSUZJRUQQABIgChxFTEVDVElPTl9DQVVTRV9UT1BJQ19DUkVBVEVEEAESIgoeRUxFQ1RJT05fQ0FVU0VfQ09OTkVDVElPTl9MT1NUEAISIgoeRUxFQ1RJT05fQ0FVU0VfU0VTU0lPTl9USU1FT1VUEAMSGwoXRUxFQ1RJT05fQ0FVU0VfU0hVVERPV04QBBIfChtFTEVDVElPTl9DQVVTRV9SRUdJU1RSQVRJT04QBRIiCh5FTEVDVElPTl9DQVVTRV9CUk9LRVJfUkVUVVJORUQQBhIcChhFTEVDVElPTl9DQVVTRV9QUkVGRVJSRUQQBxIaChZFTEVDVElPTl9DQVVTRV9VTkNMRUFOEAgSHwobRUxFQ1RJT05fQ0FVU0VfUkVBU1NJR05NRU5UEAkSIwofRUxFQ1RJT05fQ0FVU0VfRElSRUNUT1JZX0ZBSUxFRBAKEiIKHkVMRUNUSU9OX0NBVVNFX1JFUExJQ0FfREFNQUdFRBALKsYBCgxFbGVjdGlvblJ1bGUSHQoZRUxFQ1RJT05fUlVMRV9VTlNQRUNJRklFRBAAEhkKFUVMRUNUSU9OX1JVTEVfQ1JFQVRFRBABEhUKEUVMRUNUSU9OX1JVTEVfSVNSEAISFQoRRUxFQ1RJT05fUlVMRV9FTFIQAxIbChdFTEVDVElPTl9SVUxFX1BSRUZFUlJFRBAEEhkKFUVMRUNUSU9OX1JVTEVfVU5DTEVBThAFEhYKEkVMRUNUSU9OX1JVTEVfTk9ORRAGKp0BChFTZXNzaW9uQ2hhbmdlS2luZBIjCh9TRVNTSU9OX0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASIgoeU0VTU0lPTl9DSEFOR0VfS0lORF9SRUdJU1RFUkVEEAESIAocU0VTU0lPTl9DSEFOR0VfS0lORF9TVE9QUElORxACEh0KGVNFU1NJT05fQ0hBTkdFX0tJTkRfRU5ERUQQAzKqCgoMQWRtaW5TZXJ2aWNlElwKC0NyZWF0ZVRvcGljEiUudGlkZW1hcmsuYWRtaW4udjEuQ3JlYXRlVG9waWNSZXF1ZXN0GiYudGlkZW1hcmsuYWRtaW4udjEuQ3JlYXRlVG9waWNSZXNwb25zZRJcCgtEZWxldGVUb3BpYxIlLnRpZGVtYXJrLmFkbWluLnYxLkRlbGV0ZVRvcGljUmVxdWVzdBomLnRpZGVtYXJrLmFkbWluLnYxLkRlbGV0ZVRvcGljUmVzcG9uc2USZQoORGVzY3JpYmVUb3BpY3MSKC50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVRvcGljc1JlcXVlc3QaKS50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVRvcGljc1Jlc3BvbnNlElkKCkxpc3RUb3BpY3MSJC50aWRlbWFyay5hZG1pbi52MS5MaXN0VG9waWNzUmVxdWVzdBolLnRpZGVtYXJrLmFkbWluLnYxLkxpc3RUb3BpY3NSZXNwb25zZRJiCg1BZGRQYXJ0aXRpb25zEicudGlkZW1hcmsuYWRtaW4udjEuQWRkUGFydGl0aW9uc1JlcXVlc3QaKC50aWRlbWFyay5hZG1pbi52MS5BZGRQYXJ0aXRpb25zUmVzcG9uc2USZQoOQ29uZmlndXJlVG9waWMSKC50aWRlbWFyay5hZG1pbi52MS5Db25maWd1cmVUb3BpY1JlcXVlc3QaKS50aWRlbWFyay5hZG1pbi52MS5Db25maWd1cmVUb3BpY1Jlc3BvbnNlEl8KDEVsZWN0TGVhZGVycxImLnRpZGVtYXJrLmFkbWluLnYxLkVsZWN0TGVhZGVyc1JlcXVlc3QaJy50aWRlbWFyay5hZG1pbi52MS5FbGVjdExlYWRlcnNSZXNwb25zZRJoCg9EZXNjcmliZUNsdXN0ZXISKS50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZUNsdXN0ZXJSZXF1ZXN0GioudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVDbHVzdGVyUmVzcG9uc2USXAoLTGlzdEJyb2tlcnMSJS50aWRlbWFyay5hZG1pbi52MS5MaXN0QnJva2Vyc1JlcXVlc3QaJi50aWRlbWFyay5hZG1pbi52MS5MaXN0QnJva2Vyc1Jlc3BvbnNlEl4KC1dhdGNoRXZlbnRzEiUudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiYudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEm4KEURlc2NyaWJlRWxlY3Rpb25zEisudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVFbGVjdGlvbnNSZXF1ZXN0GiwudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVFbGVjdGlvbnNSZXNwb25zZRJrChBEZXNjcmliZVJlY2VpcHRzEioudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVSZWNlaXB0c1JlcXVlc3QaKy50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVJlY2VpcHRzUmVzcG9uc2USawoQVW5yZWdpc3RlckJyb2tlchIqLnRpZGVtYXJrLmFkbWluLnYxLlVucmVnaXN0ZXJCcm9rZXJSZXF1ZXN0GisudGlkZW1hcmsuYWRtaW4udjEuVW5yZWdpc3RlckJyb2tlclJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
 
 /**
  * Makes a topic.
@@ -228,6 +228,20 @@ export type PartitionDescription = Message<"tidemark.admin.v1.PartitionDescripti
    * @generated from field: uint32 min_isr = 9;
    */
   minIsr: number;
+
+  /**
+   * True from an unclean election until its leader has flushed the start of its leader epoch.
+   *
+   * @generated from field: bool recovering = 10;
+   */
+  recovering: boolean;
+
+  /**
+   * Replicas that their brokers found damaged, to be copied again.
+   *
+   * @generated from field: repeated uint32 damaged = 11;
+   */
+  damaged: number[];
 };
 
 /**
@@ -903,6 +917,13 @@ export type Election = Message<"tidemark.admin.v1.Election"> & {
    * @generated from field: google.protobuf.Timestamp time = 10;
    */
   time?: Timestamp | undefined;
+
+  /**
+   * What chose the leader.
+   *
+   * @generated from field: tidemark.admin.v1.ElectionRule rule = 11;
+   */
+  rule: ElectionRule;
 };
 
 /**
@@ -952,6 +973,27 @@ export type IsrChange = Message<"tidemark.admin.v1.IsrChange"> & {
    * @generated from field: int64 revision = 5;
    */
   revision: bigint;
+
+  /**
+   * Partition epoch after.
+   *
+   * @generated from field: uint32 partition_epoch = 6;
+   */
+  partitionEpoch: number;
+
+  /**
+   * Eligible leader replicas after.
+   *
+   * @generated from field: repeated uint32 elr = 7;
+   */
+  elr: number[];
+
+  /**
+   * When, by the controller's wall clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 8;
+   */
+  time?: Timestamp | undefined;
 };
 
 /**
@@ -960,6 +1002,146 @@ export type IsrChange = Message<"tidemark.admin.v1.IsrChange"> & {
  */
 export const IsrChangeSchema: GenMessage<IsrChange> = /*@__PURE__*/
   messageDesc(file_tidemark_admin_v1_admin, 25);
+
+/**
+ * A broker's session began, is about to end, or ended.
+ *
+ * @generated from message tidemark.admin.v1.SessionChange
+ */
+export type SessionChange = Message<"tidemark.admin.v1.SessionChange"> & {
+  /**
+   * Broker id.
+   *
+   * @generated from field: uint32 broker_id = 1;
+   */
+  brokerId: number;
+
+  /**
+   * Broker epoch of the session.
+   *
+   * @generated from field: uint32 broker_epoch = 2;
+   */
+  brokerEpoch: number;
+
+  /**
+   * What became of it.
+   *
+   * @generated from field: tidemark.admin.v1.SessionChangeKind kind = 3;
+   */
+  kind: SessionChangeKind;
+
+  /**
+   * Why it ended. Unspecified where it did not.
+   *
+   * @generated from field: tidemark.admin.v1.ElectionCause cause = 4;
+   */
+  cause: ElectionCause;
+
+  /**
+   * Revision at which it was committed.
+   *
+   * @generated from field: int64 revision = 5;
+   */
+  revision: bigint;
+
+  /**
+   * When, by the controller's wall clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 6;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.SessionChange.
+ * Use `create(SessionChangeSchema)` to create a new message.
+ */
+export const SessionChangeSchema: GenMessage<SessionChange> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 26);
+
+/**
+ * An unclean election and what it cost (rule D3).
+ *
+ * @generated from message tidemark.admin.v1.Receipt
+ */
+export type Receipt = Message<"tidemark.admin.v1.Receipt"> & {
+  /**
+   * Topic.
+   *
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 2;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 3;
+   */
+  partition: number;
+
+  /**
+   * The leader that was elected.
+   *
+   * @generated from field: uint32 leader = 4;
+   */
+  leader: number;
+
+  /**
+   * Leader epoch that began.
+   *
+   * @generated from field: uint32 leader_epoch = 5;
+   */
+  leaderEpoch: number;
+
+  /**
+   * True: commanded. False: the topic allows it.
+   *
+   * @generated from field: bool commanded = 6;
+   */
+  commanded: boolean;
+
+  /**
+   * Last leader epoch, log end and log start of the replicas that answered when they were asked.
+   *
+   * @generated from field: repeated tidemark.metadata.v1.ReplicaPosition positions = 7;
+   */
+  positions: ReplicaPosition[];
+
+  /**
+   * What was cut, as far as it was reported.
+   *
+   * @generated from field: repeated tidemark.metadata.v1.ReplicaCut cuts = 8;
+   */
+  cuts: ReplicaCut[];
+
+  /**
+   * Replicas that have not reported yet. Empty: the receipt is complete.
+   *
+   * @generated from field: repeated uint32 awaited = 9;
+   */
+  awaited: number[];
+
+  /**
+   * When the election was decided, by the controller's wall clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 10;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.Receipt.
+ * Use `create(ReceiptSchema)` to create a new message.
+ */
+export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 27);
 
 /**
  * One event.
@@ -988,6 +1170,22 @@ export type WatchEventsResponse = Message<"tidemark.admin.v1.WatchEventsResponse
      */
     value: IsrChange;
     case: "isrChange";
+  } | {
+    /**
+     * A receipt was opened, or a replica reported what it cut. Told to watchers of all topics or of this one.
+     *
+     * @generated from field: tidemark.admin.v1.Receipt receipt = 3;
+     */
+    value: Receipt;
+    case: "receipt";
+  } | {
+    /**
+     * A broker's session began or ended. Told to watchers of all topics only.
+     *
+     * @generated from field: tidemark.admin.v1.SessionChange session = 4;
+     */
+    value: SessionChange;
+    case: "session";
   } | { case: undefined; value?: undefined };
 };
 
@@ -996,7 +1194,7 @@ export type WatchEventsResponse = Message<"tidemark.admin.v1.WatchEventsResponse
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_admin_v1_admin, 26);
+  messageDesc(file_tidemark_admin_v1_admin, 28);
 
 /**
  * Asks for past elections.
@@ -1024,7 +1222,7 @@ export type DescribeElectionsRequest = Message<"tidemark.admin.v1.DescribeElecti
  * Use `create(DescribeElectionsRequestSchema)` to create a new message.
  */
 export const DescribeElectionsRequestSchema: GenMessage<DescribeElectionsRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_admin_v1_admin, 27);
+  messageDesc(file_tidemark_admin_v1_admin, 29);
 
 /**
  * Past elections.
@@ -1045,7 +1243,92 @@ export type DescribeElectionsResponse = Message<"tidemark.admin.v1.DescribeElect
  * Use `create(DescribeElectionsResponseSchema)` to create a new message.
  */
 export const DescribeElectionsResponseSchema: GenMessage<DescribeElectionsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_admin_v1_admin, 28);
+  messageDesc(file_tidemark_admin_v1_admin, 30);
+
+/**
+ * Asks for receipts of unclean elections.
+ *
+ * @generated from message tidemark.admin.v1.DescribeReceiptsRequest
+ */
+export type DescribeReceiptsRequest = Message<"tidemark.admin.v1.DescribeReceiptsRequest"> & {
+  /**
+   * Topic. Empty: all topics.
+   *
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * Only those that some replica has not reported for.
+   *
+   * @generated from field: bool open_only = 2;
+   */
+  openOnly: boolean;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.DescribeReceiptsRequest.
+ * Use `create(DescribeReceiptsRequestSchema)` to create a new message.
+ */
+export const DescribeReceiptsRequestSchema: GenMessage<DescribeReceiptsRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 31);
+
+/**
+ * Receipts.
+ *
+ * @generated from message tidemark.admin.v1.DescribeReceiptsResponse
+ */
+export type DescribeReceiptsResponse = Message<"tidemark.admin.v1.DescribeReceiptsResponse"> & {
+  /**
+   * The last one of each partition that ever had an unclean election, by topic and partition.
+   *
+   * @generated from field: repeated tidemark.admin.v1.Receipt receipts = 1;
+   */
+  receipts: Receipt[];
+};
+
+/**
+ * Describes the message tidemark.admin.v1.DescribeReceiptsResponse.
+ * Use `create(DescribeReceiptsResponseSchema)` to create a new message.
+ */
+export const DescribeReceiptsResponseSchema: GenMessage<DescribeReceiptsResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 32);
+
+/**
+ * Forgets a broker.
+ *
+ * @generated from message tidemark.admin.v1.UnregisterBrokerRequest
+ */
+export type UnregisterBrokerRequest = Message<"tidemark.admin.v1.UnregisterBrokerRequest"> & {
+  /**
+   * Broker id.
+   *
+   * @generated from field: uint32 broker_id = 1;
+   */
+  brokerId: number;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.UnregisterBrokerRequest.
+ * Use `create(UnregisterBrokerRequestSchema)` to create a new message.
+ */
+export const UnregisterBrokerRequestSchema: GenMessage<UnregisterBrokerRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 33);
+
+/**
+ * The broker is forgotten.
+ *
+ * @generated from message tidemark.admin.v1.UnregisterBrokerResponse
+ */
+export type UnregisterBrokerResponse = Message<"tidemark.admin.v1.UnregisterBrokerResponse"> & {
+};
+
+/**
+ * Describes the message tidemark.admin.v1.UnregisterBrokerResponse.
+ * Use `create(UnregisterBrokerResponseSchema)` to create a new message.
+ */
+export const UnregisterBrokerResponseSchema: GenMessage<UnregisterBrokerResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_admin, 34);
 
 /**
  * What kind of election.
@@ -1170,6 +1453,13 @@ export const ElectionCause = {
    * @generated from enum value: ELECTION_CAUSE_DIRECTORY_FAILED = 10;
    */
   DIRECTORY_FAILED: 10,
+
+  /**
+   * The leader's replica was found damaged.
+   *
+   * @generated from enum value: ELECTION_CAUSE_REPLICA_DAMAGED = 11;
+   */
+  REPLICA_DAMAGED: 11,
 } as const;
 
 /**
@@ -1184,6 +1474,123 @@ export type ElectionCause = (typeof ElectionCause)[keyof typeof ElectionCause] |
  */
 export const ElectionCauseSchema: GenEnum<ElectionCause> = /*@__PURE__*/
   enumDesc(file_tidemark_admin_v1_admin, 1);
+
+/**
+ * What chose a leader.
+ *
+ * @generated from enum tidemark.admin.v1.ElectionRule
+ */
+export const ElectionRule = {
+  /**
+   * Not stated.
+   *
+   * @generated from enum value: ELECTION_RULE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The first replica of a new partition.
+   *
+   * @generated from enum value: ELECTION_RULE_CREATED = 1;
+   */
+  CREATED: 1,
+
+  /**
+   * A live member of the ISR.
+   *
+   * @generated from enum value: ELECTION_RULE_ISR = 2;
+   */
+  ISR: 2,
+
+  /**
+   * A live eligible leader replica.
+   *
+   * @generated from enum value: ELECTION_RULE_ELR = 3;
+   */
+  ELR: 3,
+
+  /**
+   * The preferred replica.
+   *
+   * @generated from enum value: ELECTION_RULE_PREFERRED = 4;
+   */
+  PREFERRED: 4,
+
+  /**
+   * The live replica with the highest last leader epoch and log end.
+   *
+   * @generated from enum value: ELECTION_RULE_UNCLEAN = 5;
+   */
+  UNCLEAN: 5,
+
+  /**
+   * Nobody could be chosen.
+   *
+   * @generated from enum value: ELECTION_RULE_NONE = 6;
+   */
+  NONE: 6,
+} as const;
+
+/**
+ * What chose a leader.
+ *
+ * @generated from enum tidemark.admin.v1.ElectionRule
+ */
+export type ElectionRule = (typeof ElectionRule)[keyof typeof ElectionRule] | UnknownEnum;
+
+/**
+ * Describes the enum tidemark.admin.v1.ElectionRule.
+ */
+export const ElectionRuleSchema: GenEnum<ElectionRule> = /*@__PURE__*/
+  enumDesc(file_tidemark_admin_v1_admin, 2);
+
+/**
+ * What became of a broker's session.
+ *
+ * @generated from enum tidemark.admin.v1.SessionChangeKind
+ */
+export const SessionChangeKind = {
+  /**
+   * Not stated.
+   *
+   * @generated from enum value: SESSION_CHANGE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It registered.
+   *
+   * @generated from enum value: SESSION_CHANGE_KIND_REGISTERED = 1;
+   */
+  REGISTERED: 1,
+
+  /**
+   * It asked to stop.
+   *
+   * @generated from enum value: SESSION_CHANGE_KIND_STOPPING = 2;
+   */
+  STOPPING: 2,
+
+  /**
+   * Its session ended.
+   *
+   * @generated from enum value: SESSION_CHANGE_KIND_ENDED = 3;
+   */
+  ENDED: 3,
+} as const;
+
+/**
+ * What became of a broker's session.
+ *
+ * @generated from enum tidemark.admin.v1.SessionChangeKind
+ */
+export type SessionChangeKind = (typeof SessionChangeKind)[keyof typeof SessionChangeKind] | UnknownEnum;
+
+/**
+ * Describes the enum tidemark.admin.v1.SessionChangeKind.
+ */
+export const SessionChangeKindSchema: GenEnum<SessionChangeKind> = /*@__PURE__*/
+  enumDesc(file_tidemark_admin_v1_admin, 3);
 
 /**
  * Administers a cluster.
@@ -1300,6 +1707,26 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DescribeElectionsRequestSchema;
     output: typeof DescribeElectionsResponseSchema;
+  },
+  /**
+   * Tells the receipts of unclean elections: what was cut on which replica.
+   *
+   * @generated from rpc tidemark.admin.v1.AdminService.DescribeReceipts
+   */
+  describeReceipts: {
+    methodKind: "unary";
+    input: typeof DescribeReceiptsRequestSchema;
+    output: typeof DescribeReceiptsResponseSchema;
+  },
+  /**
+   * Forgets a broker that has no session and holds no replica.
+   *
+   * @generated from rpc tidemark.admin.v1.AdminService.UnregisterBroker
+   */
+  unregisterBroker: {
+    methodKind: "unary";
+    input: typeof UnregisterBrokerRequestSchema;
+    output: typeof UnregisterBrokerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tidemark_admin_v1_admin, 0);

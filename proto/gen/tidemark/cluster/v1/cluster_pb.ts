@@ -16,7 +16,84 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/cluster/v1/cluster.proto.
  */
 export const file_tidemark_cluster_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEikwIKD1JlZ2lzdGVyUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFgoOaW5jYXJuYXRpb25faWQYAiABKAkSEgoKY2x1c3Rlcl9pZBgDIAEoCRIVCg1kaXJlY3RvcnlfaWRzGAQgAygJEi8KCWVuZHBvaW50cxgFIAMoCzIcLnRpZGVtYXJrLmNvbW1vbi52MS5FbmRwb2ludBIMCgRyYWNrGAYgASgJEhgKEGNvbnRyb2xsZXJfZXBvY2gYByABKA0SJAoXY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gYCCABKA1IAIgBARIPCgdib290X2lkGAkgASgJQhoKGF9jbGVhbl9zdG9wX2Jyb2tlcl9lcG9jaCKEAQoQUmVnaXN0ZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMYnJva2VyX2Vwb2NoGAMgASgNEhAKCHJldmlzaW9uGAQgASgDEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDSK6AQoQSGVhcnRiZWF0UmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhAKCHNlcXVlbmNlGAMgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YBCABKAMSHAoUZmFpbGVkX2RpcmVjdG9yeV9pZHMYBSADKAkSFgoOd2FudHNfc2h1dGRvd24YBiABKAgSGwoTY29uZmlybWVkX2RlbGV0aW9ucxgHIAMoCSJWChFIZWFydGJlYXRSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEhUKDW1heV9zaHV0X2Rvd24YAyABKAgihgEKFFdhdGNoTWV0YWRhdGFSZXF1ZXN0EhYKCWJyb2tlcl9pZBgBIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAiABKA0SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKANIAYgBAUIMCgpfYnJva2VyX2lkQhEKD19hZnRlcl9yZXZpc2lvbiKtAQoVV2F0Y2hNZXRhZGF0YVJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIcmV2aXNpb24YAiABKAMSMQoFZnJhbWUYAyABKA4yIi50aWRlbWFyay5jbHVzdGVyLnYxLk1ldGFkYXRhRnJhbWUSNQoHY2hhbmdlcxgEIAMoCzIkLnRpZGVtYXJrLm1ldGFkYXRhLnYxLk1ldGFkYXRhQ2hhbmdlIjQKCUlzck1lbWJlchIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNIqgBChJBbHRlclBhcnRpdGlvbkl0ZW0SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIXCg9wYXJ0aXRpb25fZXBvY2gYBCABKA0SKwoDaXNyGAUgAygLMh4udGlkZW1hcmsuY2x1c3Rlci52MS5Jc3JNZW1iZXISEQoJcmVjb3ZlcmVkGAYgASgIIn0KFUFsdGVyUGFydGl0aW9uUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEjsKCnBhcnRpdGlvbnMYAyADKAsyJy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uSXRlbSKhAQoUQWx0ZXJQYXJ0aXRpb25SZXN1bHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjQKBXN0YXRlGAMgASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkEi4KBWVycm9yGAQgASgLMh8udGlkZW1hcmsuY29tbW9uLnYxLkVycm9yRGV0YWlsIm4KFkFsdGVyUGFydGl0aW9uUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRI6CgdyZXN1bHRzGAIgAygLMikudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3VsdCJFChpBbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNImEKG0FsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhkKEWZpcnN0X3Byb2R1Y2VyX2lkGAIgASgDEg0KBWNvdW50GAMgASgNImQKFENvbmZpcm1MZWFkZXJSZXF1ZXN0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIRCglicm9rZXJfaWQYAyABKA0SFAoMbGVhZGVyX2Vwb2NoGAQgASgNIkAKFUNvbmZpcm1MZWFkZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEg0KBWxlYWRzGAIgASgIKowBCg1NZXRhZGF0YUZyYW1lEh4KGk1FVEFEQVRBX0ZSQU1FX1VOU1BFQ0lGSUVEEAASIAocTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfUEFSVBABEh8KG01FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX0VORBACEhgKFE1FVEFEQVRBX0ZSQU1FX0RFTFRBEAMygAUKDkNsdXN0ZXJTZXJ2aWNlElcKCFJlZ2lzdGVyEiQudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlcXVlc3QaJS50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2USXgoJSGVhcnRiZWF0EiUudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXF1ZXN0GiYudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESaAoNV2F0Y2hNZXRhZGF0YRIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXNwb25zZTABEmkKDkFsdGVyUGFydGl0aW9uEioudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlcXVlc3QaKy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzcG9uc2USeAoTQWxsb2NhdGVQcm9kdWNlcklkcxIvLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QaMC50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRJmCg1Db25maXJtTGVhZGVyEikudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEiMQoKUmVwbGljYVJlZhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0ibgoKVHJ1bmNhdGlvbhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhQKDGZpcnN0X29mZnNldBgEIAEoAxIPCgdsb2dfZW5kGAUgASgDIuMCCg9SZWdpc3RlclJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhYKDmluY2FybmF0aW9uX2lkGAIgASgJEhIKCmNsdXN0ZXJfaWQYAyABKAkSFQoNZGlyZWN0b3J5X2lkcxgEIAMoCRIvCgllbmRwb2ludHMYBSADKAsyHC50aWRlbWFyay5jb21tb24udjEuRW5kcG9pbnQSDAoEcmFjaxgGIAEoCRIYChBjb250cm9sbGVyX2Vwb2NoGAcgASgNEiQKF2NsZWFuX3N0b3BfYnJva2VyX2Vwb2NoGAggASgNSACIAQESDwoHYm9vdF9pZBgJIAEoCRI5ChBkYW1hZ2VkX3JlcGxpY2FzGAogAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEhMKC2ZsdXNoX2FzeW5jGAsgASgIQhoKGF9jbGVhbl9zdG9wX2Jyb2tlcl9lcG9jaCKEAQoQUmVnaXN0ZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMYnJva2VyX2Vwb2NoGAMgASgNEhAKCHJldmlzaW9uGAQgASgDEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDSLmAgoQSGVhcnRiZWF0UmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhAKCHNlcXVlbmNlGAMgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YBCABKAMSHAoUZmFpbGVkX2RpcmVjdG9yeV9pZHMYBSADKAkSFgoOd2FudHNfc2h1dGRvd24YBiABKAgSGwoTY29uZmlybWVkX2RlbGV0aW9ucxgHIAMoCRI5ChBkYW1hZ2VkX3JlcGxpY2FzGAggAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEjkKEG9mZmxpbmVfcmVwbGljYXMYCSADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlJlcGxpY2FSZWYSNAoLdHJ1bmNhdGlvbnMYCiADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlRydW5jYXRpb24iVgoRSGVhcnRiZWF0UmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBIVCg1tYXlfc2h1dF9kb3duGAMgASgIIoYBChRXYXRjaE1ldGFkYXRhUmVxdWVzdBIWCglicm9rZXJfaWQYASABKA1IAIgBARIYChBjb250cm9sbGVyX2Vwb2NoGAIgASgNEhsKDmFmdGVyX3JldmlzaW9uGAMgASgDSAGIAQFCDAoKX2Jyb2tlcl9pZEIRCg9fYWZ0ZXJfcmV2aXNpb24iYQoPRWxlY3Rpb25Db250ZXh0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SEwoLdHJhY2VwYXJlbnQYBCABKAki5gEKFVdhdGNoTWV0YWRhdGFSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHJldmlzaW9uGAIgASgDEjEKBWZyYW1lGAMgASgOMiIudGlkZW1hcmsuY2x1c3Rlci52MS5NZXRhZGF0YUZyYW1lEjUKB2NoYW5nZXMYBCADKAsyJC50aWRlbWFyay5tZXRhZGF0YS52MS5NZXRhZGF0YUNoYW5nZRI3CgllbGVjdGlvbnMYBSADKAsyJC50aWRlbWFyay5jbHVzdGVyLnYxLkVsZWN0aW9uQ29udGV4dCI0CglJc3JNZW1iZXISEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDSKoAQoSQWx0ZXJQYXJ0aXRpb25JdGVtEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAQgASgNEisKA2lzchgFIAMoCzIeLnRpZGVtYXJrLmNsdXN0ZXIudjEuSXNyTWVtYmVyEhEKCXJlY292ZXJlZBgGIAEoCCJ9ChVBbHRlclBhcnRpdGlvblJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRI7CgpwYXJ0aXRpb25zGAMgAygLMicudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvbkl0ZW0ioQEKFEFsdGVyUGFydGl0aW9uUmVzdWx0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRI0CgVzdGF0ZRgDIAEoCzIlLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlBhcnRpdGlvblJlY29yZBIuCgVlcnJvchgEIAEoCzIfLnRpZGVtYXJrLmNvbW1vbi52MS5FcnJvckRldGFpbCJuChZBbHRlclBhcnRpdGlvblJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SOgoHcmVzdWx0cxgCIAMoCzIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25SZXN1bHQiRQoaQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDSJhChtBbGxvY2F0ZVByb2R1Y2VySWRzUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIZChFmaXJzdF9wcm9kdWNlcl9pZBgCIAEoAxINCgVjb3VudBgDIAEoDSJkChRDb25maXJtTGVhZGVyUmVxdWVzdBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEQoJYnJva2VyX2lkGAMgASgNEhQKDGxlYWRlcl9lcG9jaBgEIAEoDSJAChVDb25maXJtTGVhZGVyUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRINCgVsZWFkcxgCIAEoCCqMAQoNTWV0YWRhdGFGcmFtZRIeChpNRVRBREFUQV9GUkFNRV9VTlNQRUNJRklFRBAAEiAKHE1FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX1BBUlQQARIfChtNRVRBREFUQV9GUkFNRV9TTkFQU0hPVF9FTkQQAhIYChRNRVRBREFUQV9GUkFNRV9ERUxUQRADMoAFCg5DbHVzdGVyU2VydmljZRJXCghSZWdpc3RlchIkLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVnaXN0ZXJSZXF1ZXN0GiUudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlc3BvbnNlEl4KCUhlYXJ0YmVhdBIlLnRpZGVtYXJrLmNsdXN0ZXIudjEuSGVhcnRiZWF0UmVxdWVzdBomLnRpZGVtYXJrLmNsdXN0ZXIudjEuSGVhcnRiZWF0UmVzcG9uc2UoATABEmgKDVdhdGNoTWV0YWRhdGESKS50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXF1ZXN0GioudGlkZW1hcmsuY2x1c3Rlci52MS5XYXRjaE1ldGFkYXRhUmVzcG9uc2UwARJpCg5BbHRlclBhcnRpdGlvbhIqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25SZXF1ZXN0GisudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3BvbnNlEngKE0FsbG9jYXRlUHJvZHVjZXJJZHMSLy50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXF1ZXN0GjAudGlkZW1hcmsuY2x1c3Rlci52MS5BbGxvY2F0ZVByb2R1Y2VySWRzUmVzcG9uc2USZgoNQ29uZmlybUxlYWRlchIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLkNvbmZpcm1MZWFkZXJSZXNwb25zZWIGcHJvdG8z", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+
+/**
+ * One replica on the broker that speaks of it.
+ *
+ * @generated from message tidemark.cluster.v1.ReplicaRef
+ */
+export type ReplicaRef = Message<"tidemark.cluster.v1.ReplicaRef"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.ReplicaRef.
+ * Use `create(ReplicaRefSchema)` to create a new message.
+ */
+export const ReplicaRefSchema: GenMessage<ReplicaRef> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 0);
+
+/**
+ * What a replica cut from its log after an unclean election.
+ *
+ * @generated from message tidemark.cluster.v1.Truncation
+ */
+export type Truncation = Message<"tidemark.cluster.v1.Truncation"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Leader epoch whose leader the replica follows, or leads itself.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * First offset that was cut; the log ends there now.
+   *
+   * @generated from field: int64 first_offset = 4;
+   */
+  firstOffset: bigint;
+
+  /**
+   * Log end before the cut. The same as `first_offset` where nothing had to be cut.
+   *
+   * @generated from field: int64 log_end = 5;
+   */
+  logEnd: bigint;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.Truncation.
+ * Use `create(TruncationSchema)` to create a new message.
+ */
+export const TruncationSchema: GenMessage<Truncation> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 1);
 
 /**
  * Begins a session.
@@ -81,11 +158,26 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
   cleanStopBrokerEpoch?: number | undefined;
 
   /**
-   * Identifies the boot of the machine.
+   * Identifies the boot of the machine. Empty: not known, which counts as another one each time.
    *
    * @generated from field: string boot_id = 9;
    */
   bootId: string;
+
+  /**
+   * Replicas whose log is damaged below what they had noted as flushed. They leave ISR and ELR, and neither lead nor join
+   * before the broker registers again without naming them.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef damaged_replicas = 10;
+   */
+  damagedReplicas: ReplicaRef[];
+
+  /**
+   * Whether topics that do not say how they flush are not flushed before their records count (`flush=async`).
+   *
+   * @generated from field: bool flush_async = 11;
+   */
+  flushAsync: boolean;
 };
 
 /**
@@ -93,7 +185,7 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 0);
+  messageDesc(file_tidemark_cluster_v1_cluster, 2);
 
 /**
  * The session that began.
@@ -142,7 +234,7 @@ export type RegisterResponse = Message<"tidemark.cluster.v1.RegisterResponse"> &
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 1);
+  messageDesc(file_tidemark_cluster_v1_cluster, 3);
 
 /**
  * A sign of life.
@@ -198,6 +290,30 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
    * @generated from field: repeated string confirmed_deletions = 7;
    */
   confirmedDeletions: string[];
+
+  /**
+   * Replicas found damaged, as in the registration, and those found since; repeated until metadata shows them out of ISR
+   * and ELR.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef damaged_replicas = 8;
+   */
+  damagedReplicas: ReplicaRef[];
+
+  /**
+   * Replicas that are not served though their directory works: above all those that the metadata record in a directory
+   * that this broker does not have.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ReplicaRef offline_replicas = 9;
+   */
+  offlineReplicas: ReplicaRef[];
+
+  /**
+   * What replicas of partitions with an open receipt cut, or that they had nothing to cut; repeated until a heartbeat
+   * that carried it is answered.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.Truncation truncations = 10;
+   */
+  truncations: Truncation[];
 };
 
 /**
@@ -205,7 +321,7 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 2);
+  messageDesc(file_tidemark_cluster_v1_cluster, 4);
 
 /**
  * The answer to a sign of life.
@@ -240,7 +356,7 @@ export type HeartbeatResponse = Message<"tidemark.cluster.v1.HeartbeatResponse">
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 3);
+  messageDesc(file_tidemark_cluster_v1_cluster, 5);
 
 /**
  * Asks for the metadata.
@@ -275,7 +391,49 @@ export type WatchMetadataRequest = Message<"tidemark.cluster.v1.WatchMetadataReq
  * Use `create(WatchMetadataRequestSchema)` to create a new message.
  */
 export const WatchMetadataRequestSchema: GenMessage<WatchMetadataRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 4);
+  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+
+/**
+ * Where the spans of one partition's election hang.
+ *
+ * @generated from message tidemark.cluster.v1.ElectionContext
+ */
+export type ElectionContext = Message<"tidemark.cluster.v1.ElectionContext"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Leader epoch that began.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * W3C traceparent of the partition's span.
+   *
+   * @generated from field: string traceparent = 4;
+   */
+  traceparent: string;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.ElectionContext.
+ * Use `create(ElectionContextSchema)` to create a new message.
+ */
+export const ElectionContextSchema: GenMessage<ElectionContext> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 7);
 
 /**
  * One frame of the metadata.
@@ -310,6 +468,13 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
    * @generated from field: repeated tidemark.metadata.v1.MetadataChange changes = 4;
    */
   changes: MetadataChange[];
+
+  /**
+   * Where the spans of the elections of this batch hang: what a broker does about one is a child of it. Only in batches.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.ElectionContext elections = 5;
+   */
+  elections: ElectionContext[];
 };
 
 /**
@@ -317,7 +482,7 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
  * Use `create(WatchMetadataResponseSchema)` to create a new message.
  */
 export const WatchMetadataResponseSchema: GenMessage<WatchMetadataResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 5);
+  messageDesc(file_tidemark_cluster_v1_cluster, 8);
 
 /**
  * A member of a proposed ISR.
@@ -345,7 +510,7 @@ export type IsrMember = Message<"tidemark.cluster.v1.IsrMember"> & {
  * Use `create(IsrMemberSchema)` to create a new message.
  */
 export const IsrMemberSchema: GenMessage<IsrMember> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+  messageDesc(file_tidemark_cluster_v1_cluster, 9);
 
 /**
  * One partition's proposal.
@@ -401,7 +566,7 @@ export type AlterPartitionItem = Message<"tidemark.cluster.v1.AlterPartitionItem
  * Use `create(AlterPartitionItemSchema)` to create a new message.
  */
 export const AlterPartitionItemSchema: GenMessage<AlterPartitionItem> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 7);
+  messageDesc(file_tidemark_cluster_v1_cluster, 10);
 
 /**
  * Proposals of one leader.
@@ -436,7 +601,7 @@ export type AlterPartitionRequest = Message<"tidemark.cluster.v1.AlterPartitionR
  * Use `create(AlterPartitionRequestSchema)` to create a new message.
  */
 export const AlterPartitionRequestSchema: GenMessage<AlterPartitionRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 8);
+  messageDesc(file_tidemark_cluster_v1_cluster, 11);
 
 /**
  * What became of one proposal.
@@ -478,7 +643,7 @@ export type AlterPartitionResult = Message<"tidemark.cluster.v1.AlterPartitionRe
  * Use `create(AlterPartitionResultSchema)` to create a new message.
  */
 export const AlterPartitionResultSchema: GenMessage<AlterPartitionResult> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 9);
+  messageDesc(file_tidemark_cluster_v1_cluster, 12);
 
 /**
  * What became of the proposals.
@@ -506,7 +671,7 @@ export type AlterPartitionResponse = Message<"tidemark.cluster.v1.AlterPartition
  * Use `create(AlterPartitionResponseSchema)` to create a new message.
  */
 export const AlterPartitionResponseSchema: GenMessage<AlterPartitionResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 10);
+  messageDesc(file_tidemark_cluster_v1_cluster, 13);
 
 /**
  * Asks for a block of producer ids.
@@ -534,7 +699,7 @@ export type AllocateProducerIdsRequest = Message<"tidemark.cluster.v1.AllocatePr
  * Use `create(AllocateProducerIdsRequestSchema)` to create a new message.
  */
 export const AllocateProducerIdsRequestSchema: GenMessage<AllocateProducerIdsRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 11);
+  messageDesc(file_tidemark_cluster_v1_cluster, 14);
 
 /**
  * A block of producer ids.
@@ -569,7 +734,7 @@ export type AllocateProducerIdsResponse = Message<"tidemark.cluster.v1.AllocateP
  * Use `create(AllocateProducerIdsResponseSchema)` to create a new message.
  */
 export const AllocateProducerIdsResponseSchema: GenMessage<AllocateProducerIdsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 12);
+  messageDesc(file_tidemark_cluster_v1_cluster, 15);
 
 /**
  * Asks whether a broker leads.
@@ -611,7 +776,7 @@ export type ConfirmLeaderRequest = Message<"tidemark.cluster.v1.ConfirmLeaderReq
  * Use `create(ConfirmLeaderRequestSchema)` to create a new message.
  */
 export const ConfirmLeaderRequestSchema: GenMessage<ConfirmLeaderRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 13);
+  messageDesc(file_tidemark_cluster_v1_cluster, 16);
 
 /**
  * Whether a broker leads.
@@ -639,7 +804,7 @@ export type ConfirmLeaderResponse = Message<"tidemark.cluster.v1.ConfirmLeaderRe
  * Use `create(ConfirmLeaderResponseSchema)` to create a new message.
  */
 export const ConfirmLeaderResponseSchema: GenMessage<ConfirmLeaderResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 14);
+  messageDesc(file_tidemark_cluster_v1_cluster, 17);
 
 /**
  * What kind of frame it is.

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/metadata/v1/metadata.proto.
  */
 export const file_tidemark_metadata_v1_metadata: GenFile = /*@__PURE__*/
-  fileDesc("CiN0aWRlbWFyay9tZXRhZGF0YS92MS9tZXRhZGF0YS5wcm90bxIUdGlkZW1hcmsubWV0YWRhdGEudjEiYgoNQ2x1c3RlclJlY29yZBISCgpjbHVzdGVyX2lkGAEgASgJEhYKDmZvcm1hdF92ZXJzaW9uGAIgASgNEhUKDWZlYXR1cmVfbGV2ZWwYAyABKA0SDgoGc2VhbGVkGAQgASgIImsKEENvbnRyb2xsZXJSZWNvcmQSFQoNY29udHJvbGxlcl9pZBgBIAEoBRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkSGAoQY29udHJvbGxlcl9lcG9jaBgEIAEoDSJQCg9DYW5kaWRhdGVSZWNvcmQSFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkiSwoMQXBwZW5kUmVjb3JkEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDwoHYXR0ZW1wdBgDIAEoCSLeAQoTQnJva2VyU2Vzc2lvblJlY29yZBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhYKDmluY2FybmF0aW9uX2lkGAMgASgJEhUKDWRpcmVjdG9yeV9pZHMYBCADKAkSLwoJZW5kcG9pbnRzGAUgAygLMhwudGlkZW1hcmsuY29tbW9uLnYxLkVuZHBvaW50EgwKBHJhY2sYBiABKAkSMAoFc3RhdGUYByABKA4yIS50aWRlbWFyay5tZXRhZGF0YS52MS5Ccm9rZXJTdGF0ZSJTChFLbm93bkJyb2tlclJlY29yZBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhUKDWRpcmVjdG9yeV9pZHMYAyADKAki0QEKC1RvcGljUmVjb3JkEgwKBG5hbWUYASABKAkSEAoIdG9waWNfaWQYAiABKAkSEgoKcGFydGl0aW9ucxgDIAEoDRIaChJyZXBsaWNhdGlvbl9mYWN0b3IYBCABKA0SQQoIc2V0dGluZ3MYBSADKAsyLy50aWRlbWFyay5tZXRhZGF0YS52MS5Ub3BpY1JlY29yZC5TZXR0aW5nc0VudHJ5Gi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI4Cg1SZXBsaWNhUmVjb3JkEhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkiygIKD1BhcnRpdGlvblJlY29yZBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SNQoIcmVwbGljYXMYAyADKAsyIy50aWRlbWFyay5tZXRhZGF0YS52MS5SZXBsaWNhUmVjb3JkEgsKA2lzchgEIAMoDRILCgNlbHIYBSADKA0SDwoHbWluX2lzchgGIAEoDRITCgZsZWFkZXIYByABKA1IAIgBARIUCgxsZWFkZXJfZXBvY2gYCCABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAkgASgNEhgKEGNvbnRyb2xsZXJfZXBvY2gYCiABKA0SDgoGYWRkaW5nGAsgAygNEhAKCHJlbW92aW5nGAwgAygNEhIKCnJlY292ZXJpbmcYDSABKAgSEQoJbG9nX3N0YXJ0GA4gASgDQgkKB19sZWFkZXIiRQoSRGVsZXRlZFRvcGljUmVjb3JkEhAKCHRvcGljX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHYXdhaXRlZBgDIAMoDSItChFQcm9kdWNlcklkc1JlY29yZBIYChBuZXh0X3Byb2R1Y2VyX2lkGAEgASgDIsEECg5NZXRhZGF0YUNoYW5nZRILCgNrZXkYASABKAkSMAoHcmVtb3ZlZBgCIAEoCzIdLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlJlbW92ZWRIABI2CgdjbHVzdGVyGAMgASgLMiMudGlkZW1hcmsubWV0YWRhdGEudjEuQ2x1c3RlclJlY29yZEgAEjwKCmNvbnRyb2xsZXIYBCABKAsyJi50aWRlbWFyay5tZXRhZGF0YS52MS5Db250cm9sbGVyUmVjb3JkSAASOwoGYnJva2VyGAUgASgLMikudGlkZW1hcmsubWV0YWRhdGEudjEuQnJva2VyU2Vzc2lvblJlY29yZEgAEj8KDGtub3duX2Jyb2tlchgGIAEoCzInLnRpZGVtYXJrLm1ldGFkYXRhLnYxLktub3duQnJva2VyUmVjb3JkSAASMgoFdG9waWMYByABKAsyIS50aWRlbWFyay5tZXRhZGF0YS52MS5Ub3BpY1JlY29yZEgAEjoKCXBhcnRpdGlvbhgIIAEoCzIlLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlBhcnRpdGlvblJlY29yZEgAEkEKDWRlbGV0ZWRfdG9waWMYCSABKAsyKC50aWRlbWFyay5tZXRhZGF0YS52MS5EZWxldGVkVG9waWNSZWNvcmRIABI/Cgxwcm9kdWNlcl9pZHMYCiABKAsyJy50aWRlbWFyay5tZXRhZGF0YS52MS5Qcm9kdWNlcklkc1JlY29yZEgAQggKBnJlY29yZCIJCgdSZW1vdmVkKnkKC0Jyb2tlclN0YXRlEhwKGEJST0tFUl9TVEFURV9VTlNQRUNJRklFRBAAEhgKFEJST0tFUl9TVEFURV9SVU5OSU5HEAESFwoTQlJPS0VSX1NUQVRFX0ZFTkNFRBACEhkKFUJST0tFUl9TVEFURV9TVE9QUElORxADYgZwcm90bzM", [file_tidemark_common_v1_common]);
+  fileDesc("CiN0aWRlbWFyay9tZXRhZGF0YS92MS9tZXRhZGF0YS5wcm90bxIUdGlkZW1hcmsubWV0YWRhdGEudjEiYgoNQ2x1c3RlclJlY29yZBISCgpjbHVzdGVyX2lkGAEgASgJEhYKDmZvcm1hdF92ZXJzaW9uGAIgASgNEhUKDWZlYXR1cmVfbGV2ZWwYAyABKA0SDgoGc2VhbGVkGAQgASgIImsKEENvbnRyb2xsZXJSZWNvcmQSFQoNY29udHJvbGxlcl9pZBgBIAEoBRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkSGAoQY29udHJvbGxlcl9lcG9jaBgEIAEoDSJQCg9DYW5kaWRhdGVSZWNvcmQSFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkiSwoMQXBwZW5kUmVjb3JkEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDwoHYXR0ZW1wdBgDIAEoCSLeAQoTQnJva2VyU2Vzc2lvblJlY29yZBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhYKDmluY2FybmF0aW9uX2lkGAMgASgJEhUKDWRpcmVjdG9yeV9pZHMYBCADKAkSLwoJZW5kcG9pbnRzGAUgAygLMhwudGlkZW1hcmsuY29tbW9uLnYxLkVuZHBvaW50EgwKBHJhY2sYBiABKAkSMAoFc3RhdGUYByABKA4yIS50aWRlbWFyay5tZXRhZGF0YS52MS5Ccm9rZXJTdGF0ZSJ5ChFLbm93bkJyb2tlclJlY29yZBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhUKDWRpcmVjdG9yeV9pZHMYAyADKAkSDwoHYm9vdF9pZBgEIAEoCRITCgtmbHVzaF9hc3luYxgFIAEoCCLkAQoLVG9waWNSZWNvcmQSDAoEbmFtZRgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCRISCgpwYXJ0aXRpb25zGAMgASgNEhoKEnJlcGxpY2F0aW9uX2ZhY3RvchgEIAEoDRJBCghzZXR0aW5ncxgFIAMoCzIvLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlRvcGljUmVjb3JkLlNldHRpbmdzRW50cnkSEQoJd2FzX2FzeW5jGAYgASgIGi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ0Cg1SZXBsaWNhUmVjb3JkEhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSIQoUZGFtYWdlZF9icm9rZXJfZXBvY2gYAyABKA1IAIgBAUIXChVfZGFtYWdlZF9icm9rZXJfZXBvY2giygIKD1BhcnRpdGlvblJlY29yZBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SNQoIcmVwbGljYXMYAyADKAsyIy50aWRlbWFyay5tZXRhZGF0YS52MS5SZXBsaWNhUmVjb3JkEgsKA2lzchgEIAMoDRILCgNlbHIYBSADKA0SDwoHbWluX2lzchgGIAEoDRITCgZsZWFkZXIYByABKA1IAIgBARIUCgxsZWFkZXJfZXBvY2gYCCABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAkgASgNEhgKEGNvbnRyb2xsZXJfZXBvY2gYCiABKA0SDgoGYWRkaW5nGAsgAygNEhAKCHJlbW92aW5nGAwgAygNEhIKCnJlY292ZXJpbmcYDSABKAgSEQoJbG9nX3N0YXJ0GA4gASgDQgkKB19sZWFkZXIiRQoSRGVsZXRlZFRvcGljUmVjb3JkEhAKCHRvcGljX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHYXdhaXRlZBgDIAMoDSJGCgpSZXBsaWNhQ3V0EhEKCWJyb2tlcl9pZBgBIAEoDRIUCgxmaXJzdF9vZmZzZXQYAiABKAMSDwoHbG9nX2VuZBgDIAEoAyJjCg9SZXBsaWNhUG9zaXRpb24SEQoJYnJva2VyX2lkGAEgASgNEhkKEWxhc3RfbGVhZGVyX2Vwb2NoGAIgASgFEg8KB2xvZ19lbmQYAyABKAMSEQoJbG9nX3N0YXJ0GAQgASgDIvkBCg1SZWNlaXB0UmVjb3JkEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SDgoGbGVhZGVyGAQgASgNEhEKCWNvbW1hbmRlZBgFIAEoCBIPCgd0aW1lX21zGAYgASgDEjgKCXBvc2l0aW9ucxgHIAMoCzIlLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlJlcGxpY2FQb3NpdGlvbhIuCgRjdXRzGAggAygLMiAudGlkZW1hcmsubWV0YWRhdGEudjEuUmVwbGljYUN1dBIPCgdhd2FpdGVkGAkgAygNIi0KEVByb2R1Y2VySWRzUmVjb3JkEhgKEG5leHRfcHJvZHVjZXJfaWQYASABKAMi+QQKDk1ldGFkYXRhQ2hhbmdlEgsKA2tleRgBIAEoCRIwCgdyZW1vdmVkGAIgASgLMh0udGlkZW1hcmsubWV0YWRhdGEudjEuUmVtb3ZlZEgAEjYKB2NsdXN0ZXIYAyABKAsyIy50aWRlbWFyay5tZXRhZGF0YS52MS5DbHVzdGVyUmVjb3JkSAASPAoKY29udHJvbGxlchgEIAEoCzImLnRpZGVtYXJrLm1ldGFkYXRhLnYxLkNvbnRyb2xsZXJSZWNvcmRIABI7CgZicm9rZXIYBSABKAsyKS50aWRlbWFyay5tZXRhZGF0YS52MS5Ccm9rZXJTZXNzaW9uUmVjb3JkSAASPwoMa25vd25fYnJva2VyGAYgASgLMicudGlkZW1hcmsubWV0YWRhdGEudjEuS25vd25Ccm9rZXJSZWNvcmRIABIyCgV0b3BpYxgHIAEoCzIhLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlRvcGljUmVjb3JkSAASOgoJcGFydGl0aW9uGAggASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkSAASQQoNZGVsZXRlZF90b3BpYxgJIAEoCzIoLnRpZGVtYXJrLm1ldGFkYXRhLnYxLkRlbGV0ZWRUb3BpY1JlY29yZEgAEj8KDHByb2R1Y2VyX2lkcxgKIAEoCzInLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlByb2R1Y2VySWRzUmVjb3JkSAASNgoHcmVjZWlwdBgLIAEoCzIjLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlJlY2VpcHRSZWNvcmRIAEIICgZyZWNvcmQiCQoHUmVtb3ZlZCp5CgtCcm9rZXJTdGF0ZRIcChhCUk9LRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRCUk9LRVJfU1RBVEVfUlVOTklORxABEhcKE0JST0tFUl9TVEFURV9GRU5DRUQQAhIZChVCUk9LRVJfU1RBVEVfU1RPUFBJTkcQA2IGcHJvdG8z", [file_tidemark_common_v1_common]);
 
 /**
  * `/cluster`: what the whole store belongs to. Written last by an import; no controller acts without it.
@@ -260,6 +260,20 @@ export type KnownBrokerRecord = Message<"tidemark.metadata.v1.KnownBrokerRecord"
    * @generated from field: repeated string directory_ids = 3;
    */
   directoryIds: string[];
+
+  /**
+   * Boot of its machine at its last registration, or empty.
+   *
+   * @generated from field: string boot_id = 4;
+   */
+  bootId: string;
+
+  /**
+   * Whether it flushes asynchronously where a topic does not say, as of its last registration.
+   *
+   * @generated from field: bool flush_async = 5;
+   */
+  flushAsync: boolean;
 };
 
 /**
@@ -309,6 +323,13 @@ export type TopicRecord = Message<"tidemark.metadata.v1.TopicRecord"> & {
    * @generated from field: map<string, string> settings = 5;
    */
   settings: { [key: string]: string };
+
+  /**
+   * True once its records were ever counted before they were flushed, also if they are not any more.
+   *
+   * @generated from field: bool was_async = 6;
+   */
+  wasAsync: boolean;
 };
 
 /**
@@ -337,6 +358,14 @@ export type ReplicaRecord = Message<"tidemark.metadata.v1.ReplicaRecord"> & {
    * @generated from field: string directory_id = 2;
    */
   directoryId: string;
+
+  /**
+   * Broker epoch in which the broker found it damaged. While that is its broker epoch the replica neither leads nor joins
+   * the ISR. Absent: never.
+   *
+   * @generated from field: optional uint32 damaged_broker_epoch = 3;
+   */
+  damagedBrokerEpoch?: number | undefined;
 };
 
 /**
@@ -494,6 +523,160 @@ export const DeletedTopicRecordSchema: GenMessage<DeletedTopicRecord> = /*@__PUR
   messageDesc(file_tidemark_metadata_v1_metadata, 9);
 
 /**
+ * What one replica cut from its log because of an unclean election.
+ *
+ * @generated from message tidemark.metadata.v1.ReplicaCut
+ */
+export type ReplicaCut = Message<"tidemark.metadata.v1.ReplicaCut"> & {
+  /**
+   * Broker id.
+   *
+   * @generated from field: uint32 broker_id = 1;
+   */
+  brokerId: number;
+
+  /**
+   * First offset that was cut.
+   *
+   * @generated from field: int64 first_offset = 2;
+   */
+  firstOffset: bigint;
+
+  /**
+   * Log end before the cut. The same as `first_offset` where nothing had to be cut.
+   *
+   * @generated from field: int64 log_end = 3;
+   */
+  logEnd: bigint;
+};
+
+/**
+ * Describes the message tidemark.metadata.v1.ReplicaCut.
+ * Use `create(ReplicaCutSchema)` to create a new message.
+ */
+export const ReplicaCutSchema: GenMessage<ReplicaCut> = /*@__PURE__*/
+  messageDesc(file_tidemark_metadata_v1_metadata, 10);
+
+/**
+ * Where a replica stood when it was asked before an unclean election.
+ *
+ * @generated from message tidemark.metadata.v1.ReplicaPosition
+ */
+export type ReplicaPosition = Message<"tidemark.metadata.v1.ReplicaPosition"> & {
+  /**
+   * Broker id.
+   *
+   * @generated from field: uint32 broker_id = 1;
+   */
+  brokerId: number;
+
+  /**
+   * Leader epoch of its last batch. -1: it has none.
+   *
+   * @generated from field: int32 last_leader_epoch = 2;
+   */
+  lastLeaderEpoch: number;
+
+  /**
+   * Log end offset.
+   *
+   * @generated from field: int64 log_end = 3;
+   */
+  logEnd: bigint;
+
+  /**
+   * First offset that it has.
+   *
+   * @generated from field: int64 log_start = 4;
+   */
+  logStart: bigint;
+};
+
+/**
+ * Describes the message tidemark.metadata.v1.ReplicaPosition.
+ * Use `create(ReplicaPositionSchema)` to create a new message.
+ */
+export const ReplicaPositionSchema: GenMessage<ReplicaPosition> = /*@__PURE__*/
+  messageDesc(file_tidemark_metadata_v1_metadata, 11);
+
+/**
+ * `/receipts/<topic id>/<n>`: the last unclean election of one partition, and what it cost.
+ *
+ * @generated from message tidemark.metadata.v1.ReceiptRecord
+ */
+export type ReceiptRecord = Message<"tidemark.metadata.v1.ReceiptRecord"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Index in the topic, from 0.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Leader epoch that the unclean election began.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * The elected leader.
+   *
+   * @generated from field: uint32 leader = 4;
+   */
+  leader: number;
+
+  /**
+   * True: commanded. False: the topic allows it.
+   *
+   * @generated from field: bool commanded = 5;
+   */
+  commanded: boolean;
+
+  /**
+   * When, by the controller's wall clock: milliseconds since 1970.
+   *
+   * @generated from field: int64 time_ms = 6;
+   */
+  timeMs: bigint;
+
+  /**
+   * The replicas that answered when they were asked.
+   *
+   * @generated from field: repeated tidemark.metadata.v1.ReplicaPosition positions = 7;
+   */
+  positions: ReplicaPosition[];
+
+  /**
+   * What was cut, as far as it was reported.
+   *
+   * @generated from field: repeated tidemark.metadata.v1.ReplicaCut cuts = 8;
+   */
+  cuts: ReplicaCut[];
+
+  /**
+   * Replicas that have not reported yet. Empty: the receipt is complete.
+   *
+   * @generated from field: repeated uint32 awaited = 9;
+   */
+  awaited: number[];
+};
+
+/**
+ * Describes the message tidemark.metadata.v1.ReceiptRecord.
+ * Use `create(ReceiptRecordSchema)` to create a new message.
+ */
+export const ReceiptRecordSchema: GenMessage<ReceiptRecord> = /*@__PURE__*/
+  messageDesc(file_tidemark_metadata_v1_metadata, 12);
+
+/**
  * `/producers/next`: producer ids are given out in blocks.
  *
  * @generated from message tidemark.metadata.v1.ProducerIdsRecord
@@ -512,7 +695,7 @@ export type ProducerIdsRecord = Message<"tidemark.metadata.v1.ProducerIdsRecord"
  * Use `create(ProducerIdsRecordSchema)` to create a new message.
  */
 export const ProducerIdsRecordSchema: GenMessage<ProducerIdsRecord> = /*@__PURE__*/
-  messageDesc(file_tidemark_metadata_v1_metadata, 10);
+  messageDesc(file_tidemark_metadata_v1_metadata, 13);
 
 /**
  * One change of the metadata tree: a key with its new value, or its removal.
@@ -604,6 +787,14 @@ export type MetadataChange = Message<"tidemark.metadata.v1.MetadataChange"> & {
      */
     value: ProducerIdsRecord;
     case: "producerIds";
+  } | {
+    /**
+     * `/receipts/<topic id>/<n>`
+     *
+     * @generated from field: tidemark.metadata.v1.ReceiptRecord receipt = 11;
+     */
+    value: ReceiptRecord;
+    case: "receipt";
   } | { case: undefined; value?: undefined };
 };
 
@@ -612,7 +803,7 @@ export type MetadataChange = Message<"tidemark.metadata.v1.MetadataChange"> & {
  * Use `create(MetadataChangeSchema)` to create a new message.
  */
 export const MetadataChangeSchema: GenMessage<MetadataChange> = /*@__PURE__*/
-  messageDesc(file_tidemark_metadata_v1_metadata, 11);
+  messageDesc(file_tidemark_metadata_v1_metadata, 14);
 
 /**
  * The key is not there any more.
@@ -627,7 +818,7 @@ export type Removed = Message<"tidemark.metadata.v1.Removed"> & {
  * Use `create(RemovedSchema)` to create a new message.
  */
 export const RemovedSchema: GenMessage<Removed> = /*@__PURE__*/
-  messageDesc(file_tidemark_metadata_v1_metadata, 12);
+  messageDesc(file_tidemark_metadata_v1_metadata, 15);
 
 /**
  * What a broker's session allows.
@@ -650,7 +841,7 @@ export const BrokerState = {
   RUNNING: 1,
 
   /**
-   * Registered, catching up with metadata: neither leads nor joins an ISR.
+   * Registered, and without a log directory that works: it neither leads nor stands in an ISR.
    *
    * @generated from enum value: BROKER_STATE_FENCED = 2;
    */

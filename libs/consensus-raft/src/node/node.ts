@@ -1,0 +1,362 @@
+/**
+ * One node: drives the protocol's state machine. Inputs (ticks, messages, proposals, flushes) come in any order; after
+ * them `pump` takes what is to be done and does it in the order that the protocol asks for: messages may leave at once,
+ * writes go to the disk in their order and are acknowledged when they are flushed, a snapshot is loaded before anything
+ * is applied behind it, and what is committed is applied in its order.
+ */
+import type { CandidateStanding } from "@tidemark/consensus";
+import { createSignal, MalformedBytesError, type Signal } from "@tidemark/consensus/store";
+import { DiskError } from "@tidemark/disk";
+import {
+  createRaft,
+  type Limits,
+  type Message,
+  type NodeId,
+  type Raft,
+  type RaftStatus,
+  type Ready,
+} from "@tidemark/raft";
+import type { Crc32c } from "@tidemark/record";
+import type { Runtime } from "@tidemark/runtime";
+import { type Command, encodeCommand } from "../replica/commands.ts";
+import { createReplica, type Replica } from "../replica/replica.ts";
+import type { OpenedStorage } from "../storage/open-storage.ts";
+import { type Applier, createApplier } from "./applier.ts";
+import { createDiskWriter, type DiskWriter } from "./disk-writer.ts";
+import type { NodeEventSink } from "./events.ts";
+import { createHandover, type Handover } from "./handover.ts";
+import { createLease, type Lease } from "./lease.ts";
+import { createPeers, type Peers } from "./peers.ts";
+import { createProposals, type Proposals } from "./proposals.ts";
+import { createQuorumWatch, type QuorumWatch } from "./quorum-watch.ts";
+import { createReads, type Reads } from "./reads.ts";
+import { createSessionWatch, type SessionWatch } from "./sessions.ts";
+import { createSnapshots, defaultSnapshotPolicy, type SnapshotPolicy, type Snapshots } from "./snapshots.ts";
+import { startTicker } from "./ticker.ts";
+import { type Durations, defaultTiming, durationsOf, type NodeTiming, ticksOf } from "./timing.ts";
+import type { Transport } from "./transport.ts";
+
+export interface NodeOptions {
+  readonly opened: OpenedStorage;
+  readonly transport: Transport;
+  readonly runtime: Runtime;
+  readonly crc32c: Crc32c;
+  readonly onEvent: NodeEventSink;
+  readonly timing?: NodeTiming;
+  readonly limits?: Partial<Limits>;
+  readonly snapshots?: SnapshotPolicy;
+  /** Makes the cluster durable that a member to be was added to. */
+  readonly joinCluster: (clusterId: string) => void;
+}
+
+/** The candidate of this process, as its node sees it. */
+export interface LocalCandidate {
+  standing(): CandidateStanding;
+  /** Whether the session is the one that the candidate has now. */
+  isLive(session: string): boolean;
+  /** The right to claim came or went. `before`: it went, and this was its term. */
+  onLease(before: number | undefined): void;
+  onFailed(message: string): void;
+}
+
+/** A node that runs, to those who build upon it. */
+export interface RaftNode {
+  readonly id: NodeId;
+  readonly raft: Raft;
+  readonly replica: Replica;
+  readonly applier: Applier;
+  readonly proposals: Proposals;
+  readonly reads: Reads;
+  readonly lease: Lease;
+  readonly snapshots: Snapshots;
+  readonly transport: Transport;
+  readonly peers: Peers;
+  readonly runtime: Runtime;
+  readonly durations: Durations;
+  readonly onEvent: NodeEventSink;
+  /** Notified with each tick and whenever something was done. */
+  readonly changed: Signal;
+  /** Does what is to be done, before it returns. */
+  pump(): void;
+  /** Why the node takes nothing more. Undefined: it does. */
+  failure(): string | undefined;
+  setCandidate(candidate: LocalCandidate | undefined): void;
+  /** Stops, and closes transport and storage. A second call waits too. */
+  close(): Promise<void>;
+}
+
+interface State {
+  readonly options: NodeOptions;
+  readonly node: RaftNode;
+  readonly writer: DiskWriter;
+  readonly sessions: SessionWatch;
+  readonly handover: Handover;
+  readonly quorum: QuorumWatch;
+  /** Sessions whose end is proposed. */
+  readonly ending: Set<string>;
+  candidate: LocalCandidate | undefined;
+  failure: string | undefined;
+  stopTicker: () => void;
+  isPumping: boolean;
+  closed: Promise<void> | undefined;
+}
+
+/** Starts a node. Throws StartError where no node may start from what is on its disk. */
+export function startNode(options: NodeOptions): RaftNode {
+  const { opened, runtime, crc32c, onEvent, transport } = options;
+  const durations = durationsOf(options.timing ?? defaultTiming);
+  const id = opened.identity.directoryId;
+  const raft = createRaft({
+    id,
+    start: opened.start,
+    timing: ticksOf(durations, runtime.random),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  });
+  const replica = createReplica();
+  const proposals = createProposals();
+  const applier = createApplier({ replica, proposals, crc32c, onEvent });
+  const reads = createReads(runtime);
+  const peers = createPeers(raft.status().membership);
+  const fail = (error: Error) => failNode(state, error);
+  const snapshots = createSnapshots({
+    raft,
+    storage: opened.storage,
+    replica,
+    applier,
+    crc32c,
+    clock: runtime.clock,
+    policy: options.snapshots ?? defaultSnapshotPolicy,
+    onEvent,
+    send: (chunk) => transport.send(peers.of(chunk.to), chunk),
+    onChanged: () => pump(state),
+    onFailed: fail,
+  });
+  const lease = createLease({
+    clock: runtime.clock,
+    durations,
+    askRound(onConfirmed) {
+      reads.ask(raft, (end) => {
+        if (end.kind === "confirmed") onConfirmed();
+      });
+    },
+    onChange: (before) => onLease(state, before),
+  });
+  const node: RaftNode = {
+    id,
+    raft,
+    replica,
+    applier,
+    proposals,
+    reads,
+    lease,
+    snapshots,
+    transport,
+    peers,
+    runtime,
+    durations,
+    onEvent,
+    changed: createSignal(),
+    pump: () => pump(state),
+    failure: () => state.failure,
+    setCandidate(candidate) {
+      state.candidate = candidate;
+    },
+    close() {
+      state.closed ??= close(state);
+      return state.closed;
+    },
+  };
+  const state: State = {
+    options,
+    node,
+    writer: createDiskWriter({
+      storage: opened.storage,
+      clock: runtime.clock,
+      onEvent,
+      onFlushed(token) {
+        raft.flushed(token);
+        pump(state);
+      },
+      onFailed: fail,
+    }),
+    sessions: createSessionWatch(durations, (session) => state.candidate?.isLive(session) === true),
+    handover: createHandover({ clock: runtime.clock, durations, replica }),
+    quorum: createQuorumWatch({ clock: runtime.clock, durations, onEvent }),
+    ending: new Set(),
+    candidate: undefined,
+    failure: undefined,
+    stopTicker: () => {},
+    isPumping: false,
+    closed: undefined,
+  };
+  begin(state);
+  return node;
+}
+
+function begin(state: State): void {
+  const { options, node } = state;
+  const { opened, onEvent, runtime } = options;
+  const { term, last } = node.raft.status();
+  onEvent({ kind: "opened", id: node.id, term, lastIndex: last.index, cutBytes: opened.cutBytes });
+  let { clusterId } = opened.identity;
+  node.transport.start({
+    onMessage: (message) => receive(state, message),
+    onSubmit: (command) => proposeFor(state, command),
+    onRefused(peer) {
+      if (state.sessions.noteRefused(peer)) onEvent({ kind: "peerRefused", peer });
+      node.raft.peerRefused(peer);
+      pump(state);
+    },
+    onUnreachable(peer) {
+      node.raft.peerUnreachable(peer);
+      pump(state);
+    },
+    clusterId: () => clusterId,
+    joinCluster(joined) {
+      clusterId = joined;
+      options.joinCluster(joined);
+    },
+  });
+  state.stopTicker = startTicker({ runtime, durations: node.durations, onEvent, onTick: () => tick(state) });
+  pump(state);
+}
+
+function receive(state: State, message: Message): void {
+  if (state.failure !== undefined || state.closed !== undefined) return;
+  state.sessions.noteHeard(message.from);
+  state.quorum.noteHeard(message.from);
+  state.node.raft.step(message);
+  pump(state);
+}
+
+/** A command of another node, if this one leads. */
+async function proposeFor(state: State, command: Uint8Array) {
+  const { node } = state;
+  if (state.failure !== undefined || state.closed !== undefined) return { kind: "notLeader" } as const;
+  const outcome = node.raft.propose(command);
+  if (outcome.kind === "refused") return { kind: "notLeader" } as const;
+  const end = node.proposals.wait(outcome.position);
+  pump(state);
+  const answer = await end;
+  return answer.kind === "dropped" ? ({ kind: "notLeader" } as const) : answer;
+}
+
+function tick(state: State): void {
+  if (state.failure !== undefined) return;
+  const { node } = state;
+  node.raft.tick();
+  pump(state);
+  const status = node.raft.status();
+  state.quorum.tick(status);
+  if (node.lease.term() !== undefined) lead(state, status);
+  node.snapshots.consider();
+  node.changed.notify();
+}
+
+/** What a leader does beside replicating: ends sessions, and hands over where it should. */
+function lead(state: State, status: RaftStatus): void {
+  const { node, candidate } = state;
+  for (const session of state.sessions.overdue(status, node.replica.sessions())) {
+    if (state.ending.has(session)) continue;
+    if (propose(state, { kind: "endSession", session })) state.ending.add(session);
+  }
+  for (const session of state.ending) if (!node.replica.sessions().has(session)) state.ending.delete(session);
+  const due = state.handover.due(status, candidate?.standing() ?? "outside");
+  if (due !== undefined && node.raft.transferLeadership(due.to).kind === "started") {
+    node.onEvent({ kind: "handingOver", ...due });
+  }
+  pump(state);
+}
+
+function propose({ node }: State, command: Command): boolean {
+  return node.raft.propose(encodeCommand(command)).kind === "accepted";
+}
+
+function pump(state: State): void {
+  if (state.isPumping || state.failure !== undefined) return;
+  state.isPumping = true;
+  try {
+    for (let ready = nextReady(state); ready !== undefined; ready = nextReady(state)) handle(state, ready);
+  } catch (error) {
+    if (!(error instanceof MalformedBytesError)) throw error;
+    failNode(state, error);
+  } finally {
+    state.isPumping = false;
+  }
+  state.node.changed.notify();
+}
+
+/** What is to be done next. When nothing is, the lease is looked at, which may ask for a round. */
+function nextReady(state: State): Ready | undefined {
+  if (state.failure !== undefined) return undefined;
+  const { raft, lease } = state.node;
+  const ready = raft.ready();
+  if (ready !== undefined) return ready;
+  const { role, term } = raft.status();
+  lease.tick(role === "leader" ? term : undefined);
+  if (role !== "leader") leadNoMore(state);
+  return raft.ready();
+}
+
+function handle(state: State, ready: Ready): void {
+  const { node, writer } = state;
+  for (const event of ready.events) {
+    if (event.kind === "membershipChanged") node.peers.learn(event.membership);
+    node.onEvent({ kind: "raft", event });
+  }
+  for (const message of ready.messages) node.transport.send(node.peers.of(message.to), message);
+  for (const order of ready.snapshotChunks) node.snapshots.sendPiece(order);
+  if (ready.write !== undefined) writer.add(ready.write);
+  if (ready.restore !== undefined) restore(state, ready.restore.index, ready.restore.sizeBytes);
+  for (const entry of ready.committed) node.applier.apply(entry);
+  for (const read of ready.reads) node.reads.settle(read);
+}
+
+function restore(state: State, index: RaftStatus["committed"], bytes: number): void {
+  const found = state.options.opened.storage.takeState(index);
+  if (found === undefined) throw new Error(`Broken invariant: the state of the snapshot at ${index} is there`);
+  state.node.applier.restore(index, found);
+  state.node.onEvent({ kind: "snapshotLoaded", index, bytes });
+}
+
+function leadNoMore(state: State): void {
+  state.ending.clear();
+  state.node.proposals.lose("the leadership was lost over it");
+}
+
+function onLease(state: State, before: number | undefined): void {
+  const { node, candidate } = state;
+  const term = node.lease.term();
+  if (before !== undefined) {
+    const cause = node.raft.status().role === "leader" ? "unconfirmed" : "deposed";
+    node.onEvent({ kind: "leaseEnded", term: before, cause });
+    // Nobody who waits for an answer is left waiting for a majority that may not come back.
+    node.proposals.lose("no majority confirmed this leader in time");
+  } else if (term !== undefined) {
+    node.onEvent({ kind: "leaseBegun", term });
+  }
+  candidate?.onLease(before);
+}
+
+function failNode(state: State, error: Error): void {
+  if (state.failure !== undefined) return;
+  state.failure = error instanceof DiskError || error instanceof MalformedBytesError ? error.message : String(error);
+  const { node, candidate } = state;
+  state.stopTicker();
+  node.onEvent({ kind: "storageFailed", message: state.failure });
+  node.proposals.fail(state.failure);
+  candidate?.onFailed(state.failure);
+  node.changed.notify();
+}
+
+async function close(state: State): Promise<void> {
+  const { node, writer, options } = state;
+  state.stopTicker();
+  state.failure ??= "the node was closed";
+  node.proposals.lose("the node was closed");
+  node.changed.notify();
+  await node.transport.close();
+  await writer.stop();
+  await node.snapshots.stop();
+  await options.opened.storage.close();
+}

@@ -1,0 +1,46 @@
+import { LinkLostError, type StoreAnswer } from "@tidemark/consensus";
+import type { Position } from "@tidemark/raft";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
+
+/** What became of a proposal. `dropped`: another leader's entry stands in its place, and it never will be carried out. */
+export type ProposalEnd = StoreAnswer | { readonly kind: "dropped" };
+
+/** What this node proposed as a leader and is not applied yet. */
+export interface Proposals {
+  /** Rejects with LinkLostError where leadership is lost over it: it may still be committed. */
+  wait(position: Position): Promise<ProposalEnd>;
+  /** The entry at this position was applied. */
+  settle(position: Position, answer: StoreAnswer): void;
+  /** Leadership is over. */
+  lose(cause: string): void;
+  /** The storage failed. */
+  fail(message: string): void;
+}
+
+export function createProposals(): Proposals {
+  const waiting = new Map<number, { readonly term: number; readonly end: Deferred<ProposalEnd> }>();
+  const takeAll = () => {
+    const all = [...waiting.values()];
+    waiting.clear();
+    return all;
+  };
+  return {
+    wait({ index, term }) {
+      const end = createDeferred<ProposalEnd>();
+      waiting.set(index, { term, end });
+      return end.promise;
+    },
+    settle({ index, term }, answer) {
+      const found = waiting.get(index);
+      if (found === undefined) return;
+      waiting.delete(index);
+      found.end.resolve(found.term === term ? answer : { kind: "dropped" });
+    },
+    lose(cause) {
+      for (const { end } of takeAll()) end.reject(new LinkLostError(cause));
+    },
+    fail(message) {
+      for (const { end } of takeAll()) end.resolve({ kind: "unknown", message });
+    },
+  };
+}

@@ -1,0 +1,131 @@
+import { detached } from "@tidemark/consensus/store";
+import { DiskError } from "@tidemark/disk";
+import type { Raft, SnapshotChunk, SnapshotChunkOrder, SnapshotMeta } from "@tidemark/raft";
+import type { Crc32c } from "@tidemark/record";
+import type { Clock } from "@tidemark/runtime";
+import type { Replica } from "../replica/replica.ts";
+import { encodeContent } from "../replica/snapshot-codec.ts";
+import type { RaftStorage } from "../storage/storage.ts";
+import type { Applier } from "./applier.ts";
+import type { NodeEventSink } from "./events.ts";
+
+/** When a node replaces its log by a snapshot. */
+export interface SnapshotPolicy {
+  /** The log has at least so many bytes, and three times those of the last snapshot. */
+  readonly logBytesMin: number;
+  /** So many entries stay in the log behind it, for members that are a little behind. */
+  readonly keepEntries: number;
+}
+
+export const defaultSnapshotPolicy: SnapshotPolicy = { logBytesMin: 16 * 1024 * 1024, keepEntries: 10_000 };
+
+export interface Snapshots {
+  /** Makes one where it is worth its while. */
+  consider(): void;
+  /** Makes one now, and keeps `keepEntries` behind it. */
+  make(keepEntries: number): Promise<void>;
+  /** Reads the bytes of a piece and sends it. */
+  sendPiece(order: SnapshotChunkOrder): void;
+  /** Waits for what is under way. */
+  stop(): Promise<void>;
+}
+
+export interface SnapshotsOptions {
+  readonly raft: Raft;
+  readonly storage: RaftStorage;
+  readonly replica: Replica;
+  readonly applier: Applier;
+  readonly crc32c: Crc32c;
+  readonly clock: Clock;
+  readonly policy: SnapshotPolicy;
+  readonly onEvent: NodeEventSink;
+  readonly send: (chunk: SnapshotChunk) => void;
+  /** The protocol's state has changed. */
+  readonly onChanged: () => void;
+  readonly onFailed: (error: DiskError) => void;
+}
+
+export function createSnapshots(options: SnapshotsOptions): Snapshots {
+  const { raft, storage, policy } = options;
+  const running = new Set<Promise<void>>();
+  let stopped = false;
+  let making: Promise<void> | undefined;
+  let lastBytes = 0;
+  /** Of the log, when the last snapshot was made: what is kept behind it stays. */
+  let baseBytes = 0;
+
+  const start = (task: () => Promise<void>) => {
+    const guarded = async () => {
+      try {
+        await task();
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        if (!stopped) options.onFailed(error);
+      }
+    };
+    const run = guarded().finally(() => running.delete(run));
+    running.add(run);
+    detached(run);
+    return run;
+  };
+  const make = async (keepEntries: number) => {
+    const meta = await saveSnapshot(options);
+    if (meta === undefined || stopped) return;
+    lastBytes = meta.sizeBytes;
+    raft.compact(meta, keepEntries);
+    options.onChanged();
+  };
+  const begin = (keepEntries: number) => {
+    making = start(() => make(keepEntries)).finally(() => {
+      making = undefined;
+      baseBytes = storage.logBytes();
+    });
+    return making;
+  };
+
+  return {
+    consider() {
+      const due = Math.max(policy.logBytesMin, 3 * lastBytes);
+      if (making === undefined && !stopped && storage.logBytes() - baseBytes >= due)
+        detached(begin(policy.keepEntries));
+    },
+    async make(keepEntries) {
+      await making;
+      await begin(keepEntries);
+    },
+    sendPiece(order) {
+      if (!stopped) detached(start(() => sendPiece(options, order)));
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all(running);
+    },
+  };
+}
+
+/** Undefined where nothing was applied yet. */
+async function saveSnapshot(options: SnapshotsOptions): Promise<SnapshotMeta | undefined> {
+  const { raft, storage, replica, applier, crc32c, clock, onEvent } = options;
+  const index = applier.index();
+  if (index === 0) return undefined;
+  const startedMs = clock.monotonicMs();
+  const state = encodeContent(replica.content(), crc32c);
+  const meta: SnapshotMeta = { ...raft.snapshotAt(index), sizeBytes: state.length };
+  await storage.saveSnapshot({ meta, state });
+  onEvent({ kind: "snapshotSaved", index, bytes: state.length, ms: clock.monotonicMs() - startedMs });
+  return meta;
+}
+
+async function sendPiece(
+  { raft, storage, send, onChanged }: SnapshotsOptions,
+  order: SnapshotChunkOrder,
+): Promise<void> {
+  const { snapshot, offset } = order.header;
+  const data = await storage.readSnapshot(snapshot, { offset, length: order.lengthBytes });
+  if (data === undefined) {
+    raft.snapshotGone(snapshot.index);
+    onChanged();
+    return;
+  }
+  send({ ...order.header, data });
+}

@@ -1,0 +1,149 @@
+import { createMemoryDisk, dropAll, keepAll, type MemoryDisk, type PowerLoss } from "@tidemark/disk";
+import { createRaft, logIndex, type StartState, type Write } from "@tidemark/raft";
+import { createSeededRandom } from "@tidemark/runtime";
+import { describe, expect, it } from "vitest";
+import { batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
+import { allStorageGuards, type StorageGuards } from "./storage.ts";
+
+/** What was acknowledged by some moment. */
+interface Acknowledged {
+  term: number;
+  vote: string | undefined;
+  snapshot: number;
+  readonly entries: Map<number, number>;
+}
+
+/** What a power cut at one moment would leave. */
+interface Moment {
+  readonly disks: readonly MemoryDisk[];
+  readonly acknowledged: Acknowledged;
+}
+
+/** Some of the sectors of every unflushed write, and some of the other operations. */
+function torn(seed: number): PowerLoss {
+  const random = createSeededRandom(seed);
+  return ({ operation }) => {
+    if (operation.kind !== "write") return { kind: random.next() < 0.5 ? "kept" : "dropped" };
+    return { kind: "torn", reached: () => random.next() < 0.5 };
+  };
+}
+
+const large = snapshotMeta(60, 5, 3000);
+
+/** Votes, appends, conflicts, a compaction and a snapshot in pieces: all that a node writes. */
+const workload: readonly (Partial<Write> | "snapshot")[] = [
+  { hardState: hardState(2, 1) },
+  { entries: batches(2, 6, 2) },
+  { entries: batches(7, 12, 2) },
+  { hardState: hardState(3, 2), entries: batches(10, 14, 3) },
+  { entries: batches(15, 30, 3) },
+  { hardState: hardState(4), entries: batches(16, 40, 4) },
+  "snapshot",
+  { compactThrough: logIndex(20), entries: batches(41, 44, 4) },
+  { hardState: hardState(5, 3) },
+  { snapshotChunks: [chunk(large, 0, 1000)] },
+  { snapshotChunks: [chunk(large, 1000, 1000)], mustFlush: false },
+  { snapshotChunks: [chunk(large, 2000, 1000)] },
+  { entries: batches(61, 70, 5) },
+];
+
+async function momentsOf(guards: StorageGuards): Promise<readonly Moment[]> {
+  const moments: Moment[] = [];
+  const acknowledged: Acknowledged = { term: 1, vote: undefined, snapshot: 1, entries: new Map() };
+  let watching = false;
+  const disk = createMemoryDisk({
+    onChange() {
+      if (!watching) return;
+      const losses = [dropAll, keepAll, torn(moments.length), torn(moments.length + 10_000)];
+      moments.push({
+        disks: losses.map((loss) => disk.fork(loss)),
+        acknowledged: { ...acknowledged, entries: new Map(acknowledged.entries) },
+      });
+    },
+  });
+  await format(disk);
+  const { storage } = await open(disk, { segmentBytes: 700, guards });
+  watching = true;
+  for (const step of workload) {
+    if (step === "snapshot") {
+      await storage.saveSnapshot({ meta: snapshotMeta(20, 4, 900), state: new Uint8Array(900).fill(20) });
+      acknowledged.snapshot = 20;
+      continue;
+    }
+    const made = write(step);
+    begin(acknowledged, made);
+    await storage.write([made]);
+    end(acknowledged, made);
+  }
+  await storage.close();
+  return moments;
+}
+
+/** What a write replaces may be gone from its beginning on. */
+function begin({ entries }: Acknowledged, { entries: written, snapshotChunks }: Write): void {
+  const from = snapshotChunks.length > 0 ? 0 : (written[0]?.index ?? Number.POSITIVE_INFINITY);
+  for (const index of [...entries.keys()]) if (index >= from) entries.delete(index);
+}
+
+function end(acknowledged: Acknowledged, { hardState: state, entries, snapshotChunks }: Write): void {
+  if (state !== undefined) {
+    acknowledged.term = state.term;
+    acknowledged.vote = state.votedFor;
+  }
+  for (const { snapshot, offset, data } of snapshotChunks) {
+    if (offset + data.length === snapshot.sizeBytes) acknowledged.snapshot = snapshot.index;
+  }
+  for (const { index, term } of entries) acknowledged.entries.set(index, term);
+}
+
+async function restart(disk: MemoryDisk): Promise<StartState | string> {
+  try {
+    const { storage, start } = await open(disk);
+    await storage.close();
+    const timing = { heartbeatTicks: 1, electionTicksMin: 5, drawElectionTicks: () => 5 };
+    createRaft({ id: ownId, start, timing });
+    return start;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+function lossesOf(start: StartState, acknowledged: Acknowledged): readonly string[] {
+  const lost: string[] = [];
+  const { hardState: found, snapshot } = start;
+  if (found.term < acknowledged.term) lost.push(`term ${acknowledged.term} is forgotten`);
+  if (found.term === acknowledged.term && found.votedFor !== acknowledged.vote) lost.push("a vote is forgotten");
+  if (snapshot.index < acknowledged.snapshot) lost.push(`the snapshot at ${acknowledged.snapshot} is lost`);
+  const terms = new Map(start.entries.map(({ index, term }) => [Number(index), Number(term)]));
+  for (const [index, term] of acknowledged.entries) {
+    if (index > snapshot.index && terms.get(index) !== term) lost.push(`entry ${index} is lost`);
+  }
+  return lost;
+}
+
+async function faultsOf(guards: StorageGuards): Promise<{ readonly cuts: number; readonly faults: readonly string[] }> {
+  const faults: string[] = [];
+  let cuts = 0;
+  for (const [at, { disks, acknowledged }] of (await momentsOf(guards)).entries()) {
+    for (const disk of disks) {
+      cuts += 1;
+      const start = await restart(disk);
+      const found = typeof start === "string" ? [start] : lossesOf(start, acknowledged);
+      for (const fault of found) faults.push(`after change ${at}: ${fault}`);
+    }
+  }
+  return { cuts, faults };
+}
+
+describe("35 a power cut at any moment", () => {
+  it("forgets no vote and no flushed entry, and never keeps the node from starting", async () => {
+    const { cuts, faults } = await faultsOf(allStorageGuards);
+    expect(faults).toEqual([]);
+    expect(cuts).toBeGreaterThan(250);
+  });
+
+  it.each(["flushHardState", "flushEntries"] as const)("is found out without %s", async (guard) => {
+    const { faults } = await faultsOf({ ...allStorageGuards, [guard]: false });
+    expect(faults).not.toEqual([]);
+  });
+});

@@ -1,0 +1,32 @@
+import type { DirectoryEntry, Disk } from "@tidemark/disk";
+import type { Crc32c } from "@tidemark/record";
+import { metaFileName } from "../directory/meta-properties.ts";
+import { parseReplicaList, parseReplicaName, replicaListName } from "../directory/replica-list.ts";
+import { join } from "../names.ts";
+
+/**
+ * What is to be dumped at `path`: the replicas of a whole log directory, also those that are listed and gone, and of
+ * anything else `path` itself. Throws a DiskError when it cannot be read.
+ */
+export async function logsAt(
+  { disk, crc32c }: { readonly disk: Disk; readonly crc32c: Crc32c },
+  path: string,
+): Promise<readonly string[]> {
+  const entries = path.endsWith(".log") ? [] : await disk.list(path);
+  if (!entries.some(({ name }) => name === metaFileName)) return [path];
+  const listed = parseReplicaList(await readList(disk, path, entries), crc32c).replicas.keys();
+  const there = entries
+    .filter(({ name, kind }) => kind === "directory" && parseReplicaName(name) !== undefined)
+    .map(({ name }) => name);
+  return [...new Set([...there, ...listed])].sort().map((name) => join(path, name));
+}
+
+async function readList(disk: Disk, path: string, entries: readonly DirectoryEntry[]): Promise<Uint8Array> {
+  if (!entries.some(({ name }) => name === replicaListName)) return new Uint8Array(0);
+  const file = await disk.open(join(path, replicaListName), { readOnly: true });
+  try {
+    return await file.read(0, await file.size());
+  } finally {
+    await file.close();
+  }
+}

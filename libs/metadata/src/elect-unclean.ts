@@ -1,0 +1,125 @@
+/**
+ * Unclean election (D2, D3): the last resort of a partition without any eligible replica. It is decided from what every
+ * live replica answered about its log, asked beforehand:
+ *
+ * 1. The highest (last leader epoch, log end) wins; of equals the first in the order of assignment.
+ * 2. It leads alone in the ISR, marked *recovering* until it has flushed the start of its leader epoch.
+ * 3. Nobody is eligible beside it: whoever was holds another history now, and cuts what the leader does not have.
+ * 4. A receipt is opened, which each of the other replicas completes by what it cut.
+ */
+import type { BrokerEpoch, PartitionIndex } from "@tidemark/ids";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type MetadataChange, putReceipt } from "./change.ts";
+import type { ReplicaId } from "./damage.ts";
+import { type Decision, decided, type Refusal } from "./decision.ts";
+import type { MetadataEvent } from "./events.ts";
+import { findPartition, findTopicById, type MetadataImage, receiptId } from "./image.ts";
+import { livenessOf } from "./liveness.ts";
+import type { Partition, Receipt, ReplicaPosition, Topic } from "./model.ts";
+import { changePartition } from "./partition-change.ts";
+import type { ElectionContext } from "./register-broker.ts";
+
+/** Where a replica stood when it was asked. */
+export interface AnsweredPosition extends ReplicaPosition {
+  /** Of the broker that answered: an answer of an incarnation that is gone counts for nothing. */
+  readonly brokerEpoch: BrokerEpoch;
+}
+
+export interface UncleanElectionCommand {
+  readonly partitions: readonly ReplicaId[];
+  /** By `receiptId`. */
+  readonly positions: ReadonlyMap<string, readonly AnsweredPosition[]>;
+  /** False where the topics' settings allow it. */
+  readonly commanded: boolean;
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+}
+
+/** What became of one partition. */
+export interface UncleanElectionResult {
+  readonly topic: Topic;
+  readonly partition: PartitionIndex;
+  readonly state: Partition;
+  /** Undefined where a leader was elected. */
+  readonly refusal: Refusal | undefined;
+}
+
+/** Elects leaders for those of the partitions that still have none. Partitions that are gone are passed over. */
+export function electUnclean(
+  image: MetadataImage,
+  command: UncleanElectionCommand,
+  context: Pick<ElectionContext, "controllerEpoch">,
+): Decision<readonly UncleanElectionResult[]> {
+  const changes: MetadataChange[] = [];
+  const events: MetadataEvent[] = [];
+  const results: UncleanElectionResult[] = [];
+  for (const { topicId, partition } of command.partitions) {
+    const topic = findTopicById(image, topicId);
+    const state = findPartition(image, topicId, partition);
+    if (topic === undefined || state === undefined) continue;
+    const about = { topic, partition };
+    if (state.leader !== undefined) {
+      const text = `Broker ${state.leader} leads`;
+      results.push({ ...about, state, refusal: { reason: Reason.ELECTION_NOT_NEEDED, message: text } });
+      continue;
+    }
+    const answered = credible(image, state, command.positions.get(receiptId(state)) ?? []);
+    const best = longest(state, answered);
+    if (best === undefined) {
+      const message = `No live replica of ${topic.name}-${partition} said how far its log goes`;
+      results.push({ ...about, state, refusal: { reason: Reason.ELIGIBLE_LEADERS_NOT_AVAILABLE, message } });
+      continue;
+    }
+    const { brokerId: leader } = best;
+    const others = state.replicas.map((replica) => replica.brokerId).filter((id) => id !== leader);
+    const election = { cause: "unclean", rule: "unclean" } as const;
+    const wanted = { isr: [leader], leader, recovering: true, lost: others, election };
+    const step = changePartition(topic, state, wanted, context.controllerEpoch);
+    const receipt: Receipt = {
+      topicId,
+      partition,
+      leaderEpoch: step.partition.leaderEpoch,
+      leader,
+      commanded: command.commanded,
+      timeMs: command.timeMs,
+      positions: answered.map(({ brokerId, lastLeaderEpoch, logEnd, logStart }) => ({
+        brokerId,
+        lastLeaderEpoch,
+        logEnd,
+        logStart,
+      })),
+      cuts: [],
+      awaited: others,
+    };
+    changes.push(step.change, putReceipt(receipt));
+    events.push(...step.events, { kind: "receipt", topic: topic.name, partition, receipt });
+    results.push({ ...about, state: step.partition, refusal: undefined });
+  }
+  return decided(results, changes, events);
+}
+
+/** Answers of replicas whose broker still has the broker epoch in which it answered, and may lead. */
+function credible(
+  image: MetadataImage,
+  state: Partition,
+  positions: readonly AnsweredPosition[],
+): readonly AnsweredPosition[] {
+  const { mayJoin } = livenessOf(image.sessions);
+  return positions.filter(({ brokerId, brokerEpoch }) => {
+    const replica = state.replicas.find((each) => each.brokerId === brokerId);
+    return replica !== undefined && mayJoin(replica) && image.sessions.get(brokerId)?.brokerEpoch === brokerEpoch;
+  });
+}
+
+function longest(state: Partition, positions: readonly AnsweredPosition[]): AnsweredPosition | undefined {
+  let best: AnsweredPosition | undefined;
+  for (const { brokerId } of state.replicas) {
+    const position = positions.find((each) => each.brokerId === brokerId);
+    if (position !== undefined && (best === undefined || isLonger(position, best))) best = position;
+  }
+  return best;
+}
+
+function isLonger(a: ReplicaPosition, b: ReplicaPosition): boolean {
+  return a.lastLeaderEpoch === b.lastLeaderEpoch ? a.logEnd > b.logEnd : a.lastLeaderEpoch > b.lastLeaderEpoch;
+}

@@ -1,0 +1,26 @@
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { TidemarkError } from "./tidemark-error.ts";
+
+/**
+ * A message was not taken because of its size. `limitBytes`: what this process takes at most, by its setting
+ * `rpc.receive.max.bytes`. `sizeBytes`: undefined where it was not read to its end.
+ */
+export function messageTooLarge(limitBytes: number, sizeBytes: number | undefined, outcome?: Outcome): TidemarkError {
+  const what = sizeBytes === undefined ? "The message" : `The message has ${sizeBytes} bytes, which`;
+  return new TidemarkError({
+    reason: Reason.MESSAGE_TOO_LARGE,
+    message:
+      `${what} is above the ${limitBytes} that this process takes at once (rpc.receive.max.bytes). ` +
+      "Send less at once, or raise the setting.",
+    outcome: outcome ?? Outcome.NOT_APPLIED,
+  });
+}
+
+/** Sizes as grpc-js tells them of a message over a limit, which is the whole of what it says. */
+const toldSize = /message larger than max \((\d+) vs/;
+
+/** The error for grpc-js's own text about a message that was received. */
+export function receivedTooLarge(text: string, limitBytes: number, outcome: Outcome): TidemarkError {
+  const size = toldSize.exec(text)?.[1];
+  return messageTooLarge(limitBytes, size === undefined ? undefined : Number(size), outcome);
+}

@@ -1,0 +1,180 @@
+import type { Violations } from "./violations.ts";
+
+/** One record that a producer of the workload gave away. */
+export interface Sent {
+  /** What its value begins with. */
+  readonly id: string;
+  readonly producer: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** Counts the records of its producer in this partition, from 0. */
+  readonly sequence: number;
+  readonly value: Uint8Array;
+  /** How it ended. Undefined while that is not known. */
+  outcome: "acknowledged" | "notApplied" | "unknown" | undefined;
+  /** As the ack named it. */
+  offset: bigint | undefined;
+}
+
+/** What is known of one offset. */
+interface Seen {
+  readonly id: string;
+  readonly leaderEpoch: number | undefined;
+}
+
+interface PartitionHistory {
+  readonly sent: Map<string, Sent>;
+  /** By offset: what a consumer was given, or an ack named. */
+  readonly seen: Map<bigint, Seen>;
+  /** First offset behind all that a consumer was given. */
+  seenEnd: bigint;
+}
+
+/**
+ * The history of a run, as its clients saw it, and the checks that need nothing else:
+ *
+ * - an offset never names two records to anyone (P8), and what was read stays there (P10);
+ * - a consumer is given every offset, in order, once (P10), below the high watermark of the same answer (P9);
+ * - what was called not applied is never seen (P12);
+ * - nothing is read that nobody sent, nor other bytes;
+ * - at the end: what was acknowledged is read at the offset that its ack named (P1), and acknowledged records of a
+ *   producer stand in the order in which it gave them.
+ */
+export interface Ledger {
+  send(sent: Omit<Sent, "outcome" | "offset">): Sent;
+  settled(sent: Sent, outcome: NonNullable<Sent["outcome"]>, offset: bigint | undefined): void;
+  /** A consumer was given a record. */
+  read(topic: string, partition: number, record: ReadRecord): void;
+  /** `read` names every record of a partition from its beginning, as found at the end of the run. */
+  checkFinal(topic: string, partition: number, read: ReadonlyMap<bigint, Uint8Array>): void;
+  readonly counts: LedgerCounts;
+}
+
+export interface ReadRecord {
+  readonly offset: bigint;
+  readonly value: Uint8Array;
+  readonly highWatermark: bigint;
+}
+
+export interface LedgerCounts {
+  readonly sent: number;
+  readonly acknowledged: number;
+  readonly notApplied: number;
+  readonly unknown: number;
+  readonly read: number;
+}
+
+const decoder = new TextDecoder();
+
+/** The id at the beginning of a value. Undefined where there is none. */
+export function idOf(value: Uint8Array): string | undefined {
+  const end = value.indexOf(0x7c);
+  return end < 0 ? undefined : decoder.decode(value.subarray(0, end));
+}
+
+export function createLedger(violations: Violations): Ledger {
+  const { report } = violations;
+  const partitions = new Map<string, PartitionHistory>();
+  const counts = { sent: 0, acknowledged: 0, notApplied: 0, unknown: 0, read: 0 };
+
+  const historyOf = (topic: string, partition: number): PartitionHistory => {
+    const key = `${topic}-${partition}`;
+    const known = partitions.get(key) ?? { sent: new Map(), seen: new Map(), seenEnd: 0n };
+    partitions.set(key, known);
+    return known;
+  };
+  /** Notes what stands at an offset. */
+  const note = (of: { readonly topic: string; readonly partition: number }, offset: bigint, id: string) => {
+    const { seen } = historyOf(of.topic, of.partition);
+    const before = seen.get(offset);
+    if (before === undefined) seen.set(offset, { id, leaderEpoch: undefined });
+    else if (before.id !== id) {
+      report(
+        "an offset names two records",
+        `${of.topic}-${of.partition} offset ${offset}: first ${before.id}, then ${id}`,
+      );
+    }
+  };
+  const identify = (topic: string, partition: number, offset: bigint, value: Uint8Array): Sent | undefined => {
+    const id = idOf(value);
+    const sent = id === undefined ? undefined : historyOf(topic, partition).sent.get(id);
+    const where = `${topic}-${partition} offset ${offset}`;
+    if (sent === undefined) {
+      report("a record was read that nobody sent", `${where}: ${id ?? "without id"}, ${value.length} bytes`);
+    } else if (!sameBytes(sent.value, value)) {
+      report("a record was read with other bytes", `${where}: ${sent.id}`);
+    } else if (sent.outcome === "notApplied") {
+      report("a record was read that was called not applied", `${where}: ${sent.id}`);
+    }
+    return sent;
+  };
+
+  return {
+    counts,
+    send(given) {
+      const sent: Sent = { ...given, outcome: undefined, offset: undefined };
+      historyOf(sent.topic, sent.partition).sent.set(sent.id, sent);
+      counts.sent += 1;
+      return sent;
+    },
+    settled(sent, outcome, offset) {
+      sent.outcome = outcome;
+      sent.offset = offset;
+      counts[outcome] += 1;
+      if (outcome === "acknowledged" && offset !== undefined) note(sent, offset, sent.id);
+    },
+    read(topic, partition, { offset, value, highWatermark }) {
+      counts.read += 1;
+      if (offset >= highWatermark) {
+        report(
+          "a record was served at or above the high watermark",
+          `${topic}-${partition} offset ${offset}, high watermark ${highWatermark}`,
+        );
+      }
+      const sent = identify(topic, partition, offset, value);
+      if (sent !== undefined) note(sent, offset, sent.id);
+      const history = historyOf(topic, partition);
+      if (offset >= history.seenEnd) history.seenEnd = offset + 1n;
+    },
+    checkFinal(topic, partition, read) {
+      const { sent, seen, seenEnd } = historyOf(topic, partition);
+      const where = `${topic}-${partition}`;
+      for (const [offset, value] of read) {
+        const found = identify(topic, partition, offset, value);
+        if (found !== undefined) note(found, offset, found.id);
+      }
+      for (const record of sent.values()) {
+        if (record.outcome !== "acknowledged" || record.offset === undefined) continue;
+        if (!read.has(record.offset)) {
+          report("an acknowledged record was lost", `${where} offset ${record.offset}: ${record.id}`);
+        }
+      }
+      for (const [offset, { id }] of seen) {
+        if (!read.has(offset)) report("a record that was read is gone", `${where} offset ${offset}: ${id}`);
+      }
+      if (BigInt(read.size) < seenEnd)
+        report("the log ends below what was read", `${where}: ${read.size} < ${seenEnd}`);
+      checkOrder(where, [...sent.values()], report);
+    },
+  };
+}
+
+/** Acknowledged records of one producer have offsets that rise as it gave them. */
+function checkOrder(where: string, sent: readonly Sent[], report: Violations["report"]): void {
+  const last = new Map<string, Sent>();
+  for (const record of sent.toSorted((left, right) => left.sequence - right.sequence)) {
+    if (record.outcome !== "acknowledged" || record.offset === undefined) continue;
+    const before = last.get(record.producer);
+    if (before?.offset !== undefined && before.offset >= record.offset) {
+      report(
+        "a producer's records stand in another order",
+        `${where}: ${before.id} at ${before.offset}, ${record.id} at ${record.offset}`,
+      );
+    }
+    last.set(record.producer, record);
+  }
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0;
+}

@@ -1,0 +1,96 @@
+import { createActiveController, createMetadataFeed } from "@tidemark/controller-link";
+import type { ControllerEpoch } from "@tidemark/ids";
+import type { MetadataImage, Partition } from "@tidemark/metadata";
+import { createChannelPool, type Transport } from "@tidemark/rpc";
+import type { SimProcess } from "../engine/sim-process.ts";
+import type { Violations } from "./violations.ts";
+
+/** Follows the metadata as a gateway does, from a machine that no fault reaches, and checks every step. */
+export interface MetadataWatch {
+  readonly image: MetadataImage;
+  /** Leaders that were elected after the first of a partition. */
+  readonly elections: number;
+  readonly stop: () => void;
+}
+
+/**
+ * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); epochs
+ * only grow, and a leader epoch has one leader (P14).
+ */
+export function startMetadataWatch(
+  process: SimProcess,
+  given: {
+    readonly transport: Transport;
+    readonly controllers: readonly string[];
+    readonly violations: Violations;
+  },
+): MetadataWatch {
+  const { runtime } = process;
+  const pool = createChannelPool({ runtime, transport: given.transport });
+  const stopping = new AbortController();
+  const leaders = new Map<string, number>();
+  const { report } = given.violations;
+  let elections = 0;
+
+  const checkLeader = (key: string, { leader, leaderEpoch }: Partition) => {
+    if (leader === undefined) return;
+    const of = `${key} leader epoch ${leaderEpoch}`;
+    const known = leaders.get(of);
+    if (known === undefined) {
+      leaders.set(of, leader);
+      if (leaderEpoch > 0) elections += 1;
+    } else if (known !== leader) report("a leader epoch has two leaders", `${of}: ${known} and ${leader}`);
+  };
+  const feed = createMetadataFeed({
+    controller: createActiveController({ endpoints: given.controllers, pool, runtime }),
+    runtime,
+    controllerEpochFloor: 0 as ControllerEpoch,
+    onUpdate({ delta }) {
+      for (const { before, after } of delta.partitions) {
+        if (after === undefined) continue;
+        const key = `${after.topicId}-${after.partition}`;
+        checkLeader(key, after);
+        for (const text of checkMembers(after))
+          report("metadata of a partition contradict themselves", `${key}: ${text}`);
+        if (before === undefined) continue;
+        for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
+      }
+    },
+  });
+  const running = feed.run(stopping.signal);
+  running.catch(() => undefined);
+  return {
+    get image() {
+      return feed.image;
+    },
+    get elections() {
+      return elections;
+    },
+    stop: () => stopping.abort(),
+  };
+}
+
+function checkMembers({ replicas, isr, elr, leader, minIsr }: Partition): readonly string[] {
+  const broken: string[] = [];
+  const assigned = new Set(replicas.map(({ brokerId }) => brokerId));
+  if (leader !== undefined && !isr.includes(leader))
+    broken.push(`leader ${leader} is not in the ISR (${isr.join(",")})`);
+  for (const member of isr) if (!assigned.has(member)) broken.push(`ISR member ${member} is not assigned`);
+  for (const member of elr) {
+    if (!assigned.has(member)) broken.push(`ELR member ${member} is not assigned`);
+    if (isr.includes(member)) broken.push(`${member} is in ISR and ELR`);
+  }
+  if (elr.length > 0 && isr.length >= minIsr) broken.push(`ELR (${elr.join(",")}) though the ISR reaches min ISR`);
+  return broken;
+}
+
+function checkEpochs(before: Partition, after: Partition): readonly string[] {
+  const broken: string[] = [];
+  if (after.partitionEpoch < before.partitionEpoch) {
+    broken.push(`partition epoch from ${before.partitionEpoch} to ${after.partitionEpoch}`);
+  }
+  if (after.leaderEpoch < before.leaderEpoch) {
+    broken.push(`leader epoch from ${before.leaderEpoch} to ${after.leaderEpoch}`);
+  }
+  return broken;
+}

@@ -1,0 +1,113 @@
+import { type Client, createClient } from "@tidemark/client";
+import type { Codecs } from "@tidemark/record";
+import type { Transport } from "@tidemark/rpc";
+import type { Engine } from "../engine/engine.ts";
+import type { RandomTree } from "../engine/random-tree.ts";
+import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
+import type { Host } from "../network/host.ts";
+import type { LinkState } from "../network/links.ts";
+import { createNetwork, type Network } from "../network/network.ts";
+import { createSimNode, type SimNode } from "./node.ts";
+import { ports, type Role } from "./roles.ts";
+
+/** How big a cluster is, and how its processes are set. */
+export interface ClusterShape {
+  readonly controllers: number;
+  readonly brokers: number;
+  readonly gateways: number;
+  /** Settings by role, beside those that say who and where a process is. */
+  readonly settings: Readonly<Record<Role, Readonly<Record<string, string | number | boolean>>>>;
+  readonly link: LinkState;
+}
+
+/** A client of the cluster on a machine of its own, with the process that it lives in. */
+export interface SimClient {
+  readonly name: string;
+  readonly host: Host;
+  readonly process: SimProcess;
+  readonly transport: Transport;
+  readonly client: Client;
+}
+
+/** A whole cluster in one process. */
+export interface SimCluster {
+  readonly network: Network;
+  readonly nodes: readonly SimNode[];
+  readonly brokers: readonly SimNode[];
+  readonly controllers: readonly SimNode[];
+  readonly gateways: readonly SimNode[];
+  /** A client that begins at this endpoint, host:port. */
+  connect(name: string, bootstrap: string): Promise<SimClient>;
+  /** Processes that ended by themselves, the latest last. */
+  readonly exits: readonly { readonly atMs: number; readonly node: string; readonly error: Error }[];
+  /** The last lines that the services logged. */
+  readonly logs: readonly string[];
+}
+
+/** When a supervisor starts a process again that ended by itself, in milliseconds. */
+const restartMs = 500;
+
+/** Lines of logs that are kept for the report of a failed run. */
+const logLinesMax = 400;
+
+export function createSimCluster(
+  engine: Engine,
+  random: RandomTree,
+  given: ClusterShape & { readonly codecs: Codecs; readonly wallStartMs: number },
+): SimCluster {
+  const network = createNetwork(engine, random.stream("network"), given.link);
+  const exits: { atMs: number; node: string; error: Error }[] = [];
+  const logs: string[] = [];
+  const world = {
+    engine,
+    random,
+    network,
+    wallStartMs: given.wallStartMs,
+    onLog(node: string, line: string) {
+      if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
+      logs.push(`${engine.nowMs.toFixed(1)} ${node} ${line.trimEnd()}`);
+    },
+    onExit(node: SimNode, error: Error) {
+      exits.push({ atMs: engine.nowMs, node: node.name, error });
+      engine.after(restartMs, () => node.boot());
+    },
+  };
+  const hostOf = (role: Role, id: number) => `${role}-${id}.sim`;
+  const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+  const controllers = ids(given.controllers).map((id) => `${hostOf("controller", id)}:${ports.controller.internal}`);
+  const nodesOf = (role: Role, count: number) =>
+    ids(count).map((id) =>
+      createSimNode(world, `${role}-${id}`, {
+        role,
+        id,
+        hostName: hostOf(role, id),
+        controllers,
+        settings: given.settings[role],
+        codecs: given.codecs,
+      }),
+    );
+  const byRole = {
+    controllers: nodesOf("controller", given.controllers),
+    brokers: nodesOf("broker", given.brokers),
+    gateways: nodesOf("gateway", given.gateways),
+  };
+
+  return {
+    ...byRole,
+    network,
+    nodes: [...byRole.controllers, ...byRole.brokers, ...byRole.gateways],
+    exits,
+    logs,
+    async connect(name, bootstrap) {
+      const host = network.addHost(`${name}.sim`);
+      const process = createSimProcess(engine, {
+        name,
+        random: random.branch(name).stream("life 1"),
+        wallStartMs: given.wallStartMs,
+      });
+      const transport = network.transportOf(host, process);
+      const client = await createClient({ bootstrap, runtime: process.runtime, transport, codecs: given.codecs });
+      return { name, host, process, transport, client };
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import type { RunningService } from "@tidemark/service";
+import { startTelemetry } from "@tidemark/telemetry";
+import type { Engine } from "../engine/engine.ts";
+import type { RandomTree } from "../engine/random-tree.ts";
+import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
+import type { Host } from "../network/host.ts";
+import type { Network } from "../network/network.ts";
+import { createDevice, type Device } from "../storage/sim-disk.ts";
+import { type NodeIdentity, startNode } from "./roles.ts";
+
+/** A machine with its disk, and the service that runs on it from one start to the next. */
+export interface SimNode {
+  readonly name: string;
+  readonly identity: NodeIdentity;
+  readonly host: Host;
+  readonly device: Device;
+  /** The process that runs now. Undefined while none does. */
+  readonly process: SimProcess | undefined;
+  /** Undefined until the service answers. */
+  readonly service: RunningService | undefined;
+  /** Starts the service; does nothing while one runs. */
+  boot(): void;
+  /** kill -9: the machine tells its peers, what was written stays. */
+  kill(): void;
+  /** The machine goes dark: nobody is told, and what was not flushed may be lost, torn or kept. */
+  losePower(): void;
+  /** SIGTERM. Resolves when the process has ended, or is dead otherwise. */
+  shutDown(): Promise<void>;
+}
+
+export interface NodeWorld {
+  readonly engine: Engine;
+  readonly random: RandomTree;
+  readonly network: Network;
+  readonly wallStartMs: number;
+  /** A line of a service's log. */
+  readonly onLog: (node: string, line: string) => void;
+  /** A process ended by itself: its start was refused, or it could not go on. */
+  readonly onExit: (node: SimNode, error: Error) => void;
+}
+
+export function createSimNode(world: NodeWorld, name: string, identity: NodeIdentity): SimNode {
+  const { engine, network } = world;
+  const random = world.random.branch(name);
+  const host = network.addHost(identity.hostName);
+  const device = createDevice(random.stream("device"));
+  let lives = 0;
+  let boots = 1;
+  let process: SimProcess | undefined;
+  let service: RunningService | undefined;
+
+  const end = (ended: SimProcess) => {
+    if (process !== ended) return;
+    ended.kill();
+    process = undefined;
+    service = undefined;
+    network.endProcess(host);
+    device.memory.kill();
+  };
+  const run = async (mine: SimProcess): Promise<void> => {
+    const exit = (error: Error) => {
+      // What it still had to say is said; then it is gone.
+      mine.arrive("afterInput", 0, () => {
+        if (process !== mine) return;
+        end(mine);
+        world.onExit(node, error);
+      });
+    };
+    try {
+      const telemetry = await startTelemetry({
+        service: `tidemark-${identity.role}`,
+        instanceId: name,
+        runtime: mine.runtime,
+        environment: {},
+        logLevel: "warn",
+        metricsListener: undefined,
+        writeLog: (line) => world.onLog(name, line),
+      });
+      const started = await startNode(
+        { ...identity, bootId: `boot ${boots} of ${name}` },
+        {
+          runtime: mine.runtime,
+          transport: network.transportOf(host, mine),
+          openDisk: (options) => device.openFor(mine, options),
+          telemetry,
+          onFatal: exit,
+        },
+      );
+      if (process === mine) service = started;
+    } catch (error) {
+      exit(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  const node: SimNode = {
+    name,
+    identity,
+    host,
+    device,
+    get process() {
+      return process;
+    },
+    get service() {
+      return service;
+    },
+    boot() {
+      if (process !== undefined) return;
+      lives += 1;
+      host.isPowered = true;
+      const mine = createSimProcess(engine, {
+        name: `${name}#${lives}`,
+        random: random.stream(`life ${lives}`),
+        wallStartMs: world.wallStartMs,
+      });
+      process = mine;
+      mine.arrive("input", 0, () => {
+        run(mine).catch(() => undefined);
+      });
+    },
+    kill() {
+      if (process !== undefined) end(process);
+    },
+    losePower() {
+      boots += 1;
+      process?.kill();
+      process = undefined;
+      service = undefined;
+      network.losePower(host);
+      device.losePower();
+    },
+    async shutDown() {
+      const [mine, running] = [process, service];
+      if (mine === undefined) return;
+      await running?.stop();
+      end(mine);
+    },
+  };
+  return node;
+}

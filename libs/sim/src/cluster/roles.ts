@@ -1,0 +1,75 @@
+import { startBroker } from "@tidemark/broker";
+import { crc32c } from "@tidemark/compression";
+import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
+import { openSingleStore } from "@tidemark/consensus";
+import { type OpenBackend, startController } from "@tidemark/controller";
+import { startGateway } from "@tidemark/gateway";
+import type { Codecs } from "@tidemark/record";
+import type { RunningService, ServiceWorld } from "@tidemark/service";
+import { valuesOf } from "./settings.ts";
+
+export type Role = "controller" | "broker" | "gateway";
+
+/** Where each service listens, on hosts of their own. */
+export const ports = {
+  controller: { client: 4650, internal: 4651 },
+  broker: { client: 4660, internal: 4661 },
+  gateway: { client: 4640 },
+} as const;
+
+/** What a node is started with besides its world. */
+export interface NodeStart extends NodeIdentity {
+  /** Tells one boot of its machine from another. */
+  readonly bootId: string;
+}
+
+/** What stays the same from one start of a node to the next. */
+export interface NodeIdentity {
+  readonly role: Role;
+  /** `node.id`. */
+  readonly id: number;
+  /** Of the machine that it runs on. */
+  readonly hostName: string;
+  /** Internal endpoints of the controllers. */
+  readonly controllers: readonly string[];
+  /** Beside those that say who and where a process is. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+  readonly codecs: Codecs;
+}
+
+const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
+  const store = await openSingleStore({ disk, directory: `${directory}/single`, crc32c, runtime });
+  return { name: "single", consensus: store.candidate(), close: () => store.close() };
+};
+
+/** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
+export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
+  const { role, id, hostName, controllers, codecs, bootId } = start;
+  const settings = {
+    "node.id": id,
+    "log.level": "info",
+    listeners: Object.entries(ports[role])
+      .map(([name, port]) => `${name}://${hostName}:${port}`)
+      .join(","),
+    ...start.settings,
+  };
+  switch (role) {
+    case "controller": {
+      const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": "single:///data/metadata" });
+      return startController({
+        ...world,
+        values,
+        directory: consensusChoice(values).directory,
+        openBackend: openSingle,
+      });
+    }
+    case "broker": {
+      const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };
+      return startBroker({ ...world, values: valuesOf(brokerSchema, { ...settings, ...place }), codecs, bootId });
+    }
+    case "gateway": {
+      const place = { "controller.endpoints": controllers.join(",") };
+      return startGateway({ ...world, values: valuesOf(gatewaySchema, { ...settings, ...place }), codecs });
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import type { Cancel, Random, Runtime } from "@tidemark/runtime";
+import type { Engine } from "./engine.ts";
+
+/**
+ * What reaches a process from outside. A process that stood still runs the timers that fell due before it reads what
+ * arrived, as Node does, and verdicts that wait for input after that.
+ */
+export type Arrival = "timer" | "input" | "afterInput";
+
+/** One life of a process: from its start to its end nothing else decides when its code runs. */
+export interface SimProcess {
+  readonly name: string;
+  readonly runtime: Runtime;
+  readonly isAlive: boolean;
+  readonly isPaused: boolean;
+  /** Lets `task` run in the process after `delayMs`: late while it is paused, never once it is dead. */
+  arrive(arrival: Arrival, delayMs: number, task: () => void): Cancel;
+  /** As `arrive` without a delay, from within an event: at once unless the process is paused. */
+  enter(arrival: Arrival, task: () => void): void;
+  /** It runs nothing until it is resumed. */
+  pause(): void;
+  resume(): void;
+  /** It never runs anything again. */
+  kill(): void;
+  /** Sets the wall clock forward or back. */
+  skewWallClock(byMs: number): void;
+}
+
+interface Waiting {
+  readonly arrival: Arrival;
+  task: (() => void) | undefined;
+}
+
+const order: readonly Arrival[] = ["timer", "input", "afterInput"];
+
+/** One turn of a process's event loop, in milliseconds: what is to run after the input runs so much later. */
+const turnMs = 0.02;
+
+/** `wallStartMs`: what its wall clock showed at the start of the run, in milliseconds since 1970. */
+export function createSimProcess(
+  engine: Engine,
+  options: { readonly name: string; readonly random: Random; readonly wallStartMs: number },
+): SimProcess {
+  let isAlive = true;
+  let isPaused = false;
+  let skewMs = 0;
+  let waiting: Waiting[] = [];
+  /** Only so many were let go: what waited before is run before what comes while it is run. */
+  let draining = 0;
+
+  const wait = (arrival: Arrival, task: () => void): Waiting => {
+    const entry = { arrival, task };
+    waiting.push(entry);
+    return entry;
+  };
+  const drainNext = () => {
+    if (!isAlive || isPaused) {
+      draining = 0;
+      return;
+    }
+    const next = waiting.shift();
+    draining = waiting.length;
+    if (draining > 0) engine.after(0, drainNext);
+    next?.task?.();
+  };
+
+  const process: SimProcess = {
+    name: options.name,
+    get isAlive() {
+      return isAlive;
+    },
+    get isPaused() {
+      return isPaused;
+    },
+    runtime: {
+      random: options.random,
+      clock: {
+        monotonicMs: () => engine.nowMs,
+        wallMs: () => Math.floor(options.wallStartMs + skewMs + engine.nowMs),
+      },
+      scheduler: {
+        // As Node's timers: whole milliseconds, at least one.
+        after: (delayMs, task) => process.arrive("timer", Math.max(1, Math.trunc(delayMs)), task),
+        afterInput: (task) => process.arrive("afterInput", turnMs, task),
+      },
+    },
+    arrive(arrival, delayMs, task) {
+      let entry: Waiting | undefined;
+      const cancel = engine.after(delayMs, () => {
+        if (!isAlive) return;
+        if (isPaused || draining > 0) entry = wait(arrival, task);
+        else task();
+      });
+      return () => {
+        cancel();
+        if (entry !== undefined) entry.task = undefined;
+      };
+    },
+    enter(arrival, task) {
+      if (!isAlive) return;
+      if (isPaused || draining > 0) wait(arrival, task);
+      else task();
+    },
+    pause() {
+      isPaused = true;
+    },
+    resume() {
+      if (!isPaused) return;
+      isPaused = false;
+      waiting = order.flatMap((arrival) => waiting.filter((entry) => entry.arrival === arrival));
+      draining = waiting.length;
+      if (draining > 0) engine.after(0, drainNext);
+    },
+    kill() {
+      isAlive = false;
+      waiting = [];
+    },
+    skewWallClock(byMs) {
+      skewMs += byMs;
+    },
+  };
+  return process;
+}

@@ -1,0 +1,182 @@
+import { below, pick, type Random } from "@tidemark/runtime";
+import type { SimCluster } from "../cluster/cluster.ts";
+import type { SimNode } from "../cluster/node.ts";
+import type { Engine } from "../engine/engine.ts";
+
+/** What a fault can be done to, and by what chance. */
+export interface FaultWorld {
+  readonly engine: Engine;
+  readonly cluster: SimCluster;
+  readonly random: Random;
+  /** Hosts of the clients, which faults of the network reach too. */
+  readonly clientHosts: readonly string[];
+}
+
+/** Begins a fault. Returns what ends it, when that is not by itself; undefined where there was nothing to do it to. */
+type BeginFault = (world: FaultWorld) => FaultEnd | undefined;
+
+export interface FaultEnd {
+  /** What was done, for the history of the run. */
+  readonly text: string;
+  /** How long the fault lasts, in milliseconds. */
+  readonly lastsMs: number;
+  /** Mends what was done. */
+  readonly end: () => void;
+}
+
+/** Everything that can go wrong. The name is what a report counts. */
+export const faultKinds = {
+  killBroker: (world) => crash(world, world.cluster.brokers, "kill"),
+  killController: (world) => crash(world, world.cluster.controllers, "kill"),
+  killGateway: (world) => crash(world, world.cluster.gateways, "kill"),
+  powerCutBroker: (world) => crash(world, world.cluster.brokers, "losePower"),
+  powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
+  restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
+  restartGateway: (world) => stopAndStart(world, world.cluster.gateways),
+  pause: (world) => pause(world),
+  isolate: (world) => isolate(world),
+  oneWay: (world) => cutOneWay(world),
+  split: (world) => split(world),
+  slowLink: (world) => slow(world),
+  resetConnections: (world) => reset(world),
+  diskStall: (world) => stall(world),
+  diskFull: (world) => fill(world),
+  wallClock: (world) => skew(world),
+} as const satisfies Readonly<Record<string, BeginFault>>;
+
+export type FaultKind = keyof typeof faultKinds;
+
+export const faultKindNames = Object.keys(faultKinds) as readonly FaultKind[];
+
+/** A length of time between two bounds in milliseconds; short ones are as likely as long ones are, by magnitude. */
+function lengthMs(random: Random, leastMs: number, mostMs: number): number {
+  return leastMs * (mostMs / leastMs) ** random.next();
+}
+
+function running(nodes: readonly SimNode[]): readonly SimNode[] {
+  return nodes.filter(({ process }) => process !== undefined);
+}
+
+function crash({ random }: FaultWorld, among: readonly SimNode[], how: "kill" | "losePower"): FaultEnd | undefined {
+  const node = pick(random, running(among));
+  if (node === undefined) return undefined;
+  node[how]();
+  return { text: `${how} ${node.name}`, lastsMs: lengthMs(random, 20, 15_000), end: () => node.boot() };
+}
+
+function stopAndStart({ random }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {
+  const node = pick(random, running(among));
+  if (node === undefined) return undefined;
+  // Where the stop fails, the machine is no better than after a kill.
+  node.shutDown().catch(() => node.kill());
+  const end = () => {
+    node.kill();
+    node.boot();
+  };
+  return { text: `stop ${node.name}`, lastsMs: lengthMs(random, 500, 45_000), end };
+}
+
+function pause({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, running(cluster.nodes));
+  const process = node?.process;
+  if (node === undefined || process === undefined) return undefined;
+  process.pause();
+  return { text: `pause ${node.name}`, lastsMs: lengthMs(random, 50, 20_000), end: () => process.resume() };
+}
+
+function hostsOf({ cluster, clientHosts }: FaultWorld): readonly string[] {
+  return [...cluster.nodes.map(({ host }) => host.name), ...clientHosts];
+}
+
+function isolate(world: FaultWorld): FaultEnd | undefined {
+  const { random, cluster } = world;
+  const node = pick(random, cluster.nodes);
+  if (node === undefined) return undefined;
+  const others = hostsOf(world).filter((name) => name !== node.host.name);
+  return cutAll(world, [node.host.name], others, `isolate ${node.name}`);
+}
+
+function split(world: FaultWorld): FaultEnd | undefined {
+  const { random } = world;
+  const hosts = hostsOf(world);
+  const left = hosts.filter(() => random.next() < 0.5);
+  const right = hosts.filter((name) => !left.includes(name));
+  return cutAll(world, left, right, `split ${left.join(",")} from the rest`);
+}
+
+function cutOneWay({ random, cluster, ...world }: FaultWorld): FaultEnd | undefined {
+  const hosts = hostsOf({ random, cluster, ...world });
+  const from = pick(random, hosts);
+  const to = pick(
+    random,
+    hosts.filter((name) => name !== from),
+  );
+  if (from === undefined || to === undefined) return undefined;
+  const end = cluster.network.links.cut(from, to);
+  return { text: `cut ${from} to ${to}`, lastsMs: lengthMs(random, 100, 20_000), end };
+}
+
+function cutAll(
+  { random, cluster }: FaultWorld,
+  left: readonly string[],
+  right: readonly string[],
+  text: string,
+): FaultEnd {
+  const { links } = cluster.network;
+  const mends = left.flatMap((from) => right.flatMap((to) => [links.cut(from, to), links.cut(to, from)]));
+  const end = () => {
+    for (const mend of mends) mend();
+  };
+  return { text, lastsMs: lengthMs(random, 100, 20_000), end };
+}
+
+function slow({ random, cluster, ...world }: FaultWorld): FaultEnd | undefined {
+  const hosts = hostsOf({ random, cluster, ...world });
+  const from = pick(random, hosts);
+  const to = pick(
+    random,
+    hosts.filter((name) => name !== from),
+  );
+  if (from === undefined || to === undefined) return undefined;
+  const state = { delayMs: lengthMs(random, 5, 2000), jitterMs: lengthMs(random, 1, 500) };
+  const end = cluster.network.links.slow(from, to, state);
+  const text = `${from} to ${to} takes ${Math.round(state.delayMs)} ms`;
+  return { text, lastsMs: lengthMs(random, 100, 20_000), end };
+}
+
+function reset({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, running(cluster.nodes));
+  const process = node?.process;
+  if (node === undefined || process === undefined) return undefined;
+  for (const connection of [...node.host.connections]) {
+    if (random.next() < 0.5) process.enter("input", () => connection.fail("reset"));
+  }
+  return { text: `reset connections of ${node.name}`, lastsMs: 0, end: () => undefined };
+}
+
+function stall({ random, cluster, engine }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, cluster.brokers);
+  if (node === undefined) return undefined;
+  const lastsMs = lengthMs(random, 20, 8000);
+  node.device.faults.stalledUntilMs = engine.nowMs + lastsMs;
+  return { text: `disk of ${node.name} stands still`, lastsMs, end: () => undefined };
+}
+
+function fill({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, cluster.brokers);
+  if (node === undefined) return undefined;
+  const { faults, memory } = node.device;
+  faults.capacity = memory.usedBytes() + below(random, 4096);
+  const end = () => {
+    faults.capacity = Number.POSITIVE_INFINITY;
+  };
+  return { text: `disk of ${node.name} is full`, lastsMs: lengthMs(random, 100, 10_000), end };
+}
+
+function skew({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, running(cluster.nodes));
+  if (node?.process === undefined) return undefined;
+  const byMs = Math.round((random.next() - 0.5) * 2 * 3_600_000);
+  node.process.skewWallClock(byMs);
+  return { text: `wall clock of ${node.name} jumps by ${byMs} ms`, lastsMs: 0, end: () => undefined };
+}

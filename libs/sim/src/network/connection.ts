@@ -1,0 +1,163 @@
+import type { SimProcess } from "../engine/sim-process.ts";
+import { type Frame, sizeOf } from "./frames.ts";
+import type { Host, NetworkContext } from "./host.ts";
+
+/**
+ * Why a connection is over at one side.
+ *
+ * | cause  | meaning                                                           |
+ * |--------|-------------------------------------------------------------------|
+ * | closed | the other side ended it, or its process did                       |
+ * | reset  | the other machine says that it does not know it                   |
+ * | silent | no answer came for too long                                       |
+ */
+export type BreakCause = "closed" | "reset" | "silent";
+
+/**
+ * One side of a TCP connection. What is sent arrives in the order in which it was sent, or not at all, and then nothing
+ * after it. The sides may learn at different times that the connection is gone, and one of them never.
+ */
+export interface Connection {
+  readonly local: Host;
+  readonly remote: Host;
+  readonly process: SimProcess;
+  readonly isOpen: boolean;
+  send(frame: Frame): void;
+  /** Ends the connection here, now; the other side learns it behind what was sent. `onBroken` is not called. */
+  close(): void;
+  /** Ends the connection here, now, and says so. For whoever finds out that the other side is gone. */
+  fail(cause: BreakCause): void;
+  /** The machine loses all that it knows of the connection: the other side is not told. */
+  forget(): void;
+  /** Called in the process of this side with what the other side sent. */
+  onFrame: (frame: Frame) => void;
+  /** Called once, in the process of this side. */
+  onBroken: (cause: BreakCause) => void;
+}
+
+/** Bytes that a link carries in a millisecond. */
+const bytesPerMs = 1_000_000;
+
+interface Packet {
+  readonly atMs: number;
+  /** "fin": the other side has ended the connection. */
+  readonly frames: (Frame | "fin")[];
+}
+
+interface Side extends Connection {
+  isOpen: boolean;
+  peer: Side;
+  /** On their way to this side, the earliest first. */
+  inbound: Packet[];
+  /** When the last packet from here was sent: what is sent at the same moment travels with it. */
+  lastSentMs: number;
+  /** What has come waits until the way here is mended. */
+  isStuck: boolean;
+}
+
+export interface SidePlace {
+  readonly host: Host;
+  readonly process: SimProcess;
+}
+
+/** A connection that stands, seen from the client and from the server. */
+export function createConnection(
+  net: NetworkContext,
+  client: SidePlace,
+  server: SidePlace,
+): { readonly client: Connection; readonly server: Connection } {
+  const near = createSide(net, client, server.host);
+  const far = createSide(net, server, client.host);
+  near.peer = far;
+  far.peer = near;
+  return { client: near, server: far };
+}
+
+function createSide(net: NetworkContext, { host, process }: SidePlace, remote: Host): Side {
+  const { engine, links } = net;
+  const end = () => {
+    side.isOpen = false;
+    host.connections.delete(side);
+  };
+  const put = (frame: Frame | "fin", bytes: number) => {
+    if (!side.isOpen) return;
+    const to = side.peer;
+    const last = to.inbound.at(-1);
+    if (last !== undefined && side.lastSentMs === engine.nowMs) {
+      last.frames.push(frame);
+      return;
+    }
+    side.lastSentMs = engine.nowMs;
+    const delayMs = links.delayMs(host.name, remote.name) + bytes / bytesPerMs;
+    const atMs = Math.max(engine.nowMs + delayMs, last?.atMs ?? 0);
+    to.inbound.push({ atMs, frames: [frame] });
+    engine.after(atMs - engine.nowMs, () => deliver(net, to));
+  };
+  const side: Side = {
+    local: host,
+    remote,
+    process,
+    isOpen: true,
+    // Set at once by whoever makes the pair.
+    peer: undefined as unknown as Side,
+    inbound: [],
+    lastSentMs: -1,
+    isStuck: false,
+    onFrame: () => undefined,
+    onBroken: () => undefined,
+    send: (frame) => put(frame, sizeOf(frame)),
+    close() {
+      put("fin", 0);
+      end();
+    },
+    fail(cause) {
+      if (!side.isOpen) return;
+      end();
+      side.onBroken(cause);
+    },
+    forget: end,
+  };
+  host.connections.add(side);
+  return side;
+}
+
+/** Lets arrive what has come by now. */
+function deliver(net: NetworkContext, to: Side): void {
+  const { engine, links } = net;
+  const [first] = to.inbound;
+  if (first === undefined || first.atMs > engine.nowMs || to.isStuck) return;
+  if (links.isCut(to.remote.name, to.local.name)) {
+    to.isStuck = true;
+    links.whenMended(to.remote.name, to.local.name, () => {
+      to.isStuck = false;
+      deliver(net, to);
+    });
+    return;
+  }
+  const later = to.inbound.findIndex(({ atMs }) => atMs > engine.nowMs);
+  const due = later < 0 ? to.inbound.splice(0) : to.inbound.splice(0, later);
+  engine.hash.add(to.local.number * 65_536 + due.length);
+  if (!to.isOpen || !to.process.isAlive) {
+    refuse(net, to);
+    return;
+  }
+  to.process.enter("input", () => {
+    for (const { frames } of due) for (const frame of frames) take(to, frame);
+  });
+}
+
+function take(side: Side, frame: Frame | "fin"): void {
+  if (!side.isOpen) return;
+  if (frame === "fin") side.fail("closed");
+  else side.onFrame(frame);
+}
+
+/** Nobody here has this connection any more: a machine with power says so, one without says nothing. */
+function refuse({ engine, links }: NetworkContext, to: Side): void {
+  if (!to.local.isPowered || !to.peer.isOpen) return;
+  const answer = () => {
+    if (links.isCut(to.local.name, to.remote.name)) links.whenMended(to.local.name, to.remote.name, answer);
+    else to.peer.process.enter("input", () => to.peer.fail("reset"));
+  };
+  engine.after(links.delayMs(to.local.name, to.remote.name), answer);
+}

@@ -1,0 +1,50 @@
+import process from "node:process";
+
+/** After so many turns the process looks at what comes from outside: signals, and rejections that nobody handles. */
+const turnsBetweenLooks = 10_000;
+
+/**
+ * Calls `step` again and again until it returns false. Between two calls every promise settles that can: a tick is
+ * taken only when no microtask is left, so chains of promises of any length end first, and always in the same order.
+ */
+export function takeTurns(step: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let turns = 0;
+    const turn = () => {
+      try {
+        if (!step()) {
+          resolve();
+          return;
+        }
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      turns += 1;
+      if (turns % turnsBetweenLooks === 0) setImmediate(turn);
+      else queueMicrotask(afterMicrotasks);
+    };
+    const afterMicrotasks = () => process.nextTick(turn);
+    afterMicrotasks();
+  });
+}
+
+/** Milliseconds that this process has had a core: for the report of a run's speed, and for nothing in it. */
+export function coreTimeMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Milliseconds of real time since an arbitrary start: for how long to go on with further runs. */
+export function realTimeMs(): number {
+  return performance.now();
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** How many seeds the tests are to run; `usual` where nobody says. */
+export function seedsToTest(usual: number): number {
+  return Number(process.env.TIDEMARK_TEST_SEEDS ?? usual);
+}

@@ -1,0 +1,69 @@
+/** What `npm run sim` is asked for. */
+export interface SimArguments {
+  readonly from: number;
+  /** Last seed. Infinity where only time ends the runs. */
+  readonly to: number;
+  /** Milliseconds of real time after which no further run begins. */
+  readonly limitMs: number;
+  readonly replicationFactor: number;
+  /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
+  readonly durationMs: number | undefined;
+}
+
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S]
+  --seed N                one run
+  --seeds A..B            the runs from A to B
+  --minutes M             runs from seed 1 (or A) on until M minutes are over
+  --replication-factor N  replicas of each partition (1)
+  --seconds S             how long faults are done in a run; else drawn`;
+
+/** Throws an error with the usage where the arguments are not understood. */
+export function readArguments(given: readonly string[]): SimArguments {
+  let asked: SimArguments = {
+    from: 1,
+    to: 1,
+    limitMs: Number.POSITIVE_INFINITY,
+    replicationFactor: 1,
+    durationMs: undefined,
+  };
+  let isRange = false;
+  for (let at = 0; at < given.length; at += 2) {
+    const value = given[at + 1] ?? "";
+    switch (given[at]) {
+      case "--seed":
+        asked = { ...asked, from: whole(value), to: whole(value) };
+        isRange = true;
+        break;
+      case "--seeds": {
+        const [from = "", to = ""] = value.split("..");
+        asked = { ...asked, from: whole(from), to: whole(to) };
+        isRange = true;
+        break;
+      }
+      case "--minutes":
+        asked = { ...asked, limitMs: positive(value) * 60_000 };
+        if (!isRange) asked = { ...asked, to: Number.POSITIVE_INFINITY };
+        break;
+      case "--replication-factor":
+        asked = { ...asked, replicationFactor: whole(value) };
+        break;
+      case "--seconds":
+        asked = { ...asked, durationMs: positive(value) * 1000 };
+        break;
+      default:
+        throw new Error(`${given[at]} is not known.\n${usage}`);
+    }
+  }
+  return asked;
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new Error(`"${text}" is no whole number.\n${usage}`);
+  return Number(text);
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`"${text}" is no positive number.\n${usage}`);
+  return value;
+}

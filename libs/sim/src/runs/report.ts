@@ -1,0 +1,66 @@
+import { counts, countsFrom, faultsOf, type RunResult } from "./result.ts";
+
+/** One line for a run that kept every promise. */
+export function describeRun(result: RunResult, coreMs: number): string {
+  const { seed, hash, simulatedMs, acknowledgedBatches, elections, records } = result;
+  return [
+    `seed ${seed}`,
+    result.violations.length === 0 ? "clean" : "FAILED",
+    counts(result) ? "counts" : "does not count",
+    `${(simulatedMs / 1000).toFixed(0)} s`,
+    `${acknowledgedBatches} batches`,
+    `${records.acknowledged}/${records.sent} records acknowledged`,
+    `${elections} elections`,
+    `${faultsOf(result)} faults of ${result.faults.size} kinds`,
+    `hash ${hash}`,
+    `${(simulatedMs / coreMs).toFixed(0)} simulated s a core second`,
+  ].join(", ");
+}
+
+/** Everything that helps to understand a broken promise. The first line repeats the run. */
+export function describeFailure(result: RunResult, repeat: string): string {
+  const [first] = result.violations;
+  return [
+    `FAILED: ${first?.rule ?? ""}. Repeat it with: ${repeat}`,
+    ...result.violations.map(({ atMs, rule, details }) => `  at ${atMs.toFixed(3)} ms: ${rule}: ${details}`),
+    "faults:",
+    ...result.history.map((line) => `  ${line}`),
+    ...(result.exits.length === 0 ? [] : ["processes that ended by themselves:"]),
+    ...result.exits.map((line) => `  ${line}`),
+    "last lines of the logs:",
+    ...result.logs.slice(-20).map((line) => `  ${line}`),
+  ].join("\n");
+}
+
+/** How much many runs did, as a distribution of each thing that makes a run count. */
+export function describeSwarm(results: readonly RunResult[], coreMs: number): string {
+  const counting = results.filter(counts).length;
+  const failed = results.filter(({ violations }) => violations.length > 0).length;
+  const simulatedS = results.reduce((sum, { simulatedMs }) => sum + simulatedMs, 0) / 1000;
+  const rows: readonly (readonly [string, number, readonly number[]])[] = [
+    ["simulated seconds", countsFrom.simulatedMs / 1000, results.map(({ simulatedMs }) => simulatedMs / 1000)],
+    ["acknowledged batches", countsFrom.acknowledgedBatches, results.map((each) => each.acknowledgedBatches)],
+    ["faults", countsFrom.faults, results.map(faultsOf)],
+    ["kinds of faults", countsFrom.faultKinds, results.map(({ faults }) => faults.size)],
+    ["elections", countsFrom.elections, results.map(({ elections }) => elections)],
+  ];
+  const kinds = new Map<string, number>();
+  for (const { faults } of results) for (const [kind, count] of faults) kinds.set(kind, (kinds.get(kind) ?? 0) + count);
+  return [
+    `${results.length} seeds, ${counting} count, ${failed} failed; ${simulatedS.toFixed(0)} simulated s in ${(coreMs / 1000).toFixed(1)} core s: ${((simulatedS * 1000) / coreMs).toFixed(0)} a second`,
+    "                       needed      min       p10    median       p90       max",
+    ...rows.map(
+      ([name, needed, values]) => `${name.padEnd(22)}${column(needed)}${spread(values).map(column).join("")}`,
+    ),
+    `faults: ${Array.from(kinds, ([kind, count]) => `${kind} ${count}`).join(", ")}`,
+  ].join("\n");
+}
+
+function column(value: number): string {
+  return value.toFixed(0).padStart(10);
+}
+
+function spread(values: readonly number[]): readonly number[] {
+  const sorted = values.toSorted((left, right) => left - right);
+  return [0, 0.1, 0.5, 0.9, 1].map((share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0);
+}

@@ -1,0 +1,198 @@
+import { findTopic, listPartitions } from "@tidemark/metadata";
+import type { Codecs } from "@tidemark/record";
+import { delay } from "@tidemark/runtime";
+import { createLedger, type Ledger } from "../checks/ledger.ts";
+import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
+import { createViolations, type Violations } from "../checks/violations.ts";
+import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
+import { createEngine, type Engine } from "../engine/engine.ts";
+import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
+import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
+import { takeTurns } from "../node/process.ts";
+import { readAll, startConsumer } from "../workload/consumer-task.ts";
+import { startProducer } from "../workload/producer-task.ts";
+import type { Task } from "../workload/task.ts";
+import type { RunPlan } from "./plan.ts";
+import type { RunResult } from "./result.ts";
+
+/** How long what was begun may take after the faults have ended, in milliseconds of the run. */
+const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000 } as const;
+
+/** The wall clocks' start: any time does, and this one is not today. */
+const wallStartMs = Date.UTC(2030, 0, 1);
+
+/** The parts of one run. */
+interface Run {
+  readonly engine: Engine;
+  readonly random: RandomTree;
+  readonly plan: RunPlan;
+  readonly cluster: SimCluster;
+  readonly violations: Violations;
+  readonly ledger: Ledger;
+  /** A client on a machine that no fault reaches. */
+  readonly observer: SimClient;
+  readonly watch: MetadataWatch;
+}
+
+/**
+ * One run from its beginning to its verdict: a cluster starts, clients work while faults are done to everything, then
+ * everything is mended, and what was promised has to be there.
+ */
+export async function simulate(
+  seed: number,
+  makePlan: (random: RandomTree) => RunPlan,
+  codecs: Codecs,
+): Promise<RunResult> {
+  const engine = createEngine();
+  const random = createRandomTree(seed);
+  const plan = makePlan(random);
+  const violations = createViolations(engine);
+  const ledger = createLedger(violations);
+  const cluster = createSimCluster(engine, random, { ...plan.shape, codecs, wallStartMs });
+  const counts = { batches: 0 };
+  let nemesis: Nemesis | undefined;
+  let watch: MetadataWatch | undefined;
+  let isDone = false;
+  let failure: Error | undefined;
+
+  const work = async () => {
+    const observer = await cluster.connect("observer", `${cluster.gateways[0]?.identity.hostName ?? ""}:4640`);
+    watch = startMetadataWatch(observer.process, {
+      transport: observer.transport,
+      controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
+      violations,
+    });
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch };
+    for (const node of cluster.nodes) node.boot();
+    await within(run, limits.setupMs, "the cluster did not start", () => createTopic(run));
+    const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
+    nemesis = startNemesis({ engine, cluster, random: random.stream("nemesis"), clientHosts: hosts }, plan.nemesis);
+    await delay(observer.process.runtime.scheduler, plan.durationMs);
+    nemesis.heal();
+    await endWorkload(run, producers, "producers did not settle");
+    await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
+    await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run));
+    await endWorkload(run, consumers, "consumers did not end");
+  };
+  work().then(
+    () => {
+      isDone = true;
+    },
+    (error: unknown) => {
+      failure = error instanceof Error ? error : new Error(String(error));
+      isDone = true;
+    },
+  );
+  await takeTurns(() => {
+    if (isDone || violations.found.length > 0) return false;
+    return engine.step(Number.MAX_VALUE);
+  });
+  if (failure !== undefined && !(failure instanceof Overdue)) throw failure;
+  return {
+    seed,
+    hash: engine.hash.digest(),
+    violations: violations.found,
+    simulatedMs: engine.nowMs,
+    events: engine.events,
+    acknowledgedBatches: counts.batches,
+    elections: watch?.elections ?? 0,
+    faults: nemesis?.counts ?? new Map(),
+    records: { ...ledger.counts },
+    history: nemesis?.history ?? [],
+    exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
+    logs: cluster.logs,
+  };
+}
+
+/** Something took longer than it may: the run has its verdict. */
+class Overdue extends Error {}
+
+/** Waits for `work`, in time of the run. Where it takes longer, `rule` was broken. */
+async function within(run: Run, limitMs: number, rule: string, work: () => Promise<string | undefined>): Promise<void> {
+  const { engine, observer, violations } = run;
+  const { scheduler } = observer.process.runtime;
+  const untilMs = engine.nowMs + limitMs;
+  const overdue = delay(scheduler, limitMs).then(() => "it has not answered");
+  let missing: string | undefined;
+  do {
+    missing = await Promise.race([work().catch((error: unknown) => String(error)), overdue]);
+    if (missing === undefined) return;
+    await delay(scheduler, 200);
+  } while (engine.nowMs < untilMs);
+  violations.report(rule, missing);
+  throw new Overdue(rule);
+}
+
+/** Each returns what is still missing. */
+async function createTopic({ observer, plan }: Run): Promise<string | undefined> {
+  const { name, partitions, replicationFactor } = plan.topic;
+  await observer.client.admin.createTopic({ topic: name, partitions, replicationFactor }, { timeoutMs: 5000 });
+  return undefined;
+}
+
+async function startWorkload(
+  run: Run,
+  onBatch: () => void,
+): Promise<{
+  readonly producers: readonly Task[];
+  readonly consumers: readonly Task[];
+  readonly hosts: readonly string[];
+}> {
+  const { plan, cluster, random, ledger, violations } = run;
+  const hosts: string[] = [];
+  const producers: Task[] = [];
+  for (const [index, producer] of plan.producers.entries()) {
+    const client = await cluster.connect(`producer-${index + 1}`, producer.bootstrap);
+    hosts.push(client.host.name);
+    producers.push(startProducer(client, producer, { random: random.stream(client.name), ledger, onBatch }));
+  }
+  const consumers: Task[] = [];
+  for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
+    const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);
+    hosts.push(client.host.name);
+    const { name: topic, partitions } = plan.topic;
+    consumers.push(startConsumer(client, { topic, partitions, maxWaitMs }, { ledger, violations }));
+  }
+  return { producers, consumers, hosts };
+}
+
+async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Promise<void> {
+  for (const task of tasks) task.stop();
+  let isEnded = false;
+  const ended = Promise.all(tasks.map((task) => task.ended)).then(() => {
+    isEnded = true;
+  });
+  await within(run, limits.settleMs, rule, async () => {
+    await Promise.race([ended, delay(run.observer.process.runtime.scheduler, 1000)]);
+    return isEnded ? undefined : tasks.map((task) => `${task.name} ${task.waitsFor()}`).join("; ");
+  });
+}
+
+/** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
+async function converged({ watch, plan, observer }: Run): Promise<string | undefined> {
+  const topic = findTopic(watch.image, plan.topic.name);
+  if (topic === undefined) return "the topic is not in the metadata";
+  for (const partition of listPartitions(watch.image, topic.topicId)) {
+    const { leader, isr, replicas } = partition;
+    if (leader === undefined) return `partition ${partition.partition} has no leader`;
+    if (isr.length < replicas.length) return `partition ${partition.partition} has the ISR ${isr.join(",")}`;
+    const { logs } = await observer.client.log.describeLog(
+      { topic: topic.name, partitions: [partition.partition] },
+      { timeoutMs: 2000 },
+    );
+    for (const { broker, highWatermark, logEnd } of logs) {
+      if (highWatermark === logEnd) continue;
+      return `partition ${partition.partition} on broker ${broker}: ${highWatermark} of ${logEnd} committed`;
+    }
+  }
+  return undefined;
+}
+
+async function checkLogs(run: Run): Promise<string | undefined> {
+  const { plan, observer, ledger } = run;
+  const found = await readAll(observer, plan.topic.name, new AbortController().signal);
+  for (let partition = 0; partition < plan.topic.partitions; partition++) {
+    ledger.checkFinal(plan.topic.name, partition, found.get(partition) ?? new Map());
+  }
+  return undefined;
+}

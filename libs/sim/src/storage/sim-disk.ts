@@ -1,0 +1,88 @@
+import {
+  createFaultDisk,
+  createMemoryDisk,
+  type Disk,
+  type DiskOperation,
+  type FaultPlan,
+  limitedSpace,
+  type MemoryDisk,
+  type PowerLoss,
+} from "@tidemark/disk";
+import { below, type Random } from "@tidemark/runtime";
+import type { SimProcess } from "../engine/sim-process.ts";
+
+/** What a machine's device does to those who use it, from now on. */
+export interface DeviceFaults {
+  /** Share of flushes that fail, 0 to 1. */
+  failedSyncs: number;
+  /** Until then every flush waits, in milliseconds of the run. */
+  stalledUntilMs: number;
+  /** Bytes that fit. Infinity: any number. */
+  capacity: number;
+}
+
+/** The disk of one machine: it outlives the processes that use it. */
+export interface Device {
+  readonly memory: MemoryDisk;
+  readonly faults: DeviceFaults;
+  /** The disk as a process has it. `hangMs`: what takes longer fails with HUNG. */
+  openFor(process: SimProcess, options?: { readonly hangMs?: number }): Disk;
+  /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
+  losePower(): void;
+}
+
+/** Milliseconds: what an operation takes at least, and the mean of what comes on top. */
+const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
+
+export function createDevice(random: Random): Device {
+  const memory = createMemoryDisk();
+  const faults: DeviceFaults = { failedSyncs: 0, stalledUntilMs: 0, capacity: Number.POSITIVE_INFINITY };
+  const space = limitedSpace(memory, () => faults.capacity);
+  const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
+
+  /** Only logs grow: whatever else is written into a file that is there replaces bytes that have their room. */
+  const isInPlace = ({ kind, path }: DiskOperation) =>
+    kind === "write" && !path.endsWith(".log") && (memory.peek(path)?.length ?? 0) > 0;
+  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+    return (operation) => {
+      if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
+        return { kind: "fail", code: "IO" };
+      }
+      const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
+      if (full !== undefined && !isInPlace(operation)) return full;
+      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.runtime.clock.monotonicMs() : 0;
+      if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
+      const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
+      return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
+    };
+  };
+
+  return {
+    memory,
+    faults,
+    openFor: (process, { hangMs = Number.POSITIVE_INFINITY } = {}) =>
+      createFaultDisk(memory, {
+        plan: planFor(process, hangMs),
+        scheduler: {
+          // A device tells of its end as a network does: it wakes whoever waits for input, and not on whole milliseconds.
+          after: (delayMs, task) => process.arrive("input", delayMs, task),
+          afterInput: (task) => process.runtime.scheduler.afterInput(task),
+        },
+      }),
+    losePower: () => memory.powerCut(randomLoss(random)),
+  };
+}
+
+function isFlush({ kind }: DiskOperation): boolean {
+  return kind === "sync" || kind === "syncDirectory";
+}
+
+/** Each unflushed operation has its own fate; of a torn write each sector has. */
+function randomLoss(random: Random): PowerLoss {
+  return ({ of }) => {
+    const drawn = below(random, 3);
+    if (drawn === 0) return { kind: "kept" };
+    if (drawn === 1 || of === "directory") return { kind: "dropped" };
+    return { kind: "torn", reached: () => random.next() < 0.5 };
+  };
+}

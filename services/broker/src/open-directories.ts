@@ -1,0 +1,40 @@
+import { crc32c } from "@tidemark/compression";
+import type { Disk } from "@tidemark/disk";
+import { type LogDirectory, openLogDirectories } from "@tidemark/log";
+import type { Codecs } from "@tidemark/record";
+import type { Runtime } from "@tidemark/runtime";
+import { StartRefusedError } from "@tidemark/service";
+import type { Logger } from "@tidemark/telemetry";
+
+export interface OpenDirectories {
+  readonly paths: readonly string[];
+  readonly owner: { readonly clusterId: string; readonly nodeId: number };
+  readonly diskFor: (directory: string) => Disk;
+  readonly codecs: Codecs;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+}
+
+/** Opens those log directories that can be used. Throws StartRefusedError where there is none. */
+export async function openDirectories(of: OpenDirectories): Promise<readonly LogDirectory[]> {
+  const { paths, owner, diskFor, codecs, runtime, logger } = of;
+  const opened = await openLogDirectories(
+    paths.map((path) => ({
+      path,
+      disk: diskFor(path),
+      runtime,
+      crc32c,
+      codecs,
+      owner,
+      createMissing: true,
+      onFailure: (error) => {
+        logger.error(`The log directory ${path} failed: ${error.message}`);
+      },
+    })),
+  );
+  for (const error of opened.failed) logger.error(`A log directory is out of service: ${error.message}`);
+  if (opened.open.length > 0) return opened.open;
+  throw new StartRefusedError(
+    `No log directory can be used: ${opened.failed.map((error) => error.message).join("; ")}`,
+  );
+}

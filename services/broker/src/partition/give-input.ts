@@ -1,0 +1,115 @@
+/** One input to a partition's machine, and what follows from it: writes, then messages, then answers. */
+import { Outcome } from "@tidemark/proto/common/v1";
+import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect } from "@tidemark/replication";
+import { withOutcome } from "@tidemark/rpc";
+import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
+import { outOfService } from "./refusal-error.ts";
+import type { Received, ReplicaState } from "./replica-state.ts";
+import { stampBatches } from "./stamp.ts";
+import { noteCut } from "./truncation.ts";
+import { noteHighWatermark } from "./watched-batches.ts";
+import { advanceLogStart, moveLogStart, write } from "./writes.ts";
+
+/**
+ * Takes an input, with its bytes where it is a response. One that comes while another is handled, as an
+ * answer may lead to, is handled behind it.
+ */
+export function giveInput(replica: ReplicaState, input: PartitionInput, received?: Received): void {
+  const { inbox } = replica;
+  if (replica.isStepping) {
+    inbox.push({ input, received });
+    return;
+  }
+  replica.isStepping = true;
+  try {
+    step(replica, input, received);
+    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) step(replica, next.input, next.received);
+  } finally {
+    replica.isStepping = false;
+  }
+}
+
+function step(replica: ReplicaState, input: PartitionInput, received: Received | undefined): void {
+  if (replica.isOver) {
+    received?.release();
+    return;
+  }
+  let output: PartitionOutput;
+  try {
+    output = replica.machine.step(input);
+  } catch (error) {
+    // A broken invariant: what the machine knows can be relied upon no longer.
+    replica.isOver = true;
+    received?.release();
+    endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
+    releaseReplies(replica, true);
+    replica.shared.onBroken(replica.id, error);
+    return;
+  }
+  for (const event of output.trace) {
+    if (event.kind === "truncated" || event.kind === "restarted") noteCut(replica, event);
+    if (event.kind === "highWatermark" && replica.watched.length > 0) noteHighWatermark(replica, event);
+    replica.shared.onTrace(replica, event);
+  }
+  let isTaken = false;
+  for (const effect of output.persist) {
+    persist(replica, effect, received);
+    if (effect.kind === "appendAsFollower") isTaken = true;
+  }
+  if (!isTaken) received?.release();
+  checkpointHighWatermark(replica);
+  for (const effect of output.send) send(replica, effect);
+  for (const answer of output.answer) settleAnswer(replica, answer);
+}
+
+function persist(replica: ReplicaState, effect: PersistEffect, received: Received | undefined): void {
+  switch (effect.kind) {
+    case "appendAsLeader": {
+      const produce = replica.waiting.get(effect.requestId);
+      if (produce?.kind !== "produce") return;
+      produce.baseOffset = effect.baseOffset;
+      stampBatches(produce.batches, effect, replica);
+      write(replica, { kind: "append", bytes: produce.batches.bytes });
+      return;
+    }
+    case "appendAsFollower":
+      if (received !== undefined) write(replica, { kind: "append", ...received });
+      return;
+    case "epochStart":
+    case "truncate":
+    case "restart":
+      write(replica, effect);
+      return;
+    case "advanceLogStart":
+      moveLogStart(replica, effect.logStart);
+      return;
+  }
+}
+
+function checkpointHighWatermark(replica: ReplicaState): void {
+  const { machine, log } = replica;
+  if (machine.highWatermark > log.highWatermark) log.setHighWatermark(machine.highWatermark);
+  if (replica.writes.logStart !== undefined) advanceLogStart(replica);
+}
+
+function send(replica: ReplicaState, effect: SendEffect): void {
+  const { id, shared } = replica;
+  const { links } = shared;
+  const answered = (input: PartitionInput) => {
+    giveInput(replica, input);
+  };
+  switch (effect.kind) {
+    case "fetch":
+      links.fetcher.fetch(effect.leader, id, effect.fetch);
+      return;
+    case "flushedReport":
+      links.fetcher.flushed(effect.leader, id, effect.report);
+      return;
+    case "alterPartition":
+      links.alterPartition(id, effect.request, answered);
+      return;
+    case "confirmLeadership":
+      links.confirmLeader(id, effect, answered);
+      return;
+  }
+}

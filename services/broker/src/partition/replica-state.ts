@@ -1,0 +1,117 @@
+import type { BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId } from "@tidemark/ids";
+import type { Log, LogError, ReplicaId } from "@tidemark/log";
+import type {
+  AlterPartition,
+  Confirmation,
+  PartitionInput,
+  Partition as PartitionMachine,
+  PartitionState,
+  RequestId,
+  TraceEvent,
+} from "@tidemark/replication";
+import type { Clock } from "@tidemark/runtime";
+import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
+import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition.ts";
+import type { HintedLeader } from "./refusal-error.ts";
+import type { Timeline } from "./timeline.ts";
+import type { TopicLogSettings } from "./topic-log-settings.ts";
+import type { TruncationRecord } from "./truncation.ts";
+import type { Writes } from "./writes.ts";
+
+/** Which partition it is. */
+export interface PartitionPlace {
+  readonly topic: string;
+  readonly topicId: TopicId;
+  readonly index: PartitionIndex;
+}
+
+/** The ways out of a partition: to its leader, and to the controller. Nothing here throws. */
+export interface PartitionLinks {
+  readonly fetcher: ReplicaFetcher;
+  /** The answer comes back as `proposalAnswered`, once. */
+  alterPartition(replica: ReplicaId, request: AlterPartition, answered: (input: PartitionInput) => void): void;
+  /** The answer, if one comes, is `leadershipConfirmed`. */
+  confirmLeader(
+    replica: ReplicaId,
+    question: { readonly confirmation: Confirmation; readonly leaderEpoch: LeaderEpoch },
+    answered: (input: PartitionInput) => void,
+  ): void;
+}
+
+/** What all partitions of a broker share. */
+export interface PartitionShared {
+  readonly self: BrokerId;
+  readonly clock: Clock;
+  readonly links: PartitionLinks;
+  readonly requests: { next(): RequestId };
+  /** Where clients reach a broker. Undefined: not known. */
+  readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
+  readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
+  /** A step of the machine broke an invariant: the replica is out of service. */
+  readonly onBroken: (replica: ReplicaId, error: unknown) => void;
+}
+
+/** Who waits for an answer of the machine. */
+export type Waiting =
+  | {
+      readonly kind: "produce";
+      readonly batches: CheckedBatches;
+      readonly settle: (outcome: ProduceOutcome) => void;
+      baseOffset: Offset | undefined;
+    }
+  | { readonly kind: "read"; readonly offset: Offset; readonly settle: (outcome: ReadOutcome) => void }
+  | { readonly kind: "latest"; readonly settle: (outcome: LatestOutcome) => void }
+  | {
+      readonly kind: "replica";
+      /** Of the fetch. */
+      readonly leaderEpoch: LeaderEpoch;
+      readonly reply: (reply: ReplicaReply) => void;
+    };
+
+/** A batch that is recorded, until all that its spans tell has happened. */
+export interface WatchedBatch {
+  readonly upTo: Offset;
+  readonly timeline: Timeline;
+}
+
+/** The batches of a leader's response. They count against what it may send until `release` is called, once. */
+export interface Received {
+  readonly bytes: Uint8Array;
+  readonly release: () => void;
+}
+
+/** A replica whose records are not written yet: a follower gets its reply when they can be read. */
+export interface HeldReply {
+  readonly from: Offset;
+  readonly send: () => void;
+}
+
+/**
+ * One replica on this broker: its machine, its log, and who waits. State and functions apart, since a broker holds
+ * thousands of them.
+ */
+export interface ReplicaState {
+  readonly shared: PartitionShared;
+  readonly place: PartitionPlace;
+  readonly id: ReplicaId;
+  readonly log: Log;
+  readonly machine: PartitionMachine;
+  readonly writes: Writes;
+  readonly waiting: Map<RequestId, Waiting>;
+  /** Inputs that came while another one was being handled, a response with its bytes. */
+  readonly inbox: { readonly input: PartitionInput; readonly received: Received | undefined }[];
+  settings: TopicLogSettings;
+  /** The newest metadata that the machine was given. */
+  metadata: PartitionState | undefined;
+  isStepping: boolean;
+  /** Neither steps nor writes any more. */
+  isOver: boolean;
+  /** Why the log took nothing of an append, while its refusal is being told. */
+  refusedBy: LogError | undefined;
+  /** What was cut in the newest leader epoch. */
+  truncation: TruncationRecord | undefined;
+  watched: WatchedBatch[];
+  held: HeldReply[];
+  /** What leaders sent and the log has not written yet, in the order of the offsets. */
+  unwritten: { readonly upTo: Offset; readonly release: () => void }[];
+}

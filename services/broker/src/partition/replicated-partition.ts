@@ -1,0 +1,251 @@
+import type { BrokerEpoch, ControllerEpoch, DirectoryId, LeaderEpoch } from "@tidemark/ids";
+import { noLeaderEpoch } from "@tidemark/ids";
+import type { Log, LogEvent } from "@tidemark/log";
+import {
+  createPartition,
+  type FetchSessions,
+  type PartitionInput,
+  type PartitionState,
+  type ReplicaFetch,
+  type ReplicaFlushed,
+  type ReplicaResponse,
+  type ReplicationGuards,
+  type ReplicationSettings,
+} from "@tidemark/replication";
+import type { TidemarkError } from "@tidemark/rpc";
+import type { Cancel } from "@tidemark/runtime";
+import type { ReplicaReply } from "../replication/replica-exchange.ts";
+import { endOne, endWaiting, releaseReplies } from "./answers.ts";
+import { giveInput } from "./give-input.ts";
+import { takeLogEvent } from "./log-events.ts";
+import type { LatestOutcome, LatestRequest, Partition, ProduceRequest, ReadOutcome, ReadRequest } from "./partition.ts";
+import { outOfService } from "./refusal-error.ts";
+import type { PartitionPlace, PartitionShared, Received, ReplicaState, Waiting } from "./replica-state.ts";
+import { offsetsIn } from "./stamp.ts";
+import type { TopicLogSettings } from "./topic-log-settings.ts";
+import { noteAgreement, truncationOf } from "./truncation.ts";
+import { noteReport, unwatch, watch } from "./watched-batches.ts";
+import { createWrites, releaseWritten, resumeWrites } from "./writes.ts";
+
+export interface ReplicatedPartitionOptions {
+  readonly place: PartitionPlace;
+  /** Open, and online. Its events go to `onLogEvent`. */
+  readonly log: Log;
+  readonly directoryId: DirectoryId;
+  readonly settings: TopicLogSettings;
+  readonly replication: ReplicationSettings;
+  readonly brokerEpoch: BrokerEpoch;
+  readonly sessions: FetchSessions;
+  readonly guards?: ReplicationGuards | undefined;
+}
+
+/** A replica of a partition on this broker, for whoever drives it. */
+export interface ReplicatedPartition extends Partition {
+  give(input: PartitionInput): void;
+  /** Takes a committed state. One that is not newer changes nothing. */
+  applyMetadata(state: PartitionState, controllerEpoch: ControllerEpoch): void;
+  onLogEvent(event: LogEvent): void;
+  /** Settings of the topic changed. */
+  configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
+  /** A follower asks; it gets one reply unless the result is called. */
+  serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
+  takeFlushed(report: ReplicaFlushed): void;
+  takeResponse(response: ReplicaResponse, received: Received): void;
+  /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
+  truncation(): ReturnType<typeof truncationOf>;
+  /** This broker has it no longer: whoever waits is told `error`. */
+  leave(error: TidemarkError): void;
+}
+
+/**
+ * Drives the machine of one replica over its log: RF 1 is the same with nobody else.
+ *
+ * The broker epoch is that of the registration in force; metadata from before it must not be given.
+ */
+export function createReplicatedPartition(
+  shared: PartitionShared,
+  options: ReplicatedPartitionOptions,
+): ReplicatedPartition {
+  const replica = createState(shared, options);
+  const { place, log, machine } = replica;
+  return {
+    topic: place.topic,
+    topicId: place.topicId,
+    index: place.index,
+    log,
+    directoryId: options.directoryId,
+    get settings() {
+      return replica.settings;
+    },
+    get highWatermark() {
+      return machine.highWatermark;
+    },
+    get leaderEpoch(): LeaderEpoch {
+      return replica.metadata?.leaderEpoch ?? noLeaderEpoch;
+    },
+    get isLed() {
+      return machine.role === "leader";
+    },
+    view: () => machine.view(shared.clock.monotonicMs()),
+    produce: (request) => produce(replica, request),
+    read: (request, settle) => read(replica, request, settle),
+    latest: (request, settle) => latest(replica, request, settle),
+    give: (input) => {
+      giveInput(replica, input);
+    },
+    applyMetadata(state, controllerEpoch) {
+      const nowMs = shared.clock.monotonicMs();
+      if (replica.metadata === undefined || state.partitionEpoch > replica.metadata.partitionEpoch)
+        replica.metadata = state;
+      giveInput(replica, { kind: "metadata", state, controllerEpoch, nowMs });
+    },
+    onLogEvent: (event) => {
+      takeLogEvent(replica, event);
+    },
+    configure(settings, replication) {
+      replica.settings = settings;
+      log.configure(settings.log);
+      giveInput(replica, { kind: "settingsChanged", settings: replication });
+    },
+    serve(fetch, deadlineMs, reply) {
+      noteReport(replica, fetch);
+      return ask(replica, { kind: "replica", leaderEpoch: fetch.leaderEpoch, reply }, (requestId) => ({
+        kind: "replicaFetch",
+        requestId,
+        fetch,
+        deadlineMs,
+        nowMs: shared.clock.monotonicMs(),
+      }));
+    },
+    takeFlushed(report) {
+      noteReport(replica, report);
+      giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });
+    },
+    takeResponse(response, received) {
+      const nowMs = shared.clock.monotonicMs();
+      noteAgreement(replica, response);
+      giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
+    },
+    truncation: () => truncationOf(replica),
+    leave: (error) => {
+      leave(replica, error);
+    },
+  };
+}
+
+function createState(shared: PartitionShared, options: ReplicatedPartitionOptions): ReplicaState {
+  const { place, log, settings, brokerEpoch, sessions, replication, guards } = options;
+  return {
+    shared,
+    place,
+    id: { topicId: place.topicId, partition: place.index },
+    log,
+    machine: createPartition({
+      self: shared.self,
+      brokerEpoch,
+      log: {
+        startOffset: log.logStartOffset,
+        endOffset: log.logEndOffset,
+        flushedOffset: log.flushedOffset,
+        leaderEpochs: log.epochs,
+      },
+      highWatermark: log.highWatermark,
+      settings: replication,
+      sessions,
+      ...(guards === undefined ? {} : { guards }),
+    }),
+    writes: createWrites(),
+    waiting: new Map(),
+    inbox: [],
+    settings,
+    metadata: undefined,
+    isStepping: false,
+    isOver: false,
+    refusedBy: undefined,
+    truncation: undefined,
+    watched: [],
+    held: [],
+    unwritten: [],
+  };
+}
+
+function produce(replica: ReplicaState, request: ProduceRequest) {
+  const { batches, acks, deadlineMs, timeline } = request;
+  const nowMs = replica.shared.clock.monotonicMs();
+  const settle = timeline === undefined ? request.settle : unwatchAndSettle(replica, request);
+  const waiting: Waiting & { readonly kind: "produce" } = { kind: "produce", batches, settle, baseOffset: undefined };
+  const recordCount = offsetsIn(batches);
+  const abandon = ask(replica, waiting, (requestId) => ({
+    kind: "produce",
+    requestId,
+    acks,
+    recordCount,
+    seenLeaderEpoch: undefined,
+    deadlineMs,
+    nowMs,
+  }));
+  if (timeline !== undefined && waiting.baseOffset !== undefined) {
+    watch(replica, { baseOffset: waiting.baseOffset, recordCount, timeline });
+  }
+  return {
+    get baseOffset() {
+      return waiting.baseOffset;
+    },
+    abandon,
+  };
+}
+
+function unwatchAndSettle(replica: ReplicaState, { timeline, settle }: ProduceRequest): ProduceRequest["settle"] {
+  return (outcome) => {
+    unwatch(replica, timeline);
+    settle(outcome);
+  };
+}
+
+function read(replica: ReplicaState, request: ReadRequest, settle: (outcome: ReadOutcome) => void): Cancel {
+  const nowMs = replica.shared.clock.monotonicMs();
+  return ask(replica, { kind: "read", offset: request.offset, settle }, (requestId) => ({
+    kind: "consumerFetch",
+    requestId,
+    ...request,
+    linearizable: false,
+    nowMs,
+  }));
+}
+
+function latest(replica: ReplicaState, request: LatestRequest, settle: (outcome: LatestOutcome) => void): Cancel {
+  const nowMs = replica.shared.clock.monotonicMs();
+  return ask(replica, { kind: "latest", settle }, (requestId) => ({
+    kind: "latestOffset",
+    requestId,
+    ...request,
+    nowMs,
+  }));
+}
+
+/** Gives a request to the machine under a number of its own. The result withdraws it. */
+function ask(
+  replica: ReplicaState,
+  waiting: Waiting,
+  inputOf: (requestId: ReturnType<PartitionShared["requests"]["next"]>) => PartitionInput,
+): Cancel {
+  if (replica.isOver) {
+    endOne(waiting, outOfService(replica.place));
+    return () => undefined;
+  }
+  const requestId = replica.shared.requests.next();
+  replica.waiting.set(requestId, waiting);
+  giveInput(replica, inputOf(requestId));
+  return () => {
+    if (replica.waiting.delete(requestId)) giveInput(replica, { kind: "cancel", requestId });
+  };
+}
+
+function leave(replica: ReplicaState, error: TidemarkError): void {
+  if (replica.isOver) return;
+  replica.isOver = true;
+  endWaiting(replica, error);
+  releaseReplies(replica, true);
+  resumeWrites(replica);
+  releaseWritten(replica, true);
+}

@@ -1,0 +1,145 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type ReplicaId, replicaName } from "@tidemark/log";
+import type { PartitionFetchSchema, PartitionFlushedSchema, PartitionHandleSchema } from "@tidemark/proto/replica/v1";
+import type { ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import { type AnswerPieces, createAnswerPieces } from "./answer-pieces.ts";
+
+/** What a message to a leader carries of its partitions. */
+export interface PartitionItems {
+  readonly partitions: MessageInitShape<typeof PartitionHandleSchema>[];
+  readonly fetches: MessageInitShape<typeof PartitionFetchSchema>[];
+  readonly flushed: MessageInitShape<typeof PartitionFlushedSchema>[];
+}
+
+/** Fetches and reports of one message at most, so that it stays far below what a leader takes. */
+const itemsMax = 4096;
+
+/** A partition on one lane. */
+export interface LanePartition {
+  readonly id: ReplicaId;
+  readonly pieces: AnswerPieces;
+  /** Its number in the stream, once the leader was told. */
+  handle: number | undefined;
+  /** The newest fetch, until it is answered. */
+  fetch: ReplicaFetch | undefined;
+  /** True while `fetch` has not been sent. */
+  isFetchDue: boolean;
+  /** The newest report that has not been sent. */
+  report: ReplicaFlushed | undefined;
+}
+
+/**
+ * The partitions of one stream, and what is to be said of them next. For each there is one fetch and one report at
+ * most, the newest: so it stays small, however long the stream takes nothing.
+ */
+export interface LanePartitions {
+  fetch(id: ReplicaId, fetch: ReplicaFetch): void;
+  flushed(id: ReplicaId, report: ReplicaFlushed): void;
+  /** By the number that the leader answers with. */
+  byHandle(handle: number): LanePartition | undefined;
+  /** Something is to be said. */
+  readonly hasItems: boolean;
+  /** Something is to be asked. */
+  readonly hasFetches: boolean;
+  /** What is to be said, up to the size of one message; it counts as said. */
+  takeItems(): PartitionItems;
+  /** How many fetches have no answer. */
+  openFetches(): number;
+  /** Forgets every partition: the stream is gone. Returns those whose fetches have no answer. */
+  forgetAll(): readonly { readonly id: ReplicaId; readonly fetch: ReplicaFetch }[];
+}
+
+export function createLanePartitions(): LanePartitions {
+  const partitions = new Map<string, LanePartition>();
+  const handles: LanePartition[] = [];
+  let due: LanePartition[] = [];
+  let reports: LanePartition[] = [];
+
+  const partitionOf = (id: ReplicaId): LanePartition => {
+    const name = replicaName(id);
+    const known = partitions.get(name);
+    if (known !== undefined) return known;
+    const made: LanePartition = {
+      id,
+      pieces: createAnswerPieces(),
+      handle: undefined,
+      fetch: undefined,
+      isFetchDue: false,
+      report: undefined,
+    };
+    partitions.set(name, made);
+    return made;
+  };
+
+  return {
+    fetch(id, fetch) {
+      const partition = partitionOf(id);
+      partition.fetch = fetch;
+      if (partition.isFetchDue) return;
+      partition.isFetchDue = true;
+      due.push(partition);
+    },
+    flushed(id, report) {
+      const partition = partitionOf(id);
+      if (partition.report === undefined) reports.push(partition);
+      partition.report = report;
+    },
+    byHandle: (handle) => handles[handle],
+    get hasItems() {
+      return due.length + reports.length > 0;
+    },
+    get hasFetches() {
+      return due.length > 0;
+    },
+    takeItems() {
+      const items: PartitionItems = { partitions: [], fetches: [], flushed: [] };
+      const handleOf = (partition: LanePartition): number => {
+        if (partition.handle === undefined) {
+          partition.handle = handles.push(partition) - 1;
+          items.partitions.push(partition.id);
+        }
+        return partition.handle;
+      };
+      for (const partition of due.slice(0, itemsMax)) {
+        partition.isFetchDue = false;
+        if (partition.fetch !== undefined) items.fetches.push(wireFetch(handleOf(partition), partition.fetch));
+      }
+      for (const partition of reports.slice(0, itemsMax)) {
+        const { report } = partition;
+        partition.report = undefined;
+        if (report !== undefined) items.flushed.push(wireFlushed(handleOf(partition), report));
+      }
+      due = due.slice(itemsMax);
+      reports = reports.slice(itemsMax);
+      return items;
+    },
+    openFetches: () => [...partitions.values()].filter((partition) => partition.fetch !== undefined).length,
+    forgetAll() {
+      const open = [...partitions.values()].flatMap(({ id, fetch }) => (fetch === undefined ? [] : [{ id, fetch }]));
+      partitions.clear();
+      handles.length = 0;
+      due = [];
+      reports = [];
+      return open;
+    },
+  };
+}
+
+function wireFetch(handle: number, fetch: ReplicaFetch): PartitionItems["fetches"][number] {
+  const { brokerEpoch, leaderEpoch, session, fetchOffset, fetched, flushed, lastFetchedEpoch } = fetch;
+  return {
+    handle,
+    brokerEpoch,
+    leaderEpoch,
+    session,
+    fetchOffset,
+    fetched,
+    flushed,
+    ...(lastFetchedEpoch < 0 ? {} : { lastFetchedEpoch }),
+  };
+}
+
+function wireFlushed(handle: number, report: ReplicaFlushed): PartitionItems["flushed"][number] {
+  const { brokerEpoch, leaderEpoch, session, flushed } = report;
+  return { handle, brokerEpoch, leaderEpoch, session, flushed };
+}

@@ -1,0 +1,148 @@
+/**
+ * The answers of one stream on their way out: put into messages of a good size, in their order, as fast as the follower
+ * takes them. What becomes ready in one turn of the event loop leaves together.
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { FetchResponseSchema, PartitionAnswerSchema } from "@tidemark/proto/replica/v1";
+import type { RawStream } from "@tidemark/rpc";
+import type { Scheduler } from "@tidemark/runtime";
+import { refusalToWire } from "../refusals.ts";
+import type { ReplicaReply } from "../replica-exchange.ts";
+import type { OpenFetch } from "./open-fetches.ts";
+
+type WireAnswer = MessageInitShape<typeof PartitionAnswerSchema>;
+
+/** What an answer costs in a message besides its batches, in bytes, about. */
+const answerOverheadBytes = 64;
+
+export interface AnswerOutbox {
+  /** Bytes of batches that wait here. */
+  readonly bytes: number;
+  /** `batches` are those of a reply with records; they must not change until they have left. */
+  push(fetch: OpenFetch, reply: ReplicaReply, batches: readonly Uint8Array[]): void;
+  /** The stream takes more. */
+  readonly drained: () => void;
+  /** Sends what waits, if the stream takes it. For the end of a stream. */
+  flush(): void;
+  clear(): void;
+}
+
+interface Waiting {
+  readonly fetch: OpenFetch;
+  readonly reply: ReplicaReply;
+  readonly batches: readonly Uint8Array[];
+  /** Bytes of `batches` that were not sent. */
+  left: number;
+  /** The next of `batches`, and where to go on in it. */
+  index: number;
+  position: number;
+}
+
+/** `onSpace` is called when bytes have left the outbox. */
+export function createAnswerOutbox(options: {
+  readonly stream: RawStream<MessageInitShape<typeof FetchResponseSchema>>;
+  readonly scheduler: Scheduler;
+  readonly messageBytes: number;
+  readonly onSpace: () => void;
+}): AnswerOutbox {
+  const { stream, scheduler, messageBytes, onSpace } = options;
+  let waiting: Waiting[] = [];
+  /** Index of the next in `waiting`: shifting a long array would move all of it each time. */
+  let head = 0;
+  let bytes = 0;
+  let isScheduled = false;
+  let canWrite = true;
+
+  const nextMessage = (): WireAnswer[] => {
+    const answers: WireAnswer[] = [];
+    let size = 0;
+    for (let next = waiting[head]; next !== undefined; next = waiting[head]) {
+      const cost = next.left + answerOverheadBytes;
+      // A small answer is never cut, so its batches reach the follower's log without another copy.
+      if (size > 0 && size + cost > messageBytes) break;
+      const piece = takePiece(next, messageBytes);
+      bytes -= piece.length;
+      size += piece.length + answerOverheadBytes;
+      answers.push(wireAnswer(next, piece));
+      if (next.left === 0) head += 1;
+    }
+    if (head === waiting.length) {
+      waiting = [];
+      head = 0;
+    }
+    return answers;
+  };
+
+  const flush = () => {
+    isScheduled = false;
+    const before = bytes;
+    while (canWrite && head < waiting.length) canWrite = stream.write({ answers: nextMessage() });
+    if (bytes < before) onSpace();
+  };
+
+  const schedule = () => {
+    if (isScheduled || !canWrite) return;
+    isScheduled = true;
+    scheduler.afterInput(flush);
+  };
+
+  return {
+    get bytes() {
+      return bytes;
+    },
+    push(fetch, reply, batches) {
+      const left = batches.reduce((sum, each) => sum + each.length, 0);
+      bytes += left;
+      waiting.push({ fetch, reply, batches, left, index: 0, position: 0 });
+      schedule();
+    },
+    drained() {
+      canWrite = true;
+      schedule();
+    },
+    flush,
+    clear() {
+      waiting = [];
+      head = 0;
+      bytes = 0;
+      canWrite = false;
+    },
+  };
+}
+
+/** The next bytes that lie together, at most `most` of them. Nothing of an answer without batches. */
+function takePiece(from: Waiting, most: number): Uint8Array {
+  const batches = from.batches[from.index] ?? nothing;
+  const piece = batches.subarray(from.position, from.position + most);
+  from.left -= piece.length;
+  from.position += piece.length;
+  if (from.position === batches.length) {
+    from.index += 1;
+    from.position = 0;
+  }
+  return piece;
+}
+
+const nothing = new Uint8Array(0);
+
+function wireAnswer({ fetch, reply, left }: Waiting, piece: Uint8Array): WireAnswer {
+  const { partition, session, leaderEpoch } = fetch;
+  return { handle: partition.handle, session, leaderEpoch, content: contentOf(reply, piece, left) };
+}
+
+function contentOf(reply: ReplicaReply, batches: Uint8Array, bytesToCome: number): WireAnswer["content"] & object {
+  switch (reply.kind) {
+    case "records": {
+      const { highWatermark, logStart, logEnd } = reply;
+      return { case: "records", value: { highWatermark, logStart, logEnd, batches, bytesToCome } };
+    }
+    case "diverging": {
+      const { leaderEpoch, endOffset } = reply.divergence;
+      return { case: "diverging", value: { endOffset, ...(leaderEpoch < 0 ? {} : { leaderEpoch }) } };
+    }
+    case "behindLogStart":
+      return { case: "behindLogStart", value: reply.logStart };
+    case "refused":
+      return { case: "refused", value: refusalToWire(reply.reason) };
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What a follower may say. Everything that comes over a stream is read here and nowhere else: what cannot be meant ends
+ * the stream with an error that names it, before any partition hears of it.
+ */
+import {
+  type BrokerEpoch,
+  type BrokerId,
+  brokerEpoch,
+  brokerId,
+  type LeaderEpoch,
+  leaderEpoch,
+  noLeaderEpoch,
+  type Offset,
+  offset,
+  partitionIndex,
+  topicId,
+} from "@tidemark/ids";
+import type { ReplicaId } from "@tidemark/log";
+import type { PartitionFetch, PartitionFlushed, PartitionHandle } from "@tidemark/proto/replica/v1";
+import type { FetchSession, ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import { invalidArgument } from "../../errors.ts";
+
+/** Throws REASON_INVALID_ARGUMENT. */
+export function readFollower(value: number): BrokerId {
+  return readAs("follower", value, brokerId);
+}
+
+/** Throws REASON_INVALID_ARGUMENT. */
+export function readPartition(wire: Pick<PartitionHandle, "topicId" | "partition">): ReplicaId {
+  return {
+    topicId: readAs("topic_id", wire.topicId, topicId),
+    partition: readAs("partition", wire.partition, partitionIndex),
+  };
+}
+
+/** Throws REASON_INVALID_ARGUMENT. */
+export function readLeaderEpoch(value: number): LeaderEpoch {
+  return readAs("leader_epoch", value, leaderEpoch);
+}
+
+/** Throws REASON_INVALID_ARGUMENT. */
+export function readFetch(replica: BrokerId, wire: PartitionFetch): ReplicaFetch {
+  const fetch = {
+    replica,
+    ...readEpochs(wire),
+    fetchOffset: readOffset("fetch_offset", wire.fetchOffset),
+    fetched: readOffset("fetched", wire.fetched),
+    lastFetchedEpoch:
+      wire.lastFetchedEpoch === undefined
+        ? noLeaderEpoch
+        : readAs("last_fetched_epoch", wire.lastFetchedEpoch, leaderEpoch),
+    flushed: readOffset("flushed", wire.flushed),
+  };
+  if (fetch.flushed > fetch.fetched) {
+    throw invalidArgument(`flushed is ${fetch.flushed}, above fetched, which is ${fetch.fetched}`);
+  }
+  if (fetch.fetchOffset < fetch.fetched) {
+    throw invalidArgument(`fetch_offset is ${fetch.fetchOffset}, below fetched, which is ${fetch.fetched}`);
+  }
+  return fetch;
+}
+
+/** Throws REASON_INVALID_ARGUMENT. */
+export function readFlushed(replica: BrokerId, wire: PartitionFlushed): ReplicaFlushed {
+  return { replica, ...readEpochs(wire), flushed: readOffset("flushed", wire.flushed) };
+}
+
+function readEpochs(wire: PartitionFetch | PartitionFlushed): {
+  readonly brokerEpoch: BrokerEpoch;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly session: FetchSession;
+} {
+  return {
+    brokerEpoch: readAs("broker_epoch", wire.brokerEpoch, brokerEpoch),
+    leaderEpoch: readLeaderEpoch(wire.leaderEpoch),
+    session: wire.session as FetchSession,
+  };
+}
+
+function readOffset(field: string, value: bigint): Offset {
+  return readAs(field, value, offset);
+}
+
+function readAs<Value, Id>(field: string, value: Value, make: (value: Value) => Id): Id {
+  try {
+    return make(value);
+  } catch (error) {
+    throw invalidArgument(`${field}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

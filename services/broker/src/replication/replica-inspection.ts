@@ -1,0 +1,48 @@
+import type { BrokerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
+import type { Log, ReplicaId } from "@tidemark/log";
+
+/** The replicas of this broker, for those who ask how they stand. */
+export interface ReplicaInspection {
+  /** Undefined before the first registration. */
+  brokerEpoch(): BrokerEpoch | undefined;
+  /** All that the broker holds. */
+  replicas(): readonly ReplicaId[];
+  /** Undefined: the broker holds no such replica, or has not opened it. */
+  log(replica: ReplicaId): Log | undefined;
+  /** The leader epoch in which this broker leads the partition; undefined: it does not. */
+  ledIn(replica: ReplicaId): LeaderEpoch | undefined;
+}
+
+/** How a replica stands. */
+export type ReplicaStanding =
+  | {
+      readonly kind: "online";
+      /** Undefined: the log knows none. */
+      readonly lastLeaderEpoch: LeaderEpoch | undefined;
+      readonly logStart: Offset;
+      readonly logEnd: Offset;
+      readonly flushed: Offset;
+      readonly highWatermark: Offset;
+    }
+  /** `damage`: what is wrong, in words. */
+  | { readonly kind: "offline"; readonly damage: string }
+  | { readonly kind: "absent" };
+
+export function standingOf(log: Log | undefined): ReplicaStanding {
+  if (log === undefined) return { kind: "absent" };
+  switch (log.status.kind) {
+    case "online":
+      return {
+        kind: "online",
+        lastLeaderEpoch: log.latestLeaderEpoch,
+        logStart: log.logStartOffset,
+        logEnd: log.logEndOffset,
+        flushed: log.flushedOffset,
+        highWatermark: log.highWatermark,
+      };
+    case "offline":
+      return { kind: "offline", damage: log.status.damage.detail };
+    case "closed":
+      return { kind: "offline", damage: "its log is closed" };
+  }
+}

@@ -1,0 +1,90 @@
+/** A broker in its process: disks, the way to the controller, the broker and its servers, and a clean stop. */
+import { type brokerSchema, formatEndpoint, type Values } from "@tidemark/config";
+import { createActiveController } from "@tidemark/controller-link";
+import type { Codecs } from "@tidemark/record";
+import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
+import {
+  advertisedEndpoint,
+  listenersOf,
+  peerTls,
+  type RunningService,
+  type ServiceWorld,
+  serverHooks,
+} from "@tidemark/service";
+import { createBroker } from "./broker.ts";
+import { replicationSettings } from "./replication-settings.ts";
+
+export interface BrokerStartOptions extends ServiceWorld {
+  readonly values: Values<(typeof brokerSchema)["settings"]>;
+  /** Identifies the boot of the machine. Empty: not known. */
+  readonly bootId: string;
+  /** What records can be compressed with here. */
+  readonly codecs: Codecs;
+}
+
+/**
+ * Resolves when the broker is registered and answers. Throws what refuses the start, with nothing left open:
+ * StartRefusedError, the error of a log directory, or the TidemarkError of a listener.
+ */
+export async function startBroker(options: BrokerStartOptions): Promise<RunningService> {
+  const { values, runtime, transport, telemetry, openDisk } = options;
+  const disk = openDisk();
+  const tls = await peerTls(values, disk);
+  const channelOptions = { runtime, ...(tls === undefined ? {} : { tls }) };
+  const pool = createChannelPool({ ...channelOptions, transport });
+  const broker = createBroker({
+    nodeId: values["node.id"],
+    clusterId: values["cluster.id"],
+    rack: values["broker.rack"] ?? "",
+    bootId: options.bootId,
+    logDirs: values["log.dirs"],
+    heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
+    controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
+    topicDefaults: values,
+    replication: replicationSettings(values),
+    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
+    controller: createActiveController({
+      endpoints: values["controller.endpoints"].map(formatEndpoint),
+      pool,
+      runtime,
+    }),
+    runtime,
+    diskFor: () => openDisk({ hangMs: values["log.flush.hang.ms"] }),
+    codecs: options.codecs,
+    tracer: telemetry.tracer,
+    logger: telemetry.logger,
+    onFatal: options.onFatal,
+  });
+  const queuedMax = values["queued.max.bytes"];
+  const server = createRpcServer({
+    runtime,
+    transport,
+    listeners: await listenersOf(
+      values,
+      { client: [broker.service], internal: [broker.service, broker.replicaService] },
+      disk,
+    ),
+    ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
+    hooks: serverHooks(telemetry),
+  });
+  const stop = async () => {
+    await broker.leave();
+    await server.stop();
+    await broker.stop();
+    pool.close();
+  };
+  try {
+    await broker.open();
+    const bound = await server.start();
+    const client = advertisedEndpoint(values, "client", bound);
+    const internal = advertisedEndpoint(values, "internal", bound);
+    await broker.join([
+      { listener: "client", ...client },
+      { listener: "internal", ...internal },
+    ]);
+    return { endpoints: { client: formatEndpoint(client), internal: formatEndpoint(internal) }, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

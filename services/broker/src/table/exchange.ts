@@ -1,0 +1,47 @@
+/** The partitions of a broker, as replica streams see them. */
+import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
+import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import { heldOf, type TableState } from "./table-state.ts";
+
+export function createServing(table: TableState): ReplicaServing {
+  return {
+    fetch(id, fetch, deadlineMs, reply) {
+      const state = heldOf(table, id)?.state;
+      if (state?.kind === "open") return state.partition.serve(fetch, deadlineMs, reply);
+      const isOffline = state?.kind === "damaged" || state?.kind === "misplaced" || state?.kind === "failed";
+      const reason = isOffline ? "REPLICA_OFFLINE" : "NOT_LEADER";
+      reply({ kind: "refused", reason, leaderEpoch: fetch.leaderEpoch });
+      return () => undefined;
+    },
+    flushed(id, report) {
+      const state = heldOf(table, id)?.state;
+      if (state?.kind === "open") state.partition.takeFlushed(report);
+    },
+  };
+}
+
+/** The replicas, for those who ask how they stand. */
+export function createInspection(table: TableState): ReplicaInspection {
+  return {
+    brokerEpoch: () => table.registration?.brokerEpoch,
+    replicas: () => [...table.held.values()].map(({ id }) => id),
+    log(id) {
+      const state = heldOf(table, id)?.state;
+      return state?.kind === "open" || state?.kind === "ready" || state?.kind === "damaged" ? state.log : undefined;
+    },
+    ledIn(id) {
+      const state = heldOf(table, id)?.state;
+      return state?.kind === "open" && state.partition.isLed ? state.partition.leaderEpoch : undefined;
+    },
+  };
+}
+
+export function createReceiving(table: TableState): ReplicaReceiving {
+  return {
+    response(id, response, bytes, release) {
+      const state = heldOf(table, id)?.state;
+      if (state?.kind === "open") state.partition.takeResponse(response, { bytes, release });
+      else release();
+    },
+  };
+}

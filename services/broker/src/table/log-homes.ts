@@ -1,0 +1,60 @@
+/** Which log directory holds a replica, and which one takes a new one (L10). */
+import type { DirectoryId } from "@tidemark/ids";
+import type { LogSettings } from "@tidemark/log";
+import { type Damage, type Log, type LogDirectory, type LogListener, type ReplicaId, replicaName } from "@tidemark/log";
+
+export interface LogHomes {
+  readonly directories: readonly LogDirectory[];
+  /** Opens a replica, and makes an empty one where the metadata let it be made here. */
+  openOrCreate(replica: ReplicaId, how: OpenReplica & { readonly recorded: DirectoryId | undefined }): Promise<Opened>;
+}
+
+export interface OpenReplica {
+  readonly settings: LogSettings;
+  readonly onEvent: LogListener;
+}
+
+export type Opened =
+  | { readonly kind: "ready"; readonly log: Log; readonly home: LogDirectory }
+  | { readonly kind: "damaged"; readonly log: Log; readonly damage: Damage; readonly home: LogDirectory }
+  | { readonly kind: "misplaced"; readonly directoryId: DirectoryId };
+
+export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
+  const homeOf = (replica: ReplicaId) => {
+    const name = replicaName(replica);
+    return directories.find((directory) => directory.replicas().some((each) => replicaName(each) === name));
+  };
+
+  const openIn = async (home: LogDirectory, replica: ReplicaId, how: OpenReplica): Promise<Opened> => {
+    const log = await home.open(replica, how);
+    const { status } = log;
+    if (status.kind === "offline") return { kind: "damaged", log, damage: status.damage, home };
+    return { kind: "ready", log, home };
+  };
+
+  return {
+    directories,
+    async openOrCreate(replica, { recorded, ...how }) {
+      const home = homeOf(replica);
+      // Another directory may hold what counts: what lies here is no proof of anything.
+      if (recorded !== undefined && (home?.id ?? recorded) !== recorded)
+        return { kind: "misplaced", directoryId: recorded };
+      if (home !== undefined) return openIn(home, replica, how);
+      const target = recorded === undefined ? roomiest(directories) : directories.find(({ id }) => id === recorded);
+      if (target === undefined && recorded !== undefined) return { kind: "misplaced", directoryId: recorded };
+      if (target === undefined) throw new Error("No log directory is in service");
+      await target.create(replica);
+      return openIn(target, replica, how);
+    },
+  };
+}
+
+/** New replicas go where the fewest are. */
+function roomiest(directories: readonly LogDirectory[]): LogDirectory | undefined {
+  let best: LogDirectory | undefined;
+  for (const directory of directories) {
+    if (directory.failure !== undefined) continue;
+    if (best === undefined || directory.replicas().length < best.replicas().length) best = directory;
+  }
+  return best;
+}

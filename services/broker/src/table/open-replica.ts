@@ -1,0 +1,139 @@
+/** Opens the logs of replicas, and starts their machines. */
+import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
+import { findPartition, findTopicById, type Partition as PartitionRecord, type Topic } from "@tidemark/metadata";
+import type { ReplicationSettings } from "@tidemark/replication";
+import { createReplicatedPartition, type ReplicatedPartition } from "../partition/replicated-partition.ts";
+import { type TopicLogSettings, topicLogSettings } from "../partition/topic-log-settings.ts";
+import type { HeldReplica } from "./held-replica.ts";
+import type { Opened, OpenReplica } from "./log-homes.ts";
+import { partitionStateOf } from "./partition-state-of.ts";
+import { enqueue, heldOf, isActive, type TableState } from "./table-state.ts";
+
+/** Opens a replica that a directory lists and the metadata assign to this broker, before it is registered. */
+export function openListed(table: TableState, id: ReplicaId): void {
+  const image = table.update?.image;
+  const topic = image === undefined ? undefined : findTopicById(image, id.topicId);
+  const record = image === undefined ? undefined : findPartition(image, id.topicId, id.partition);
+  if (topic === undefined || record?.replicas.some((each) => each.brokerId === table.self) !== true) return;
+  openAssigned(table, topic, record);
+}
+
+/** Opens, or makes, a replica that the metadata assign to this broker. */
+export function openAssigned(table: TableState, topic: Topic, record: PartitionRecord): void {
+  const id = { topicId: record.topicId, partition: record.partition };
+  const held = heldOf(table, id) ?? addHeld(table, id, topic);
+  const recorded = record.replicas.find((each) => each.brokerId === table.self)?.directoryId;
+  open(table, held, topic, (how) => table.homes.openOrCreate(id, { ...how, recorded }));
+}
+
+/** Starts the machine of a replica whose log is open, where the newest metadata may be acted upon and assign it. */
+export function startMachine(table: TableState, held: HeldReplica): void {
+  const { state, id } = held;
+  const { update, registration } = table;
+  if (state.kind !== "ready" || update === undefined || registration === undefined || !isActive(table)) return;
+  const topic = findTopicById(update.image, id.topicId);
+  const record = findPartition(update.image, id.topicId, id.partition);
+  if (topic === undefined || record === undefined) return;
+  if (!record.replicas.some((each) => each.brokerId === table.self)) return;
+  const settings = topicLogSettings(topic.settings, table.defaults);
+  const partition = createReplicatedPartition(table.shared, {
+    place: { topic: topic.name, topicId: id.topicId, index: id.partition },
+    log: state.log,
+    directoryId: state.home.id,
+    settings,
+    replication: replicationOf(table, settings),
+    brokerEpoch: registration.brokerEpoch,
+    sessions: table.sessions,
+    guards: table.guards,
+  });
+  held.state = { kind: "open", log: state.log, partition };
+  tellRegistrations(table, partition, record);
+  partition.applyMetadata(partitionStateOf(record), update.controllerEpoch);
+}
+
+/** Replication's settings for a topic. */
+export function replicationOf(table: TableState, settings: TopicLogSettings): ReplicationSettings {
+  return { ...table.replication, uncleanElection: settings.uncleanElection };
+}
+
+/** What the metadata show of the other replicas' registrations: positions of older ones count no longer (R2). */
+function tellRegistrations(table: TableState, partition: ReplicatedPartition, record: PartitionRecord): void {
+  for (const { brokerId } of record.replicas) {
+    const session = table.update?.image.sessions.get(brokerId);
+    if (session === undefined || brokerId === table.self) continue;
+    partition.give({ kind: "replicaRegistered", replica: brokerId, brokerEpoch: session.brokerEpoch });
+  }
+}
+
+function addHeld(table: TableState, id: ReplicaId, topic: Topic): HeldReplica {
+  const held: HeldReplica = {
+    id,
+    topic: topic.name,
+    home: undefined,
+    state: { kind: "opening" },
+    work: table.leaving.get(replicaName(id)) ?? Promise.resolve(),
+  };
+  table.held.set(replicaName(id), held);
+  return held;
+}
+
+function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: OpenReplica) => Promise<Opened>): void {
+  held.state = { kind: "opening" };
+  const settings = topicLogSettings(topic.settings, table.defaults).log;
+  const onEvent = (event: LogEvent) => {
+    takeEvent(table, held, event);
+  };
+  enqueue(table, held, async () => {
+    if (heldOf(table, held.id) !== held || table.isClosed) return;
+    try {
+      take(table, held, await work({ settings, onEvent }));
+    } catch (error) {
+      const message = `Partition ${topic.name}-${held.id.partition} cannot be opened: ${messageOf(error)}`;
+      table.logger.error(message, { topic: topic.name, partition: held.id.partition });
+      held.state = { kind: "failed", message, isFinal: false };
+    }
+  });
+}
+
+function take(table: TableState, held: HeldReplica, opened: Opened): void {
+  const { logger } = table;
+  const name = `${held.topic}-${held.id.partition}`;
+  const where = { topic: held.topic, partition: held.id.partition };
+  switch (opened.kind) {
+    case "ready":
+      held.home = opened.home;
+      held.state = { kind: "ready", log: opened.log, home: opened.home };
+      startMachine(table, held);
+      return;
+    case "damaged":
+      held.home = opened.home;
+      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, givenUpIn: undefined };
+      logger.error(`Partition ${name} is damaged: ${opened.damage.detail}`, where);
+      return;
+    case "misplaced":
+      held.state = { kind: "misplaced", directoryId: opened.directoryId };
+      logger.error(
+        `Partition ${name} is recorded in the log directory ${opened.directoryId}, which this broker does not have: it is not made anew`,
+        where,
+      );
+      return;
+  }
+}
+
+function takeEvent(table: TableState, held: HeldReplica, event: LogEvent): void {
+  const { state } = held;
+  if (state.kind === "open") {
+    state.partition.onLogEvent(event);
+    table.onLogEvent?.(state.partition, event);
+  }
+  if (event.kind !== "offline" || (state.kind !== "open" && state.kind !== "ready")) return;
+  held.state = { kind: "damaged", log: state.log, damage: event.damage, givenUpIn: undefined };
+  table.logger.error(`Partition ${held.topic}-${held.id.partition} is damaged: ${event.damage.detail}`, {
+    topic: held.topic,
+    partition: held.id.partition,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,87 @@
+import { create } from "@bufbuild/protobuf";
+import { createMemoryDisk } from "@tidemark/disk";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
+import { describe, expect, it } from "vitest";
+import { type BrokerBench, callContext, createBrokerBench, imageOf, self } from "../testing/broker-bench.ts";
+
+const record = create(RecordSchema, { valueForm: { case: "text", value: "a" } });
+const produce = (bench: BrokerBench, topic = "t") =>
+  bench.produce(create(ProduceRequestSchema, { topic, partition: 0, records: [record] }), callContext());
+
+describe("the partitions of a broker", () => {
+  it("keep their data when the leader epoch rises, and stamp the new one", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    await produce(bench);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
+    const { results } = await produce(bench);
+    expect(results).toMatchObject([{ baseOffset: 1n, leaderEpoch: 4 }]);
+  });
+
+  it("end what is pending as unknown, with the new leader, when another broker leads", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const release = bench.gated.holdSyncs();
+    const pending = produce(bench).catch((error: unknown) => error);
+    await bench.apply(imageOf([{ name: "t", ledByOther: [0], leaderEpoch: 4 }]));
+    expect(await pending).toMatchObject({
+      reason: Reason.NOT_LEADER,
+      outcome: Outcome.UNKNOWN,
+      fields: { leader: { broker: 2, leaderEpoch: 4 } },
+    });
+    release();
+  });
+
+  it("take settings of their topic at once", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    await bench.apply(imageOf([{ name: "t", settings: { "max.message.bytes": "1024" } }]));
+    const large = create(RecordSchema, { valueForm: { case: "text", value: "x".repeat(2000) } });
+    const answer = bench.produce(
+      create(ProduceRequestSchema, { topic: "t", partition: 0, records: [large] }),
+      callContext(),
+    );
+    await expect(answer).rejects.toMatchObject({ reason: Reason.MESSAGE_TOO_LARGE });
+  });
+
+  it("are removed where the deletion is said, which is then confirmed, and not before", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const id = bench.table.led()[0]?.topicId;
+    if (id === undefined) throw new Error("not led");
+    await bench.apply(imageOf([]));
+    expect(bench.directory.replicas().length).toBe(1);
+    expect(bench.logs.join("")).toContain("kept and not served");
+    const deleted = { kind: "deletedTopic", topicId: id, value: { topicId: id, name: "t", awaited: [self] } } as const;
+    await bench.apply(imageOf([], [deleted]));
+    expect(bench.directory.replicas()).toEqual([]);
+    expect(bench.table.deletions()).toEqual([id]);
+    await bench.apply(imageOf([]));
+    expect(bench.table.deletions()).toEqual([]);
+  });
+
+  it("share nothing with a topic of the same name made again", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t", number: 1 }]));
+    await produce(bench);
+    await bench.apply(imageOf([{ name: "t", number: 2 }]));
+    expect(await produce(bench)).toMatchObject({ results: [{ baseOffset: 0n }] });
+  });
+
+  it("answer with what is wrong where their log is damaged, and leave the others alone", async () => {
+    const disk = createMemoryDisk();
+    await disk.makeDirectory("/log");
+    await disk.syncDirectory("/");
+    const topics = [
+      { name: "t", number: 1 },
+      { name: "u", number: 2 },
+    ];
+    const before = await createBrokerBench(imageOf(topics), { disk });
+    await produce(before);
+    await produce(before);
+    await before.stop();
+    const [replica] = before.directory.replicas();
+    const log = `/log/${String(replica?.topicId)}-0/${"0".repeat(20)}.log`;
+    disk.flipBit(log, { byte: 70, bit: 1 });
+    const again = topics.map((topic) => ({ ...topic, leaderEpoch: 4 }));
+    const bench = await createBrokerBench(imageOf(again), { disk });
+    await expect(produce(bench, "t")).rejects.toMatchObject({ reason: Reason.LOG_DIRECTORY_FAILED });
+    expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
+  });
+});

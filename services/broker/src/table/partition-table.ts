@@ -1,0 +1,257 @@
+import type { BrokerId, TopicId } from "@tidemark/ids";
+import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
+import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import {
+  createFetchSessions,
+  type ReplicationGuards,
+  type ReplicationSettings,
+  type RequestId,
+  type TraceEvent,
+} from "@tidemark/replication";
+import { TidemarkError } from "@tidemark/rpc";
+import type { Clock } from "@tidemark/runtime";
+import type { Logger } from "@tidemark/telemetry";
+import { unknownTopic } from "../errors.ts";
+import type { Partition } from "../partition/partition.ts";
+import type { PartitionLinks, PartitionShared } from "../partition/replica-state.ts";
+import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
+import type { TopicDefaults } from "../partition/topic-log-settings.ts";
+import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
+import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import { carriedOut } from "./deleted-topics.ts";
+import { createInspection, createReceiving, createServing } from "./exchange.ts";
+import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
+import { drop, followMetadata } from "./follow-metadata.ts";
+import type { HeldReplica } from "./held-replica.ts";
+import { createLogHomes } from "./log-homes.ts";
+import { openListed } from "./open-replica.ts";
+import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
+import { createTaskGroup } from "./task-group.ts";
+
+/** The partitions of a broker, as the data service looks for them. */
+export interface PartitionLookup {
+  /** The partition that a request means, led here. Throws a TidemarkError: unknown, not led here, not open. */
+  find(request: PartitionRequest): Partition;
+  /** The same, led here or not. */
+  findHeld(request: PartitionRequest): Partition;
+  /** How many partitions a topic has. Throws REASON_UNKNOWN_TOPIC. */
+  partitionCount(topic: string): number;
+  /** Indexes of the partitions of a topic that this broker leads. */
+  ledOf(topic: string): readonly number[];
+  /** Indexes of the partitions of a topic of which this broker has a replica, in service or not. */
+  heldOf(topic: string): readonly number[];
+}
+
+/** The partitions of which this broker has replicas, kept as the metadata say. */
+export interface PartitionTable extends PartitionLookup {
+  /** Opens every replica that the directories list, as far as `update` knows it. Before the first registration. */
+  openListed(update: TableUpdate): Promise<void>;
+  /** This broker registered, for the first time or anew: what it led has a newer leader epoch by then (D8). */
+  registered(registration: TableRegistration): void;
+  /**
+   * Makes the replicas what the metadata say: what is open takes them during the call. Resolves when all that has to be
+   * opened, made or removed for it is; never rejects: a replica that cannot be opened answers with its error.
+   */
+  apply(update: TableUpdate): Promise<void>;
+  /** Time passes, for every replica. After input was read. `controllerHeardMs`: when the controller was heard last. */
+  tick(controllerHeardMs: number): void;
+  /** The session is lost: nothing is led until newer metadata say so. */
+  resignAll(reason: string): void;
+  led(): readonly Partition[];
+  /** Every open replica. */
+  open(): readonly ReplicatedPartition[];
+  /** Topic ids whose deletion was carried out and not confirmed by the controller yet. */
+  deletions(): readonly TopicId[];
+  /** Replicas in which damage was found, and which are not given up yet. */
+  damaged(): readonly ReplicaId[];
+  /** Replicas that are not served though their directory works. */
+  offline(): readonly ReplicaId[];
+  /** What replicas here cut, for receipts of unclean elections that await it (D3). */
+  truncations(): readonly ReportedTruncation[];
+  readonly serving: ReplicaServing;
+  readonly receiving: ReplicaReceiving;
+  readonly inspection: ReplicaInspection;
+  /** Ends what is pending, and waits for what is under way. */
+  close(): Promise<void>;
+}
+
+export interface PartitionTableOptions {
+  readonly brokerId: BrokerId;
+  /** Those that are in service, at least one. */
+  readonly directories: readonly LogDirectory[];
+  readonly defaults: TopicDefaults;
+  readonly replication: ReplicationSettings;
+  readonly links: PartitionLinks;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
+  readonly onNewEpochNeeded: () => void;
+  readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
+  readonly onTrace?: (partition: PartitionTrace, event: TraceEvent) => void;
+  /** Tests turn single guards off. Default: every guard on. */
+  readonly guards?: ReplicationGuards;
+}
+
+/** Which replica an event is of. */
+export interface PartitionTrace {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** Replicas that are opened, made or removed at a time. */
+const diskWorks = 16;
+
+export function createPartitionTable(options: PartitionTableOptions): PartitionTable {
+  const table = createState(options);
+  const openHeld = () => [...table.held.values()].flatMap(openPartition);
+  const led = () => openHeld().filter((partition) => partition.isLed);
+  return {
+    async openListed(update) {
+      table.update = update;
+      for (const directory of table.homes.directories) {
+        for (const replica of directory.replicas()) openListed(table, replica);
+      }
+      await table.tasks.settled();
+    },
+    registered(registration) {
+      table.registration = registration;
+      table.isCurrent = false;
+      const { brokerEpoch } = registration;
+      const nowMs = options.clock.monotonicMs();
+      for (const partition of openHeld()) partition.give({ kind: "registered", brokerEpoch, nowMs });
+      if (table.update !== undefined) followMetadata(table, table.update);
+    },
+    async apply(update) {
+      followMetadata(table, update);
+      await table.tasks.settled();
+    },
+    tick(controllerHeardMs) {
+      const nowMs = options.clock.monotonicMs();
+      for (const held of table.held.values()) {
+        if (held.state.kind === "open") held.state.partition.give({ kind: "tick", nowMs, controllerHeardMs });
+      }
+    },
+    resignAll(reason) {
+      for (const partition of openHeld()) partition.give({ kind: "resign", reason });
+    },
+    find: (request) => findLed(table, request),
+    findHeld: (request) => findHeld(table, request),
+    partitionCount(topic) {
+      const known = table.update === undefined ? undefined : findTopic(table.update.image, topic);
+      if (known === undefined) throw unknownTopic(topic);
+      return known.partitions;
+    },
+    led,
+    open: openHeld,
+    ledOf: (topic) =>
+      led()
+        .filter((each) => each.topic === topic)
+        .map((each) => each.index)
+        .sort((a, b) => a - b),
+    heldOf: (topic) =>
+      [...table.held.values()]
+        .filter((each) => each.topic === topic)
+        .map(({ id }) => id.partition)
+        .sort((a, b) => a - b),
+    deletions: () => carriedOut(table),
+    damaged: () =>
+      [...table.held.values()].flatMap(({ id, state }) =>
+        state.kind === "damaged" && state.givenUpIn === undefined ? [id] : [],
+      ),
+    offline: () =>
+      [...table.held.values()].flatMap(({ id, state }) =>
+        state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
+      ),
+    truncations: () => awaitedTruncations(table),
+    serving: createServing(table),
+    receiving: createReceiving(table),
+    inspection: createInspection(table),
+    close: () => close(table),
+  };
+}
+
+function openPartition({ state }: HeldReplica): ReplicatedPartition[] {
+  return state.kind === "open" ? [state.partition] : [];
+}
+
+function awaitedTruncations(table: TableState): readonly ReportedTruncation[] {
+  const image = table.update?.image;
+  if (image === undefined) return [];
+  const found: ReportedTruncation[] = [];
+  for (const { topicId, partition, leaderEpoch, awaited } of valuesOf(image.receipts)) {
+    const state = heldOf(table, { topicId, partition })?.state;
+    if (!awaited.includes(table.self) || state?.kind !== "open") continue;
+    const truncation = state.partition.truncation();
+    if (truncation !== undefined && truncation.leaderEpoch >= leaderEpoch)
+      found.push({ topicId, partition, ...truncation });
+  }
+  return found;
+}
+
+async function close(table: TableState): Promise<void> {
+  table.isClosed = true;
+  const error = new TidemarkError({
+    reason: Reason.SHUTTING_DOWN,
+    message: "The broker is stopping",
+    outcome: Outcome.UNKNOWN,
+  });
+  for (const held of [...table.held.values()]) drop(table, held, error);
+  await table.tasks.settled();
+  await Promise.all(table.leaving.values());
+}
+
+/** Its machine broke an invariant: what it knows can be relied upon no longer. */
+function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): void {
+  const held = table.held.get(replicaName(id));
+  if (held === undefined) return;
+  const where = { topic: held.topic, partition: id.partition };
+  const message = `Partition ${held.topic}-${id.partition} broke an invariant and is out of service`;
+  table.logger.error(message, {
+    ...where,
+    why: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+  const { state } = held;
+  held.state = { kind: "failed", message, isFinal: true };
+  if (state.kind === "open") enqueue(table, held, () => state.log.close());
+}
+
+function createState(options: PartitionTableOptions): TableState {
+  const { brokerId, clock, logger, links } = options;
+  let lastRequest = 0;
+  const shared: PartitionShared = {
+    self: brokerId,
+    clock,
+    links,
+    requests: { next: () => ++lastRequest as RequestId },
+    leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
+    onTrace: (replica, event) => {
+      options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
+    },
+    onBroken: (id, error) => {
+      takeOutOfService(table, id, error);
+    },
+  };
+  const table: TableState = {
+    self: brokerId,
+    homes: createLogHomes(options.directories),
+    defaults: options.defaults,
+    replication: options.replication,
+    guards: options.guards,
+    shared,
+    sessions: createFetchSessions(),
+    logger,
+    tasks: createTaskGroup(diskWorks, logger),
+    held: new Map(),
+    onLogEvent: options.onLogEvent,
+    onNewEpochNeeded: options.onNewEpochNeeded,
+    update: undefined,
+    registration: undefined,
+    isCurrent: false,
+    leaving: new Map(),
+    removing: new Set(),
+    reported: new Set(),
+    isClosed: false,
+  };
+  return table;
+}

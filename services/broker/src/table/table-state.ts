@@ -1,0 +1,71 @@
+import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
+import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
+import type { MetadataDelta, MetadataImage } from "@tidemark/metadata";
+import type { FetchSessions, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
+import type { Logger } from "@tidemark/telemetry";
+import type { Partition } from "../partition/partition.ts";
+import type { PartitionShared } from "../partition/replica-state.ts";
+import type { TopicDefaults } from "../partition/topic-log-settings.ts";
+import type { HeldReplica } from "./held-replica.ts";
+import type { LogHomes } from "./log-homes.ts";
+import type { TaskGroup } from "./task-group.ts";
+
+/** The metadata after a step. */
+export interface TableUpdate {
+  readonly image: MetadataImage;
+  readonly revision: Revision;
+  readonly controllerEpoch: ControllerEpoch;
+  /** What the step changed since the update before it. Undefined: not known, all may have changed. */
+  readonly delta?: MetadataDelta;
+}
+
+/** A registration of this broker. */
+export interface TableRegistration {
+  readonly brokerEpoch: BrokerEpoch;
+  /** Metadata from before it are not acted upon (D8). */
+  readonly revision: Revision;
+}
+
+/** The partitions of this broker as the parts of the table share them. */
+export interface TableState {
+  readonly self: BrokerId;
+  readonly homes: LogHomes;
+  readonly defaults: TopicDefaults;
+  readonly replication: ReplicationSettings;
+  readonly guards: ReplicationGuards | undefined;
+  readonly shared: PartitionShared;
+  readonly sessions: FetchSessions;
+  readonly logger: Logger;
+  /** What is under way on disks. */
+  readonly tasks: TaskGroup;
+  readonly held: Map<string, HeldReplica>;
+  readonly onLogEvent: ((partition: Partition, event: LogEvent) => void) | undefined;
+  /** A damaged replica may be copied anew once this broker has a newer broker epoch. */
+  readonly onNewEpochNeeded: () => void;
+  /** The newest metadata, acted upon or not. */
+  update: TableUpdate | undefined;
+  registration: TableRegistration | undefined;
+  /** The last update was acted upon, so that the next one's delta says all that changed. */
+  isCurrent: boolean;
+  /** Logs of replicas that are held no longer, while they are being closed. */
+  readonly leaving: Map<string, Promise<void>>;
+  /** Replicas that are being removed. */
+  readonly removing: Set<string>;
+  /** Stray replicas that were told of. */
+  readonly reported: Set<string>;
+  isClosed: boolean;
+}
+
+export function heldOf(table: TableState, replica: ReplicaId): HeldReplica | undefined {
+  return table.held.get(replicaName(replica));
+}
+
+/** Whether the newest metadata may be acted upon: those from before the registration may not (D8). */
+export function isActive({ registration, update, isClosed }: TableState): boolean {
+  return !isClosed && registration !== undefined && update !== undefined && update.revision >= registration.revision;
+}
+
+/** Appends work with a replica's log to what is under way with it. */
+export function enqueue(table: TableState, held: HeldReplica, work: () => Promise<void>): void {
+  held.work = table.tasks.run(held.work, work);
+}

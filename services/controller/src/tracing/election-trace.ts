@@ -1,0 +1,200 @@
+/** The spans of one election: a cause, and every leader that changed because of it. */
+import type { BrokerId, Revision } from "@tidemark/ids";
+import type { ElectionEvent, MetadataEvent } from "@tidemark/metadata";
+import { attributeNames, messagingSystem, type Span, spanNames, type Tracer } from "@tidemark/telemetry";
+import type { ControllerEvent } from "../events/controller-events.ts";
+
+type EventOf<Kind extends ControllerEvent["kind"]> = Extract<ControllerEvent, { kind: Kind }>;
+type SessionEnd = Extract<MetadataEvent, { kind: "sessionEnded" }>;
+
+/** When a broker whose session ended was last there. Monotonic clock. */
+export interface LastSeen {
+  /** The end of its connection, or else its last heartbeat. */
+  readonly lostMs: number;
+  readonly lastHeardMs: number;
+}
+
+/**
+ * | span          | from                                   | to                                              |
+ * |---------------|----------------------------------------|-------------------------------------------------|
+ * | election      | the broker was lost, or the decision   | every broker has the last batch                 |
+ * | session end   | the broker was lost                    | the batch that ends the session is committed    |
+ * | decide        | the command's turn                     | its changes are known                           |
+ * | commit batch  | the batch is handed to the store       | it is committed and applied                     |
+ * | publish       | the first batch is committed           | the broker was handed the last one              |
+ * | partition     | the changes are known                  | its new leader was handed them, or the election |
+ */
+export interface ElectionTrace {
+  readonly partitions: readonly { readonly event: ElectionEvent; readonly span: Span }[];
+  batchCommitted(event: EventOf<"batchCommitted">): void;
+  /** All of it is committed; `brokers` are to be told. */
+  committed(revision: Revision, brokers: readonly BrokerId[]): void;
+  /** A broker was handed everything up to a revision. */
+  published(brokerId: BrokerId, revision: Revision): void;
+  /** Ends what is open. A second call does nothing. */
+  end(error?: string): void;
+}
+
+/** Elections that somebody lost a leader by; that new partitions have one is no news. */
+export function electionsOf(events: readonly MetadataEvent[]): readonly ElectionEvent[] {
+  return events.flatMap((event) => (event.kind === "elected" && event.cause !== "topic created" ? [event] : []));
+}
+
+export function startElectionTrace(
+  event: EventOf<"committing">,
+  of: {
+    readonly tracer: Tracer;
+    readonly nowMs: () => number;
+    readonly backend: string;
+    readonly lastSeen: (brokerId: BrokerId) => LastSeen | undefined;
+    readonly onEnd: () => void;
+  },
+): ElectionTrace {
+  const { tracer, nowMs } = of;
+  const decidedMs = nowMs();
+  const turnMs = decidedMs - event.durationMs;
+  const elections = electionsOf(event.events);
+  const ended = event.events.flatMap((each) => (each.kind === "sessionEnded" ? [each] : []));
+  const lostMs = (end: SessionEnd) => Math.min(turnMs, of.lastSeen(end.brokerId)?.lostMs ?? turnMs);
+  const root = tracer.start({
+    name: spanNames.election,
+    parent: undefined,
+    startMs: Math.min(turnMs, ...ended.map(lostMs)),
+    attributes: {
+      [attributeNames.cause]: elections[0]?.cause,
+      [attributeNames.broker]: brokersOf(ended),
+      [attributeNames.controllerEpoch]: event.epoch,
+    },
+  });
+  const sessionEnds = ended.map((end) => {
+    const lastHeardMs = of.lastSeen(end.brokerId)?.lastHeardMs;
+    return tracer.start({
+      name: spanNames.sessionEnd,
+      parent: root.context,
+      startMs: lostMs(end),
+      attributes: {
+        [attributeNames.broker]: end.brokerId,
+        [attributeNames.brokerEpoch]: end.brokerEpoch,
+        [attributeNames.cause]: end.cause,
+        [attributeNames.lastHeartbeatMs]: lastHeardMs === undefined ? undefined : Math.round(turnMs - lastHeardMs),
+      },
+    });
+  });
+  tracer.record({
+    name: spanNames.decide,
+    parent: root.context,
+    startMs: turnMs,
+    endMs: decidedMs,
+    attributes: {
+      [attributeNames.partitions]: elections.length,
+      [attributeNames.partitionsWithoutLeader]: elections.filter((each) => each.newLeader === undefined).length,
+      [attributeNames.unclean]: elections.filter((each) => each.rule === "unclean").length,
+    },
+  });
+  const partitions = elections.map((election) => ({
+    event: election,
+    span: startPartition(tracer, root, { election, startMs: decidedMs }),
+  }));
+  return followTrace({ root, sessionEnds, partitions }, of);
+}
+
+function followTrace(
+  { root, sessionEnds, partitions }: Pick<ElectionTrace, "partitions"> & { root: Span; sessionEnds: readonly Span[] },
+  of: Parameters<typeof startElectionTrace>[1],
+): ElectionTrace {
+  const { tracer, nowMs } = of;
+  const handedOut = new Map<BrokerId, Revision>();
+  let firstCommitMs: number | undefined;
+  let last: { readonly revision: Revision; readonly awaited: Set<BrokerId> } | undefined;
+  let isOver = false;
+
+  const end = (error?: string) => {
+    if (isOver) return;
+    isOver = true;
+    for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
+    of.onEnd();
+  };
+  const tell = (brokerId: BrokerId, revision: Revision) => {
+    if (last === undefined || isOver || revision < last.revision || !last.awaited.delete(brokerId)) return;
+    const endMs = nowMs();
+    const startMs = firstCommitMs ?? endMs;
+    tracer.record({
+      name: spanNames.publish,
+      parent: root.context,
+      startMs,
+      endMs,
+      attributes: {
+        [attributeNames.broker]: brokerId,
+        [attributeNames.revision]: last.revision,
+        [attributeNames.lagMs]: Math.round(endMs - startMs),
+      },
+    });
+    for (const { event, span } of partitions) if (event.newLeader === brokerId) span.end();
+    if (last.awaited.size === 0) end();
+  };
+  return {
+    partitions,
+    batchCommitted({ batch, batches, changes, revision, durationMs }) {
+      const endMs = nowMs();
+      firstCommitMs ??= endMs;
+      for (const span of sessionEnds) {
+        span.set({ [attributeNames.revision]: revision });
+        span.end();
+      }
+      tracer.record({
+        name: spanNames.commitBatch,
+        parent: root.context,
+        startMs: endMs - durationMs,
+        endMs,
+        attributes: {
+          [attributeNames.backend]: of.backend,
+          [attributeNames.batchIndex]: batch,
+          [attributeNames.batchCount]: batches,
+          [attributeNames.partitions]: changes,
+          [attributeNames.revision]: revision,
+        },
+      });
+    },
+    committed(revision, brokers) {
+      last = { revision, awaited: new Set(brokers) };
+      if (brokers.length === 0) end();
+      for (const [brokerId, upTo] of handedOut) tell(brokerId, upTo);
+    },
+    published(brokerId, revision) {
+      handedOut.set(brokerId, revision);
+      tell(brokerId, revision);
+    },
+    end,
+  };
+}
+
+function startPartition(
+  tracer: Tracer,
+  root: Span,
+  { election, startMs }: { readonly election: ElectionEvent; readonly startMs: number },
+): Span {
+  const { topic, partition, oldLeader, newLeader, leaderEpoch, isr, elr, cause, rule } = election;
+  return tracer.start({
+    name: spanNames.partition,
+    parent: root.context,
+    startMs,
+    attributes: {
+      [attributeNames.system]: messagingSystem,
+      [attributeNames.topic]: topic,
+      [attributeNames.partition]: String(partition),
+      [attributeNames.oldLeader]: oldLeader,
+      [attributeNames.leader]: newLeader,
+      [attributeNames.leaderEpoch]: leaderEpoch,
+      [attributeNames.isr]: isr,
+      [attributeNames.elr]: elr,
+      [attributeNames.cause]: cause,
+      [attributeNames.rule]: rule,
+    },
+  });
+}
+
+/** One broker as itself, several as a list, none not at all. */
+function brokersOf(ended: readonly SessionEnd[]): number | readonly number[] | undefined {
+  const [first, ...others] = ended.map((end) => end.brokerId);
+  return others.length === 0 ? first : [first as number, ...others];
+}

@@ -3,6 +3,7 @@ import { addClusterCommands } from "./commands/cluster.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addFormatCommands } from "./commands/format.ts";
 import { addLogCommands } from "./commands/log.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
@@ -33,6 +34,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addClusterCommands(program, io, finish);
   addConfigCommands(program, io, finish);
   addLogCommands(program, io, finish);
+  addFormatCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

@@ -5,7 +5,7 @@ const backends = ["single", "raft", "etcd"] as const;
 export type BackendName = (typeof backends)[number];
 
 /** Declared, and refused by name. A backend that arrives is taken out of this set, and nothing else changes. */
-const notAvailableYet: ReadonlySet<BackendName> = new Set(["raft", "etcd"]);
+const notAvailableYet: ReadonlySet<BackendName> = new Set(["etcd"]);
 
 /** A backend by its name, or by a URL that also says where it keeps or finds its data. */
 export interface BackendReference {
@@ -14,10 +14,10 @@ export interface BackendReference {
   readonly location: string | undefined;
 }
 
-/** `single`, `raft`, `etcd`, `single:///path`, `raft://id@host:port,...` or `etcd://host:port,.../prefix`. */
+/** `single`, `raft`, `etcd`, `single:///path`, `raft:///path` or `etcd://host:port,.../prefix`. */
 export function backendReference(): Kind<BackendReference> {
   return {
-    form: `${backends.join(", ")}, or a URL: single:///path, raft://1@host:port,2@host:port, etcd://host:port,host:port/prefix`,
+    form: `${backends.join(", ")}, or a URL: single:///path, raft:///path, etcd://host:port,host:port/prefix`,
     format: ({ name, location }) => (location === undefined ? name : `${name}://${location}`),
     parse: (text) => {
       const match = /^([a-z]+)(?::\/\/(.*))?$/is.exec(text.trim());
@@ -25,7 +25,7 @@ export function backendReference(): Kind<BackendReference> {
       if (name === undefined) return rejected("names no consensus backend");
       const location = match?.[2];
       if (location === "") return rejected("has nothing behind ://");
-      if (name === "single" && location !== undefined && !location.startsWith("/")) {
+      if (name !== "etcd" && location !== undefined && !location.startsWith("/")) {
         return rejected("has a path that is not absolute (a URL with a path has three slashes)");
       }
       return accepted({ name, location });
@@ -45,11 +45,11 @@ export const backendIsUsable: Rule<BackendValues> = {
     const { name, location } = values["consensus.backend"];
     if (notAvailableYet.has(name)) {
       const reason = `asks for the backend ${name}, which is not available yet`;
-      return [{ keys: ["consensus.backend"], reason, remedy: "Use single.", severity: "error" }];
+      return [{ keys: ["consensus.backend"], reason, remedy: "Use single or raft.", severity: "error" }];
     }
     const directory = values["metadata.log.dir"];
     if (location === undefined && directory === undefined) {
-      const remedy = "Set metadata.log.dir, or write consensus.backend as single:///path.";
+      const remedy = `Set metadata.log.dir, or write consensus.backend as ${name}:///path.`;
       return [
         { keys: ["consensus.backend"], reason: "does not say where it keeps its data", remedy, severity: "error" },
       ];
@@ -66,14 +66,15 @@ export const backendIsUsable: Rule<BackendValues> = {
 
 /** Where the metadata is kept. One member for each backend that is available. */
 export interface ConsensusChoice {
-  readonly kind: "single";
+  readonly kind: "single" | "raft";
   /** Absolute path. */
   readonly directory: string;
 }
 
 /** What a controller's valid settings choose. */
 export function consensusChoice(values: BackendValues): ConsensusChoice {
-  const directory = values["consensus.backend"].location ?? values["metadata.log.dir"];
+  const { name, location } = values["consensus.backend"];
+  const directory = location ?? values["metadata.log.dir"];
   if (directory === undefined) throw new Error("Broken invariant: valid settings name a metadata directory");
-  return { kind: "single", directory };
+  return { kind: name === "raft" ? "raft" : "single", directory };
 }

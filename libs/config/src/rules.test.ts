@@ -154,11 +154,6 @@ describe("a process refuses to start", () => {
     ],
     ["when a client's certificate has no key", client("--server.tls.ca=/a", "--server.tls.cert=/c"), "server.tls.key"],
     [
-      "by name when it asks for raft",
-      controller("--consensus.backend=raft"),
-      'consensus.backend = "raft" (flag --consensus.backend) asks for the backend raft, which is not available yet. Use single.',
-    ],
-    [
       "by name when it asks for etcd by URL",
       controller("--consensus.backend=etcd://a:2379,b:2379/tidemark"),
       "asks for the backend etcd, which is not available yet",
@@ -167,6 +162,11 @@ describe("a process refuses to start", () => {
       "when two places are named for the metadata",
       controller("--consensus.backend=single:///other"),
       'names another directory than metadata.log.dir; beside it metadata.log.dir = "/meta"',
+    ],
+    [
+      "when a voter stands where raft has its directory",
+      controller("--consensus.backend=raft://1@a:4651"),
+      "has a path that is not absolute",
     ],
     [
       "when no place is named for the metadata",

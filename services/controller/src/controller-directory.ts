@@ -37,13 +37,16 @@ export async function openControllerDirectory(options: {
   readonly nodeId: number;
   /** Of the settings. Undefined: whichever it belongs to. */
   readonly clusterId: string | undefined;
+  /** The id that the directory was formatted with. Undefined: it was not formatted. */
+  readonly formattedAs?: DirectoryId | undefined;
 }): Promise<ControllerDirectory> {
   const { disk, path, nodeId } = options;
   const lock = await takeLock(disk, path);
   try {
     let meta = await readMeta(disk, path);
     if (meta === undefined) {
-      meta = { nodeId, directoryId: directoryId(randomUuid(options.random)), clusterId: undefined };
+      const id = options.formattedAs ?? directoryId(randomUuid(options.random));
+      meta = { nodeId, directoryId: id, clusterId: undefined };
       await writeMeta(disk, path, meta);
     }
     refuseOthers(meta, options);
@@ -78,8 +81,18 @@ async function takeLock(disk: Disk, path: string): Promise<DiskLock> {
 
 function refuseOthers(
   meta: Meta,
-  own: { readonly nodeId: number; readonly clusterId: string | undefined; readonly path: string },
+  own: {
+    readonly nodeId: number;
+    readonly clusterId: string | undefined;
+    readonly path: string;
+    readonly formattedAs?: DirectoryId | undefined;
+  },
 ) {
+  if (own.formattedAs !== undefined && own.formattedAs !== meta.directoryId) {
+    throw new StartRefusedError(
+      `The directory ${own.path} is known as ${meta.directoryId}, and the store in it was formatted as ${own.formattedAs}: it was mixed up with another one`,
+    );
+  }
   if (meta.nodeId !== own.nodeId) {
     throw new StartRefusedError(
       `The directory ${own.path} belongs to controller ${meta.nodeId}, and this is controller ${own.nodeId}: correct node.id or metadata.log.dir`,

@@ -7,6 +7,7 @@ import { consensusChoice, controllerSchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
 import { runService } from "@tidemark/service";
 import type { OpenBackend } from "./backend.ts";
+import { openRaftBackend, raftDirectoryId } from "./raft-backend.ts";
 import { startController } from "./start-controller.ts";
 
 /** One node with one file. */
@@ -20,7 +21,16 @@ await runService({
   schema: controllerSchema,
   start: ({ values, ...given }) => {
     const { kind, directory } = consensusChoice(values);
-    const backends = { single: openSingle };
-    return startController({ ...given, values, directory, openBackend: backends[kind] });
+    const common = { ...given, values, directory };
+    switch (kind) {
+      case "single":
+        return startController({ ...common, openBackend: openSingle });
+      case "raft":
+        return startController({
+          ...common,
+          openBackend: openRaftBackend(values),
+          formattedAs: (disk) => raftDirectoryId(disk, directory),
+        });
+    }
   },
 });

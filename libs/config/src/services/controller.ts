@@ -49,7 +49,7 @@ const consensusSettings = {
   ),
   "metadata.log.dir": optional(
     path(),
-    "Directory of the metadata. Unset: the path of a single:///path in consensus.backend.",
+    "Directory of the metadata. Unset: the path of a single:///path or raft:///path in consensus.backend.",
   ),
   "consensus.etcd.endpoints": optional(list(endpoint({ anyPort: false }), { min: 1 }), "Members of the etcd cluster."),
   "consensus.etcd.prefix": defaulted(text(), "/tidemark", "Above every key that is kept in etcd."),
@@ -61,10 +61,6 @@ const consensusSettings = {
     "A controller that does not renew for so long stops being the active one. Whole seconds.",
   ),
   "consensus.etcd.renewal.ms": defaulted(duration({ min: 1 }), 1000, "How often the active controller renews."),
-  "consensus.raft.voters": optional(
-    list(text({ pattern: /^\d+@\S+:\d{1,5}$/, form: "id@host:port" }), { min: 1 }),
-    "The controllers that vote when a cluster is first made, each id@host:port of its internal listener.",
-  ),
   "consensus.raft.election.timeout.ms": defaulted(
     duration({ min: 10 }),
     500,

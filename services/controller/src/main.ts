@@ -7,6 +7,7 @@ import { consensusChoice, controllerSchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
 import { runService } from "@tidemark/service";
 import type { OpenBackend } from "./backend.ts";
+import { openEtcdBackend } from "./etcd-backend.ts";
 import { openRaftBackend, raftDirectoryId } from "./raft-backend.ts";
 import { startController } from "./start-controller.ts";
 
@@ -20,9 +21,10 @@ await runService({
   role: "controller",
   schema: controllerSchema,
   start: ({ values, ...given }) => {
-    const { kind, directory } = consensusChoice(values);
-    const common = { ...given, values, directory };
-    switch (kind) {
+    const choice = consensusChoice(values);
+    const { directory } = choice;
+    const common = { ...given, values, directory, backendName: choice.kind };
+    switch (choice.kind) {
       case "single":
         return startController({ ...common, openBackend: openSingle });
       case "raft":
@@ -31,6 +33,8 @@ await runService({
           openBackend: openRaftBackend(values),
           formattedAs: (disk) => raftDirectoryId(disk, directory),
         });
+      case "etcd":
+        return startController({ ...common, openBackend: openEtcdBackend(values, choice) });
     }
   },
 });

@@ -197,7 +197,12 @@ export function createBroker(options: BrokerOptions): Broker {
     async open() {
       running = feed.run(abort.signal);
       const owner = { clusterId: await clusterId(), nodeId: options.nodeId };
-      directories = await openDirectories({ ...options, paths: options.logDirs, owner });
+      directories = await openDirectories({
+        ...options,
+        guards: options.experiment?.logGuards,
+        paths: options.logDirs,
+        owner,
+      });
       const opening = createTable();
       await opening.openListed(known());
       table = opening;

@@ -2,17 +2,12 @@ import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import {
-  createFetchSessions,
-  type ReplicationGuards,
-  type ReplicationSettings,
-  type RequestId,
-  type TraceEvent,
-} from "@tidemark/replication";
+import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
+import type { BrokerExperiment } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLinks, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -89,8 +84,7 @@ export interface PartitionTableOptions {
   readonly onNewEpochNeeded: () => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (partition: PartitionTrace, event: TraceEvent) => void;
-  /** Tests turn single guards off. Default: every guard on. */
-  readonly guards?: ReplicationGuards;
+  readonly experiment?: BrokerExperiment | undefined;
 }
 
 /** Which replica an event is of. */
@@ -228,6 +222,7 @@ function createState(options: PartitionTableOptions): TableState {
     onTrace: (replica, event) => {
       options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
     },
+    onStep: options.experiment?.onStep,
     onBroken: (id, error) => {
       takeOutOfService(table, id, error);
     },
@@ -237,7 +232,7 @@ function createState(options: PartitionTableOptions): TableState {
     homes: createLogHomes(options.directories),
     defaults: options.defaults,
     replication: options.replication,
-    guards: options.guards,
+    guards: options.experiment?.replicationGuards,
     shared,
     sessions: createFetchSessions(),
     logger,

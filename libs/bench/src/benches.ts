@@ -5,6 +5,7 @@ import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery } from "./log/recovery.ts";
 import { failover } from "./replication/failover.ts";
+import { logRecovery, logRestart } from "./log/recovery.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
@@ -15,6 +16,7 @@ export const benches: readonly Bench[] = [
   logAppend,
   logRead,
   logRecovery,
+  logRestart,
   logMemory,
   encodingBench,
   replicaStream,

@@ -3,35 +3,52 @@ import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { type Bench, type Figure, figure } from "../bench.ts";
 
 const topic = "failover";
-/** Kills of each kind. */
-const kills = 20;
+/** Rounds, each with a killed leader, a killed follower and a leader that is told to stop. */
+const rounds = 20;
 /** Records on their way at once. */
 const inFlight = 20;
-/** Acks after a kill until it counts as over. */
+/** Acks after a broker went until that counts as over. */
 const acksAfter = 500;
 
-/** Three brokers' processes, a gateway and one client; every broker that is killed is started again. */
+/** How a broker goes. */
+interface Way {
+  readonly name: string;
+  readonly of: "leader" | "follower";
+  readonly signal: "SIGKILL" | "SIGTERM";
+}
+
+const ways: readonly Way[] = [
+  { name: "leader killed", of: "leader", signal: "SIGKILL" },
+  { name: "follower killed", of: "follower", signal: "SIGKILL" },
+  { name: "leader stopped", of: "leader", signal: "SIGTERM" },
+];
+
+/** Three brokers' processes, a gateway and one client; every broker that goes is started again. */
 export const failover: Bench = {
   name: "failover",
   about:
-    "the longest time without an ack of a producer with acks=all to one partition with three replicas, when a broker " +
-    "is killed with SIGKILL: its leader, or a follower; and from the start of a killed broker until it is in sync.",
+    "the longest time without an ack of a producer with acks=all to one partition with three replicas, when its leader " +
+    "or a follower is killed with SIGKILL, or its leader is told to stop; and from the start of such a broker until it " +
+    "is in sync.",
   async run(say) {
     const cluster = await startDevCluster({ brokers: 3 });
     const client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-    const gaps = { leader: [] as number[], follower: [] as number[], back: [] as number[] };
+    const gaps = new Map(ways.map((way) => [way, [] as number[]]));
+    const back: number[] = [];
     try {
       await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 3 });
       const load = startLoad(client);
       try {
         await load.acks(acksAfter);
-        for (let kill = 0; kill < 2 * kills; kill++) {
-          const { leader, replicas } = await inSync(client);
-          const kind = kill % 2 === 0 ? "leader" : "follower";
-          const victim = `broker-${kind === "leader" ? leader : replicas.find((id) => id !== leader)}`;
-          gaps[kind].push(await gapOf(load, () => cluster.kill(victim)));
-          gaps.back.push(await timeBack(cluster, client, victim));
-          say(`kill ${kill + 1} of ${2 * kills}: ${kind}, ${Math.round(gaps[kind].at(-1) ?? 0)} ms without an ack`);
+        for (let round = 1; round <= rounds; round++) {
+          for (const way of ways) {
+            const { leader, replicas } = await inSync(client);
+            const victim = `broker-${way.of === "leader" ? leader : replicas.find((id) => id !== leader)}`;
+            const gapMs = await gapOf(load, () => end(cluster, victim, way.signal));
+            gaps.get(way)?.push(gapMs);
+            back.push(await timeBack(cluster, client, victim));
+            say(`round ${round} of ${rounds}: ${way.name}, ${Math.round(gapMs)} ms without an ack`);
+          }
         }
       } finally {
         await load.stop();
@@ -41,9 +58,8 @@ export const failover: Bench = {
       await cluster.stop();
     }
     return [
-      ...distribution("without an ack, leader killed", gaps.leader),
-      ...distribution("without an ack, follower killed", gaps.follower),
-      ...distribution("from start to in sync", gaps.back),
+      ...ways.flatMap((way) => distribution(`without an ack, ${way.name}`, gaps.get(way) ?? [])),
+      ...distribution("from start to in sync", back),
     ];
   },
 };
@@ -89,9 +105,15 @@ function startLoad(client: Client): Load {
   };
 }
 
-async function gapOf(load: Load, kill: () => Promise<void>): Promise<number> {
+/** Resolves when the supervisor has seen the broker go. */
+async function end(cluster: DevCluster, broker: string, signal: Way["signal"]): Promise<void> {
+  cluster.signal(broker, signal);
+  await waitFor(`${broker} to be gone`, () => ["failed", "stopped"].includes(cluster.process(broker).state));
+}
+
+async function gapOf(load: Load, go: () => Promise<void>): Promise<number> {
   const sinceMs = performance.now();
-  await kill();
+  await go();
   await load.acks(acksAfter);
   return load.longestPause(sinceMs);
 }

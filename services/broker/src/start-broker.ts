@@ -12,6 +12,7 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+import { replicaKeepalive } from "./replication/limits.ts";
 import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -43,7 +44,8 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     topicDefaults: values,
     upkeep: values,
     replication: replicationSettings(values),
-    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
+    openChannel: (endpoint, trafficClass) =>
+      transport.createChannel(endpoint, { ...channelOptions, trafficClass, keepalive: replicaKeepalive }),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,

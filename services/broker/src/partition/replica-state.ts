@@ -105,6 +105,14 @@ export interface ReplicaState {
   settings: TopicLogSettings;
   /** The newest metadata that the machine was given. */
   metadata: PartitionState | undefined;
+  /** Requests of clients among those that wait. */
+  clients: number;
+  /** A change of the ISR is proposed and not settled. */
+  isProposing: boolean;
+  /** A follower that was refused, or whose disk was full, asks again in a moment. */
+  isPausing: boolean;
+  /** When it was told the time last. */
+  tickedMs: number;
   isStepping: boolean;
   /** Neither steps nor writes any more. */
   isOver: boolean;

@@ -44,6 +44,7 @@ export function startMachine(table: TableState, held: HeldReplica): void {
     replication: replicationOf(table, settings),
     brokerEpoch: registration.brokerEpoch,
     sessions: table.sessions,
+    turn: table.started++,
     guards: table.guards,
   });
   held.state = { kind: "open", log: state.log, partition };

@@ -22,7 +22,7 @@ export {
   type ReplicatedCluster,
 } from "./cluster.ts";
 
-export { describeMinorityLoss, type ReplicatedCluster } from "./minority.ts";
+export { describeMinorityLoss, type MemberCluster } from "./minority.ts";
 
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.

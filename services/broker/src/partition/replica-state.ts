@@ -49,6 +49,8 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   readonly onStep: BrokerExperiment["onStep"];
+  /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
+  readonly onStuck: (replica: ReplicaId) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
   readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }

@@ -20,7 +20,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed } from "./open-replica.ts";
+import { openListed, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -226,6 +226,9 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
+    onStuck: (id) => {
+      restartMachine(table, id);
+    },
     onBroken: (id, error) => {
       takeOutOfService(table, id, error);
     },

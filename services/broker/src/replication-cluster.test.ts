@@ -279,6 +279,22 @@ describe("a leader that hears nobody", () => {
 });
 
 describe("a follower", () => {
+  it("gets what its leader is still writing when it is written, and no empty answer meanwhile", async () => {
+    const cluster = await createReplicaCluster();
+    const release = cluster.broker(one).disk.holdSyncs();
+    cluster.produce(one, "a").catch(() => undefined);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 1n);
+    cluster.produce(one, "b").catch(() => undefined);
+    const before = cluster.exchange.delivered.length;
+    await cluster.advance(200);
+    const { log } = cluster.broker(one).partition();
+    expect([log.writtenOffset, log.logEndOffset]).toEqual([1n, 2n]);
+    expect(cluster.exchange.delivered.length).toBe(before);
+    release();
+    await cluster.until(() => converged(cluster));
+    expect(await cluster.textsAt(two)).toEqual(["a", "b"]);
+  });
+
   it("whose disk is full asks again, and has everything when there is room", async () => {
     const cluster = await createReplicaCluster();
     const free = cluster.broker(three).disk.fill();
@@ -337,6 +353,7 @@ describe("a follower", () => {
     await cluster.publish();
     await cluster.until(() => cluster.events.includes("3: truncated 3 -> 2"));
     release();
+    await cluster.until(() => cluster.broker(three).partition().view().flushed === 2n);
     expect(await acknowledged(cluster, "d", two)).toBe(2n);
     expect(await cluster.textsAt(three)).toEqual(["a", "b", "d"]);
   });

@@ -9,6 +9,7 @@ import type {
   RequestId,
   TraceEvent,
 } from "@tidemark/replication";
+import type { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { BrokerExperiment } from "../experiment.ts";
 import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
@@ -118,6 +119,8 @@ export interface ReplicaState {
   isStepping: boolean;
   /** Neither steps nor writes any more. */
   isOver: boolean;
+  /** Why it is over, where this broker gave it up. */
+  leftFor: TidemarkError | undefined;
   /** Why the log took nothing of an append, while its refusal is being told. */
   refusedBy: LogError | undefined;
   /** What was cut in the newest leader epoch. */

@@ -1,6 +1,7 @@
 import type { BrokerEpoch, ControllerEpoch, DirectoryId, LeaderEpoch } from "@tidemark/ids";
 import { noLeaderEpoch } from "@tidemark/ids";
 import type { Log, LogEvent } from "@tidemark/log";
+import { Outcome } from "@tidemark/proto/common/v1";
 import {
   createPartition,
   type FetchSessions,
@@ -12,7 +13,7 @@ import {
   type ReplicationGuards,
   type ReplicationSettings,
 } from "@tidemark/replication";
-import type { TidemarkError } from "@tidemark/rpc";
+import { type TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 import type { ReplicaReply } from "../replication/replica-exchange.ts";
 import { endOne, endWaiting, releaseReplies, takeWaiting } from "./answers.ts";
@@ -174,6 +175,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     tickedMs: firstTurn(shared.clock.monotonicMs(), options.turn),
     isStepping: false,
     isOver: false,
+    leftFor: undefined,
     refusedBy: undefined,
     truncation: undefined,
     watched: [],
@@ -243,7 +245,7 @@ function ask(
   inputOf: (requestId: ReturnType<PartitionShared["requests"]["next"]>) => PartitionInput,
 ): Cancel {
   if (replica.isOver) {
-    endOne(waiting, outOfService(replica.place));
+    endOne(waiting, withOutcome(replica.leftFor ?? outOfService(replica.place), Outcome.NOT_APPLIED));
     return () => undefined;
   }
   const requestId = replica.shared.requests.next();
@@ -258,6 +260,7 @@ function ask(
 function leave(replica: ReplicaState, error: TidemarkError): void {
   if (replica.isOver) return;
   replica.isOver = true;
+  replica.leftFor = error;
   endWaiting(replica, error);
   releaseReplies(replica, true);
   resumeWrites(replica);

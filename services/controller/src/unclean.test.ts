@@ -159,6 +159,18 @@ describe("a partition whose eligible replicas are all gone", () => {
     );
   });
 
+  it("waits anew when this process stalled: nobody was observed meanwhile", async () => {
+    const { w, node, partition, outsider } = await withoutEligible(allowed);
+    w.logs.set(outsider.brokerId, log(0, 90));
+    await passTime(w, 2000, [outsider]);
+    node.stallFor(10_000);
+    await passTime(w, 5000, [outsider]);
+    expect(node.events.some((event) => event.kind === "stalled")).toBe(true);
+    expect((await partition())?.leader).toBeUndefined();
+    await passTime(w, 2500, [outsider]);
+    expect((await partition())?.leader).toBe(outsider.brokerId);
+  });
+
   it("is asked for again and again while no one answers, and nothing is decided", async () => {
     const { w, node, partition, outsider } = await withoutEligible(allowed);
     w.logs.set(outsider.brokerId, "silent");

@@ -63,7 +63,7 @@ export interface World<Store extends TestStore = ConsensusCluster> {
   readonly runtime: Runtime;
   readonly store: Store;
   /** What a probe of a port finds; `reached` where nothing is said. */
-  readonly ports: Map<number, ProbeResult>;
+  readonly ports: Map<number, ProbeResult | Promise<ProbeResult>>;
   /** What a broker says of its replicas when it is asked; one of which nothing is said cannot be reached. */
   readonly logs: Map<number, LogOfTest | "silent">;
   start(number: CandidateNumber, options?: StartOptions): Promise<Node>;
@@ -89,7 +89,7 @@ export async function createWorldOn<Store extends TestStore>(
   const time = createManualTime();
   const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
   const store = await openStore(runtime);
-  const ports = new Map<number, ProbeResult>();
+  const ports: World["ports"] = new Map();
   const logs: World["logs"] = new Map();
   const living = new Set<Node>();
 

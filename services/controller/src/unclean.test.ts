@@ -132,6 +132,20 @@ describe("a partition whose eligible replicas are all gone", () => {
     expect((await partition())?.leader).toBeUndefined();
   });
 
+  it("waits for an eligible one that is about to stop: it may lead when it is back", async () => {
+    const { w, node, leader, others, partition } = await open(allowed);
+    const { eligible, outsider } = rolesOf((await partition())?.elr ?? [], others);
+    eligible.beat({ wantsShutdown: true });
+    await w.until(() => eligible.answers.at(-1)?.mayShutDown === true, "it may stop");
+    w.logs.set(outsider.brokerId, log(0, 90));
+    await loseEligible(w, node, [leader], [eligible, outsider]);
+    await passTime(w, 10_000, [eligible, outsider]);
+    expect((await partition())?.leader).toBeUndefined();
+    eligible.close();
+    await passTime(w, 7000, [outsider]);
+    expect((await partition())?.leader).toBe(outsider.brokerId);
+  });
+
   it("is led cleanly when an eligible one comes back first", async () => {
     const { w, node, partition, outsider, eligible } = await withoutEligible(allowed);
     w.logs.set(outsider.brokerId, log(0, 90));

@@ -15,12 +15,14 @@ import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
 import { type BrokerSession, createBrokerSession } from "./controller/session.ts";
+import type { BrokerExperiment } from "./experiment.ts";
 import { openDirectories } from "./open-directories.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
 import { createReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import type { TableUpdate } from "./table/table-state.ts";
 import { startTicker } from "./ticker.ts";
+import { startUpkeep, type Upkeep, type UpkeepOptions } from "./upkeep/upkeep.ts";
 
 export interface BrokerOptions {
   readonly nodeId: number;
@@ -34,6 +36,7 @@ export interface BrokerOptions {
   /** How long a stop waits for the leaderships to be moved, in milliseconds. */
   readonly controlledShutdownMaxMs: number;
   readonly topicDefaults: TopicDefaults;
+  readonly upkeep: UpkeepOptions["settings"];
   readonly replication: ReplicationSettings;
   readonly controller: ActiveController;
   /** Opens a connection of its own to another broker; whoever opens it closes it. */
@@ -44,6 +47,7 @@ export interface BrokerOptions {
   readonly codecs: Codecs;
   readonly tracer: Tracer;
   readonly logger: Logger;
+  readonly experiment?: BrokerExperiment;
   /** The broker cannot go on. */
   readonly onFatal: (error: Error) => void;
 }
@@ -84,6 +88,7 @@ export function createBroker(options: BrokerOptions): Broker {
   const clusterKnown = createDeferred<string | undefined>();
   let directories: readonly LogDirectory[] = [];
   let table: PartitionTable | undefined;
+  let upkeep: Upkeep | undefined;
   let session: BrokerSession | undefined;
   let registeredAt: Revision | undefined;
   let appliedRevision = 0n as Revision;
@@ -198,6 +203,9 @@ export function createBroker(options: BrokerOptions): Broker {
       const opening = createTable();
       await opening.openListed(known());
       table = opening;
+      const logs = () =>
+        opening.open().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
+      upkeep = startUpkeep({ logs, settings: options.upkeep, runtime, logger });
     },
     async join(endpoints) {
       session = createBrokerSession({
@@ -212,6 +220,7 @@ export function createBroker(options: BrokerOptions): Broker {
           endpoints,
           rack: options.rack,
           bootId: options.bootId,
+          flushAsync: options.topicDefaults["log.flush"] === "async",
           cleanStopBrokerEpoch: cleanStopOf(directories),
         },
         condition: () => ({
@@ -220,6 +229,7 @@ export function createBroker(options: BrokerOptions): Broker {
           ...directoryIds(directories),
           confirmedDeletions: serving().deletions(),
           damagedReplicas: serving().damaged(),
+          truncations: serving().truncations(),
           offlineReplicas: serving().offline(),
         }),
         onRegistered(registration) {
@@ -264,7 +274,7 @@ export function createBroker(options: BrokerOptions): Broker {
       stopTicker();
       abort.abort();
       streams.fetcher.stop();
-      await running;
+      await Promise.all([running, upkeep?.stop()]);
       await table?.close();
       const stop = session?.brokerEpoch === undefined ? undefined : { brokerEpoch: session.brokerEpoch };
       await Promise.all(directories.map((directory) => directory.close(stop)));

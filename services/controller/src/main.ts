@@ -18,6 +18,8 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 await runService({
   role: "controller",
   schema: controllerSchema,
+  // One for what consensus keeps, and one for keys and certificates.
+  disks: () => 2,
   start: ({ values, ...given }) => {
     const { kind, directory } = consensusChoice(values);
     const backends = { single: openSingle };

@@ -15,6 +15,7 @@ import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
 import { type BrokerSession, createBrokerSession } from "./controller/session.ts";
+import type { BrokerExperiment } from "./experiment.ts";
 import { openDirectories } from "./open-directories.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
 import { createReplicaStreams } from "./replication/replica-streams.ts";
@@ -46,6 +47,7 @@ export interface BrokerOptions {
   readonly codecs: Codecs;
   readonly tracer: Tracer;
   readonly logger: Logger;
+  readonly experiment?: BrokerExperiment;
   /** The broker cannot go on. */
   readonly onFatal: (error: Error) => void;
 }
@@ -218,6 +220,7 @@ export function createBroker(options: BrokerOptions): Broker {
           endpoints,
           rack: options.rack,
           bootId: options.bootId,
+          flushAsync: options.topicDefaults["log.flush"] === "async",
           cleanStopBrokerEpoch: cleanStopOf(directories),
         },
         condition: () => ({
@@ -226,6 +229,7 @@ export function createBroker(options: BrokerOptions): Broker {
           ...directoryIds(directories),
           confirmedDeletions: serving().deletions(),
           damagedReplicas: serving().damaged(),
+          truncations: serving().truncations(),
           offlineReplicas: serving().offline(),
         }),
         onRegistered(registration) {

@@ -18,7 +18,7 @@ let cluster: DevCluster;
 
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 2 });
-  await admin().createTopic({ topic: "orders", partitions: 4 });
+  await admin().createTopic({ topic: "orders", partitions: 4, replicationFactor: 1 });
 });
 afterAll(async () => {
   pool.close();
@@ -137,7 +137,7 @@ describe("a gateway before brokers and a controller", () => {
     await cluster.kill("controller-1");
     await log().produce({ topic: "orders", records: [text("alone")] });
     await cluster.start("controller-1");
-    await admin().createTopic({ topic: "later", partitions: 2 });
+    await admin().createTopic({ topic: "later", partitions: 2, replicationFactor: 1 });
     await log().produce({ topic: "later", records: [text("known")] });
   });
 

@@ -6,12 +6,12 @@ import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
 import type { Host } from "../network/host.ts";
 import type { Network } from "../network/network.ts";
 import { createDevice, type Device } from "../storage/sim-disk.ts";
-import { type NodeStart, startNode } from "./roles.ts";
+import { type NodeIdentity, startNode } from "./roles.ts";
 
 /** A machine with its disk, and the service that runs on it from one start to the next. */
 export interface SimNode {
   readonly name: string;
-  readonly start: NodeStart;
+  readonly identity: NodeIdentity;
   readonly host: Host;
   readonly device: Device;
   /** The process that runs now. Undefined while none does. */
@@ -39,12 +39,13 @@ export interface NodeWorld {
   readonly onExit: (node: SimNode, error: Error) => void;
 }
 
-export function createSimNode(world: NodeWorld, name: string, start: NodeStart): SimNode {
+export function createSimNode(world: NodeWorld, name: string, identity: NodeIdentity): SimNode {
   const { engine, network } = world;
   const random = world.random.branch(name);
-  const host = network.addHost(start.hostName);
+  const host = network.addHost(identity.hostName);
   const device = createDevice(random.stream("device"));
   let lives = 0;
+  let boots = 1;
   let process: SimProcess | undefined;
   let service: RunningService | undefined;
 
@@ -67,7 +68,7 @@ export function createSimNode(world: NodeWorld, name: string, start: NodeStart):
     };
     try {
       const telemetry = await startTelemetry({
-        service: `tidemark-${start.role}`,
+        service: `tidemark-${identity.role}`,
         instanceId: name,
         runtime: mine.runtime,
         environment: {},
@@ -75,13 +76,16 @@ export function createSimNode(world: NodeWorld, name: string, start: NodeStart):
         metricsListener: undefined,
         writeLog: (line) => world.onLog(name, line),
       });
-      const started = await startNode(start, {
-        runtime: mine.runtime,
-        transport: network.transportOf(host, mine),
-        openDisk: (options) => device.openFor(mine, options),
-        telemetry,
-        onFatal: exit,
-      });
+      const started = await startNode(
+        { ...identity, bootId: `boot ${boots} of ${name}` },
+        {
+          runtime: mine.runtime,
+          transport: network.transportOf(host, mine),
+          openDisk: (options) => device.openFor(mine, options),
+          telemetry,
+          onFatal: exit,
+        },
+      );
       if (process === mine) service = started;
     } catch (error) {
       exit(error instanceof Error ? error : new Error(String(error)));
@@ -90,7 +94,7 @@ export function createSimNode(world: NodeWorld, name: string, start: NodeStart):
 
   const node: SimNode = {
     name,
-    start,
+    identity,
     host,
     device,
     get process() {
@@ -117,6 +121,7 @@ export function createSimNode(world: NodeWorld, name: string, start: NodeStart):
       if (process !== undefined) end(process);
     },
     losePower() {
+      boots += 1;
       process?.kill();
       process = undefined;
       service = undefined;

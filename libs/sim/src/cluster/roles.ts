@@ -18,7 +18,13 @@ export const ports = {
 } as const;
 
 /** What a node is started with besides its world. */
-export interface NodeStart {
+export interface NodeStart extends NodeIdentity {
+  /** Tells one boot of its machine from another. */
+  readonly bootId: string;
+}
+
+/** What stays the same from one start of a node to the next. */
+export interface NodeIdentity {
   readonly role: Role;
   /** `node.id`. */
   readonly id: number;
@@ -38,7 +44,7 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 
 /** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
 export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
-  const { role, id, hostName, controllers, codecs } = start;
+  const { role, id, hostName, controllers, codecs, bootId } = start;
   const settings = {
     "node.id": id,
     "log.level": "info",
@@ -59,12 +65,7 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
     }
     case "broker": {
       const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };
-      return startBroker({
-        ...world,
-        values: valuesOf(brokerSchema, { ...settings, ...place }),
-        codecs,
-        bootId: "one boot",
-      });
+      return startBroker({ ...world, values: valuesOf(brokerSchema, { ...settings, ...place }), codecs, bootId });
     }
     case "gateway": {
       const place = { "controller.endpoints": controllers.join(",") };

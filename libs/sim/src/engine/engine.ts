@@ -14,6 +14,9 @@ export interface Engine {
   readonly events: number;
 }
 
+/** A power of two, so that sums and differences of times are exact and a deadline is not passed by a rounding. */
+const ticksPerMs = 1024;
+
 export function createEngine(): Engine {
   const queue = createEventQueue();
   const hash = createTraceHash();
@@ -27,7 +30,7 @@ export function createEngine(): Engine {
       return events;
     },
     hash,
-    after: (delayMs, task) => queue.add(nowMs + Math.max(0, delayMs), task),
+    after: (delayMs, task) => queue.add(nowMs + Math.ceil(Math.max(0, delayMs) * ticksPerMs) / ticksPerMs, task),
     step(untilMs) {
       if (queue.nextAtMs > untilMs) {
         nowMs = Math.max(nowMs, untilMs);

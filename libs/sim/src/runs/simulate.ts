@@ -56,10 +56,10 @@ export async function simulate(
   let failure: Error | undefined;
 
   const work = async () => {
-    const observer = await cluster.connect("observer", `${cluster.gateways[0]?.start.hostName ?? ""}:4640`);
+    const observer = await cluster.connect("observer", `${cluster.gateways[0]?.identity.hostName ?? ""}:4640`);
     watch = startMetadataWatch(observer.process, {
       transport: observer.transport,
-      controllers: cluster.controllers.map(({ start }) => `${start.hostName}:4651`),
+      controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
     });
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch };

@@ -40,13 +40,16 @@ export function createDevice(random: Random): Device {
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
+  /** Only logs grow: whatever else is written into a file that is there replaces bytes that have their room. */
+  const isInPlace = ({ kind, path }: DiskOperation) =>
+    kind === "write" && !path.endsWith(".log") && (memory.peek(path)?.length ?? 0) > 0;
   const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
     return (operation) => {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
-      if (full !== undefined) return full;
+      if (full !== undefined && !isInPlace(operation)) return full;
       const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.runtime.clock.monotonicMs() : 0;
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { encodeRecords } from "@tidemark/format";
-import { Reason } from "@tidemark/proto/common/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type ProduceStreamRequest,
   ProduceStreamRequestSchema,
@@ -8,6 +8,7 @@ import {
   RecordSchema,
 } from "@tidemark/proto/log/v1";
 import { portableCrc32c } from "@tidemark/record";
+import { reasonName } from "@tidemark/rpc";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type BrokerBench, callContext, createBrokerBench, imageOf } from "../testing/broker-bench.ts";
 
@@ -42,7 +43,7 @@ function openStream(canWrite: () => boolean = () => true) {
       },
       pause: () => calls.push("pause"),
       resume: () => calls.push("resume"),
-      end: () => calls.push("end"),
+      end: (error) => calls.push(error === undefined ? "end" : `end ${reasonName(error.reason)}`),
     },
     callContext(),
   );
@@ -84,6 +85,25 @@ describe("a produce stream", () => {
     release();
     await bench.time.advance(5);
     expect(calls).toEqual(["end"]);
+  });
+
+  it("settles what is in flight before it ends with a broker that stops, and takes nothing more", async () => {
+    const { answers, calls, listener } = openStream();
+    const release = bench.gated.holdSyncs();
+    listener.onMessage(message(0));
+    listener.onStop?.();
+    listener.onMessage(message(1));
+    await bench.time.advance(5);
+    expect(calls).toEqual([]);
+    release();
+    await bench.time.advance(5);
+    const settled = answers.flat().sort((a, b) => Number(a.sequence - b.sequence));
+    expect(settled.map(({ baseOffset, error }) => [baseOffset, error?.reason, error?.outcome])).toEqual([
+      [0n, undefined, undefined],
+      [undefined, Reason.SHUTTING_DOWN, Outcome.NOT_APPLIED],
+    ]);
+    expect(calls).toEqual(["end REASON_SHUTTING_DOWN"]);
+    expect(bench.table.led()[0]?.log.logEndOffset).toBe(1n);
   });
 
   it("holds the producer back while too much waits for its acks", async () => {

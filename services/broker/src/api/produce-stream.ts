@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Reason } from "@tidemark/proto/common/v1";
 import {
   type ProduceStreamRequest,
   type ProduceStreamResponseSchema,
@@ -30,7 +31,8 @@ const timeoutDefaultMs = 30_000;
 
 /**
  * The produce stream in the raw form: a message is appended as it arrives, so the batches of a partition keep the order
- * of the stream, and one answer settles all messages that were settled since the last one.
+ * of the stream, and one answer settles all messages that were settled since the last one. A broker that stops takes no
+ * further message, and ends the stream when those in flight are settled (P12).
  */
 export function createProduceStream(options: ProduceStreamOptions) {
   return (
@@ -44,6 +46,7 @@ export function createProduceStream(options: ProduceStreamOptions) {
     let messages = 0;
     let isPaused = false;
     let hasEnded = false;
+    let isStopping = false;
 
     const send = () => {
       isScheduled = false;
@@ -52,7 +55,10 @@ export function createProduceStream(options: ProduceStreamOptions) {
         outbox = [];
         canWrite = stream.write({ results });
       }
-      if (hasEnded && messages === 0 && outbox.length === 0) stream.end();
+      if (messages > 0 || outbox.length > 0) return;
+      // What was not read any more was not applied; everything else has its answer.
+      if (isStopping) stream.end(shuttingDown());
+      else if (hasEnded) stream.end();
     };
 
     const schedule = () => {
@@ -80,7 +86,12 @@ export function createProduceStream(options: ProduceStreamOptions) {
           isPaused = true;
           stream.pause();
         }
-        appendMessage(request, context, (outcome) => settle(request, outcome));
+        if (isStopping) settle(request, { kind: "failed", error: shuttingDown() });
+        else appendMessage(request, context, (outcome) => settle(request, outcome));
+      },
+      onStop() {
+        isStopping = true;
+        schedule();
       },
       onEnd() {
         hasEnded = true;
@@ -117,6 +128,10 @@ export function createProduceStream(options: ProduceStreamOptions) {
       settle({ kind: "failed", error });
     }
   }
+}
+
+function shuttingDown(): TidemarkError {
+  return new TidemarkError({ reason: Reason.SHUTTING_DOWN, message: "The broker is stopping: nothing was appended" });
 }
 
 function toResult(sequence: bigint, outcome: ProduceOutcome): ProduceStreamResult {

@@ -3,6 +3,7 @@ import type { ActiveController } from "@tidemark/controller-link";
 import { backoffMs } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
+import type { ReportedTruncation } from "@tidemark/metadata";
 import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
@@ -18,6 +19,8 @@ export interface BrokerIdentity {
   readonly rack: string;
   /** Empty: not known. */
   readonly bootId: string;
+  /** Whether records of topics that do not say otherwise count before they are flushed. */
+  readonly flushAsync: boolean;
   /** The broker epoch under which it stopped cleanly. Told once: at the first registration. */
   readonly cleanStopBrokerEpoch: BrokerEpoch | undefined;
 }
@@ -32,6 +35,7 @@ export interface BrokerCondition {
   readonly failedDirectoryIds: readonly string[];
   readonly confirmedDeletions: readonly TopicId[];
   readonly damagedReplicas: readonly ReplicaId[];
+  readonly truncations: readonly ReportedTruncation[];
   /** Not served though their directory works. */
   readonly offlineReplicas: readonly ReplicaId[];
 }
@@ -205,6 +209,7 @@ function heartbeatOf(
     confirmedDeletions: [...now.confirmedDeletions],
     wantsShutdown: of.wantsShutdown,
     damagedReplicas: [...now.damagedReplicas],
+    truncations: [...now.truncations],
     offlineReplicas: [...now.offlineReplicas],
   };
 }

@@ -25,7 +25,7 @@ export function settleAnswer(replica: ReplicaState, answer: Answer): void {
       return;
     case "refused":
       if (waiting.kind !== "replica") {
-        waiting.settle({ kind: "failed", error: refusalError(answer.refusal, replica) });
+        waiting.settle({ kind: "failed", error: refusalError(answer.refusal, replica, waiting) });
       }
       return;
     default:

@@ -6,6 +6,7 @@ import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
+import { noteCut } from "./truncation.ts";
 import { noteHighWatermark } from "./watched-batches.ts";
 import { advanceLogStart, moveLogStart, write } from "./writes.ts";
 
@@ -46,6 +47,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     return;
   }
   for (const event of output.trace) {
+    if (event.kind === "truncated" || event.kind === "restarted") noteCut(replica, event);
     if (event.kind === "highWatermark" && replica.watched.length > 0) noteHighWatermark(replica, event);
     replica.shared.onTrace(replica, event);
   }

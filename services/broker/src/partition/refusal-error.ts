@@ -4,7 +4,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { LeaderHint, Refusal } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { fromLogError } from "../errors.ts";
-import type { PartitionPlace, ReplicaState } from "./replica-state.ts";
+import type { PartitionPlace, ReplicaState, Waiting } from "./replica-state.ts";
 
 /** A broker that leads, as clients reach it. */
 export interface HintedLeader {
@@ -52,7 +52,7 @@ export function outOfService({ topic, index }: PartitionPlace): TidemarkError {
 }
 
 /** The error of a refusal. Each reason has one text and one reason of the API. */
-export function refusalError(refusal: Refusal, replica: ReplicaState): TidemarkError {
+export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: Waiting): TidemarkError {
   const { place, shared, refusedBy } = replica;
   const { topic, index } = place;
   const outcome = refusal.outcome === "UNKNOWN" ? Outcome.UNKNOWN : Outcome.NOT_APPLIED;
@@ -90,7 +90,10 @@ export function refusalError(refusal: Refusal, replica: ReplicaState): TidemarkE
             : `Appended to ${name} and not acknowledged in time: whether it will be committed is not known`,
       });
     default:
-      return stateError({ ...refusal, reason: refusal.reason }, replica, where);
+      return stateError({ ...refusal, reason: refusal.reason }, replica, {
+        ...where,
+        ...(waiting.kind === "read" && { offset: waiting.offset }),
+      });
   }
 }
 
@@ -99,6 +102,8 @@ type Where = {
   readonly partition: number;
   readonly outcome: Outcome;
   readonly baseOffset?: bigint;
+  /** That a read asked for. */
+  readonly offset?: bigint;
 };
 
 type StateReason = Exclude<
@@ -107,11 +112,12 @@ type StateReason = Exclude<
 >;
 
 /** Refusals that are explained by how the partition stands. */
-function stateError(refusal: Refusal & { readonly reason: StateReason }, replica: ReplicaState, where: Where) {
-  const { metadata, machine, shared, log } = replica;
+function stateError(refusal: Refusal & { readonly reason: StateReason }, replica: ReplicaState, at: Where) {
+  const { offset, ...where } = at;
+  const { shared, log } = replica;
   const name = `${where.topic}-${where.partition}`;
-  const { highWatermark } = machine;
-  const inSync = { isr: metadata?.isr ?? [], ...(metadata === undefined ? {} : { minIsr: metadata.minIsr }) };
+  const { state, highWatermark } = replica.machine.view(shared.clock.monotonicMs());
+  const inSync = { isr: state?.isr ?? [], ...(state === undefined ? {} : { minIsr: state.minIsr }) };
   const members = `${inSync.isr.length} in-sync replicas (${inSync.isr.join(", ")})`;
   switch (refusal.reason) {
     case "NOT_ENOUGH_REPLICAS":
@@ -145,7 +151,7 @@ function stateError(refusal: Refusal & { readonly reason: StateReason }, replica
       return new TidemarkError({
         ...where,
         reason: Reason.OFFSET_OUT_OF_RANGE,
-        message: `That offset of ${name} does not exist: the log has ${log.logStartOffset} to ${log.logEndOffset}, readable below ${highWatermark}`,
+        message: `Offset ${offset ?? 0n} of ${name} does not exist: the log has ${log.logStartOffset} to ${log.logEndOffset}, readable below ${highWatermark}`,
         logStart: log.logStartOffset,
         logEnd: log.logEndOffset,
         highWatermark,
@@ -154,7 +160,7 @@ function stateError(refusal: Refusal & { readonly reason: StateReason }, replica
       return new TidemarkError({
         ...where,
         reason: Reason.LOG_TRUNCATED,
-        message: `What was read of ${name} below that offset was cut from the log; both agree up to ${refusal.divergence?.endOffset ?? 0n}`,
+        message: `What was read of ${name} below offset ${offset ?? 0n} was cut from the log; the two agree up to ${refusal.divergence?.endOffset ?? 0n}`,
         ...(refusal.divergence && {
           divergence: { leaderEpoch: refusal.divergence.leaderEpoch, offset: refusal.divergence.endOffset },
         }),

@@ -15,6 +15,7 @@ import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from 
 import type { HintedLeader } from "./refusal-error.ts";
 import type { Timeline } from "./timeline.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
+import type { TruncationRecord } from "./truncation.ts";
 import type { Writes } from "./writes.ts";
 
 /** Which partition it is. */
@@ -58,7 +59,7 @@ export type Waiting =
       readonly settle: (outcome: ProduceOutcome) => void;
       baseOffset: Offset | undefined;
     }
-  | { readonly kind: "read"; readonly settle: (outcome: ReadOutcome) => void }
+  | { readonly kind: "read"; readonly offset: Offset; readonly settle: (outcome: ReadOutcome) => void }
   | { readonly kind: "latest"; readonly settle: (outcome: LatestOutcome) => void }
   | {
       readonly kind: "replica";
@@ -107,6 +108,8 @@ export interface ReplicaState {
   isOver: boolean;
   /** Why the log took nothing of an append, while its refusal is being told. */
   refusedBy: LogError | undefined;
+  /** What was cut in the newest leader epoch. */
+  truncation: TruncationRecord | undefined;
   watched: WatchedBatch[];
   held: HeldReply[];
   /** What leaders sent and the log has not written yet, in the order of the offsets. */

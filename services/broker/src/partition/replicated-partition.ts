@@ -23,6 +23,7 @@ import { outOfService } from "./refusal-error.ts";
 import type { PartitionPlace, PartitionShared, Received, ReplicaState, Waiting } from "./replica-state.ts";
 import { offsetsIn } from "./stamp.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
+import { noteAgreement, truncationOf } from "./truncation.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
 import { createWrites, releaseWritten, resumeWrites } from "./writes.ts";
 
@@ -50,6 +51,8 @@ export interface ReplicatedPartition extends Partition {
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   takeFlushed(report: ReplicaFlushed): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
+  /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
+  truncation(): ReturnType<typeof truncationOf>;
   /** This broker has it no longer: whoever waits is told `error`. */
   leave(error: TidemarkError): void;
 }
@@ -120,8 +123,10 @@ export function createReplicatedPartition(
     },
     takeResponse(response, received) {
       const nowMs = shared.clock.monotonicMs();
+      noteAgreement(replica, response);
       giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
     },
+    truncation: () => truncationOf(replica),
     leave: (error) => {
       leave(replica, error);
     },
@@ -157,6 +162,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     isStepping: false,
     isOver: false,
     refusedBy: undefined,
+    truncation: undefined,
     watched: [],
     held: [],
     unwritten: [],
@@ -198,7 +204,7 @@ function unwatchAndSettle(replica: ReplicaState, { timeline, settle }: ProduceRe
 
 function read(replica: ReplicaState, request: ReadRequest, settle: (outcome: ReadOutcome) => void): Cancel {
   const nowMs = replica.shared.clock.monotonicMs();
-  return ask(replica, { kind: "read", settle }, (requestId) => ({
+  return ask(replica, { kind: "read", offset: request.offset, settle }, (requestId) => ({
     kind: "consumerFetch",
     requestId,
     ...request,

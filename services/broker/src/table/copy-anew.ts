@@ -1,6 +1,11 @@
 /**
- * Gives up a damaged replica, to copy it from its leader (L10, P6). Nothing of it goes before the metadata show it out
- * of ISR and ELR; and what was reported in a broker epoch stays true in it, so a running broker registers anew first.
+ * Gives up a damaged replica, to copy it from its leader (L10, P6):
+ *
+ * 1. Registrations and heartbeats name it, until the metadata show it out of ISR and ELR.
+ * 2. What was reported in a broker epoch stays true in it, so the broker registers anew, without naming it.
+ * 3. In the newer broker epoch, and if the metadata still show it out, its data go and an empty log is made.
+ *
+ * Its note of the damage goes with the data: a process that dies in between finds it, and begins again.
  */
 import type { Partition as PartitionRecord, Topic } from "@tidemark/metadata";
 import type { HeldReplica } from "./held-replica.ts";
@@ -9,18 +14,20 @@ import { enqueue, type TableState } from "./table-state.ts";
 
 export function maybeCopyAnew(table: TableState, held: HeldReplica, topic: Topic, record: PartitionRecord): void {
   const { state, home, id } = held;
-  const { registration, self } = table;
+  const { registration, self, logger } = table;
   if (state.kind !== "damaged" || home === undefined || registration === undefined) return;
-  if (home.failure !== undefined) return;
-  if (record.isr.includes(self) || record.elr.includes(self)) return;
-  if (state.foundIn !== undefined && state.foundIn >= registration.brokerEpoch) {
+  const counts = record.isr.includes(self) || record.elr.includes(self);
+  if (counts || home.failure !== undefined) {
+    if (state.givenUpIn !== undefined) held.state = { ...state, givenUpIn: undefined };
+    return;
+  }
+  if (state.givenUpIn === undefined) held.state = { ...state, givenUpIn: registration.brokerEpoch };
+  if (state.givenUpIn === undefined || state.givenUpIn >= registration.brokerEpoch) {
     table.onNewEpochNeeded();
     return;
   }
-  table.logger.warn(`Partition ${topic.name}-${id.partition} is given up and copied anew: ${state.damage.detail}`, {
-    topic: topic.name,
-    partition: id.partition,
-  });
+  const where = { topic: topic.name, partition: id.partition };
+  logger.warn(`Partition ${topic.name}-${id.partition} is given up and copied anew: ${state.damage.detail}`, where);
   held.state = { kind: "opening" };
   enqueue(table, held, () => home.remove(id));
   openAssigned(table, topic, record);

@@ -75,7 +75,10 @@ function followPartition(table: TableState, topic: Topic, record: PartitionRecor
       // Takes what is newest when it is open.
       return;
     case "ready":
-      startMachine(table, held);
+      if (assigned.directoryId !== undefined && assigned.directoryId !== held.state.home.id) {
+        drop(table, held, deleted(held.topic));
+        openAssigned(table, topic, record);
+      } else startMachine(table, held);
       return;
     case "open":
       applyTo(table, held, record);

@@ -23,8 +23,11 @@ export type HeldState =
       /** Offline: it says why, and does nothing else. */
       readonly log: Log;
       readonly damage: Damage;
-      /** The broker epoch in which it was found; undefined before the first registration. */
-      readonly foundIn: BrokerEpoch | undefined;
+      /**
+       * The broker epoch in which the metadata showed it out of ISR and ELR, so that it may be given up in a newer one.
+       * Undefined: they have not.
+       */
+      readonly givenUpIn: BrokerEpoch | undefined;
     }
   | { readonly kind: "misplaced"; readonly directoryId: DirectoryId }
   /** `isFinal`: its machine broke an invariant, so that it is not tried again. */

@@ -5,10 +5,6 @@ import { type Damage, type Log, type LogDirectory, type LogListener, type Replic
 
 export interface LogHomes {
   readonly directories: readonly LogDirectory[];
-  /** The directory that lists a replica. */
-  homeOf(replica: ReplicaId): LogDirectory | undefined;
-  /** Opens a replica that is listed. */
-  open(replica: ReplicaId, how: OpenReplica): Promise<Opened>;
   /** Opens a replica, and makes an empty one where the metadata let it be made here. */
   openOrCreate(replica: ReplicaId, how: OpenReplica & { readonly recorded: DirectoryId | undefined }): Promise<Opened>;
 }
@@ -38,12 +34,6 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
 
   return {
     directories,
-    homeOf,
-    async open(replica, how) {
-      const home = homeOf(replica);
-      if (home === undefined) throw new Error(`No log directory lists ${replicaName(replica)}`);
-      return openIn(home, replica, how);
-    },
     async openOrCreate(replica, { recorded, ...how }) {
       const home = homeOf(replica);
       // Another directory may hold what counts: what lies here is no proof of anything.

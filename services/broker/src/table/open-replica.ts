@@ -9,11 +9,13 @@ import type { Opened, OpenReplica } from "./log-homes.ts";
 import { partitionStateOf } from "./partition-state-of.ts";
 import { enqueue, heldOf, isActive, type TableState } from "./table-state.ts";
 
-/** Opens a replica that a directory lists, before the broker is registered. */
+/** Opens a replica that a directory lists and the metadata assign to this broker, before it is registered. */
 export function openListed(table: TableState, id: ReplicaId): void {
-  const topic = table.update === undefined ? undefined : findTopicById(table.update.image, id.topicId);
-  if (topic === undefined) return;
-  open(table, addHeld(table, id, topic), topic, (how) => table.homes.open(id, how));
+  const image = table.update?.image;
+  const topic = image === undefined ? undefined : findTopicById(image, id.topicId);
+  const record = image === undefined ? undefined : findPartition(image, id.topicId, id.partition);
+  if (topic === undefined || record?.replicas.some((each) => each.brokerId === table.self) !== true) return;
+  openAssigned(table, topic, record);
 }
 
 /** Opens, or makes, a replica that the metadata assign to this broker. */
@@ -94,7 +96,7 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
 }
 
 function take(table: TableState, held: HeldReplica, opened: Opened): void {
-  const { logger, registration } = table;
+  const { logger } = table;
   const name = `${held.topic}-${held.id.partition}`;
   const where = { topic: held.topic, partition: held.id.partition };
   switch (opened.kind) {
@@ -105,7 +107,7 @@ function take(table: TableState, held: HeldReplica, opened: Opened): void {
       return;
     case "damaged":
       held.home = opened.home;
-      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, foundIn: registration?.brokerEpoch };
+      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, givenUpIn: undefined };
       logger.error(`Partition ${name} is damaged: ${opened.damage.detail}`, where);
       return;
     case "misplaced":
@@ -125,7 +127,7 @@ function takeEvent(table: TableState, held: HeldReplica, event: LogEvent): void 
     table.onLogEvent?.(state.partition, event);
   }
   if (event.kind !== "offline" || (state.kind !== "open" && state.kind !== "ready")) return;
-  held.state = { kind: "damaged", log: state.log, damage: event.damage, foundIn: table.registration?.brokerEpoch };
+  held.state = { kind: "damaged", log: state.log, damage: event.damage, givenUpIn: undefined };
   table.logger.error(`Partition ${held.topic}-${held.id.partition} is damaged: ${event.damage.detail}`, {
     topic: held.topic,
     partition: held.id.partition,

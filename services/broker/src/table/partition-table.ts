@@ -1,6 +1,6 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
-import { findTopic } from "@tidemark/metadata";
+import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   createFetchSessions,
@@ -26,7 +26,7 @@ import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
 import { openListed } from "./open-replica.ts";
-import { enqueue, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
+import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
 /** The partitions of a broker, as the data service looks for them. */
@@ -63,10 +63,12 @@ export interface PartitionTable extends PartitionLookup {
   open(): readonly ReplicatedPartition[];
   /** Topic ids whose deletion was carried out and not confirmed by the controller yet. */
   deletions(): readonly TopicId[];
-  /** Replicas in which damage was found. */
+  /** Replicas in which damage was found, and which are not given up yet. */
   damaged(): readonly ReplicaId[];
   /** Replicas that are not served though their directory works. */
   offline(): readonly ReplicaId[];
+  /** What replicas here cut, for receipts of unclean elections that await it (D3). */
+  truncations(): readonly ReportedTruncation[];
   readonly serving: ReplicaServing;
   readonly receiving: ReplicaReceiving;
   readonly inspection: ReplicaInspection;
@@ -153,11 +155,15 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
         .map(({ id }) => id.partition)
         .sort((a, b) => a - b),
     deletions: () => carriedOut(table),
-    damaged: () => [...table.held.values()].flatMap(({ id, state }) => (state.kind === "damaged" ? [id] : [])),
+    damaged: () =>
+      [...table.held.values()].flatMap(({ id, state }) =>
+        state.kind === "damaged" && state.givenUpIn === undefined ? [id] : [],
+      ),
     offline: () =>
       [...table.held.values()].flatMap(({ id, state }) =>
         state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
       ),
+    truncations: () => awaitedTruncations(table),
     serving: createServing(table),
     receiving: createReceiving(table),
     inspection: createInspection(table),
@@ -167,6 +173,20 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
 
 function openPartition({ state }: HeldReplica): ReplicatedPartition[] {
   return state.kind === "open" ? [state.partition] : [];
+}
+
+function awaitedTruncations(table: TableState): readonly ReportedTruncation[] {
+  const image = table.update?.image;
+  if (image === undefined) return [];
+  const found: ReportedTruncation[] = [];
+  for (const { topicId, partition, leaderEpoch, awaited } of valuesOf(image.receipts)) {
+    const state = heldOf(table, { topicId, partition })?.state;
+    if (!awaited.includes(table.self) || state?.kind !== "open") continue;
+    const truncation = state.partition.truncation();
+    if (truncation !== undefined && truncation.leaderEpoch >= leaderEpoch)
+      found.push({ topicId, partition, ...truncation });
+  }
+  return found;
 }
 
 async function close(table: TableState): Promise<void> {

@@ -7,11 +7,14 @@ export interface GatedDisk extends Disk {
   holdSyncs(): () => void;
   /** Every write fails for want of space until the returned function is called. */
   fill(): () => void;
+  /** Every sync fails from now on, as on a device that is broken. */
+  breakSyncs(): void;
 }
 
 export function gateDisk(disk: Disk): GatedDisk {
   let gate: Deferred<void> | undefined;
   let isFull = false;
+  let isBroken = false;
 
   const gateFile = (file: DiskFile, path: string): DiskFile => ({
     size: () => file.size(),
@@ -23,6 +26,7 @@ export function gateDisk(disk: Disk): GatedDisk {
     truncate: (size) => file.truncate(size),
     async sync() {
       await gate?.promise;
+      if (isBroken) throw new DiskError("IO", "sync", path);
       await file.sync();
     },
     close: () => file.close(),
@@ -39,6 +43,9 @@ export function gateDisk(disk: Disk): GatedDisk {
         gate = undefined;
         held.resolve();
       };
+    },
+    breakSyncs() {
+      isBroken = true;
     },
     fill() {
       isFull = true;

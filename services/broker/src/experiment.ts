@@ -1,0 +1,15 @@
+import type { LogGuards, ReplicaId } from "@tidemark/log";
+import type { PartitionView, ReplicationGuards } from "@tidemark/replication";
+
+/**
+ * What tests and the simulator may ask of a broker. The program never does: no setting leads here, so protections can be
+ * taken out, and machines looked into, only by code that makes a broker itself.
+ */
+export interface BrokerExperiment {
+  /** Absent: every guard on. */
+  readonly replicationGuards?: ReplicationGuards;
+  /** Absent: every guard on. */
+  readonly logGuards?: LogGuards;
+  /** Told after each step of a replica's machine, before anything follows from it. Must not throw. */
+  readonly onStep?: (replica: ReplicaId, view: () => PartitionView) => void;
+}

@@ -74,7 +74,7 @@ describe("members", () => {
     const cluster = await createManualCluster();
     const [first, second] = await cluster.joinAll();
     await cluster.settled(first.append("/test/a", "1"));
-    await cluster.loseDisk(3);
+    await cluster.loseMachine(3);
     await cluster.restartNode(3);
     await cluster.wait(2_000);
     const blank = cluster.stores().get(3)?.node;

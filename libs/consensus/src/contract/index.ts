@@ -22,8 +22,6 @@ export {
   type ReplicatedCluster,
 } from "./cluster.ts";
 
-export { describeMinorityLoss, type MemberCluster } from "./minority.ts";
-
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.
  * `createCluster` makes a fresh store with three candidates for each test.

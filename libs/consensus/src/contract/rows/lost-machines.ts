@@ -1,3 +1,4 @@
+import type { Revision } from "@tidemark/ids";
 import { describe, expect } from "vitest";
 import { type CreateReplicatedCluster, candidateNumbers, type ReplicatedCluster } from "../cluster.ts";
 import { promise, put, type Scenario } from "../scenario.ts";
@@ -11,7 +12,7 @@ export function describeLostMachines(create: CreateReplicatedCluster): void {
       const all = await s.joinAll();
       const leader = await s.leaderOf(all);
       await commitMany(s, leader, 100);
-      await s.agree([leader.process]);
+      await readUpTo(s, leader.process, await leader.commit(put("/test/last", "1")));
       const before = lastingOf(leader.process);
       await cluster.loseMachine(leader.process.candidate);
       const others = all.filter((process) => process !== leader.process);
@@ -35,7 +36,7 @@ export function describeLostMachines(create: CreateReplicatedCluster): void {
           await cluster.replaceMachine(lost);
           const all = [...rest, await s.join(lost)];
           const leader = await stableLeader(s, all);
-          await leader.commit(put(`/test/replaced/${lost}`, "1"));
+          await readUpTo(s, leader.process, await leader.commit(put(`/test/replaced/${lost}`, "1")));
           await s.agree(all);
           for (const [key, value] of expected) expect([key, leader.process.tree.get(key)]).toEqual([key, value]);
           expected = lastingOf(leader.process);
@@ -74,9 +75,13 @@ function promiseWith(create: CreateReplicatedCluster, name: string, body: Body):
 async function committed(s: Scenario): Promise<ReadonlyMap<string, Uint8Array>> {
   const leader = await s.leaderOf(await s.joinAll());
   await commitMany(s, leader, 100);
-  await leader.commit(put("/test/last", "1"));
-  await s.agree([leader.process]);
+  await readUpTo(s, leader.process, await leader.commit(put("/test/last", "1")));
   return lastingOf(leader.process);
+}
+
+/** An append may be answered before the watch of its caller was read. */
+async function readUpTo(s: Scenario, process: Watched, revision: Revision): Promise<void> {
+  await s.cluster.until(() => (process.revision() ?? 0n) >= revision, "what was committed is read");
 }
 
 /** The batches are there, the store takes more, and everybody has them. */

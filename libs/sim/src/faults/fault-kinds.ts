@@ -33,6 +33,7 @@ export const faultKinds = {
   killGateway: (world) => crash(world, world.cluster.gateways, "kill"),
   powerCutBroker: (world) => crash(world, world.cluster.brokers, "losePower"),
   powerCutBrokers: (world) => powerCutSeveral(world),
+  stalledPowerCut: (world) => powerCutAfterStall(world),
   loseDisk: (world) => loseDisk(world),
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
@@ -79,6 +80,24 @@ function powerCutSeveral({ random, cluster }: FaultWorld): FaultEnd | undefined 
   };
   const names = nodes.map(({ name }) => name).join(",");
   return { text: `losePower ${names}`, lastsMs: lengthMs(random, 20, 10_000), end };
+}
+
+/** Disks of several machines stand still, so that much waits to be flushed, and then the power fails. */
+function powerCutAfterStall({ random, cluster, engine }: FaultWorld): FaultEnd | undefined {
+  const nodes = running(cluster.brokers).filter(() => random.next() < 0.6);
+  if (nodes.length === 0) return undefined;
+  const lastsMs = lengthMs(random, 20, 1500);
+  for (const { device } of nodes) device.faults.stalledUntilMs = engine.nowMs + lastsMs + 1;
+  const backMs = nodes.map(() => lengthMs(random, 20, 4000));
+  const end = () => {
+    for (const [index, node] of nodes.entries()) {
+      if (node.process === undefined) continue;
+      node.losePower();
+      engine.after(backMs[index] ?? 0, () => node.boot());
+    }
+  };
+  const names = nodes.map(({ name }) => name).join(",");
+  return { text: `disks of ${names} stand still, then losePower`, lastsMs, end };
 }
 
 /**

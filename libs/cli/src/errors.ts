@@ -6,7 +6,7 @@ import type { Io } from "./io.ts";
 function wayOut(error: TidemarkError, server: string | undefined): string | undefined {
   switch (error.reason) {
     case Reason.UNAVAILABLE:
-      return server === undefined
+      return server === undefined || !isUnreachable(error)
         ? undefined
         : `Is a cluster running at ${server}? \`tidemark dev\` starts one here; --server or TIDEMARK_SERVER names another.`;
     case Reason.UNKNOWN_TOPIC:
@@ -32,6 +32,11 @@ export function outcomeName(outcome: Outcome): string {
     default:
       return "unknown: it may have been applied";
   }
+}
+
+/** Nobody answered at all. Whoever answers says itself what is wrong. */
+function isUnreachable({ message }: TidemarkError): boolean {
+  return /\bE[A-Z]{4,}\b|No connection|Name resolution/.test(message);
 }
 
 /** The library says of a refused connection what its resolver did; people want to know who does not answer. */

@@ -6,6 +6,11 @@ export function print(io: Io, line: string): void {
   io.stdout.write(`${line}\n`);
 }
 
+/** A count with its word: `1 partition`, `3 partitions`. */
+export function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
 /** A whole number as JSON has it: as text where a reader's double would not hold it exactly. */
 export function jsonNumber(value: bigint): number | string {
   const number = Number(value);

@@ -1,9 +1,13 @@
 import { Command, CommanderError } from "commander";
+import { addBrokerCommands } from "./commands/broker.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addEventCommands } from "./commands/events.ts";
+import { addFormatCommands } from "./commands/format.ts";
 import { addLogCommands } from "./commands/log.ts";
+import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -31,8 +35,12 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addProduceCommand(program, io, finish);
   addConsumeCommand(program, io, finish);
   addClusterCommands(program, io, finish);
+  addPartitionCommands(program, io, finish);
+  addBrokerCommands(program, io, finish);
+  addEventCommands(program, io, finish);
   addConfigCommands(program, io, finish);
   addLogCommands(program, io, finish);
+  addFormatCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

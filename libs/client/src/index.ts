@@ -1,8 +1,26 @@
-export type { BrokerDescription, DescribeClusterResponse, TopicDescription } from "@tidemark/proto/admin/v1";
+export {
+  type BrokerDescription,
+  type DescribeClusterResponse,
+  type Election,
+  ElectionCause,
+  type ElectionResult,
+  ElectionRule,
+  ElectionType,
+  type IsrChange,
+  type PartitionDescription,
+  type Receipt,
+  type SessionChange,
+  SessionChangeKind,
+  type TopicDescription,
+  type WatchEventsResponse,
+} from "@tidemark/proto/admin/v1";
 export { Outcome, Reason } from "@tidemark/proto/common/v1";
+export { type ExplainOffsetResponse, OffsetState } from "@tidemark/proto/log/v1";
+export { BrokerState } from "@tidemark/proto/metadata/v1";
 export {
   type ClientTls,
   certificatesProblem,
+  fromErrorDetail,
   keyFits,
   keyProblem,
   type PemProblem,

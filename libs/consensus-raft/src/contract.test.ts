@@ -1,4 +1,4 @@
-import { describeConsensusContract } from "@tidemark/consensus/contract";
+import { describeConsensusContract, describeMinorityLoss } from "@tidemark/consensus/contract";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { createMemoryPlaces } from "./testing/memory-places.ts";
 import { createRaftCluster } from "./testing/raft-cluster.ts";
@@ -7,7 +7,7 @@ import { createRaftCluster } from "./testing/raft-cluster.ts";
 // eslint-disable-next-line no-restricted-properties -- settings of a test run, not of a process
 let seed = Number(process.env["TIDEMARK_TEST_FIRST_SEED"] ?? 0);
 
-describeConsensusContract("raft, in memory and under manual time", () => {
+function createCluster() {
   const time = createManualTime();
   seed += 1;
   return createRaftCluster({
@@ -16,4 +16,7 @@ describeConsensusContract("raft, in memory and under manual time", () => {
     turn: () => time.advance(10),
     patienceMs: 60_000,
   });
-});
+}
+
+describeConsensusContract("raft, in memory and under manual time", createCluster);
+describeMinorityLoss("raft, in memory and under manual time", createCluster);

@@ -51,6 +51,19 @@ describe("a log", () => {
     expect(test.log.logEndOffset).toBe(at(1));
   });
 
+  it("takes what a compacted leader has, with gaps and never backwards, whatever the policy is now", async () => {
+    const test = await createTestLog();
+    test.log.append(Buffer.concat([batchAt(2), batchAt(7)]), { gaps: true });
+    await test.log.flushed(at(8));
+    expect(() => test.log.append(batchAt(5), { gaps: true })).toThrow(
+      expect.objectContaining({ code: "INVALID_APPEND" }),
+    );
+    await test.time.advance(2000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.status.kind, await contentOf(test.log)]).toEqual(["online", ["2..3", "7..8"]]);
+  });
+
   it("puts what comes during a flush into one write and one flush", async () => {
     const done: string[] = [];
     const test = await createTestLog();

@@ -1,4 +1,4 @@
-import { brokerId, controllerEpoch } from "@tidemark/ids";
+import { brokerId, controllerEpoch, partitionIndex } from "@tidemark/ids";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { applyChanges } from "./apply.ts";
@@ -225,6 +225,18 @@ describe("sessions that end", () => {
     const decision = endSessions(image, ended(1, 2), context);
     const kinds = decision.kind === "decided" ? decision.changes.map((change) => change.kind) : [];
     expect(kinds).toEqual(["brokerSession", "brokerSession", "partition"]);
+  });
+
+  it("move leaderships before they shrink what others lead: writes without a leader wait the longest", () => {
+    const followed = partitionOf({ leader: 2 });
+    const led = partitionOf({ partition: partitionIndex(1) });
+    const image = imageOf(sessions(allRun), [followed, led]);
+    const decision = endSessions(image, ended(1), context);
+    const changed = decision.kind === "decided" ? decision.changes.slice(1) : [];
+    expect(changed).toMatchObject([
+      { partition: 1, value: { leader: 2 } },
+      { partition: 0, value: { isr: [2, 3] } },
+    ]);
   });
 
   it("are left alone when they were replaced meanwhile", () => {

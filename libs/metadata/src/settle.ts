@@ -40,20 +40,20 @@ export interface SettleContext {
   readonly mark?: (partition: Partition) => Partition;
 }
 
-/** Brings every visible partition to what the sessions allow. */
+/** Brings every visible partition to what the sessions allow. Partitions whose leader changes come first. */
 export function settlePartitions(
   image: MetadataImage,
   context: SettleContext,
 ): { readonly changes: readonly MetadataChange[]; readonly events: readonly MetadataEvent[] } {
-  const changes: MetadataChange[] = [];
-  const events: MetadataEvent[] = [];
+  const elections: PartitionStep[] = [];
+  const others: PartitionStep[] = [];
   for (const { topic, partition } of eachPartition(image)) {
     const step = settlePartition(topic, partition, context);
     if (step === undefined) continue;
-    changes.push(step.change);
-    events.push(...step.events);
+    (step.partition.leaderEpoch === partition.leaderEpoch ? others : elections).push(step);
   }
-  return { changes, events };
+  const steps = [...elections, ...others];
+  return { changes: steps.map((step) => step.change), events: steps.flatMap((step) => step.events) };
 }
 
 /** Brings one partition to what the sessions allow. Undefined where nothing changes. */

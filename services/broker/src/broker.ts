@@ -22,6 +22,8 @@ import { createReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import type { TableUpdate } from "./table/table-state.ts";
 import { startTicker } from "./ticker.ts";
+import { createPartitionEvents } from "./tracing/partition-events.ts";
+import { startUpkeep, type Upkeep, type UpkeepOptions } from "./upkeep/upkeep.ts";
 
 export interface BrokerOptions {
   readonly nodeId: number;
@@ -35,6 +37,7 @@ export interface BrokerOptions {
   /** How long a stop waits for the leaderships to be moved, in milliseconds. */
   readonly controlledShutdownMaxMs: number;
   readonly topicDefaults: TopicDefaults;
+  readonly upkeep: UpkeepOptions["settings"];
   readonly replication: ReplicationSettings;
   readonly controller: ActiveController;
   /** Opens a connection of its own to another broker; whoever opens it closes it. */
@@ -86,6 +89,7 @@ export function createBroker(options: BrokerOptions): Broker {
   const clusterKnown = createDeferred<string | undefined>();
   let directories: readonly LogDirectory[] = [];
   let table: PartitionTable | undefined;
+  let upkeep: Upkeep | undefined;
   let session: BrokerSession | undefined;
   let registeredAt: Revision | undefined;
   let appliedRevision = 0n as Revision;
@@ -105,6 +109,7 @@ export function createBroker(options: BrokerOptions): Broker {
     if (registeredAt !== undefined && appliedRevision >= registeredAt) progress.resolve();
   };
 
+  const events = createPartitionEvents({ tracer: options.tracer, clock, logger });
   const feed: MetadataFeed = createMetadataFeed({
     controller,
     runtime,
@@ -112,6 +117,7 @@ export function createBroker(options: BrokerOptions): Broker {
     controllerEpochFloor: 0 as ControllerEpoch,
     onUpdate: (update) => {
       clusterKnown.resolve(update.image.cluster?.clusterId);
+      events.noteElections(update.elections);
       const applied = table?.apply(update);
       streams.fetcher.endpointsChanged();
       applied?.then(() => {
@@ -166,7 +172,6 @@ export function createBroker(options: BrokerOptions): Broker {
       directories,
       defaults: options.topicDefaults,
       replication: options.replication,
-      experiment: options.experiment,
       links: createPartitionLinks({
         fetcher: streams.fetcher,
         isrChanges: createIsrChanges({
@@ -181,6 +186,9 @@ export function createBroker(options: BrokerOptions): Broker {
       }),
       clock,
       logger,
+      onTrace: (place, event) => {
+        events.take(place, event);
+      },
       onNewEpochNeeded: () => session?.renew("A damaged replica is to be copied anew"),
     });
 
@@ -206,6 +214,9 @@ export function createBroker(options: BrokerOptions): Broker {
       const opening = createTable();
       await opening.openListed(known());
       table = opening;
+      const logs = () =>
+        opening.open().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
+      upkeep = startUpkeep({ logs, settings: options.upkeep, runtime, logger });
     },
     async join(endpoints) {
       session = createBrokerSession({
@@ -274,7 +285,7 @@ export function createBroker(options: BrokerOptions): Broker {
       stopTicker();
       abort.abort();
       streams.fetcher.stop();
-      await running;
+      await Promise.all([running, upkeep?.stop()]);
       await table?.close();
       const stop = session?.brokerEpoch === undefined ? undefined : { brokerEpoch: session.brokerEpoch };
       await Promise.all(directories.map((directory) => directory.close(stop)));

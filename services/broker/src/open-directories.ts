@@ -5,6 +5,7 @@ import type { Codecs } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
 import type { Logger } from "@tidemark/telemetry";
+import { createStartReporter } from "./upkeep/report-starts.ts";
 
 export interface OpenDirectories {
   readonly paths: readonly string[];
@@ -29,6 +30,7 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       codecs,
       owner,
       createMissing: true,
+      onStart: createStartReporter(logger, path),
       ...(guards === undefined ? {} : { guards }),
       onFailure: (error) => {
         logger.error(`The log directory ${path} failed: ${error.message}`);

@@ -43,6 +43,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
     controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
     topicDefaults: values,
+    upkeep: values,
     replication: replicationSettings(values),
     openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
     controller: createActiveController({

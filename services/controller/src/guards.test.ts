@@ -166,6 +166,38 @@ describe("a store that has no room", () => {
   });
 });
 
+describe("a controller whose metadata are older than what a broker has seen (METADATA_REGRESSED)", () => {
+  it("stops deciding: every call is refused so, whoever asks", async () => {
+    const w = await open();
+    const node = await w.start(1);
+    await w.active();
+    await w.settle(register(node, 1));
+    const [clusterId = ""] = node.clusters;
+    const restored = reasonOf(register(node, 2, { clusterId, controllerEpoch: 9 }));
+    expect(await w.settle(restored)).toBe(Reason.METADATA_REGRESSED);
+    expect(node.controller.isActive).toBe(false);
+    const calls = [
+      reasonOf(createTopic(node, "orders")),
+      reasonOf(describeTopic(node, "orders")),
+      reasonOf(register(node, 1)),
+    ];
+    for (const call of calls) expect(await w.settle(call)).toBe(Reason.METADATA_REGRESSED);
+    await passTime(w, 10_000);
+    expect(node.controller.isActive).toBe(false);
+  });
+
+  it("goes on where the broker belongs to no cluster yet: it is refused and not believed", async () => {
+    const w = await open();
+    const node = await w.start(1);
+    await w.active();
+    await w.settle(register(node, 1));
+    const stray = reasonOf(register(node, 2, { clusterId: "", controllerEpoch: 9 }));
+    expect(await w.settle(stray)).toBe(Reason.METADATA_REGRESSED);
+    await w.settle(createTopic(node, "orders"));
+    expect(node.controller.isActive).toBe(true);
+  });
+});
+
 describe("calls that wait", () => {
   it("beyond the limit are refused, and nothing of them is done", async () => {
     const w = await open();

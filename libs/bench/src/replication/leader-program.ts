@@ -4,7 +4,7 @@
  *
  * Arguments: the size of a batch in bytes, and how many of them an answer has at most. Prints the two ports.
  */
-import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createRpcServer } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { createEndlessPartitions } from "./endless-partition.ts";
@@ -20,7 +20,7 @@ const server = createRpcServer({
 });
 const { internal } = await server.start();
 const plain = new Server(plainOptions);
-plain.addService({ stream: plainStream } as unknown as ServiceDefinition, plainSource(2 ** 21));
+plain.addService({ stream: plainStream }, plainSource(2 ** 21));
 plain.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
   console.log(`${internal?.port} ${port}`);

@@ -35,3 +35,19 @@ export function keyValue(text: string, before: Readonly<Record<string, string>>)
   if (at < 1) throw new InvalidArgumentError("Write key=value.");
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
+
+/** Values of a flag that may be repeated, in their order. */
+export function collected(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text];
+}
+
+/** Whole numbers of a flag that may be repeated. */
+export function collectedNumbers(text: string, before: readonly number[]): readonly number[] {
+  return [...before, wholeNumber(text)];
+}
+
+/** An offset. */
+export function wholeOffset(text: string): bigint {
+  if (!/^\d{1,18}$/.test(text)) throw new InvalidArgumentError("Write an offset: a whole number from 0 on.");
+  return BigInt(text);
+}

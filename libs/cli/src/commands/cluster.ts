@@ -6,9 +6,10 @@ import {
   TidemarkError,
 } from "@tidemark/client";
 import type { Command } from "commander";
+import { brokerJson, clientEndpoint, printBrokers } from "../brokers.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { print, printJson, printTable } from "../output.ts";
+import { counted, print, printJson } from "../output.ts";
 import { type Finish, runWithClient, type ServerFlags, type Session, withExample, withServer } from "./command.ts";
 
 /** A process that does not answer within this is taken for down. */
@@ -59,21 +60,47 @@ async function checkHealth(io: Io, flags: ServerFlags, session: Session): Promis
     const { offlinePartitions, brokers: known } = cluster.value;
     if (known.length === 0) problems.push("no broker has registered yet");
     if (offlinePartitions > 0)
-      problems.push(`${offlinePartitions} ${offlinePartitions === 1 ? "partition has" : "partitions have"} no leader`);
+      problems.push(`${counted(offlinePartitions, "partition")} ${offlinePartitions === 1 ? "has" : "have"} no leader`);
   }
+  const warnings = cluster.ok ? warningsOf(cluster.value) : [];
   if (flags.output === "json") {
-    const offlinePartitions = cluster.ok ? cluster.value.offlinePartitions : null;
-    printJson(io, { healthy: problems.length === 0, processes, offlinePartitions, problems });
+    const { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions } = cluster.ok
+      ? cluster.value
+      : unknownPartitions;
+    const partitions = { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions };
+    printJson(io, { healthy: problems.length === 0, processes, ...partitions, problems, warnings });
   } else {
     for (const { process, endpoint, problem } of processes) {
       print(io, `${process.padEnd(13)} ${endpoint.padEnd(22)} ${problem === undefined ? "answers" : problem}`);
     }
+    for (const warning of warnings) print(io, `${warning}.`);
     print(
       io,
       problems.length === 0 ? "The cluster is healthy." : `The cluster is not healthy: ${problems.join("; ")}.`,
     );
   }
   return problems.length === 0 ? exitCodes.done : exitCodes.failed;
+}
+
+const unknownPartitions = { offlinePartitions: null, underReplicatedPartitions: null, underMinIsrPartitions: null };
+
+/** What the cluster bears for now, with the command that shows where. */
+function warningsOf(cluster: DescribeClusterResponse): readonly string[] {
+  const { underReplicatedPartitions, underMinIsrPartitions } = cluster;
+  const warnings: string[] = [];
+  if (underReplicatedPartitions > 0) {
+    const which = areOrIs(underReplicatedPartitions, "under-replicated");
+    warnings.push(`${which}: \`tidemark topic describe --under-replicated\``);
+  }
+  if (underMinIsrPartitions > 0) {
+    const which = areOrIs(underMinIsrPartitions, "under min ISR, and not written with acks=all");
+    warnings.push(`${which}: \`tidemark topic describe --under-min-isr\``);
+  }
+  return warnings;
+}
+
+function areOrIs(count: number, what: string): string {
+  return `${counted(count, "partition")} ${count === 1 ? "is" : "are"} ${what}`;
 }
 
 type Attempt<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
@@ -83,7 +110,8 @@ async function attempt<Value>(work: Promise<Value>): Promise<Attempt<Value>> {
     return { ok: true, value: await work };
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.reason === Reason.CANCELLED) throw error;
-    return { ok: false, problem: `does not answer (${reasonName(error.reason)})` };
+    const isFound = error.reason !== Reason.NOT_CONTROLLER;
+    return { ok: false, problem: isFound ? `does not answer (${reasonName(error.reason)})` : "none is active" };
   }
 }
 
@@ -107,11 +135,6 @@ async function checkBroker(broker: BrokerDescription, { client, call }: Session)
   return checked(process, endpoint, client.checkHealth(endpoint, { ...call, timeoutMs: answerTimeoutMs }));
 }
 
-function clientEndpoint({ endpoints }: BrokerDescription): string {
-  const client = endpoints.find(({ listener }) => listener === "client");
-  return client === undefined ? "" : `${client.host}:${client.port}`;
-}
-
 function jsonOf(cluster: DescribeClusterResponse) {
   const { clusterId, controller, backend, revision } = cluster;
   return {
@@ -122,15 +145,7 @@ function jsonOf(cluster: DescribeClusterResponse) {
       controller === undefined
         ? null
         : { id: controller.id, endpoint: controller.endpoint, controllerEpoch: controller.controllerEpoch },
-    brokers: cluster.brokers.map((broker) => ({
-      id: broker.brokerId,
-      alive: broker.alive,
-      brokerEpoch: broker.brokerEpoch,
-      endpoint: clientEndpoint(broker),
-      rack: broker.rack,
-      leaders: broker.leaders,
-      replicas: broker.replicas,
-    })),
+    brokers: cluster.brokers.map(brokerJson),
     topics: cluster.topics,
     partitions: cluster.partitions,
     offlinePartitions: cluster.offlinePartitions,
@@ -151,16 +166,5 @@ function printCluster(io: Io, cluster: DescribeClusterResponse): void {
     `Topics: ${cluster.topics}  Partitions: ${cluster.partitions}  Offline: ${cluster.offlinePartitions}  ` +
       `UnderReplicated: ${cluster.underReplicatedPartitions}  UnderMinIsr: ${cluster.underMinIsrPartitions}`,
   );
-  printTable(
-    io,
-    ["Broker", "Alive", "Endpoint", "Rack", "Leaders", "Replicas"],
-    cluster.brokers.map((broker) => [
-      broker.brokerId,
-      broker.alive ? "yes" : "no",
-      clientEndpoint(broker),
-      broker.rack,
-      broker.leaders,
-      broker.replicas,
-    ]),
-  );
+  printBrokers(io, cluster.brokers);
 }

@@ -1,10 +1,12 @@
-import type { TopicDescription } from "@tidemark/client";
 import type { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { print, printJson, printTable } from "../output.ts";
+import { counted, print, printJson, printTable } from "../output.ts";
+import { topicJson } from "../topics/describe-output.ts";
 import { keyValue, positiveNumber } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
+import { addTopicAlter, addTopicPartitions } from "./topic-change.ts";
+import { addTopicDescribe } from "./topic-describe.ts";
 
 interface CreateFlags extends ServerFlags {
   readonly partitions?: number;
@@ -12,13 +14,15 @@ interface CreateFlags extends ServerFlags {
   readonly config: Readonly<Record<string, string>>;
 }
 
-/** `tidemark topic create|list|describe|delete`. */
+/** `tidemark topic`. */
 export function addTopicCommands(program: Command, io: Io, finish: Finish): void {
-  const topic = program.command("topic").description("make, list, describe and delete topics");
+  const topic = program.command("topic").description("make, list, describe, change and delete topics");
   addCreate(topic, io, finish);
   addList(topic, io, finish);
-  addDescribe(topic, io, finish);
+  addTopicDescribe(topic, io, finish);
   addDelete(topic, io, finish);
+  addTopicPartitions(topic, io, finish);
+  addTopicAlter(topic, io, finish);
 }
 
 function addCreate(topic: Command, io: Io, finish: Finish): void {
@@ -47,12 +51,12 @@ function addCreate(topic: Command, io: Io, finish: Finish): void {
             },
             call,
           );
-          const shown = made === undefined ? { name } : jsonOf(made);
+          const shown = made === undefined ? { name } : topicJson({ topic: made, partitions: made.partitions });
           if (flags.output === "json") printJson(io, shown);
           else
             print(
               io,
-              `Made ${name}: ${made?.partitions.length ?? 0} partitions, replication factor ${made?.replicationFactor ?? 0}`,
+              `Made ${name}: ${counted(made?.partitions.length ?? 0, "partition")}, replication factor ${made?.replicationFactor ?? 0}`,
             );
           return exitCodes.done;
         }),
@@ -88,27 +92,6 @@ function addList(topic: Command, io: Io, finish: Finish): void {
   );
 }
 
-function addDescribe(topic: Command, io: Io, finish: Finish): void {
-  const describe = topic
-    .command("describe")
-    .description("show a topic and its partitions")
-    .argument("<name>", "the topic");
-  withExample(withServer(describe), "tidemark topic describe orders").action(
-    async (name: string, flags: ServerFlags) => {
-      finish(
-        await runWithClient(io, flags, async ({ client, call }) => {
-          const { topics } = await client.admin.describeTopics({ topics: [name] }, call);
-          for (const described of topics) {
-            if (flags.output === "json") printJson(io, jsonOf(described));
-            else printTopic(io, described);
-          }
-          return exitCodes.done;
-        }),
-      );
-    },
-  );
-}
-
 function addDelete(topic: Command, io: Io, finish: Finish): void {
   const remove = topic.command("delete").description("delete a topic with its data").argument("<name>", "the topic");
   withExample(withServer(remove), "tidemark topic delete orders").action(async (name: string, flags: ServerFlags) => {
@@ -121,41 +104,4 @@ function addDelete(topic: Command, io: Io, finish: Finish): void {
       }),
     );
   });
-}
-
-function jsonOf({ name, topicId, replicationFactor, settings, partitions }: TopicDescription) {
-  return {
-    name,
-    topicId,
-    replicationFactor,
-    configs: settings,
-    partitions: partitions.map((each) => ({
-      partition: each.partition,
-      leader: each.leader ?? null,
-      replicas: each.replicas,
-      isr: each.isr,
-      elr: each.elr,
-      offline: each.offline,
-      leaderEpoch: each.leaderEpoch,
-      minIsr: each.minIsr,
-    })),
-  };
-}
-
-/** With the columns that people know from Kafka. */
-function printTopic(io: Io, { name, topicId, replicationFactor, settings, partitions }: TopicDescription): void {
-  const configs = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
-  print(
-    io,
-    `Topic: ${name}  TopicId: ${topicId}  PartitionCount: ${partitions.length}  ReplicationFactor: ${replicationFactor}  Configs: ${configs.join(",")}`,
-  );
-  printTable(
-    io,
-    ["Partition", "Leader", "Replicas", "Isr", "Elr", "Offline"],
-    partitions.map(({ partition, leader, replicas, isr, elr, offline }) => [
-      partition,
-      leader ?? "none",
-      ...[replicas, isr, elr, offline].map((brokers) => brokers.join(",")),
-    ]),
-  );
 }

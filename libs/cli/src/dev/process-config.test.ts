@@ -8,7 +8,7 @@ const schemas = { controller: controllerSchema, broker: brokerSchema, gateway: g
 
 describe("the settings of a process", () => {
   test.each(specs.map((spec) => [processName(spec), spec] as const))("are accepted by %s", (name, spec) => {
-    const text = processConfigFile(spec, specs, "/data");
+    const text = processConfigFile(spec, { specs, data: "/data", backend: "single" });
     const read = readSources(schemas[spec.role] as never, {
       file: { name, text },
       environment: {},
@@ -19,7 +19,7 @@ describe("the settings of a process", () => {
   });
 
   test("name the controllers' internal listeners and a folder of its own", () => {
-    const text = processConfigFile(specs[2] as never, specs, "/data");
+    const text = processConfigFile(specs[2] as never, { specs, data: "/data", backend: "raft" });
     expect(text).toContain("controller.endpoints: 127.0.0.1:4651");
     expect(text).toContain("log.dirs: /data/broker-2/log");
   });

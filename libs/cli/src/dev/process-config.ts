@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { compileCacheFolder } from "../compile-cache.ts";
 import { withEveryTrace } from "../traces.ts";
-import { type ProcessSpec, processName, type Role } from "./layout.ts";
+import { type Backend, type ProcessSpec, processName, type Role } from "./layout.ts";
 
 const loopback = "127.0.0.1";
 
@@ -18,8 +18,22 @@ function listeners(spec: ProcessSpec): string {
     .join(",");
 }
 
+/** All processes of a cluster, and what they have in common. */
+export interface ClusterPlan {
+  readonly specs: readonly ProcessSpec[];
+  /** The data folder. */
+  readonly data: string;
+  readonly backend: Backend;
+}
+
+/** Where a controller keeps the metadata. */
+export function metadataDirectory(spec: ProcessSpec, data: string): string {
+  return join(data, processName(spec), "metadata");
+}
+
 /** Settings of one process of the cluster: only what differs from the defaults, as people would write it. */
-export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): Record<string, unknown> {
+export function processSettings(spec: ProcessSpec, cluster: ClusterPlan): Record<string, unknown> {
+  const { specs: all, data, backend } = cluster;
   const controllers = all.filter((other) => other.role === "controller");
   const common = {
     "node.id": spec.id,
@@ -31,8 +45,8 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
   };
   const byRole: Record<Role, () => Record<string, unknown>> = {
     controller: () => ({
-      "consensus.backend": "single",
-      "metadata.log.dir": join(data, processName(spec), "metadata"),
+      "consensus.backend": backend,
+      "metadata.log.dir": metadataDirectory(spec, data),
     }),
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
@@ -46,8 +60,8 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
 }
 
 /** The same as a configuration file. */
-export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): string {
-  return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, all, data))}`;
+export function processConfigFile(spec: ProcessSpec, cluster: ClusterPlan): string {
+  return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, cluster))}`;
 }
 
 /**

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { writeClusterFile } from "./cluster-file.ts";
 import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
+import { formatNewQuorum } from "./format-quorum.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
 import type { DevOptions } from "./options.ts";
 import { processConfigFile, serviceEnvironment } from "./process-config.ts";
@@ -39,6 +40,7 @@ export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
       io.say(place.reason);
       return 1;
     }
+    if (options.backend === "raft") await formatNewQuorum(place.specs, options.data);
     return await supervise(options, place, token, io);
   } finally {
     await taking.lock.release();
@@ -63,7 +65,7 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
     stopTimeoutMs,
     command: (spec) => {
       const file = join(places.config(data), `${processName(spec)}.yaml`);
-      writeFileSync(file, processConfigFile(spec, specs, data));
+      writeFileSync(file, processConfigFile(spec, { specs, data, backend: options.backend }));
       return [process.execPath, join(services, spec.role, "src", "main.ts"), "--config", file];
     },
     onChange: publish,

@@ -40,14 +40,32 @@ interface Process {
   readonly runtime: PausableRuntime;
 }
 
-export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster {
+/** What can happen on the way to etcd besides. */
+export interface EtcdCluster extends ConsensusCluster {
+  /** What the candidate sends arrives, and the answers wait. */
+  holdAnswers(candidate: CandidateNumber): void;
+  releaseAnswers(candidate: CandidateNumber): void;
+}
+
+export function createEtcdCluster(options: EtcdClusterOptions): EtcdCluster {
   const { etcd, runtime, settings } = options;
+  const turn = options.turn ?? (() => delay(runtime.scheduler, turnMs));
   const living = new Map<CandidateNumber, Process>();
   const dead: Process[] = [];
   const get = (candidate: CandidateNumber): Process => {
     const found = living.get(candidate);
     if (found === undefined) throw new Error(`Candidate ${candidate} was not started`);
     return found;
+  };
+  /** Time may have to be moved on for anything to come back. */
+  const driven = async <Value>(promise: Promise<Value>): Promise<Value> => {
+    const fate = { isSettled: false };
+    const settle = () => {
+      fate.isSettled = true;
+    };
+    promise.then(settle, settle);
+    while (!fate.isSettled) await turn();
+    return promise;
   };
   const kill = (candidate: CandidateNumber) => {
     const process = get(candidate);
@@ -73,7 +91,7 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
     kill,
     async powerCut() {
       for (const candidate of [...living.keys()]) kill(candidate);
-      await etcd.powerCut();
+      await driven(etcd.powerCut());
     },
     stall(candidate) {
       get(candidate).members.stall();
@@ -86,6 +104,8 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
     cut: (candidate) => get(candidate).members.cut(),
     heal: (candidate) => get(candidate).members.heal(),
     holdWatch: (candidate) => get(candidate).members.holdWatch(),
+    holdAnswers: (candidate) => get(candidate).members.holdAnswers(),
+    releaseAnswers: (candidate) => get(candidate).members.releaseAnswers(),
     releaseWatch: (candidate) => get(candidate).members.releaseWatch(),
     loseNextRequest: (candidate) => get(candidate).members.loseNextRequest(),
     loseNextAnswer: (candidate) => get(candidate).members.loseNextAnswer(),
@@ -96,24 +116,25 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
         async arrive() {
           const request = await arrived;
           // Late: it may be refused because its lease is gone.
-          await withStubs(etcd.members, (stubs) => stubs.txn(request).catch(() => undefined));
+          await driven(withStubs(etcd.members, (stubs) => stubs.txn(request).catch(() => undefined)));
         },
       };
     },
     async plant(key, value, { heldBy } = {}) {
       const lease = heldBy === undefined ? noLease : (get(heldBy).members.lease() ?? noLease);
       const put = { kind: "put", key: settings.prefix + key, value, lease } as const;
-      await withStubs(etcd.members, (stubs) => stubs.txn({ compares: [], success: [put] }));
+      await driven(withStubs(etcd.members, (stubs) => stubs.txn({ compares: [], success: [put] })));
     },
     async compact() {
-      await withStubs(etcd.members, async (stubs) => {
-        const { revision } = await stubs.range({ key: "/" });
-        await stubs.compact(revision);
-      });
+      await driven(
+        withStubs(etcd.members, async (stubs) => {
+          const { revision } = await stubs.range({ key: "/" });
+          await stubs.compact(revision);
+        }),
+      );
     },
     async until(condition, what) {
       const giveUpAtMs = runtime.clock.monotonicMs() + patienceMs;
-      const turn = options.turn ?? (() => delay(runtime.scheduler, turnMs));
       while (!condition()) {
         if (runtime.clock.monotonicMs() > giveUpAtMs) throw new Error(`Not reached: ${what}`);
         await turn();
@@ -125,7 +146,7 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
         process.members.resume();
         process.members.heal();
         process.members.releaseWatch();
-        await process.consensus.close();
+        await driven(process.consensus.close());
       }
       for (const process of [...living.values(), ...dead]) process.link.close();
     },

@@ -203,8 +203,7 @@ function begin(state: State): void {
     onMessage: (message) => receive(state, message),
     onSubmit: (command) => proposeFor(state, command),
     onRefused(peer) {
-      onEvent({ kind: "peerRefused", peer });
-      state.sessions.noteRefused(peer);
+      if (state.sessions.noteRefused(peer)) onEvent({ kind: "peerRefused", peer });
       node.raft.peerRefused(peer);
       pump(state);
     },

@@ -14,7 +14,8 @@ import type { NodeId, RaftStatus } from "@tidemark/raft";
 import type { Durations } from "./timing.ts";
 
 export interface SessionWatch {
-  noteRefused(peer: NodeId): void;
+  /** False: that was known, and nothing came from it since. */
+  noteRefused(peer: NodeId): boolean;
   noteHeard(peer: NodeId): void;
   /** The sessions that are to be ended. */
   overdue(status: RaftStatus, sessions: ReadonlyMap<string, NodeId>): readonly string[];
@@ -29,7 +30,11 @@ export function createSessionWatch(durations: Durations, isOwnLive: (session: st
     return follower.lastContactTicks * durations.tickMs > durations.sessionTimeoutMs;
   };
   return {
-    noteRefused: (peer) => refused.add(peer),
+    noteRefused(peer) {
+      if (refused.has(peer)) return false;
+      refused.add(peer);
+      return true;
+    },
     noteHeard: (peer) => refused.delete(peer),
     overdue: (status, sessions) =>
       [...sessions].filter(([session, node]) => isOver(status, session, node)).map(([session]) => session),

@@ -8,10 +8,11 @@ import {
   type Consensus,
   type EventSink,
   LinkLostError,
+  type MemberChange,
   type StoreAnswer,
   type StoreRequest,
 } from "@tidemark/consensus";
-import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
+import type { CandidateNumber, ConsensusCluster, MemberCluster } from "@tidemark/consensus/contract";
 import type { Disk } from "@tidemark/disk";
 import { controllerId, directoryId } from "@tidemark/ids";
 import type { NodeId } from "@tidemark/raft";
@@ -35,7 +36,7 @@ export interface NodeHome {
   kill(): void;
   powerCut(): void;
   /** Everything on it is gone. */
-  lose(): void;
+  lose(): void | Promise<void>;
 }
 
 export interface NodePlaces {
@@ -55,25 +56,27 @@ export interface RaftClusterOptions {
   /** How long `until` waits, in milliseconds. */
   readonly patienceMs: number;
   readonly timing?: NodeTiming;
+  /** The first node does not wait for its election timeout when all of them start. */
+  readonly electsAtOnce?: boolean;
   readonly onEvent?: EventSink;
   readonly onNodeEvent?: (node: number, event: NodeEvent) => void;
 }
 
 /** The nodes as tests of the backend itself see them. */
-export interface RaftCluster extends ConsensusCluster {
+export interface RaftCluster extends MemberCluster {
   readonly stores: () => ReadonlyMap<number, RaftStore>;
   /** Starts the node again, without a candidate. */
   restartNode(node: number): Promise<void>;
-  loseDisk(node: number): void;
 }
 
 /** Which node the contract's suite adds. */
 const spareNode = 9;
 
-export function identityOf(node: number): CandidateIdentity {
+/** `disk`: which of the disks that it had. */
+export function identityOf(node: number, disk = 0): CandidateIdentity {
   return {
     controllerId: controllerId(node),
-    directoryId: directoryId(`00000000-0000-4000-8000-00000000000${node}`),
+    directoryId: directoryId(`00000000-0000-4000-800${disk}-00000000000${node}`),
     endpoint: `controller-${node}.test:4650`,
   };
 }
@@ -88,10 +91,16 @@ interface NodeProcess {
 
 interface State extends RaftClusterOptions {
   readonly processes: Map<number, NodeProcess>;
+  /** How often a node was replaced by one with another disk. */
+  readonly disks: Map<number, number>;
+}
+
+function currentIdentity({ disks }: State, node: number): CandidateIdentity {
+  return identityOf(node, disks.get(node));
 }
 
 export async function createRaftCluster(options: RaftClusterOptions): Promise<RaftCluster> {
-  const state: State = { ...options, processes: new Map() };
+  const state: State = { ...options, processes: new Map(), disks: new Map() };
   const nodes = [1, 2, 3] as const;
   const voters = nodes.map((node) => ({ id: identityOf(node).directoryId, address: formatAddress(identityOf(node)) }));
   for (const node of nodes) {
@@ -99,18 +108,19 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
     const identity = { directoryId: identityOf(node).directoryId, clusterId: "cluster" };
     await formatDirectory({ disk: home.attach(), directory: home.directory, crc32c, identity, voters });
   }
-  for (const node of [...nodes, spareNode]) await startNode(state, node);
+  await startNodes(state, [...nodes, spareNode]);
 
   return {
     ...faultsOf(state),
     managesMembers: true,
     stores: () => new Map([...state.processes].map(([node, { store }]) => [node, store])),
     restartNode: (node) => startNode(state, node),
-    loseDisk(node) {
+    async loseDisk(node) {
       killNode(state, node);
-      options.places.home(node).lose();
+      await options.places.home(node).lose();
     },
-    identity: identityOf,
+    replaceMember: (node) => replaceMember(state, node),
+    identity: (candidate) => currentIdentity(state, candidate),
     async start(candidate) {
       if (!state.processes.has(candidate)) await startNode(state, candidate);
       return startCandidate(state, candidate);
@@ -119,7 +129,7 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
       const running = [...state.processes.keys()];
       for (const node of running) killNode(state, node);
       for (const node of running) options.places.home(node).powerCut();
-      for (const node of running) await startNode(state, node);
+      await startNodes(state, running);
     },
     async compact() {
       for (const { store, gate } of state.processes.values()) {
@@ -139,10 +149,19 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
   };
 }
 
+async function startNodes(state: State, nodes: readonly number[]): Promise<void> {
+  for (const node of nodes) await startNode(state, node);
+  const [first] = nodes;
+  if (state.electsAtOnce !== true || first === undefined) return;
+  const { node } = processOf(state, first).store;
+  while (node.raft.status().role === "follower") node.raft.tick();
+  node.pump();
+}
+
 async function startNode(state: State, node: number): Promise<void> {
   const gate = createProcessGate();
   const runtime = gatedRuntime(state.runtime, gate);
-  const { directoryId: id } = identityOf(node);
+  const { directoryId: id } = currentIdentity(state, node);
   const home = state.places.home(node);
   const transport = await state.places.transport(node, id);
   const store = await openRaftStore({
@@ -183,7 +202,26 @@ function killNode(state: State, node: number): void {
   processOf(state, node).gate.set("dead");
   state.processes.delete(node);
   state.places.home(node).kill();
-  state.places.vanished(node, identityOf(node).directoryId);
+  state.places.vanished(node, currentIdentity(state, node).directoryId);
+}
+
+/** Another disk, under an id of its own: the old member is removed and the new one added. */
+async function replaceMember(state: State, node: number): Promise<void> {
+  const old = currentIdentity(state, node);
+  state.disks.set(node, (state.disks.get(node) ?? 0) + 1);
+  await startNode(state, node);
+  await changeUntilDone(state, { kind: "removeVoter", ...old });
+  await changeUntilDone(state, { kind: "addVoter", member: currentIdentity(state, node) });
+}
+
+async function changeUntilDone(state: State, change: MemberChange): Promise<void> {
+  for (;;) {
+    const leader = [...state.processes.values()].find(({ store }) => store.node.lease.term() !== undefined);
+    const outcome = await leader?.candidate?.changeMembers(change);
+    if (outcome?.kind === "changed") return;
+    if (outcome?.kind === "refused" && outcome.reason === "INVALID_MEMBER") throw new Error(outcome.message);
+    await new Promise<void>((resolve) => state.runtime.scheduler.after(50, resolve));
+  }
 }
 
 /** Brings a request in through a node that is reached, in the name of another one's session. */
@@ -202,7 +240,7 @@ async function deliver(state: State, session: string, request: StoreRequest): Pr
 function sessionOf(state: State, node: number): string {
   for (const { store } of state.processes.values()) {
     for (const [session, of] of store.node.replica.sessions()) {
-      if (of === identityOf(node).directoryId) return session;
+      if (of === currentIdentity(state, node).directoryId) return session;
     }
   }
   return "";

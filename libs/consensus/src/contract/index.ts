@@ -18,6 +18,8 @@ export {
   candidateNumbers,
   type LateWrite,
 } from "./cluster.ts";
+export { describeMinorityLoss, type MemberCluster } from "./minority.ts";
+export { type Watched, watchProcess } from "./watched.ts";
 
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.

@@ -36,7 +36,8 @@ export function createByteReader(bytes: Uint8Array): ByteReader {
   };
   const raw = (length: number) => {
     const at = advance(length);
-    return bytes.slice(at, at + length);
+    // Not by `slice`: that of a Buffer shares what it was made of.
+    return new Uint8Array(bytes.subarray(at, at + length));
   };
 
   const reader: ByteReader = {

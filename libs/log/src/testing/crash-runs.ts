@@ -73,6 +73,23 @@ export const crashRuns = {
       await driver.flush(batchAt(10, { key: "k0" }));
     },
   },
+  "a compaction that merges segments": {
+    settings: { ...small, gaps: true, compaction: { ...defaultCompactionSettings, minDirtyRatio: 0 } },
+    drive: async (driver) => {
+      const write = async (from: number, to: number) => {
+        for (let offset = from; offset < to; offset++) {
+          await driver.flush(batchAt(offset, { key: offset % 5 === 0 ? `only ${offset}` : `k${offset % 2}` }));
+        }
+        driver.test.log.setHighWatermark(at(to));
+      };
+      await write(0, 16);
+      // What is left is small, so that the next round merges.
+      await driver.compact(1_800_000_000_000n);
+      await write(16, 22);
+      await driver.compact(1_800_000_000_000n);
+      await driver.flush(batchAt(22, { key: "k0" }));
+    },
+  },
   "a clean stop, and the next start": {
     settings: small,
     drive: async (driver) => {

@@ -18,6 +18,7 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
+import { tell } from "../tell.ts";
 import { coverageBelow } from "./coverage.ts";
 import { exclusive, releaseFile } from "./writer.ts";
 
@@ -176,5 +177,5 @@ function settleAt(log: LogState, end: Offset): void {
   log.durable = log.tail === undefined ? end : lesser(log.durable, end);
   log.flushed = log.settings.flush === "async" ? end : log.durable;
   noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
-  log.emit({ kind: "cut", end });
+  tell(log, { kind: "cut", end });
 }

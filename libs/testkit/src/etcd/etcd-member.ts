@@ -7,8 +7,12 @@ export interface EtcdMember {
   readonly name: string;
   /** host:port where clients reach it. */
   readonly endpoint: string;
-  /** Starts it, or starts it again over its data. Resolves when the process runs; `ready` says when it serves. */
-  start(): void;
+  /** URL where the other members reach it. */
+  readonly peerUrl: string;
+  /** Whether its process runs. */
+  isRunning(): boolean;
+  /** Starts it, or starts it again over its data; `ready` says when it serves. `joining`: as a new member of the others. */
+  start(options?: { readonly joining: boolean }): void;
   /** Resolves when it serves, which takes a majority. */
   ready(): Promise<void>;
   /** kill -9. Resolves when it is gone. */
@@ -53,9 +57,11 @@ export function createEtcdMember(options: EtcdMemberOptions): EtcdMember {
   return {
     name: options.name,
     endpoint,
-    start() {
+    peerUrl: `http://127.0.0.1:${options.peerPort}`,
+    isRunning: () => child !== undefined && !hasEnded(child),
+    start({ joining } = { joining: false }) {
       if (child !== undefined && !hasEnded(child)) throw new Error(`${options.name} runs`);
-      const started = spawn(options.binary, argumentsOf(options), { stdio: ["ignore", "ignore", "pipe"] });
+      const started = spawn(options.binary, argumentsOf(options, joining), { stdio: ["ignore", "ignore", "pipe"] });
       started.stderr.on("data", (piece: Buffer) => {
         said = (said + piece.toString()).slice(-4000);
       });
@@ -80,7 +86,7 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-function argumentsOf(options: EtcdMemberOptions): readonly string[] {
+function argumentsOf(options: EtcdMemberOptions, joining: boolean): readonly string[] {
   const client = `http://127.0.0.1:${options.clientPort}`;
   const peer = `http://127.0.0.1:${options.peerPort}`;
   return [
@@ -91,6 +97,7 @@ function argumentsOf(options: EtcdMemberOptions): readonly string[] {
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=${options.cluster}`,
+    `--initial-cluster-state=${joining ? "existing" : "new"}`,
     "--log-level=error",
     ...options.flags,
   ];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { getEtcdBinary } from "@tidemark/tooling/etcd-binary";
 import { createEtcdMember, type EtcdMember } from "./etcd-member.ts";
 import { freePorts } from "./free-ports.ts";
+import { replaceMember } from "./membership.ts";
 
 export type { EtcdMember } from "./etcd-member.ts";
 
@@ -14,6 +15,12 @@ export interface EtcdProcesses {
   readonly endpoints: readonly string[];
   /** As the binary says it. */
   readonly version: string;
+  /** Kills a member and takes its disk away. */
+  lose(member: EtcdMember): Promise<void>;
+  /** Takes a member that was lost out of the cluster and brings an empty one in under its name. Resolves when it serves. */
+  replace(member: EtcdMember): Promise<void>;
+  /** Kills what runs and starts it again. Resolves when it serves. */
+  powerCut(): Promise<void>;
   /** Resolves when every member that runs serves. */
   ready(): Promise<void>;
   /** Stops everything and removes the data. */
@@ -28,7 +35,7 @@ export interface EtcdProcessesOptions {
 
 /**
  * Gets an etcd that may be killed, starts the members and resolves when they serve. Elections take half a second rather
- * than a whole one, so that leases of one second can be had.
+ * than a whole one, so that leases of one second can be had, and members may be replaced as soon as they are lost.
  */
 export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOptions): Promise<EtcdProcesses> {
   const { path: binary, version } = getEtcdBinary({ forCrashes: true });
@@ -46,7 +53,7 @@ export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOpt
       clientPort: clientPort(n),
       peerPort: peerPort(n),
       cluster,
-      flags: ["--heartbeat-interval=50", "--election-timeout=500", ...flags],
+      flags: ["--heartbeat-interval=50", "--election-timeout=500", "--strict-reconfig-check=false", ...flags],
     }),
   );
   const stop = async () => {
@@ -54,7 +61,7 @@ export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOpt
     rmSync(data, { recursive: true, force: true });
   };
   const ready = async () => {
-    await Promise.all(members.map((member) => member.ready()));
+    await Promise.all(members.filter((member) => member.isRunning()).map((member) => member.ready()));
   };
   try {
     for (const member of members) member.start();
@@ -63,5 +70,37 @@ export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOpt
     await stop();
     throw error;
   }
-  return { members, endpoints: members.map(({ endpoint }) => endpoint), version, ready, stop };
+  return {
+    members,
+    endpoints: members.map(({ endpoint }) => endpoint),
+    version,
+    ready,
+    stop,
+    ...faultsOf(members, ready),
+  };
+}
+
+function faultsOf(
+  members: readonly EtcdMember[],
+  ready: () => Promise<void>,
+): Pick<EtcdProcesses, "lose" | "replace" | "powerCut"> {
+  return {
+    async lose(member) {
+      await member.kill();
+      member.loseDisk();
+    },
+    async replace(member) {
+      const other = members.find((candidate) => candidate !== member && candidate.isRunning());
+      if (other === undefined) throw new Error("No other member runs");
+      await replaceMember(other.endpoint, member);
+      member.start({ joining: true });
+      await member.ready();
+    },
+    async powerCut() {
+      const running = members.filter((member) => member.isRunning());
+      await Promise.all(running.map((member) => member.kill()));
+      for (const member of running) member.start();
+      await ready();
+    },
+  };
 }

@@ -9,7 +9,7 @@ import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
 import type { BrokerExperiment } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
-import type { PartitionLinks, PartitionShared } from "../partition/replica-state.ts";
+import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
@@ -83,14 +83,8 @@ export interface PartitionTableOptions {
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (partition: PartitionTrace, event: TraceEvent) => void;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
   readonly experiment?: BrokerExperiment | undefined;
-}
-
-/** Which replica an event is of. */
-export interface PartitionTrace {
-  readonly topic: string;
-  readonly partition: number;
 }
 
 /** Replicas that are opened, made or removed at a time. */
@@ -223,7 +217,7 @@ function createState(options: PartitionTableOptions): TableState {
     requests: { next: () => ++lastRequest as RequestId },
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
+      options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
     onBroken: (id, error) => {

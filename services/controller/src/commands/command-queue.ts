@@ -63,21 +63,10 @@ export interface CommandQueueOptions {
 }
 
 export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
-  const { consensus, follower, role, clock, onEvent, readError } = options;
+  const { follower, role, clock, onEvent, readError } = options;
+  const barrier = createBarrier(options);
   let waiting = 0;
   let lastTurn: Promise<void> = Promise.resolve();
-
-  const barrier = async (term: ActiveTerm): Promise<Revision> => {
-    const revision = await consensus.sync(term.signal).catch((error: unknown) => {
-      throw readError(error);
-    });
-    await follower.reached(revision, term.signal);
-    if (role.term !== term || follower.image.controller?.controllerEpoch !== term.epoch) {
-      role.deactivate(term.epoch, "a newer epoch was found behind the barrier");
-      throw role.error();
-    }
-    return revision;
-  };
 
   const perform = async <Answer>(command: Command<Answer>, term: ActiveTerm): Promise<Done<Answer>> => {
     const { epoch } = term;
@@ -132,5 +121,22 @@ export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
       }
       return enqueue(command, signal);
     },
+  };
+}
+
+function createBarrier(
+  options: Pick<CommandQueueOptions, "consensus" | "follower" | "role" | "readError">,
+): CommandQueue["barrier"] {
+  const { consensus, follower, role, readError } = options;
+  return async (term) => {
+    const revision = await consensus.sync(term.signal).catch((error: unknown) => {
+      throw readError(error);
+    });
+    await follower.reached(revision, term.signal);
+    if (role.term !== term || follower.image.controller?.controllerEpoch !== term.epoch) {
+      role.deactivate(term.epoch, "a newer epoch was found behind the barrier");
+      throw role.error();
+    }
+    return revision;
   };
 }

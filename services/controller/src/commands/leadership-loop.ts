@@ -3,8 +3,7 @@ import type { ControllerId } from "@tidemark/ids";
 import { createDeferred, randomUuid } from "@tidemark/runtime";
 import type { ControllerCore } from "../core.ts";
 import type { KnownController } from "../errors.ts";
-import { createRebalanceLoop } from "./rebalance-loop.ts";
-import { createRepairLoop } from "./repair-loop.ts";
+import { createTermDuties } from "./term-duties.ts";
 import { type ClusterIdentity, checkCluster } from "./term-start.ts";
 
 /** From beliefs of the store to terms of this controller. */
@@ -32,12 +31,11 @@ export function createLeadershipLoop(
     readonly onFatal: (error: Error) => void;
   },
 ): LeadershipLoop {
-  const { role, follower, runtime, sessions } = core;
+  const { role, follower, runtime } = core;
   const { consensus, controllerId, cluster, onFatal } = options;
   // Made once: a claim that is repeated names the same cluster.
   const clusterId = cluster.configured ?? randomUuid(runtime.random);
-  const repairs = createRepairLoop(core, { clusterId, onFatal });
-  const rebalances = createRebalanceLoop(core);
+  const duties = createTermDuties(core, { clusterId, onFatal });
   const led = createDeferred();
   let belief: Leadership = { kind: "none" };
   let superseded = new AbortController();
@@ -49,12 +47,9 @@ export function createLeadershipLoop(
     await follower.reached(revision, signal);
     checkCluster(follower.image, { ...cluster, isWhole: true });
     if (role.isHalted) return;
-    const term = role.activate(epoch);
-    sessions.begin();
+    const repaired = duties.begin(role.activate(epoch));
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
-    rebalances.begin(term);
-    core.unclean.begin(term);
-    await repairs.run(term);
+    await repaired;
     led.resolve();
   };
 
@@ -63,7 +58,7 @@ export function createLeadershipLoop(
     belief = next;
     superseded.abort();
     superseded = new AbortController();
-    repairs.cancel();
+    duties.end();
     if (role.term !== undefined) role.deactivate(role.term.epoch, "the store says that leadership ended");
     if (next.kind === "following" && next.leader !== controllerId) led.resolve();
     if (next.kind !== "leading") return;
@@ -80,28 +75,31 @@ export function createLeadershipLoop(
       follow({ kind: "none" });
       await pending;
     },
-    known() {
-      // Following oneself is following the ghost of an earlier start.
-      if (belief.kind !== "following" || belief.leader === controllerId) return undefined;
-      return { id: belief.leader, endpoint: belief.endpoint, controllerEpoch: belief.epoch };
-    },
-    leader() {
-      switch (belief.kind) {
-        case "none":
-          return undefined;
-        case "following":
-          return { id: belief.leader, controllerEpoch: belief.epoch };
-        case "leading":
-          return { id: controllerId, controllerEpoch: belief.epoch };
-      }
-    },
+    known: () => knownBy(belief, controllerId),
+    leader: () => leaderBy(belief, controllerId),
     resign() {
       pending = consensus.resign().catch(() => {
         // A store that closed or failed tells so by the end of the beliefs.
       });
     },
-    repairLater() {
-      if (role.term !== undefined) repairs.later(role.term);
-    },
+    repairLater: () => duties.repairLater(),
   };
+}
+
+/** The active controller where a belief names another one than `own`. */
+function knownBy(belief: Leadership, own: ControllerId): KnownController | undefined {
+  // Following oneself is following the ghost of an earlier start.
+  if (belief.kind !== "following" || belief.leader === own) return undefined;
+  return { id: belief.leader, endpoint: belief.endpoint, controllerEpoch: belief.epoch };
+}
+
+function leaderBy(belief: Leadership, own: ControllerId): ReturnType<LeadershipLoop["leader"]> {
+  switch (belief.kind) {
+    case "none":
+      return undefined;
+    case "following":
+      return { id: belief.leader, controllerEpoch: belief.epoch };
+    case "leading":
+      return { id: own, controllerEpoch: belief.epoch };
+  }
 }

@@ -6,6 +6,7 @@ import type { ActiveTerm } from "./role.ts";
 /** Gives leaderships back to the preferred replicas now and then, while this controller is the active one (D4). */
 export interface RebalanceLoop {
   begin(term: ActiveTerm): void;
+  end(): void;
 }
 
 export function createRebalanceLoop(
@@ -15,9 +16,9 @@ export function createRebalanceLoop(
   let cancel: Cancel = () => undefined;
   const begin = (term: ActiveTerm) => {
     cancel();
-    if (rebalance === undefined) return;
+    if (rebalance === undefined || core.role.term !== term) return;
     cancel = core.runtime.scheduler.after(rebalance.intervalMs, () => {
-      if (core.role.term === term) check(term, rebalance);
+      check(term, rebalance);
     });
   };
   const check = (term: ActiveTerm, command: { readonly imbalancePercentageMax: number }) => {
@@ -31,5 +32,5 @@ export function createRebalanceLoop(
       })
       .then(again, again);
   };
-  return { begin };
+  return { begin, end: () => cancel() };
 }

@@ -2,7 +2,7 @@ import type { BrokerSession, Endpoint } from "@tidemark/metadata";
 import type { Probe, ProbeResult } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import type { ControllerEvent } from "../events/controller-events.ts";
-import { createLossRecord } from "./loss-record.ts";
+import { createEarlyVerdicts, isBack } from "./early-verdicts.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 
 /** From lost connections to early verdicts (D10). */
@@ -31,39 +31,19 @@ export interface ConnectionWatchOptions {
   readonly onEvent: (event: ControllerEvent) => void;
 }
 
-type Verdict = Extract<ControllerEvent, { kind: "probed" }>["verdict"];
-
-/** What is remembered of incarnations: they come back soon or not at all. */
-const incarnationsMax = 1000;
 const probeTimeoutMinMs = 100;
 
 export function createConnectionWatch(options: ConnectionWatchOptions): ConnectionWatch {
   const { clock, scheduler, graceMs } = options;
-  const losses = createLossRecord(graceMs);
-  /** Incarnations found gone, and those of them that were alive after all: only silence ends their sessions. */
-  const judged = new Set<string>();
-  const misjudged = new Set<string>();
+  const verdicts = createEarlyVerdicts({ graceMs, sessions: options.sessions });
   /** Counts the terms; what is pending of an older one does nothing. 0: none. */
   let term = 0;
   let terms = 0;
 
-  const verdictOf = (
-    each: TrackedSession,
-    seen: { readonly result: ProbeResult; readonly lostMs: number },
-  ): Verdict => {
-    if (seen.result !== "refused" || isBack(each, seen.lostMs)) return "waits";
-    if (!each.wasReached) return "never reached before";
-    if (misjudged.has(each.session.incarnationId)) return "came back before";
-    if (losses.areSuspicious(seen.lostMs, options.sessions())) return "suspects itself";
-    return "ended";
-  };
   const judge = (each: TrackedSession, seen: { readonly result: ProbeResult; readonly lostMs: number }) => {
-    const verdict = verdictOf(each, seen);
-    const { brokerId, incarnationId } = each.session;
-    options.onEvent({ kind: "probed", brokerId, result: seen.result, verdict });
-    if (verdict !== "ended") return;
-    remember(judged, incarnationId);
-    options.onGone(each);
+    const verdict = verdicts.of(each, seen);
+    options.onEvent({ kind: "probed", brokerId: each.session.brokerId, result: seen.result, verdict });
+    if (verdict === "ended") options.onGone(each);
   };
   /** The outcome is told after the input was read that came meanwhile. */
   const probe = (each: TrackedSession, then: (result: ProbeResult) => void) => {
@@ -80,7 +60,7 @@ export function createConnectionWatch(options: ConnectionWatchOptions): Connecti
     const isOver = () => term !== own || own === 0 || !options.isOpen(each);
     const onResult = (result: ProbeResult) => {
       if (isOver()) return;
-      if (!isCounted && result === "refused") losses.add(each.session.brokerId, lostMs);
+      if (!isCounted && result === "refused") verdicts.lost(each.session.brokerId, lostMs);
       judge(each, { result, lostMs });
     };
     scheduler.after(graceMs, () => {
@@ -96,7 +76,7 @@ export function createConnectionWatch(options: ConnectionWatchOptions): Connecti
 
   return {
     registered(each) {
-      if (judged.delete(each.session.incarnationId)) remember(misjudged, each.session.incarnationId);
+      verdicts.registered(each);
       reach(each);
     },
     connected(each) {
@@ -106,13 +86,13 @@ export function createConnectionWatch(options: ConnectionWatchOptions): Connecti
       const { brokerId } = each.session;
       const nowMs = clock.monotonicMs();
       options.onEvent({ kind: "connectionLost", brokerId });
-      losses.add(brokerId, nowMs);
+      verdicts.lost(brokerId, nowMs);
       afterGrace(each, nowMs, true);
     },
     begin(sessions) {
       terms += 1;
       term = terms;
-      losses.clear();
+      verdicts.begin();
       for (const each of sessions) afterGrace(each, clock.monotonicMs(), false);
     },
     end() {
@@ -121,17 +101,7 @@ export function createConnectionWatch(options: ConnectionWatchOptions): Connecti
   };
 }
 
-function isBack(each: TrackedSession, lostMs: number): boolean {
-  return each.streams > 0 || each.lastHeardMs > lostMs;
-}
-
 /** Peers are reached where they talk to each other. */
 function endpointToProbe({ endpoints }: BrokerSession): Endpoint | undefined {
   return endpoints.find((endpoint) => endpoint.listener === "internal") ?? endpoints[0];
-}
-
-function remember(incarnations: Set<string>, incarnationId: string): void {
-  incarnations.add(incarnationId);
-  const [oldest] = incarnations;
-  if (incarnations.size > incarnationsMax && oldest !== undefined) incarnations.delete(oldest);
 }

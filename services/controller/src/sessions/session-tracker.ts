@@ -22,9 +22,10 @@ import type { BrokerSession, EndedSession, SessionEndCause } from "@tidemark/met
 import type { Probe } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import type { ControllerEvent } from "../events/controller-events.ts";
-import { createConnectionWatch } from "./connection-watch.ts";
-import { createSilenceWatch } from "./silence-watch.ts";
-import { type TrackedSession, trackSession } from "./tracked-session.ts";
+import { type ConnectionWatch, createConnectionWatch } from "./connection-watch.ts";
+import { createSessionTable, type SessionTable } from "./session-table.ts";
+import { createSilenceWatch, type SilenceWatch } from "./silence-watch.ts";
+import type { TrackedSession } from "./tracked-session.ts";
 
 export interface SessionTracker {
   /** A session began (or one takes the place of another), or its fields changed. */
@@ -61,11 +62,8 @@ export interface SessionTrackerOptions {
 }
 
 export function createSessionTracker(options: SessionTrackerOptions): SessionTracker {
-  const { clock, scheduler, sessionTimeoutMs, onEvent, probe } = options;
-  const tracked = new Map<BrokerId, TrackedSession>();
-  /** When brokers without a session were heard last, as far as that is known in this term. */
-  const lastHeardMs = new Map<BrokerId, number>();
-  let observedSinceMs = clock.monotonicMs();
+  const { clock, onEvent } = options;
+  const table = createSessionTable(clock);
   /** One stretch of judging. Undefined while this controller is not the active one. */
   let term: symbol | undefined;
 
@@ -76,65 +74,25 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
     onEvent({ kind: "sessionOver", brokerId: each.session.brokerId, cause, silentMs });
     options.onEnded();
   };
-  const observeAnew = () => {
-    observedSinceMs = clock.monotonicMs();
-    lastHeardMs.clear();
+  const { connections, silence } = createWatches(options, table, condemn);
+  const disconnect = (each: TrackedSession) => {
+    each.streams -= 1;
+    if (each.streams > 0 || !table.has(each)) return;
+    if (each.isReleased) condemn(each, "shutdown");
+    else connections.lost(each);
   };
-  const isTracked = (each: TrackedSession) => tracked.get(each.session.brokerId) === each;
-  const find = (brokerId: BrokerId, brokerEpoch: BrokerEpoch): TrackedSession | undefined => {
-    const found = tracked.get(brokerId);
-    return found?.session.brokerEpoch === brokerEpoch ? found : undefined;
-  };
-  const connections = createConnectionWatch({
-    clock,
-    scheduler,
-    graceMs: options.connectionGraceMs,
-    probe,
-    isOpen: (each) => isTracked(each) && each.verdict === undefined,
-    sessions: () => tracked.size,
-    onGone: (each) => condemn(each, "connection lost"),
-    onEvent,
-  });
-  const silence = createSilenceWatch({
-    clock,
-    scheduler,
-    sessionTimeoutMs,
-    sessions: () => tracked.values(),
-    onSilent: (each) => condemn(each, "session timeout"),
-    onLooked() {
-      // Also those whose end could not be committed before.
-      if ([...tracked.values()].some((each) => each.verdict !== undefined)) options.onEnded();
-    },
-    onStalled(durationMs) {
-      observeAnew();
-      onEvent({ kind: "stalled", durationMs });
-    },
-  });
 
   return {
     put(session) {
-      const before = find(session.brokerId, session.brokerEpoch);
-      if (before !== undefined) {
-        before.session = session;
-        return;
-      }
-      const each = trackSession(session, clock.monotonicMs());
-      tracked.set(session.brokerId, each);
-      connections.registered(each);
+      const begun = table.put(session);
+      if (begun !== undefined) connections.registered(begun);
     },
-    remove(brokerId) {
-      const each = tracked.get(brokerId);
-      if (each !== undefined) lastHeardMs.set(brokerId, each.lastHeardMs);
-      tracked.delete(brokerId);
-    },
+    remove: (brokerId) => table.remove(brokerId),
     begin() {
       term = Symbol("term");
-      observeAnew();
-      const nowMs = clock.monotonicMs();
-      for (const each of tracked.values()) {
-        Object.assign(each, { lastHeardMs: nowMs, streams: 0, isReleased: false, verdict: undefined });
-      }
-      connections.begin(tracked.values());
+      table.observeAnew();
+      table.grantAll();
+      connections.begin(table.values());
       silence.begin();
     },
     end() {
@@ -143,7 +101,7 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       silence.end();
     },
     renew(brokerId, brokerEpoch) {
-      const each = find(brokerId, brokerEpoch);
+      const each = table.find(brokerId, brokerEpoch);
       if (each === undefined) return false;
       each.lastHeardMs = clock.monotonicMs();
       // What was found over while its heartbeat was on the way is not over, unless it asked for it.
@@ -151,7 +109,7 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       return true;
     },
     connect(brokerId, brokerEpoch) {
-      const each = find(brokerId, brokerEpoch);
+      const each = table.find(brokerId, brokerEpoch);
       if (each === undefined) return () => undefined;
       each.streams += 1;
       connections.connected(each);
@@ -160,29 +118,49 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       return () => {
         if (isClosed || term !== own) return;
         isClosed = true;
-        each.streams -= 1;
-        if (each.streams > 0 || !isTracked(each)) return;
-        if (each.isReleased) condemn(each, "shutdown");
-        else connections.lost(each);
+        disconnect(each);
       };
     },
     release(brokerId, brokerEpoch) {
-      const each = find(brokerId, brokerEpoch);
+      const each = table.find(brokerId, brokerEpoch);
       if (each !== undefined) each.isReleased = true;
     },
-    absentForMs(brokerId) {
-      const sinceMs = tracked.get(brokerId)?.sinceMs ?? lastHeardMs.get(brokerId) ?? observedSinceMs;
-      return clock.monotonicMs() - sinceMs;
-    },
-    takeEnded: () => endedOf(tracked.values()),
+    absentForMs: (brokerId) => table.absentForMs(brokerId),
+    takeEnded: () => table.ended(),
   };
 }
 
-function endedOf(sessions: Iterable<TrackedSession>): readonly EndedSession[] {
-  const ended: EndedSession[] = [];
-  for (const { session, verdict } of sessions) {
-    const { brokerId, brokerEpoch } = session;
-    if (verdict !== undefined) ended.push({ brokerId, brokerEpoch, cause: verdict });
-  }
-  return ended;
+/** What finds sessions over: lost connections and silence. */
+function createWatches(
+  options: SessionTrackerOptions,
+  table: SessionTable,
+  condemn: (each: TrackedSession, cause: SessionEndCause) => void,
+): { readonly connections: ConnectionWatch; readonly silence: SilenceWatch } {
+  const { clock, scheduler, onEvent } = options;
+  const connections = createConnectionWatch({
+    clock,
+    scheduler,
+    graceMs: options.connectionGraceMs,
+    probe: options.probe,
+    isOpen: (each) => table.has(each) && each.verdict === undefined,
+    sessions: () => table.size,
+    onGone: (each) => condemn(each, "connection lost"),
+    onEvent,
+  });
+  const silence = createSilenceWatch({
+    clock,
+    scheduler,
+    sessionTimeoutMs: options.sessionTimeoutMs,
+    sessions: () => table.values(),
+    onSilent: (each) => condemn(each, "session timeout"),
+    onLooked() {
+      // Also those whose end could not be committed before.
+      if (table.ended().length > 0) options.onEnded();
+    },
+    onStalled(durationMs) {
+      table.observeAnew();
+      onEvent({ kind: "stalled", durationMs });
+    },
+  });
+  return { connections, silence };
 }

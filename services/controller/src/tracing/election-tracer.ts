@@ -35,9 +35,7 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   const { tracer, runtime } = options;
   const nowMs = () => runtime.clock.monotonicMs();
   const traceparents = new Map<string, string>();
-  const lastSeen = new Map<BrokerId, LastSeen>();
-  /** When connections were lost of brokers that may yet come back. */
-  const lostMs = new Map<BrokerId, number>();
+  const sightings = createSightings(nowMs);
   /** What the commands commit, of which there is one at a time. */
   let committing: ElectionTrace | undefined;
   const told = new Map<ElectionTrace, Cancel>();
@@ -53,7 +51,7 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
       tracer,
       nowMs,
       backend: options.backend,
-      lastSeen: (brokerId) => lastSeen.get(brokerId),
+      lastSeen: (brokerId) => sightings.of(brokerId),
       onEnd,
     });
     for (const { event: election, span } of trace.partitions) {
@@ -64,7 +62,7 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   const finish = (event: Extract<ControllerEvent, { kind: "decided" }>) => {
     const trace = committing;
     committing = undefined;
-    for (const each of event.events) if (each.kind === "sessionEnded") lastSeen.delete(each.brokerId);
+    for (const each of event.events) if (each.kind === "sessionEnded") sightings.forget(each.brokerId);
     if (trace === undefined) return;
     told.set(
       trace,
@@ -75,14 +73,9 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   const onEvent = (event: ControllerEvent) => {
     switch (event.kind) {
       case "connectionLost":
-        lostMs.set(event.brokerId, nowMs());
-        return;
-      case "sessionOver": {
-        const lastHeardMs = nowMs() - event.silentMs;
-        const lost = event.cause === "connection lost" ? lostMs.get(event.brokerId) : undefined;
-        lastSeen.set(event.brokerId, { lastHeardMs, lostMs: lost ?? lastHeardMs });
-        return;
-      }
+        return sightings.connectionLost(event.brokerId);
+      case "sessionOver":
+        return sightings.sessionOver(event);
       case "committing":
         return begin(event);
       case "batchCommitted":
@@ -105,6 +98,28 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   return {
     onEvent: tracer.enabled ? onEvent : () => undefined,
     traceparentOf: (election) => traceparents.get(idOf(election)),
+  };
+}
+
+/** When brokers that are being lost were last there. */
+function createSightings(nowMs: () => number) {
+  const lastSeen = new Map<BrokerId, LastSeen>();
+  /** When connections were lost of brokers that may yet come back. */
+  const lostMs = new Map<BrokerId, number>();
+  return {
+    of: (brokerId: BrokerId) => lastSeen.get(brokerId),
+    connectionLost(brokerId: BrokerId) {
+      lostMs.set(brokerId, nowMs());
+    },
+    sessionOver({ brokerId, cause, silentMs }: Extract<ControllerEvent, { kind: "sessionOver" }>) {
+      const lastHeardMs = nowMs() - silentMs;
+      const lost = cause === "connection lost" ? lostMs.get(brokerId) : undefined;
+      lastSeen.set(brokerId, { lastHeardMs, lostMs: lost ?? lastHeardMs });
+    },
+    forget(brokerId: BrokerId) {
+      lastSeen.delete(brokerId);
+      lostMs.delete(brokerId);
+    },
   };
 }
 

@@ -24,6 +24,7 @@ export interface UncleanElections {
   command(partitions: readonly ReplicaId[], signal?: AbortSignal): Promise<readonly UncleanElectionResult[]>;
   /** Watches for partitions that allow it, while the term lasts. */
   begin(term: ActiveTerm): void;
+  end(): void;
 }
 
 type Core = Pick<ControllerCore, "settings" | "runtime" | "follower" | "queue" | "role" | "sessions">;
@@ -66,9 +67,14 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
   };
   const schedule = (term: ActiveTerm) => {
     cancel();
+    if (role.term !== term) return;
     cancel = runtime.scheduler.after(pauseMs, () => {
       cancel = runtime.scheduler.afterInput(() => look(term));
     });
   };
-  return { command: (partitions, signal) => elect(partitions, true, signal), begin: schedule };
+  return {
+    command: (partitions, signal) => elect(partitions, true, signal),
+    begin: schedule,
+    end: () => cancel(),
+  };
 }

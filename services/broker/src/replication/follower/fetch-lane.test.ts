@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type FetchRequest, type FetchResponseSchema, ReplicaService } from "@tidemark/proto/replica/v1";
 import { type RawStream, serve } from "@tidemark/rpc";
+import type { Scheduler } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import {
   batchAt,
@@ -12,6 +13,7 @@ import {
   listen,
   logged,
   replica,
+  runtime,
   startFollower,
 } from "../testing/replica-harness.ts";
 
@@ -205,5 +207,69 @@ describe("a follower's stream", () => {
       fetches: [{ handle: 0, session: 2 }],
       creditBytes: 8 * 2 ** 20,
     });
+  });
+
+  it("is not opened for a report alone, which the next fetch says anyway", async () => {
+    const { endpoint, streams } = await listenByHand();
+    const opened: string[] = [];
+    const fetcher = startFollower(endpoint, createFakeReceiving(), { onOpen: (at) => opened.push(at) });
+    fetcher.flushed(leaderId, replica(0), flushedUpTo(3));
+    await new Promise((resolve) => {
+      runtime.scheduler.afterInput(() => runtime.scheduler.afterInput(() => resolve(undefined)));
+    });
+    expect(opened).toEqual([]);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(3));
+    await eventually(() => streams[0]?.requests).toMatchObject([{ fetches: [{}], flushed: [{ flushed: 3n }] }]);
+  });
+
+  it("is closed when nothing was asked for long, and not while a fetch waits", async () => {
+    const { endpoint, streams } = await listenByHand(({ stream }, { fetches }) => {
+      if (fetches.some(({ session }) => session === 2))
+        stream.write(answer({ case: "behindLogStart", value: 1n }, 0, 2));
+    });
+    // The only timer that a stream which works has.
+    const timers: (() => void)[] = [];
+    const scheduler: Scheduler = {
+      afterInput: runtime.scheduler.afterInput,
+      after(_delayMs, task) {
+        timers.push(task);
+        return () => undefined;
+      },
+    };
+    const receiving = createFakeReceiving();
+    const fetcher = startFollower(endpoint, receiving, { scheduler });
+    const passIdleTime = () => timers.at(-1)?.();
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[0]?.requests.length).toBe(1);
+    passIdleTime();
+    passIdleTime();
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0, { session: 2 as never }));
+    await eventually(() => receiving.responses.length).toBe(1);
+    passIdleTime();
+    expect(streams[0]?.isClosed).toBe(false);
+    passIdleTime();
+    await eventually(() => streams[0]?.isClosed).toBe(true);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[1]?.requests.length).toBe(1);
+  });
+
+  it("counts what is released of an older stream for nothing", async () => {
+    const batch = batchAt(0, 3 * 2 ** 20);
+    const { endpoint, streams } = await listenByHand(({ stream }, { fetches }) => {
+      if (fetches.some(({ session }) => session === 1)) stream.write(answer(recordsOf(batch)));
+    });
+    const receiving = createFakeReceiving(() => undefined);
+    const fetcher = startFollower(endpoint, receiving);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => receiving.responses.length).toBe(1);
+    fetcher.fetch(leaderId, replica(1), fetchFrom(0, { session: 2 as never }));
+    await eventually(() => streams[0]?.requests.length).toBe(2);
+    streams[0]?.stream.end();
+    await eventually(() => receiving.responses[1]?.response).toMatchObject(refusedAs("NOT_LEADER"));
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0, { session: 3 as never }));
+    await eventually(() => streams[1]?.requests.length).toBe(1);
+    receiving.responses[0]?.release();
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0, { session: 4 as never }));
+    await eventually(() => streams[1]?.requests.map(({ creditBytes }) => creditBytes)).toEqual([8 * 2 ** 20, 0]);
   });
 });

@@ -5,7 +5,7 @@ import type { ReplicaId } from "@tidemark/log";
 import { encodeBatch, stampBatch } from "@tidemark/record";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "@tidemark/replication";
 import { createChannel, createRpcServer, type RpcServer, type ServedService, type TrafficClass } from "@tidemark/rpc";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { createNodeRuntime, type Scheduler } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, expect } from "vitest";
 import { defaultStreamLimits, type StreamLimits } from "../limits.ts";
@@ -179,6 +179,8 @@ export interface StreamsSetup {
   readonly inspection?: ReplicaInspection;
   readonly endpointOf?: (broker: BrokerId) => string | undefined;
   readonly limits?: Partial<StreamLimits>;
+  /** In place of real timers: those of the streams, not those of their connections. */
+  readonly scheduler?: Scheduler;
   /** Told of each connection that is opened. */
   readonly onOpen?: (endpoint: string, trafficClass: TrafficClass) => void;
 }
@@ -193,7 +195,7 @@ export function createStreams(setup: StreamsSetup): ReplicaStreams {
       setup.onOpen?.(endpoint, trafficClass);
       return createChannel(endpoint, { trafficClass, runtime });
     },
-    runtime,
+    runtime: { ...runtime, scheduler: setup.scheduler ?? runtime.scheduler },
     crc32c,
     waitMs: 500,
     logger,

@@ -1,0 +1,36 @@
+import type { Runtime } from "@tidemark/runtime";
+import { EtcdError, type EtcdKey, type LeaseId, type TxnRequest } from "../stubs.ts";
+import type { Leases } from "./leases.ts";
+import type { Mvcc } from "./mvcc.ts";
+import type { WatchShape } from "./watchers.ts";
+
+/** What the members share: a majority of them has it. */
+export interface SimulatedCluster {
+  readonly runtime: Runtime;
+  readonly latencyMs: number;
+  readonly shape: WatchShape;
+  readonly mvcc: Mvcc;
+  readonly leases: Leases;
+  hasLeader: boolean;
+  isFull: boolean;
+  readonly denied: Set<EtcdKey>;
+  /** The store may have changed: every watch looks. */
+  changed(): void;
+}
+
+/** The lease and its keys go together, in one revision. */
+export function endLease(cluster: SimulatedCluster, lease: LeaseId): void {
+  cluster.mvcc.deleteKeys(cluster.mvcc.keysOf(lease));
+  cluster.leases.revoke(lease);
+  cluster.changed();
+}
+
+/** Throws what etcd would refuse for want of a right or of space. */
+export function refuseUnwanted(cluster: SimulatedCluster, request: TxnRequest): void {
+  const { compares, success } = request;
+  const names = [...compares, ...success].map(({ key }) => key);
+  if (names.some((key) => cluster.denied.has(key))) throw new EtcdError("DENIED", "etcdserver: permission denied");
+  if (cluster.isFull && success.some(({ kind }) => kind === "put")) {
+    throw new EtcdError("NO_SPACE", "etcdserver: mvcc: database space exceeded");
+  }
+}

@@ -49,6 +49,8 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   readonly onStep: BrokerExperiment["onStep"];
+  /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
+  readonly onStuck: (replica: ReplicaId) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
   readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }
@@ -105,6 +107,14 @@ export interface ReplicaState {
   settings: TopicLogSettings;
   /** The newest metadata that the machine was given. */
   metadata: PartitionState | undefined;
+  /** Requests of clients among those that wait. */
+  clients: number;
+  /** A change of the ISR is proposed and not settled. */
+  isProposing: boolean;
+  /** A follower that was refused, or whose disk was full, asks again in a moment. */
+  isPausing: boolean;
+  /** When it was told the time last. */
+  tickedMs: number;
   isStepping: boolean;
   /** Neither steps nor writes any more. */
   isOver: boolean;

@@ -1,6 +1,13 @@
 import type { PooledFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { type BatchHeader, noProducerId, readBatchHeader, type StoredRecord } from "@tidemark/record";
+import {
+  type BatchHeader,
+  lastOffsetOf,
+  nextOffsetOf,
+  noProducerId,
+  readBatchHeader,
+  type StoredRecord,
+} from "@tidemark/record";
 import { DamageError } from "../errors.ts";
 import { createSegmentIndex, type SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
@@ -125,8 +132,24 @@ function keptOf(
     maxDecompressedBytes: decompressedBytesMax,
     keep: (record) => staysIn(record, round),
   });
-  if (filtered.kind !== "filtered") return { kind: "whole" };
-  return filtered.recordCount > 0 || isLastOfProducer(header, round) ? filtered : { kind: "gone" };
+  // What an earlier round, or the leader's, left empty is looked at again.
+  const isEmpty = filtered.kind === "filtered" ? filtered.recordCount === 0 : header.recordCount === 0;
+  if (isEmpty && !staysEmpty(header, round)) return { kind: "gone" };
+  return filtered.kind === "filtered" ? filtered : { kind: "whole" };
+}
+
+/** Whether a batch is of use without its records: Kafka's format has such batches too. */
+function staysEmpty(header: BatchHeader, round: Round): boolean {
+  return beginsLeaderEpoch(header, round) || isLastOfProducer(header, round) || reachesActive(header, round);
+}
+
+/**
+ * The first batch of a leader epoch tells where that begins (KIP-101) to replicas that copy this log, and to a start
+ * that has lost the list. Without it they would take a later offset for it than others do.
+ */
+function beginsLeaderEpoch(header: BatchHeader, { epochStarts }: Round): boolean {
+  const start: Offset | undefined = epochStarts.get(header.leaderEpoch);
+  return start !== undefined && header.baseOffset <= start && start <= lastOffsetOf(header);
 }
 
 function staysIn(record: StoredRecord, round: Round): boolean {
@@ -136,6 +159,11 @@ function staysIn(record: StoredRecord, round: Round): boolean {
   const last = round.keys.get(record.key);
   if (last !== undefined && last > record.offset) return false;
   return record.value !== null || record.offset >= round.markersBelow;
+}
+
+/** While the active segment is empty, readers and followers come to the log end by the batch before it alone. */
+function reachesActive(header: BatchHeader, { activeFrom }: Round): boolean {
+  return nextOffsetOf(header) === activeFrom;
 }
 
 /** A batch without records keeps the sequence of its producer, until a later one does. */

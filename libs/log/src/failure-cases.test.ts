@@ -52,6 +52,19 @@ describe("case 1: a torn tail at a sector boundary", () => {
   });
 });
 
+describe("a torn tail of many megabytes", () => {
+  it("is kept aside whole", async () => {
+    const test = await threeFlushed();
+    test.disk.kill();
+    const torn = Buffer.alloc(9 * 1024 * 1024, "no batch ");
+    test.disk.put(logFile, Buffer.concat([test.disk.peek(logFile)!, torn]));
+    await test.reopen();
+    await test.flush(batchAt(3));
+    const kept = (await namesOf(test)).filter((name) => name.endsWith(".torn"));
+    expect(kept.map((name) => Buffer.compare(torn, test.disk.peek(`/data/log/${name}`)!))).toEqual([0]);
+  });
+});
+
 describe("case 2: a bit flips in the middle", () => {
   it("of what was flushed: a read takes the replica offline, and nothing is cut", async () => {
     const test = await threeFlushed();

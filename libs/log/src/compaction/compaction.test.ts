@@ -280,6 +280,49 @@ describe("compaction", () => {
     expect(test.log.status.kind).toBe("online");
   });
 
+  it("gives the space back when the disk is full, and harms nothing", async () => {
+    const test = await logOf("abababab");
+    const isAside = (path: string) => path.endsWith(".aside");
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && isAside(path) ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined,
+    );
+    await expect(test.log.compact(now)).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect((await test.disk.list("/data/log")).filter(({ name }) => isAside(name))).toEqual([]);
+    expect(await contentOf(test)).toHaveLength(8);
+    test.faulty.plan(() => undefined);
+    expect(await test.log.compact(now)).toBeDefined();
+  });
+
+  it("leaves nothing that a start takes for the tail that it was writing anew", async () => {
+    const notes = "/data/log/offset-checkpoint";
+    const test = await logOf("abababa");
+    await test.time.advance(2000);
+    const noted = test.disk.peek(notes)!;
+    await test.flush(batchAt(7, { key: "b" }));
+    const content = await contentOf(test);
+    const namesNow = async () => (await test.disk.list("/data/log")).map(({ name }) => name);
+    test.faulty.plan(({ kind, path }) =>
+      kind === "sync" && path.endsWith(".aside") ? { kind: "hang", ms: 1e9 } : undefined,
+    );
+    test.log.compact(now).catch(() => undefined);
+    while (!(await namesNow()).some((name) => name.endsWith(".aside"))) await test.time.advance(1);
+    // A start was killed when it had cut the last segment, and its tail did not have its name yet.
+    test.disk.kill();
+    test.faulty.plan(() => undefined);
+    test.disk.put(notes, noted);
+    const names = await namesNow();
+    const last = `/data/log/${names.filter((name) => name.endsWith(".log")).at(-1)}`;
+    const bytes = test.disk.peek(last)!;
+    const [, tail] = [...iterateBatches(bytes)];
+    if (tail?.kind !== "ok") throw new Error("The last segment has one batch");
+    const { position, baseOffset } = tail.header;
+    test.disk.put(`/data/log/${String(baseOffset).padStart(20, "0")}.log.aside`, bytes.slice(position));
+    test.disk.put(last, bytes.slice(0, position));
+    await test.reopen();
+    expect(test.log.status.kind).toBe("online");
+    expect(await contentOf(test)).toEqual(content);
+  });
+
   it("ends when the log is closed, which does not wait for all of it", async () => {
     const test = await logOf("abababababababab");
     const compacting = test.log.compact(now);

@@ -11,10 +11,11 @@ import {
 import { DamageError } from "../errors.ts";
 import { createSegmentIndex, type SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
-import { asideSuffix } from "../names.ts";
+import { cleanedSuffix } from "../names.ts";
 import { damageReading } from "../read/find.ts";
 import { scanBatches } from "../segment/scan.ts";
 import { createSegment, extendIndex, type Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import type { Round } from "./compact.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { putInPlace } from "./swap.ts";
@@ -47,7 +48,7 @@ export async function rewriteSegments(log: LogState, group: readonly Segment[], 
   const [first, last] = [group[0], group.at(-1)];
   if (first === undefined || last === undefined) return;
   const cleaned = createSegment(directory, first.baseOffset);
-  cleaned.path += asideSuffix;
+  cleaned.path += cleanedSuffix;
   cleaned.nextOffset = last.nextOffset;
   await context.disk.remove(cleaned.path);
   context.files.forget(cleaned.path);
@@ -56,15 +57,20 @@ export async function rewriteSegments(log: LogState, group: readonly Segment[], 
   try {
     for (const segment of group) await copyKept(log, { segment, cleaned, target, index }, round);
     await target.file.sync();
+  } catch (error) {
+    // A full disk needs the space back at once.
+    if (isSpaceError(error)) await dropAside(log, cleaned);
+    throw error;
   } finally {
     target.release();
   }
-  if (round.goesOn()) {
-    await putInPlace(log, { group, cleaned, index });
-  } else {
-    context.files.forget(cleaned.path);
-    await context.disk.remove(cleaned.path);
-  }
+  if (round.goesOn()) await putInPlace(log, { group, cleaned, index });
+  else await dropAside(log, cleaned);
+}
+
+async function dropAside({ context }: LogState, { path }: Segment): Promise<void> {
+  context.files.forget(path);
+  await context.disk.remove(path);
 }
 
 interface Copy {

@@ -1,7 +1,7 @@
 /** The failure cases of a log on one broker, by their numbers. */
 import { keepAll, sectorSize } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
-import { defaultCompactionSettings } from "./settings.ts";
+import { defaultCompactionSettings, defaultLogSettings } from "./settings.ts";
 import {
   at,
   batchAt,
@@ -49,19 +49,6 @@ describe("case 1: a torn tail at a sector boundary", () => {
     expect(await contentOf(test.log)).toEqual(["0..1", "1..2", "2..3", "3..4"]);
     const kept = (await namesOf(test)).filter((name) => name.endsWith(".torn"));
     expect(kept.map((name) => test.disk.peek(`/data/log/${name}`))).toEqual(torn.length === 0 ? [] : [torn]);
-  });
-});
-
-describe("a torn tail of many megabytes", () => {
-  it("is kept aside whole", async () => {
-    const test = await threeFlushed();
-    test.disk.kill();
-    const torn = Buffer.alloc(9 * 1024 * 1024, "no batch ");
-    test.disk.put(logFile, Buffer.concat([test.disk.peek(logFile)!, torn]));
-    await test.reopen();
-    await test.flush(batchAt(3));
-    const kept = (await namesOf(test)).filter((name) => name.endsWith(".torn"));
-    expect(kept.map((name) => Buffer.compare(torn, test.disk.peek(`/data/log/${name}`)!))).toEqual([0]);
   });
 });
 

@@ -4,7 +4,9 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
+import { failover } from "./replication/failover.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
+import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
@@ -19,4 +21,6 @@ export const benches: readonly Bench[] = [
   replicaStream,
   delayBench,
   brokerThroughput,
+  replicated,
+  failover,
 ];

@@ -1,3 +1,4 @@
+import type { BrokerExperiment } from "@tidemark/broker";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { ports } from "../cluster/roles.ts";
@@ -15,6 +16,8 @@ export interface RunPlan {
   readonly nemesis: NemesisPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** Protections that are taken out. Empty: none. */
+  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards">;
 }
 
 /** What every run of a swarm keeps to. */
@@ -23,10 +26,17 @@ export interface SwarmBounds {
   readonly replicationFactor: number;
   /** How long faults are done, in milliseconds. Absent: drawn, and long enough for the run to count. */
   readonly durationMs?: number;
+  /** Absent: nothing is taken out. */
+  readonly broken?: RunPlan["broken"];
+  /** How often faults come, as a multiple of the usual. Absent: 1. */
+  readonly pace?: number;
 }
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
-export function drawPlan(random: RandomTree, { replicationFactor, durationMs }: SwarmBounds): RunPlan {
+export function drawPlan(
+  random: RandomTree,
+  { replicationFactor, durationMs, broken = {}, pace = 1 }: SwarmBounds,
+): RunPlan {
   const draw = random.stream("plan");
   const shape = drawShape(draw, replicationFactor);
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
@@ -57,7 +67,8 @@ export function drawPlan(random: RandomTree, { replicationFactor, durationMs }: 
     topic,
     producers,
     consumers,
-    nemesis: { kinds: drawKinds(draw), pauseMs: 1500 + below(draw, 6000) },
+    broken,
+    nemesis: { kinds: drawKinds(draw), pauseMs: (1500 + below(draw, 6000)) / pace },
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };
 }

@@ -5,7 +5,9 @@
  * |--------------------------------------------|-----------------------------------------------------------------------|
  * | a fetch, a report                          | leaves with everything else of this turn of the event loop            |
  * | no stream is open                          | opens one, no sooner than the pause after the last failure is over    |
- * | an answer is whole                         | is handed to its partition, then its bytes are credited when released |
+ * | an answer is whole                         | is handed to its partition; the leader may send as many bytes again   |
+ * | much of a partition is not written yet     | its next fetch waits until it is                                      |
+ * | much of all partitions is not written yet  | the leader gets credit only for what is                               |
  * | the stream ends, the leader's address changes | each fetch without an answer is answered with NOT_LEADER           |
  * | no fetch for long                          | closes the connection                                                 |
  */
@@ -72,7 +74,9 @@ const idleMs = 10_000;
 export function createFetchLane(options: LaneOptions): FetchLane {
   const { brokerId, leader, runtime, limits, logger, receiving } = options;
   const { clock, scheduler } = runtime;
-  const partitions = createLanePartitions();
+  const partitions = createLanePartitions(limits.unwrittenBytes);
+  /** Of all partitions, and of older streams too. */
+  let unwritten = 0;
   let connection: Connection | undefined;
   let failures = 0;
   let reopenAtMs = 0;
@@ -184,17 +188,31 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       logger.warn(`Broker ${leader} sent batches of ${topicId}-${index} that are not taken: ${answer.corruption}`);
     }
     options.onAnswer(partition.id, answer);
-    let isReleased = cost === 0;
-    const release = () => {
-      if (isReleased) return;
-      isReleased = true;
-      if (connection !== from) return;
-      from.creditOwed += cost;
+    const release = hold(from, partition, cost);
+    receiving.response(partition.id, response, bytes, release);
+    // Nobody holds its bytes.
+    if (bytes.length === 0) release();
+  };
+
+  /** Counts bytes that came until the result is called: the leader may send as many again, at once if all is well. */
+  const hold = (from: Connection, partition: LanePartition, bytes: number): (() => void) => {
+    unwritten += bytes;
+    partitions.hold(partition, bytes);
+    const isCredited = unwritten <= limits.unwrittenBytesOfAll;
+    let isReleased = false;
+    const credit = () => {
+      if (connection === from) from.creditOwed += bytes;
       if (from.creditOwed >= limits.creditBytes / 4) schedule();
     };
-    receiving.response(partition.id, response, bytes, release);
-    // Its bytes are held by nobody.
-    if (bytes.length === 0) release();
+    if (isCredited) credit();
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      unwritten -= bytes;
+      partitions.letGo(partition, bytes);
+      if (!isCredited) credit();
+      if (partitions.hasFetches) schedule();
+    };
   };
 
   const lose = (lost: Connection, why: string) => {

@@ -5,6 +5,7 @@ import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addDevCommand } from "./commands/dev.ts";
 import { addEventCommands } from "./commands/events.ts";
+import { addFormatCommands } from "./commands/format.ts";
 import { addLogCommands } from "./commands/log.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
@@ -39,6 +40,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addEventCommands(program, io, finish);
   addConfigCommands(program, io, finish);
   addLogCommands(program, io, finish);
+  addFormatCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

@@ -50,6 +50,8 @@ export interface RaftStoreOptions {
 /** A node that runs, for one candidate at a time. */
 export interface RaftStore {
   readonly node: RaftNode;
+  /** The cluster that the directory belonged to when it was opened. Undefined: none yet. */
+  readonly clusterId: string | undefined;
   /** A handle, not joined yet. `wrap` puts something between it and the node. */
   candidate(wrap?: (link: StoreLink) => StoreLink): Consensus;
   /** Stops the node. Its candidate is to be closed before. A second call waits too. */
@@ -77,6 +79,7 @@ export async function openRaftStore(options: RaftStoreOptions): Promise<RaftStor
   }
   return {
     node,
+    clusterId: opened.identity.clusterId,
     candidate(wrap = (link) => link) {
       const { link, right } = createNodeLink(node);
       const members = {

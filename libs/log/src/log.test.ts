@@ -187,6 +187,20 @@ describe("cutting a log", () => {
     expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
   });
 
+  it("ends where it is cut, though compaction left nothing right below, now and after a restart", async () => {
+    const test = await createTestLog({ settings: { gaps: true } });
+    await test.flush(batchAt(0, { records: 3 }), batchAt(10), batchAt(11));
+    expect(await test.log.truncateTo(at(7))).toBe(at(7));
+    expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(7), at(7)]);
+    expect((await test.log.read(at(3), everything)).bytes).toHaveLength(0);
+    await test.time.advance(2000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(7)]);
+    await test.flush(batchAt(7));
+    expect(await contentOf(test.log)).toEqual(["0..3", "7..8"]);
+  });
+
   it("ends before the batch in which the cut lies", async () => {
     const test = await createTestLog();
     await test.flush(batchAt(0, { records: 3 }), batchAt(3, { records: 4 }));

@@ -10,7 +10,7 @@ const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "cli", "sr
 
 /** One process as `cluster.json` shows it. */
 export interface ClusterProcess {
-  readonly role: "controller" | "broker" | "gateway";
+  readonly role: "controller" | "broker" | "gateway" | "etcd";
   readonly id: number;
   readonly pid?: number;
   readonly endpoints: Readonly<Record<string, string>>;
@@ -61,6 +61,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     "--base-port=0",
     `--brokers=${options.brokers ?? 3}`,
     `--gateways=${options.gateways ?? 1}`,
+    ...backendFlags(),
     ...(options.flags ?? []),
   ];
   let output = "";
@@ -147,6 +148,12 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     throw error;
   }
   return cluster;
+}
+
+/** Of the consensus backend that the run is to use, by TIDEMARK_TEST_BACKEND. Flags of a test go before them. */
+function backendFlags(): readonly string[] {
+  const backend = process.env["TIDEMARK_TEST_BACKEND"] ?? "single";
+  return backend === "single" ? ["--backend=single"] : [`--backend=${backend}`, "--controllers=3"];
 }
 
 function isThere(pid: number): boolean {

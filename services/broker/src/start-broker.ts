@@ -12,7 +12,11 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+
+import type { BrokerExperiment } from "./experiment.ts";
+
 import { replicaKeepalive } from "./replication/limits.ts";
+
 import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -21,6 +25,7 @@ export interface BrokerStartOptions extends ServiceWorld {
   readonly bootId: string;
   /** What records can be compressed with here. */
   readonly codecs: Codecs;
+  readonly experiment?: BrokerExperiment;
 }
 
 /**
@@ -57,6 +62,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     tracer: telemetry.tracer,
     logger: telemetry.logger,
     onFatal: options.onFatal,
+    ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
   const queuedMax = values["queued.max.bytes"];
   const server = createRpcServer({

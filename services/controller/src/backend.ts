@@ -1,6 +1,9 @@
 import type { Consensus } from "@tidemark/consensus";
 import type { Disk } from "@tidemark/disk";
+import type { DirectoryId } from "@tidemark/ids";
+import type { ClientTls, ServedService, Transport } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
+import type { Telemetry } from "@tidemark/telemetry";
 
 /** A backend of the consensus interface, opened. */
 export interface Backend {
@@ -8,6 +11,10 @@ export interface Backend {
   readonly name: string;
   /** This process's handle. Whoever has it closes it. */
   readonly consensus: Consensus;
+  /** What other controllers ask of it, on the `internal` listener. Absent: nothing. */
+  readonly services?: readonly ServedService[];
+  /** The cluster that the store was made for. Absent: the first controller names it. */
+  readonly clusterId?: string;
   /** Frees what the backend holds, after the handle was closed. */
   close(): Promise<void>;
 }
@@ -17,5 +24,14 @@ export type OpenBackend = (of: {
   readonly disk: Disk;
   /** The controller's directory; a backend keeps its own under it. Absolute. */
   readonly directory: string;
+  readonly directoryId: DirectoryId;
   readonly runtime: Runtime;
+  readonly telemetry: Telemetry;
+  readonly transport: Transport;
+  /** For calls of other controllers. Undefined: cleartext. */
+  readonly tls: ClientTls | undefined;
+  /** Where this controller's `internal` listener is reached, host:port. Undefined before it is bound. */
+  readonly endpoint: () => string | undefined;
+  /** The controller cannot go on. */
+  readonly onFatal: (error: Error) => void;
 }) => Promise<Backend>;

@@ -7,6 +7,8 @@ import { consensusChoice, controllerSchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
 import { runService } from "@tidemark/service";
 import type { OpenBackend } from "./backend.ts";
+import { openEtcdBackend } from "./etcd-backend.ts";
+import { openRaftBackend, raftDirectoryId } from "./raft-backend.ts";
 import { startController } from "./start-controller.ts";
 
 /** One node with one file. */
@@ -21,8 +23,20 @@ await runService({
   // One for what consensus keeps, and one for keys and certificates.
   disks: () => 2,
   start: ({ values, ...given }) => {
-    const { kind, directory } = consensusChoice(values);
-    const backends = { single: openSingle };
-    return startController({ ...given, values, directory, openBackend: backends[kind] });
+    const choice = consensusChoice(values);
+    const { directory } = choice;
+    const common = { ...given, values, directory, backendName: choice.kind };
+    switch (choice.kind) {
+      case "single":
+        return startController({ ...common, openBackend: openSingle });
+      case "raft":
+        return startController({
+          ...common,
+          openBackend: openRaftBackend(values),
+          formattedAs: (disk) => raftDirectoryId(disk, directory),
+        });
+      case "etcd":
+        return startController({ ...common, openBackend: openEtcdBackend(values, choice) });
+    }
   },
 });

@@ -1,7 +1,7 @@
 /** A controller in its process: directory, store, controller and servers, and back in the opposite order. */
 import { formatEndpoint } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
-import { controllerId } from "@tidemark/ids";
+import { controllerId, type DirectoryId } from "@tidemark/ids";
 import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import {
@@ -25,6 +25,10 @@ export interface ControllerStartOptions extends ServiceWorld {
   /** Absolute path of the controller's directory. */
   readonly directory: string;
   readonly openBackend: OpenBackend;
+  /** Noted with the directory, so that another backend is refused there. Absent: neither. */
+  readonly backendName?: string;
+  /** The id that the directory was formatted with, where the backend has it formatted. Absent: it has not. */
+  readonly formattedAs?: (disk: Disk) => Promise<DirectoryId | undefined>;
 }
 
 /**
@@ -49,11 +53,24 @@ export async function startController(options: ControllerStartOptions): Promise<
       path: options.directory,
       nodeId: values["node.id"],
       clusterId: values["cluster.id"],
+      backend: options.backendName,
+      formattedAs: await options.formattedAs?.(disk),
     });
     closing.push(() => directory.release());
-    const backend = await options.openBackend({ disk, directory: options.directory, runtime });
-    closing.push(() => backend.close());
     const tls = await peerTls(values, disk);
+    const listening: { at?: Awaited<ReturnType<RpcServer["start"]>> } = {};
+    const backend = await options.openBackend({
+      disk,
+      directory: options.directory,
+      directoryId: directory.directoryId,
+      runtime,
+      telemetry: options.telemetry,
+      transport: options.transport,
+      tls,
+      endpoint: () => listening.at && formatEndpoint(advertisedEndpoint(values, "internal", listening.at)),
+      onFatal: (error) => onFatal(error),
+    });
+    closing.push(() => backend.close());
     const describeReplicas = createDescribeReplicas(options.transport, {
       runtime,
       ...(tls === undefined ? {} : { tls }),
@@ -63,9 +80,10 @@ export async function startController(options: ControllerStartOptions): Promise<
       { directory, backend, describeReplicas },
     );
     closing.push(() => controller.stop());
-    const server = await makeServer(options, controller, disk);
+    const server = await makeServer(options, { controller, backend, disk });
     closing.push(() => server.stop());
     const bound = await server.start();
+    listening.at = bound;
     const internal = formatEndpoint(advertisedEndpoint(values, "internal", bound));
     const endpoints = { client: formatEndpoint(advertisedEndpoint(values, "client", bound)), internal };
     await controller.start(internal);
@@ -101,7 +119,7 @@ function makeController(
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
-    cluster: { configured: values["cluster.id"], known: directory.clusterId },
+    cluster: { configured: values["cluster.id"] ?? backend.clusterId, known: directory.clusterId },
     consensus: backend.consensus,
     backend: backend.name,
     settings: settingsFromConfig(values),
@@ -123,15 +141,22 @@ function makeController(
   return controller;
 }
 
-async function makeServer(options: ControllerStartOptions, controller: Controller, disk: Disk): Promise<RpcServer> {
+async function makeServer(
+  options: ControllerStartOptions,
+  { controller, backend, disk }: { readonly controller: Controller; readonly backend: Backend; readonly disk: Disk },
+): Promise<RpcServer> {
   const { values, runtime, transport, telemetry } = options;
-  const deadline: DeadlineRule = { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] };
+  const { client, internal } = servicesOf(controller, deadlineOf(values));
   const queuedMax = values["queued.max.bytes"];
   return createRpcServer({
     runtime,
     transport,
-    listeners: await listenersOf(values, servicesOf(controller, deadline), disk),
+    listeners: await listenersOf(values, { client, internal: [...internal, ...(backend.services ?? [])] }, disk),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),
   });
+}
+
+function deadlineOf(values: ControllerValues): DeadlineRule {
+  return { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] };
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { compileCacheFolder } from "../compile-cache.ts";
 import { withEveryTrace } from "../traces.ts";
-import { type ProcessSpec, processName, type Role } from "./layout.ts";
+import { type Backend, type ProcessSpec, processName, type ServiceRole } from "./layout.ts";
 
 const loopback = "127.0.0.1";
 
@@ -18,8 +18,27 @@ function listeners(spec: ProcessSpec): string {
     .join(",");
 }
 
+/** All processes of a cluster, and what they have in common. */
+export interface ClusterPlan {
+  readonly specs: readonly ProcessSpec[];
+  /** The data folder. */
+  readonly data: string;
+  readonly backend: Backend;
+  /** An etcd that is not the cluster's own: host:port,host:port. */
+  readonly etcdEndpoints?: string;
+}
+
+/** A process of the suite's own. */
+export type ServiceSpec = ProcessSpec & { readonly role: ServiceRole };
+
+/** Where a controller keeps the metadata. */
+export function metadataDirectory(spec: ProcessSpec, data: string): string {
+  return join(data, processName(spec), "metadata");
+}
+
 /** Settings of one process of the cluster: only what differs from the defaults, as people would write it. */
-export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): Record<string, unknown> {
+export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record<string, unknown> {
+  const { specs: all, data } = cluster;
   const controllers = all.filter((other) => other.role === "controller");
   const common = {
     "node.id": spec.id,
@@ -29,10 +48,10 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
     "max.connections.per.ip": 1000,
     "max.connection.creation.rate.per.ip": 1000,
   };
-  const byRole: Record<Role, () => Record<string, unknown>> = {
+  const byRole: Record<ServiceRole, () => Record<string, unknown>> = {
     controller: () => ({
-      "consensus.backend": "single",
-      "metadata.log.dir": join(data, processName(spec), "metadata"),
+      "consensus.backend": backendReference(cluster),
+      "metadata.log.dir": metadataDirectory(spec, data),
     }),
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
@@ -45,9 +64,16 @@ export function processSettings(spec: ProcessSpec, all: readonly ProcessSpec[], 
   return { ...common, ...byRole[spec.role]() };
 }
 
+/** etcd with its members; the others keep their data in the controller's own directory. */
+function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
+  if (backend !== "etcd") return backend;
+  const own = specs.filter(({ role }) => role === "etcd").map((spec) => endpoint(spec, "client"));
+  return `etcd://${etcdEndpoints ?? own.join(",")}/tidemark`;
+}
+
 /** The same as a configuration file. */
-export function processConfigFile(spec: ProcessSpec, all: readonly ProcessSpec[], data: string): string {
-  return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, all, data))}`;
+export function processConfigFile(spec: ServiceSpec, cluster: ClusterPlan): string {
+  return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, cluster))}`;
 }
 
 /**

@@ -9,9 +9,9 @@ import { RaftService } from "@tidemark/proto/raft/v1";
 import type { NodeId } from "@tidemark/raft";
 import {
   type ChannelOptions,
-  createChannel,
   createRpcClient,
   type RpcChannel,
+  type Transport as RpcTransport,
   type ServedService,
   TidemarkError,
 } from "@tidemark/rpc";
@@ -21,20 +21,15 @@ import type { Peer, SubmitAnswer, Transport, TransportHandlers } from "../node/t
 import { createPeerLink, type PeerLink } from "./peer-link.ts";
 import { answerOf, createRaftService } from "./raft-service.ts";
 
-/** Tries once to connect to host and port. `refused`: the machine answers and nothing listens there. */
-export type PortProbe = (
-  endpoint: { readonly host: string; readonly port: number },
-  timeoutMs: number,
-) => Promise<"reached" | "refused" | "unreachable">;
-
 export interface GrpcTransportOptions {
   readonly id: NodeId;
   /** Where the others reach this node: id@host:port. Asked for when somebody is spoken to. */
   readonly address: () => string;
   readonly runtime: Runtime;
+  /** What carries calls between processes. */
+  readonly rpc: Pick<RpcTransport, "createChannel" | "probe">;
   /** Of the channels to other members. */
-  readonly channels: Pick<ChannelOptions, "tls" | "processBudget" | "observer">;
-  readonly probe: PortProbe;
+  readonly channels?: Pick<ChannelOptions, "tls" | "processBudget" | "observer">;
 }
 
 export interface GrpcTransport extends Transport {
@@ -92,12 +87,9 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
   };
 }
 
-function openChannel(
-  { options: { runtime, channels } }: State,
-  endpoint: string,
-  trafficClass: "raft" | "replication",
-) {
-  return createChannel(endpoint, { ...channels, runtime, trafficClass });
+function openChannel({ options }: State, endpoint: string, trafficClass: "raft" | "replication"): RpcChannel {
+  const { runtime, channels, rpc } = options;
+  return rpc.createChannel(endpoint, { ...channels, runtime, trafficClass });
 }
 
 function endpointOf(state: State, { id, address }: Peer): string | undefined {
@@ -143,7 +135,7 @@ async function probe(state: State, { id, endpoint }: PeerLink): Promise<void> {
   state.probing.add(id);
   const colon = endpoint.lastIndexOf(":");
   const host = endpoint.slice(0, colon).replace(/^\[|\]$/g, "");
-  const result = await state.options.probe({ host, port: Number(endpoint.slice(colon + 1)) }, probeMs);
+  const result = await state.options.rpc.probe({ host, port: Number(endpoint.slice(colon + 1)) }, probeMs);
   state.probing.delete(id);
   if (result === "refused") state.handlers?.onRefused(id);
 }

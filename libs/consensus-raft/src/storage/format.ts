@@ -65,6 +65,11 @@ export async function makeBlankDirectory(options: DirectoryOptions): Promise<voi
   await makeDirectory(options, blankStart);
 }
 
+/** Where the quorum's member keeps its own, in the directory of a controller. */
+export function memberDirectory(controllerDirectory: string): string {
+  return join(controllerDirectory, "raft");
+}
+
 /** The identity comes last: it says that the rest is there. */
 async function makeDirectory(options: DirectoryOptions, start: StartState): Promise<void> {
   const { disk, directory, identity } = options;

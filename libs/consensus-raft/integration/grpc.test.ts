@@ -1,0 +1,105 @@
+import { directoryId } from "@tidemark/ids";
+import { logIndex, type Message, term } from "@tidemark/raft";
+import { createRpcServer, grpcTransport } from "@tidemark/rpc";
+import { createNodeRuntime } from "@tidemark/runtime";
+import { waitFor } from "@tidemark/testkit";
+import { afterEach, describe, expect, it } from "vitest";
+import { createGrpcTransport, type TransportHandlers } from "../src/index.ts";
+
+const runtime = createNodeRuntime();
+const ids = [1, 2].map((n) => directoryId(`00000000-0000-4000-8000-00000000000${n}`));
+const closing: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** A member that takes what comes, and notes it. */
+async function member(index: 0 | 1, clusterId: string | undefined) {
+  const id = ids[index] ?? directoryId("");
+  const noted = { messages: [] as Message[], refused: 0, broken: 0, cluster: clusterId };
+  let address = "";
+  const transport = createGrpcTransport({ id, address: () => address, runtime, rpc: grpcTransport });
+  const handlers: TransportHandlers = {
+    onMessage: (message) => noted.messages.push(message),
+    onSubmit: async (command) =>
+      command.length > 0 ? { kind: "committed", revisions: [7n as never] } : { kind: "notLeader" },
+    onRefused: () => {
+      noted.refused += 1;
+    },
+    onUnreachable: () => {
+      noted.broken += 1;
+    },
+    clusterId: () => noted.cluster,
+    joinCluster: (joined) => {
+      noted.cluster = joined;
+    },
+  };
+  transport.start(handlers);
+  const internal = { host: "127.0.0.1", port: 0, services: [transport.service] };
+  const server = createRpcServer({ runtime, transport: grpcTransport, listeners: { internal } });
+  const bound = await server.start();
+  address = `${index + 1}@127.0.0.1:${bound["internal"]?.port ?? 0}`;
+  closing.push(
+    () => server.stop(0),
+    () => transport.close(),
+  );
+  return { id, transport, server, noted, address: () => address };
+}
+
+const heartbeat = (from: 0 | 1, to: 0 | 1, round: number): Message => ({
+  kind: "heartbeat",
+  from: ids[from] ?? directoryId(""),
+  to: ids[to] ?? directoryId(""),
+  term: term(2),
+  toVoter: true,
+  commit: logIndex(0),
+  round,
+});
+
+describe("members over gRPC", () => {
+  it("hear each other's messages in order, and answer commands", async () => {
+    const [one, two] = [await member(0, "c"), await member(1, "c")];
+    const to = { id: two.id, address: two.address() };
+    for (let round = 0; round < 50; round++) one.transport.send(to, heartbeat(0, 1, round));
+    await waitFor("all of them to arrive", () => two.noted.messages.length === 50);
+    expect(two.noted.messages.map((message) => (message.kind === "heartbeat" ? message.round : -1))).toEqual(
+      Array.from({ length: 50 }, (_, round) => round),
+    );
+    const { signal } = new AbortController();
+    expect(await one.transport.submit(to, Uint8Array.of(1), signal)).toEqual({ kind: "committed", revisions: [7n] });
+    expect(await one.transport.submit(to, Uint8Array.of(), signal)).toEqual({ kind: "notLeader" });
+  });
+
+  it("of another cluster are not heard", async () => {
+    const [one, two] = [await member(0, "c"), await member(1, "other")];
+    const to = { id: two.id, address: two.address() };
+    one.transport.send(to, heartbeat(0, 1, 0));
+    await waitFor("the stream to be refused", () => one.noted.broken > 0);
+    expect(two.noted.messages).toEqual([]);
+    expect(await one.transport.submit(to, Uint8Array.of(1), new AbortController().signal)).toEqual({
+      kind: "notLeader",
+    });
+  });
+
+  it("make a member to be one of their cluster, and are reached by it where they said", async () => {
+    const [one, two] = [await member(0, "c"), await member(1, undefined)];
+    one.transport.send({ id: two.id, address: two.address() }, heartbeat(0, 1, 0));
+    await waitFor("the cluster to be joined", () => two.noted.cluster === "c");
+    two.transport.send({ id: one.id, address: undefined }, heartbeat(1, 0, 1));
+    await waitFor("the answer to arrive", () => one.noted.messages.length === 1);
+  });
+
+  it("are known to be gone by a refused connection alone", async () => {
+    const [one, two] = [await member(0, "c"), await member(1, "c")];
+    const to = { id: two.id, address: two.address() };
+    one.transport.send(to, heartbeat(0, 1, 0));
+    await waitFor("it to arrive", () => two.noted.messages.length === 1);
+    expect(one.noted.refused).toBe(0);
+    await two.server.stop(0);
+    await waitFor("the refusal", () => {
+      one.transport.send(to, heartbeat(0, 1, 1));
+      return one.noted.refused > 0;
+    });
+  });
+});

@@ -1,0 +1,124 @@
+import type { MemberChange } from "@tidemark/consensus";
+import { controllerId, directoryId } from "@tidemark/ids";
+import { describe, expect, it } from "vitest";
+import { createManualCluster } from "../testing/manual-cluster.ts";
+import { identityOf } from "../testing/raft-cluster.ts";
+
+describe("members", () => {
+  it("are changed by the leader alone", async () => {
+    const cluster = await createManualCluster();
+    const [, second] = await cluster.joinAll();
+    const change: MemberChange = { kind: "removeVoter", ...cluster.identity(3) };
+    const outcome = await cluster.settled(second.consensus.changeMembers(change));
+    expect(outcome).toMatchObject({ kind: "refused", reason: "NOT_LEADER" });
+    await cluster.close();
+  });
+
+  it("two with one id are refused, and so is the removal of who is none", async () => {
+    const cluster = await createManualCluster();
+    const [first] = await cluster.joinAll();
+    const changes: readonly MemberChange[] = [
+      { kind: "addVoter", member: { ...identityOf(9), controllerId: controllerId(2) } },
+      { kind: "removeVoter", controllerId: controllerId(3), directoryId: cluster.identity(2).directoryId },
+      {
+        kind: "removeVoter",
+        controllerId: controllerId(8),
+        directoryId: directoryId("00000000-0000-4000-8000-000000000008"),
+      },
+    ];
+    for (const change of changes) {
+      const outcome = await cluster.settled(first.consensus.changeMembers(change));
+      expect(outcome).toMatchObject({ kind: "refused", reason: "INVALID_MEMBER" });
+    }
+    await cluster.close();
+  });
+
+  it("the last voter stays", async () => {
+    const cluster = await createManualCluster();
+    const [first] = await cluster.joinAll();
+    for (const member of [3, 2, 1] as const) {
+      const outcome = await cluster.settled(
+        first.consensus.changeMembers({ kind: "removeVoter", ...cluster.identity(member) }),
+      );
+      if (member === 1) {
+        expect(outcome).toMatchObject({ kind: "refused", reason: "INVALID_MEMBER" });
+        expect(outcome).toMatchObject({ message: expect.stringContaining("last voter") as string });
+      } else {
+        expect(outcome.kind).toBe("changed");
+      }
+    }
+    expect((await cluster.settled(first.append("/test/alone", "1"))).kind).toBe("committed");
+    await cluster.close();
+  });
+
+  it("one that cannot be reached stays a learner, holds up nothing, and becomes a voter when it is asked for again", async () => {
+    const cluster = await createManualCluster();
+    const [first] = await cluster.joinAll();
+    const absent = identityOf(7);
+    const change: MemberChange = { kind: "addVoter", member: absent };
+    const outcome = await cluster.settled(first.consensus.changeMembers(change));
+    expect(outcome).toMatchObject({ kind: "refused", reason: "CHANGE_IN_PROGRESS" });
+    expect((await cluster.settled(first.append("/test/a", "1"))).kind).toBe("committed");
+    const described = await first.consensus.describeMembers();
+    expect(described.find(({ directoryId: id }) => id === absent.directoryId)).toEqual({
+      ...absent,
+      voter: false,
+      alive: false,
+    });
+    const removed = await cluster.settled(first.consensus.changeMembers({ kind: "removeVoter", ...absent }));
+    expect(removed.kind).toBe("changed");
+    await cluster.close();
+  });
+
+  it("40 an empty disk under an old id neither votes nor is filled", async () => {
+    const cluster = await createManualCluster();
+    const [first, second] = await cluster.joinAll();
+    await cluster.settled(first.append("/test/a", "1"));
+    await cluster.loseDisk(3);
+    await cluster.restartNode(3);
+    await cluster.wait(2_000);
+    const blank = cluster.stores().get(3)?.node;
+    expect(blank?.raft.status()).toMatchObject({ role: "follower", last: { index: 0 } });
+    expect(cluster.events).toContainEqual({
+      node: 3,
+      event: {
+        kind: "raft",
+        event: expect.objectContaining({ kind: "messageRefused", reason: "blankVoter" }) as unknown,
+      },
+    });
+    cluster.kill(1);
+    await cluster.wait(20_000);
+    expect(second.belief().kind).not.toBe("leading");
+    expect(blank?.raft.status().votedFor).toBeUndefined();
+    await cluster.restartNode(1);
+    await cluster.until(() => second.belief().kind === "leading", "two that remember elect one of them");
+    await cluster.close();
+  });
+});
+
+describe("a member that is far behind", () => {
+  it("41 gets a snapshot in pieces, also where it dies amid them", async () => {
+    const cluster = await createManualCluster();
+    const [first] = await cluster.joinAll();
+    const value = "x".repeat(60_000);
+    cluster.cut(3);
+    for (let n = 0; n < 40; n++) await cluster.settled(first.append(`/test/${n}`, value));
+    await cluster.compact();
+    const sent = () =>
+      cluster.events.filter(({ event }) => event.kind === "raft" && event.event.kind === "snapshotSending");
+    cluster.heal(3);
+    await cluster.until(() => sent().length > 0, "a snapshot is being sent");
+    await cluster.wait(3);
+    cluster.kill(3);
+    await cluster.restartNode(3);
+    await cluster.until(
+      () => cluster.stores().get(3)?.node.replica.get("/test/39") !== undefined,
+      "the third has the snapshot",
+    );
+    expect(cluster.events).toContainEqual({
+      node: 3,
+      event: expect.objectContaining({ kind: "snapshotLoaded", bytes: expect.any(Number) as number }) as unknown,
+    });
+    await cluster.close();
+  });
+});

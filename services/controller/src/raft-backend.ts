@@ -1,0 +1,64 @@
+/** The controllers' own quorum, as the program opens it: for `main.ts` alone. */
+import { crc32c } from "@tidemark/compression";
+import {
+  createGrpcTransport,
+  memberDirectory,
+  openRaftStore,
+  RaftOpenError,
+  readIdentity,
+} from "@tidemark/consensus-raft";
+import type { Disk } from "@tidemark/disk";
+import type { DirectoryId } from "@tidemark/ids";
+import { StartRefusedError } from "@tidemark/service";
+import type { OpenBackend } from "./backend.ts";
+import type { ControllerValues } from "./settings-from-config.ts";
+
+/** The id that the controller's directory was formatted with. Undefined: it was not. */
+export async function raftDirectoryId(disk: Disk, directory: string): Promise<DirectoryId | undefined> {
+  return refusing(async () => (await readIdentity(disk, memberDirectory(directory)))?.directoryId);
+}
+
+export function openRaftBackend(values: ControllerValues): OpenBackend {
+  return async ({ disk, directory, directoryId, runtime, transport: rpc, tls, endpoint, onFatal }) => {
+    const transport = createGrpcTransport({
+      id: directoryId,
+      address: () => `${values["node.id"]}@${endpoint() ?? ""}`,
+      runtime,
+      rpc,
+      channels: tls === undefined ? {} : { tls },
+    });
+    const store = await refusing(() =>
+      openRaftStore({
+        disk,
+        directory: memberDirectory(directory),
+        directoryId,
+        clusterId: values["cluster.id"],
+        transport,
+        crc32c,
+        runtime,
+        timing: {
+          electionTimeoutMs: values["consensus.raft.election.timeout.ms"],
+          heartbeatMs: values["consensus.raft.heartbeat.ms"],
+        },
+        onFatal,
+      }),
+    );
+    const { clusterId } = store;
+    return {
+      name: "raft",
+      consensus: store.candidate(),
+      services: [transport.service],
+      ...(clusterId === undefined ? {} : { clusterId }),
+      close: () => store.close(),
+    };
+  };
+}
+
+async function refusing<Value>(open: () => Promise<Value>): Promise<Value> {
+  try {
+    return await open();
+  } catch (error) {
+    if (error instanceof RaftOpenError) throw new StartRefusedError(error.message, { cause: error });
+    throw error;
+  }
+}

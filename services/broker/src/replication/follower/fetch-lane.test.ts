@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type FetchRequest, type FetchResponseSchema, ReplicaService } from "@tidemark/proto/replica/v1";
-import { type RawStream, serve } from "@tidemark/rpc";
+import { type RawStream, type RpcChannel, serve } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import {
@@ -245,6 +245,23 @@ describe("a follower's stream", () => {
     expect(opened).toEqual([]);
     fetcher.fetch(leaderId, replica(0), fetchFrom(3));
     await eventually(() => streams[0]?.requests).toMatchObject([{ fetches: [{}], flushed: [{ flushed: 3n }] }]);
+  });
+
+  it("refuses its fetches, not from within the call, where a transport knows at once that it cannot connect", async () => {
+    const receiving = createFakeReceiving();
+    const wrapChannel = (channel: RpcChannel): RpcChannel => ({
+      ...channel,
+      startCall: (call) => ({
+        ...channel.startCall(call),
+        start(_headers, { onStatus }) {
+          onStatus({ code: 14, details: "no route", metadata: { get: () => [] } as never });
+        },
+      }),
+    });
+    const fetcher = startFollower("127.0.0.1:1", receiving, { wrapChannel });
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    expect(receiving.responses).toEqual([]);
+    await eventually(() => receiving.responses[0]?.response).toMatchObject(refusedAs("NOT_LEADER"));
   });
 
   it("is closed when nothing was asked for long, and not while a fetch waits", async () => {

@@ -28,10 +28,15 @@ export interface SwarmBounds {
   readonly durationMs?: number;
   /** Absent: nothing is taken out. */
   readonly broken?: RunPlan["broken"];
+  /** How often faults come, as a multiple of the usual. Absent: 1. */
+  readonly pace?: number;
 }
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
-export function drawPlan(random: RandomTree, { replicationFactor, durationMs, broken = {} }: SwarmBounds): RunPlan {
+export function drawPlan(
+  random: RandomTree,
+  { replicationFactor, durationMs, broken = {}, pace = 1 }: SwarmBounds,
+): RunPlan {
   const draw = random.stream("plan");
   const shape = drawShape(draw, replicationFactor);
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
@@ -63,7 +68,7 @@ export function drawPlan(random: RandomTree, { replicationFactor, durationMs, br
     producers,
     consumers,
     broken,
-    nemesis: { kinds: drawKinds(draw), pauseMs: 1500 + below(draw, 6000) },
+    nemesis: { kinds: drawKinds(draw), pauseMs: (1500 + below(draw, 6000)) / pace },
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };
 }

@@ -3,8 +3,10 @@ import { brokerThroughput } from "./broker/throughput.ts";
 import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
-import { logRecovery } from "./log/recovery.ts";
+import { logRecovery, logRestart } from "./log/recovery.ts";
+import { failover } from "./replication/failover.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
+import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
 
@@ -13,9 +15,12 @@ export const benches: readonly Bench[] = [
   logAppend,
   logRead,
   logRecovery,
+  logRestart,
   logMemory,
   encodingBench,
   replicaStream,
   delayBench,
   brokerThroughput,
+  replicated,
+  failover,
 ];

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { endpoint, listeners } from "./addresses.ts";
 import { backendReference } from "./consensus-backend.ts";
 import type { Kind } from "./kind.ts";
-import { bytes, duration, integer } from "./numbers.ts";
+import { bytes, duration, integer, ratio } from "./numbers.ts";
 import { cleanupPolicy, noLimit } from "./topic-kinds.ts";
 import { boolean, list, oneOf, path, text } from "./words.ts";
 
@@ -23,6 +23,8 @@ describe("a value", () => {
     ["the word for no limit", duration({ min: 1, except: noLimit }), "-1", -1],
     ["mebibytes", bytes(), "8MiB", 8 * 2 ** 20],
     ["plain bytes", bytes(), "17", 17],
+    ["a share", ratio(), " 0.25 ", 0.25],
+    ["the whole", ratio(), "1", 1],
     ["true in any case", boolean(), "TRUE", true],
     ["a word in any case", oneOf("CreateTime", "LogAppendTime"), "logappendtime", "LogAppendTime"],
     ["a relative path", path(), "data/../logs", "/base/logs"],
@@ -56,6 +58,9 @@ describe("a value", () => {
     ["a number below its range", integer({ min: 1 }), "0", "is below 1"],
     ["a number above its range", integer({ max: 9 }), "10", "is above 9"],
     ["-1 where it has no meaning", duration(), "-1", "is below 0"],
+    ["a share beyond the whole", ratio(), "1.01", "is above 1"],
+    ["a negative share", ratio(), "-0.5", "is not a number of that form"],
+    ["a share that is no number", ratio(), "NaN", "is not a number of that form"],
     ["a unit that is none", duration(), "5 weeks", "is not a whole number of that form"],
     ["a unit that objects inherit", duration(), "5constructor", "is not a whole number of that form"],
     ["a unit that overflows", bytes(), "9000000TiB", "is not a whole number of that form"],

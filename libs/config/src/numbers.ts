@@ -37,6 +37,20 @@ export function bytes(range: Range = {}): Kind<number> {
   });
 }
 
+/** A share, from 0 to 1. */
+export function ratio(): Kind<number> {
+  return {
+    form: "a number from 0 to 1 (0.5)",
+    parse(text) {
+      const trimmed = text.trim();
+      if (!/^\d+(\.\d+)?$/.test(trimmed)) return rejected("is not a number of that form");
+      const value = Number(trimmed);
+      return value > 1 ? rejected("is above 1") : accepted(value);
+    },
+    format: String,
+  };
+}
+
 function numeric(of: {
   readonly range: Range;
   readonly noun: string;

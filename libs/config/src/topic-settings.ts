@@ -1,4 +1,4 @@
-import { bytes, duration, integer } from "./numbers.ts";
+import { bytes, duration, integer, ratio } from "./numbers.ts";
 import { resolveConfig, shownValue } from "./resolve.ts";
 import { createSchema } from "./schema.ts";
 import { optional, type Values } from "./setting.ts";
@@ -11,12 +11,21 @@ export const topicSchema = createSchema(
   "topic",
   {
     "cleanup.policy": optional(cleanupPolicy(), "Whether old segments are deleted, compacted, or both."),
+    "delete.retention.ms": optional(
+      duration(),
+      "How long compaction keeps the delete marker of a key, for readers that are behind.",
+    ),
     flush: optional(flushMode(), "sync: a record counts when it is on stable storage. async: when it is written."),
     "max.message.bytes": optional(
       bytes({ min: 1024, max: 2 ** 30 }),
       "The largest record batch that is accepted, as encoded.",
     ),
     "message.timestamp.type": optional(timestampType(), "Whose time records carry: the producer's or the log's."),
+    "min.cleanable.dirty.ratio": optional(
+      ratio(),
+      "How much of a partition must be new since the last compaction before it is compacted again.",
+    ),
+    "min.compaction.lag.ms": optional(duration(), "Younger records are not compacted yet."),
     "min.insync.replicas": optional(
       integer({ min: 1, max: 1000 }),
       "Replicas that must have a record before acks=all is answered; at most the replication factor.",

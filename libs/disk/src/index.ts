@@ -33,3 +33,4 @@ export {
 } from "./memory/power-loss.ts";
 export { type DirectoryNode, newDirectory } from "./memory/tree.ts";
 export { createNodeDisk, type NodeDiskOptions, threadPoolSize } from "./node/node-disk.ts";
+export { type ReservedThreads, reserveThreads } from "./node/thread-pool.ts";

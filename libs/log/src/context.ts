@@ -19,11 +19,17 @@ export interface LogContext {
   failure(): LogError | undefined;
   /** Takes the whole directory out of service. The first cause counts. */
   fail(cause: unknown, during: string): LogError;
-  /** Calls back when the directory fails. Returns how to leave. */
-  onFailure(listener: (error: LogError) => void): () => void;
+  /** The member is told when the directory fails, until it leaves. */
+  enter(member: DirectoryMember): void;
+  leave(member: DirectoryMember): void;
 }
 
-export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "onFailure" | "indexes"> {
+/** Who is to know that the directory failed. */
+export interface DirectoryMember {
+  directoryFailed(error: LogError): void;
+}
+
+export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "enter" | "leave" | "indexes"> {
   /** The name of the directory, for messages. */
   readonly name: string;
   /** Memory for the indexes of segments that grow no more, in bytes. */
@@ -31,7 +37,7 @@ export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" |
 }
 
 export function createLogContext({ name, indexCacheBytes, ...shared }: LogContextOptions): LogContext {
-  const listeners = new Set<(error: LogError) => void>();
+  const members = new Set<DirectoryMember>();
   let failure: LogError | undefined;
   return {
     ...shared,
@@ -41,14 +47,14 @@ export function createLogContext({ name, indexCacheBytes, ...shared }: LogContex
       if (failure !== undefined) return failure;
       const error = new LogError("DIRECTORY_FAILED", `${name} failed while ${during}: ${String(cause)}`, { cause });
       failure = error;
-      for (const listener of [...listeners]) listener(error);
+      for (const member of [...members]) member.directoryFailed(error);
       return error;
     },
-    onFailure(listener) {
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-      };
+    enter(member) {
+      members.add(member);
+    },
+    leave(member) {
+      members.delete(member);
     },
   };
 }

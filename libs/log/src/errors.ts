@@ -39,7 +39,7 @@ export class LogError extends Error {
  * | unreadable     | the device does not give the bytes back                                           |
  * | shortLog       | the log ends below what was noted as flushed, or below the checkpointed HW       |
  * | brokenSequence | segments that leave a hole, or offsets that go back                               |
- * | missing        | the replica is listed in its directory and is not there                           |
+ * | missing        | the replica is listed in its directory and is not there, or a file of it is gone  |
  */
 export type DamageKind = "corruptBatch" | "unreadable" | "shortLog" | "brokenSequence" | "missing";
 

@@ -1,6 +1,7 @@
 /** The failure cases of a log on one broker, by their numbers. */
 import { keepAll, sectorSize } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
+import { defaultCompactionSettings } from "./settings.ts";
 import {
   at,
   batchAt,
@@ -214,6 +215,24 @@ describe("case 5: an index", () => {
     }
   });
 
+  it("that cannot be written for want of space is done without: reads and appends go on", async () => {
+    const test = await closedLog();
+    for (const name of (await namesOf(test)).filter((entry) => entry.endsWith("index"))) {
+      await test.disk.remove(`/data/log/${name}`);
+    }
+    test.faulty.plan(({ kind, path }) =>
+      path.endsWith("index") && (kind === "create" || kind === "write")
+        ? { kind: "fail", code: "NO_SPACE" }
+        : undefined,
+    );
+    await test.reopen();
+    await expectSound(test);
+    await test.flush(batchAt(batches));
+    await test.log.close();
+    await test.reopen();
+    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(batches + 1)]);
+  });
+
   it("that is stale but plausible does not mislead", async () => {
     const test = await closedLog();
     const indexes = (await namesOf(test)).filter((name) => name.endsWith("index"));
@@ -257,6 +276,34 @@ describe("case 8: checkpoints", () => {
     expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(6)]);
     expect(test.log.epochs).toEqual(epochs);
     await test.log.flushed(at(6));
+    // No crash takes both slots: it is not taken for granted that nothing else is missing.
+    expect(test.starts.map(({ hadNotes, hadEpochs }) => [hadNotes, hadEpochs])).toEqual([
+      [true, true],
+      [false, false],
+    ]);
+  });
+
+  it("that are missing leave nothing on trust: what is damaged anywhere is found", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 200 } });
+    for (let offset = 0; offset < 6; offset++) await test.flush(batchAt(offset));
+    test.disk.kill();
+    test.disk.flipBit(logFile, { byte: 70, bit: 0 });
+    await test.disk.remove(checkpointFile);
+    await test.reopen();
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "corruptBatch", offset: at(0) } });
+  });
+
+  it("say what was not flushed and what was torn", async () => {
+    const test = await threeFlushed({ settings: { flush: "async" } });
+    test.disk.kill();
+    test.disk.put(logFile, Buffer.concat([test.disk.peek(logFile)!, batchAt(3).subarray(0, 70)]));
+    await test.reopen();
+    expect(test.starts.at(-1)).toEqual({
+      hadNotes: true,
+      hadEpochs: true,
+      unflushed: { from: at(0), end: at(3) },
+      tornBytes: 70,
+    });
   });
 
   it.each(["offset-checkpoint", "leader-epoch-checkpoint"])(
@@ -283,6 +330,23 @@ describe("case 8: checkpoints", () => {
     await test.log.flushed(at(2));
   });
 
+  it("that are older than the log and than its index: the index is cut back to a whole batch", async () => {
+    const test = await createTestLog({ settings: { indexIntervalBytes: 200 } });
+    const write = async (from: number, to: number) => {
+      for (let offset = from; offset < to; offset += 3) await test.flush(batchAt(offset, { records: 3 }));
+      await settled(test);
+    };
+    await write(0, 30);
+    const old = test.disk.peek(checkpointFile)!;
+    await write(30, 60);
+    await test.log.close();
+    test.disk.put(checkpointFile, old);
+    await test.reopen();
+    expect([test.log.status.kind, test.log.flushedOffset, test.log.logEndOffset]).toEqual(["online", at(30), at(60)]);
+    await test.log.flushed(at(60));
+    expect(await contentOf(test.log)).toHaveLength(20);
+  });
+
   it("that are newer than the log: it lost what was flushed, and the replica is offline", async () => {
     const test = await threeFlushed();
     test.disk.kill();
@@ -302,6 +366,62 @@ describe("case 8: checkpoints", () => {
     test.disk.put(logFile, test.disk.peek(logFile)!.subarray(0, 2 * batchAt(0).length));
     await test.reopen();
     expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "shortLog" } });
+  });
+});
+
+describe("case 8: a segment", () => {
+  const segmentAt = (base: number) => `/data/log/${String(base).padStart(20, "0")}.log`;
+  async function severalSegments(options: TestLogOptions = {}) {
+    const test = await createTestLog({ ...options, settings: { segmentBytes: 200, ...options.settings } });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: `k${offset}` }));
+    test.log.setHighWatermark(at(8));
+    await settled(test);
+    return test;
+  }
+
+  it("that is gone from the middle is damage at the start, whatever stood before it", async () => {
+    const test = await severalSegments();
+    const bases = (await namesOf(test))
+      .filter((name) => name.endsWith(".log"))
+      .map((name) => Number(name.slice(0, 20)));
+    expect(bases.length).toBeGreaterThan(3);
+    for (const base of bases.slice(1, -1)) {
+      const { disk } = test;
+      const bytes = disk.peek(segmentAt(base))!;
+      disk.kill();
+      await disk.remove(segmentAt(base));
+      await test.reopen();
+      expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "brokenSequence", offset: at(base) } });
+      await disk.remove("/data/log/damage");
+      disk.put(segmentAt(base), bytes);
+    }
+    await test.reopen();
+    expect(test.log.status.kind).toBe("online");
+  });
+
+  it("that is gone from the middle of a compacted log is damage as well", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const test = await severalSegments({ settings: { gaps: true, compaction } });
+    for (let offset = 8; offset < 12; offset++) await test.flush(batchAt(offset, { key: "k1" }));
+    test.log.setHighWatermark(at(12));
+    await test.log.compact(1_800_000_000_000n);
+    await test.log.close();
+    const bases = (await namesOf(test)).filter((name) => name.endsWith(".log"));
+    expect(bases.length).toBeGreaterThan(2);
+    await test.disk.remove(`/data/log/${bases[1]!}`);
+    await test.reopen();
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "brokenSequence" } });
+  });
+
+  it("that goes while the log is open is damage when it is read", async () => {
+    const test = await severalSegments();
+    await test.log.close();
+    await test.reopen();
+    await test.disk.remove(segmentAt(0));
+    // Whoever has it open still has it.
+    test.context.files.forget(segmentAt(0));
+    await expect(test.log.read(at(0), everything)).rejects.toMatchObject({ code: "OFFLINE" });
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "missing" } });
   });
 });
 

@@ -24,7 +24,7 @@ export type { LogEvent, LogListener } from "./events.ts";
 export { allGuards, type LogGuards } from "./guards.ts";
 export type { Log } from "./log.ts";
 export type { LogStatus } from "./log-state.ts";
-export { createLogFiles, type LogPlace, type OpenLogOptions, openLog } from "./open-log.ts";
+export { createLogFiles, type LogPlace, type OpenLogOptions, openLog, type StartReport } from "./open-log.ts";
 export type { ProducerState } from "./producers/producer-state.ts";
 export type { ReadLimits, ReadResult } from "./read/reader.ts";
 export type { OffsetAndTimestamp } from "./read/timestamps.ts";
@@ -35,4 +35,4 @@ export {
   type LogSettings,
   segmentBytesMax,
 } from "./settings.ts";
-export type { Appended } from "./write/append.ts";
+export type { Appended, AppendOptions } from "./write/append.ts";

@@ -7,12 +7,13 @@ import type { LogContext } from "./context.ts";
 import type { EpochCache } from "./epochs/epoch-cache.ts";
 import type { EpochFile } from "./epochs/epoch-file.ts";
 import { type Damage, LogError } from "./errors.ts";
-import type { LogEvent } from "./events.ts";
+import type { LogListener } from "./events.ts";
 import type { ProducerState } from "./producers/producer-state.ts";
 import type { Cursors } from "./read/cursors.ts";
 import type { Segment } from "./segment/segment.ts";
 import type { Serial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import type { Waiter } from "./tell.ts";
 import type { WriterState } from "./write/writer.ts";
 
 /**
@@ -39,7 +40,9 @@ export interface LogState {
   readonly directory: string;
   readonly checkpoint: OffsetCheckpoint;
   readonly epochFile: EpochFile;
-  readonly emit: (event: LogEvent) => void;
+  readonly onEvent: LogListener;
+  /** Those who wait for a flush. */
+  waiters: Waiter[] | undefined;
   settings: LogSettings;
   /** By base offset, at least one; the last is the active one. Replaced, not changed, so that readers keep theirs. */
   segments: readonly Segment[];
@@ -116,11 +119,4 @@ export function segmentIndexFor(segments: readonly Segment[], offset: Offset): n
     else high = middle - 1;
   }
   return low;
-}
-
-/** Takes the replica offline: from now on it neither leads nor fetches. */
-export function takeOffline(log: LogState, damage: Damage): void {
-  if (log.status.kind !== "online") return;
-  log.status = { kind: "offline", damage };
-  log.emit({ kind: "offline", damage });
 }

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings, defaultLogSettings, type LogSettings } from "./settings.ts";
 import { violationsOf } from "./testing/check-recovered.ts";
-import { testEffort } from "./testing/effort.ts";
+import { testEffort, testTimeoutMs } from "./testing/effort.ts";
 import { at, batchAt, createTestLog } from "./testing/fixture.ts";
 import { createDriver, type Driver } from "./testing/model.ts";
 
@@ -156,19 +156,27 @@ const several = (kind: fc.Arbitrary<Command>) =>
 describe("a log is what its model says, whatever happens in whatever order:", () => {
   const always = [append, append, append, flush, highWatermark, deleteBelow, close, kill, powerCut];
 
-  it("appends, cuts, deletions, retention, reads, lookups, stops, kills and power cuts", async () => {
-    const kinds = fc.oneof(...always, retain, cut, startAnew, read, lookUp);
-    await fc.assert(
-      fc.asyncProperty(several(kinds), (commands) => holds(settings, commands)),
-      { numRuns: 100 * testEffort, seed },
-    );
-  });
+  it(
+    "appends, cuts, deletions, retention, reads, lookups, stops, kills and power cuts",
+    async () => {
+      const kinds = fc.oneof(...always, retain, cut, startAnew, read, lookUp);
+      await fc.assert(
+        fc.asyncProperty(several(kinds), (commands) => holds(settings, commands)),
+        { numRuns: 100 * testEffort, seed },
+      );
+    },
+    testTimeoutMs,
+  );
 
-  it("and, with compaction beside them, of each key the last value", async () => {
-    const kinds = fc.oneof(...always, compact);
-    await fc.assert(
-      fc.asyncProperty(several(kinds), (commands) => holds(compactSettings, commands)),
-      { numRuns: 60 * testEffort, seed },
-    );
-  });
+  it(
+    "and, with compaction beside them, of each key the last value",
+    async () => {
+      const kinds = fc.oneof(...always, compact, cut);
+      await fc.assert(
+        fc.asyncProperty(several(kinds), (commands) => holds(compactSettings, commands)),
+        { numRuns: 60 * testEffort, seed },
+      );
+    },
+    testTimeoutMs,
+  );
 });

@@ -51,6 +51,19 @@ describe("a log", () => {
     expect(test.log.logEndOffset).toBe(at(1));
   });
 
+  it("takes what a compacted leader has, with gaps and never backwards, whatever the policy is now", async () => {
+    const test = await createTestLog();
+    test.log.append(Buffer.concat([batchAt(2), batchAt(7)]), { gaps: true });
+    await test.log.flushed(at(8));
+    expect(() => test.log.append(batchAt(5), { gaps: true })).toThrow(
+      expect.objectContaining({ code: "INVALID_APPEND" }),
+    );
+    await test.time.advance(2000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.status.kind, await contentOf(test.log)]).toEqual(["online", ["2..3", "7..8"]]);
+  });
+
   it("puts what comes during a flush into one write and one flush", async () => {
     const done: string[] = [];
     const test = await createTestLog();
@@ -172,6 +185,20 @@ describe("cutting a log", () => {
     const log = await test.reopen();
     expect(log.logEndOffset).toBe(at(6));
     expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
+  });
+
+  it("ends where it is cut, though compaction left nothing right below, now and after a restart", async () => {
+    const test = await createTestLog({ settings: { gaps: true } });
+    await test.flush(batchAt(0, { records: 3 }), batchAt(10), batchAt(11));
+    expect(await test.log.truncateTo(at(7))).toBe(at(7));
+    expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(7), at(7)]);
+    expect((await test.log.read(at(3), everything)).bytes).toHaveLength(0);
+    await test.time.advance(2000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(7)]);
+    await test.flush(batchAt(7));
+    expect(await contentOf(test.log)).toEqual(["0..3", "7..8"]);
   });
 
   it("ends before the batch in which the cut lies", async () => {

@@ -1,21 +1,20 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { lesser } from "./bytes.ts";
 import { closeCheckpoint, persistOffsets, rememberOffsets } from "./checkpoint/offset-checkpoint.ts";
 import { type CompactionReport, compact } from "./compaction/compact.ts";
+import type { DirectoryMember } from "./context.ts";
 import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
 import { type Damage, LogError } from "./errors.ts";
-import type { LogEvent, LogListener } from "./events.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
 import { rebuildProducers } from "./producers/rebuild.ts";
 import { type ReadLimits, type ReadResult, readBatches } from "./read/reader.ts";
 import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
-import { writeDamage } from "./recovery/damage-file.ts";
 import { moveLogStart } from "./retention/log-start.ts";
 import { applyRetention } from "./retention/retention.ts";
 import { writeIndex } from "./segment/segment.ts";
 import type { LogSettings } from "./settings.ts";
-import { type Appended, append, beginEpoch } from "./write/append.ts";
+import { settleWaiters, tell, untilFlushed } from "./tell.ts";
+import { type Appended, type AppendOptions, append, beginEpoch } from "./write/append.ts";
 import { startAnewAt, truncateTo } from "./write/cut.ts";
 import { flushActive, keepSnapshot } from "./write/roll.ts";
 import { afterEverything, kick, releaseFile } from "./write/writer.ts";
@@ -50,7 +49,7 @@ export interface Log {
    * Appends whole batches that are stamped and checked, from the log end on, and keeps `bytes` until they are written.
    * Throws a `LogError` when nothing was appended. Later trouble is told as `refused`.
    */
-  append(bytes: Uint8Array): Appended;
+  append(bytes: Uint8Array, options?: AppendOptions): Appended;
   /** Notes that a new leader's epoch begins at the log end, before anything is appended in it (R8). */
   beginEpoch(leaderEpoch: LeaderEpoch): void;
   /** Resolves when everything below `offset` is flushed; rejects with the `LogError` that came in between. */
@@ -75,36 +74,26 @@ export interface Log {
   close(): Promise<void>;
 }
 
-interface Waiter {
-  readonly upTo: Offset;
-  readonly deferred: Deferred<void>;
-}
-
 /** Takes up what a start found. Throws DamageError when the batches for the producers' state cannot be read. */
-export async function startLog(start: Omit<LogState, "emit">, onEvent: LogListener): Promise<Log> {
-  await rebuildProducers({ ...start, emit: onEvent });
-  return new PartitionLog(start, onEvent);
+export async function startLog(state: LogState): Promise<Log> {
+  await rebuildProducers(state);
+  return new PartitionLog(state);
 }
 
 /** A class, since a broker holds thousands: what stands on the prototype costs nothing per log. */
-class PartitionLog implements Log {
+class PartitionLog implements Log, DirectoryMember {
   readonly #log: LogState;
-  readonly #leave: () => void;
-  #waiters: Waiter[] | undefined;
 
-  constructor(start: Omit<LogState, "emit">, onEvent: LogListener) {
-    const log: LogState = {
-      ...start,
-      emit: (event) => {
-        this.#settle(event);
-        onEvent(event);
-      },
-    };
+  constructor(log: LogState) {
     this.#log = log;
-    this.#leave = log.context.onFailure((error) => log.emit({ kind: "failed", error }));
+    log.context.enter(this);
     if (log.tail === undefined) return;
     log.writer.hasTail = true;
     kick(log);
+  }
+
+  directoryFailed(error: LogError) {
+    tell(this.#log, { kind: "failed", error });
   }
 
   get directory() {
@@ -145,8 +134,8 @@ class PartitionLog implements Log {
   endOffsetFor(leaderEpoch: LeaderEpoch) {
     return epochEnd(this.#log.epochs, leaderEpoch, this.#log.end);
   }
-  append(bytes: Uint8Array) {
-    return append(this.#log, bytes);
+  append(bytes: Uint8Array, options?: AppendOptions) {
+    return append(this.#log, bytes, options);
   }
   beginEpoch(leaderEpoch: LeaderEpoch) {
     beginEpoch(this.#log, leaderEpoch);
@@ -154,9 +143,7 @@ class PartitionLog implements Log {
   async flushed(offset: Offset) {
     assertOnline(this.#log);
     if (this.#log.flushed >= offset) return;
-    const deferred = createDeferred();
-    (this.#waiters ??= []).push({ upTo: offset, deferred });
-    await deferred.promise;
+    await untilFlushed(this.#log, offset);
   }
   read(offset: Offset, limits: ReadLimits) {
     return readBatches(this.#log, offset, limits);
@@ -195,28 +182,16 @@ class PartitionLog implements Log {
     const log = this.#log;
     if (log.writer.isClosing) return;
     log.writer.isClosing = true;
-    this.#leave();
+    log.context.leave(this);
     try {
       const isSound = log.status.kind === "online" && log.context.failure() === undefined;
       if (isSound) await log.maintenance.run(() => afterEverything(log, () => finish(log)));
     } finally {
       log.status = { kind: "closed" };
       releaseFile(log);
-      this.#settle({ kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
+      settleWaiters(log, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
       if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);
     }
-  }
-
-  #settle(event: LogEvent) {
-    const log = this.#log;
-    if (this.#waiters !== undefined) {
-      const left = settle(this.#waiters, event);
-      this.#waiters = left.length === 0 ? undefined : left;
-    }
-    if (event.kind !== "offline") return;
-    writeDamage(log.context, log.directory, event.damage).catch((error: unknown) =>
-      log.context.fail(error, `noting damage of ${log.directory}`),
-    );
   }
 }
 
@@ -228,35 +203,6 @@ async function finish(log: LogState): Promise<void> {
   if (active.index !== undefined) await writeIndex(log.context, active, active.index);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   log.status = { kind: "closed" };
-}
-
-/** Settles those whom the event concerns and returns the others. */
-function settle(waiters: readonly Waiter[], event: LogEvent): Waiter[] {
-  return waiters.filter(({ upTo, deferred }) => {
-    switch (event.kind) {
-      case "flushed":
-        if (upTo > event.upTo) return true;
-        deferred.resolve();
-        return false;
-      case "refused":
-        if (upTo <= event.from) return true;
-        deferred.reject(event.error);
-        return false;
-      case "cut":
-        if (upTo <= event.end) return true;
-        deferred.reject(new LogError("CUTTING", `The log was cut at ${event.end}`));
-        return false;
-      case "offline":
-        deferred.reject(new LogError("OFFLINE", event.damage.detail));
-        return false;
-      case "failed":
-        deferred.reject(event.error);
-        return false;
-      case "written":
-      case "logStart":
-        return true;
-    }
-  });
 }
 
 /** A log that is damaged: it says so, and refuses everything else. */

@@ -13,7 +13,7 @@ export const damageFileName = "damage";
 export const asideSuffix = ".aside";
 
 export function segmentFileName(baseOffset: Offset, kind: FileKind): string {
-  return baseOffset.toString().padStart(digits, "0") + fileKinds[kind];
+  return padded(baseOffset) + fileKinds[kind];
 }
 
 /** What the name of a segment's file says, or undefined if it is none. */
@@ -27,6 +27,24 @@ export function parseSegmentFileName(
     if (ending === suffix) return { baseOffset: BigInt(number) as Offset, kind: kind as FileKind };
   }
   return undefined;
+}
+
+/** A segment on its way into the place of those with base offsets from its own to below `nextOffset`. */
+export function swapFileName(segment: { readonly baseOffset: Offset; readonly nextOffset: Offset }): string {
+  return `${padded(segment.baseOffset)}.${padded(segment.nextOffset)}.swap`;
+}
+
+/** What the name of a swap file says, or undefined if it is none. */
+export function parseSwapFileName(
+  name: string,
+): { readonly baseOffset: Offset; readonly nextOffset: Offset } | undefined {
+  const found = /^(\d{20})\.(\d{20})\.swap$/.exec(name);
+  if (found?.[1] === undefined || found[2] === undefined) return undefined;
+  return { baseOffset: BigInt(found[1]) as Offset, nextOffset: BigInt(found[2]) as Offset };
+}
+
+function padded(offset: Offset): string {
+  return offset.toString().padStart(digits, "0");
 }
 
 export function join(directory: string, name: string): string {

@@ -5,6 +5,7 @@ import { createAside } from "./aside.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
+import { finishSwaps } from "./compaction/swap.ts";
 import { type LogContext, syncEntries } from "./context.ts";
 import { cutEpochsAtStart, type EpochCache } from "./epochs/epoch-cache.ts";
 import { createEpochFile, encodeEpochs, replaceEpochFile } from "./epochs/epoch-file.ts";
@@ -15,6 +16,7 @@ import type { LogState } from "./log-state.ts";
 import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
+import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
   findAsideSegment,
@@ -37,9 +39,26 @@ export interface LogPlace {
   readonly directory: string;
 }
 
+/** What a start found, beside the log itself: what people should hear of. */
+export interface StartReport {
+  /**
+   * False where the noted offsets are gone, which no crash does. Everything was read and nothing of it is wrong, and yet
+   * nobody can tell whether the log once had more, or began later.
+   */
+  readonly hadNotes: boolean;
+  /** False where the leader epochs were read from the batches. */
+  readonly hadEpochs: boolean;
+  /** Offsets that nothing says were flushed: they are written anew before they count (L4). */
+  readonly unflushed: { readonly from: Offset; readonly end: Offset };
+  /** Bytes behind the log end that are no batches. They are cut, and kept aside. */
+  readonly tornBytes: number;
+}
+
 export interface OpenLogOptions {
   readonly settings: LogSettings;
   readonly onEvent: LogListener;
+  /** Told once where the log is opened online, before `openLog` resolves. */
+  readonly onStart?: (report: StartReport) => void;
   /** Shown every batch with a producer id, up to the log end. */
   readonly producers?: ProducerState;
 }
@@ -85,10 +104,11 @@ function damageIn(error: unknown): Damage | undefined {
 
 async function openSound(
   place: LogPlace,
-  { settings, onEvent, producers = noProducerState }: OpenLogOptions,
+  { settings, onEvent, onStart, producers = noProducerState }: OpenLogOptions,
 ): Promise<Log> {
   const { context, directory } = place;
-  const entries = await listOrDamage(context, directory);
+  let entries = await listOrDamage(context, directory);
+  if (await finishSwaps(context, directory, entries)) entries = await listOrDamage(context, directory);
   const checkpoint = await unlessMissing(() => readOffsetCheckpoint(context, directory));
   const found = await readEpochs(context, directory);
   const { segments, recovered } = await recoverSegments(place, settings, {
@@ -107,36 +127,41 @@ async function openSound(
     syncedSlot: checkpoint?.syncedSlot ?? 0,
     sequence: checkpoint?.sequence ?? 0n,
   };
-  return startLog(
-    {
-      context,
-      directory,
-      checkpoint: createOffsetCheckpoint(directory, { start, syncMs: settings.noteSyncMs }),
-      epochFile,
-      settings,
-      segments,
-      epochs,
-      logStart,
-      highWatermark,
-      durable: recovered.recoveryPoint,
-      flushed: recovered.recoveryPoint,
-      written: recovered.end,
-      end: recovered.end,
-      generation: 0,
-      status: { kind: "online" },
-      cutting: 0,
-      cuts: 0,
-      replacing: 0,
-      maintenance: createSerial(),
-      writer: createWriterState(),
-      cursors: createCursors(),
-      producers,
-      cleaned: await readRounds(context, directory),
-      markersGone: 0n as Offset,
-      tail: tailOf(recovered),
-    },
+  onStart?.({
+    hadNotes: checkpoint !== undefined,
+    hadEpochs: found !== undefined,
+    unflushed: { from: recovered.recoveryPoint, end: recovered.end },
+    tornBytes: recovered.tornBytes,
+  });
+  return startLog({
+    context,
+    directory,
+    checkpoint: createOffsetCheckpoint(directory, { start, syncMs: settings.noteSyncMs }),
+    epochFile,
+    settings,
+    segments,
+    epochs,
+    logStart,
+    highWatermark,
+    durable: recovered.recoveryPoint,
+    flushed: recovered.recoveryPoint,
+    written: recovered.end,
+    end: recovered.end,
+    generation: 0,
+    status: { kind: "online" },
+    cutting: 0,
+    cuts: 0,
+    replacing: 0,
+    maintenance: createSerial(),
+    writer: createWriterState(),
+    cursors: createCursors(),
+    producers,
+    cleaned: await readRounds(context, directory),
+    markersGone: 0n as Offset,
+    tail: tailOf(recovered),
     onEvent,
-  );
+    waiters: undefined,
+  });
 }
 
 interface FoundFiles {
@@ -154,13 +179,14 @@ async function recoverSegments(
   const { context, directory } = place;
   let segments = await findSegments(context, directory, entries);
   const recoverAll = () => recover(context, settings, { segments, noted, epochs });
-  if (mustStartAnew(segments, noted)) segments = [await startAnew(place, segments, noted.logStart)];
+  const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {
+    if (at !== undefined) segments = [await startAnew(place, segments, at)];
+    return at !== undefined;
+  };
+  await startAnewIf(newBeginning(segments, noted));
   assertBeginning(directory, segments, noted);
   let recovered = await recoverAll();
-  if (mustStartAnew(segments, noted, recovered.end)) {
-    segments = [await startAnew(place, segments, noted.logStart)];
-    recovered = await recoverAll();
-  }
+  if (await startAnewIf(newBeginning(segments, noted, recovered.end))) recovered = await recoverAll();
   const aside = await findAsideSegment(context, directory, entries);
   if (aside !== undefined && aside.baseOffset === recovered.end && recovered.tornBytes === 0) {
     await adopt(context, directory, aside);
@@ -175,20 +201,6 @@ async function recoverSegments(
   );
   await removeSegmentFiles(context, directory, below);
   return { segments: segments.slice(below.length), recovered };
-}
-
-/**
- * Whether a crash interrupted the replacement of the whole log by one that begins at the noted log start. Then nothing
- * above that start was noted as flushed, so nothing that counts goes.
- */
-function mustStartAnew(
-  segments: readonly Segment[],
-  noted: NotedOffsets | undefined,
-  end?: Offset,
-): noted is NotedOffsets {
-  if (noted === undefined || noted.flushed !== noted.logStart) return false;
-  const first = segments[0];
-  return first === undefined || first.baseOffset > noted.logStart || (end !== undefined && end < noted.logStart);
 }
 
 async function startAnew({ context, directory }: LogPlace, segments: readonly Segment[], at: Offset): Promise<Segment> {
@@ -208,16 +220,6 @@ async function removeSegmentFiles(context: LogContext, directory: string, segmen
     await context.disk.remove(segment.path);
   }
   await syncEntries(context, directory);
-}
-
-function assertBeginning(directory: string, segments: readonly Segment[], noted: NotedOffsets | undefined): void {
-  const first = segments[0];
-  if (first !== undefined && (noted === undefined || first.baseOffset <= noted.logStart)) return;
-  throw new DamageError({
-    kind: first === undefined ? "shortLog" : "brokenSequence",
-    offset: noted?.logStart ?? (0n as Offset),
-    detail: `${directory} has no segment for its log start`,
-  });
 }
 
 function tailOf(recovered: Recovered): LogState["tail"] {

@@ -4,12 +4,23 @@ export interface Serial {
 }
 
 export function createSerial(): Serial {
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    run(work) {
-      const result = last.then(work);
-      last = result.catch(() => undefined);
-      return result;
-    },
-  };
+  return new PromiseChain();
+}
+
+/** A class, since a broker holds thousands, most of them idle: those hold nothing. */
+class PromiseChain implements Serial {
+  #last: Promise<unknown> | undefined;
+
+  run<Value>(work: () => Promise<Value>): Promise<Value> {
+    const result = this.#last === undefined ? work() : this.#last.then(work);
+    const ended = result.then(ignore, ignore).then(() => {
+      if (this.#last === ended) this.#last = undefined;
+    });
+    this.#last = ended;
+    return result;
+  }
+}
+
+function ignore(): void {
+  return undefined;
 }

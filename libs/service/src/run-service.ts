@@ -10,7 +10,7 @@ import {
   type Settings,
   type Values,
 } from "@tidemark/config";
-import { createNodeDisk } from "@tidemark/disk";
+import { createNodeDisk, reserveThreads } from "@tidemark/disk";
 import { grpcTransport, type RpcServerHooks } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
@@ -43,6 +43,8 @@ export interface RunningService {
 export interface ServiceProgram<Of extends Settings> {
   readonly role: "broker" | "controller" | "gateway";
   readonly schema: Schema<Of>;
+  /** How many disks the process opens: none of them keeps the others waiting for a thread when it hangs. Default 1. */
+  readonly disks?: (values: Values<Of>) => number;
   /** Resolves when the service answers. Throws what refuses the start, with nothing left open. */
   readonly start: (given: ServiceStart<Of>) => Promise<RunningService>;
 }
@@ -62,6 +64,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   const loaded = loadConfig(program.schema);
   if (!loaded.ok) end(exitCodes.settings, formatProblems(loaded.problems));
   const { config } = loaded;
+  const { threads, needed } = reserveThreads(program.disks?.(config.values) ?? 1);
   const values = config.values as unknown as CommonValues;
   const id = values["node.id"];
   const runtime = createNodeRuntime();
@@ -76,6 +79,9 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
     metricsListener: values["metrics.listener"],
   }).catch((error: unknown) => end(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`));
   for (const warning of config.warnings) telemetry.logger.warn(formatProblem(warning));
+  if (threads < needed) {
+    telemetry.logger.warn("UV_THREADPOOL_SIZE is too small for the disks of this process", { threads, needed });
+  }
 
   const leave = (code: number, line: string | undefined, before: Promise<unknown> = Promise.resolve()) => {
     before

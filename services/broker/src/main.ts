@@ -8,6 +8,8 @@ import { startBroker } from "./start-broker.ts";
 await runService({
   role: "broker",
   schema: brokerSchema,
+  // One for each log directory, and one for keys and certificates.
+  disks: (values) => values["log.dirs"].length + 1,
   start: async (given) => {
     const { codecs, failures } = await loadCodecs();
     const { logger } = given.telemetry;

@@ -279,6 +279,22 @@ describe("a leader that hears nobody", () => {
 });
 
 describe("a follower", () => {
+  it("gets what its leader is still writing when it is written, and no empty answer meanwhile", async () => {
+    const cluster = await createReplicaCluster();
+    const release = cluster.broker(one).disk.holdSyncs();
+    cluster.produce(one, "a").catch(() => undefined);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 1n);
+    cluster.produce(one, "b").catch(() => undefined);
+    const before = cluster.exchange.delivered.length;
+    await cluster.advance(200);
+    const { log } = cluster.broker(one).partition();
+    expect([log.writtenOffset, log.logEndOffset]).toEqual([1n, 2n]);
+    expect(cluster.exchange.delivered.length).toBe(before);
+    release();
+    await cluster.until(() => converged(cluster));
+    expect(await cluster.textsAt(two)).toEqual(["a", "b"]);
+  });
+
   it("whose disk is full asks again, and has everything when there is room", async () => {
     const cluster = await createReplicaCluster();
     const free = cluster.broker(three).disk.fill();
@@ -290,6 +306,56 @@ describe("a follower", () => {
     await cluster.until(() => produced.settled !== undefined);
     expect(await cluster.textsAt(three)).toEqual(["a"]);
     expect(cluster.controller.proposals).toEqual([]);
+  });
+
+  it("20f: cuts what it has not written yet only behind what it keeps, and begins anew where the disk is full then", async () => {
+    const cluster = await createReplicaCluster();
+    for (const text of ["x", "y"]) await acknowledged(cluster, text);
+    await cluster.until(() => converged(cluster));
+    const release = cluster.broker(three).disk.holdSyncs();
+    const send = async (text: string, end: bigint) => {
+      cluster.produce(one, text).catch(() => undefined);
+      await cluster.until(() => cluster.broker(three).partition().log.logEndOffset === end);
+    };
+    await send("a", 3n);
+    await send("b", 4n);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 4n);
+    cluster.exchange.cut(one, two);
+    await send("c", 5n);
+    cluster.crash(one);
+    cluster.controller.elect(two, [two, three]);
+    await cluster.publish();
+    await cluster.until(() => cluster.events.includes("3: truncated 5 -> 4"));
+    const { log } = cluster.broker(three).partition();
+    expect([log.writtenOffset, log.logEndOffset]).toEqual([3n, 5n]);
+    const free = cluster.broker(three).disk.fill();
+    release();
+    await cluster.until(() => log.logEndOffset === 3n);
+    free();
+    expect(await acknowledged(cluster, "d", two)).toBe(4n);
+    expect(await cluster.textsAt(three)).toEqual(["x", "y", "a", "b", "d"]);
+  });
+
+  it("20f: whose cut waits for what it keeps has exactly that afterwards", async () => {
+    const cluster = await createReplicaCluster();
+    const release = cluster.broker(three).disk.holdSyncs();
+    const send = async (text: string, end: bigint) => {
+      cluster.produce(one, text).catch(() => undefined);
+      await cluster.until(() => cluster.broker(three).partition().log.logEndOffset === end);
+    };
+    await send("a", 1n);
+    await send("b", 2n);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 2n);
+    cluster.exchange.cut(one, two);
+    await send("c", 3n);
+    cluster.crash(one);
+    cluster.controller.elect(two, [two, three]);
+    await cluster.publish();
+    await cluster.until(() => cluster.events.includes("3: truncated 3 -> 2"));
+    release();
+    await cluster.until(() => cluster.broker(three).partition().view().flushed === 2n);
+    expect(await acknowledged(cluster, "d", two)).toBe(2n);
+    expect(await cluster.textsAt(three)).toEqual(["a", "b", "d"]);
   });
 
   it("that registered anew begins a session in its new broker epoch, and stays in the ISR", async () => {

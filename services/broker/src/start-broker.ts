@@ -12,6 +12,11 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+
+import type { BrokerExperiment } from "./experiment.ts";
+
+import { replicaKeepalive } from "./replication/limits.ts";
+
 import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -20,6 +25,7 @@ export interface BrokerStartOptions extends ServiceWorld {
   readonly bootId: string;
   /** What records can be compressed with here. */
   readonly codecs: Codecs;
+  readonly experiment?: BrokerExperiment;
 }
 
 /**
@@ -41,8 +47,10 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     heartbeatIntervalMs: values["broker.heartbeat.interval.ms"],
     controlledShutdownMaxMs: values["controlled.shutdown.max.ms"],
     topicDefaults: values,
+    upkeep: values,
     replication: replicationSettings(values),
-    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
+    openChannel: (endpoint, trafficClass) =>
+      transport.createChannel(endpoint, { ...channelOptions, trafficClass, keepalive: replicaKeepalive }),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,
@@ -54,6 +62,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     tracer: telemetry.tracer,
     logger: telemetry.logger,
     onFatal: options.onFatal,
+    ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
   const queuedMax = values["queued.max.bytes"];
   const server = createRpcServer({

@@ -20,6 +20,8 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 await runService({
   role: "controller",
   schema: controllerSchema,
+  // One for what consensus keeps, and one for keys and certificates.
+  disks: () => 2,
   start: ({ values, ...given }) => {
     const choice = consensusChoice(values);
     const { directory } = choice;

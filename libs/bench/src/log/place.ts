@@ -58,7 +58,10 @@ export async function reopenLog(
 ): Promise<Log> {
   const settings = { ...defaultLogSettings, ...changed };
   const log = await openLog({ context, directory }, { settings, onEvent: () => undefined });
-  if (log.status.kind !== "online") throw new Error(`The log is ${log.status.kind}`);
+  const { status } = log;
+  if (status.kind !== "online") {
+    throw new Error(`The log is ${status.kind === "offline" ? status.damage.detail : status.kind}`);
+  }
   return log;
 }
 

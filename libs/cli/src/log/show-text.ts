@@ -113,6 +113,8 @@ function outlookAsText(recovery: RecoveryOutlook): string {
         `writes offsets ${recovery.from} to ${recovery.end} anew and flushes them` +
         (recovery.tornBytes === 0 ? "" : `, and cuts ${count(recovery.tornBytes, "torn byte")} behind them`)
       );
+    case "startAnew":
+      return `begins this log anew at offset ${recovery.at}, empty: a crash interrupted that`;
     case "offline":
       return `takes this replica offline: ${recovery.damage.kind} from offset ${recovery.damage.offset} on`;
   }

@@ -1,12 +1,12 @@
 import { endpoint, listeners } from "../addresses.ts";
 import { advertisedCanBeDialled, identityIsWhole, portsDiffer, tlsIsWhole, warnPlaintext } from "../listener-rules.ts";
-import { bytes, duration, integer } from "../numbers.ts";
+import { bytes, duration, integer, ratio } from "../numbers.ts";
 import { createSchema } from "../schema.ts";
 import { defaulted, optional, required } from "../setting.ts";
 import { largestBatchFitsSegment, largestBatchPasses, queuesNest } from "../size-rules.ts";
 import { fetchWaitFitsLag, heartbeatFitsSession, requestTimeoutFitsCap, sessionFitsLag } from "../timer-rules.ts";
 import { cleanupPolicy, flushMode, noLimit, timestampType } from "../topic-kinds.ts";
-import { list, path, text } from "../words.ts";
+import { boolean, list, path, text } from "../words.ts";
 import {
   batchSizeSettings,
   clientListenerSettings,
@@ -72,6 +72,37 @@ const logSettings = {
   ),
 } as const;
 
+/** What is done with logs from time to time, whatever happens to them. */
+const upkeepSettings = {
+  "log.retention.check.interval.ms": defaulted(
+    duration({ min: 1 }),
+    300_000,
+    "How often partitions are looked through for segments that retention does not keep.",
+  ),
+  "log.cleaner.enable": defaulted(boolean(), true, "Whether topics with cleanup.policy compact are compacted here."),
+  "log.cleaner.backoff.ms": defaulted(
+    duration({ min: 1 }),
+    15_000,
+    "How often partitions are looked through for what is to be compacted.",
+  ),
+  "log.cleaner.dedupe.buffer.size": defaulted(
+    bytes({ min: 64 * 1024, max: 2 ** 31 - 1 }),
+    128 * 2 ** 20,
+    "The most memory that a compaction takes for keys, 24 bytes for each.",
+  ),
+  "log.cleaner.min.cleanable.ratio": defaulted(
+    ratio(),
+    0.5,
+    "How much of a partition must be new since the last compaction before it is compacted again.",
+  ),
+  "log.cleaner.min.compaction.lag.ms": defaulted(duration(), 0, "Younger records are not compacted yet."),
+  "log.cleaner.delete.retention.ms": defaulted(
+    duration(),
+    dayMs,
+    "How long compaction keeps the delete marker of a key, for readers that are behind.",
+  ),
+} as const;
+
 const replicaSettings = {
   "replica.lag.records.max": optional(
     integer({ min: 1, unit: "records" }),
@@ -98,6 +129,7 @@ export const brokerSchema = createSchema(
     ...batchSizeSettings,
     ...messageSizeSettings(8 * 2 ** 20),
     ...logSettings,
+    ...upkeepSettings,
     ...replicaSettings,
   },
   [

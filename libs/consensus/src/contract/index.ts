@@ -18,8 +18,7 @@ export {
   candidateNumbers,
   type LateWrite,
 } from "./cluster.ts";
-
-export { describeMinorityLoss, type ReplicatedCluster } from "./minority.ts";
+export { describeMinorityLoss, type MemberCluster } from "./minority.ts";
 export { type Watched, watchProcess } from "./watched.ts";
 
 /**

@@ -6,7 +6,7 @@ import { promise, put, type Scenario } from "./scenario.ts";
 import type { Watched } from "./watched.ts";
 
 /** A cluster whose store is kept by three members, of which each has a disk. Candidates may be the members, or not. */
-export interface ReplicatedCluster extends ConsensusCluster {
+export interface MemberCluster extends ConsensusCluster {
   /** The member's process ends, and with it the candidate of that number where they are one; its disk is gone. */
   loseDisk(member: 1 | 2 | 3): Promise<void>;
   /** A member with an empty disk takes the place of one that lost its own. Resolves when it counts as any other. */
@@ -17,8 +17,8 @@ export interface ReplicatedCluster extends ConsensusCluster {
  * The other half of C8, for stores that several members keep: the loss of a minority of disks. `createCluster` makes a
  * fresh store with three members and three candidates for each test.
  */
-export function describeMinorityLoss(name: string, createCluster: () => Promise<ReplicatedCluster>): void {
-  const of = (s: Scenario) => s.cluster as ReplicatedCluster;
+export function describeMinorityLoss(name: string, createCluster: () => Promise<MemberCluster>): void {
+  const of = (s: Scenario) => s.cluster as MemberCluster;
 
   describe(`loss of a minority of disks: ${name}`, () => {
     promise(createCluster, "C8 every committed batch survives the loss of any one disk", async (s) => {

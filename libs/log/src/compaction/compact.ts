@@ -3,7 +3,8 @@
  * and nothing in the active segment, is touched.
  *
  * A round reads the keys of the dirty part into a bounded map, then writes anew, one after the other, the segments up
- * to where the map reaches. Each is written aside, synced and renamed, so that a crash leaves the old or the new one.
+ * to where the map reaches, small neighbours into one. What is new is written aside, synced and renamed, so that a crash
+ * leaves the old or the new segments.
  * Readers and appends go on; a cut ends the round.
  */
 import { DiskError } from "@tidemark/disk";
@@ -18,8 +19,9 @@ import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
 import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./cleaner-checkpoint.ts";
 import { filterBatch } from "./filter-batch.ts";
+import { groupSegments } from "./group-segments.ts";
 import { createOffsetMap, type OffsetMap } from "./offset-map.ts";
-import { decompressedBytesMax, needsRewrite, pieceBytes, rewriteSegment } from "./rewrite-segment.ts";
+import { decompressedBytesMax, needsRewrite, pieceBytes, rewriteSegments } from "./rewrite-segments.ts";
 
 /** What a round did. */
 export interface CompactionReport {
@@ -46,7 +48,7 @@ export interface Round {
 /**
  * Compacts what is dirty, if that is enough of the log (`min.cleanable.dirty.ratio`). `now`: milliseconds since 1970.
  * `cuts`: those that the log had seen when it was asked for. Undefined when there was nothing to do, or the log was cut
- * since.
+ * since, or is being closed.
  */
 export async function compact(
   log: LogState,
@@ -55,7 +57,7 @@ export async function compact(
   assertOnline(log);
   const rules = log.settings.compaction;
   if (rules === undefined) return undefined;
-  const goesOn = () => log.cuts === cuts && log.status.kind === "online";
+  const goesOn = () => log.cuts === cuts && log.status.kind === "online" && !log.writer.isClosing;
   try {
     const dirty = await dirtyRange(log, now);
     if (dirty === undefined) return undefined;
@@ -63,10 +65,11 @@ export async function compact(
     const markersBelow = markersGoBelow(log.cleaned, now, rules.deleteRetentionMs);
     const round: Round = { ...mapped, markersBelow, goesOn };
     const bytesBefore = sizeBelow(log, round.upTo);
-    for (const segment of log.segments) {
+    for (const group of groupSegments(log, round.upTo)) {
       if (!goesOn()) return undefined;
-      if (segment.baseOffset >= round.upTo || segment === activeSegment(log)) break;
-      if (await needsRewrite(log, segment, round)) await rewriteSegment(log, segment, round);
+      const [only, ...others] = group;
+      const isOver = only === undefined || (others.length === 0 && !(await needsRewrite(log, only, round)));
+      if (!isOver) await rewriteSegments(log, group, round);
     }
     if (!goesOn()) return undefined;
     log.markersGone = markersBelow;
@@ -121,7 +124,8 @@ async function mapKeys(
   range: DirtyRange & Pick<Round, "goesOn">,
   mapBytes: number,
 ): Promise<Pick<Round, "keys" | "upTo" | "producers">> {
-  const keys = createOffsetMap(mapBytes);
+  // There are no more keys than offsets.
+  const keys = createOffsetMap(mapBytes, Number(range.to - range.from));
   const producers = new Map<bigint, Offset>();
   const full: { at: Offset | undefined } = { at: undefined };
   const rules = {

@@ -1,6 +1,6 @@
 import { decodeRecords, iterateBatches } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
-import { defaultCompactionSettings } from "../settings.ts";
+import { defaultCompactionSettings, defaultLogSettings } from "../settings.ts";
 import { at, batchAt, createTestLog, everything, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
 
 const now = 1_800_000_000_000n;
@@ -29,6 +29,11 @@ async function contentOf({ log }: TestLog): Promise<string[]> {
   }
   return found;
 }
+
+const sizesOf = async ({ disk }: TestLog) =>
+  (await disk.list("/data/log"))
+    .filter(({ name }) => name.endsWith(".log"))
+    .map(({ name }) => disk.peek(`/data/log/${name}`)?.length ?? 0);
 
 async function logOf(keys: string, options: TestLogOptions["settings"] = compacted()) {
   const test = await createTestLog({ settings: options });
@@ -125,6 +130,55 @@ describe("compaction", () => {
     test.log.append(batchAt(16, { key: "z" }));
     await Promise.all([...reads, compacting, test.log.flushed(at(17))]);
     expect((await contentOf(test)).at(-1)).toBe("16 z=value 16");
+  });
+
+  it("writes small neighbours into one segment, as large as a segment may be", async () => {
+    const test = await createTestLog({ settings: compacted({}) });
+    for (let offset = 0; offset < 60; offset++) await test.flush(batchAt(offset, { key: `k${offset % 4}` }));
+    test.log.setHighWatermark(at(60));
+    const before = test.log.segmentCount;
+    await test.log.compact(now);
+    // Sizes count as they were before the round.
+    expect(test.log.segmentCount).toBe(before);
+    test.log.configure({ ...defaultLogSettings, ...compacted({}), segmentBytes: 400 });
+    for (let offset = 60; offset < 66; offset++) await test.flush(batchAt(offset, { key: "other" }));
+    test.log.setHighWatermark(at(66));
+    await test.log.compact(now);
+    expect(test.log.segmentCount).toBeLessThan(before / 3);
+    const left = await contentOf(test);
+    const last = ["56 k0=value 56", "57 k1=value 57", "58 k2=value 58", "59 k3=value 59"];
+    expect(left.filter((record) => record.includes("k"))).toEqual(last);
+    expect(Math.max(...(await sizesOf(test)))).toBeLessThanOrEqual(400);
+    test.disk.powerCut();
+    await test.reopen();
+    expect(test.log.status.kind).toBe("online");
+    expect(await contentOf(test)).toEqual(left);
+  });
+
+  it("lets reads go on that began before segments were merged", async () => {
+    const test = await logOf("abcdefghijklmnop");
+    await test.log.compact(now);
+    await test.flush(...Array.from("abcdefghijklmnop", (key, n) => batchAt(16 + n, { key })));
+    test.log.setHighWatermark(test.log.logEndOffset);
+    const compacting = { isOver: false };
+    const compaction = test.log.compact(now).finally(() => {
+      compacting.isOver = true;
+    });
+    while (!compacting.isOver) {
+      const reads = Array.from({ length: 32 }, (_, offset) => test.log.read(at(offset), everything));
+      for (const { nextOffset } of await Promise.all(reads)) expect(nextOffset).toBeGreaterThan(0n);
+    }
+    await compaction;
+    expect(test.log.status.kind).toBe("online");
+  });
+
+  it("ends when the log is closed, which does not wait for all of it", async () => {
+    const test = await logOf("abababababababab");
+    const compacting = test.log.compact(now);
+    await test.log.close();
+    expect(await compacting).toBeUndefined();
+    await test.reopen();
+    expect(await contentOf(test)).toHaveLength(16);
   });
 
   it("ends when the log is cut, and the cut counts", async () => {

@@ -17,9 +17,9 @@ const bytesPerSlot = 24;
 const loadMax = 0.9;
 const slotsMin = 64;
 
-/** `maxBytes`: memory of the map. At least room for a few keys. */
-export function createOffsetMap(maxBytes: number): OffsetMap {
-  const slots = Math.max(slotsMin, Math.floor(maxBytes / bytesPerSlot));
+/** `maxBytes`: memory of the map. At least room for a few keys, and no more than for `maxKeys`. */
+export function createOffsetMap(maxBytes: number, maxKeys: number): OffsetMap {
+  const slots = Math.max(slotsMin, Math.min(Math.floor(maxBytes / bytesPerSlot), Math.ceil(maxKeys / loadMax) + 1));
   const capacity = Math.floor(slots * loadMax);
   const hashes = new BigUint64Array(slots * 2);
   // Offset + 1: 0 is an empty slot.

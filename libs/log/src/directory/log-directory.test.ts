@@ -1,4 +1,4 @@
-import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
+import { createFaultDisk, createMemoryDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk";
 import { brokerEpoch, partitionIndex, topicId } from "@tidemark/ids";
 import { portableCrc32c } from "@tidemark/record";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
@@ -112,6 +112,21 @@ describe("a log directory", () => {
     ]);
   });
 
+  it.each(["lock", "create"] as const)("is offline alone where the file system is read-only (%s)", async (kind) => {
+    const disk = await newDisk();
+    await disk.makeDirectory("/d/sound");
+    const readOnly = createFaultDisk(disk, {
+      scheduler: createManualTime().scheduler,
+      plan: (operation) => (operation.kind === kind ? { kind: "fail", code: "DENIED" } : undefined),
+    });
+    const { open, failed } = await openLogDirectories([
+      { ...optionsOn(disk), disk: readOnly },
+      optionsOn(disk, { path: "/d/sound" }),
+    ]);
+    expect(open.map(({ path }) => path)).toEqual(["/d/sound"]);
+    expect(failed.map(({ path, code }) => [path, code])).toEqual([["/d", "UNAVAILABLE"]]);
+  });
+
   it("finds a replica damaged that is listed and not there (L10)", async () => {
     const disk = await newDisk();
     const first = await openLogDirectory(optionsOn(disk));
@@ -121,6 +136,41 @@ describe("a log directory", () => {
     const second = await openLogDirectory(optionsOn(disk));
     const log = await second.open(replica, settings);
     expect(log.status).toMatchObject({ kind: "offline", damage: { kind: "missing" } });
+  });
+
+  it("is sound after a kill at any step of the making of a replica", async () => {
+    let stepsLeft = 0;
+    for (let isMade = false; !isMade; stepsLeft++) {
+      const disk = await newDisk();
+      let left = Number.POSITIVE_INFINITY;
+      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
+      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
+      left = stepsLeft;
+      isMade = await first.create(replica).then(
+        () => true,
+        () => false,
+      );
+      disk.kill();
+      const second = await openLogDirectory(optionsOn(disk));
+      for (const listed of second.replicas()) expect((await second.open(listed, settings)).status.kind).toBe("online");
+      if (second.replicas().length === 0) await second.create(replica);
+      expect(second.replicas()).toEqual([replica]);
+    }
+    expect(stepsLeft).toBeGreaterThan(10);
+  });
+
+  it("tells what the start of a replica found", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.close();
+    await disk.remove(`/d/${replicaName(replica)}/offset-checkpoint`);
+    const told: unknown[] = [];
+    const onStart: LogDirectoryOptions["onStart"] = (of, { hadNotes }) => told.push([of, hadNotes]);
+    const second = await openLogDirectory(optionsOn(disk, { onStart }));
+    await second.open(replica, settings);
+    expect(told).toEqual([[replica, false]]);
   });
 
   it("forgets a replica that was removed, also when power fails right after", async () => {

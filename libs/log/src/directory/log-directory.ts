@@ -9,8 +9,8 @@ import { createLogContext, type LogContext, syncEntries } from "../context.ts";
 import type { LogError } from "../errors.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
-import { join } from "../names.ts";
-import { createLogFiles, type OpenLogOptions, openLog } from "../open-log.ts";
+import { join, parseSegmentFileName } from "../names.ts";
+import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "../open-log.ts";
 import { DirectoryError } from "./directory-error.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
@@ -45,6 +45,8 @@ export interface LogDirectoryOptions {
   readonly owner: DirectoryOwner;
   /** Told once, when the directory fails. */
   readonly onFailure: (error: LogError) => void;
+  /** Told what the start of each replica found. */
+  readonly onStart?: (replica: ReplicaId, report: StartReport) => void;
   /** For lookups by time and for compaction, which look into records. What is not there stays as it is. */
   readonly codecs?: Codecs;
   /** Memory for the indexes of segments that grow no more, in bytes. Default 64 MiB. */
@@ -92,7 +94,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   const list = await openReplicaList(context, path);
   const stoppedBy = await takeStopFile(context, path);
   await sweep(context, path, list);
-  context.onFailure(options.onFailure);
+  context.enter({ directoryFailed: options.onFailure });
   const logs = new Map<string, Log>();
 
   const guarded = async <Value>(during: string, work: () => Promise<Value>): Promise<Value> => {
@@ -127,7 +129,11 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     open: (replica, how) =>
       guarded("opening a replica", async () => {
         const name = replicaName(replica);
-        const log = await openLog({ context, directory: join(path, name) }, how);
+        const onStart = (report: StartReport) => {
+          how.onStart?.(report);
+          options.onStart?.(replica, report);
+        };
+        const log = await openLog({ context, directory: join(path, name) }, { ...how, onStart });
         logs.set(name, log);
         return log;
       }),
@@ -151,7 +157,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   };
 }
 
-/** Finishes removals, and lists replicas that were made and not listed before a crash. */
+/** Finishes removals, and lists replicas that were made and not listed before a crash. One that was half made goes. */
 async function sweep(
   context: LogContext,
   path: string,
@@ -161,8 +167,15 @@ async function sweep(
     if (kind !== "directory") continue;
     if (name.endsWith(removedSuffix)) await context.disk.remove(join(path, name));
     const replica = parseReplicaName(name);
-    if (replica !== undefined && !list.replicas.has(name)) await list.add(replica);
+    if (replica === undefined || list.replicas.has(name)) continue;
+    if (await isWhole(context, join(path, name))) await list.add(replica);
+    else await context.disk.remove(join(path, name));
   }
+}
+
+/** The segment is the last thing that is made. What has none was never used. */
+async function isWhole(context: LogContext, directory: string): Promise<boolean> {
+  return (await context.disk.list(directory)).some(({ name }) => parseSegmentFileName(name)?.kind === "log");
 }
 
 /** Gone at once and durably, whatever interrupts the removal of the files. */

@@ -12,8 +12,9 @@ import type { EpochCache } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
 import { allGuards } from "../guards.ts";
 import { parentOf, parseSegmentFileName } from "../names.ts";
+import { assertBeginning, newBeginning } from "../recovery/beginning.ts";
 import { readDamage } from "../recovery/damage-file.ts";
-import { findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
+import { findAsideSegment, findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
 import { recover } from "../recovery/recover.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 import { defaultLogSettings } from "../settings.ts";
@@ -27,15 +28,17 @@ export interface DumpOptions extends BatchDuties {
 }
 
 /**
- * | kind    | what a start would do                                                          |
- * |---------|--------------------------------------------------------------------------------|
- * | nothing | everything up to `end` was flushed                                             |
- * | rewrite | write what lies from `from` to `end` anew, and cut `tornBytes` behind it        |
- * | offline | take the replica offline                                                       |
+ * | kind      | what a start would do                                                        |
+ * |-----------|------------------------------------------------------------------------------|
+ * | nothing   | everything up to `end` was flushed                                           |
+ * | rewrite   | write what lies from `from` to `end` anew, and cut `tornBytes` behind it      |
+ * | startAnew | begin anew at `at`, empty: a crash interrupted that                          |
+ * | offline   | take the replica offline                                                     |
  */
 export type RecoveryOutlook =
   | { readonly kind: "nothing"; readonly end: bigint }
   | { readonly kind: "rewrite"; readonly from: bigint; readonly end: bigint; readonly tornBytes: number }
+  | { readonly kind: "startAnew"; readonly at: bigint }
   | { readonly kind: "offline"; readonly damage: Damage };
 
 export interface LogDump {
@@ -84,7 +87,8 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
     const isLast = segment === segments.at(-1);
     dumps.push(await dumpSegment(context, segment, { ...options, isLast }));
   }
-  const recovery = await outlook(context, { path, segments, noted, epochs });
+  const aside = await findAsideSegment(context, path, entries);
+  const recovery = await outlook(context, { path, segments, aside, noted, epochs });
   const problems = dumps.flatMap((dump) => dump.problems);
   if (noted === undefined) problems.push("offset-checkpoint is missing or not whole");
   if (epochs === undefined) problems.push("leader-epoch-checkpoint is missing or not whole");
@@ -97,18 +101,28 @@ async function outlook(
   found: {
     readonly path: string;
     readonly segments: readonly Segment[];
+    readonly aside: Segment | undefined;
     readonly noted: NotedOffsets | undefined;
     readonly epochs: EpochCache | undefined;
   },
 ): Promise<RecoveryOutlook> {
   const known = await readDamage(context, found.path);
   if (known !== undefined) return { kind: "offline", damage: known };
-  if (found.segments.length === 0) {
-    const damage: Damage = { kind: "shortLog", offset: defaultStart, detail: `${found.path} has no segment` };
-    return { kind: "offline", damage };
-  }
+  const { noted } = found;
   try {
-    const { end, recoveryPoint, tornBytes } = await recover(context, { ...defaultLogSettings, gaps: true }, found);
+    const anew = newBeginning(found.segments, noted);
+    if (anew !== undefined) return { kind: "startAnew", at: anew };
+    assertBeginning(found.path, found.segments, noted);
+    const settings = { ...defaultLogSettings, gaps: true };
+    let recovered = await recover(context, settings, found);
+    const anewBehind = newBeginning(found.segments, noted, recovered.end);
+    if (anewBehind !== undefined) return { kind: "startAnew", at: anewBehind };
+    const { aside } = found;
+    if (aside !== undefined && aside.baseOffset === recovered.end && recovered.tornBytes === 0) {
+      const segments = found.segments.filter((segment) => segment.baseOffset !== aside.baseOffset);
+      recovered = await recover(context, settings, { ...found, segments: [...segments, aside] });
+    }
+    const { end, recoveryPoint, tornBytes } = recovered;
     if (recoveryPoint === end && tornBytes === 0) return { kind: "nothing", end };
     return { kind: "rewrite", from: recoveryPoint, end, tornBytes };
   } catch (error) {
@@ -116,8 +130,6 @@ async function outlook(
     throw error;
   }
 }
-
-const defaultStart = 0n as Damage["offset"];
 
 /** The log's own reading parts, over a disk on which nothing can be changed. */
 function readOnlyContext({ disk, crc32c, codecs }: DumpOptions, name: string): LogContext {

@@ -11,22 +11,27 @@ import { viewOf } from "../bytes.ts";
 import { pushInt64, pushUint32 } from "./growable.ts";
 import { type Coverage, createSegmentIndex, type SegmentIndex } from "./segment-index.ts";
 
-const indexHeaderBytes = 72;
+export const indexHeaderBytes = 72;
 const magic = 0x544d4958;
 const version = 1;
 
+/** Relative to the segment's base offset, 31 bits; never 0. */
+type RelativeOffset = number;
 type Kind = "index" | "timeIndex";
 const kindNumbers: Record<Kind, number> = { index: 1, timeIndex: 2 };
 const entryBytes: Record<Kind, number> = { index: 8, timeIndex: 12 };
 
-/** Both files, whole. */
+/**
+ * Both files, whole. `successor`: base offset of the segment that follows, where that is settled; by it a start finds out
+ * that a segment in the middle is gone.
+ */
 export function encodeIndex(
-  index: SegmentIndex,
+  { index, successor }: { readonly index: SegmentIndex; readonly successor: RelativeOffset | undefined },
   crc32c: Crc32c,
 ): { readonly index: Uint8Array; readonly timeIndex: Uint8Array } {
   return {
-    index: withHeader("index", encodeOffsets(index), index, crc32c),
-    timeIndex: withHeader("timeIndex", encodeTimes(index), index, crc32c),
+    index: withHeader("index", encodeOffsets(index), { ...index, successor }, crc32c),
+    timeIndex: withHeader("timeIndex", encodeTimes(index), { ...index, successor }, crc32c),
   };
 }
 
@@ -82,7 +87,7 @@ function encodeTimes(index: SegmentIndex): Uint8Array {
 function withHeader(
   kind: Kind,
   bytes: Uint8Array,
-  { covered, firstTimestamp }: SegmentIndex,
+  { covered, firstTimestamp, successor }: SegmentIndex & { readonly successor: RelativeOffset | undefined },
   crc32c: Crc32c,
 ): Uint8Array {
   const view = viewOf(bytes);
@@ -97,19 +102,39 @@ function withHeader(
   view.setUint32(40, covered.lastBatch?.position ?? 0);
   view.setUint32(44, covered.lastBatch?.crc ?? 0);
   view.setUint32(48, covered.lastBatch === undefined ? 0 : 1);
+  view.setUint32(52, successor ?? 0);
   view.setBigInt64(56, firstTimestamp);
   view.setUint32(64, crc32c(bytes.subarray(indexHeaderBytes)));
   view.setUint32(68, crc32c(bytes.subarray(0, 68)));
   return bytes;
 }
 
+/** What the header of an `.index` file says without its entries; undefined when it is none. */
+export function readIndexHeader(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+): { readonly covered: Coverage; readonly successor: RelativeOffset | undefined } | undefined {
+  const header = bytes.subarray(0, indexHeaderBytes);
+  if (header.length < indexHeaderBytes || viewOf(header).getUint32(68) !== crc32c(header.subarray(0, 68)))
+    return undefined;
+  const covered = coverageIn("index", header);
+  const successor = viewOf(header).getUint32(52);
+  return covered === undefined ? undefined : { covered, successor: successor === 0 ? undefined : successor };
+}
+
 function readHeader(kind: Kind, bytes: Uint8Array, crc32c: Crc32c): Coverage | undefined {
   if (bytes.length < indexHeaderBytes) return undefined;
   const view = viewOf(bytes);
-  if (view.getUint32(0) !== magic || view.getUint16(4) !== version) return undefined;
-  if (view.getUint16(6) !== kindNumbers[kind] || view.getUint32(68) !== crc32c(bytes.subarray(0, 68))) return undefined;
+  if (view.getUint32(68) !== crc32c(bytes.subarray(0, 68))) return undefined;
   if (bytes.length !== indexHeaderBytes + view.getUint32(8) * entryBytes[kind]) return undefined;
   if (view.getUint32(64) !== crc32c(bytes.subarray(indexHeaderBytes))) return undefined;
+  return coverageIn(kind, bytes);
+}
+
+function coverageIn(kind: Kind, bytes: Uint8Array): Coverage | undefined {
+  const view = viewOf(bytes);
+  if (view.getUint32(0) !== magic || view.getUint16(4) !== version) return undefined;
+  if (view.getUint16(6) !== kindNumbers[kind]) return undefined;
   return {
     bytes: view.getUint32(12),
     nextOffset: view.getBigInt64(16) as Offset,

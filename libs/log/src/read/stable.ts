@@ -1,5 +1,7 @@
-import { DamageError, LogError } from "../errors.ts";
-import { assertOnline, type LogState, takeOffline } from "../log-state.ts";
+import { DiskError } from "@tidemark/disk";
+import { type Damage, DamageError, LogError } from "../errors.ts";
+import { assertOnline, type LogState } from "../log-state.ts";
+import { tell } from "../tell.ts";
 
 /**
  * Runs a read again whose bytes lost their meaning under it: cut, compacted, deleted. What is found wrong in a read
@@ -19,9 +21,23 @@ export async function stableRead<Value>(log: LogState, attempt: () => Promise<Va
   }
 }
 
-/** Damage takes the replica offline; anything else goes on as it is. */
+/** Damage takes the replica offline, a file of it that is gone too; anything else goes on as it is. */
 export function damageSeen(log: LogState, error: unknown): unknown {
-  if (!(error instanceof DamageError)) return error;
-  takeOffline(log, error.damage);
-  return new LogError("OFFLINE", error.message, { cause: error });
+  const damage = damageIn(log, error);
+  if (damage === undefined) return error;
+  takeOffline(log, damage);
+  return new LogError("OFFLINE", damage.detail, { cause: error });
+}
+
+function damageIn(log: LogState, error: unknown): Damage | undefined {
+  if (error instanceof DamageError) return error.damage;
+  if (!(error instanceof DiskError) || error.code !== "NOT_FOUND") return undefined;
+  return { kind: "missing", offset: log.logStart, detail: `${error.path} is gone` };
+}
+
+/** From now on the replica neither leads nor fetches. */
+function takeOffline(log: LogState, damage: Damage): void {
+  if (log.status.kind !== "online") return;
+  log.status = { kind: "offline", damage };
+  tell(log, { kind: "offline", damage });
 }

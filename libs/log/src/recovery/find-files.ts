@@ -4,7 +4,7 @@ import { type LogContext, syncEntries } from "../context.ts";
 import type { EpochCache } from "../epochs/epoch-cache.ts";
 import { readEpochFile } from "../epochs/epoch-file.ts";
 import { DamageError } from "../errors.ts";
-import { asideSuffix, epochFileName, join, parseSegmentFileName } from "../names.ts";
+import { asideSuffix, epochFileName, join, parseSegmentFileName, parseSwapFileName } from "../names.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 
 export async function listOrDamage(context: LogContext, directory: string): Promise<readonly DirectoryEntry[]> {
@@ -22,20 +22,33 @@ export async function unlessMissing<Value>(work: () => Promise<Value>): Promise<
   }
 }
 
-/** The segments by base offset, with the sizes of their files. Each but the last ends where the next one begins. */
+/**
+ * The segments by base offset, with the sizes of their files. Each but the last ends where the next one begins. One that
+ * a compaction was about to put in the place of others stands for them.
+ */
 export async function findSegments(
   context: LogContext,
   directory: string,
   entries: readonly DirectoryEntry[],
 ): Promise<Segment[]> {
-  const segments: Segment[] = [];
-  for (const { name } of entries) {
+  const swaps = entries.flatMap(({ name }) => {
+    const parsed = parseSwapFileName(name);
+    return parsed === undefined ? [] : [{ name, ...parsed }];
+  });
+  const files = entries.flatMap(({ name }) => {
     const parsed = parseSegmentFileName(name);
-    if (parsed?.kind !== "log") continue;
-    const segment = createSegment(directory, parsed.baseOffset);
+    if (parsed?.kind !== "log") return [];
+    const { baseOffset } = parsed;
+    const isReplaced = swaps.some((swap) => baseOffset >= swap.baseOffset && baseOffset < swap.nextOffset);
+    return isReplaced ? [] : [{ name, baseOffset }];
+  });
+  const segments: Segment[] = [];
+  for (const { name, baseOffset } of [...files, ...swaps].sort((a, b) => (a.baseOffset < b.baseOffset ? -1 : 1))) {
+    const segment = createSegment(directory, baseOffset);
+    segment.path = join(directory, name);
     segment.size = await sizeOf(context, segment.path);
     const previous = segments.at(-1);
-    if (previous !== undefined) previous.nextOffset = segment.baseOffset;
+    if (previous !== undefined) previous.nextOffset = baseOffset;
     segments.push(segment);
   }
   return segments;

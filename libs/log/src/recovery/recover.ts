@@ -6,7 +6,7 @@
  * that was made.
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import type { BatchHeader } from "@tidemark/record";
+import { type BatchHeader, readBatchHeader } from "@tidemark/record";
 import { greater } from "../bytes.ts";
 import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
 import type { LogContext } from "../context.ts";
@@ -15,8 +15,12 @@ import { type Damage, DamageError } from "../errors.ts";
 import { coverageAt, createSegmentIndex, cutIndex, floorOfOffset, type SegmentIndex } from "../index/segment-index.ts";
 import { damageReading, floorHolds, readOrDamage } from "../read/find.ts";
 import { type ScanStop, scanBatches } from "../segment/scan.ts";
-import { extendIndex, readIndex, type Segment } from "../segment/segment.ts";
+import { extendIndex, readIndex, readSuccessor, type Segment } from "../segment/segment.ts";
 import type { LogSettings } from "../settings.ts";
+import { brokenSequence } from "./beginning.ts";
+
+/** Nobody else waits for a turn while a log is opened, and a disk gives most when much is asked for. */
+const pieceBytes = 4 * 1024 * 1024;
 
 export interface Found {
   /** By base offset, at least one. Sizes are those of the files. */
@@ -43,11 +47,13 @@ export async function recover(context: LogContext, settings: LogSettings, found:
   if (last === undefined) throw new Error("Broken invariant: a log has a segment");
   // All but the last segment were flushed before their successors were made.
   const recoveryPoint = greater(noted?.flushed ?? last.baseOffset, last.baseOffset);
-  const scanFrom = noted === undefined ? last.baseOffset : noted.flushed;
+  // Where nothing says what was flushed, nothing is taken on trust.
+  const scanFrom = noted?.flushed ?? 0n;
   const fileSize = last.size;
   let epochs = found.epochs ?? [];
   for (const segment of segments) {
     const isLast = segment === last;
+    if (!isLast) await assertFollowed(context, segment);
     const isBelow = !isLast && segment.nextOffset <= scanFrom;
     if (isBelow && found.epochs !== undefined) continue;
     epochs = await recoverSegment(context, settings, {
@@ -68,12 +74,19 @@ export async function recover(context: LogContext, settings: LogSettings, found:
   };
 }
 
+/** A segment in the middle is there by its name alone, until it is read: its predecessor tells that it is gone. */
+async function assertFollowed(context: LogContext, segment: Segment): Promise<void> {
+  const successor = await readSuccessor(context, segment);
+  if (successor === undefined || successor === segment.nextOffset) return;
+  throw new DamageError(brokenSequence(segment, successor));
+}
+
 interface SegmentRecovery {
   readonly segment: Segment;
   readonly epochs: EpochCache;
   readonly isLast: boolean;
   readonly recoveryPoint: Offset;
-  readonly scanFrom: Offset;
+  readonly scanFrom: bigint;
 }
 
 async function recoverSegment(
@@ -88,7 +101,7 @@ async function recoverSegment(
     const gapsFrom = isLast && !settings.gaps ? recoveryPoint : undefined;
     const scan = await scanBatches(
       damageReading(file, segment, () => index.covered.nextOffset),
-      { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c },
+      { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c, pieceBytes },
       (header) => {
         const misfit = misfitOf(header, { nextOffset: index.covered.nextOffset, previous: known.previous, gapsFrom });
         if (misfit !== undefined) return misfit;
@@ -102,10 +115,9 @@ async function recoverSegment(
     const isTail = isLast && (end >= recoveryPoint || !context.guards.cutTailOnly);
     if (scan.stop.kind !== "end" && !isTail) throw new DamageError(damageAt(segment, scan.position, end, scan.stop));
     segment.size = scan.position;
-    if (isLast) {
-      segment.index = index;
-      segment.nextOffset = end;
-    }
+    segment.index = index;
+    if (isLast) segment.nextOffset = end;
+    else context.indexes.touch(segment, index);
     return known.epochs;
   } finally {
     release();
@@ -113,20 +125,25 @@ async function recoverSegment(
 }
 
 /** The segment's index up to the last place it can prove at or below `scanFrom`, or an empty one. */
-async function startOfScan(context: LogContext, segment: Segment, scanFrom: Offset): Promise<SegmentIndex> {
+async function startOfScan(context: LogContext, segment: Segment, scanFrom: bigint): Promise<SegmentIndex> {
   const index = await readIndex(context, segment);
   if (index === undefined) return createSegmentIndex(segment.baseOffset);
   if (index.covered.nextOffset <= scanFrom) return index;
   const floor = floorOfOffset(index, (scanFrom - 1n) as Offset, segment.baseOffset);
   if (floor.lastOffset === undefined) return createSegmentIndex(segment.baseOffset);
+  let first: BatchHeader | undefined;
   const { file, release } = await context.files.acquire(segment.path);
   try {
     const bytes = await readOrDamage(file, segment, { from: floor.position, length: 61, offset: floor.lastOffset });
-    if (!floorHolds(floor, bytes)) return createSegmentIndex(segment.baseOffset);
+    const found = readBatchHeader(bytes);
+    if (found.kind !== "malformed") first = found.header;
+    if (first === undefined || !floorHolds(floor, bytes)) return createSegmentIndex(segment.baseOffset);
   } finally {
     release();
   }
-  cutIndex(index, coverageAt(index, floor, segment.baseOffset), segment.baseOffset);
+  // The batch at the floor is read again: it begins before the last offset that its entry names.
+  const covered = { ...coverageAt(index, floor, segment.baseOffset), nextOffset: first.baseOffset };
+  cutIndex(index, covered, segment.baseOffset);
   return index;
 }
 

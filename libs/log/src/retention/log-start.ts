@@ -11,6 +11,7 @@ import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
 import { removeIndex, type Segment } from "../segment/segment.ts";
+import { tell } from "../tell.ts";
 import { exclusive } from "../write/writer.ts";
 
 /**
@@ -25,7 +26,7 @@ export async function moveLogStart(log: LogState, logStart: Offset): Promise<voi
   }
   if (logStart <= log.logStart) return;
   log.logStart = logStart;
-  log.emit({ kind: "logStart", logStart });
+  tell(log, { kind: "logStart", logStart });
   try {
     await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
     await removeSegmentsBelowStart(log);

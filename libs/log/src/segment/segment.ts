@@ -2,9 +2,10 @@ import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import type { LogContext } from "../context.ts";
-import { decodeIndex, encodeIndex } from "../index/index-file.ts";
+import { decodeIndex, encodeIndex, indexHeaderBytes, readIndexHeader } from "../index/index-file.ts";
 import { createSegmentIndex, indexBatch, type SegmentIndex } from "../index/segment-index.ts";
 import { join, segmentFileName } from "../names.ts";
+import { ifThereIsSpace } from "../space.ts";
 import { scanBatches } from "./scan.ts";
 
 /** One file of batches, and what is known of it. */
@@ -52,8 +53,8 @@ export function extendIndex(
 /** The index files of the segment, if they are whole and prove that they belong to its log. May cover less than it. */
 export async function readIndex(context: LogContext, segment: Segment): Promise<SegmentIndex | undefined> {
   const [offsetPath, timePath] = indexPaths(segment);
-  const offsets = await readWhole(context, offsetPath);
-  const times = await readWhole(context, timePath);
+  const offsets = await readBeginning(context, offsetPath);
+  const times = await readBeginning(context, timePath);
   if (offsets === undefined || times === undefined) return undefined;
   const index = decodeIndex({ index: offsets, timeIndex: times }, segment.baseOffset, context.crc32c);
   if (index === undefined || index.covered.bytes > segment.size) return undefined;
@@ -76,12 +77,23 @@ export async function buildIndex(context: LogContext, segment: Segment, interval
   return index;
 }
 
-/** Writes the index files in place: plain writes, since an index is never needed. */
-export async function writeIndex(context: LogContext, segment: Segment, index: SegmentIndex): Promise<void> {
-  const files = encodeIndex(index, context.crc32c);
+/**
+ * Writes the index files in place: plain writes, since an index is never needed. `successor`: the base offset of the
+ * segment that follows; given only by those who settle which one that is, never by a reader.
+ */
+export async function writeIndex(
+  context: LogContext,
+  segment: Segment,
+  index: SegmentIndex,
+  successor?: Offset,
+): Promise<void> {
+  const relative = successor === undefined ? undefined : Number(successor - segment.baseOffset);
+  const files = encodeIndex({ index, successor: relative }, context.crc32c);
   const [offsetPath, timePath] = indexPaths(segment);
-  await overwrite(context, offsetPath, files.index);
-  await overwrite(context, timePath, files.timeIndex);
+  await ifThereIsSpace(async () => {
+    await overwrite(context, offsetPath, files.index);
+    await overwrite(context, timePath, files.timeIndex);
+  });
 }
 
 /** Removes the index files, so that none can be taken for that of a segment which was cut. */
@@ -90,6 +102,18 @@ export async function removeIndex(context: LogContext, segment: Segment): Promis
     context.files.forget(path);
     await context.disk.remove(path);
   }
+}
+
+/**
+ * The base offset of the segment that follows this one, if its index was written when that was settled and proves that it
+ * belongs to all of the segment. Undefined where nobody knows.
+ */
+export async function readSuccessor(context: LogContext, segment: Segment): Promise<Offset | undefined> {
+  const bytes = await readBeginning(context, indexPaths(segment)[0], indexHeaderBytes);
+  const header = bytes === undefined ? undefined : readIndexHeader(bytes, context.crc32c);
+  if (header?.successor === undefined || header.covered.bytes !== segment.size) return undefined;
+  if (!(await provesItself(context, segment, header))) return undefined;
+  return (segment.baseOffset + BigInt(header.successor)) as Offset;
 }
 
 async function overwrite(context: LogContext, path: string | undefined, bytes: Uint8Array): Promise<void> {
@@ -109,12 +133,17 @@ async function overwrite(context: LogContext, path: string | undefined, bytes: U
   }
 }
 
-async function readWhole(context: LogContext, path: string | undefined): Promise<Uint8Array | undefined> {
+/** The first `length` bytes, or all; undefined where there is no such file, or none that can be read. */
+async function readBeginning(
+  context: LogContext,
+  path: string | undefined,
+  length?: number,
+): Promise<Uint8Array | undefined> {
   if (path === undefined) return undefined;
   try {
     const file = await context.disk.open(path, { readOnly: true });
     try {
-      return await file.read(0, await file.size());
+      return await file.read(0, length ?? (await file.size()));
     } finally {
       await file.close();
     }
@@ -124,7 +153,11 @@ async function readWhole(context: LogContext, path: string | undefined): Promise
   }
 }
 
-async function provesItself(context: LogContext, segment: Segment, index: SegmentIndex): Promise<boolean> {
+async function provesItself(
+  context: LogContext,
+  segment: Segment,
+  index: Pick<SegmentIndex, "covered">,
+): Promise<boolean> {
   const { lastBatch, bytes, nextOffset } = index.covered;
   if (lastBatch === undefined) return bytes === 0;
   const { file, release } = await context.files.acquire(segment.path);

@@ -28,6 +28,8 @@ export async function checkRecovered(
   const content = await batchesOf(test.log);
   await test.log.flushed(test.log.logEndOffset);
   await test.time.advance(5000);
+  const left = (await disk.list(logDirectory)).filter(({ name }) => /\.(aside|swap)$/.test(name));
+  if (left.length > 0) return left.map(({ name }) => `${name} is still there`);
   const indexes = await indexViolations(disk, options);
   if (indexes.length > 0) return indexes;
   disk.powerCut();
@@ -151,12 +153,17 @@ function epochViolations(log: Log, batches: readonly ModelBatch[]): string[] {
   return isRising ? [] : ["the epoch cache does not rise"];
 }
 
-/** An index file that proves itself is what reading the segment gives. */
+/** No segment reaches into the next one, and an index file that proves itself is what reading the segment gives. */
 async function indexViolations(disk: MemoryDisk, options: RecoveryOptions): Promise<string[]> {
   const context = testContext(disk, undefined, options.guards);
   const entries = await disk.list(logDirectory);
   const logs = entries.filter(({ name }) => parseSegmentFileName(name)?.kind === "log");
-  for (const segment of await findSegments(context, logDirectory, logs)) {
+  const segments = await findSegments(context, logDirectory, logs);
+  for (const segment of segments.slice(0, -1)) {
+    const { nextOffset } = (await buildIndex(context, segment, 4096)).covered;
+    if (nextOffset > segment.nextOffset) return [`${segment.path} goes on to ${nextOffset}, beyond the next segment`];
+  }
+  for (const segment of segments) {
     const read = await readIndex(context, segment);
     if (read === undefined) continue;
     const built = await buildIndex(

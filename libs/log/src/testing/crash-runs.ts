@@ -32,6 +32,19 @@ export const crashRuns = {
       await driver.flush(batchAt(1, { leaderEpoch: 3, value: "other" }));
     },
   },
+  "cuts between batches, where compaction left nothing, and within one": {
+    settings: { ...small, gaps: true },
+    drive: async (driver) => {
+      await driver.flush(batchAt(0, { records: 3 }), batchAt(3, { records: 4 }));
+      await driver.flush(batchAt(10), batchAt(11, { records: 3, leaderEpoch: 1 }));
+      driver.test.log.setHighWatermark(at(2));
+      await driver.test.time.advance(2000);
+      await driver.cut(9);
+      await driver.flush(batchAt(9, { leaderEpoch: 2 }));
+      await driver.cut(5);
+      await driver.flush(batchAt(Number(driver.test.log.logEndOffset), { leaderEpoch: 3 }));
+    },
+  },
   "a cut over segments while a flush is out": {
     settings: small,
     drive: async (driver) => {
@@ -71,6 +84,23 @@ export const crashRuns = {
       driver.test.log.setHighWatermark(at(10));
       await driver.compact(1_800_000_000_000n);
       await driver.flush(batchAt(10, { key: "k0" }));
+    },
+  },
+  "a compaction that merges segments": {
+    settings: { ...small, gaps: true, compaction: { ...defaultCompactionSettings, minDirtyRatio: 0 } },
+    drive: async (driver) => {
+      const write = async (from: number, to: number) => {
+        for (let offset = from; offset < to; offset++) {
+          await driver.flush(batchAt(offset, { key: offset % 5 === 0 ? `only ${offset}` : `k${offset % 2}` }));
+        }
+        driver.test.log.setHighWatermark(at(to));
+      };
+      await write(0, 16);
+      // What is left is small, so that the next round merges.
+      await driver.compact(1_800_000_000_000n);
+      await write(16, 22);
+      await driver.compact(1_800_000_000_000n);
+      await driver.flush(batchAt(22, { key: "k0" }));
     },
   },
   "a clean stop, and the next start": {

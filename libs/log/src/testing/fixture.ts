@@ -13,7 +13,7 @@ import { createLogContext, type LogContext } from "../context.ts";
 import type { LogEvent } from "../events.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
-import { createLogFiles, openLog } from "../open-log.ts";
+import { createLogFiles, openLog, type StartReport } from "../open-log.ts";
 import type { ProducerState } from "../producers/producer-state.ts";
 import { defaultLogSettings, type LogSettings } from "../settings.ts";
 
@@ -103,6 +103,8 @@ export interface TestLog {
   /** The faults of the disk that the log uses, also after it is opened again. */
   readonly faulty: { plan(plan: FaultPlan): void };
   readonly events: LogEvent[];
+  /** What the starts found, the latest last. */
+  readonly starts: StartReport[];
   /** Told of events after they were kept. */
   onEvent: (event: LogEvent) => void;
   log: Log;
@@ -142,6 +144,7 @@ export async function openTestLog(
   const time = options.time ?? createManualTime();
   let plan: FaultPlan = options.faults ?? (() => undefined);
   const events: LogEvent[] = [];
+  const starts: StartReport[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
     const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: (operation) => plan(operation) });
     const context = testContext(faulty, time, options.guards);
@@ -150,6 +153,7 @@ export async function openTestLog(
       { context, directory: logDirectory },
       {
         settings,
+        onStart: (report) => starts.push(report),
         onEvent: (event) => {
           events.push(event);
           test.onEvent(event);
@@ -168,6 +172,7 @@ export async function openTestLog(
       },
     },
     events,
+    starts,
     onEvent: nobodyListens,
     async reopen(changed) {
       Object.assign(test, await open(changed));

@@ -14,10 +14,18 @@ export interface Appended {
   readonly nextOffset: Offset;
 }
 
+export interface AppendOptions {
+  /**
+   * Offsets may be missing between batches and before the first: they come from a leader whose log was compacted,
+   * whatever the topic's policy is now. Default: what the settings say.
+   */
+  readonly gaps?: boolean;
+}
+
 /** Throws a `LogError` when nothing was appended. What becomes of it is told by events. */
-export function append(log: LogState, bytes: Uint8Array): Appended {
+export function append(log: LogState, bytes: Uint8Array, { gaps = log.settings.gaps }: AppendOptions = {}): Appended {
   assertAppendable(log);
-  const headers = readHeaders(bytes, log);
+  const headers = readHeaders(bytes, log, gaps);
   const first = headers[0];
   const last = headers.at(-1);
   if (first === undefined || last === undefined) throw new LogError("INVALID_APPEND", "There is no batch");
@@ -52,7 +60,7 @@ function addEpoch(log: LogState, leaderEpoch: LeaderEpoch, startOffset: Offset):
 }
 
 /** The headers of whole batches that follow the log end. Their checksums were checked by whoever took them in. */
-function readHeaders(bytes: Uint8Array, log: LogState): readonly BatchHeader[] {
+function readHeaders(bytes: Uint8Array, log: LogState, gaps: boolean): readonly BatchHeader[] {
   const headers: BatchHeader[] = [];
   let end = log.end;
   let epoch = latestEpoch(log.epochs) ?? 0;
@@ -61,7 +69,7 @@ function readHeaders(bytes: Uint8Array, log: LogState): readonly BatchHeader[] {
     const step = readBatchHeader(bytes, at);
     if (step.kind !== "ok") throw new LogError("INVALID_APPEND", `No whole batch at byte ${at} of what is appended`);
     const { header } = step;
-    if (header.baseOffset !== end && !(log.settings.gaps && header.baseOffset > end)) {
+    if (header.baseOffset !== end && !(gaps && header.baseOffset > end)) {
       throw new LogError("INVALID_APPEND", `A batch at offset ${header.baseOffset} does not follow ${end}`);
     }
     if (header.leaderEpoch < epoch) {

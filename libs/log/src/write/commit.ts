@@ -1,6 +1,5 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
 
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
@@ -12,11 +11,13 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
+import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
 
-/** An index file is written anew after so many bytes of log, so that little is read again after a kill. */
-const indexEveryBytes = 64 * 1024 * 1024;
+/** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
+const indexEveryBytesMax = 64 * 1024 * 1024;
 
 /** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
 export async function commitNext(log: LogState): Promise<void> {
@@ -54,10 +55,10 @@ async function commit(log: LogState): Promise<void> {
   // A cut that came meanwhile runs next, and takes away what was just written.
   if (cuts === log.cuts) {
     log.written = group.nextOffset;
-    log.emit({ kind: "written", upTo: log.written });
+    tell(log, { kind: "written", upTo: log.written });
   }
   await flush(log, group.nextOffset, cuts);
-  if (segment.size - writer.indexedBytes >= indexEveryBytes) {
+  if (segment.size - writer.indexedBytes >= Math.min(indexEveryBytesMax, log.settings.segmentBytes / 4)) {
     writer.indexedBytes = segment.size;
     await writeIndex(log.context, segment, index);
     await keepSnapshot(log);
@@ -118,7 +119,7 @@ function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
     log.durable = durable;
     noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
-  log.emit({ kind: "flushed", upTo: flushed });
+  tell(log, { kind: "flushed", upTo: flushed });
 }
 
 async function roll(log: LogState): Promise<void> {
@@ -150,7 +151,7 @@ function refuseAll(log: LogState, cause: LogError | undefined): void {
   // An epoch that begins at the end stays: its leader wrote nothing yet.
   log.epochs = cutEpochsAtEnd(log.epochs, (log.end + 1n) as Offset);
   const error = cause ?? new LogError("OFFLINE", `${log.directory} went offline`);
-  log.emit({ kind: "refused", from: log.end, error });
+  tell(log, { kind: "refused", from: log.end, error });
   const isOver = log.context.failure() !== undefined || log.status.kind !== "online";
   if (log.producers === noProducerState || isOver) return;
   // The producers' state has seen batches that are not there.
@@ -164,8 +165,4 @@ function refuseAll(log: LogState, cause: LogError | undefined): void {
       log.cutting--;
     }
   });
-}
-
-function isSpaceError(error: unknown): boolean {
-  return error instanceof DiskError && (error.code === "NO_SPACE" || error.code === "NO_HANDLES");
 }

@@ -7,6 +7,7 @@ import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
 import { createSegment, writeIndex } from "../segment/segment.ts";
+import { ifThereIsSpace } from "../space.ts";
 
 /**
  * Ends the active segment and begins the next one at `baseOffset`. Before a segment has a successor, all of it is
@@ -17,7 +18,7 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const active = activeSegment(log);
   await flushActive(log);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
-  if (active.index !== undefined) await writeIndex(context, active, active.index);
+  if (active.index !== undefined) await writeIndex(context, active, active.index, baseOffset);
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
   await keepSnapshot(log);
@@ -30,7 +31,8 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
 /** Keeps the producers' state, which covers what waits to be written as well. */
 export async function keepSnapshot(log: LogState): Promise<void> {
   if (log.producers === noProducerState) return;
-  await writeSnapshot(log.context, log.directory, { offset: log.end, state: log.producers.snapshot() });
+  const snapshot = { offset: log.end, state: log.producers.snapshot() };
+  await ifThereIsSpace(() => writeSnapshot(log.context, log.directory, snapshot));
 }
 
 /** Makes everything that was written durable, also where nobody waits for it. */

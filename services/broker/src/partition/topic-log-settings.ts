@@ -7,6 +7,7 @@ import {
   type Values,
 } from "@tidemark/config";
 import { defaultLogSettings, type LogSettings } from "@tidemark/log";
+import { type KeepingDefaults, keepingSettings } from "../upkeep/keeping-settings.ts";
 
 /** What the settings of a topic, over those of its broker, say of one log. */
 export interface TopicLogSettings {
@@ -22,7 +23,8 @@ export interface TopicLogSettings {
 export type TopicDefaults = Pick<
   Values<(typeof brokerSchema)["settings"]>,
   "log.segment.bytes" | "log.roll.ms" | "log.flush" | "log.message.timestamp.type" | "message.max.bytes"
->;
+> &
+  KeepingDefaults;
 
 /** What cannot be read of a topic's settings falls back to the broker's: the controller checked them at creation. */
 export function topicLogSettings(topic: ReadonlyMap<string, string>, defaults: TopicDefaults): TopicLogSettings {
@@ -35,6 +37,7 @@ export function topicLogSettings(topic: ReadonlyMap<string, string>, defaults: T
       segmentBytes: own["segment.bytes"] ?? defaults["log.segment.bytes"],
       segmentMs: own["segment.ms"] ?? defaults["log.roll.ms"],
       flush,
+      ...keepingSettings(own, defaults),
     },
     maxBatchBytes: own["max.message.bytes"] ?? defaults["message.max.bytes"],
     uncleanElection: own["unclean.leader.election.enable"] ?? false,

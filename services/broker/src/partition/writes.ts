@@ -105,7 +105,8 @@ function perform(replica: ReplicaState, next: Write): boolean {
 
 function append(replica: ReplicaState, { bytes, release }: Write & { readonly kind: "append" }): void {
   try {
-    const { nextOffset } = replica.log.append(bytes);
+    // What a leader stamps follows its log's end; what a follower copies has the gaps of its leader's compaction.
+    const { nextOffset } = replica.log.append(bytes, { gaps: true });
     if (release !== undefined) replica.unwritten.push({ upTo: nextOffset, release });
   } catch (error) {
     release?.();

@@ -1,4 +1,5 @@
 /** What bounds the memory and the messages of replica streams. */
+import type { Keepalive } from "@tidemark/rpc";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -28,6 +29,11 @@ export const defaultStreamLimits: StreamLimits = Object.freeze({
   outboxBytes: MiB,
 });
 
+/**
+ * How a follower finds out that its leader's machine is gone though the connection stands: well within
+ * `replica.lag.time.max.ms`, so that a link that was silent for a moment costs no place in the ISR.
+ */
+export const replicaKeepalive: Keepalive = { timeMs: 2000, timeoutMs: 3000 };
 /** Credit of a stream whose first message names none, in bytes. */
 export const creditDefaultBytes = MiB;
 /** More credit than this counts as this, in bytes. */

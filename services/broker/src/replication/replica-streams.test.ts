@@ -232,6 +232,22 @@ describe("replica streams", () => {
     expect([server.activeCalls, defects]).toEqual([0, []]);
   });
 
+  it("give up a leader that has gone silent", async () => {
+    const serving = createFakeServing();
+    const { port } = await startLeader(serving);
+    const proxy = await createTcpProxy({ target: { port } });
+    cleanUp(proxy.close);
+    const receiving = createFakeReceiving();
+    const keepalive = { timeMs: 20, timeoutMs: 500 };
+    const fetcher = startFollower(`127.0.0.1:${proxy.port}`, receiving, { keepalive });
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => serving.fetches.length).toBe(1);
+    proxy.forward("toClient", "drop");
+    await eventually(() => receiving.responses.map(({ response }) => response.content)).toEqual([
+      { kind: "refused", reason: "NOT_LEADER" },
+    ]);
+  });
+
   it("forget a follower that vanishes", async () => {
     const serving = createFakeServing();
     const { port, server } = await startLeader(serving);

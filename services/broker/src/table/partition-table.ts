@@ -1,20 +1,15 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
-import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
+import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import {
-  createFetchSessions,
-  type ReplicationGuards,
-  type ReplicationSettings,
-  type RequestId,
-  type TraceEvent,
-} from "@tidemark/replication";
+import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
+import type { BrokerExperiment } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
-import type { PartitionLinks, PartitionShared } from "../partition/replica-state.ts";
+import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
@@ -25,7 +20,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed } from "./open-replica.ts";
+import { openListed, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -59,8 +54,8 @@ export interface PartitionTable extends PartitionLookup {
   /** The session is lost: nothing is led until newer metadata say so. */
   resignAll(reason: string): void;
   led(): readonly Partition[];
-  /** Every open replica. */
-  open(): readonly ReplicatedPartition[];
+  /** Every log in service, led here or followed: for what is done with all of them from time to time. */
+  logs(): readonly OpenLog[];
   /** Topic ids whose deletion was carried out and not confirmed by the controller yet. */
   deletions(): readonly TopicId[];
   /** Replicas in which damage was found, and which are not given up yet. */
@@ -76,6 +71,15 @@ export interface PartitionTable extends PartitionLookup {
   close(): Promise<void>;
 }
 
+/** A log in service. */
+export interface OpenLog {
+  /** For messages: `orders-0`. */
+  readonly name: string;
+  readonly log: Log;
+  /** Whether this broker leads the partition now. */
+  readonly isLed: boolean;
+}
+
 export interface PartitionTableOptions {
   readonly brokerId: BrokerId;
   /** Those that are in service, at least one. */
@@ -88,15 +92,8 @@ export interface PartitionTableOptions {
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (partition: PartitionTrace, event: TraceEvent) => void;
-  /** Tests turn single guards off. Default: every guard on. */
-  readonly guards?: ReplicationGuards;
-}
-
-/** Which replica an event is of. */
-export interface PartitionTrace {
-  readonly topic: string;
-  readonly partition: number;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly experiment?: BrokerExperiment | undefined;
 }
 
 /** Replicas that are opened, made or removed at a time. */
@@ -129,7 +126,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     tick(controllerHeardMs) {
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
-        if (held.state.kind === "open") held.state.partition.give({ kind: "tick", nowMs, controllerHeardMs });
+        if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
       }
     },
     resignAll(reason) {
@@ -143,7 +140,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       return known.partitions;
     },
     led,
-    open: openHeld,
+    logs: () => openHeld().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed })),
     ledOf: (topic) =>
       led()
         .filter((each) => each.topic === topic)
@@ -226,7 +223,11 @@ function createState(options: PartitionTableOptions): TableState {
     requests: { next: () => ++lastRequest as RequestId },
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
+      options.onTrace?.(replica.place, event);
+    },
+    onStep: options.experiment?.onStep,
+    onStuck: (id) => {
+      restartMachine(table, id);
     },
     onBroken: (id, error) => {
       takeOutOfService(table, id, error);
@@ -237,7 +238,7 @@ function createState(options: PartitionTableOptions): TableState {
     homes: createLogHomes(options.directories),
     defaults: options.defaults,
     replication: options.replication,
-    guards: options.guards,
+    guards: options.experiment?.replicationGuards,
     shared,
     sessions: createFetchSessions(),
     logger,
@@ -251,6 +252,7 @@ function createState(options: PartitionTableOptions): TableState {
     leaving: new Map(),
     removing: new Set(),
     reported: new Set(),
+    started: 0,
     isClosed: false,
   };
   return table;

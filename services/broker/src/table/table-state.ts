@@ -53,6 +53,8 @@ export interface TableState {
   readonly removing: Set<string>;
   /** Stray replicas that were told of. */
   readonly reported: Set<string>;
+  /** Machines that were started. */
+  started: number;
   isClosed: boolean;
 }
 

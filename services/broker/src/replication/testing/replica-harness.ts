@@ -4,7 +4,14 @@ import { type BrokerId, brokerId, leaderEpoch, noLeaderEpoch, offset, partitionI
 import type { ReplicaId } from "@tidemark/log";
 import { encodeBatch, stampBatch } from "@tidemark/record";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "@tidemark/replication";
-import { createChannel, createRpcServer, type RpcServer, type ServedService, type TrafficClass } from "@tidemark/rpc";
+import {
+  createChannel,
+  createRpcServer,
+  type Keepalive,
+  type RpcServer,
+  type ServedService,
+  type TrafficClass,
+} from "@tidemark/rpc";
 import { createNodeRuntime, type Scheduler } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, expect } from "vitest";
@@ -179,6 +186,7 @@ export interface StreamsSetup {
   readonly inspection?: ReplicaInspection;
   readonly endpointOf?: (broker: BrokerId) => string | undefined;
   readonly limits?: Partial<StreamLimits>;
+  readonly keepalive?: Keepalive;
   /** In place of real timers: those of the streams, not those of their connections. */
   readonly scheduler?: Scheduler;
   /** Told of each connection that is opened. */
@@ -193,7 +201,8 @@ export function createStreams(setup: StreamsSetup): ReplicaStreams {
     endpointOf: setup.endpointOf ?? (() => undefined),
     openChannel(endpoint, trafficClass) {
       setup.onOpen?.(endpoint, trafficClass);
-      return createChannel(endpoint, { trafficClass, runtime });
+      const { keepalive } = setup;
+      return createChannel(endpoint, { trafficClass, runtime, ...(keepalive === undefined ? {} : { keepalive }) });
     },
     runtime: { ...runtime, scheduler: setup.scheduler ?? runtime.scheduler },
     crc32c,

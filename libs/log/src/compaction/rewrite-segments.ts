@@ -1,16 +1,16 @@
 import type { PooledFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, noProducerId, readBatchHeader, type StoredRecord } from "@tidemark/record";
-import { syncEntries } from "../context.ts";
 import { DamageError } from "../errors.ts";
 import { createSegmentIndex, type SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import { asideSuffix } from "../names.ts";
 import { damageReading } from "../read/find.ts";
 import { scanBatches } from "../segment/scan.ts";
-import { createSegment, extendIndex, removeIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { createSegment, extendIndex, type Segment } from "../segment/segment.ts";
 import type { Round } from "./compact.ts";
 import { filterBatch } from "./filter-batch.ts";
+import { putInPlace } from "./swap.ts";
 
 /** What one compressed batch may take decompressed while its keys are looked at. */
 export const decompressedBytesMax = 256 * 1024 * 1024;
@@ -34,37 +34,43 @@ export async function needsRewrite(log: LogState, segment: Segment, round: Round
   }
 }
 
-/** Writes a segment anew without the records that go, and puts it in the old one's place. */
-export async function rewriteSegment(log: LogState, segment: Segment, round: Round): Promise<void> {
+/** Writes neighbours anew, into one, without the records that go, and puts that in their place. */
+export async function rewriteSegments(log: LogState, group: readonly Segment[], round: Round): Promise<void> {
   const { context, directory } = log;
-  const cleaned = createSegment(directory, segment.baseOffset);
+  const [first, last] = [group[0], group.at(-1)];
+  if (first === undefined || last === undefined) return;
+  const cleaned = createSegment(directory, first.baseOffset);
   cleaned.path += asideSuffix;
-  cleaned.nextOffset = segment.nextOffset;
+  cleaned.nextOffset = last.nextOffset;
   await context.disk.remove(cleaned.path);
   context.files.forget(cleaned.path);
   const target = await context.files.create(cleaned.path);
-  let index: SegmentIndex;
+  const index = createSegmentIndex(cleaned.baseOffset);
   try {
-    index = await copyKept(log, { segment, cleaned, target }, round);
+    for (const segment of group) await copyKept(log, { segment, cleaned, target, index }, round);
     await target.file.sync();
   } finally {
     target.release();
   }
-  if (!round.goesOn()) {
+  if (round.goesOn()) {
+    await putInPlace(log, { group, cleaned, index });
+  } else {
     context.files.forget(cleaned.path);
     await context.disk.remove(cleaned.path);
-    return;
   }
-  await swap(log, { segment, cleaned, index });
 }
 
-async function copyKept(
-  log: LogState,
-  { segment, cleaned, target }: { readonly segment: Segment; readonly cleaned: Segment; readonly target: PooledFile },
-  round: Round,
-): Promise<SegmentIndex> {
+interface Copy {
+  readonly segment: Segment;
+  /** Grows by what stays of the segment. */
+  readonly cleaned: Segment;
+  readonly target: PooledFile;
+  /** Of `cleaned`. */
+  readonly index: SegmentIndex;
+}
+
+async function copyKept(log: LogState, { segment, cleaned, target, index }: Copy, round: Round): Promise<void> {
   const { context } = log;
-  const index = createSegmentIndex(segment.baseOffset);
   const kept: Uint8Array[] = [];
   let keptBytes = 0;
   const writeOut = async () => {
@@ -86,7 +92,7 @@ async function copyKept(
         const { position, sizeInBytes } = header;
         const batch = filtered.kind === "whole" ? bytes.subarray(position, position + sizeInBytes) : filtered.bytes;
         const found = readBatchHeader(batch);
-        if (found.kind === "ok") extendIndex(index, found.header, segment, log.settings.indexIntervalBytes);
+        if (found.kind === "ok") extendIndex(index, found.header, cleaned, log.settings.indexIntervalBytes);
         // The scanned bytes live on until they are written.
         kept.push(batch);
         keptBytes += batch.length;
@@ -99,7 +105,6 @@ async function copyKept(
   } finally {
     source.release();
   }
-  return index;
 }
 
 type Kept =
@@ -138,30 +143,6 @@ function isLastOfProducer(header: BatchHeader, round: Round): boolean {
   if (header.producerId === noProducerId) return false;
   const last: Offset | undefined = round.producers.get(header.producerId);
   return last === undefined || last <= header.baseOffset;
-}
-
-/** Readers take the new segment from here on; the rename makes it so for the next start. */
-async function swap(
-  log: LogState,
-  { segment, cleaned, index }: { readonly segment: Segment; readonly cleaned: Segment; readonly index: SegmentIndex },
-): Promise<void> {
-  const { context, directory } = log;
-  await removeIndex(context, segment);
-  await syncEntries(context, directory);
-  log.replacing++;
-  try {
-    await context.disk.rename(cleaned.path, segment.path);
-    context.files.forget(cleaned.path);
-    context.files.forget(segment.path);
-    context.indexes.forget(segment);
-    cleaned.path = segment.path;
-    log.segments = log.segments.map((other) => (other === segment ? cleaned : other));
-  } finally {
-    log.generation++;
-    log.replacing--;
-  }
-  await syncEntries(context, directory);
-  await writeIndex(context, cleaned, index);
 }
 
 function unsound(segment: Segment, position: number): DamageError {

@@ -1,0 +1,33 @@
+import type { Offset } from "@tidemark/ids";
+import { activeSegment, type LogState } from "../log-state.ts";
+import type { Segment } from "../segment/segment.ts";
+
+/** Offsets in an index are relative to the segment's base offset, 31 bits. */
+const offsetsMax = 0x7fffffffn;
+
+/**
+ * The segments that a round goes through, in groups of neighbours which fit into one segment together: what a round
+ * leaves of them is written into one, so that a log whose records were compacted away does not stay a heap of small
+ * files. Sizes count as they are before the round.
+ */
+export function groupSegments(log: LogState, upTo: Offset): readonly (readonly Segment[])[] {
+  const groups: Segment[][] = [];
+  let size = 0;
+  for (const segment of log.segments) {
+    if (segment.baseOffset >= upTo || segment === activeSegment(log)) break;
+    const group = groups.at(-1);
+    const first = group?.[0];
+    const fits =
+      first !== undefined &&
+      size + segment.size <= log.settings.segmentBytes &&
+      segment.nextOffset - first.baseOffset <= offsetsMax;
+    if (fits) {
+      group?.push(segment);
+      size += segment.size;
+    } else {
+      groups.push([segment]);
+      size = segment.size;
+    }
+  }
+  return groups;
+}

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { figure, median } from "./bench.ts";
+import { benches } from "./benches.ts";
 
 describe("figures", () => {
   test("name the least, the middle and the most of their runs", () => {
@@ -14,4 +15,10 @@ describe("figures", () => {
   test("of an even count take the lower middle", () => {
     expect(median([4, 1, 3, 2])).toBe(2);
   });
+});
+
+test("what can be measured has a name of its own and says what it measures, the delay of a link among it", () => {
+  expect(new Set(benches.map(({ name }) => name)).size).toBe(benches.length);
+  for (const { about } of benches) expect(about).toMatch(/\w/);
+  expect(benches.map(({ name }) => name)).toContain("rpc-delay");
 });

@@ -17,6 +17,7 @@ export function brokerJson(broker: BrokerDescription) {
   };
 }
 
+/** Brokers for people, one a row. */
 export function printBrokers(io: Io, brokers: readonly BrokerDescription[]): void {
   printTable(
     io,

@@ -79,7 +79,7 @@ export function tlsIsWhole<Name extends ListenerName>(name: Name): Rule<TlsKeys<
 }
 
 /** The same for the certificate that a process shows when it dials others. */
-export function identityIsWhole<Prefix extends "peer" | "server">(
+export function identityIsWhole<Prefix extends "peer" | "server" | "consensus.etcd">(
   prefix: Prefix,
 ): Rule<Readonly<Record<`${Prefix}.tls.${"ca" | "cert" | "key"}`, string | undefined>>> {
   const key = <Last extends string>(last: Last) => `${prefix}.tls.${last}` as const;
@@ -96,6 +96,19 @@ export function identityIsWhole<Prefix extends "peer" | "server">(
     },
   };
 }
+
+/** A user of etcd has a name and a password. */
+export const etcdUserIsWhole: Rule<
+  Readonly<Record<"consensus.etcd.username" | "consensus.etcd.password", string | undefined>>
+> = {
+  needs: ["consensus.etcd.username", "consensus.etcd.password"],
+  check: (values) => {
+    const [user, password] = ["consensus.etcd.username", "consensus.etcd.password"] as const;
+    if ((values[user] === undefined) === (values[password] === undefined)) return [];
+    const [present, absent] = values[user] === undefined ? [password, user] : [user, password];
+    return [{ keys: [present], reason: `needs ${absent}`, remedy: `Set ${absent} as well.`, severity: "error" }];
+  },
+};
 
 /** Beyond loopback without TLS: allowed, and said at each start. */
 export function warnPlaintext<Name extends ListenerName>(

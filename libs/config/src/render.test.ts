@@ -3,7 +3,10 @@ import { controllerSchema, readSources, renderConfig } from "./index.ts";
 
 const rendered = () => {
   const resolved = readSources(controllerSchema, {
-    file: { name: "tidemark.yaml", text: "node.id: 3\nconsensus.etcd.password: hunter2\n" },
+    file: {
+      name: "tidemark.yaml",
+      text: "node.id: 3\nconsensus.etcd.username: tidemark\nconsensus.etcd.password: hunter2\n",
+    },
     environment: { TIDEMARK_LOG_LEVEL: "warn" },
     flags: ["--metadata.log.dir=meta"],
     baseDirectory: "/base",

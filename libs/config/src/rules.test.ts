@@ -153,10 +153,28 @@ describe("a process refuses to start", () => {
       "peer.tls.ca",
     ],
     ["when a client's certificate has no key", client("--server.tls.ca=/a", "--server.tls.cert=/c"), "server.tls.key"],
+    ["when nothing says where etcd is", controller("--consensus.backend=etcd"), "does not say where etcd is"],
     [
-      "by name when it asks for etcd by URL",
-      controller("--consensus.backend=etcd://a:2379,b:2379/tidemark"),
-      "asks for the backend etcd, which is not available yet",
+      "when two places are named for etcd",
+      controller("--consensus.backend=etcd://a:2379", "--consensus.etcd.endpoints=b:2379"),
+      "names other members than consensus.etcd.endpoints",
+    ],
+    [
+      "when a controller on etcd has no directory",
+      readSources(controllerSchema, given(["--node.id=1", "--consensus.backend=etcd://a:2379"])),
+      "needs metadata.log.dir",
+    ],
+    ["when an etcd URL has no port", controller("--consensus.backend=etcd://a"), "consensus.backend"],
+    ["when an etcd URL has no prefix", controller("--consensus.backend=etcd://a:1//p"), "has a prefix that is not"],
+    [
+      "when a user of etcd has no password",
+      controller("--consensus.etcd.username=tidemark"),
+      "needs consensus.etcd.password",
+    ],
+    [
+      "when a certificate for etcd has no key",
+      controller("--consensus.etcd.tls.ca=/a", "--consensus.etcd.tls.cert=/c"),
+      "needs consensus.etcd.tls.key",
     ],
     [
       "when two places are named for the metadata",

@@ -15,7 +15,10 @@ export interface WholeRevision {
 export interface Assembler {
   /** The whole revisions that the response completes, in order. What was there before is passed over. */
   take(response: Pick<WatchResponse, "revision" | "fragment" | "events">): readonly WholeRevision[];
-  /** The stream ended: what is not whole is dropped. The revision that the next stream has to begin with. */
+  /**
+   * The stream ended: what is not whole is dropped. The revision that the next stream has to begin with: the last whole
+   * one once more, since etcd gives no sign of life to a watch that begins in the future.
+   */
   restart(): Revision;
   /** A snapshot stands for everything up to here. */
   startBehind(revision: Revision): void;
@@ -55,7 +58,7 @@ export function createAssembler(behind: Revision, guards: EtcdGuards): Assembler
       part = undefined;
       if (!guards.resumeByEvents) last = header;
       else if (!guards.resumeBehindWholeRevision) last = newest;
-      return toRevision(last + 1n);
+      return toRevision(last > 0n ? last : 1n);
     },
     startBehind(revision) {
       part = undefined;

@@ -1,6 +1,6 @@
 /** The consensus backend on etcd, for one process. */
-import { type Consensus, type ConsensusEvent, createCandidate } from "@tidemark/consensus";
-import { type Runtime } from "@tidemark/runtime";
+import { type Consensus, type ConsensusEvent, createCandidate, type Dial } from "@tidemark/consensus";
+import type { Runtime } from "@tidemark/runtime";
 import { createCalls } from "./calls.ts";
 import type { EtcdEvent } from "./events.ts";
 import { createKeyspace } from "./keyspace.ts";
@@ -36,6 +36,8 @@ export interface EtcdStoreOptions {
   readonly runtime: Runtime;
   /** How long the members may take to answer at the start, milliseconds. */
   readonly patienceMs: number;
+  /** How standbys see that the active controller's process is gone. Absent: only its lease tells. */
+  readonly dial?: Dial;
   /** Defaults to nobody who listens. */
   readonly onEvent?: (event: ConsensusEvent | EtcdEvent) => void;
 }
@@ -46,6 +48,9 @@ export interface EtcdStore {
   /** Ends the connections. Candidates are to be closed before. */
   close(): void;
 }
+
+/** For how long an endpoint has to refuse before a standby takes over, milliseconds. */
+const takeoverGraceMs = 300;
 
 /** Sees that etcd can be used as the settings say. Throws EtcdOpenError. */
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<EtcdStore> {
@@ -62,7 +67,9 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<EtcdStor
     candidate() {
       const link = createEtcdLink({ members, settings, runtime, onEvent });
       closing.push(() => link.close());
-      return createCandidate({ link, runtime, onEvent });
+      const { dial } = options;
+      const takeover = dial && { dial, graceMs: takeoverGraceMs, cooldownMs: settings.leaseMs };
+      return createCandidate({ link, runtime, onEvent, ...(takeover && { takeover }) });
     },
     close() {
       for (const close of closing.splice(0)) close();

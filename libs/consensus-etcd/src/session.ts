@@ -1,14 +1,13 @@
 /** One session of a candidate on etcd: a lease, a feed, and the requests under them. */
 import {
-  createSignal,
   LinkLostError,
   type SessionHandlers,
-  type Signal,
   type StoreAnswer,
   type StoreFeed,
   type StoreRequest,
   type StoreSession,
 } from "@tidemark/consensus";
+import { createSignal, type Signal } from "@tidemark/consensus/store";
 import { type Revision, revision as toRevision } from "@tidemark/ids";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 import type { Feed } from "./feed.ts";

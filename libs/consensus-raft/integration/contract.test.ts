@@ -1,4 +1,4 @@
-import { describeConsensusContract, describeMinorityLossContract } from "@tidemark/consensus/contract";
+import { describeConsensusContract, describeMinorityLoss } from "@tidemark/consensus/contract";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { createRaftCluster } from "../src/testing/raft-cluster.ts";
 import { createGrpcPlaces } from "./grpc-places.ts";
@@ -17,4 +17,4 @@ const createCluster = async () =>
   });
 
 describeConsensusContract(name, createCluster);
-describeMinorityLossContract(name, createCluster);
+describeMinorityLoss(name, createCluster);

@@ -1,4 +1,4 @@
-import { describeConsensusContract, describeMinorityLossContract } from "@tidemark/consensus/contract";
+import { describeConsensusContract, describeMinorityLoss } from "@tidemark/consensus/contract";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { createMemoryPlaces } from "./testing/memory-places.ts";
 import { createRaftCluster } from "./testing/raft-cluster.ts";
@@ -19,4 +19,4 @@ function createCluster() {
 }
 
 describeConsensusContract("raft, in memory and under manual time", createCluster);
-describeMinorityLossContract("raft, in memory and under manual time", createCluster);
+describeMinorityLoss("raft, in memory and under manual time", createCluster);

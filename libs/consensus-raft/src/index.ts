@@ -2,6 +2,7 @@ export { createGrpcTransport, type GrpcTransport, type GrpcTransportOptions } fr
 export { formatAddress, type MemberAddress, parseAddress } from "./node/address.ts";
 export type { HandoverCause, LeaseEnd, NodeEvent, NodeEventSink } from "./node/events.ts";
 export type { RaftNode } from "./node/node.ts";
+export type { MemberProgress, Quorum } from "./node/quorum.ts";
 export { defaultSnapshotPolicy, type SnapshotPolicy } from "./node/snapshots.ts";
 export { defaultTiming, type NodeTiming } from "./node/timing.ts";
 export type { Peer, SubmitAnswer, Transport, TransportHandlers } from "./node/transport.ts";

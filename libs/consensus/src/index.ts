@@ -21,7 +21,6 @@ export {
 } from "./consensus.ts";
 export type { CandidateEvent, ConsensusEvent, EventSink, StoreEvent } from "./events.ts";
 export { appendLimits, limits } from "./limits.ts";
-export { createSignal, type Signal } from "./signal.ts";
 export { StoreOpenError, type StoreOpenErrorCode } from "./single/errors.ts";
 export { allGuards, type SingleGuards } from "./single/guards.ts";
 export { openSingleStore, type SingleStore, type SingleStoreOptions } from "./single/open.ts";

@@ -8,7 +8,12 @@ import {
   type MetadataImage,
   replaceImage,
 } from "@tidemark/metadata";
-import { ClusterService, MetadataFrame, type WatchMetadataResponse } from "@tidemark/proto/cluster/v1";
+import {
+  ClusterService,
+  type ElectionContext,
+  MetadataFrame,
+  type WatchMetadataResponse,
+} from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, TidemarkError } from "@tidemark/rpc";
 import { delay, type Runtime } from "@tidemark/runtime";
@@ -24,6 +29,8 @@ export interface MetadataVersion {
 export interface MetadataUpdate extends MetadataVersion {
   readonly image: MetadataImage;
   readonly delta: MetadataDelta;
+  /** Where the spans of the elections in this step hang. Empty after a snapshot. */
+  readonly elections: readonly ElectionContext[];
 }
 
 export interface MetadataFeedOptions {
@@ -64,7 +71,7 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
     image = next.image;
     epochFloor = frame.controllerEpoch as ControllerEpoch;
     version = { controllerEpoch: epochFloor, revision: frame.revision as Revision };
-    options.onUpdate({ ...next, ...version });
+    options.onUpdate({ ...next, ...version, elections: frame.elections });
   };
 
   /** One stream, until it ends. `onFrame`: it works. */

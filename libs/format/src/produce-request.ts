@@ -49,6 +49,7 @@ export type ChosenCodec =
   /** This process cannot load it, or it does not exist. */
   | { readonly kind: "unavailable"; readonly name: string };
 
+/** The codec of a request among those that this process has; unspecified is none. */
 export function chooseCodec(id: CodecId, codecs: Codecs): ChosenCodec {
   if (id === CodecId.UNSPECIFIED || id === CodecId.NONE) return { kind: "none" };
   const name = codecNameOf(id - 1);

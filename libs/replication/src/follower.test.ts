@@ -43,6 +43,13 @@ describe("a follower", () => {
     expect(out.send).toMatchObject([{ fetch: { fetched: 15n, flushed: 10n, lastFetchedEpoch: 4, session: 1 } }]);
   });
 
+  it("takes what compaction left: gaps between batches, and before the first (L7)", () => {
+    const { machine } = follower();
+    const out = machine.step(response(records([batch(12, 13), batch(15, 16)])));
+    expect(out.persist).toEqual([{ kind: "appendAsFollower", baseOffset: 10n, endOffset: 16n }]);
+    expect(out.send).toMatchObject([{ fetch: { fetchOffset: 16n, fetched: 16n, session: 1 } }]);
+  });
+
   it("reports the end of a flush at once", () => {
     const { machine } = follower();
     machine.step(response(records([batch(10, 12)])));
@@ -60,7 +67,6 @@ describe("a follower", () => {
   });
 
   it.each([
-    ["a gap", [batch(11, 12)]],
     ["what it has already", [batch(9, 11)]],
     ["batches out of order", [batch(10, 12), batch(11, 13)]],
     ["an empty batch", [batch(10, 10)]],

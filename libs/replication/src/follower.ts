@@ -177,12 +177,14 @@ function beginInsideBatch(follower: FollowerState, batches: readonly BatchRange[
   out.persist.push({ kind: "restart", offset: log.start, generation: log.generation });
 }
 
+/**
+ * Compaction leaves gaps (L7), so the first batch may begin above the follower's log end. Nothing can be missing there:
+ * a session has one fetch at a time, from that log end on, and what answers an earlier one begins below it.
+ */
 function continues(follower: FollowerState, batches: readonly BatchRange[]): boolean {
   const { log } = follower.context;
   let end = log.end;
   let epoch = log.epochs.latest();
-  // Compaction leaves gaps between batches (L7), but an answer begins where the follower's log ends.
-  if (batches[0] !== undefined && batches[0].baseOffset !== end) return false;
   for (const batch of batches) {
     if (batch.baseOffset < end || batch.endOffset <= batch.baseOffset) return false;
     if (batch.leaderEpoch < epoch || batch.leaderEpoch > follower.leaderEpoch) return false;

@@ -85,9 +85,9 @@ describe("a replica", () => {
   it("that leads never takes back what is committed or written", () => {
     const view = { ...leader(), highWatermark: at(4) };
     expect(checkProgress(view, view)).toEqual([]);
-    expect(checkProgress(view, { ...view, highWatermark: at(3), logEnd: at(4) })).toEqual([
+    expect(checkProgress(view, { ...view, highWatermark: at(3), logEnd: at(4), flushed: at(4) })).toEqual([
       "the high watermark of a leader fell",
-      "the log end of a leader fell",
+      "the log end of a leader fell below what was flushed",
     ]);
     expect(checkProgress(view, { ...view, leadership: undefined, state: state({ leaderEpoch: epoch(3) }) })).toEqual([
       "the leader epoch fell",

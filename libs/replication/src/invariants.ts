@@ -63,13 +63,16 @@ export function checkReplica(view: PartitionView): readonly string[] {
   return broken;
 }
 
-/** From one moment of a replica to a later one of the same process: the high watermark of a leadership never falls. */
+/** From one moment of a replica to a later one of the same process: of a leadership neither the
+ * high watermark falls, nor the log end below what was flushed.
+ */
 export function checkProgress(before: PartitionView, after: PartitionView): readonly string[] {
   const broken: string[] = [];
   const leaderEpoch = before.leadership?.leaderEpoch;
   if (leaderEpoch !== undefined && leaderEpoch === after.leadership?.leaderEpoch) {
     if (after.highWatermark < before.highWatermark) broken.push("the high watermark of a leader fell");
-    if (after.logEnd < before.logEnd) broken.push("the log end of a leader fell");
+    // What a full disk did not take is taken back (L6), and that was never flushed.
+    if (after.logEnd < before.flushed) broken.push("the log end of a leader fell below what was flushed");
   }
   if (before.state !== undefined && after.state !== undefined && after.state.leaderEpoch < before.state.leaderEpoch) {
     broken.push("the leader epoch fell");

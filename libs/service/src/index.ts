@@ -1,4 +1,4 @@
-export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls } from "./listeners.ts";
+export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls, readClientTls } from "./listeners.ts";
 export { StartRefusedError } from "./refused.ts";
 export {
   type RunningService,

@@ -78,13 +78,23 @@ export async function peerTls(
   values: Pick<ClientListenerValues, "peer.tls.ca" | "peer.tls.cert" | "peer.tls.key">,
   disk: Pick<Disk, "open">,
 ): Promise<ClientTls | undefined> {
-  const authorities = values["peer.tls.ca"];
-  if (authorities === undefined) return undefined;
-  const certificate = values["peer.tls.cert"];
-  const key = values["peer.tls.key"];
+  const given = { ca: values["peer.tls.ca"], cert: values["peer.tls.cert"], key: values["peer.tls.key"] };
+  return readClientTls("peer.tls", given, disk);
+}
+
+/**
+ * The certificates by which somebody is dialled, of the settings `prefix.ca`, `.cert` and `.key`; undefined: cleartext.
+ * Throws StartRefusedError.
+ */
+export async function readClientTls(
+  prefix: string,
+  paths: Readonly<Record<"ca" | "cert" | "key", string | undefined>>,
+  disk: Pick<Disk, "open">,
+): Promise<ClientTls | undefined> {
+  if (paths.ca === undefined) return undefined;
   return {
-    authorities: await readPem(disk, { setting: "peer.tls.ca", path: authorities }, certificatesProblem),
-    ...(await readPair(disk, { prefix: "peer.tls", certificate, key })),
+    authorities: await readPem(disk, { setting: `${prefix}.ca`, path: paths.ca }, certificatesProblem),
+    ...(await readPair(disk, { prefix, certificate: paths.cert, key: paths.key })),
   };
 }
 

@@ -64,6 +64,8 @@ export const spanNames = {
   raftAppend: "raft append",
   raftQuorum: "raft quorum",
   etcdTransaction: "etcd transaction",
+  /** In a controller: while no watch of etcd stood. What was committed meanwhile is told behind it. */
+  etcdWatchGap: "etcd watch gap",
 } as const;
 
 export type SpanName = (typeof spanNames)[keyof typeof spanNames];

@@ -22,6 +22,7 @@ import { createReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import type { TableUpdate } from "./table/table-state.ts";
 import { startTicker } from "./ticker.ts";
+import { createPartitionEvents } from "./tracing/partition-events.ts";
 import { startUpkeep, type Upkeep, type UpkeepOptions } from "./upkeep/upkeep.ts";
 
 export interface BrokerOptions {
@@ -108,6 +109,7 @@ export function createBroker(options: BrokerOptions): Broker {
     if (registeredAt !== undefined && appliedRevision >= registeredAt) progress.resolve();
   };
 
+  const events = createPartitionEvents({ tracer: options.tracer, clock, logger });
   const feed: MetadataFeed = createMetadataFeed({
     controller,
     runtime,
@@ -115,6 +117,7 @@ export function createBroker(options: BrokerOptions): Broker {
     controllerEpochFloor: 0 as ControllerEpoch,
     onUpdate: (update) => {
       clusterKnown.resolve(update.image.cluster?.clusterId);
+      events.noteElections(update.elections);
       const applied = table?.apply(update);
       streams.fetcher.endpointsChanged();
       applied?.then(() => {
@@ -183,6 +186,9 @@ export function createBroker(options: BrokerOptions): Broker {
       }),
       clock,
       logger,
+      onTrace: (place, event) => {
+        events.take(place, event);
+      },
       onNewEpochNeeded: () => session?.renew("A damaged replica is to be copied anew"),
     });
 
@@ -199,7 +205,12 @@ export function createBroker(options: BrokerOptions): Broker {
     async open() {
       running = feed.run(abort.signal);
       const owner = { clusterId: await clusterId(), nodeId: options.nodeId };
-      directories = await openDirectories({ ...options, paths: options.logDirs, owner });
+      directories = await openDirectories({
+        ...options,
+        guards: options.experiment?.logGuards,
+        paths: options.logDirs,
+        owner,
+      });
       const opening = createTable();
       await opening.openListed(known());
       table = opening;

@@ -1,6 +1,6 @@
 import { crc32c } from "@tidemark/compression";
 import type { Disk } from "@tidemark/disk";
-import { type LogDirectory, openLogDirectories } from "@tidemark/log";
+import { type LogDirectory, type LogGuards, openLogDirectories } from "@tidemark/log";
 import type { Codecs } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
@@ -14,11 +14,13 @@ export interface OpenDirectories {
   readonly codecs: Codecs;
   readonly runtime: Runtime;
   readonly logger: Logger;
+  /** Absent: every guard on. */
+  readonly guards?: LogGuards | undefined;
 }
 
 /** Opens those log directories that can be used. Throws StartRefusedError where there is none. */
 export async function openDirectories(of: OpenDirectories): Promise<readonly LogDirectory[]> {
-  const { paths, owner, diskFor, codecs, runtime, logger } = of;
+  const { paths, owner, diskFor, codecs, runtime, logger, guards } = of;
   const opened = await openLogDirectories(
     paths.map((path) => ({
       path,
@@ -29,6 +31,7 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       owner,
       createMissing: true,
       onStart: createStartReporter(logger, path),
+      ...(guards === undefined ? {} : { guards }),
       onFailure: (error) => {
         logger.error(`The log directory ${path} failed: ${error.message}`);
       },

@@ -12,6 +12,7 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+import type { BrokerExperiment } from "./experiment.ts";
 import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -20,6 +21,7 @@ export interface BrokerStartOptions extends ServiceWorld {
   readonly bootId: string;
   /** What records can be compressed with here. */
   readonly codecs: Codecs;
+  readonly experiment?: BrokerExperiment;
 }
 
 /**
@@ -55,6 +57,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     tracer: telemetry.tracer,
     logger: telemetry.logger,
     onFatal: options.onFatal,
+    ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
   const queuedMax = values["queued.max.bytes"];
   const server = createRpcServer({

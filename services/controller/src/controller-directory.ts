@@ -24,6 +24,8 @@ interface Meta {
   readonly nodeId: number;
   readonly directoryId: DirectoryId;
   readonly clusterId: string | undefined;
+  /** What keeps the cluster's metadata. Undefined: not noted yet. */
+  readonly backend: string | undefined;
 }
 
 /**
@@ -37,6 +39,8 @@ export async function openControllerDirectory(options: {
   readonly nodeId: number;
   /** Of the settings. Undefined: whichever it belongs to. */
   readonly clusterId: string | undefined;
+  /** Name of the consensus backend. Undefined: any. */
+  readonly backend: string | undefined;
   /** The id that the directory was formatted with. Undefined: it was not formatted. */
   readonly formattedAs?: DirectoryId | undefined;
 }): Promise<ControllerDirectory> {
@@ -46,18 +50,19 @@ export async function openControllerDirectory(options: {
     let meta = await readMeta(disk, path);
     if (meta === undefined) {
       const id = options.formattedAs ?? directoryId(randomUuid(options.random));
-      meta = { nodeId, directoryId: id, clusterId: undefined };
+      meta = { nodeId, directoryId: id, clusterId: undefined, backend: undefined };
       await writeMeta(disk, path, meta);
     }
     refuseOthers(meta, options);
     const { directoryId: id, clusterId } = meta;
-    let noted = clusterId;
+    const { backend } = options;
+    let noted = meta.backend === backend ? clusterId : undefined;
     return {
       directoryId: id,
       clusterId,
       async belongTo(cluster) {
         if (noted === cluster) return;
-        await writeMeta(disk, path, { nodeId, directoryId: id, clusterId: cluster });
+        await writeMeta(disk, path, { nodeId, directoryId: id, clusterId: cluster, backend });
         noted = cluster;
       },
       release: () => lock.release(),
@@ -85,9 +90,15 @@ function refuseOthers(
     readonly nodeId: number;
     readonly clusterId: string | undefined;
     readonly path: string;
+    readonly backend: string | undefined;
     readonly formattedAs?: DirectoryId | undefined;
   },
 ) {
+  if (meta.backend !== undefined && own.backend !== undefined && meta.backend !== own.backend) {
+    throw new StartRefusedError(
+      `The metadata of this controller's cluster are kept by ${meta.backend}, and consensus.backend says ${own.backend}: a start there would begin another cluster. Set consensus.backend to ${meta.backend}, or take another metadata.log.dir to begin anew`,
+    );
+  }
   if (own.formattedAs !== undefined && own.formattedAs !== meta.directoryId) {
     throw new StartRefusedError(
       `The directory ${own.path} is known as ${meta.directoryId}, and the store in it was formatted as ${own.formattedAs}: it was mixed up with another one`,
@@ -120,7 +131,12 @@ async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
   const id = values.get("directory.id") ?? "";
   try {
     if (version !== formatVersion || !Number.isInteger(nodeId)) throw new RangeError(text);
-    return { nodeId, directoryId: directoryId(id), clusterId: values.get("cluster.id") };
+    return {
+      nodeId,
+      directoryId: directoryId(id),
+      clusterId: values.get("cluster.id"),
+      backend: values.get("backend"),
+    };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new StartRefusedError(`${path}/${fileName} cannot be read: restore it, or take another directory`);
@@ -145,6 +161,7 @@ async function readText(disk: Disk, path: string): Promise<string | undefined> {
 async function writeMeta(disk: Disk, path: string, meta: Meta): Promise<void> {
   const lines = [`version=${formatVersion}`, `node.id=${meta.nodeId}`, `directory.id=${meta.directoryId}`];
   if (meta.clusterId !== undefined) lines.push(`cluster.id=${meta.clusterId}`);
+  if (meta.backend !== undefined) lines.push(`backend=${meta.backend}`);
   const aside = `${path}/${fileName}.new`;
   await disk.remove(aside);
   const file = await disk.create(aside);

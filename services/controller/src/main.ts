@@ -7,6 +7,7 @@ import { consensusChoice, controllerSchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
 import { runService } from "@tidemark/service";
 import type { OpenBackend } from "./backend.ts";
+import { openEtcdBackend } from "./etcd-backend.ts";
 import { openRaftBackend, raftDirectoryId } from "./raft-backend.ts";
 import { startController } from "./start-controller.ts";
 
@@ -22,9 +23,10 @@ await runService({
   // One for what consensus keeps, and one for keys and certificates.
   disks: () => 2,
   start: ({ values, ...given }) => {
-    const { kind, directory } = consensusChoice(values);
-    const common = { ...given, values, directory };
-    switch (kind) {
+    const choice = consensusChoice(values);
+    const { directory } = choice;
+    const common = { ...given, values, directory, backendName: choice.kind };
+    switch (choice.kind) {
       case "single":
         return startController({ ...common, openBackend: openSingle });
       case "raft":
@@ -33,6 +35,8 @@ await runService({
           openBackend: openRaftBackend(values),
           formattedAs: (disk) => raftDirectoryId(disk, directory),
         });
+      case "etcd":
+        return startController({ ...common, openBackend: openEtcdBackend(values, choice) });
     }
   },
 });

@@ -49,6 +49,7 @@ export function openRaftBackend(values: ControllerValues): OpenBackend {
       consensus: store.candidate(),
       services: [transport.service],
       ...(clusterId === undefined ? {} : { clusterId }),
+      quorum: () => store.quorum(),
       close: () => store.close(),
     };
   };

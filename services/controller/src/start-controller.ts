@@ -25,6 +25,8 @@ export interface ControllerStartOptions extends ServiceWorld {
   /** Absolute path of the controller's directory. */
   readonly directory: string;
   readonly openBackend: OpenBackend;
+  /** Noted with the directory, so that another backend is refused there. Absent: neither. */
+  readonly backendName?: string;
   /** The id that the directory was formatted with, where the backend has it formatted. Absent: it has not. */
   readonly formattedAs?: (disk: Disk) => Promise<DirectoryId | undefined>;
 }
@@ -51,6 +53,7 @@ export async function startController(options: ControllerStartOptions): Promise<
       path: options.directory,
       nodeId: values["node.id"],
       clusterId: values["cluster.id"],
+      backend: options.backendName,
       formattedAs: await options.formattedAs?.(disk),
     });
     closing.push(() => directory.release());
@@ -119,6 +122,7 @@ function makeController(
     cluster: { configured: values["cluster.id"] ?? backend.clusterId, known: directory.clusterId },
     consensus: backend.consensus,
     backend: backend.name,
+    quorum: backend.quorum,
     settings: settingsFromConfig(values),
     runtime,
     probe: transport.probe,

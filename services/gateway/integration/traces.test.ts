@@ -73,13 +73,15 @@ describe("one record", () => {
       "broker produce",
       "flush",
       "gateway route",
+      "high watermark advance",
+      "replicate",
     ]);
 
     const route = only(produced, "gateway route");
     const broker = only(produced, "broker produce");
     expect(route.parentSpanId).toBe(produceTrace.spanId);
     expect(broker.parentSpanId).toBe(route.spanId);
-    for (const name of ["append", "flush", "ack"]) {
+    for (const name of ["append", "flush", "replicate", "high watermark advance", "ack"]) {
       const span = only(produced, name);
       expect([name, span.parentSpanId]).toEqual([name, broker.spanId]);
       expect(span.startNanos).toBeGreaterThanOrEqual(broker.startNanos);
@@ -89,6 +91,12 @@ describe("one record", () => {
       "messaging.system": "tidemark",
       "messaging.destination.name": "traced",
       "messaging.batch.message_count": 1,
+    });
+    const [follower] = [1, 2].filter((id) => broker.resource["service.instance.id"] !== `broker-${id}`);
+    expect(only(produced, "replicate").attributes).toMatchObject({ "tidemark.follower": follower });
+    expect(only(produced, "ack").attributes).toMatchObject({
+      "tidemark.outcome": "APPLIED",
+      "tidemark.replicas_counted": 2,
     });
     expect(route.resource).toMatchObject({ "service.name": "tidemark-gateway", "service.instance.id": "gateway-1" });
     expect(broker.resource["service.name"]).toBe("tidemark-broker");

@@ -110,7 +110,8 @@ async function attempt<Value>(work: Promise<Value>): Promise<Attempt<Value>> {
     return { ok: true, value: await work };
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.reason === Reason.CANCELLED) throw error;
-    return { ok: false, problem: `does not answer (${reasonName(error.reason)})` };
+    const isFound = error.reason !== Reason.NOT_CONTROLLER;
+    return { ok: false, problem: isFound ? `does not answer (${reasonName(error.reason)})` : "none is active" };
   }
 }
 

@@ -22,6 +22,7 @@ interface History {
   readySinceMs: number;
 }
 
+/** `say`: tells what became of a start, in one line. */
 export function createRespawn(options: {
   readonly supervisor: Pick<Supervisor, "start" | "entries">;
   readonly clock: Clock;

@@ -15,6 +15,7 @@ export type PartitionFilter = (typeof partitionFilters)[number];
 
 type State = Pick<PartitionDescription, "replicas" | "isr" | "minIsr" | "leader">;
 
+/** Whether the filter leaves a partition. */
 export function isShown(filter: PartitionFilter, { replicas, isr, minIsr, leader }: State): boolean {
   switch (filter) {
     case "under-replicated":

@@ -1,6 +1,14 @@
 import { endpoint, listeners } from "../addresses.ts";
 import { backendIsUsable, backendReference } from "../consensus-backend.ts";
-import { advertisedCanBeDialled, identityIsWhole, portsDiffer, tlsIsWhole, warnPlaintext } from "../listener-rules.ts";
+import { etcdPrefixPattern } from "../etcd-location.ts";
+import {
+  advertisedCanBeDialled,
+  etcdUserIsWhole,
+  identityIsWhole,
+  portsDiffer,
+  tlsIsWhole,
+  warnPlaintext,
+} from "../listener-rules.ts";
 import { duration, integer } from "../numbers.ts";
 import { createSchema } from "../schema.ts";
 import { defaulted, optional, secret } from "../setting.ts";
@@ -52,9 +60,32 @@ const consensusSettings = {
     "Directory of the metadata. Unset: the path of a single:///path or raft:///path in consensus.backend.",
   ),
   "consensus.etcd.endpoints": optional(list(endpoint({ anyPort: false }), { min: 1 }), "Members of the etcd cluster."),
-  "consensus.etcd.prefix": defaulted(text(), "/tidemark", "Above every key that is kept in etcd."),
+  "consensus.etcd.prefix": defaulted(
+    text({ pattern: etcdPrefixPattern, form: "/part/part" }),
+    "/tidemark",
+    "Above every key that is kept in etcd. One for each cluster.",
+  ),
   "consensus.etcd.username": optional(text(), "User of etcd. Unset: none."),
   "consensus.etcd.password": secret(optional(text(), "Password of consensus.etcd.username.")),
+  "consensus.etcd.tls.ca": optional(path(), "PEM file of the authorities by which etcd is checked. Unset: cleartext."),
+  "consensus.etcd.tls.cert": optional(path(), "PEM file of the certificate that etcd is shown."),
+  "consensus.etcd.tls.key": optional(path(), "PEM file of the key of consensus.etcd.tls.cert."),
+  "consensus.etcd.start.timeout.ms": defaulted(
+    duration({ min: 1 }),
+    30_000,
+    "How long etcd may take to answer when a controller starts.",
+  ),
+  "consensus.etcd.compact.enable": defaulted(
+    boolean(),
+    true,
+    "Whether the active controller compacts etcd's history. It concerns all of etcd: off where others use it, too.",
+  ),
+  "consensus.etcd.compact.interval.ms": defaulted(duration({ min: 1000 }), 300_000, "How often it is compacted."),
+  "consensus.etcd.compact.retain.revisions": defaulted(
+    integer({ min: 0 }),
+    10_000,
+    "How many of the newest revisions stay: who was away for less goes on without a snapshot.",
+  ),
   "consensus.etcd.lease.ms": defaulted(
     duration({ min: 1000 }),
     3000,
@@ -153,6 +184,8 @@ export const controllerSchema = createSchema(
     tlsIsWhole("client"),
     tlsIsWhole("internal"),
     identityIsWhole("peer"),
+    identityIsWhole("consensus.etcd"),
+    etcdUserIsWhole,
     warnPlaintext("client"),
     warnPlaintext("internal"),
   ],

@@ -5,8 +5,12 @@ const known: readonly (readonly [RegExp, EtcdErrorCode])[] = [
   [/database space exceeded/, "NO_SPACE"],
   [/requested lease not found/, "LEASE_NOT_FOUND"],
   [/required revision has been compacted/, "COMPACTED"],
-  [/message larger than max/i, "MESSAGE_TOO_LARGE"],
-  [/request is too large|too many operations|duplicate key given|user name is empty/, "REFUSED"],
+  // Of this side's library; etcd's own says "grpc: received message larger than max" of a request.
+  [/Received message larger than max/, "MESSAGE_TOO_LARGE"],
+  [
+    /grpc: received message larger than max|request is too large|too many operations|duplicate key given|user name is empty/,
+    "REFUSED",
+  ],
   [/permission denied|invalid auth token|authentication failed|authentication is not enabled/, "DENIED"],
 ];
 

@@ -28,9 +28,9 @@ export interface Etcd3Options {
   readonly callTimeoutMs: number;
   /** Present: TLS, for every member. PEM. `key` and `certificate` together, or neither. */
   readonly tls?: {
-    readonly authorities: Uint8Array;
-    readonly key?: Uint8Array;
-    readonly certificate?: Uint8Array;
+    readonly authorities: string | Uint8Array;
+    readonly key?: string | Uint8Array;
+    readonly certificate?: string | Uint8Array;
   };
   readonly user?: { readonly name: string; readonly password: string };
 }

@@ -65,7 +65,8 @@ export function createWatch(options: {
   return {
     advance,
     requestProgress() {
-      if (!isOver && cancel === undefined) send(header());
+      // A watch that begins in the future is given none.
+      if (!isOver && cancel === undefined && mvcc.revision() >= request.startRevision) send(header());
     },
     stop() {
       isOver = true;

@@ -40,7 +40,14 @@ interface Process {
   readonly runtime: PausableRuntime;
 }
 
-export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster {
+/** What can happen on the way to etcd besides. */
+export interface EtcdCluster extends ConsensusCluster {
+  /** What the candidate sends arrives, and the answers wait. */
+  holdAnswers(candidate: CandidateNumber): void;
+  releaseAnswers(candidate: CandidateNumber): void;
+}
+
+export function createEtcdCluster(options: EtcdClusterOptions): EtcdCluster {
   const { etcd, runtime, settings } = options;
   const turn = options.turn ?? (() => delay(runtime.scheduler, turnMs));
   const living = new Map<CandidateNumber, Process>();
@@ -52,12 +59,12 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
   };
   /** Time may have to be moved on for anything to come back. */
   const driven = async <Value>(promise: Promise<Value>): Promise<Value> => {
-    let isSettled = false;
+    const fate = { isSettled: false };
     const settle = () => {
-      isSettled = true;
+      fate.isSettled = true;
     };
     promise.then(settle, settle);
-    while (!isSettled) await turn();
+    while (!fate.isSettled) await turn();
     return promise;
   };
   const kill = (candidate: CandidateNumber) => {
@@ -97,6 +104,8 @@ export function createEtcdCluster(options: EtcdClusterOptions): ConsensusCluster
     cut: (candidate) => get(candidate).members.cut(),
     heal: (candidate) => get(candidate).members.heal(),
     holdWatch: (candidate) => get(candidate).members.holdWatch(),
+    holdAnswers: (candidate) => get(candidate).members.holdAnswers(),
+    releaseAnswers: (candidate) => get(candidate).members.releaseAnswers(),
     releaseWatch: (candidate) => get(candidate).members.releaseWatch(),
     loseNextRequest: (candidate) => get(candidate).members.loseNextRequest(),
     loseNextAnswer: (candidate) => get(candidate).members.loseNextAnswer(),

@@ -28,6 +28,9 @@ export interface FaultyMembers extends EtcdMembers {
   /** Watches tell nothing but that they began. */
   holdWatch(): void;
   releaseWatch(): void;
+  /** What is sent arrives, and answers to calls and renewals wait. */
+  holdAnswers(): void;
+  releaseAnswers(): void;
   /** The next write never arrives, and its sender is told that the answer was lost. */
   loseNextRequest(): void;
   /** The next write is carried out, and its answer lost. */
@@ -52,6 +55,7 @@ interface State {
   lease: string | undefined;
   readonly held: (() => void)[];
   heldWatch: (() => void)[] | undefined;
+  heldAnswers: (() => void)[] | undefined;
   /** What is told when a cut connection is reset. */
   readonly resets: Set<(error: EtcdError) => void>;
   readonly scheduler: Scheduler;
@@ -67,6 +71,7 @@ export function createFaultyMembers(members: EtcdMembers, scheduler: Scheduler):
     lease: undefined,
     held: [],
     heldWatch: undefined,
+    heldAnswers: undefined,
     resets: new Set(),
     scheduler,
   };
@@ -103,6 +108,13 @@ export function createFaultyMembers(members: EtcdMembers, scheduler: Scheduler):
       runAll(state.heldWatch ?? []);
       state.heldWatch = undefined;
     },
+    holdAnswers() {
+      state.heldAnswers ??= [];
+    },
+    releaseAnswers() {
+      runAll(state.heldAnswers ?? []);
+      state.heldAnswers = undefined;
+    },
     loseNextRequest() {
       state.next = { kind: "loseRequest" };
     },
@@ -130,7 +142,7 @@ function faultyStubs(state: State, real: EtcdStubs): EtcdStubs {
       }),
     leaseRevoke: (lease) => carry(state, () => real.leaseRevoke(lease)),
     leaseKeepAlive(lease, handlers) {
-      const faulty = faultyHandlers(state, handlers, () => false);
+      const faulty = faultyHandlers(state, handlers, () => state.heldAnswers);
       const stream = real.leaseKeepAlive(lease, faulty.handlers);
       return {
         send: () => pass(state, () => stream.send()),
@@ -141,7 +153,9 @@ function faultyStubs(state: State, real: EtcdStubs): EtcdStubs {
       };
     },
     watch(request, handlers) {
-      const faulty = faultyHandlers(state, handlers, (message: WatchResponse) => !message.created);
+      const faulty = faultyHandlers(state, handlers, (message: WatchResponse) =>
+        message.created ? undefined : state.heldWatch,
+      );
       const stream = real.watch(request, faulty.handlers);
       return {
         requestProgress: () => pass(state, () => stream.requestProgress()),
@@ -170,11 +184,15 @@ function runAll(steps: (() => void)[]): void {
 function carry<Answer>(state: State, call: () => Promise<Answer>): Promise<Answer> {
   const answer = createDeferred<Answer>();
   state.resets.add(answer.reject);
-  const settle = (tell: () => void) =>
-    pass(state, () => {
-      state.resets.delete(answer.reject);
-      tell();
-    });
+  const settle = (tell: () => void) => {
+    const deliver = () =>
+      pass(state, () => {
+        state.resets.delete(answer.reject);
+        tell();
+      });
+    if (state.heldAnswers === undefined) deliver();
+    else state.heldAnswers.push(deliver);
+  };
   pass(state, () => {
     call().then(
       (value) => settle(() => answer.resolve(value)),
@@ -209,7 +227,8 @@ function sendTxn(state: State, real: EtcdStubs, request: TxnRequest) {
 function faultyHandlers<Message>(
   state: State,
   handlers: StreamHandlers<Message>,
-  isWatched: (message: Message) => boolean,
+  /** Where a message waits for now. */
+  heldIn: (message: Message) => (() => void)[] | undefined,
 ): { readonly handlers: StreamHandlers<Message>; close(): void } {
   let isOver = false;
   const end = (error: EtcdError) => {
@@ -226,8 +245,9 @@ function faultyHandlers<Message>(
   return {
     handlers: {
       onMessage(message) {
-        if (state.heldWatch !== undefined && isWatched(message)) state.heldWatch.push(() => tell(message));
-        else tell(message);
+        const held = heldIn(message);
+        if (held === undefined) tell(message);
+        else held.push(() => tell(message));
       },
       onEnd: (error) => pass(state, () => end(error)),
     },

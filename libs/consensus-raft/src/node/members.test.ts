@@ -74,7 +74,7 @@ describe("members", () => {
     const cluster = await createManualCluster();
     const [first, second] = await cluster.joinAll();
     await cluster.settled(first.append("/test/a", "1"));
-    await cluster.loseMachine(3);
+    await cluster.loseDisk(3);
     await cluster.restartNode(3);
     await cluster.wait(2_000);
     const blank = cluster.stores().get(3)?.node;
@@ -92,6 +92,17 @@ describe("members", () => {
     expect(blank?.raft.status().votedFor).toBeUndefined();
     await cluster.restartNode(1);
     await cluster.until(() => second.belief().kind === "leading", "two that remember elect one of them");
+    await cluster.close();
+  });
+});
+
+describe("a leader that removes itself", () => {
+  it("is told that it is done, and another leads", async () => {
+    const cluster = await createManualCluster();
+    const [first, second, third] = await cluster.joinAll();
+    const removal = first.consensus.changeMembers({ kind: "removeVoter", ...cluster.identity(1) });
+    expect((await cluster.settled(removal)).kind).toBe("changed");
+    await cluster.until(() => [second, third].some(({ belief }) => belief().kind === "leading"), "another leads");
     await cluster.close();
   });
 });

@@ -12,7 +12,7 @@ import {
   type StoreAnswer,
   type StoreRequest,
 } from "@tidemark/consensus";
-import type { CandidateNumber, ConsensusCluster, ReplicatedCluster } from "@tidemark/consensus/contract";
+import type { CandidateNumber, ConsensusCluster, MemberCluster } from "@tidemark/consensus/contract";
 import type { Disk } from "@tidemark/disk";
 import { controllerId, directoryId } from "@tidemark/ids";
 import type { NodeId } from "@tidemark/raft";
@@ -63,7 +63,7 @@ export interface RaftClusterOptions {
 }
 
 /** The nodes as tests of the backend itself see them. */
-export interface RaftCluster extends ReplicatedCluster {
+export interface RaftCluster extends MemberCluster {
   readonly stores: () => ReadonlyMap<number, RaftStore>;
   /** Starts the node again, without a candidate. */
   restartNode(node: number): Promise<void>;
@@ -115,11 +115,11 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
     managesMembers: true,
     stores: () => new Map([...state.processes].map(([node, { store }]) => [node, store])),
     restartNode: (node) => startNode(state, node),
-    async loseMachine(node) {
+    async loseDisk(node) {
       killNode(state, node);
       await options.places.home(node).lose();
     },
-    replaceMachine: (node) => whileTimePasses(state, replaceMember(state, node)),
+    replaceMember: (node) => whileTimePasses(state, replaceMember(state, node)),
     identity: (candidate) => currentIdentity(state, candidate),
     async start(candidate) {
       if (!state.processes.has(candidate)) await startNode(state, candidate);

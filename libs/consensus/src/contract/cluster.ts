@@ -46,14 +46,6 @@ export interface ConsensusCluster {
   close(): Promise<void>;
 }
 
-/** A cluster whose store keeps three copies on three disks, one with each candidate's machine. */
-export interface ReplicatedCluster extends ConsensusCluster {
-  /** The machine is gone: the candidate's process, the copy's, and its disk. A power cut does not bring it back. */
-  loseMachine(candidate: CandidateNumber): Promise<void>;
-  /** An empty machine takes its place, as an operator brings one in. Its candidate can be started then. */
-  replaceMachine(candidate: CandidateNumber): Promise<void>;
-}
-
 export interface LateWrite {
   /** Resolves when the write is on its way. */
   readonly sent: Promise<void>;
@@ -62,4 +54,3 @@ export interface LateWrite {
 }
 
 export type CreateCluster = () => Promise<ConsensusCluster>;
-export type CreateReplicatedCluster = () => Promise<ReplicatedCluster>;

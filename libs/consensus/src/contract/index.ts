@@ -1,12 +1,11 @@
 import { describe } from "vitest";
-import type { CreateCluster, CreateReplicatedCluster } from "./cluster.ts";
+import type { CreateCluster } from "./cluster.ts";
 import { describeDamage } from "./rows/damage.ts";
 import { describeDurability } from "./rows/durability.ts";
 import { describeEphemeral } from "./rows/ephemeral.ts";
 import { describeFencing } from "./rows/fencing.ts";
 import { describeLeadership } from "./rows/leadership.ts";
 import { describeLimits } from "./rows/limits.ts";
-import { describeLostMachines } from "./rows/lost-machines.ts";
 import { describeMembers } from "./rows/members.ts";
 import { describeOrder } from "./rows/order.ts";
 import { describeSealing } from "./rows/sealing.ts";
@@ -16,11 +15,11 @@ export {
   type CandidateNumber,
   type ConsensusCluster,
   type CreateCluster,
-  type CreateReplicatedCluster,
   candidateNumbers,
   type LateWrite,
-  type ReplicatedCluster,
 } from "./cluster.ts";
+export { describeMinorityLoss, type MemberCluster } from "./minority.ts";
+export { type Watched, watchProcess } from "./watched.ts";
 
 /**
  * The contract of the consensus interface as tests, grouped by its rows C1 to C12. A backend that passes it is done.
@@ -38,15 +37,5 @@ export function describeConsensusContract(name: string, createCluster: CreateClu
     describeDamage(createCluster);
     describeMembers(createCluster);
     describeSealing(createCluster);
-  });
-}
-
-/**
- * What C8 promises beyond the contract where the store keeps three copies: a minority of machines may be lost for good,
- * disks included. `createCluster` makes a fresh store for each test.
- */
-export function describeMinorityLossContract(name: string, createCluster: CreateReplicatedCluster): void {
-  describe(`loss of a minority of machines: ${name}`, () => {
-    describeLostMachines(createCluster);
   });
 }

@@ -8,10 +8,12 @@ export interface Place {
   readonly partition: number;
 }
 
+/** REASON_INVALID_ARGUMENT. `message`: what is wrong with which field, and what to send instead. */
 export function invalidArgument(message: string): TidemarkError {
   return new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message });
 }
 
+/** REASON_UNKNOWN_TOPIC, retriable: a topic is not known everywhere at the moment it is made. */
 export function unknownTopic(topic: string): TidemarkError {
   return new TidemarkError({
     reason: Reason.UNKNOWN_TOPIC,
@@ -22,6 +24,7 @@ export function unknownTopic(topic: string): TidemarkError {
   });
 }
 
+/** REASON_UNKNOWN_TOPIC_ID: the name stands for another topic than the caller means. */
 export function unknownTopicId(topic: string, topicId: string): TidemarkError {
   return new TidemarkError({
     reason: Reason.UNKNOWN_TOPIC_ID,
@@ -30,7 +33,7 @@ export function unknownTopicId(topic: string, topicId: string): TidemarkError {
   });
 }
 
-/** `partitions`: how many the topic has. */
+/** REASON_UNKNOWN_PARTITION. `partitions`: how many the topic has. */
 export function unknownPartition({ topic, partition }: Place, partitions: number): TidemarkError {
   return new TidemarkError({
     reason: Reason.UNKNOWN_PARTITION,
@@ -40,7 +43,7 @@ export function unknownPartition({ topic, partition }: Place, partitions: number
   });
 }
 
-/** `bytesMax`: the topic's `max.message.bytes`. */
+/** REASON_MESSAGE_TOO_LARGE. `bytesMax`: the topic's `max.message.bytes`. */
 export function batchTooLarge(place: Place, bytes: number, bytesMax: number): TidemarkError {
   return new TidemarkError({
     reason: Reason.MESSAGE_TOO_LARGE,
@@ -51,11 +54,12 @@ export function batchTooLarge(place: Place, bytes: number, bytesMax: number): Ti
   });
 }
 
+/** REASON_CORRUPT_BATCH. `what`: what is wrong with it, without a full stop. */
 export function corruptBatch(place: Place, what: string): TidemarkError {
   return new TidemarkError({ reason: Reason.CORRUPT_BATCH, message: `The batch was refused: ${what}.`, ...place });
 }
 
-/** A codec's number that stands in a batch and means nothing. */
+/** REASON_UNSUPPORTED_CODEC. A codec's number that stands in a batch and means nothing. */
 export function unknownCodec(place: Place, codecId: number): TidemarkError {
   return new TidemarkError({
     reason: Reason.UNSUPPORTED_CODEC,
@@ -64,7 +68,7 @@ export function unknownCodec(place: Place, codecId: number): TidemarkError {
   });
 }
 
-/** A codec that was asked for and that this process cannot load. `known`: those that it can. */
+/** REASON_UNSUPPORTED_CODEC. A codec that was asked for and that this process cannot load. `known`: those that it can. */
 export function unavailableCodec(name: string, known: readonly string[]): TidemarkError {
   return new TidemarkError({
     reason: Reason.UNSUPPORTED_CODEC,
@@ -72,7 +76,7 @@ export function unavailableCodec(name: string, known: readonly string[]): Tidema
   });
 }
 
-/** `index`: of the record among those of the partition in the request. */
+/** REASON_INVALID_RECORD. `index`: of the record among those of the partition in the request. */
 export function invalidRecord(place: Place, index: number, why: string): TidemarkError {
   return new TidemarkError({
     reason: Reason.INVALID_RECORD,

@@ -26,6 +26,7 @@ export interface Refuser {
   destroy(): void;
 }
 
+/** One for each listener. */
 export function createRefuser(options: { readonly clock: Clock; readonly scheduler: Scheduler }): Refuser {
   const gate = createConnectionGate(options.clock, EXPLAINED_REFUSALS);
   const open = new Map<Socket, TidemarkError>();

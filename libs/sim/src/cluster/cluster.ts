@@ -7,7 +7,7 @@ import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
 import type { Host } from "../network/host.ts";
 import type { LinkState } from "../network/links.ts";
 import { createNetwork, type Network } from "../network/network.ts";
-import { createSimNode, type SimNode } from "./node.ts";
+import { createSimNode, type NodeWorld, type SimNode } from "./node.ts";
 import { ports, type Role } from "./roles.ts";
 
 /** How big a cluster is, and how its processes are set. */
@@ -53,7 +53,7 @@ const logLinesMax = 400;
 export function createSimCluster(
   engine: Engine,
   random: RandomTree,
-  given: ClusterShape & { readonly codecs: Codecs; readonly wallStartMs: number },
+  given: ClusterShape & Pick<NodeWorld, "wallStartMs" | "experimentOn" | "onEnd"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const exits: { atMs: number; node: string; error: Error }[] = [];
@@ -63,6 +63,8 @@ export function createSimCluster(
     random,
     network,
     wallStartMs: given.wallStartMs,
+    experimentOn: given.experimentOn,
+    onEnd: given.onEnd,
     onLog(node: string, line: string) {
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
       logs.push(`${engine.nowMs.toFixed(1)} ${node} ${line.trimEnd()}`);

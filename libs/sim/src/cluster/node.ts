@@ -1,3 +1,4 @@
+import type { BrokerExperiment } from "@tidemark/broker";
 import type { RunningService } from "@tidemark/service";
 import { startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
@@ -35,6 +36,10 @@ export interface NodeWorld {
   readonly wallStartMs: number;
   /** A line of a service's log. */
   readonly onLog: (node: string, line: string) => void;
+  /** What is asked of the broker that lives in this process. */
+  readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
+  /** A process has ended, however it did. */
+  readonly onEnd: (process: string) => void;
   /** A process ended by itself: its start was refused, or it could not go on. */
   readonly onExit: (node: SimNode, error: Error) => void;
 }
@@ -56,6 +61,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
     service = undefined;
     network.endProcess(host);
     device.memory.kill();
+    world.onEnd(ended.name);
   };
   const run = async (mine: SimProcess): Promise<void> => {
     const exit = (error: Error) => {
@@ -77,7 +83,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         writeLog: (line) => world.onLog(name, line),
       });
       const started = await startNode(
-        { ...identity, bootId: `boot ${boots} of ${name}` },
+        { ...identity, bootId: `boot ${boots} of ${name}`, experiment: world.experimentOn(mine.name, identity.id) },
         {
           runtime: mine.runtime,
           transport: network.transportOf(host, mine),
@@ -122,7 +128,10 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
     },
     losePower() {
       boots += 1;
-      process?.kill();
+      if (process !== undefined) {
+        process.kill();
+        world.onEnd(process.name);
+      }
       process = undefined;
       service = undefined;
       network.losePower(host);

@@ -1,4 +1,4 @@
-import { startBroker } from "@tidemark/broker";
+import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
 import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
@@ -21,6 +21,8 @@ export const ports = {
 export interface NodeStart extends NodeIdentity {
   /** Tells one boot of its machine from another. */
   readonly bootId: string;
+  /** What is asked of a broker that no program asks. */
+  readonly experiment: BrokerExperiment;
 }
 
 /** What stays the same from one start of a node to the next. */
@@ -44,7 +46,7 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 
 /** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
 export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
-  const { role, id, hostName, controllers, codecs, bootId } = start;
+  const { role, id, hostName, controllers, codecs, bootId, experiment } = start;
   const settings = {
     "node.id": id,
     "log.level": "info",
@@ -65,7 +67,8 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
     }
     case "broker": {
       const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };
-      return startBroker({ ...world, values: valuesOf(brokerSchema, { ...settings, ...place }), codecs, bootId });
+      const values = valuesOf(brokerSchema, { ...settings, ...place });
+      return startBroker({ ...world, values, codecs, bootId, experiment });
     }
     case "gateway": {
       const place = { "controller.endpoints": controllers.join(",") };

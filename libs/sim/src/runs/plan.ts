@@ -1,3 +1,4 @@
+import type { BrokerExperiment } from "@tidemark/broker";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { ports } from "../cluster/roles.ts";
@@ -15,6 +16,8 @@ export interface RunPlan {
   readonly nemesis: NemesisPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** Protections that are taken out. Empty: none. */
+  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards">;
 }
 
 /** What every run of a swarm keeps to. */
@@ -23,10 +26,12 @@ export interface SwarmBounds {
   readonly replicationFactor: number;
   /** How long faults are done, in milliseconds. Absent: drawn, and long enough for the run to count. */
   readonly durationMs?: number;
+  /** Absent: nothing is taken out. */
+  readonly broken?: RunPlan["broken"];
 }
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
-export function drawPlan(random: RandomTree, { replicationFactor, durationMs }: SwarmBounds): RunPlan {
+export function drawPlan(random: RandomTree, { replicationFactor, durationMs, broken = {} }: SwarmBounds): RunPlan {
   const draw = random.stream("plan");
   const shape = drawShape(draw, replicationFactor);
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
@@ -57,6 +62,7 @@ export function drawPlan(random: RandomTree, { replicationFactor, durationMs }: 
     topic,
     producers,
     consumers,
+    broken,
     nemesis: { kinds: drawKinds(draw), pauseMs: 1500 + below(draw, 6000) },
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };

@@ -3,6 +3,7 @@ import type { Codecs } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
+import { createReplicaWatch } from "../checks/replica-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -48,7 +49,14 @@ export async function simulate(
   const plan = makePlan(random);
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
-  const cluster = createSimCluster(engine, random, { ...plan.shape, codecs, wallStartMs });
+  const replicas = createReplicaWatch(violations);
+  const cluster = createSimCluster(engine, random, {
+    ...plan.shape,
+    codecs,
+    wallStartMs,
+    experimentOn: (process, broker) => ({ ...plan.broken, onStep: replicas.observe(process, broker) }),
+    onEnd: (process) => replicas.forget(process),
+  });
   const counts = { batches: 0 };
   let nemesis: Nemesis | undefined;
   let watch: MetadataWatch | undefined;
@@ -62,6 +70,8 @@ export async function simulate(
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
     });
+    const { image } = watch;
+    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether(watch?.image ?? image));
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, "the cluster did not start", () => createTopic(run));
@@ -102,6 +112,14 @@ export async function simulate(
     exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
     logs: cluster.logs,
   };
+}
+
+/** How often the replicas of a partition are compared with each other, in milliseconds. */
+const togetherMs = 100;
+
+function checkReplicasFromTimeToTime(engine: Engine, check: () => void): void {
+  check();
+  engine.after(togetherMs, () => checkReplicasFromTimeToTime(engine, check));
 }
 
 /** Something took longer than it may: the run has its verdict. */

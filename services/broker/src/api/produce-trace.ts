@@ -1,3 +1,4 @@
+import { Outcome } from "@tidemark/proto/common/v1";
 import type { Acks } from "@tidemark/replication";
 import { reasonName } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
@@ -7,6 +8,7 @@ import {
   messagingSystem,
   type Span,
   spanNames,
+  type TraceContext,
   type Tracer,
 } from "@tidemark/telemetry";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
@@ -26,7 +28,10 @@ export interface FinishedProduce {
   readonly outcome: ProduceOutcome;
 }
 
-/** Spans of a produce: broker produce, with append, flush and ack below it, each made when all of it is over. */
+/**
+ * Spans of a produce: broker produce, with append, flush, replicate by follower, high watermark advance and ack below it,
+ * each made when all of it is over.
+ */
 export interface ProduceTracer {
   /** Undefined where the caller is not sampled: then nothing is made. */
   begin(context: TraceCarrier): TracedProduce | undefined;
@@ -52,7 +57,6 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
     finish({ span, startMs, timeline }, { partition, batches, acks, outcome }) {
       const endMs = clock.monotonicMs();
       const parent = span.context;
-      const { appendedMs, writtenMs = endMs, flushedMs } = timeline;
       const error = outcome.kind === "failed" ? reasonName(outcome.error.reason) : undefined;
       span.set({
         [attributeNames.system]: messagingSystem,
@@ -64,21 +68,65 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
         [attributeNames.acks]: acks,
         ...(outcome.kind === "acknowledged" ? { [attributeNames.baseOffset]: outcome.baseOffset } : {}),
       });
-      if (outcome.kind === "acknowledged") {
-        tracer.record({ name: spanNames.append, parent, startMs: appendedMs, endMs: Math.min(writtenMs, endMs) });
-        if (flushedMs !== undefined) {
-          tracer.record({ name: spanNames.flush, parent, startMs: Math.min(writtenMs, flushedMs), endMs: flushedMs });
-        }
-      }
+      recordSteps(tracer, parent, timeline, endMs);
       tracer.record({
         name: spanNames.ack,
         parent,
         startMs,
         endMs,
-        attributes: { [attributeNames.acks]: acks },
+        attributes: {
+          [attributeNames.acks]: acks,
+          [attributeNames.waitedMs]: endMs - timeline.appendedMs,
+          [attributeNames.replicasCounted]: countFlushed(timeline),
+          [attributeNames.outcome]: outcomeName(outcome),
+        },
         error,
       });
       span.end({ endMs, error });
     },
   };
+}
+
+/** What happened to the batch until its answer: a step that had not ended by then is told as far as it went. */
+function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline, endMs: number): void {
+  const { appendedMs, writtenMs, flushedMs, replicas, highWatermark } = timeline;
+  if (writtenMs === undefined) return;
+  tracer.record({ name: spanNames.append, parent, startMs: appendedMs, endMs: writtenMs });
+  if (flushedMs !== undefined) {
+    tracer.record({ name: spanNames.flush, parent, startMs: Math.min(writtenMs, flushedMs), endMs: flushedMs });
+  }
+  for (const [follower, times] of replicas) {
+    tracer.record({
+      name: spanNames.replicate,
+      parent,
+      startMs: times.sentMs,
+      endMs: times.flushedMs ?? endMs,
+      attributes: { [attributeNames.follower]: follower },
+    });
+  }
+  if (highWatermark === undefined) return;
+  tracer.record({
+    name: spanNames.highWatermarkAdvance,
+    parent,
+    startMs: appendedMs,
+    endMs: highWatermark.atMs,
+    attributes: {
+      [attributeNames.highWatermarkFrom]: highWatermark.from,
+      [attributeNames.highWatermarkTo]: highWatermark.to,
+      [attributeNames.lastReplica]: highWatermark.last,
+      [attributeNames.maximalIsr]: highWatermark.maximalIsr,
+    },
+  });
+}
+
+function outcomeName(outcome: ProduceOutcome): string {
+  if (outcome.kind === "acknowledged") return "APPLIED";
+  return outcome.error.outcome === Outcome.NOT_APPLIED ? "NOT_APPLIED" : "UNKNOWN";
+}
+
+/** Replicas that were seen to have flushed the batch, the leader included. */
+function countFlushed({ flushedMs, replicas }: Timeline): number {
+  let count = flushedMs === undefined ? 0 : 1;
+  for (const times of replicas.values()) if (times.flushedMs !== undefined) count++;
+  return count;
 }

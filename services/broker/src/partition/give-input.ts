@@ -46,6 +46,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     replica.shared.onBroken(replica.id, error);
     return;
   }
+  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()));
   for (const event of output.trace) {
     if (event.kind === "truncated" || event.kind === "restarted") noteCut(replica, event);
     if (event.kind === "highWatermark" && replica.watched.length > 0) noteHighWatermark(replica, event);

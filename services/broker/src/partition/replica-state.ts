@@ -10,6 +10,7 @@ import type {
   TraceEvent,
 } from "@tidemark/replication";
 import type { Clock } from "@tidemark/runtime";
+import type { BrokerExperiment } from "../experiment.ts";
 import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
 import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition.ts";
 import type { HintedLeader } from "./refusal-error.ts";
@@ -47,6 +48,7 @@ export interface PartitionShared {
   /** Where clients reach a broker. Undefined: not known. */
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
+  readonly onStep: BrokerExperiment["onStep"];
   /** A step of the machine broke an invariant: the replica is out of service. */
   readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }

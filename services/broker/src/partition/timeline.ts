@@ -17,7 +17,14 @@ export interface Timeline {
   readonly replicas: Map<BrokerId, ReplicaTimes>;
   /** The step of the high watermark that passed the batch. */
   highWatermark:
-    | { readonly atMs: number; readonly from: Offset; readonly to: Offset; readonly last: BrokerId }
+    | {
+        readonly atMs: number;
+        readonly from: Offset;
+        readonly to: Offset;
+        /** The member whose report came last. */
+        readonly last: BrokerId;
+        readonly maximalIsr: readonly BrokerId[];
+      }
     | undefined;
 }
 

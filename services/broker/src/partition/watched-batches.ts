@@ -48,10 +48,12 @@ export function noteReport(
 }
 
 export function noteHighWatermark(
-  { watched, shared }: ReplicaState,
+  { watched, shared, machine }: ReplicaState,
   { from, to, last }: Extract<TraceEvent, { kind: "highWatermark" }>,
 ): void {
-  for (const { upTo, timeline } of watched) {
-    if (upTo <= to) timeline.highWatermark ??= { atMs: shared.clock.monotonicMs(), from, to, last };
-  }
+  const passed = watched.filter(({ upTo, timeline }) => upTo <= to && timeline.highWatermark === undefined);
+  if (passed.length === 0) return;
+  const atMs = shared.clock.monotonicMs();
+  const maximalIsr = machine.view(atMs).leadership?.maximalIsr ?? [];
+  for (const { timeline } of passed) timeline.highWatermark = { atMs, from, to, last, maximalIsr };
 }

@@ -2,19 +2,14 @@ import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import {
-  createFetchSessions,
-  type ReplicationGuards,
-  type ReplicationSettings,
-  type RequestId,
-  type TraceEvent,
-} from "@tidemark/replication";
+import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
+import type { BrokerExperiment } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
-import type { PartitionLinks, PartitionShared } from "../partition/replica-state.ts";
+import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
@@ -88,15 +83,8 @@ export interface PartitionTableOptions {
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (partition: PartitionTrace, event: TraceEvent) => void;
-  /** Tests turn single guards off. Default: every guard on. */
-  readonly guards?: ReplicationGuards;
-}
-
-/** Which replica an event is of. */
-export interface PartitionTrace {
-  readonly topic: string;
-  readonly partition: number;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly experiment?: BrokerExperiment | undefined;
 }
 
 /** Replicas that are opened, made or removed at a time. */
@@ -226,8 +214,9 @@ function createState(options: PartitionTableOptions): TableState {
     requests: { next: () => ++lastRequest as RequestId },
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.({ topic: replica.place.topic, partition: replica.place.index }, event);
+      options.onTrace?.(replica.place, event);
     },
+    onStep: options.experiment?.onStep,
     onBroken: (id, error) => {
       takeOutOfService(table, id, error);
     },
@@ -237,7 +226,7 @@ function createState(options: PartitionTableOptions): TableState {
     homes: createLogHomes(options.directories),
     defaults: options.defaults,
     replication: options.replication,
-    guards: options.guards,
+    guards: options.experiment?.replicationGuards,
     shared,
     sessions: createFetchSessions(),
     logger,

@@ -1,4 +1,4 @@
-import { type CandidateNumber, describeMinorityLossContract } from "@tidemark/consensus/contract";
+import { describeMinorityLoss } from "@tidemark/consensus/contract";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type EtcdMember, startEtcd } from "@tidemark/testkit/etcd";
 import { etcdMembers } from "../src/index.ts";
@@ -6,16 +6,17 @@ import { createEtcdCluster } from "../src/testing/contract-cluster.ts";
 
 const runtime = createNodeRuntime();
 
-describeMinorityLossContract("three real etcd members", async () => {
+/** One machine has a candidate and a member of etcd: both go with its disk. */
+describeMinorityLoss("three real etcd members", async () => {
   const etcd = await startEtcd({ members: 3 });
-  const memberOf = (candidate: CandidateNumber): EtcdMember => {
-    const member = etcd.members[candidate - 1];
-    if (member === undefined) throw new Error(`There is no member ${candidate}`);
+  const memberOf = (number: number): EtcdMember => {
+    const member = etcd.members[number - 1];
+    if (member === undefined) throw new Error(`There is no member ${number}`);
     return member;
   };
   const cluster = createEtcdCluster({
     runtime,
-    settings: { prefix: "/lost", leaseMs: 2_000, renewalMs: 500, compaction: undefined },
+    settings: { prefix: "/minority", leaseMs: 2_000, renewalMs: 500, compaction: undefined },
     etcd: {
       members: etcdMembers({ endpoints: etcd.endpoints, clock: runtime.clock, callTimeoutMs: 5_000 }),
       powerCut: () => etcd.powerCut(),
@@ -23,11 +24,11 @@ describeMinorityLossContract("three real etcd members", async () => {
   });
   return {
     ...cluster,
-    async loseMachine(candidate) {
-      cluster.kill(candidate);
-      await etcd.lose(memberOf(candidate));
+    async loseDisk(member) {
+      cluster.kill(member);
+      await etcd.lose(memberOf(member));
     },
-    replaceMachine: (candidate) => etcd.replace(memberOf(candidate)),
+    replaceMember: (member) => etcd.replace(memberOf(member)),
     async close() {
       await cluster.close();
       await etcd.stop();

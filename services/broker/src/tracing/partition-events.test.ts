@@ -1,0 +1,136 @@
+import { brokerId, leaderEpoch, offset, partitionEpoch, partitionIndex, topicId } from "@tidemark/ids";
+import type { TraceEvent } from "@tidemark/replication";
+import { createManualTime } from "@tidemark/runtime";
+import { createLogger, type SpanEnd, type SpanStart, type Tracer } from "@tidemark/telemetry";
+import { describe, expect, it } from "vitest";
+import { createPartitionEvents } from "./partition-events.ts";
+
+const place = {
+  topic: "t",
+  topicId: topicId("00000000-0000-4000-8000-000000000001"),
+  index: partitionIndex(0),
+};
+const traceId = "0af7651916cd43dd8448eb211c80319c";
+const [one, two, three] = [brokerId(1), brokerId(2), brokerId(3)];
+
+/** Records spans that are over; draws no lots, as what is always recorded asks for none. */
+function setup() {
+  const time = createManualTime();
+  const spans: (SpanStart & SpanEnd)[] = [];
+  const lines: string[] = [];
+  const tracer = {
+    enabled: true,
+    record(span: SpanStart & SpanEnd) {
+      spans.push(span);
+      return { traceId, spanId: "b7ad6b7169203331", sampled: true };
+    },
+  } as unknown as Tracer;
+  const logger = createLogger({
+    clock: time.clock,
+    level: "info",
+    service: "s",
+    instanceId: "i",
+    write: (line) => lines.push(line),
+  });
+  const events = createPartitionEvents({ tracer, clock: time.clock, logger });
+  return { time, spans, lines, events, take: (event: TraceEvent) => events.take(place, event) };
+}
+
+const became = (epoch: number): TraceEvent => ({
+  kind: "becameLeader",
+  leaderEpoch: leaderEpoch(epoch),
+  epochStart: offset(7n),
+  highWatermark: offset(5n),
+});
+const proposed = (to: (typeof one)[], again = false): TraceEvent => ({
+  kind: "isrProposed",
+  from: [one, two, three],
+  to,
+  reason: "3 not caught up for 10012 ms",
+  partitionEpoch: partitionEpoch(4),
+  again,
+});
+const committed = (isr: (typeof one)[]): TraceEvent => ({
+  kind: "isrCommitted",
+  isr,
+  elr: [],
+  minIsr: 2,
+  partitionEpoch: partitionEpoch(5),
+});
+
+describe("a change of the ISR", () => {
+  it("is a span from the proposal to its commit, with who left, why, and how often it was asked for", async () => {
+    const { time, spans, lines, take } = setup();
+    take(proposed([one, two]));
+    await time.advance(1000);
+    take(proposed([one, two], true));
+    await time.advance(5);
+    take(committed([one, two]));
+    expect(spans).toMatchObject([
+      {
+        name: "isr shrink",
+        parent: undefined,
+        startMs: 0,
+        endMs: 1005,
+        attributes: {
+          "messaging.destination.name": "t",
+          "tidemark.follower": [3],
+          "tidemark.isr": [1, 2],
+          "tidemark.attempt": 2,
+          "tidemark.cause": "3 not caught up for 10012 ms",
+        },
+      },
+    ]);
+    expect(lines.join("")).toContain("not caught up");
+  });
+
+  it("says when it was refused, or when its leader ended", () => {
+    const { spans, take } = setup();
+    take({ ...proposed([one, two, three, brokerId(4)]), from: [one, two, three] } as TraceEvent);
+    take({ kind: "proposalSettled", reason: "INELIGIBLE_REPLICA" });
+    take(proposed([one, two]));
+    take({ kind: "resigned", reason: "the session was lost" });
+    take(committed([one, two]));
+    expect(spans.map(({ name, error }) => [name, error])).toEqual([
+      ["isr expand", "INELIGIBLE_REPLICA"],
+      ["isr shrink", "NOT_LEADER"],
+    ]);
+  });
+});
+
+describe("a new leader", () => {
+  it("is a span below its partition's election, to the first append and no further", async () => {
+    const { time, spans, events, take } = setup();
+    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+    const context = { topicId: place.topicId, partition: 0, leaderEpoch: 3, traceparent };
+    events.noteElections([{ $typeName: "tidemark.cluster.v1.ElectionContext", ...context }]);
+    take(became(3));
+    await time.advance(20);
+    take({ kind: "appended", baseOffset: offset(7n), endOffset: offset(8n) });
+    take({ kind: "appended", baseOffset: offset(8n), endOffset: offset(9n) });
+    expect(spans).toMatchObject([
+      {
+        name: "become leader",
+        parent: { traceId, spanId: "00f067aa0ba902b7", sampled: true },
+        startMs: 0,
+        endMs: 20,
+        attributes: { "tidemark.leader_epoch": 3, "tidemark.epoch_start_offset": 7n },
+      },
+    ]);
+  });
+
+  it("has no parent where the election is of another leader epoch", () => {
+    const { spans, take } = setup();
+    take(became(4));
+    take({ kind: "becameFollower", leader: two, leaderEpoch: leaderEpoch(5), logEnd: offset(7n) });
+    expect(spans).toMatchObject([{ name: "become leader", parent: undefined }]);
+  });
+});
+
+describe("a cut below the high watermark", () => {
+  it("is a warning", () => {
+    const { lines, take } = setup();
+    take({ kind: "truncated", from: offset(9n), to: offset(3n), belowHighWatermark: true });
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "warn", topic: "t", partition: 0 });
+  });
+});

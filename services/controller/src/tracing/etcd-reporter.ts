@@ -1,0 +1,139 @@
+/** From what happens between a controller and etcd to log lines and spans: the only place that makes them of it. */
+import type { ConsensusEvent } from "@tidemark/consensus";
+import type { EtcdEvent } from "@tidemark/consensus-etcd";
+import type { Clock } from "@tidemark/runtime";
+import { attributeNames, type Logger, spanNames, type Telemetry, type Tracer } from "@tidemark/telemetry";
+
+type Event = ConsensusEvent | EtcdEvent;
+
+/** Returns what to call with each event. Campaigns and watch gaps are always recorded, transactions as any other work. */
+export function createEtcdReporter(
+  { logger, tracer }: Pick<Telemetry, "logger" | "tracer">,
+  clock: Clock,
+): (event: Event) => void {
+  const gaps = createGaps(tracer, clock);
+  return (event) => {
+    logEvent(logger, event);
+    switch (event.kind) {
+      case "transaction":
+        if (tracer.samples(undefined)) recordTransaction(tracer, event, clock);
+        return;
+      case "claimed":
+        recordCampaign(tracer, event, clock);
+        return;
+      case "watchInterrupted":
+      case "watchCompacted":
+        gaps.begin(event);
+        return;
+      case "watchStarted":
+        gaps.end(event.endpoint);
+        return;
+      default:
+        return;
+    }
+  };
+}
+
+const outcomes = { committed: "APPLIED", conflict: "NOT_APPLIED", LOST: "UNKNOWN" } as const;
+
+function recordTransaction(tracer: Tracer, event: Extract<Event, { kind: "transaction" }>, clock: Clock): void {
+  const { outcome, revision, ms } = event;
+  const isAnswer = outcome === "committed" || outcome === "conflict";
+  tracer.record({
+    name: spanNames.etcdTransaction,
+    kind: "client",
+    parent: undefined,
+    startMs: clock.monotonicMs() - ms,
+    attributes: {
+      [attributeNames.backend]: "etcd",
+      [attributeNames.outcome]: isAnswer || outcome === "LOST" ? outcomes[outcome] : "NOT_APPLIED",
+      ...(revision === undefined ? {} : { [attributeNames.revision]: revision }),
+    },
+    ...(isAnswer ? {} : { error: outcome }),
+  });
+}
+
+function recordCampaign(tracer: Tracer, event: Extract<Event, { kind: "claimed" }>, clock: Clock): void {
+  tracer.record({
+    name: spanNames.campaign,
+    parent: undefined,
+    startMs: clock.monotonicMs() - event.ms,
+    attributes: {
+      [attributeNames.backend]: "etcd",
+      [attributeNames.controllerEpoch]: event.epoch,
+      [attributeNames.cause]: event.outcome,
+    },
+  });
+}
+
+/** The time in which no watch stood. */
+function createGaps(tracer: Tracer, clock: Clock) {
+  let gap: { readonly startMs: number; readonly cause: string; readonly next: bigint } | undefined;
+  return {
+    begin(event: Extract<Event, { kind: "watchInterrupted" | "watchCompacted" }>) {
+      const startMs = clock.monotonicMs();
+      gap ??=
+        event.kind === "watchInterrupted"
+          ? { startMs, cause: event.cause, next: event.next }
+          : { startMs, cause: `compacted up to ${event.compacted}`, next: event.wanted };
+    },
+    end(endpoint: string) {
+      if (gap === undefined) return;
+      const { startMs, cause, next } = gap;
+      gap = undefined;
+      tracer.record({
+        name: spanNames.etcdWatchGap,
+        parent: undefined,
+        startMs,
+        attributes: {
+          [attributeNames.backend]: "etcd",
+          [attributeNames.serverAddress]: endpoint,
+          [attributeNames.cause]: cause,
+          [attributeNames.revision]: next,
+        },
+      });
+    },
+  };
+}
+
+function logEvent(logger: Logger, event: Event): void {
+  switch (event.kind) {
+    case "memberFailed": {
+      const { purpose, endpoint, cause, failures } = event;
+      return logger.warn("etcd member failed; another is tried", { purpose, endpoint, why: cause, failures });
+    }
+    case "connectFailed":
+      return logger.error("etcd lets no session begin", { code: event.code, why: event.message });
+    case "leaseLost":
+      return logger.warn("lease of etcd lost", { lease: event.lease, why: event.cause });
+    case "leaseNotAsAsked":
+      return logger.error("etcd grants another lease than was asked for", {
+        askedMs: event.askedMs,
+        grantedMs: event.ttlMs,
+      });
+    case "watchCompacted":
+      return logger.warn("etcd's history was compacted; what changed is read anew", {
+        wanted: event.wanted,
+        compacted: event.compacted,
+      });
+    case "historyCompacted":
+      return logger.debug("etcd's history compacted", { revision: event.revision });
+    case "compactionFailed":
+      return logger.warn("etcd's history could not be compacted", { why: event.message });
+    case "storeRegressed":
+      return logger.error("etcd is older than what was seen of it", { seen: event.seen, found: event.found });
+    case "leaderGone":
+      return logger.warn("the active controller's endpoint refuses; its place is claimed", {
+        epoch: event.epoch,
+        refusals: event.refusals,
+      });
+    case "idTaken":
+      return logger.error("another living controller has this id", { controller: event.controllerId });
+    case "malformed":
+      return logger.error("malformed metadata", { key: event.key, why: event.message });
+    case "claimImpossible":
+      return logger.error("no controller can be elected", { why: event.message });
+    default:
+      return;
+  }
+}

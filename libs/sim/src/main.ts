@@ -10,22 +10,24 @@ import type { RunResult } from "./runs/result.ts";
 import { simulate } from "./runs/simulate.ts";
 import { switches } from "./runs/switches.ts";
 
-function boundsOf({ replicationFactor, durationMs, pace }: SimArguments, name?: string): SwarmBounds {
+function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): SwarmBounds {
   const broken = name === undefined ? undefined : switches.get(name);
   return {
     replicationFactor,
     pace,
     ...(durationMs === undefined ? {} : { durationMs }),
+    ...(scenario === undefined ? {} : { scenario }),
     ...(broken === undefined ? {} : { broken }),
   };
 }
 
 /** What repeats one run. */
-function lineOf(seed: number, { replicationFactor, durationMs, pace }: SimArguments, name?: string): string {
+function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): string {
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
   const often = pace === 1 ? "" : ` --pace ${pace}`;
+  const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const without = name === undefined ? "" : ` --break ${name}`;
-  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${without}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${only}${without}`;
 }
 
 async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {

@@ -79,7 +79,15 @@ export async function simulate(
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
     const draw = random.stream("nemesis");
     nemesis = startNemesis(
-      { engine, cluster, random: draw, clientHosts: hosts, image: () => run.watch.image },
+      {
+        engine,
+        cluster,
+        random: draw,
+        clientHosts: hosts,
+        image: () => run.watch.image,
+        topic: plan.topic.name,
+        timers: plan.timers,
+      },
       plan.nemesis,
     );
     await delay(observer.process.runtime.scheduler, plan.durationMs);

@@ -254,7 +254,7 @@ describe("a follower's stream", () => {
       startCall: (call) => ({
         ...channel.startCall(call),
         start(_headers, { onStatus }) {
-          onStatus({ code: 14, details: "no route", metadata: { get: () => [] } as never });
+          onStatus({ code: 14 as never, details: "no route", metadata: { get: () => [] } as never });
         },
       }),
     });

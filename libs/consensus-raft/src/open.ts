@@ -15,6 +15,7 @@ import type { NodeEventSink } from "./node/events.ts";
 import { createNodeLink } from "./node/link.ts";
 import { changeMembers, describeMembers } from "./node/members.ts";
 import { type RaftNode, startNode } from "./node/node.ts";
+import { type Quorum, quorumOf } from "./node/quorum.ts";
 import type { SnapshotPolicy } from "./node/snapshots.ts";
 import type { NodeTiming } from "./node/timing.ts";
 import type { Transport } from "./node/transport.ts";
@@ -52,6 +53,7 @@ export interface RaftStore {
   readonly node: RaftNode;
   /** The cluster that the directory belonged to when it was opened. Undefined: none yet. */
   readonly clusterId: string | undefined;
+  quorum(): Quorum;
   /** A handle, not joined yet. `wrap` puts something between it and the node. */
   candidate(wrap?: (link: StoreLink) => StoreLink): Consensus;
   /** Stops the node. Its candidate is to be closed before. A second call waits too. */
@@ -80,6 +82,7 @@ export async function openRaftStore(options: RaftStoreOptions): Promise<RaftStor
   return {
     node,
     clusterId: opened.identity.clusterId,
+    quorum: () => quorumOf(node),
     candidate(wrap = (link) => link) {
       const { link, right } = createNodeLink(node);
       const members = {

@@ -96,6 +96,17 @@ describe("members", () => {
   });
 });
 
+describe("a leader that removes itself", () => {
+  it("is told that it is done, and another leads", async () => {
+    const cluster = await createManualCluster();
+    const [first, second, third] = await cluster.joinAll();
+    const removal = first.consensus.changeMembers({ kind: "removeVoter", ...cluster.identity(1) });
+    expect((await cluster.settled(removal)).kind).toBe("changed");
+    await cluster.until(() => [second, third].some(({ belief }) => belief().kind === "leading"), "another leads");
+    await cluster.close();
+  });
+});
+
 describe("a member that is far behind", () => {
   it("41 gets a snapshot in pieces, also where it dies amid them", async () => {
     const cluster = await createManualCluster();

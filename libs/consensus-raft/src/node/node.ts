@@ -196,8 +196,8 @@ export function startNode(options: NodeOptions): RaftNode {
 function begin(state: State): void {
   const { options, node } = state;
   const { opened, onEvent, runtime } = options;
-  const { term, last } = node.raft.status();
-  onEvent({ kind: "opened", id: node.id, term, lastIndex: last.index, cutBytes: opened.cutBytes });
+  const { term, last, membership } = node.raft.status();
+  onEvent({ kind: "opened", id: node.id, term, lastIndex: last.index, membership, cutBytes: opened.cutBytes });
   let { clusterId } = opened.identity;
   node.transport.start({
     onMessage: (message) => receive(state, message),
@@ -321,7 +321,8 @@ function restore(state: State, index: RaftStatus["committed"], bytes: number): v
 
 function leadNoMore(state: State): void {
   state.ending.clear();
-  state.node.proposals.lose("the leadership was lost over it");
+  const { proposals, raft } = state.node;
+  proposals.lose("the leadership was lost over it", raft.status().committed);
 }
 
 function onLease(state: State, before: number | undefined): void {
@@ -331,7 +332,7 @@ function onLease(state: State, before: number | undefined): void {
     const cause = node.raft.status().role === "leader" ? "unconfirmed" : "deposed";
     node.onEvent({ kind: "leaseEnded", term: before, cause });
     // Nobody who waits for an answer is left waiting for a majority that may not come back.
-    node.proposals.lose("no majority confirmed this leader in time");
+    node.proposals.lose("no majority confirmed this leader in time", node.raft.status().committed);
   } else if (term !== undefined) {
     node.onEvent({ kind: "leaseBegun", term });
   }
@@ -353,7 +354,7 @@ async function close(state: State): Promise<void> {
   const { node, writer, options } = state;
   state.stopTicker();
   state.failure ??= "the node was closed";
-  node.proposals.lose("the node was closed");
+  node.proposals.fail("the node was closed");
   node.changed.notify();
   await node.transport.close();
   await writer.stop();

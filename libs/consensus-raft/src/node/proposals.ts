@@ -1,5 +1,5 @@
 import { LinkLostError, type StoreAnswer } from "@tidemark/consensus";
-import type { Position } from "@tidemark/raft";
+import type { LogIndex, Position } from "@tidemark/raft";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 
 /** What became of a proposal. `dropped`: another leader's entry stands in its place, and it never will be carried out. */
@@ -11,19 +11,14 @@ export interface Proposals {
   wait(position: Position): Promise<ProposalEnd>;
   /** The entry at this position was applied. */
   settle(position: Position, answer: StoreAnswer): void;
-  /** Leadership is over. */
-  lose(cause: string): void;
+  /** Leadership is over. What is at or below `committed` is committed, and is answered when it is applied. */
+  lose(cause: string, committed: LogIndex): void;
   /** The storage failed. */
   fail(message: string): void;
 }
 
 export function createProposals(): Proposals {
   const waiting = new Map<number, { readonly term: number; readonly end: Deferred<ProposalEnd> }>();
-  const takeAll = () => {
-    const all = [...waiting.values()];
-    waiting.clear();
-    return all;
-  };
   return {
     wait({ index, term }) {
       const end = createDeferred<ProposalEnd>();
@@ -36,11 +31,16 @@ export function createProposals(): Proposals {
       waiting.delete(index);
       found.end.resolve(found.term === term ? answer : { kind: "dropped" });
     },
-    lose(cause) {
-      for (const { end } of takeAll()) end.reject(new LinkLostError(cause));
+    lose(cause, committed) {
+      for (const [index, { end }] of [...waiting]) {
+        if (index <= committed) continue;
+        waiting.delete(index);
+        end.reject(new LinkLostError(cause));
+      }
     },
     fail(message) {
-      for (const { end } of takeAll()) end.resolve({ kind: "unknown", message });
+      for (const { end } of waiting.values()) end.resolve({ kind: "unknown", message });
+      waiting.clear();
     },
   };
 }

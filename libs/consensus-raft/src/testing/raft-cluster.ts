@@ -119,7 +119,7 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
       killNode(state, node);
       await options.places.home(node).lose();
     },
-    replaceMember: (node) => replaceMember(state, node),
+    replaceMember: (node) => whileTimePasses(state, replaceMember(state, node)),
     identity: (candidate) => currentIdentity(state, candidate),
     async start(candidate) {
       if (!state.processes.has(candidate)) await startNode(state, candidate);
@@ -151,11 +151,12 @@ export async function createRaftCluster(options: RaftClusterOptions): Promise<Ra
 
 async function startNodes(state: State, nodes: readonly number[]): Promise<void> {
   for (const node of nodes) await startNode(state, node);
-  const [first] = nodes;
-  if (state.electsAtOnce !== true || first === undefined) return;
-  const { node } = processOf(state, first).store;
-  while (node.raft.status().role === "follower") node.raft.tick();
-  node.pump();
+  if (state.electsAtOnce !== true) return;
+  const [voter] = nodes
+    .map((node) => processOf(state, node).store.node)
+    .filter(({ id, raft }) => raft.status().membership.voters.some((member) => member.id === id));
+  while (voter?.raft.status().role === "follower") voter.raft.tick();
+  voter?.pump();
 }
 
 async function startNode(state: State, node: number): Promise<void> {
@@ -280,13 +281,13 @@ function faultsOf(state: State): Faults {
     async plant(key, value, { heldBy } = {}) {
       const session = heldBy === undefined ? "" : sessionOf(state, heldBy);
       const changes = [{ kind: "put", key, value, ephemeral: heldBy !== undefined }] as const;
-      await deliverWhileTimePasses(state, deliver(state, session, { guards: [], batches: [changes] }));
+      await whileTimePasses(state, deliver(state, session, { guards: [], batches: [changes] }));
     },
   };
 }
 
-/** Planting is not a wait of the suite's own: time has to pass for it here. */
-async function deliverWhileTimePasses(state: State, delivering: Promise<unknown>): Promise<void> {
+/** Waits for what is no wait of the suite's own: time has to pass for it here. */
+async function whileTimePasses(state: State, delivering: Promise<unknown>): Promise<void> {
   const progress = { isDone: false };
   const done = () => {
     progress.isDone = true;
@@ -299,8 +300,8 @@ async function deliverWhileTimePasses(state: State, delivering: Promise<unknown>
 async function close(state: State): Promise<void> {
   for (const { gate } of state.processes.values()) gate.set("open");
   for (const { candidate } of state.processes.values()) {
-    if (candidate !== undefined) await deliverWhileTimePasses(state, candidate.close());
+    if (candidate !== undefined) await whileTimePasses(state, candidate.close());
   }
-  for (const { store } of state.processes.values()) await deliverWhileTimePasses(state, store.close());
+  for (const { store } of state.processes.values()) await whileTimePasses(state, store.close());
   await state.places.close();
 }

@@ -95,12 +95,12 @@ export const crashRuns = {
         }
         driver.test.log.setHighWatermark(at(to));
       };
-      await write(0, 16);
+      await write(0, 11);
       // What is left is small, so that the next round merges.
       await driver.compact(1_800_000_000_000n);
-      await write(16, 22);
+      await write(11, 16);
       await driver.compact(1_800_000_000_000n);
-      await driver.flush(batchAt(22, { key: "k0" }));
+      await driver.flush(batchAt(16, { key: "k0" }));
     },
   },
   "a clean stop, and the next start": {

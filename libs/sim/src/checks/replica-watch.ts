@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import { findPartition, type MetadataImage } from "@tidemark/metadata";
+import { findPartition, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { checkProgress, checkReplica, type PartitionView } from "@tidemark/replication";
 import type { Violations } from "./violations.ts";
 
@@ -10,14 +10,16 @@ type ReplicaId = Parameters<NonNullable<BrokerExperiment["onStep"]>>[0];
  *
  * - what each replica knows agrees with itself, and only moves as it may while its process lives;
  * - a leader epoch is led by one broker (P14);
- * - everything below the highest high watermark that any leader had is flushed on every member of ISR and ELR whose
- *   session lives (P1).
+ * - everything below the highest high watermark that any leader had is on every member of ISR and ELR whose session
+ *   lives (P1).
  */
 export interface ReplicaWatch {
   /** What a process of a broker tells of its replicas. `process`: unlike that of any other life of a broker. */
   observe(process: string, broker: number): NonNullable<BrokerExperiment["onStep"]>;
   /** The process has ended. */
   forget(process: string): void;
+  /** The replicas as they stood last, a line each. */
+  describe(): string;
   /** Checks what spans several brokers, against the metadata. */
   checkTogether(image: MetadataImage): void;
 }
@@ -43,12 +45,20 @@ export function createReplicaWatch({ report }: Violations): ReplicaWatch {
     else if (known !== broker) report("a leader epoch is led by two brokers", `${of}: ${known} and ${broker}`);
     if (highWatermark > (committed.get(key) ?? 0n)) committed.set(key, highWatermark);
   };
-  const checkMember = (key: string, { broker, view }: Seen) => {
+  const checkMember = (key: string, { broker, view }: Seen, partition: Partition) => {
     const needed = committed.get(key) ?? 0n;
-    if (view.role === "offline" || view.flushed >= needed) return;
+    // After a start flushed is less than what is on disk until it was written anew (L4).
+    if (view.role === "offline" || view.logEnd >= needed) return;
+    const { leader, leaderEpoch, partitionEpoch, isr, elr } = partition;
+    const replicas = [...lives].flatMap(([process, own]) => {
+      const seen = own.get(key);
+      return seen === undefined ? [] : [`${process} ${describeView(seen.view)}`];
+    });
     report(
       "a member of ISR or ELR lacks committed records",
-      `${key} on broker ${broker}: flushed ${view.flushed}, committed ${needed}`,
+      `${key} on broker ${broker}: log end ${view.logEnd}, committed ${needed}; leader ${leader ?? "none"} in leader ` +
+        `epoch ${leaderEpoch}, partition epoch ${partitionEpoch}, ISR ${isr.join(",")}, ELR ${elr.join(",")}; ` +
+        replicas.join("; "),
     );
   };
 
@@ -70,6 +80,10 @@ export function createReplicaWatch({ report }: Violations): ReplicaWatch {
         else before.view = view;
       };
     },
+    describe: () =>
+      [...lives]
+        .flatMap(([process, own]) => [...own].map(([key, { view }]) => `  ${key} on ${process} ${describeView(view)}`))
+        .join("\n"),
     forget: (process) => lives.delete(process),
     checkTogether(image) {
       for (const own of lives.values()) {
@@ -79,9 +93,17 @@ export function createReplicaWatch({ report }: Violations): ReplicaWatch {
           const session = [...image.sessions.values()].find(({ brokerId }) => brokerId === seen.broker);
           if (partition === undefined || session === undefined || session.brokerEpoch !== view.brokerEpoch) continue;
           const members: readonly number[] = [...partition.isr, ...partition.elr];
-          if (members.includes(seen.broker)) checkMember(key, seen);
+          if (members.includes(seen.broker)) checkMember(key, seen, partition);
         }
       }
     },
   };
+}
+
+function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {
+  const leads = leadership === undefined ? "" : ` leads with maximal ISR ${leadership.maximalIsr.join(",")}`;
+  return (
+    `is ${role}${leads} in leader epoch ${state?.leaderEpoch ?? "none"}, broker epoch ${brokerEpoch}: ` +
+    `log end ${logEnd}, flushed ${flushed}, high watermark ${highWatermark}`
+  );
 }

@@ -113,6 +113,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     },
     registered(registration) {
       table.registration = registration;
+      table.isRegistered = true;
       table.isCurrent = false;
       const { brokerEpoch } = registration;
       const nowMs = options.clock.monotonicMs();
@@ -130,6 +131,8 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       }
     },
     resignAll(reason) {
+      // The metadata of the next registration may be here before its answer is: who led by them would resign again.
+      table.isRegistered = false;
       for (const partition of openHeld()) partition.give({ kind: "resign", reason });
     },
     find: (request) => findLed(table, request),
@@ -249,6 +252,7 @@ function createState(options: PartitionTableOptions): TableState {
     update: undefined,
     registration: undefined,
     isCurrent: false,
+    isRegistered: false,
     leaving: new Map(),
     removing: new Set(),
     reported: new Set(),

@@ -113,6 +113,27 @@ const shrinkWhoseAnswerIsLost: Scenario = async (stage) => {
   leader.boot();
 };
 
+/** 15: a follower is taken into the ISR, the leader does not hear of it, and the follower is all that is left. */
+const expansionWhoseAnswerIsLost: Scenario = async (stage) => {
+  const cast = castOf(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  const hasFirst = () => stage.latest(partition).isr.some((id) => stage.broker(id) === first);
+  first.kill();
+  await stage.until(() => !hasFirst(), stage.timers.sessionMs + 3000);
+  first.boot();
+  await stage.until(() => first.service !== undefined, 3000);
+  for (const controller of stage.controllers) stage.cutOneWay(controller, leader);
+  await stage.until(hasFirst, 2000);
+  stage.cut(first, [leader]);
+  await stage.sleep(300 + below(stage.random, 700));
+  leader.kill();
+  second.kill();
+  await stage.sleep(stage.timers.sessionMs + 1500);
+  leader.boot();
+  second.boot();
+};
+
 /** 22: a leader is cut off from controller and followers, and clients still reach it. */
 const leaderThatClientsReach: Scenario = async (stage) => {
   const cast = castOf(stage);
@@ -199,6 +220,7 @@ export const scenarios = {
   quickLeaderChanges,
   shrinkThatNobodyHears,
   shrinkWhoseAnswerIsLost,
+  expansionWhoseAnswerIsLost,
   leaderThatClientsReach,
   lastOneStanding,
   restartAtReentry,

@@ -3,6 +3,7 @@ import { addBrokerCommands } from "./commands/broker.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
+import { addControllerCommands } from "./commands/controller.ts";
 import { addDevCommand } from "./commands/dev.ts";
 import { addEventCommands } from "./commands/events.ts";
 import { addFormatCommands } from "./commands/format.ts";
@@ -41,6 +42,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addConfigCommands(program, io, finish);
   addLogCommands(program, io, finish);
   addFormatCommands(program, io, finish);
+  addControllerCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

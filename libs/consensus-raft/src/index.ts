@@ -7,6 +7,7 @@ export { defaultSnapshotPolicy, type SnapshotPolicy } from "./node/snapshots.ts"
 export { defaultTiming, type NodeTiming } from "./node/timing.ts";
 export type { Peer, SubmitAnswer, Transport, TransportHandlers } from "./node/transport.ts";
 export { openRaftStore, type RaftStore, type RaftStoreOptions } from "./open.ts";
+export { createRaftReporter, type ReporterOptions } from "./report/reporter.ts";
 export { RaftOpenError, type RaftOpenErrorCode } from "./storage/errors.ts";
 export { type FormatOptions, formatDirectory, memberDirectory } from "./storage/format.ts";
 export { type DirectoryIdentity, readIdentity } from "./storage/identity.ts";

@@ -31,6 +31,18 @@ describe("a log", () => {
     expect((await test.log.read(at(2), { ...everything, upTo: at(2) })).bytes).toHaveLength(0);
   });
 
+  it("10: forgets an epoch without records that begins where it is cut, also over a restart", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { leaderEpoch: 3 }));
+    test.log.beginEpoch(epoch(5));
+    expect(await test.log.truncateTo(at(1))).toBe(at(1));
+    expect(test.log.latestLeaderEpoch).toBe(3);
+    await test.flush(batchAt(1, { leaderEpoch: 4 }));
+    const log = await test.reopen();
+    expect(log.latestLeaderEpoch).toBe(4);
+    expect(log.endOffsetFor(epoch(3))).toEqual({ leaderEpoch: 3, endOffset: at(1) });
+  });
+
   it("refuses to read below its start and above its end", async () => {
     const test = await createTestLog({ startOffset: at(10) });
     await test.flush(batchAt(10));

@@ -10,22 +10,22 @@ import type { RunResult } from "./runs/result.ts";
 import { simulate } from "./runs/simulate.ts";
 import { switches } from "./runs/switches.ts";
 
-function boundsOf({ replicationFactor, durationMs, pace }: SimArguments, name?: string): SwarmBounds {
-  const broken = name === undefined ? undefined : switches.get(name);
+function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArguments): SwarmBounds {
   return {
     replicationFactor,
     pace,
     ...(durationMs === undefined ? {} : { durationMs }),
-    ...(broken === undefined ? {} : { broken }),
+    ...(scenario === undefined ? {} : { scenario }),
   };
 }
 
 /** What repeats one run. */
-function lineOf(seed: number, { replicationFactor, durationMs, pace }: SimArguments, name?: string): string {
+function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): string {
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
   const often = pace === 1 ? "" : ` --pace ${pace}`;
+  const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const without = name === undefined ? "" : ` --break ${name}`;
-  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${without}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${only}${without}`;
 }
 
 async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {
@@ -46,12 +46,19 @@ async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }
 
-/** Takes one protection out, and runs until a seed finds that something is broken. */
-async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promise<boolean> {
-  const bounds = boundsOf(asked, name);
+/**
+ * Takes one protection out, and runs until a seed finds that something is broken: by turns with the chain of faults that
+ * aims at it, unless another is asked for, and with whatever is drawn.
+ */
+async function isFound(name: string, given: SimArguments, codecs: Codecs): Promise<boolean> {
+  const aimed = switches.get(name);
+  if (aimed === undefined) throw new Error(`There is no protection ${name}`);
   const startedMs = realTimeMs();
+  let asked = given;
   let seed = asked.from;
   for (; seed <= asked.to && realTimeMs() - startedMs < asked.limitMs; seed++) {
+    asked = { ...given, scenario: given.scenario ?? (seed % 4 === 0 ? undefined : aimed.scenario) };
+    const bounds = { ...boundsOf(asked), broken: aimed.broken };
     const { violations } = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
     const [first] = violations;
     if (first === undefined) continue;

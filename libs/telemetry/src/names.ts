@@ -63,6 +63,8 @@ export const spanNames = {
   firstAction: "first action",
   raftAppend: "raft append",
   raftQuorum: "raft quorum",
+  /** In a controller: a snapshot being saved, or being sent to a follower. */
+  raftSnapshot: "raft snapshot",
   etcdTransaction: "etcd transaction",
   /** In a controller: while no watch of etcd stood. What was committed meanwhile is told behind it. */
   etcdWatchGap: "etcd watch gap",
@@ -138,6 +140,11 @@ export const attributeNames = {
   lastHeartbeatMs: "tidemark.last_heartbeat_ms",
   revision: "tidemark.revision",
   backend: "tidemark.backend",
+  /** Of the controllers' own quorum; a term is no epoch of anything else. */
+  raftTerm: "tidemark.raft.term",
+  raftIndex: "tidemark.raft.index",
+  /** Bytes of a snapshot. */
+  snapshotBytes: "tidemark.snapshot.bytes",
   batchIndex: "tidemark.batch.index",
   batchCount: "tidemark.batch.count",
   partitions: "tidemark.partitions",

@@ -15,8 +15,27 @@ export interface Backend {
   readonly services?: readonly ServedService[];
   /** The cluster that the store was made for. Absent: the first controller names it. */
   readonly clusterId?: string;
+  /** What the backend knows of its own quorum. Absent: it has none. */
+  readonly quorum?: () => QuorumDetails;
   /** Frees what the backend holds, after the handle was closed. */
   close(): Promise<void>;
+}
+
+/** A quorum of the controllers themselves, as one of them sees it. */
+export interface QuorumDetails {
+  readonly term: number;
+  /** Index up to which everything is committed, as far as is known here. */
+  readonly commit: number;
+  /** Those that this controller replicates to, and itself; empty where it does not lead. */
+  readonly members: ReadonlyMap<DirectoryId, MemberProgress>;
+}
+
+export interface MemberProgress {
+  /** Flushed there, and as the leader's, up to this index. */
+  readonly match: number;
+  /** Entries behind the leader's log. */
+  readonly lag: number;
+  readonly lastContactMs: number;
 }
 
 /** Opens the backend that the settings choose. Only the composition root names one. */

@@ -21,6 +21,7 @@ import {
 import { delay, type Runtime } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
 import { assembleCore } from "./assemble-core.ts";
+import type { QuorumDetails } from "./backend.ts";
 import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
@@ -39,6 +40,8 @@ export interface ControllerOptions {
   readonly consensus: Consensus;
   /** Name of the backend, to be shown to people and for nothing else. */
   readonly backend: string;
+  /** What the backend knows of its own quorum, to be shown likewise. Absent: it has none. */
+  readonly quorum?: (() => QuorumDetails) | undefined;
   readonly settings: ControllerSettings;
   readonly runtime: Runtime;
   readonly probe: Probe;
@@ -114,7 +117,7 @@ export function createController(options: ControllerOptions): Controller {
   return {
     admin: createAdminService(core, about),
     cluster: createClusterService(core),
-    metadata: createMetadataService(core, { consensus, backend: options.backend, leader: leadership.leader }),
+    metadata: createMetadataService(core, { ...options, consensus, leader: leadership.leader }),
     led: leadership.led,
     get isActive() {
       return role.term !== undefined;

@@ -2,6 +2,7 @@
 import { crc32c } from "@tidemark/compression";
 import {
   createGrpcTransport,
+  createRaftReporter,
   memberDirectory,
   openRaftStore,
   RaftOpenError,
@@ -19,10 +20,11 @@ export async function raftDirectoryId(disk: Disk, directory: string): Promise<Di
 }
 
 export function openRaftBackend(values: ControllerValues): OpenBackend {
-  return async ({ disk, directory, directoryId, runtime, transport: rpc, tls, endpoint, onFatal }) => {
+  return async ({ disk, directory, directoryId, runtime, telemetry, transport: rpc, tls, endpoint, onFatal }) => {
+    const address = () => `${values["node.id"]}@${endpoint() ?? ""}`;
     const transport = createGrpcTransport({
       id: directoryId,
-      address: () => `${values["node.id"]}@${endpoint() ?? ""}`,
+      address,
       runtime,
       rpc,
       channels: tls === undefined ? {} : { tls },
@@ -40,6 +42,7 @@ export function openRaftBackend(values: ControllerValues): OpenBackend {
           electionTimeoutMs: values["consensus.raft.election.timeout.ms"],
           heartbeatMs: values["consensus.raft.heartbeat.ms"],
         },
+        onNodeEvent: createRaftReporter({ telemetry, clock: runtime.clock, id: directoryId, address }),
         onFatal,
       }),
     );
@@ -49,6 +52,7 @@ export function openRaftBackend(values: ControllerValues): OpenBackend {
       consensus: store.candidate(),
       services: [transport.service],
       ...(clusterId === undefined ? {} : { clusterId }),
+      quorum: () => store.quorum(),
       close: () => store.close(),
     };
   };

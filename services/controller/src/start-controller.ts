@@ -122,6 +122,7 @@ function makeController(
     cluster: { configured: values["cluster.id"] ?? backend.clusterId, known: directory.clusterId },
     consensus: backend.consensus,
     backend: backend.name,
+    quorum: backend.quorum,
     settings: settingsFromConfig(values),
     runtime,
     probe: transport.probe,

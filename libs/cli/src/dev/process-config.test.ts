@@ -23,6 +23,7 @@ describe("the settings of a process", () => {
     const text = processConfigFile(services[2] as never, { specs, data: "/data", backend: "raft" });
     expect(text).toContain("controller.endpoints: 127.0.0.1:4651");
     expect(text).toContain("log.dirs: /data/broker-2/log");
+    expect(text).toContain("controlled.shutdown.max.ms: 5000");
   });
 
   test("name the members of the cluster's own etcd to the controllers, or of another", () => {

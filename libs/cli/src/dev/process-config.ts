@@ -56,6 +56,8 @@ export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
       "log.dirs": join(data, processName(spec), "log"),
+      // Where the whole cluster stops, the last broker has nobody to hand its leaderships to.
+      "controlled.shutdown.max.ms": 5000,
     }),
     gateway: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),

@@ -1,5 +1,5 @@
 /** What happens inside a node, as it happens: an adapter turns these into spans, metrics and log lines. */
-import type { NodeId, RaftEvent } from "@tidemark/raft";
+import type { Membership, NodeId, RaftEvent } from "@tidemark/raft";
 
 export type NodeEvent =
   | { readonly kind: "raft"; readonly event: RaftEvent }
@@ -9,6 +9,7 @@ export type NodeEvent =
       readonly id: NodeId;
       readonly term: number;
       readonly lastIndex: number;
+      readonly membership: Membership;
       readonly cutBytes: number;
     }
   /** Entries that went to the disk together and were flushed, in milliseconds. */

@@ -196,8 +196,8 @@ export function startNode(options: NodeOptions): RaftNode {
 function begin(state: State): void {
   const { options, node } = state;
   const { opened, onEvent, runtime } = options;
-  const { term, last } = node.raft.status();
-  onEvent({ kind: "opened", id: node.id, term, lastIndex: last.index, cutBytes: opened.cutBytes });
+  const { term, last, membership } = node.raft.status();
+  onEvent({ kind: "opened", id: node.id, term, lastIndex: last.index, membership, cutBytes: opened.cutBytes });
   let { clusterId } = opened.identity;
   node.transport.start({
     onMessage: (message) => receive(state, message),

@@ -1,6 +1,6 @@
 import type { AppendOutcome, Consensus, Leadership } from "@tidemark/consensus";
 import type { ControllerEpoch } from "@tidemark/ids";
-import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { NodeEvent } from "../node/events.ts";
 import { createMemoryPlaces } from "./memory-places.ts";
 import { createRaftCluster, type RaftCluster } from "./raft-cluster.ts";
@@ -26,15 +26,23 @@ export interface Candidate {
   append(key: string, value: string): Promise<AppendOutcome>;
 }
 
-export async function createManualCluster(seed = 1): Promise<ManualCluster> {
-  const time = createManualTime();
+export async function createManualCluster({
+  time = createManualTime(),
+  onNodeEvent = () => {},
+}: {
+  readonly time?: ManualTime;
+  readonly onNodeEvent?: (node: number, event: NodeEvent) => void;
+} = {}): Promise<ManualCluster> {
   const events: { node: number; event: NodeEvent }[] = [];
   const cluster = await createRaftCluster({
-    runtime: { ...time, random: createSeededRandom(seed) },
+    runtime: { ...time, random: createSeededRandom(1) },
     places: createMemoryPlaces(time.scheduler),
     turn: () => time.advance(5),
     patienceMs: 60_000,
-    onNodeEvent: (node, event) => events.push({ node, event }),
+    onNodeEvent(node, event) {
+      events.push({ node, event });
+      onNodeEvent(node, event);
+    },
   });
   const settled = async <Value>(promise: Promise<Value>): Promise<Value> => {
     const progress = { isDone: false };

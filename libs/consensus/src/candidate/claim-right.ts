@@ -23,8 +23,8 @@ export interface ElectedTerm {
 /**
  * | standing   | meaning                                                        |
  * |------------|----------------------------------------------------------------|
- * | outside    | not joined, registering, or closed                             |
- * | ready      | would lead                                                     |
+ * | outside    | not joined, or closed                                          |
+ * | ready      | would lead, as soon as it is registered                        |
  * | standsBack | resigned, and leaves the place to a rival                      |
  * | leading    | leads, and has announced it                                    |
  */

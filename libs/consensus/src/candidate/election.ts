@@ -289,8 +289,8 @@ function report(state: ElectionState): void {
   state.context.right.report(standingOf(state));
 }
 
-function standingOf({ ended, identity, registered, lead, standsBack, context }: ElectionState): CandidateStanding {
-  if (ended !== undefined || identity === undefined || registered === undefined) return "outside";
+function standingOf({ ended, identity, lead, standsBack, context }: ElectionState): CandidateStanding {
+  if (ended !== undefined || identity === undefined) return "outside";
   if (lead !== undefined) return "leading";
   return standsBack && hasRival(context.keys, identity) ? "standsBack" : "ready";
 }

@@ -29,7 +29,9 @@ import { exclusive, releaseFile } from "./writer.ts";
  */
 export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
   assertOnline(log);
-  if (cut >= log.end) return log.end;
+  if (cut > log.end) return log.end;
+  // An epoch may begin at the end with nothing in it: where the log is cut there, it never was (R8).
+  if (cut === log.end && cutEpochsAtEnd(log.epochs, cut) === log.epochs) return log.end;
   if (cut < log.logStart) return startAnewAt(log, cut);
   return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
 }

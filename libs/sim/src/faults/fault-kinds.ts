@@ -12,6 +12,10 @@ export interface FaultWorld {
   readonly image: () => MetadataImage;
   /** Hosts of the clients, which faults of the network reach too. */
   readonly clientHosts: readonly string[];
+  /** The topic of the workload. */
+  readonly topic: string;
+  /** Longest silence that a session survives, and a follower's lag, in milliseconds. */
+  readonly timers: { readonly sessionMs: number; readonly lagMs: number };
 }
 
 /** Begins a fault. Returns what ends it, when that is not by itself; undefined where there was nothing to do it to. */

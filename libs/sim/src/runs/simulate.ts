@@ -1,4 +1,4 @@
-import { findTopic, listPartitions } from "@tidemark/metadata";
+import { emptyImage, findTopic, listPartitions } from "@tidemark/metadata";
 import type { Codecs } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
@@ -50,7 +50,7 @@ export async function simulate(
   const plan = makePlan(random);
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
-  const replicas = createReplicaWatch(violations);
+  const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
@@ -71,15 +71,22 @@ export async function simulate(
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
     });
-    const { image } = watch;
-    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether(watch?.image ?? image));
+    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, "the cluster did not start", () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
     const draw = random.stream("nemesis");
     nemesis = startNemesis(
-      { engine, cluster, random: draw, clientHosts: hosts, image: () => run.watch.image },
+      {
+        engine,
+        cluster,
+        random: draw,
+        clientHosts: hosts,
+        image: () => run.watch.image,
+        topic: plan.topic.name,
+        timers: plan.timers,
+      },
       plan.nemesis,
     );
     await delay(observer.process.runtime.scheduler, plan.durationMs);

@@ -6,7 +6,6 @@ import { create, fromJson, type JsonValue, type MessageInitShape, toBinary } fro
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Consensus, WatchEvent } from "@tidemark/consensus";
 import {
-  type DescribeQuorumResponseSchema,
   type Entry,
   EntrySchema,
   ListResponseSchema,
@@ -17,6 +16,7 @@ import type { ServiceImpl } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
 import { invalidArgument } from "../errors.ts";
 import { decodeValue } from "../state/store-codec.ts";
+import { createQuorumService, type QuorumServiceOptions } from "./quorum-service.ts";
 
 const answerBytesMax = 3.5 * 2 ** 20;
 /** A part of a snapshot is about this large. */
@@ -24,11 +24,7 @@ const partBytes = 256 * 1024;
 
 export function createMetadataService(
   core: ControllerCore,
-  about: {
-    readonly consensus: Consensus;
-    readonly backend: string;
-    readonly leader: () => { readonly id: number; readonly controllerEpoch: number } | undefined;
-  },
+  about: QuorumServiceOptions,
 ): ServiceImpl<typeof MetadataService> {
   const { consensus } = about;
   const rejectReadably = (error: unknown): never => {
@@ -58,22 +54,7 @@ export function createMetadataService(
     async *watch({ prefix }, { signal }) {
       for await (const event of consensus.watch(signal)) yield* watchFrames(event, prefix);
     },
-    async describeQuorum(): Promise<MessageInitShape<typeof DescribeQuorumResponseSchema>> {
-      const members = await consensus.describeMembers().catch(rejectReadably);
-      const leader = about.leader();
-      return {
-        backend: about.backend,
-        controllerEpoch: leader?.controllerEpoch ?? 0,
-        ...(leader === undefined ? {} : { leader: leader.id }),
-        members: members.map(({ controllerId, directoryId, endpoint, voter, alive }) => ({
-          controllerId,
-          directoryId,
-          endpoint,
-          voter,
-          alive,
-        })),
-      };
-    },
+    ...createQuorumService(core, about),
   };
 }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tidemark/admin/v1/metadata.proto.
  */
 export const file_tidemark_admin_v1_metadata: GenFile = /*@__PURE__*/
-  fileDesc("CiB0aWRlbWFyay9hZG1pbi92MS9tZXRhZGF0YS5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEiGQoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkiOwoFRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlcKC0dldFJlc3BvbnNlEiwKBWVudHJ5GAEgASgLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnlIAIgBARIQCghyZXZpc2lvbhgCIAEoA0IICgZfZW50cnkiHQoLTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIksKDExpc3RSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnkSEAoIcmV2aXNpb24YAiABKAMiHgoMV2F0Y2hSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJrCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEiUKA3B1dBgCIAMoCzIYLnRpZGVtYXJrLmFkbWluLnYxLkVudHJ5Eg8KB3JlbW92ZWQYAyADKAkSEAoIc25hcHNob3QYBCABKAgiFwoVRGVzY3JpYmVRdW9ydW1SZXF1ZXN0ImsKDFF1b3J1bU1lbWJlchIVCg1jb250cm9sbGVyX2lkGAEgASgNEhQKDGRpcmVjdG9yeV9pZBgCIAEoCRIQCghlbmRwb2ludBgDIAEoCRINCgV2b3RlchgEIAEoCBINCgVhbGl2ZRgFIAEoCCKVAQoWRGVzY3JpYmVRdW9ydW1SZXNwb25zZRIPCgdiYWNrZW5kGAEgASgJEhMKBmxlYWRlchgCIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAyABKA0SMAoHbWVtYmVycxgEIAMoCzIfLnRpZGVtYXJrLmFkbWluLnYxLlF1b3J1bU1lbWJlckIJCgdfbGVhZGVyMtUCCg9NZXRhZGF0YVNlcnZpY2USRAoDR2V0Eh0udGlkZW1hcmsuYWRtaW4udjEuR2V0UmVxdWVzdBoeLnRpZGVtYXJrLmFkbWluLnYxLkdldFJlc3BvbnNlEkcKBExpc3QSHi50aWRlbWFyay5hZG1pbi52MS5MaXN0UmVxdWVzdBofLnRpZGVtYXJrLmFkbWluLnYxLkxpc3RSZXNwb25zZRJMCgVXYXRjaBIfLnRpZGVtYXJrLmFkbWluLnYxLldhdGNoUmVxdWVzdBogLnRpZGVtYXJrLmFkbWluLnYxLldhdGNoUmVzcG9uc2UwARJlCg5EZXNjcmliZVF1b3J1bRIoLnRpZGVtYXJrLmFkbWluLnYxLkRlc2NyaWJlUXVvcnVtUmVxdWVzdBopLnRpZGVtYXJrLmFkbWluLnYxLkRlc2NyaWJlUXVvcnVtUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("CiB0aWRlbWFyay9hZG1pbi92MS9tZXRhZGF0YS5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEiGQoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkiOwoFRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlcKC0dldFJlc3BvbnNlEiwKBWVudHJ5GAEgASgLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnlIAIgBARIQCghyZXZpc2lvbhgCIAEoA0IICgZfZW50cnkiHQoLTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIksKDExpc3RSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnkSEAoIcmV2aXNpb24YAiABKAMiHgoMV2F0Y2hSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJrCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEiUKA3B1dBgCIAMoCzIYLnRpZGVtYXJrLmFkbWluLnYxLkVudHJ5Eg8KB3JlbW92ZWQYAyADKAkSEAoIc25hcHNob3QYBCABKAgiFwoVRGVzY3JpYmVRdW9ydW1SZXF1ZXN0ItUBCgxRdW9ydW1NZW1iZXISFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkSDQoFdm90ZXIYBCABKAgSDQoFYWxpdmUYBSABKAgSEgoFbWF0Y2gYBiABKARIAIgBARIQCgNsYWcYByABKARIAYgBARIcCg9sYXN0X2NvbnRhY3RfbXMYCCABKA1IAogBAUIICgZfbWF0Y2hCBgoEX2xhZ0ISChBfbGFzdF9jb250YWN0X21zItEBChZEZXNjcmliZVF1b3J1bVJlc3BvbnNlEg8KB2JhY2tlbmQYASABKAkSEwoGbGVhZGVyGAIgASgNSACIAQESGAoQY29udHJvbGxlcl9lcG9jaBgDIAEoDRIwCgdtZW1iZXJzGAQgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyEhEKBHRlcm0YBSABKARIAYgBARITCgZjb21taXQYBiABKARIAogBAUIJCgdfbGVhZGVyQgcKBV90ZXJtQgkKB19jb21taXQiUAoPQWRkVm90ZXJSZXF1ZXN0EhUKDWNvbnRyb2xsZXJfaWQYASABKA0SFAoMZGlyZWN0b3J5X2lkGAIgASgJEhAKCGVuZHBvaW50GAMgASgJIkQKEEFkZFZvdGVyUmVzcG9uc2USMAoHbWVtYmVycxgBIAMoCzIfLnRpZGVtYXJrLmFkbWluLnYxLlF1b3J1bU1lbWJlciJBChJSZW1vdmVWb3RlclJlcXVlc3QSFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkiRwoTUmVtb3ZlVm90ZXJSZXNwb25zZRIwCgdtZW1iZXJzGAEgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyIhsKGVRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QiHAoaVHJhbnNmZXJDb250cm9sbGVyUmVzcG9uc2Uy+wQKD01ldGFkYXRhU2VydmljZRJECgNHZXQSHS50aWRlbWFyay5hZG1pbi52MS5HZXRSZXF1ZXN0Gh4udGlkZW1hcmsuYWRtaW4udjEuR2V0UmVzcG9uc2USRwoETGlzdBIeLnRpZGVtYXJrLmFkbWluLnYxLkxpc3RSZXF1ZXN0Gh8udGlkZW1hcmsuYWRtaW4udjEuTGlzdFJlc3BvbnNlEkwKBVdhdGNoEh8udGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hSZXF1ZXN0GiAudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hSZXNwb25zZTABEmUKDkRlc2NyaWJlUXVvcnVtEigudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVRdW9ydW1SZXF1ZXN0GikudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVRdW9ydW1SZXNwb25zZRJTCghBZGRWb3RlchIiLnRpZGVtYXJrLmFkbWluLnYxLkFkZFZvdGVyUmVxdWVzdBojLnRpZGVtYXJrLmFkbWluLnYxLkFkZFZvdGVyUmVzcG9uc2USXAoLUmVtb3ZlVm90ZXISJS50aWRlbWFyay5hZG1pbi52MS5SZW1vdmVWb3RlclJlcXVlc3QaJi50aWRlbWFyay5hZG1pbi52MS5SZW1vdmVWb3RlclJlc3BvbnNlEnEKElRyYW5zZmVyQ29udHJvbGxlchIsLnRpZGVtYXJrLmFkbWluLnYxLlRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QaLS50aWRlbWFyay5hZG1pbi52MS5UcmFuc2ZlckNvbnRyb2xsZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * Reads one key.
@@ -260,6 +260,27 @@ export type QuorumMember = Message<"tidemark.admin.v1.QuorumMember"> & {
    * @generated from field: bool alive = 5;
    */
   alive: boolean;
+
+  /**
+   * Up to which index its log is flushed and as the leader's. Absent: not known here.
+   *
+   * @generated from field: optional uint64 match = 6;
+   */
+  match?: bigint | undefined;
+
+  /**
+   * How many entries it is behind the leader's log. Absent: not known here.
+   *
+   * @generated from field: optional uint64 lag = 7;
+   */
+  lag?: bigint | undefined;
+
+  /**
+   * How long ago it was heard, in milliseconds. Absent: not known here.
+   *
+   * @generated from field: optional uint32 last_contact_ms = 8;
+   */
+  lastContactMs?: number | undefined;
 };
 
 /**
@@ -302,6 +323,20 @@ export type DescribeQuorumResponse = Message<"tidemark.admin.v1.DescribeQuorumRe
    * @generated from field: repeated tidemark.admin.v1.QuorumMember members = 4;
    */
   members: QuorumMember[];
+
+  /**
+   * Term of the answering controller. Absent: the backend has none.
+   *
+   * @generated from field: optional uint64 term = 5;
+   */
+  term?: bigint | undefined;
+
+  /**
+   * Commit index of the answering controller. Absent: the backend has none.
+   *
+   * @generated from field: optional uint64 commit = 6;
+   */
+  commit?: bigint | undefined;
 };
 
 /**
@@ -310,6 +345,141 @@ export type DescribeQuorumResponse = Message<"tidemark.admin.v1.DescribeQuorumRe
  */
 export const DescribeQuorumResponseSchema: GenMessage<DescribeQuorumResponse> = /*@__PURE__*/
   messageDesc(file_tidemark_admin_v1_metadata, 9);
+
+/**
+ * Adds a voter.
+ *
+ * @generated from message tidemark.admin.v1.AddVoterRequest
+ */
+export type AddVoterRequest = Message<"tidemark.admin.v1.AddVoterRequest"> & {
+  /**
+   * Controller node id.
+   *
+   * @generated from field: uint32 controller_id = 1;
+   */
+  controllerId: number;
+
+  /**
+   * Id of its directory, a UUID.
+   *
+   * @generated from field: string directory_id = 2;
+   */
+  directoryId: string;
+
+  /**
+   * host:port of its `internal` listener.
+   *
+   * @generated from field: string endpoint = 3;
+   */
+  endpoint: string;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.AddVoterRequest.
+ * Use `create(AddVoterRequestSchema)` to create a new message.
+ */
+export const AddVoterRequestSchema: GenMessage<AddVoterRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 10);
+
+/**
+ * It votes.
+ *
+ * @generated from message tidemark.admin.v1.AddVoterResponse
+ */
+export type AddVoterResponse = Message<"tidemark.admin.v1.AddVoterResponse"> & {
+  /**
+   * Members in the order of their ids.
+   *
+   * @generated from field: repeated tidemark.admin.v1.QuorumMember members = 1;
+   */
+  members: QuorumMember[];
+};
+
+/**
+ * Describes the message tidemark.admin.v1.AddVoterResponse.
+ * Use `create(AddVoterResponseSchema)` to create a new message.
+ */
+export const AddVoterResponseSchema: GenMessage<AddVoterResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 11);
+
+/**
+ * Removes a voter.
+ *
+ * @generated from message tidemark.admin.v1.RemoveVoterRequest
+ */
+export type RemoveVoterRequest = Message<"tidemark.admin.v1.RemoveVoterRequest"> & {
+  /**
+   * Controller node id.
+   *
+   * @generated from field: uint32 controller_id = 1;
+   */
+  controllerId: number;
+
+  /**
+   * Id of its directory. Empty: whichever it has.
+   *
+   * @generated from field: string directory_id = 2;
+   */
+  directoryId: string;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.RemoveVoterRequest.
+ * Use `create(RemoveVoterRequestSchema)` to create a new message.
+ */
+export const RemoveVoterRequestSchema: GenMessage<RemoveVoterRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 12);
+
+/**
+ * It votes no more.
+ *
+ * @generated from message tidemark.admin.v1.RemoveVoterResponse
+ */
+export type RemoveVoterResponse = Message<"tidemark.admin.v1.RemoveVoterResponse"> & {
+  /**
+   * Members in the order of their ids.
+   *
+   * @generated from field: repeated tidemark.admin.v1.QuorumMember members = 1;
+   */
+  members: QuorumMember[];
+};
+
+/**
+ * Describes the message tidemark.admin.v1.RemoveVoterResponse.
+ * Use `create(RemoveVoterResponseSchema)` to create a new message.
+ */
+export const RemoveVoterResponseSchema: GenMessage<RemoveVoterResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 13);
+
+/**
+ * Asks for another active controller.
+ *
+ * @generated from message tidemark.admin.v1.TransferControllerRequest
+ */
+export type TransferControllerRequest = Message<"tidemark.admin.v1.TransferControllerRequest"> & {
+};
+
+/**
+ * Describes the message tidemark.admin.v1.TransferControllerRequest.
+ * Use `create(TransferControllerRequestSchema)` to create a new message.
+ */
+export const TransferControllerRequestSchema: GenMessage<TransferControllerRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 14);
+
+/**
+ * Leadership was given up.
+ *
+ * @generated from message tidemark.admin.v1.TransferControllerResponse
+ */
+export type TransferControllerResponse = Message<"tidemark.admin.v1.TransferControllerResponse"> & {
+};
+
+/**
+ * Describes the message tidemark.admin.v1.TransferControllerResponse.
+ * Use `create(TransferControllerResponseSchema)` to create a new message.
+ */
+export const TransferControllerResponseSchema: GenMessage<TransferControllerResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 15);
 
 /**
  * Reads the metadata tree. Served by controllers; a gateway passes calls to the active one.
@@ -356,6 +526,37 @@ export const MetadataService: GenService<{
     methodKind: "unary";
     input: typeof DescribeQuorumRequestSchema;
     output: typeof DescribeQuorumResponseSchema;
+  },
+  /**
+   * Adds a controller to those that vote, where the controllers keep the metadata themselves. It runs already, with an
+   * empty directory, and is a learner until it has caught up: asked again, the call goes on.
+   *
+   * @generated from rpc tidemark.admin.v1.MetadataService.AddVoter
+   */
+  addVoter: {
+    methodKind: "unary";
+    input: typeof AddVoterRequestSchema;
+    output: typeof AddVoterResponseSchema;
+  },
+  /**
+   * Removes a controller from those that vote.
+   *
+   * @generated from rpc tidemark.admin.v1.MetadataService.RemoveVoter
+   */
+  removeVoter: {
+    methodKind: "unary";
+    input: typeof RemoveVoterRequestSchema;
+    output: typeof RemoveVoterResponseSchema;
+  },
+  /**
+   * The active controller gives leadership up to another one.
+   *
+   * @generated from rpc tidemark.admin.v1.MetadataService.TransferController
+   */
+  transferController: {
+    methodKind: "unary";
+    input: typeof TransferControllerRequestSchema;
+    output: typeof TransferControllerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tidemark_admin_v1_metadata, 0);

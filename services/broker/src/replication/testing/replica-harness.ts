@@ -8,6 +8,7 @@ import {
   createChannel,
   createRpcServer,
   type Keepalive,
+  type RpcChannel,
   type RpcServer,
   type ServedService,
   type TrafficClass,
@@ -189,6 +190,8 @@ export interface StreamsSetup {
   readonly keepalive?: Keepalive;
   /** In place of real timers: those of the streams, not those of their connections. */
   readonly scheduler?: Scheduler;
+  /** Changes a connection before it is used. */
+  readonly wrapChannel?: (channel: RpcChannel) => RpcChannel;
   /** Told of each connection that is opened. */
   readonly onOpen?: (endpoint: string, trafficClass: TrafficClass) => void;
 }
@@ -202,7 +205,9 @@ export function createStreams(setup: StreamsSetup): ReplicaStreams {
     openChannel(endpoint, trafficClass) {
       setup.onOpen?.(endpoint, trafficClass);
       const { keepalive } = setup;
-      return createChannel(endpoint, { trafficClass, runtime, ...(keepalive === undefined ? {} : { keepalive }) });
+      const options = { trafficClass, runtime, ...(keepalive === undefined ? {} : { keepalive }) };
+      const channel = createChannel(endpoint, options);
+      return setup.wrapChannel?.(channel) ?? channel;
     },
     runtime: { ...runtime, scheduler: setup.scheduler ?? runtime.scheduler },
     crc32c,

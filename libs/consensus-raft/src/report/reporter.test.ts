@@ -1,0 +1,108 @@
+import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
+import { spanNames, startTelemetry } from "@tidemark/telemetry";
+import { createOtlpReceiver, type ReceivedSpan } from "@tidemark/testkit";
+import { afterEach, describe, expect, it } from "vitest";
+import type { NodeEventSink } from "../node/events.ts";
+import { createManualCluster, type ManualCluster } from "../testing/manual-cluster.ts";
+import { identityOf } from "../testing/raft-cluster.ts";
+import { createRaftReporter } from "./reporter.ts";
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** A cluster whose nodes report to one log, and their spans to a receiver. */
+async function reporting(sampler: string) {
+  const receiver = await createOtlpReceiver();
+  closing.push(() => receiver.close());
+  const lines: string[] = [];
+  const time = createManualTime();
+  const telemetry = await startTelemetry({
+    service: "tidemark-controller",
+    instanceId: "controller-1",
+    runtime: { clock: time.clock, random: createSeededRandom(7), scheduler: createNodeRuntime().scheduler },
+    environment: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.httpUrl,
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+      OTEL_METRICS_EXPORTER: "none",
+      OTEL_TRACES_SAMPLER: sampler,
+    },
+    logLevel: "info",
+    metricsListener: undefined,
+    writeLog: (line) => lines.push(line),
+  });
+  const reporters = new Map<number, NodeEventSink>();
+  const reporterOf = (node: number): NodeEventSink => {
+    const { directoryId: id } = identityOf(node);
+    const address = () => `${node}@controller-${node}.test:4650`;
+    return reporters.get(node) ?? createRaftReporter({ telemetry, clock: time.clock, id, address });
+  };
+  const cluster = await createManualCluster({
+    time,
+    onNodeEvent(node, event) {
+      const reporter = reporterOf(node);
+      reporters.set(node, reporter);
+      reporter(event);
+    },
+  });
+  return {
+    cluster,
+    lines,
+    async spans(): Promise<readonly ReceivedSpan[]> {
+      await telemetry.shutdown();
+      return receiver.spans();
+    },
+  };
+}
+
+async function work(cluster: ManualCluster): Promise<void> {
+  const [first] = await cluster.joinAll();
+  cluster.cut(3);
+  for (let n = 0; n < 5; n++) await cluster.settled(first.append(`/test/${n}`, "1"));
+  await cluster.compact();
+  cluster.heal(3);
+  await cluster.until(() => cluster.stores().get(3)?.node.replica.get("/test/4") !== undefined, "the third has it");
+  await cluster.wait(500);
+}
+
+describe("a member's report", () => {
+  it("shows elections, appends, quorums and snapshots as spans", async () => {
+    const { cluster, spans } = await reporting("parentbased_always_on");
+    await work(cluster);
+    await cluster.close();
+    const received = await spans();
+    const named = (name: string) => received.filter((span) => span.name === name);
+    expect(named(spanNames.campaign)[0]?.attributes).toMatchObject({
+      "tidemark.backend": "raft",
+      "tidemark.raft.term": 2,
+      "tidemark.cause": "timeout",
+      "tidemark.outcome": "won",
+    });
+    expect(named(spanNames.raftAppend).length).toBeGreaterThanOrEqual(5);
+    expect(named(spanNames.raftQuorum).length).toBeGreaterThanOrEqual(5);
+    expect(named(spanNames.raftSnapshot).map(({ attributes }) => attributes["tidemark.cause"])).toEqual(
+      expect.arrayContaining(["save", "send"]),
+    );
+  });
+
+  it("keeps elections and snapshots where nothing else is sampled", async () => {
+    const { cluster, spans } = await reporting("parentbased_always_off");
+    await work(cluster);
+    await cluster.close();
+    const names = new Set((await spans()).map(({ name }) => name));
+    expect(names).toEqual(new Set([spanNames.campaign, spanNames.raftSnapshot]));
+  });
+
+  it("says in the log whom a quorum misses, and how one that is no member becomes one", async () => {
+    const { cluster, lines } = await reporting("parentbased_always_off");
+    await cluster.joinAll();
+    cluster.kill(1);
+    cluster.kill(2);
+    await cluster.wait(10_000);
+    await cluster.close();
+    const { directoryId } = identityOf(9);
+    expect(lines.join("\n")).toContain('"missing":"1@controller-1.test:4650, 2@controller-2.test:4650"');
+    expect(lines.join("\n")).toContain(`tidemark controller add-voter 9@controller-9.test:4650:${directoryId}`);
+  });
+});

@@ -1,7 +1,7 @@
 /** The failure cases of a log on one broker, by their numbers. */
 import { keepAll, sectorSize } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
-import { defaultCompactionSettings, defaultLogSettings } from "./settings.ts";
+import { defaultCompactionSettings } from "./settings.ts";
 import {
   at,
   batchAt,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "@tidemark/testkit";
 import { afterEach, describe, expect, test } from "vitest";
+import { startChild } from "../src/dev/child.ts";
 import type { ProcessSpec } from "../src/dev/layout.ts";
 import { createSupervisor, type Supervisor } from "../src/dev/supervisor.ts";
 
@@ -29,8 +30,7 @@ function supervise(program: keyof typeof programs): Supervisor {
   supervisor = createSupervisor({
     specs: [spec],
     logs,
-    env: process.env,
-    command: () => [process.execPath, "-e", programs[program]],
+    launch: (_, logFile) => startChild([process.execPath, "-e", programs[program]], logFile, process.env),
     onChange: () => undefined,
     onFailed: (name, cause) => died.push(`${name}: ${cause}`),
     stopTimeoutMs: 500,

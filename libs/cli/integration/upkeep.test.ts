@@ -1,4 +1,4 @@
-/** Retention and compaction as a broker's own process does them, from time to time. */
+/** Retention and compaction as brokers' own processes do them, from time to time, with three replicas. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
@@ -6,18 +6,21 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const mib = 2 ** 20;
 const inputMib = 6;
+const brokers = [1, 2, 3] as const;
+/** Only there to end a run that would wait for ever. */
+const timeoutMs = 300_000;
 let cluster: DevCluster;
 
 beforeAll(async () => {
   cluster = await startDevCluster({
-    brokers: 1,
+    brokers: brokers.length,
     env: {
       TIDEMARK_LOG_RETENTION_CHECK_INTERVAL_MS: "100",
       TIDEMARK_LOG_CLEANER_BACKOFF_MS: "100",
       TIDEMARK_LOG_SEGMENT_BYTES: String(mib),
     },
   });
-});
+}, timeoutMs);
 
 afterAll(async () => {
   await cluster.stop();
@@ -30,15 +33,26 @@ function keyedLines(): string {
   return Array.from({ length: count }, (_, number) => `k${number % 500}=${number} ${filler}\n`).join("");
 }
 
-async function fill(topic: string, ...settings: readonly string[]): Promise<string> {
+const foldersOf = (broker: number) => {
+  const logs = join(cluster.data, `broker-${broker}`, "log");
+  return readdirSync(logs)
+    .filter((name) => name.endsWith("-0"))
+    .map((name) => join(logs, name));
+};
+
+async function fill(topic: string): Promise<void> {
+  const { code, stderr } = await cluster.tidemark(["produce", topic, "--key-separator", "="], { input: keyedLines() });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+}
+
+/** Makes a topic and fills it. Returns the folder of each of its replicas. */
+async function filled(topic: string, ...settings: readonly string[]): Promise<readonly string[]> {
   const configs = settings.flatMap((setting) => ["--config", setting]);
-  const before = new Set(readdirSync(join(cluster.data, "broker-1", "log")));
-  await cluster.tidemark(["topic", "create", topic, "--partitions", "1", ...configs]);
-  const flags = ["--key-separator", "="];
-  const produced = await cluster.tidemark(["produce", topic, ...flags], { input: keyedLines() });
-  expect(produced.code).toBe(0);
-  const made = readdirSync(join(cluster.data, "broker-1", "log")).find((name) => !before.has(name));
-  return join(cluster.data, "broker-1", "log", made ?? "nowhere");
+  const before = new Set(brokers.flatMap(foldersOf));
+  const replicas = ["--partitions", "1", "--replication-factor", String(brokers.length)];
+  await cluster.tidemark(["topic", "create", topic, ...replicas, ...configs]);
+  await fill(topic);
+  return brokers.flatMap(foldersOf).filter((folder) => !before.has(folder));
 }
 
 const sizeOf = (folder: string) =>
@@ -52,24 +66,49 @@ const consumed = async (topic: string): Promise<readonly { readonly offset: numb
   return lines.map((line) => JSON.parse(line) as { offset: number; value: string });
 };
 
-test("a topic keeps as many bytes as it says, and its records begin where they begin", async () => {
-  const folder = await fill("bounded", `retention.bytes=${mib}`);
-  await waitFor("retention to remove segments", () => sizeOf(folder) <= 2 * mib);
-  const records = await consumed("bounded");
-  expect(records[0]?.offset).toBeGreaterThan(0);
-  expect(records.every(({ offset }, index) => offset === (records[0]?.offset ?? 0) + index)).toBe(true);
-});
+const isrOf = async (topic: string): Promise<readonly number[]> => {
+  const { stdout } = await cluster.tidemark(["topic", "describe", topic, "-o", "json"]);
+  const described = JSON.parse(stdout.toString()) as { partitions: { isr: number[] }[] };
+  return described.partitions[0]?.isr ?? [];
+};
 
-test("a compacted topic keeps the last value of each key, in few segments", async () => {
-  const folder = await fill("compacted", "cleanup.policy=compact", "min.cleanable.dirty.ratio=0.01");
-  const last = keyedLines().trimEnd().split("\n").slice(-500);
-  await waitFor("compaction to remove records", () => sizeOf(folder) < 2.5 * mib);
-  const records = await consumed("compacted");
-  const values = new Set(records.map(({ value }) => value));
-  expect(last.filter((line) => !values.has(line.slice(line.indexOf("=") + 1)))).toEqual([]);
-  // Whatever compaction is doing when it dies, what it leaves is sound.
-  await cluster.kill("broker-1");
-  const { code, stdout } = await cluster.tidemark(["log", "dump", folder, "--verify", "--deep", "-o", "json"]);
-  expect(code).toBe(0);
-  expect(stdout.toString()).toContain('"isSound":true');
-});
+test(
+  "a topic keeps as many bytes as it says on every replica, and its records begin where they begin",
+  async () => {
+    const folders = await filled("bounded", `retention.bytes=${mib}`);
+    expect(folders).toHaveLength(brokers.length);
+    await waitFor("retention to remove segments", () => folders.every((folder) => sizeOf(folder) < 3 * mib));
+    const records = await consumed("bounded");
+    expect(records[0]?.offset).toBeGreaterThan(0);
+    expect(records.every(({ offset }, index) => offset === (records[0]?.offset ?? 0) + index)).toBe(true);
+  },
+  timeoutMs,
+);
+
+test(
+  "a compacted topic keeps the last value of each key, also on a replica that was away and copies what is left",
+  async () => {
+    const folders = await filled("compacted", "cleanup.policy=compact", "min.cleanable.dirty.ratio=0.01");
+    await waitFor("compaction to remove records", () => folders.every((folder) => sizeOf(folder) < 3 * mib));
+    await cluster.kill("broker-3");
+    await fill("compacted");
+    const others = folders.filter((folder) => !folder.includes("broker-3"));
+    await waitFor("compaction of what was added", () => others.every((folder) => sizeOf(folder) < 3 * mib));
+    await cluster.start("broker-3");
+    await waitFor("the replica to be in sync again", async () => (await isrOf("compacted")).length === brokers.length);
+
+    const values = new Set((await consumed("compacted")).map(({ value }) => value));
+    const last = keyedLines().trimEnd().split("\n").slice(-500);
+    expect(last.filter((line) => !values.has(line.slice(line.indexOf("=") + 1)))).toEqual([]);
+    // Whatever compaction is doing when they die, what it leaves is sound.
+    await cluster.killAll();
+    for (const folder of folders) {
+      const { code, stdout } = await cluster.tidemark(["log", "dump", folder, "--verify", "--deep", "-o", "json"], {
+        env: { TIDEMARK_SERVER: undefined },
+      });
+      expect(stdout.toString().trimEnd().split("\n").at(-1)).toContain('"isSound":true');
+      expect(code).toBe(0);
+    }
+  },
+  timeoutMs,
+);

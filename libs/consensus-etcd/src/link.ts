@@ -70,14 +70,14 @@ interface Wanted {
 async function connect(parts: LinkParts, { from, handlers }: Wanted, signal: AbortSignal): Promise<StoreSession> {
   let behind = from;
   for (;;) {
-    const session = createSession(parts, handlers);
+    const session = createSession(parts, handlers, behind);
     try {
       await establish(parts, { session, from: behind }, signal);
       return session;
     } catch (error) {
       await session.close();
       signal.throwIfAborted();
-      behind = session.toldUpTo() ?? behind;
+      behind = session.toldUpTo();
       if (error instanceof EtcdError) {
         parts.onEvent({ kind: "connectFailed", code: error.code, message: error.message });
         await delay(parts.runtime.scheduler, refusalPauseMs, signal);

@@ -50,7 +50,8 @@ interface SessionState {
   last: Promise<unknown>;
 }
 
-export function createSession(parts: LinkParts, handlers: SessionHandlers): LinkSession {
+/** `from`: up to where the handlers were told by sessions before. */
+export function createSession(parts: LinkParts, handlers: SessionHandlers, from: Revision | undefined): LinkSession {
   const state: SessionState = {
     parts,
     handlers,
@@ -60,7 +61,7 @@ export function createSession(parts: LinkParts, handlers: SessionHandlers): Link
     lease: undefined,
     feed: undefined,
     hasBegun: false,
-    toldUpTo: undefined,
+    toldUpTo: from,
     last: Promise.resolve(),
   };
   state.lost.promise.catch(() => undefined);
@@ -168,9 +169,12 @@ function answerOf(state: SessionState, error: EtcdError): StoreAnswer {
   switch (error.code) {
     case "NO_SPACE":
       return { kind: "noSpace", message: `etcd has no space: ${error.message}` };
-    case "LEASE_NOT_FOUND":
-      lose(state, "etcd says that the lease is gone");
+    case "LEASE_NOT_FOUND": {
+      const cause = "etcd says that the lease is gone";
+      if (state.lease !== undefined) state.parts.onEvent({ kind: "leaseLost", lease: state.lease.id, cause });
+      lose(state, cause);
       return { kind: "sessionEnded" };
+    }
     case "REFUSED":
     case "DENIED":
     case "COMPACTED":

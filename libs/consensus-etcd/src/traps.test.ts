@@ -2,40 +2,23 @@
  * What goes wrong where etcd is used in the way that first comes to mind. Each trap is a course of events that keeps its
  * promise with all guards, and breaks it without the one that it is about.
  */
-import { allCandidateGuards, type CandidateGuards } from "@tidemark/consensus";
-import { type CandidateNumber, type Watched, watchProcess } from "@tidemark/consensus/contract";
-import { type ControllerEpoch } from "@tidemark/ids";
-import { createManualTime, createSeededRandom, type Random } from "@tidemark/runtime";
+import { type Watched, watchProcess } from "@tidemark/consensus/contract";
 import { describe, expect, test } from "vitest";
-import type { EtcdEvent } from "./events.ts";
-import { allEtcdGuards, type EtcdGuards } from "./guards.ts";
-import { createSimulatedEtcd, type SimulatedEtcd } from "./simulated/simulated-etcd.ts";
 import { EtcdError, type EtcdMembers, type WatchResponse } from "./stubs.ts";
-import { createEtcdCluster, type EtcdCluster } from "./testing/contract-cluster.ts";
+import { type Course, type CourseOptions, runCourse } from "./testing/course.ts";
 
-interface Course {
-  readonly etcd: SimulatedEtcd;
-  readonly cluster: EtcdCluster;
-  readonly events: readonly EtcdEvent[];
+interface TrapCourse extends Course {
   /** Breaks a candidate's watch behind the first response for which this holds. */
   breakWatchBehind(isLast: (response: WatchResponse) => boolean): void;
-  join(candidate: CandidateNumber): Promise<Watched>;
-  leading(process: Watched): Promise<ControllerEpoch>;
-  append(process: Watched, epoch: ControllerEpoch, key: string, value?: string): Promise<string>;
-  advance(ms: number): Promise<void>;
 }
 
-interface Naive {
-  readonly guards?: Partial<EtcdGuards>;
-  readonly candidateGuards?: Partial<CandidateGuards>;
-  readonly random?: Random;
-}
+type Naive = Pick<CourseOptions, "guards" | "candidateGuards" | "random">;
 
 interface Trap {
   readonly says: string;
   readonly naive: Naive;
   /** What is wrong at the end. Empty: the promise was kept. */
-  readonly course: (course: Course) => Promise<readonly unknown[]>;
+  readonly course: (course: TrapCourse) => Promise<readonly unknown[]>;
 }
 
 const traps: readonly Trap[] = [
@@ -47,7 +30,7 @@ const traps: readonly Trap[] = [
       const epoch = await c.leading(first);
       const late = c.cluster.delayNextRequest(1, "silence");
       const appending = c.append(first, epoch, "/test/stuck");
-      await settled(c, late.sent);
+      await c.settled(late.sent);
       c.cluster.stall(1);
       await c.cluster.plant("/controller", Buffer.from(JSON.stringify({ controllerId: -1, controllerEpoch: epoch })), {
         heldBy: 2,
@@ -56,7 +39,7 @@ const traps: readonly Trap[] = [
       await late.arrive();
       await c.advance(100);
       c.cluster.resume(1);
-      const outcome = await settled(c, appending);
+      const outcome = await c.settled(appending);
       return [...writesOf(second, "/test/stuck"), ...(outcome === "committed" ? [outcome] : [])];
     },
   },
@@ -70,9 +53,9 @@ const traps: readonly Trap[] = [
       await c.append(first, epoch, "/test/stuck");
       const next = c.cluster.delayNextRequest(1);
       const appending = c.append(first, epoch, "/test/next");
-      await settled(c, next.sent);
+      await c.settled(next.sent);
       await late.arrive();
-      const outcome = await settled(c, appending);
+      const outcome = await c.settled(appending);
       await c.advance(1_000);
       return outcome === "committed" && writesOf(first, "/test/next").length === 0 ? [outcome] : [];
     },
@@ -85,14 +68,14 @@ const traps: readonly Trap[] = [
       const epoch = await c.leading(first);
       const late = c.cluster.delayNextRequest(1);
       const appending = c.append(first, epoch, "/test/stuck");
-      await settled(c, late.sent);
+      await c.settled(late.sent);
       const second = c.cluster.delayNextRequest(1);
-      await settled(c, second.sent);
+      await c.settled(second.sent);
       await late.arrive();
       await second.arrive();
-      const outcome = await settled(c, appending);
+      const outcome = await c.settled(appending);
       await c.advance(1_000);
-      return outcome === "refused" ? writesOf(first, "/test/stuck") : [];
+      return outcome === "FENCED" ? writesOf(first, "/test/stuck") : [];
     },
   },
   {
@@ -141,7 +124,7 @@ const traps: readonly Trap[] = [
       await c.advance(500);
       const asked = c.events.slice(before).filter(({ kind }) => kind === "transaction").length;
       c.cluster.releaseWatch(2);
-      await settled(c, joining);
+      await c.settled(joining);
       again.stop();
       return asked > 3 ? [`${asked} transactions`] : [];
     },
@@ -156,57 +139,22 @@ describe("the traps of etcd", () => {
 });
 
 async function run(naive: Naive, course: Trap["course"]): Promise<readonly unknown[]> {
-  const time = createManualTime();
-  const runtime = { ...time, random: createSeededRandom(7) };
-  const etcd = createSimulatedEtcd({ runtime, watch: { partRevisions: 10, fragmentBytes: 2_000, partDelayMs: 20 } });
-  const events: EtcdEvent[] = [];
-  const breaking = breakingMembers(etcd.members);
-  const cluster = createEtcdCluster({
-    runtime: { ...runtime, random: naive.random ?? runtime.random },
-    settings: { prefix: "/traps", leaseMs: 2_000, renewalMs: 500, compaction: undefined },
-    etcd: { members: breaking.members, powerCut: async () => etcd.powerCut() },
-    turn: () => time.advance(5),
-    guards: { ...allEtcdGuards, ...naive.guards },
-    candidateGuards: { ...allCandidateGuards, ...naive.candidateGuards },
-    onEvent: (event) => events.push(event as EtcdEvent),
-  });
-  const processes: Watched[] = [];
-  const c: Course = {
-    etcd,
-    cluster,
-    events,
-    breakWatchBehind: breaking.breakBehind,
-    async join(candidate) {
-      const process = watchProcess(candidate, await cluster.start(candidate));
-      processes.push(process);
-      await settled(c, process.consensus.join(cluster.identity(candidate)));
-      if (candidate === 1) await c.leading(process);
-      return process;
+  let breakWatchBehind: TrapCourse["breakWatchBehind"] = () => {};
+  const options: CourseOptions = {
+    ...naive,
+    etcd: { watch: { partRevisions: 10, fragmentBytes: 2_000, partDelayMs: 20 } },
+    between(members) {
+      const breaking = breakingMembers(members);
+      breakWatchBehind = breaking.breakBehind;
+      return breaking.members;
     },
-    async leading(process) {
-      await cluster.until(() => process.belief().kind === "leading", `candidate ${process.candidate} leads`);
-      const belief = process.belief();
-      if (belief.kind !== "leading") throw new Error("It leads no more");
-      return belief.epoch;
-    },
-    async append(process, epoch, key, value = "1") {
-      const change = { kind: "put", key, value: Uint8Array.from(Buffer.from(value)) } as const;
-      return (await settled(c, process.consensus.append(epoch, [change]))).kind;
-    },
-    advance: (ms) => time.advance(ms),
   };
-  try {
-    const wrong = await course(c);
-    return [...wrong, ...processes.flatMap(({ violations }) => violations)];
-  } finally {
-    for (const process of processes) process.stop();
-    await cluster.close();
-    etcd.close();
-  }
+  const { value, violations } = await runCourse(options, (c) => course({ ...c, breakWatchBehind }));
+  return [...value, ...violations];
 }
 
 /** A candidate that missed a backlog resumes its watch, which breaks once. Wrong is what its tree lacks then. */
-async function brokenWatch(c: Course, isLast: (response: WatchResponse) => boolean): Promise<readonly unknown[]> {
+async function brokenWatch(c: TrapCourse, isLast: (response: WatchResponse) => boolean): Promise<readonly unknown[]> {
   const [first, second] = [await c.join(1), await c.join(2)];
   const epoch = await c.leading(first);
   c.cluster.cut(2);
@@ -249,16 +197,6 @@ function breakingMembers(members: EtcdMembers) {
       isLast = condition;
     },
   };
-}
-
-async function settled<Value>({ cluster }: Course, promise: Promise<Value>): Promise<Value> {
-  let isSettled = false;
-  const settle = () => {
-    isSettled = true;
-  };
-  promise.then(settle, settle);
-  await cluster.until(() => isSettled, "it settles");
-  return promise;
 }
 
 function writesOf(process: Watched, key: string): readonly string[] {

@@ -3,6 +3,7 @@ import {
   type Codecs,
   type DecodeFailure,
   decodeRecords,
+  decompressedBytesMax,
   iterateBatches,
   nextOffsetOf,
   type StoredRecord,
@@ -56,9 +57,6 @@ export function decodeBatches(
   }
   return { kind: "ok", records, bytes, nextOffset };
 }
-
-/** No batch that was accepted is larger when decompressed. */
-const decompressedBytesMax = 128 * 2 ** 20;
 
 /** What a record is in an answer beside its key and value: offset, time, tags. */
 const overhead = 40;

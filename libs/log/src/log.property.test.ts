@@ -171,7 +171,7 @@ describe("a log is what its model says, whatever happens in whatever order:", ()
   it(
     "and, with compaction beside them, of each key the last value",
     async () => {
-      const kinds = fc.oneof(...always, compact);
+      const kinds = fc.oneof(...always, compact, cut);
       await fc.assert(
         fc.asyncProperty(several(kinds), (commands) => holds(compactSettings, commands)),
         { numRuns: 60 * testEffort, seed },

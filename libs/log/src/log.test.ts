@@ -31,6 +31,18 @@ describe("a log", () => {
     expect((await test.log.read(at(2), { ...everything, upTo: at(2) })).bytes).toHaveLength(0);
   });
 
+  it("10: forgets an epoch without records that begins where it is cut, also over a restart", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0, { leaderEpoch: 3 }));
+    test.log.beginEpoch(epoch(5));
+    expect(await test.log.truncateTo(at(1))).toBe(at(1));
+    expect(test.log.latestLeaderEpoch).toBe(3);
+    await test.flush(batchAt(1, { leaderEpoch: 4 }));
+    const log = await test.reopen();
+    expect(log.latestLeaderEpoch).toBe(4);
+    expect(log.endOffsetFor(epoch(3))).toEqual({ leaderEpoch: 3, endOffset: at(1) });
+  });
+
   it("refuses to read below its start and above its end", async () => {
     const test = await createTestLog({ startOffset: at(10) });
     await test.flush(batchAt(10));
@@ -185,6 +197,20 @@ describe("cutting a log", () => {
     const log = await test.reopen();
     expect(log.logEndOffset).toBe(at(6));
     expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
+  });
+
+  it("ends where it is cut, though compaction left nothing right below, now and after a restart", async () => {
+    const test = await createTestLog({ settings: { gaps: true } });
+    await test.flush(batchAt(0, { records: 3 }), batchAt(10), batchAt(11));
+    expect(await test.log.truncateTo(at(7))).toBe(at(7));
+    expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(7), at(7)]);
+    expect((await test.log.read(at(3), everything)).bytes).toHaveLength(0);
+    await test.time.advance(2000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(7)]);
+    await test.flush(batchAt(7));
+    expect(await contentOf(test.log)).toEqual(["0..3", "7..8"]);
   });
 
   it("ends before the batch in which the cut lies", async () => {

@@ -1,12 +1,13 @@
 import { brokerEpoch, brokerId, leaderEpoch, partitionIndex } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
+import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { alterPartitions } from "./alter-partition.ts";
 import { applyChanges } from "./apply.ts";
 import { putKnownBroker, putTopic } from "./change.ts";
 import { configureTopic } from "./configure-topic.ts";
 import { isNewDamage, type ReplicaId } from "./damage.ts";
-import { endSessions, failDirectories, reportDamage } from "./end-sessions.ts";
+import { endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
 import type { MetadataImage } from "./image.ts";
 import type { KnownBroker, Partition, Topic } from "./model.ts";
 import { type RegisterBrokerCommand, registerBroker } from "./register-broker.ts";
@@ -213,6 +214,44 @@ describe("a restart under flush=async (D8)", () => {
     const after = follow(image, configureTopic(image, command, context.controllerEpoch));
     expect(after.answer).toMatchObject({ wasAsync: true });
     expect(shapeOf(partitionIn(registered(after.image, 1)))).toMatchObject({ isr: [2], elr: [] });
+  });
+});
+
+describe("registrations over all states", () => {
+  const anyMembers = fc.uniqueArray(fc.integer({ min: 1, max: 3 }), { maxLength: 3 });
+  const anyPartition = fc.record({ inIsr: anyMembers, inElr: anyMembers, minIsr: fc.integer({ min: 1, max: 3 }) });
+  const anyKind = fc.constantFrom("intact", "damaged", "lost" as const);
+
+  it("keep the invariants, take nobody back who lost something, and change nothing more by their repair", () => {
+    fc.assert(
+      fc.property(anyPartition, anyMembers, anyKind, ({ inIsr, inElr, minIsr }, living, kind) => {
+        const isr = [1, 2, 3].filter((id) => inIsr.includes(id) && living.includes(id));
+        const elr = isr.length >= minIsr ? [] : inElr.filter((id) => !isr.includes(id));
+        const partition = partitionOf({ isr, elr, minIsr, leader: isr[0] });
+        const settings = new Map(kind === "lost" ? [["flush", "async"]] : []);
+        const known = putKnownBroker({
+          brokerId: brokerId(1),
+          brokerEpoch: brokerEpoch(1),
+          directoryIds: [directoryOf(1)],
+          bootId: "first boot",
+          flushAsync: false,
+        });
+        const sessions = living.map((id) => sessionOf(id));
+        const image = applyChanges(imageOf(sessions, [partition]), [putTopic(topicOf({ settings })), known]).image;
+        const after = registered(image, 1, { damaged: kind === "damaged" ? [orders0] : [] });
+        const state = partitionIn(after);
+        expect(state.leader === undefined).toBe(state.isr.length === 0);
+        expect(state.leader === undefined || state.isr.includes(state.leader)).toBe(true);
+        expect(state.isr.filter((id) => state.elr.includes(id))).toEqual([]);
+        if (state.isr.length >= state.minIsr) expect(state.elr).toEqual([]);
+        for (const id of [...state.isr, ...state.elr]) expect([...isr, ...elr]).toContain(id);
+        if (kind !== "intact") expect([...state.isr, ...state.elr]).not.toContain(1);
+        else if (isr.includes(1)) expect(state.isr).toContain(1);
+        if (isr[0] === 1) expect(state.leaderEpoch).toBe(5);
+        expect(repairPartitions(after, context)).toMatchObject({ kind: "decided", changes: [] });
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

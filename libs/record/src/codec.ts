@@ -43,3 +43,9 @@ export type Codecs = Readonly<Partial<Record<CodecName, Codec>>>;
 
 /** How many times its compressed size a batch may have when decompressed. What we encode never has more. */
 export const decompressionRatioMax = 100;
+
+/**
+ * What a batch may have decompressed, in bytes: no leader takes one that has more, so every reader that allows as much
+ * reads whatever was accepted.
+ */
+export const decompressedBytesMax = 64 * 2 ** 20;

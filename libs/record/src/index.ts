@@ -17,6 +17,7 @@ export {
   codecNameOf,
   codecNames,
   type Decompressed,
+  decompressedBytesMax,
   decompressionRatioMax,
 } from "./codec.ts";
 export { type Crc32c, portableCrc32c } from "./crc32c.ts";

@@ -1,32 +1,80 @@
 /** `npm run sim`: whole clusters in one process, from a seed each. */
 import process from "node:process";
 import { loadCodecs } from "@tidemark/compression";
+import type { Codecs } from "@tidemark/record";
 import { coreTimeMs, print, realTimeMs } from "./node/process.ts";
 import { readArguments, type SimArguments } from "./runs/arguments.ts";
-import { drawPlan } from "./runs/plan.ts";
+import { drawPlan, type SwarmBounds } from "./runs/plan.ts";
 import { describeFailure, describeRun, describeSwarm } from "./runs/report.ts";
 import type { RunResult } from "./runs/result.ts";
 import { simulate } from "./runs/simulate.ts";
+import { switches } from "./runs/switches.ts";
 
-async function run({ from, to, limitMs, replicationFactor, durationMs }: SimArguments): Promise<number> {
-  const { codecs } = await loadCodecs();
+function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArguments): SwarmBounds {
+  return {
+    replicationFactor,
+    pace,
+    ...(durationMs === undefined ? {} : { durationMs }),
+    ...(scenario === undefined ? {} : { scenario }),
+  };
+}
+
+/** What repeats one run. */
+function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): string {
+  const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
+  const often = pace === 1 ? "" : ` --pace ${pace}`;
+  const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
+  const without = name === undefined ? "" : ` --break ${name}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${only}${without}`;
+}
+
+async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {
+  const bounds = boundsOf(asked);
   const startedMs = realTimeMs();
   const results: RunResult[] = [];
   let coreMs = 0;
-  for (let seed = from; seed <= to && realTimeMs() - startedMs < limitMs; seed++) {
+  for (let seed = asked.from; seed <= asked.to && realTimeMs() - startedMs < asked.limitMs; seed++) {
     const before = coreTimeMs();
-    const bounds = { replicationFactor, ...(durationMs === undefined ? {} : { durationMs }) };
     const result = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
     const took = coreTimeMs() - before;
     coreMs += took;
     results.push(result);
     print(describeRun(result, took));
-    if (result.violations.length === 0) continue;
-    const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
-    print(describeFailure(result, `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}`));
+    if (result.violations.length > 0) print(describeFailure(result, lineOf(seed, asked)));
   }
   if (results.length > 1) print(describeSwarm(results, coreMs));
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
+}
+
+/**
+ * Takes one protection out, and runs until a seed finds that something is broken: by turns with the chain of faults that
+ * aims at it, unless another is asked for, and with whatever is drawn.
+ */
+async function isFound(name: string, given: SimArguments, codecs: Codecs): Promise<boolean> {
+  const aimed = switches.get(name);
+  if (aimed === undefined) throw new Error(`There is no protection ${name}`);
+  const startedMs = realTimeMs();
+  let asked = given;
+  let seed = asked.from;
+  for (; seed <= asked.to && realTimeMs() - startedMs < asked.limitMs; seed++) {
+    asked = { ...given, scenario: given.scenario ?? (seed % 4 === 0 ? undefined : aimed.scenario) };
+    const bounds = { ...boundsOf(asked), broken: aimed.broken };
+    const { violations } = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
+    const [first] = violations;
+    if (first === undefined) continue;
+    print(`${name}: found: ${first.rule} (${lineOf(seed, asked, name)})`);
+    return true;
+  }
+  print(`${name}: NOT found by the seeds ${asked.from} to ${seed - 1}`);
+  return false;
+}
+
+async function runSwitches(name: string, asked: SimArguments, codecs: Codecs): Promise<number> {
+  const names = name === "all" ? [...switches.keys()] : [name];
+  let missed = 0;
+  for (const each of names) if (!(await isFound(each, asked, codecs))) missed += 1;
+  if (names.length > 1) print(`${names.length - missed} of ${names.length} found`);
+  return missed === 0 ? 0 : 1;
 }
 
 function readOrEnd(): SimArguments {
@@ -38,4 +86,8 @@ function readOrEnd(): SimArguments {
   }
 }
 
-process.exitCode = await run(readOrEnd());
+const asked = readOrEnd();
+const { codecs } = await loadCodecs();
+process.exitCode = await (asked.broken === undefined
+  ? runSeeds(asked, codecs)
+  : runSwitches(asked.broken, asked, codecs));

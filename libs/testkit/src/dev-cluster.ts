@@ -10,7 +10,7 @@ const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "cli", "sr
 
 /** One process as `cluster.json` shows it. */
 export interface ClusterProcess {
-  readonly role: "controller" | "broker" | "gateway";
+  readonly role: "controller" | "broker" | "gateway" | "etcd";
   readonly id: number;
   readonly pid?: number;
   readonly endpoints: Readonly<Record<string, string>>;
@@ -153,7 +153,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
 /** Of the consensus backend that the run is to use, by TIDEMARK_TEST_BACKEND. Flags of a test go before them. */
 function backendFlags(): readonly string[] {
   const backend = process.env["TIDEMARK_TEST_BACKEND"] ?? "single";
-  return backend === "raft" ? ["--backend=raft", "--controllers=3"] : [`--backend=${backend}`];
+  return backend === "single" ? ["--backend=single"] : [`--backend=${backend}`, "--controllers=3"];
 }
 
 function isThere(pid: number): boolean {

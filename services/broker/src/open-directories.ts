@@ -30,8 +30,8 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       codecs,
       owner,
       createMissing: true,
-      onStart: createStartReporter(logger, path),
       ...(guards === undefined ? {} : { guards }),
+      onStart: createStartReporter(logger, path),
       onFailure: (error) => {
         logger.error(`The log directory ${path} failed: ${error.message}`);
       },

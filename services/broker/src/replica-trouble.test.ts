@@ -138,12 +138,13 @@ describe("a broker that registers anew", () => {
     expect(await produced(cluster, "b")).toMatchObject({
       error: { reason: Reason.LEADER_NOT_AVAILABLE, outcome: Outcome.NOT_APPLIED },
     });
-    const { revision } = cluster.controller.register(one, []);
+    cluster.controller.elect(one, [one, two, three]);
+    const { revision } = cluster.controller.update();
     cluster.broker(one).table.registered({ brokerEpoch: 9 as never, revision: (revision + 1n) as never });
     await cluster.publish(one);
     expect(cluster.broker(one).partition().isLed).toBe(false);
-    cluster.controller.elect(one, [one, two, three]);
-    await cluster.publish();
+    cluster.controller.register(two, []);
+    await cluster.publish(one);
     expect(cluster.broker(one).partition().isLed).toBe(true);
     expect(cluster.broker(one).partition().view().brokerEpoch).toBe(9);
   });

@@ -1,7 +1,7 @@
 import { offset } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it } from "vitest";
-import type { LatestOutcome, ProduceOutcome } from "./partition/partition.ts";
+import type { LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition/partition.ts";
 import { createReplicaCluster, one, type ReplicaCluster, three, two } from "./testing/replica-cluster.ts";
 
 const all = [one, two, three];
@@ -144,10 +144,12 @@ describe("a change of leader", () => {
     await acknowledged(cluster, "first");
     cluster.controller.elect(two, all);
     await cluster.publish();
+    const led = () => cluster.broker(two).partition().log.epochs;
+    await cluster.until(() => led().some(({ leaderEpoch }) => leaderEpoch === 2));
+    expect(led()).toContainEqual({ leaderEpoch: 2, startOffset: 1n });
     cluster.controller.elect(three, all);
     await cluster.publish();
     await acknowledged(cluster, "third", three);
-    expect(cluster.broker(two).partition().log.epochs).toContainEqual({ leaderEpoch: 2, startOffset: 1n });
     expect(cluster.broker(three).partition().log.epochs).toEqual([
       { leaderEpoch: 1, startOffset: 0n },
       { leaderEpoch: 3, startOffset: 1n },
@@ -155,21 +157,31 @@ describe("a change of leader", () => {
     await cluster.until(() => converged(cluster));
   });
 
-  it("lets no consumer read what the new leader does not know to be committed, and answers when it does", async () => {
+  it("20g: leaves consumers waiting where the new leader does not know what is committed, until it does", async () => {
     const cluster = await createReplicaCluster();
-    await acknowledged(cluster, "a");
-    cluster.exchange.cut(two, three);
-    cluster.exchange.cut(two, one);
-    cluster.controller.elect(two, all);
+    cluster.produce(one, "a").catch(() => undefined);
+    await cluster.until(() => [two, three].every((id) => cluster.broker(id).partition().log.flushedOffset === 1n));
+    cluster.crash(one);
+    const mend = cluster.exchange.cut(two, three);
+    cluster.controller.elect(two, [two, three]);
     await cluster.publish();
-    const ask = () =>
+    const leader = cluster.broker(two).partition();
+    expect([leader.highWatermark, leader.view().leadership?.settled]).toEqual([0n, false]);
+    const latest = () =>
       new Promise<LatestOutcome>((settle) => {
-        const question = { seenLeaderEpoch: undefined, linearizable: false, deadlineMs: Number.POSITIVE_INFINITY };
-        cluster.broker(two).partition().latest(question, settle);
+        const deadlineMs = Number.POSITIVE_INFINITY;
+        leader.latest({ seenLeaderEpoch: undefined, linearizable: false, deadlineMs }, settle);
       });
-    await acknowledged(await createReplicaCluster(), "unrelated");
-    const view = cluster.broker(two).partition().view();
-    expect(view.leadership?.settled === false ? (await ask()).kind : "settled").toMatch(/failed|settled/);
+    expect(await latest()).toMatchObject({ error: { reason: Reason.OFFSET_NOT_AVAILABLE, retriable: true } });
+    const read: ReadOutcome[] = [];
+    const request = { offset: offset(0n), seenLeaderEpoch: undefined, lastReadEpoch: undefined };
+    leader.read({ ...request, deadlineMs: Number.POSITIVE_INFINITY }, (outcome) => read.push(outcome));
+    await cluster.advance(500);
+    expect(read).toEqual([]);
+    mend();
+    await cluster.until(() => read.length > 0);
+    expect(read).toMatchObject([{ kind: "readable", from: 0n, upTo: 1n, leaderEpoch: 2 }]);
+    expect(await latest()).toMatchObject({ kind: "latest", offset: 1n });
   });
 
   it("is taken over a restart of everybody: what was acknowledged is there", async () => {
@@ -279,6 +291,22 @@ describe("a leader that hears nobody", () => {
 });
 
 describe("a follower", () => {
+  it("gets what its leader is still writing when it is written, and no empty answer meanwhile", async () => {
+    const cluster = await createReplicaCluster();
+    const release = cluster.broker(one).disk.holdSyncs();
+    cluster.produce(one, "a").catch(() => undefined);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 1n);
+    cluster.produce(one, "b").catch(() => undefined);
+    const before = cluster.exchange.delivered.length;
+    await cluster.advance(200);
+    const { log } = cluster.broker(one).partition();
+    expect([log.writtenOffset, log.logEndOffset]).toEqual([1n, 2n]);
+    expect(cluster.exchange.delivered.length).toBe(before);
+    release();
+    await cluster.until(() => converged(cluster));
+    expect(await cluster.textsAt(two)).toEqual(["a", "b"]);
+  });
+
   it("whose disk is full asks again, and has everything when there is room", async () => {
     const cluster = await createReplicaCluster();
     const free = cluster.broker(three).disk.fill();
@@ -290,6 +318,56 @@ describe("a follower", () => {
     await cluster.until(() => produced.settled !== undefined);
     expect(await cluster.textsAt(three)).toEqual(["a"]);
     expect(cluster.controller.proposals).toEqual([]);
+  });
+
+  it("20f: cuts what it has not written yet only behind what it keeps, and begins anew where the disk is full then", async () => {
+    const cluster = await createReplicaCluster();
+    for (const text of ["x", "y"]) await acknowledged(cluster, text);
+    await cluster.until(() => converged(cluster));
+    const release = cluster.broker(three).disk.holdSyncs();
+    const send = async (text: string, end: bigint) => {
+      cluster.produce(one, text).catch(() => undefined);
+      await cluster.until(() => cluster.broker(three).partition().log.logEndOffset === end);
+    };
+    await send("a", 3n);
+    await send("b", 4n);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 4n);
+    cluster.exchange.cut(one, two);
+    await send("c", 5n);
+    cluster.crash(one);
+    cluster.controller.elect(two, [two, three]);
+    await cluster.publish();
+    await cluster.until(() => cluster.events.includes("3: truncated 5 -> 4"));
+    const { log } = cluster.broker(three).partition();
+    expect([log.writtenOffset, log.logEndOffset]).toEqual([3n, 5n]);
+    const free = cluster.broker(three).disk.fill();
+    release();
+    await cluster.until(() => log.logEndOffset === 3n);
+    free();
+    expect(await acknowledged(cluster, "d", two)).toBe(4n);
+    expect(await cluster.textsAt(three)).toEqual(["x", "y", "a", "b", "d"]);
+  });
+
+  it("20f: whose cut waits for what it keeps has exactly that afterwards", async () => {
+    const cluster = await createReplicaCluster();
+    const release = cluster.broker(three).disk.holdSyncs();
+    const send = async (text: string, end: bigint) => {
+      cluster.produce(one, text).catch(() => undefined);
+      await cluster.until(() => cluster.broker(three).partition().log.logEndOffset === end);
+    };
+    await send("a", 1n);
+    await send("b", 2n);
+    await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 2n);
+    cluster.exchange.cut(one, two);
+    await send("c", 3n);
+    cluster.crash(one);
+    cluster.controller.elect(two, [two, three]);
+    await cluster.publish();
+    await cluster.until(() => cluster.events.includes("3: truncated 3 -> 2"));
+    release();
+    await cluster.until(() => cluster.broker(three).partition().view().flushed === 2n);
+    expect(await acknowledged(cluster, "d", two)).toBe(2n);
+    expect(await cluster.textsAt(three)).toEqual(["a", "b", "d"]);
   });
 
   it("that registered anew begins a session in its new broker epoch, and stays in the ISR", async () => {

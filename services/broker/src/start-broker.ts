@@ -12,7 +12,11 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
+
 import type { BrokerExperiment } from "./experiment.ts";
+
+import { replicaKeepalive } from "./replication/limits.ts";
+
 import { replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -45,7 +49,8 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     topicDefaults: values,
     upkeep: values,
     replication: replicationSettings(values),
-    openChannel: (endpoint, trafficClass) => transport.createChannel(endpoint, { ...channelOptions, trafficClass }),
+    openChannel: (endpoint, trafficClass) =>
+      transport.createChannel(endpoint, { ...channelOptions, trafficClass, keepalive: replicaKeepalive }),
     controller: createActiveController({
       endpoints: values["controller.endpoints"].map(formatEndpoint),
       pool,

@@ -1,6 +1,10 @@
 import type { AppendOutcome, Consensus } from "@tidemark/consensus";
 import { eachPartition } from "@tidemark/metadata";
-import { DeleteTopicRequestSchema, ListTopicsRequestSchema } from "@tidemark/proto/admin/v1";
+import {
+  ConfigureTopicRequestSchema,
+  DeleteTopicRequestSchema,
+  ListTopicsRequestSchema,
+} from "@tidemark/proto/admin/v1";
 import { ListRequestSchema } from "@tidemark/proto/admin/v1/metadata";
 import { AllocateProducerIdsRequestSchema, MetadataFrame } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
@@ -169,6 +173,25 @@ describe("a controller that dies", () => {
     expect(second.controller.image.sessions.size).toBe(2);
     expectInvariants(second);
     for (const { partition } of eachPartition(second.controller.image)) expect(partition.leader).not.toBe(1);
+  });
+
+  it("in the middle of a change of min ISR is followed by one that settles it", async () => {
+    const w = await open();
+    const death = dyingAfter();
+    const first = await w.start(1, { wrap: death.wrap });
+    await w.active();
+    const second = await w.start(2);
+    for (const id of [1, 2, 3]) await w.settle(register(first, id));
+    await w.settle(createTopic(first, "orders", { partitions: 250 }));
+    death.dieAfter(1);
+    const call = request(ConfigureTopicRequestSchema, { topic: "orders", set: { "min.insync.replicas": "3" } });
+    Promise.resolve(first.controller.admin.configureTopic(call, context)).catch(() => undefined);
+    await w.until(() => death.hasDied(), "the process dies");
+    w.kill(first);
+    await w.until(() => second.controller.isActive, "the standby takes over");
+    const { partitions, settings } = await w.settle(describeTopic(second, "orders"));
+    expect(settings).toEqual({});
+    expect(new Set(partitions.map(({ minIsr }) => minIsr))).toEqual(new Set([2]));
   });
 
   it("is followed by one that grants every session its full timeout (case 23)", async () => {

@@ -102,6 +102,10 @@ describe("a controller that was deposed and is never told", () => {
         ),
     ],
     ["make a topic", (at) => createTopic(at, "new")],
+    [
+      "take the metadata for regressed because a broker has seen its successor",
+      (at) => register(at, 1, { clusterId: at.clusters[0] ?? "", controllerEpoch: 2 }),
+    ],
   ])("does not %s", async (_, call) => {
     const { w, first, topicId } = await deposed();
     const answer = reasonOf(call(first, topicId));
@@ -184,6 +188,25 @@ describe("a controller whose metadata are older than what a broker has seen (MET
     for (const call of calls) expect(await w.settle(call)).toBe(Reason.METADATA_REGRESSED);
     await passTime(w, 10_000);
     expect(node.controller.isActive).toBe(false);
+  });
+
+  it("does not begin another term either", async () => {
+    const w = await open();
+    const beliefs: string[] = [];
+    const wrap = (consensus: Consensus) =>
+      withHeldWatch(consensus, Promise.resolve(), (belief) => beliefs.push(belief.kind));
+    const node = await w.start(1, { wrap });
+    await w.active();
+    await w.settle(register(node, 1));
+    const [clusterId = ""] = node.clusters;
+    await w.settle(reasonOf(register(node, 2, { clusterId, controllerEpoch: 9 })));
+    w.store.cut(1);
+    await w.until(() => beliefs.at(-1) !== "leading", "the belief ends");
+    w.store.heal(1);
+    await w.until(() => beliefs.at(-1) === "leading", "it leads again");
+    await passTime(w, 1000);
+    expect(node.controller.isActive).toBe(false);
+    expect(await w.settle(reasonOf(createTopic(node, "orders")))).toBe(Reason.METADATA_REGRESSED);
   });
 
   it("goes on where the broker belongs to no cluster yet: it is refused and not believed", async () => {

@@ -9,8 +9,10 @@ import {
   createTopic,
   describeTopic,
   joinBroker,
+  openHeartbeat,
   type PlayedBroker,
   passTime,
+  portOf,
   register,
   request,
 } from "./testing/calls.ts";
@@ -55,9 +57,10 @@ describe("a broker that wants to stop", () => {
     const { w, node, brokers } = await open({}, 2);
     const { topic } = await w.settle(createTopic(node, "orders"));
     const [partition] = topic?.partitions ?? [];
-    const leader = brokers.find((each) => each.brokerId === partition?.leader);
-    const other = brokers.find((each) => each !== leader);
-    if (leader === undefined || other === undefined) throw new Error("No leader");
+    const found = brokers.find((each) => each.brokerId === partition?.leader);
+    const other = brokers.find((each) => each !== found);
+    if (found === undefined || other === undefined) throw new Error("No leader");
+    let leader: PlayedBroker = found;
     const propose = async (partitionEpoch: number, ...members: readonly number[]) => {
       const isr = members.map((brokerId) => ({ brokerId, brokerEpoch: 1 }));
       const item = { topicId: topic?.topicId ?? "", partition: 0, leaderEpoch: 0, partitionEpoch, isr };
@@ -70,13 +73,21 @@ describe("a broker that wants to stop", () => {
     leader.beat({ wantsShutdown: true });
     await w.until(() => leader.answers.length === 2, "an answer");
     expect(leader.answers.at(-1)).toMatchObject({ mayShutDown: false });
+    // It was not released: a lost connection is no stop.
+    w.ports.set(portOf(leader.brokerId), "unreachable");
+    leader.close();
+    await passTime(w, 1000, [other]);
+    expect(node.controller.image.sessions.size).toBe(2);
+    leader = Object.assign(openHeartbeat(node, session), session);
+    leader.beat({ wantsShutdown: true });
+    await w.until(() => leader.answers.length === 1, "an answer");
     expect(await leadersOf(w, node)).toEqual([leader.brokerId]);
 
     expect((await propose(1, leader.brokerId, other.brokerId)).results).toMatchObject([
       { state: { partitionEpoch: 2 } },
     ]);
     leader.beat({ wantsShutdown: true });
-    await w.until(() => leader.answers.length === 3, "an answer");
+    await w.until(() => leader.answers.length === 2, "an answer");
     expect(leader.answers.at(-1)).toMatchObject({ mayShutDown: true });
     expect(await leadersOf(w, node)).toEqual([other.brokerId]);
   });

@@ -17,12 +17,17 @@ export function createReporter(
 ): (event: ControllerEvent) => void {
   const { logger, metrics } = telemetry;
   const elections = metrics.counter({ name: metricNames.leaderElections, description: "Elections of leaders." });
+  const unclean = metrics.counter({
+    name: metricNames.uncleanLeaderElections,
+    description: "Elections of leaders that were not eligible.",
+  });
   const shrinks = metrics.counter({ name: metricNames.isrShrinks, description: "Replicas that left an ISR." });
   const expands = metrics.counter({ name: metricNames.isrExpands, description: "Replicas that joined an ISR." });
   observeState(metrics, state);
 
   const count = (event: MetadataEvent) => {
     if (event.kind === "elected") elections.add(1, { cause: event.cause });
+    if (event.kind === "elected" && event.rule === "unclean") unclean.add(1);
     if (event.kind !== "isrChanged") return;
     const left = without(event.before, event.after);
     const joined = without(event.after, event.before);

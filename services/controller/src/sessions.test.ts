@@ -1,4 +1,5 @@
 import { Reason } from "@tidemark/proto/common/v1";
+import { createDeferred } from "@tidemark/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   createTopic,
@@ -40,6 +41,9 @@ function lose(w: World, broker: PlayedBroker | undefined, port: "refused" | "unr
   w.ports.set(portOf(broker.brokerId), port);
   broker.close();
 }
+
+const inAnyOrder = (...ids: readonly number[]) =>
+  expect.toSatisfy((given: readonly number[]) => [...given].sort().join() === ids.join()) as number[];
 
 const endCauses = (node: Node) =>
   node.events.flatMap((event) =>
@@ -118,6 +122,21 @@ describe("a broker's session", () => {
     expect(verdicts(node)).toEqual([]);
   });
 
+  it("goes on when the broker is back while its port is probed", async () => {
+    const { w, node, brokers } = await open(3);
+    const probed = createDeferred<"refused">();
+    w.ports.set(portOf(1), probed.promise);
+    brokers[0]?.close();
+    await passTime(w, 400, without(brokers, 1));
+    const back = openHeartbeat(node, { brokerId: 1, brokerEpoch: 1 });
+    back.beat();
+    await w.until(() => back.answers.length === 1, "it is heard");
+    probed.resolve("refused");
+    await passTime(w, 1000, [back, ...without(brokers, 1)]);
+    expect(living(node)).toEqual([1, 2, 3]);
+    expect(verdicts(node)).toEqual(["waits"]);
+  });
+
   it("waits the timeout when this controller never reached the port itself", async () => {
     const { w, node, brokers } = await open(2);
     w.ports.set(portOf(3), "refused");
@@ -192,6 +211,23 @@ describe("a broker's session", () => {
     leaver?.close();
     await w.until(() => living(node).length === 2, "the session ended");
     expect(endCauses(node)).toEqual(["shutdown"]);
+  });
+
+  it("has what it reports damaged taken out of the ISR, once, also when it says so at its registration", async () => {
+    const { w, node, brokers } = await open(3);
+    const { topic } = await w.settle(createTopic(node, "orders"));
+    const damagedReplicas = [{ topicId: topic?.topicId ?? "", partition: 0 }];
+    const partition = async () => (await w.settle(describeTopic(node, "orders"))).partitions[0];
+    const reports = () => node.events.filter((e) => e.kind === "decided" && e.command === "report damage").length;
+    for (const beats of [2, 3]) {
+      brokers[0]?.beat({ damagedReplicas });
+      await w.until(() => brokers[0]?.answers.length === beats, "an answer");
+    }
+    expect(reports()).toBe(1);
+    expect(await partition()).toMatchObject({ damaged: [1], offline: [1] });
+    expect((await partition())?.isr).not.toContain(1);
+    await w.settle(register(node, 2, { damagedReplicas }));
+    expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [], damaged: inAnyOrder(1, 2) });
   });
 
   it("loses a failed directory, and with it what the directory holds", async () => {

@@ -132,6 +132,20 @@ describe("a partition whose eligible replicas are all gone", () => {
     expect((await partition())?.leader).toBeUndefined();
   });
 
+  it("waits for an eligible one that is about to stop: it may lead when it is back", async () => {
+    const { w, node, leader, others, partition } = await open(allowed);
+    const { eligible, outsider } = rolesOf((await partition())?.elr ?? [], others);
+    eligible.beat({ wantsShutdown: true });
+    await w.until(() => eligible.answers.at(-1)?.mayShutDown === true, "it may stop");
+    w.logs.set(outsider.brokerId, log(0, 90));
+    await loseEligible(w, node, [leader], [eligible, outsider]);
+    await passTime(w, 10_000, [eligible, outsider]);
+    expect((await partition())?.leader).toBeUndefined();
+    eligible.close();
+    await passTime(w, 7000, [outsider]);
+    expect((await partition())?.leader).toBe(outsider.brokerId);
+  });
+
   it("is led cleanly when an eligible one comes back first", async () => {
     const { w, node, partition, outsider, eligible } = await withoutEligible(allowed);
     w.logs.set(outsider.brokerId, log(0, 90));
@@ -157,6 +171,18 @@ describe("a partition whose eligible replicas are all gone", () => {
       () => second.events.some((e) => e.kind === "decided" && e.command === "elect unclean leaders"),
       "elected",
     );
+  });
+
+  it("waits anew when this process stalled: nobody was observed meanwhile", async () => {
+    const { w, node, partition, outsider } = await withoutEligible(allowed);
+    w.logs.set(outsider.brokerId, log(0, 90));
+    await passTime(w, 2000, [outsider]);
+    node.stallFor(10_000);
+    await passTime(w, 5000, [outsider]);
+    expect(node.events.some((event) => event.kind === "stalled")).toBe(true);
+    expect((await partition())?.leader).toBeUndefined();
+    await passTime(w, 2500, [outsider]);
+    expect((await partition())?.leader).toBe(outsider.brokerId);
   });
 
   it("is asked for again and again while no one answers, and nothing is decided", async () => {

@@ -19,6 +19,8 @@ interface DevFlags {
   readonly controllers: number;
   readonly gateways: number;
   readonly backend: Backend;
+  readonly etcds?: number;
+  readonly etcdEndpoints?: string;
   readonly basePort: number;
   readonly fresh: boolean;
   readonly respawn: boolean;
@@ -42,6 +44,8 @@ export function addDevCommand(program: Command, io: Io, finish: Finish): void {
     .addOption(
       new Option("--backend <name>", "what keeps the metadata").choices(["single", "raft", "etcd"]).default("single"),
     )
+    .option("--etcds <count>", "members of the etcd that is run with --backend etcd: 1 or 3 (default: 1)", wholeNumber)
+    .option("--etcd-endpoints <list>", "host:port of each member of an etcd that runs already, with commas")
     .option(
       "--base-port <port>",
       "the gateway's port, from which the others follow; 0 takes free ones",
@@ -52,7 +56,12 @@ export function addDevCommand(program: Command, io: Io, finish: Finish): void {
     .option("--respawn", "start a process again that dies", false)
     .addHelpText("after", "\nExample:\n  tidemark dev --brokers 5 --data /var/tmp/cluster")
     .action(async (flags: DevFlags) => {
-      const options = { ...flags, data: resolve(io.workingDirectory, flags.data) };
+      const ownEtcds = flags.backend === "etcd" && flags.etcdEndpoints === undefined ? 1 : 0;
+      const options = {
+        ...flags,
+        etcds: flags.etcds ?? ownEtcds,
+        data: resolve(io.workingDirectory, flags.data),
+      };
       const refusal = refuseOptions(options);
       if (refusal !== undefined) {
         io.stderr.write(`tidemark: ${refusal}\n`);

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** How a process ended. */
 export interface Ending {
@@ -83,10 +84,49 @@ function whenReady(child: ChildProcess): Child["ready"] {
  * services in their order; the channel between the two tells a service when its supervisor is gone.
  */
 export function startChild(command: readonly string[], logFile: string, env: NodeJS.ProcessEnv): Child {
+  const { child, ended } = launch(command, logFile, { env, isOurs: true });
+  return { pid: child.pid, ready: whenReady(child), ended, signal: (signal) => child.kill(signal) };
+}
+
+/** Starts a program that says nothing when it is ready: `look` is asked for its endpoints until it knows them. */
+export function startForeignChild(
+  command: readonly string[],
+  logFile: string,
+  options: {
+    readonly env: NodeJS.ProcessEnv;
+    readonly look: () => Promise<Readonly<Record<string, string>> | undefined>;
+  },
+): Child {
+  const { child, ended } = launch(command, logFile, { env: options.env, isOurs: false });
+  const life = { isOver: false };
+  child.once("error", () => {
+    life.isOver = true;
+  });
+  child.once("exit", () => {
+    life.isOver = true;
+  });
+  const lookUntilReady = async () => {
+    while (!life.isOver) {
+      const endpoints = await options.look().catch(() => undefined);
+      if (endpoints !== undefined) return endpoints;
+      await sleep(50);
+    }
+    return undefined;
+  };
+  return { pid: child.pid, ready: lookUntilReady(), ended, signal: (signal) => child.kill(signal) };
+}
+
+/** A program of ours says on its standard output that it is ready, and learns by a channel that its supervisor is gone. */
+function launch(
+  command: readonly string[],
+  logFile: string,
+  { env, isOurs }: { readonly env: NodeJS.ProcessEnv; readonly isOurs: boolean },
+) {
   const [program = process.execPath, ...args] = command;
   const log = openSync(logFile, "a");
   const { size: from } = fstatSync(log);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", log, "ipc"], detached: true, env });
+  const stdio: StdioOptions = isOurs ? ["ignore", "pipe", log, "ipc"] : ["ignore", log, log];
+  const child = spawn(program, args, { stdio, detached: true, env });
   closeSync(log);
   const ended = new Promise<Ending>((resolve) => {
     child.once("error", (error) => resolve({ clean: false, signal: undefined, cause: error.message }));
@@ -102,12 +142,5 @@ export function startChild(command: readonly string[], logFile: string, env: Nod
         });
     });
   });
-  return {
-    pid: child.pid,
-    ready: whenReady(child),
-    ended,
-    signal: (signal) => {
-      child.kill(signal);
-    },
-  };
+  return { child, ended };
 }

@@ -51,6 +51,7 @@ export function removeCluster(data: string): void {
     ["controller", countsMax.controllers],
     ["broker", countsMax.brokers],
     ["gateway", countsMax.gateways],
+    ["etcd", countsMax.etcds],
   ] as const satisfies readonly (readonly [Role, number])[]) {
     for (let id = 1; id <= most; id++) {
       const name = processName({ role, id });

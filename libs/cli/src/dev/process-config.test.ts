@@ -3,12 +3,13 @@ import { describe, expect, test } from "vitest";
 import { layOut, processName } from "./layout.ts";
 import { processConfigFile, serviceEnvironment } from "./process-config.ts";
 
-const specs = layOut({ controllers: 1, brokers: 2, gateways: 1 }, 4640);
+const specs = layOut({ controllers: 1, brokers: 2, gateways: 1, etcds: 3 }, 4640);
+const services = specs.flatMap((spec) => (spec.role === "etcd" ? [] : [{ ...spec, role: spec.role }]));
 const schemas = { controller: controllerSchema, broker: brokerSchema, gateway: gatewaySchema };
 
 describe("the settings of a process", () => {
-  test.each(specs.map((spec) => [processName(spec), spec] as const))("are accepted by %s", (name, spec) => {
-    const text = processConfigFile(spec, { specs, data: "/data", backend: "single" });
+  test.each(services.map((spec) => [processName(spec), spec] as const))("are accepted by %s", (name, spec) => {
+    const text = processConfigFile(spec, { specs, data: "/data", backend: "etcd" });
     const read = readSources(schemas[spec.role] as never, {
       file: { name, text },
       environment: {},
@@ -19,9 +20,18 @@ describe("the settings of a process", () => {
   });
 
   test("name the controllers' internal listeners and a folder of its own", () => {
-    const text = processConfigFile(specs[2] as never, { specs, data: "/data", backend: "raft" });
+    const text = processConfigFile(services[2] as never, { specs, data: "/data", backend: "raft" });
     expect(text).toContain("controller.endpoints: 127.0.0.1:4651");
     expect(text).toContain("log.dirs: /data/broker-2/log");
+    expect(text).toContain("controlled.shutdown.max.ms: 5000");
+  });
+
+  test("name the members of the cluster's own etcd to the controllers, or of another", () => {
+    const [controller] = services;
+    const own = processConfigFile(controller as never, { specs, data: "/data", backend: "etcd" });
+    expect(own).toContain("consensus.backend: etcd://127.0.0.1:4712,127.0.0.1:4714,127.0.0.1:4716/tidemark");
+    const plan = { specs, data: "/data", backend: "etcd", etcdEndpoints: "a:2379,b:2379" } as const;
+    expect(processConfigFile(controller as never, plan)).toContain("consensus.backend: etcd://a:2379,b:2379/tidemark");
   });
 });
 

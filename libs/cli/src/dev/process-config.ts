@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { compileCacheFolder } from "../compile-cache.ts";
 import { withEveryTrace } from "../traces.ts";
-import { type Backend, type ProcessSpec, processName, type Role } from "./layout.ts";
+import { type Backend, type ProcessSpec, processName, type ServiceRole } from "./layout.ts";
 
 const loopback = "127.0.0.1";
 
@@ -24,7 +24,12 @@ export interface ClusterPlan {
   /** The data folder. */
   readonly data: string;
   readonly backend: Backend;
+  /** An etcd that is not the cluster's own: host:port,host:port. */
+  readonly etcdEndpoints?: string;
 }
+
+/** A process of the suite's own. */
+export type ServiceSpec = ProcessSpec & { readonly role: ServiceRole };
 
 /** Where a controller keeps the metadata. */
 export function metadataDirectory(spec: ProcessSpec, data: string): string {
@@ -32,8 +37,8 @@ export function metadataDirectory(spec: ProcessSpec, data: string): string {
 }
 
 /** Settings of one process of the cluster: only what differs from the defaults, as people would write it. */
-export function processSettings(spec: ProcessSpec, cluster: ClusterPlan): Record<string, unknown> {
-  const { specs: all, data, backend } = cluster;
+export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record<string, unknown> {
+  const { specs: all, data } = cluster;
   const controllers = all.filter((other) => other.role === "controller");
   const common = {
     "node.id": spec.id,
@@ -43,14 +48,16 @@ export function processSettings(spec: ProcessSpec, cluster: ClusterPlan): Record
     "max.connections.per.ip": 1000,
     "max.connection.creation.rate.per.ip": 1000,
   };
-  const byRole: Record<Role, () => Record<string, unknown>> = {
+  const byRole: Record<ServiceRole, () => Record<string, unknown>> = {
     controller: () => ({
-      "consensus.backend": backend,
+      "consensus.backend": backendReference(cluster),
       "metadata.log.dir": metadataDirectory(spec, data),
     }),
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
       "log.dirs": join(data, processName(spec), "log"),
+      // Where the whole cluster stops, the last broker has nobody to hand its leaderships to.
+      "controlled.shutdown.max.ms": 5000,
     }),
     gateway: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
@@ -59,8 +66,15 @@ export function processSettings(spec: ProcessSpec, cluster: ClusterPlan): Record
   return { ...common, ...byRole[spec.role]() };
 }
 
+/** etcd with its members; the others keep their data in the controller's own directory. */
+function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
+  if (backend !== "etcd") return backend;
+  const own = specs.filter(({ role }) => role === "etcd").map((spec) => endpoint(spec, "client"));
+  return `etcd://${etcdEndpoints ?? own.join(",")}/tidemark`;
+}
+
 /** The same as a configuration file. */
-export function processConfigFile(spec: ProcessSpec, cluster: ClusterPlan): string {
+export function processConfigFile(spec: ServiceSpec, cluster: ClusterPlan): string {
   return `# Written by \`tidemark dev\` at each start. TIDEMARK_* variables go before it.\n${stringify(processSettings(spec, cluster))}`;
 }
 

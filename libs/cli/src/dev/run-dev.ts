@@ -3,8 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createNodeRuntime } from "@tidemark/runtime";
+import { startChild } from "./child.ts";
 import { writeClusterFile } from "./cluster-file.ts";
 import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
+import { type EtcdLauncher, prepareEtcd } from "./etcd-process.ts";
 import { formatNewQuorum } from "./format-quorum.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
 import type { DevOptions } from "./options.ts";
@@ -58,15 +60,18 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
       processes: supervisor.entries(),
       ...(isServed ? { supervisor: { pid: process.pid, endpoint: control.endpoint, token } } : {}),
     });
+  const env = serviceEnvironment(io.env);
+  const etcd = options.etcds > 0 ? prepareEtcd({ data, specs, env: io.env, say: io.say }) : undefined;
   const supervisor: Supervisor = createSupervisor({
     specs,
     logs: places.logs(data),
-    env: serviceEnvironment(io.env),
     stopTimeoutMs,
-    command: (spec) => {
+    launch: (spec, logFile) => {
+      const { role } = spec;
+      if (role === "etcd") return etcdOf(etcd).launch(spec, logFile);
       const file = join(places.config(data), `${processName(spec)}.yaml`);
-      writeFileSync(file, processConfigFile(spec, { specs, data, backend: options.backend }));
-      return [process.execPath, join(services, spec.role, "src", "main.ts"), "--config", file];
+      writeFileSync(file, processConfigFile({ ...spec, role }, { ...options, specs }));
+      return startChild([process.execPath, join(services, role, "src", "main.ts"), "--config", file], logFile, env);
     },
     onChange: publish,
     onFailed: (name, cause) => {
@@ -93,13 +98,18 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
   }
 }
 
-/** Controllers, then brokers, each ready once it is registered, then gateways: a gateway answers for a whole cluster. */
+function etcdOf(launcher: EtcdLauncher | undefined): EtcdLauncher {
+  if (launcher === undefined) throw new Error("Broken invariant: a member of etcd is started where there are none");
+  return launcher;
+}
+
+/** etcd, then controllers, then brokers, each ready once it is registered, then gateways: a gateway answers for a whole cluster. */
 async function startAll(
   specs: readonly ProcessSpec[],
   supervisor: Supervisor,
   { say, stop }: DevIo,
 ): Promise<"ready" | "failed" | "stopped"> {
-  for (const role of ["controller", "broker", "gateway"] as const) {
+  for (const role of ["etcd", "controller", "broker", "gateway"] as const) {
     const names = specs.filter((spec) => spec.role === role).map(processName);
     const starting = Promise.all(names.map((name) => supervisor.start(name)));
     const results = await Promise.race([starting, aborted(stop)]);

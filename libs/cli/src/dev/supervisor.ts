@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Child, type Ending, startChild } from "./child.ts";
+import type { Child, Ending } from "./child.ts";
 import type { ProcessEntry, ProcessState } from "./cluster-file.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
 import { endpoint } from "./process-config.ts";
@@ -26,7 +26,7 @@ export interface Supervisor {
   start(name: string): Promise<CommandResult>;
   stop(name: string): Promise<CommandResult>;
   restart(name: string): Promise<CommandResult>;
-  /** Stops everything, gateways first and controllers last. From then on every start is refused. */
+  /** Stops everything, gateways first, controllers behind the brokers, etcd last. From then on every start is refused. */
   stopAll(): Promise<void>;
   entries(): readonly ProcessEntry[];
 }
@@ -46,10 +46,8 @@ export interface SupervisorOptions {
   readonly specs: readonly ProcessSpec[];
   /** Folder for the logs of the processes. */
   readonly logs: string;
-  /** Environment of every process. */
-  readonly env: NodeJS.ProcessEnv;
-  /** Program and arguments of a process. */
-  command(spec: ProcessSpec): readonly string[];
+  /** Makes the process of a spec, with its log in a file. */
+  launch(spec: ProcessSpec, logFile: string): Child;
   /** After each change of a state. */
   onChange(): void;
   /** A process that was ready ended by itself. */
@@ -72,7 +70,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const { name } = slot;
     if (isClosing) return { ok: false, message: `${name} is not started: the cluster stops` };
     if (slot.child !== undefined) return { ok: true, message: `${name} runs already` };
-    const child = startChild(options.command(slot.spec), join(options.logs, `${name}.log`), options.env);
+    const child = options.launch(slot.spec, join(options.logs, `${name}.log`));
     slot.child = child;
     slot.cause = undefined;
     change(slot, "starting");
@@ -140,7 +138,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     async stopAll() {
       isClosing = true;
-      for (const role of ["gateway", "broker", "controller"] as const) {
+      for (const role of ["gateway", "broker", "controller", "etcd"] as const) {
         const ofRole = slots.filter((slot) => slot.spec.role === role);
         await Promise.all(ofRole.map((slot) => haltInTurn(slot.name)));
       }

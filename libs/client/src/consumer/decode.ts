@@ -3,6 +3,7 @@ import { Reason } from "@tidemark/proto/common/v1";
 import {
   type Codecs,
   decodeRecords,
+  decompressedBytesMax,
   explainDecodeFailure,
   explainStop,
   hasValidCrc,
@@ -11,8 +12,6 @@ import {
   type StoredRecord,
 } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
-
-const decompressedBytesMax = 64 * 2 ** 20;
 
 export interface DecodedFetch {
   readonly records: readonly StoredRecord[];

@@ -32,6 +32,19 @@ export const crashRuns = {
       await driver.flush(batchAt(1, { leaderEpoch: 3, value: "other" }));
     },
   },
+  "cuts between batches, where compaction left nothing, and within one": {
+    settings: { ...small, gaps: true },
+    drive: async (driver) => {
+      await driver.flush(batchAt(0, { records: 3 }), batchAt(3, { records: 4 }));
+      await driver.flush(batchAt(10), batchAt(11, { records: 3, leaderEpoch: 1 }));
+      driver.test.log.setHighWatermark(at(2));
+      await driver.test.time.advance(2000);
+      await driver.cut(9);
+      await driver.flush(batchAt(9, { leaderEpoch: 2 }));
+      await driver.cut(5);
+      await driver.flush(batchAt(Number(driver.test.log.logEndOffset), { leaderEpoch: 3 }));
+    },
+  },
   "a cut over segments while a flush is out": {
     settings: small,
     drive: async (driver) => {
@@ -82,12 +95,12 @@ export const crashRuns = {
         }
         driver.test.log.setHighWatermark(at(to));
       };
-      await write(0, 16);
+      await write(0, 11);
       // What is left is small, so that the next round merges.
       await driver.compact(1_800_000_000_000n);
-      await write(16, 22);
+      await write(11, 16);
       await driver.compact(1_800_000_000_000n);
-      await driver.flush(batchAt(22, { key: "k0" }));
+      await driver.flush(batchAt(16, { key: "k0" }));
     },
   },
   "a clean stop, and the next start": {

@@ -2,4 +2,4 @@
 // eslint-disable-next-line no-restricted-properties -- tests have no settings to read it through
 export const testEffort = Number(process.env["TIDEMARK_TEST_SEEDS"] ?? 1);
 /** Only there to end a test that would go on for ever. */
-export const testTimeoutMs = 30_000 * testEffort;
+export const testTimeoutMs = 120_000 * testEffort;

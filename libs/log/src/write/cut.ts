@@ -5,13 +5,14 @@
  */
 
 import type { Offset } from "@tidemark/ids";
+import { batchHeaderBytes, readBatchHeader } from "@tidemark/record";
 import { greater, lesser } from "../bytes.ts";
 import { noteOffsets, persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, replaceEpochFile, syncEpochs } from "../epochs/epoch-file.ts";
-import { createSegmentIndex, cutIndex } from "../index/segment-index.ts";
+import { type Coverage, createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
 import { removeSnapshots } from "../producers/producer-state.ts";
 import { rebuildProducers } from "../producers/rebuild.ts";
@@ -23,12 +24,14 @@ import { coverageBelow } from "./coverage.ts";
 import { exclusive, releaseFile } from "./writer.ts";
 
 /**
- * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or at the base
- * offset of the batch in which `cut` lay. Nothing happens where the log ends below it.
+ * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or before the batch
+ * in which `cut` lay. Nothing happens where the log ends below it.
  */
 export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
   assertOnline(log);
-  if (cut >= log.end) return log.end;
+  if (cut > log.end) return log.end;
+  // An epoch may begin at the end with nothing in it: where the log is cut there, it never was (R8).
+  if (cut === log.end && cutEpochsAtEnd(log.epochs, cut) === log.epochs) return log.end;
   if (cut < log.logStart) return startAnewAt(log, cut);
   return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
 }
@@ -76,14 +79,17 @@ function cutFailed(log: LogState, error: unknown): unknown {
 
 async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   releaseFile(log);
-  await lowerNotes(log, cut);
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
   if (last === undefined) return log.end;
+  const covered = await coverageBelow(log, last, cut);
+  await lowerNotes(log, lesser(cut, covered.nextOffset));
   await removeSegments(log, log.segments.slice(keep + 1));
   log.segments = log.segments.slice(0, keep + 1);
-  await cutSegment(log, last, cut);
-  const end = lesser(cut, last.nextOffset);
+  const isBetween = await liesBetweenBatches(log, last, { cut, covered });
+  await cutSegment(log, last, covered);
+  if (isBetween) log.segments = [...log.segments, await createEmpty(log, cut)];
+  const end = isBetween ? cut : lesser(cut, last.nextOffset);
   last.nextOffset = end;
   // Epochs of batches that were dropped before they were written never were, also below the cut.
   log.epochs = cutEpochsAtEnd(log.epochs, end);
@@ -93,6 +99,35 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   settleAt(log, end);
   await afterCut(log);
   return end;
+}
+
+/**
+ * Whether there is nothing right below the cut, since compaction took it: neither the end of a batch nor a part of one.
+ * What waits to be written anew must stay in the last segment; then the log ends where its last batch does.
+ */
+async function liesBetweenBatches(
+  log: LogState,
+  last: Segment,
+  { cut, covered }: { readonly cut: Offset; readonly covered: Coverage },
+): Promise<boolean> {
+  if (covered.nextOffset >= cut || (log.tail !== undefined && log.tail.from < covered.nextOffset)) return false;
+  if (covered.bytes >= last.size) return true;
+  const { file, release } = await log.context.files.acquire(last.path);
+  try {
+    const found = readBatchHeader(await file.read(covered.bytes, batchHeaderBytes));
+    return found.kind !== "malformed" && found.header !== undefined && found.header.baseOffset >= cut;
+  } finally {
+    release();
+  }
+}
+
+/** Where a log begins, or goes on, at `start`; durable on return. */
+async function createEmpty({ context, directory }: LogState, start: Offset): Promise<Segment> {
+  const segment = createSegment(directory, start);
+  segment.index = createSegmentIndex(start);
+  (await context.files.create(segment.path)).release();
+  await syncEntries(context, directory);
+  return segment;
 }
 
 /** The producers and the compaction of a log that ends earlier. */
@@ -117,9 +152,8 @@ async function lowerNotes(log: LogState, cut: Offset): Promise<void> {
   });
 }
 
-async function cutSegment(log: LogState, segment: Segment, cut: Offset): Promise<void> {
+async function cutSegment(log: LogState, segment: Segment, covered: Coverage): Promise<void> {
   const index = await ensureIndex(log, segment);
-  const covered = await coverageBelow(log, segment, cut);
   await removeIndex(log.context, segment);
   await syncEntries(log.context, log.directory);
   const { file, release } = await log.context.files.acquire(segment.path);
@@ -140,11 +174,7 @@ async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   await persistOffsets(log.context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
   await removeSnapshots(context, log.directory);
   await removeSegments(log, log.segments);
-  const first = createSegment(log.directory, start);
-  first.index = createSegmentIndex(start);
-  (await context.files.create(first.path)).release();
-  await syncEntries(context, log.directory);
-  log.segments = [first];
+  log.segments = [await createEmpty(log, start)];
   log.epochs = [];
   await replaceEpochFile(log.context, log.epochFile, log.epochs);
   log.logStart = start;

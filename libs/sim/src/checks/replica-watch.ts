@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import { findPartition, type MetadataImage } from "@tidemark/metadata";
+import { findPartition, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { checkProgress, checkReplica, type PartitionView } from "@tidemark/replication";
 import type { Violations } from "./violations.ts";
 
@@ -10,16 +10,18 @@ type ReplicaId = Parameters<NonNullable<BrokerExperiment["onStep"]>>[0];
  *
  * - what each replica knows agrees with itself, and only moves as it may while its process lives;
  * - a leader epoch is led by one broker (P14);
- * - everything below the highest high watermark that any leader had is flushed on every member of ISR and ELR whose
- *   session lives (P1).
+ * - everything below the highest high watermark that any leader had is on every member of ISR and ELR whose session
+ *   lives (P1).
  */
 export interface ReplicaWatch {
   /** What a process of a broker tells of its replicas. `process`: unlike that of any other life of a broker. */
   observe(process: string, broker: number): NonNullable<BrokerExperiment["onStep"]>;
   /** The process has ended. */
   forget(process: string): void;
-  /** Checks what spans several brokers, against the metadata. */
-  checkTogether(image: MetadataImage): void;
+  /** The replicas as they stood last, a line each. */
+  describe(): string;
+  /** Checks what spans several brokers. To be called from time to time. */
+  checkTogether(): void;
 }
 
 interface Seen {
@@ -28,11 +30,27 @@ interface Seen {
   view: PartitionView;
 }
 
-export function createReplicaWatch({ report }: Violations): ReplicaWatch {
+/** A member that lacked committed records at some moment, as the metadata were known then. */
+interface Suspect {
+  readonly sinceMs: number;
+  readonly partitionEpoch: number;
+  readonly text: string;
+}
+
+/** Within so many milliseconds whoever looks on has heard of a change that a broker acts upon. */
+const newsMs = 50;
+
+/** `image`: the metadata as they are known to somebody whom no fault reaches. */
+export function createReplicaWatch(
+  { report }: Violations,
+  clock: { readonly nowMs: number },
+  image: () => MetadataImage,
+): ReplicaWatch {
   const lives = new Map<string, Map<string, Seen>>();
   const leaders = new Map<string, number>();
   /** By partition: first offset behind all that any leader called committed. */
   const committed = new Map<string, bigint>();
+  const suspects = new Map<string, Suspect>();
 
   const checkLeader = (key: string, broker: number, view: PartitionView) => {
     const { leadership, highWatermark } = view;
@@ -43,13 +61,41 @@ export function createReplicaWatch({ report }: Violations): ReplicaWatch {
     else if (known !== broker) report("a leader epoch is led by two brokers", `${of}: ${known} and ${broker}`);
     if (highWatermark > (committed.get(key) ?? 0n)) committed.set(key, highWatermark);
   };
-  const checkMember = (key: string, { broker, view }: Seen) => {
+  /** The partition, where this replica is counted on: in ISR or ELR, and registered as it is. */
+  const countedOn = ({ broker, replica, view }: Seen): Partition | undefined => {
+    const partition = findPartition(image(), replica.topicId, replica.partition);
+    const session = [...image().sessions.values()].find(({ brokerId }) => brokerId === broker);
+    if (partition === undefined || session?.brokerEpoch !== view.brokerEpoch) return undefined;
+    const members: readonly number[] = [...partition.isr, ...partition.elr];
+    return members.includes(broker) ? partition : undefined;
+  };
+  const checkMember = (key: string, process: string, seen: Seen) => {
+    const { view } = seen;
     const needed = committed.get(key) ?? 0n;
-    if (view.role === "offline" || view.flushed >= needed) return;
-    report(
-      "a member of ISR or ELR lacks committed records",
-      `${key} on broker ${broker}: flushed ${view.flushed}, committed ${needed}`,
-    );
+    // After a start flushed is less than what is on disk until it was written anew (L4): the log end counts.
+    if (view.role === "offline" || view.logEnd >= needed) return;
+    const partition = countedOn(seen);
+    const of = `${key} ${process}`;
+    if (partition === undefined || suspects.has(of)) return;
+    suspects.set(of, {
+      sinceMs: clock.nowMs,
+      partitionEpoch: partition.partitionEpoch,
+      text:
+        `${key} on ${process}: log end ${view.logEnd}, committed ${needed}; leader ${partition.leader ?? "none"} in leader ` +
+        `epoch ${partition.leaderEpoch}, ISR ${partition.isr.join(",")}, ELR ${partition.elr.join(",")}; ` +
+        `it ${describeView(view)}`,
+    });
+  };
+  /** A change may have been on its way to whoever looks on: then nothing is proved. */
+  const judgeSuspects = () => {
+    for (const [of, { sinceMs, partitionEpoch, text }] of suspects) {
+      if (clock.nowMs - sinceMs < newsMs) continue;
+      suspects.delete(of);
+      const [key = "", process = ""] = of.split(" ");
+      const { replica } = lives.get(process)?.get(key) ?? {};
+      const now = replica === undefined ? undefined : findPartition(image(), replica.topicId, replica.partition);
+      if (now?.partitionEpoch === partitionEpoch) report("a member of ISR or ELR lacks committed records", text);
+    }
   };
 
   return {
@@ -66,22 +112,28 @@ export function createReplicaWatch({ report }: Violations): ReplicaWatch {
           for (const text of checkProgress(before.view, view)) report("a replica went back", `${where}: ${text}`);
         }
         checkLeader(key, broker, view);
-        if (before === undefined) own.set(key, { broker, replica, view });
-        else before.view = view;
+        const seen = before ?? { broker, replica, view };
+        seen.view = view;
+        own.set(key, seen);
+        checkMember(key, process, seen);
       };
     },
+    describe: () =>
+      [...lives]
+        .flatMap(([process, own]) => [...own].map(([key, { view }]) => `  ${key} on ${process} ${describeView(view)}`))
+        .join("\n"),
     forget: (process) => lives.delete(process),
-    checkTogether(image) {
-      for (const own of lives.values()) {
-        for (const [key, seen] of own) {
-          const { replica, view } = seen;
-          const partition = findPartition(image, replica.topicId, replica.partition);
-          const session = [...image.sessions.values()].find(({ brokerId }) => brokerId === seen.broker);
-          if (partition === undefined || session === undefined || session.brokerEpoch !== view.brokerEpoch) continue;
-          const members: readonly number[] = [...partition.isr, ...partition.elr];
-          if (members.includes(seen.broker)) checkMember(key, seen);
-        }
-      }
+    checkTogether() {
+      judgeSuspects();
+      for (const [process, own] of lives) for (const [key, seen] of own) checkMember(key, process, seen);
     },
   };
+}
+
+function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {
+  const leads = leadership === undefined ? "" : ` leads with maximal ISR ${leadership.maximalIsr.join(",")}`;
+  return (
+    `is ${role}${leads} in leader epoch ${state?.leaderEpoch ?? "none"}, broker epoch ${brokerEpoch}: ` +
+    `log end ${logEnd}, flushed ${flushed}, high watermark ${highWatermark}`
+  );
 }

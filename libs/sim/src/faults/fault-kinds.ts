@@ -1,3 +1,4 @@
+import { listPartitions, listTopics, type MetadataImage } from "@tidemark/metadata";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { SimCluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
@@ -8,8 +9,13 @@ export interface FaultWorld {
   readonly engine: Engine;
   readonly cluster: SimCluster;
   readonly random: Random;
+  readonly image: () => MetadataImage;
   /** Hosts of the clients, which faults of the network reach too. */
   readonly clientHosts: readonly string[];
+  /** The topic of the workload. */
+  readonly topic: string;
+  /** Longest silence that a session survives, and a follower's lag, in milliseconds. */
+  readonly timers: { readonly sessionMs: number; readonly lagMs: number };
 }
 
 /** Begins a fault. Returns what ends it, when that is not by itself; undefined where there was nothing to do it to. */
@@ -30,6 +36,9 @@ export const faultKinds = {
   killController: (world) => crash(world, world.cluster.controllers, "kill"),
   killGateway: (world) => crash(world, world.cluster.gateways, "kill"),
   powerCutBroker: (world) => crash(world, world.cluster.brokers, "losePower"),
+  powerCutBrokers: (world) => powerCutSeveral(world),
+  stalledPowerCut: (world) => powerCutAfterStall(world),
+  loseDisk: (world) => loseDisk(world),
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
   restartGateway: (world) => stopAndStart(world, world.cluster.gateways),
@@ -62,6 +71,51 @@ function crash({ random }: FaultWorld, among: readonly SimNode[], how: "kill" | 
   if (node === undefined) return undefined;
   node[how]();
   return { text: `${how} ${node.name}`, lastsMs: lengthMs(random, 20, 15_000), end: () => node.boot() };
+}
+
+/** Several machines, often all, go dark at one moment. */
+function powerCutSeveral({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const share = random.next();
+  const nodes = running(cluster.brokers).filter(() => random.next() >= share);
+  if (nodes.length === 0) return undefined;
+  for (const node of nodes) node.losePower();
+  const end = () => {
+    for (const node of nodes) node.boot();
+  };
+  const names = nodes.map(({ name }) => name).join(",");
+  return { text: `losePower ${names}`, lastsMs: lengthMs(random, 20, 10_000), end };
+}
+
+/** Disks of several machines stand still, so that much waits to be flushed, and then the power fails. */
+function powerCutAfterStall({ random, cluster, engine }: FaultWorld): FaultEnd | undefined {
+  const nodes = running(cluster.brokers).filter(() => random.next() < 0.6);
+  if (nodes.length === 0) return undefined;
+  const lastsMs = lengthMs(random, 20, 1500);
+  for (const { device } of nodes) device.faults.stalledUntilMs = engine.nowMs + lastsMs + 1;
+  const backMs = nodes.map(() => lengthMs(random, 20, 4000));
+  const end = () => {
+    for (const [index, node] of nodes.entries()) {
+      if (node.process === undefined) continue;
+      node.losePower();
+      engine.after(backMs[index] ?? 0, () => node.boot());
+    }
+  };
+  const names = nodes.map(({ name }) => name).join(",");
+  return { text: `disks of ${names} stand still, then losePower`, lastsMs, end };
+}
+
+/**
+ * A broker comes back with an empty disk. What was promised holds while a member of ISR or ELR has its own (P1), so it is
+ * done only where every replica of every partition is in sync.
+ */
+function loseDisk({ random, cluster, image }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, cluster.brokers);
+  const partitions = listTopics(image()).flatMap(({ topicId }) => listPartitions(image(), topicId));
+  const isSafe = partitions.every(({ isr, replicas }) => replicas.length > 1 && isr.length === replicas.length);
+  if (node === undefined || !isSafe || cluster.brokers.some(({ process }) => process === undefined)) return undefined;
+  node.kill();
+  node.device.lose();
+  return { text: `lose the disk of ${node.name}`, lastsMs: lengthMs(random, 100, 15_000), end: () => node.boot() };
 }
 
 function stopAndStart({ random }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {

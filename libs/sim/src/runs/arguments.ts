@@ -1,3 +1,6 @@
+import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
+import { switches } from "./switches.ts";
+
 /** What `npm run sim` is asked for. */
 export interface SimArguments {
   readonly from: number;
@@ -8,14 +11,25 @@ export interface SimArguments {
   readonly replicationFactor: number;
   /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
   readonly durationMs: number | undefined;
+  /** How often faults come, as a multiple of the usual. */
+  readonly pace: number;
+  /** The only faults that are done. Undefined: as drawn. */
+  readonly scenario: ScenarioName | undefined;
+  /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
+  readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S] [--pace P] [--scenario NAME] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
   --replication-factor N  replicas of each partition (1)
-  --seconds S             how long faults are done in a run; else drawn`;
+  --seconds S             how long faults are done in a run; else drawn
+  --pace P                how often faults come, as a multiple of the usual (1)
+  --scenario NAME         one chain of faults again and again, and no others: one of
+                          ${scenarioNames.join(", ")}
+  --break NAME            takes a protection out, and is well when a run finds it: all, or one of
+                          ${[...switches.keys()].join(", ")}`;
 
 /** Throws an error with the usage where the arguments are not understood. */
 export function readArguments(given: readonly string[]): SimArguments {
@@ -25,6 +39,9 @@ export function readArguments(given: readonly string[]): SimArguments {
     limitMs: Number.POSITIVE_INFINITY,
     replicationFactor: 1,
     durationMs: undefined,
+    pace: 1,
+    scenario: undefined,
+    broken: undefined,
   };
   let isRange = false;
   for (let at = 0; at < given.length; at += 2) {
@@ -50,11 +67,27 @@ export function readArguments(given: readonly string[]): SimArguments {
       case "--seconds":
         asked = { ...asked, durationMs: positive(value) * 1000 };
         break;
+      case "--pace":
+        asked = { ...asked, pace: positive(value) };
+        break;
+      case "--scenario":
+        asked = { ...asked, scenario: scenarioNamed(value) };
+        break;
+      case "--break":
+        if (value !== "all" && !switches.has(value)) throw new Error(`There is no protection ${value}.\n${usage}`);
+        asked = { ...asked, broken: value };
+        break;
       default:
         throw new Error(`${given[at]} is not known.\n${usage}`);
     }
   }
   return asked;
+}
+
+function scenarioNamed(text: string): ScenarioName {
+  const found = scenarioNames.find((name) => name === text);
+  if (found === undefined) throw new Error(`There is no scenario ${text}.\n${usage}`);
+  return found;
 }
 
 function whole(text: string): number {

@@ -5,6 +5,7 @@ import { ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
+import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import type { ProducerPlan } from "../workload/producer-task.ts";
 
 /** Everything that a run does, drawn from its seed or written by hand. */
@@ -16,6 +17,8 @@ export interface RunPlan {
   readonly nemesis: NemesisPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
+  readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
   readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards">;
 }
@@ -28,17 +31,52 @@ export interface SwarmBounds {
   readonly durationMs?: number;
   /** Absent: nothing is taken out. */
   readonly broken?: RunPlan["broken"];
+  /** How often faults come, as a multiple of the usual. Absent: 1. */
+  readonly pace?: number;
+  /** The only faults. Absent: drawn. */
+  readonly scenario?: ScenarioName;
 }
 
+/** The defaults, and shorter ones, with which more happens in the time of a run. */
+const timerChoices = [
+  { sessionMs: 6000, lagMs: 10_000, heartbeatMs: 500, graceMs: 300, fetchWaitMs: 500 },
+  { sessionMs: 1500, lagMs: 2500, heartbeatMs: 200, graceMs: 100, fetchWaitMs: 200 },
+  { sessionMs: 1500, lagMs: 2500, heartbeatMs: 200, graceMs: 100, fetchWaitMs: 500 },
+] as const;
+
+type Timers = (typeof timerChoices)[number];
+
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
-export function drawPlan(random: RandomTree, { replicationFactor, durationMs, broken = {} }: SwarmBounds): RunPlan {
+export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
+  const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
   const draw = random.stream("plan");
-  const shape = drawShape(draw, replicationFactor);
+  const timers = pick(draw, timerChoices) ?? timerChoices[0];
+  const shape = drawShape(draw, replicationFactor, timers);
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
   const bootstraps = bootstrapsOf(shape);
+  return {
+    shape,
+    topic,
+    timers,
+    broken,
+    producers: drawProducers(draw, topic, bootstraps),
+    consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
+      bootstrap: pick(draw, bootstraps) ?? "",
+      maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
+    })),
+    nemesis: drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
+    durationMs: durationMs ?? 150_000 + below(draw, 90_000),
+  };
+}
+
+function drawProducers(
+  draw: Random,
+  topic: RunPlan["topic"],
+  bootstraps: readonly string[],
+): readonly (ProducerPlan & { readonly bootstrap: string })[] {
   const producerCount = 2 + below(draw, 3);
   const burstsPerS = 14 + below(draw, 16);
-  const producers = Array.from({ length: producerCount }, () => ({
+  return Array.from({ length: producerCount }, () => ({
     bootstrap: pick(draw, bootstraps) ?? "",
     topic: topic.name,
     partitions: topic.partitions,
@@ -53,30 +91,41 @@ export function drawPlan(random: RandomTree, { replicationFactor, durationMs, br
     valueBytesMax: pick(draw, [1, 200, 3000]) ?? 200,
     inFlightMax: 1 + below(draw, 64),
   }));
-  const consumers = Array.from({ length: 1 + below(draw, 2) }, () => ({
-    bootstrap: pick(draw, bootstraps) ?? "",
-    maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
-  }));
-  return {
-    shape,
-    topic,
-    producers,
-    consumers,
-    broken,
-    nemesis: { kinds: drawKinds(draw), pauseMs: 1500 + below(draw, 6000) },
-    durationMs: durationMs ?? 150_000 + below(draw, 90_000),
-  };
 }
 
-function drawShape(draw: Random, replicationFactor: number): ClusterShape {
+function drawNemesis(
+  draw: Random,
+  of: { readonly replicationFactor: number; readonly pace: number; readonly scenario: ScenarioName | undefined },
+): NemesisPlan {
+  const kinds = drawKinds(draw);
+  const scenarios = drawScenarios(draw, of.replicationFactor);
+  const pauseMs = (1500 + below(draw, 6000)) / of.pace;
+  return of.scenario === undefined ? { kinds, scenarios, pauseMs } : { kinds: [], scenarios: [of.scenario], pauseMs };
+}
+
+function drawShape(draw: Random, replicationFactor: number, timers: Timers): ClusterShape {
+  const session = {
+    "broker.heartbeat.interval.ms": timers.heartbeatMs,
+    "broker.session.timeout.ms": timers.sessionMs,
+    "replica.lag.time.max.ms": timers.lagMs,
+  };
   return {
     controllers: 1,
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },
     settings: {
-      controller: {},
-      broker: { "log.segment.bytes": pick(draw, [16_384, 262_144, 2 ** 30]) ?? 2 ** 30, "message.max.bytes": 16_384 },
+      controller: {
+        ...session,
+        "broker.connection.grace.ms": timers.graceMs,
+        "leader.selection": pick(draw, ["random", "assigned-order"]) ?? "random",
+      },
+      broker: {
+        ...session,
+        "replica.fetch.wait.max.ms": timers.fetchWaitMs,
+        "log.segment.bytes": pick(draw, [16_384, 262_144, 2 ** 30]) ?? 2 ** 30,
+        "message.max.bytes": 16_384,
+      },
       gateway: { "message.max.bytes": 16_384 },
     },
   };
@@ -87,6 +136,13 @@ function drawKinds(draw: Random): readonly FaultKind[] {
   const share = 0.3 + 0.7 * draw.next();
   const drawn = faultKindNames.filter(() => draw.next() < share);
   return [...new Set<FaultKind>(["killBroker", "powerCutBroker", "pause", ...drawn])];
+}
+
+/** Scenarios are about replicas. */
+function drawScenarios(draw: Random, replicationFactor: number): readonly ScenarioName[] {
+  if (replicationFactor < 3) return [];
+  const share = 0.2 + 0.8 * draw.next();
+  return scenarioNames.filter(() => draw.next() < share);
 }
 
 function bootstrapsOf(shape: ClusterShape): readonly string[] {

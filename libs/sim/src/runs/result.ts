@@ -1,6 +1,5 @@
 import type { LedgerCounts } from "../checks/ledger.ts";
 import type { Violation } from "../checks/violations.ts";
-import type { FaultKind } from "../faults/fault-kinds.ts";
 
 /** What came of one run. Everything in it follows from the seed. */
 export interface RunResult {
@@ -12,7 +11,7 @@ export interface RunResult {
   readonly events: number;
   readonly acknowledgedBatches: number;
   readonly elections: number;
-  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly faults: ReadonlyMap<string, number>;
   readonly records: LedgerCounts;
   /** The faults, in words. */
   readonly history: readonly string[];

@@ -1,9 +1,9 @@
-import { findTopic, listPartitions } from "@tidemark/metadata";
+import { emptyImage, findTopic, listPartitions } from "@tidemark/metadata";
 import type { Codecs } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
-import { createReplicaWatch } from "../checks/replica-watch.ts";
+import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -33,6 +33,7 @@ interface Run {
   /** A client on a machine that no fault reaches. */
   readonly observer: SimClient;
   readonly watch: MetadataWatch;
+  readonly replicas: ReplicaWatch;
 }
 
 /**
@@ -49,7 +50,7 @@ export async function simulate(
   const plan = makePlan(random);
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
-  const replicas = createReplicaWatch(violations);
+  const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
@@ -70,13 +71,24 @@ export async function simulate(
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
     });
-    const { image } = watch;
-    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether(watch?.image ?? image));
-    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch };
+    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, "the cluster did not start", () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
-    nemesis = startNemesis({ engine, cluster, random: random.stream("nemesis"), clientHosts: hosts }, plan.nemesis);
+    const draw = random.stream("nemesis");
+    nemesis = startNemesis(
+      {
+        engine,
+        cluster,
+        random: draw,
+        clientHosts: hosts,
+        image: () => run.watch.image,
+        topic: plan.topic.name,
+        timers: plan.timers,
+      },
+      plan.nemesis,
+    );
     await delay(observer.process.runtime.scheduler, plan.durationMs);
     nemesis.heal();
     await endWorkload(run, producers, "producers did not settle");
@@ -137,7 +149,7 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
     if (missing === undefined) return;
     await delay(scheduler, 200);
   } while (engine.nowMs < untilMs);
-  violations.report(rule, missing);
+  violations.report(rule, `${missing}; the replicas:\n${run.replicas.describe()}`);
   throw new Overdue(rule);
 }
 
@@ -187,13 +199,16 @@ async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Prom
 }
 
 /** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
-async function converged({ watch, plan, observer }: Run): Promise<string | undefined> {
+async function converged({ watch, plan, observer, cluster }: Run): Promise<string | undefined> {
   const topic = findTopic(watch.image, plan.topic.name);
   if (topic === undefined) return "the topic is not in the metadata";
   for (const partition of listPartitions(watch.image, topic.topicId)) {
     const { leader, isr, replicas } = partition;
     if (leader === undefined) return `partition ${partition.partition} has no leader`;
-    if (isr.length < replicas.length) return `partition ${partition.partition} has the ISR ${isr.join(",")}`;
+    // A replica whose directory is gone for good waits for somebody to say so: it may be a disk that is not mounted.
+    const expected = replicas.filter(({ brokerId }) => cluster.brokers[brokerId - 1]?.device.wasLost !== true);
+    const missing = expected.filter(({ brokerId }) => !isr.includes(brokerId)).map(({ brokerId }) => brokerId);
+    if (missing.length > 0) return `partition ${partition.partition} has no ${missing.join(",")} in its ISR`;
     const { logs } = await observer.client.log.describeLog(
       { topic: topic.name, partitions: [partition.partition] },
       { timeoutMs: 2000 },

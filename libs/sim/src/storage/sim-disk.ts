@@ -27,6 +27,10 @@ export interface Device {
   readonly faults: DeviceFaults;
   /** The disk as a process has it. `hangMs`: what takes longer fails with HUNG. */
   openFor(process: SimProcess, options?: { readonly hangMs?: number }): Disk;
+  /** Replaced by an empty one, once at least. */
+  readonly wasLost: boolean;
+  /** An empty device takes its place. */
+  lose(): void;
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
   losePower(): void;
 }
@@ -57,9 +61,17 @@ export function createDevice(random: Random): Device {
     };
   };
 
+  let wasLost = false;
   return {
     memory,
     faults,
+    get wasLost() {
+      return wasLost;
+    },
+    lose() {
+      wasLost = true;
+      memory.lose();
+    },
     openFor: (process, { hangMs = Number.POSITIVE_INFINITY } = {}) =>
       createFaultDisk(memory, {
         plan: planFor(process, hangMs),

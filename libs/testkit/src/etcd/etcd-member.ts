@@ -26,12 +26,22 @@ export interface EtcdMember {
   stop(): Promise<void>;
 }
 
+export interface EtcdTls {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
 export interface EtcdMemberOptions {
   readonly binary: string;
   readonly name: string;
   readonly directory: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  /** Where it says whether it is healthy, in cleartext whatever clients speak. */
+  readonly healthPort: number;
+  /** Clients speak TLS, and show a certificate of this authority. Paths of PEM files. */
+  readonly tls: EtcdTls | undefined;
   /** name=url,... of all members. */
   readonly cluster: string;
   readonly flags: readonly string[];
@@ -70,7 +80,9 @@ export function createEtcdMember(options: EtcdMemberOptions): EtcdMember {
     async ready() {
       await waitFor(`${options.name} to serve`, async () => {
         if (child === undefined || hasEnded(child)) throw new Error(`${options.name} ended:\n${said}`);
-        const answer = await fetch(`http://${endpoint}/health`, { signal: AbortSignal.timeout(1000) });
+        const answer = await fetch(`http://127.0.0.1:${options.healthPort}/health`, {
+          signal: AbortSignal.timeout(1000),
+        });
         return ((await answer.json()) as { readonly health: string }).health === "true";
       });
     },
@@ -87,7 +99,8 @@ function hasEnded(child: ChildProcess): boolean {
 }
 
 function argumentsOf(options: EtcdMemberOptions, joining: boolean): readonly string[] {
-  const client = `http://127.0.0.1:${options.clientPort}`;
+  const { tls } = options;
+  const client = `${tls === undefined ? "http" : "https"}://127.0.0.1:${options.clientPort}`;
   const peer = `http://127.0.0.1:${options.peerPort}`;
   return [
     `--name=${options.name}`,
@@ -98,7 +111,16 @@ function argumentsOf(options: EtcdMemberOptions, joining: boolean): readonly str
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=${options.cluster}`,
     `--initial-cluster-state=${joining ? "existing" : "new"}`,
+    `--listen-metrics-urls=http://127.0.0.1:${options.healthPort}`,
     "--log-level=error",
+    ...(tls === undefined
+      ? []
+      : [
+          `--cert-file=${tls.certificate}`,
+          `--key-file=${tls.key}`,
+          `--trusted-ca-file=${tls.authority}`,
+          "--client-cert-auth",
+        ]),
     ...options.flags,
   ];
 }

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getEtcdBinary } from "@tidemark/tooling/etcd-binary";
-import { createEtcdMember, type EtcdMember } from "./etcd-member.ts";
+import { createEtcdMember, type EtcdMember, type EtcdTls } from "./etcd-member.ts";
 import { freePorts } from "./free-ports.ts";
 import { replaceMember } from "./membership.ts";
 
-export type { EtcdMember } from "./etcd-member.ts";
+export type { EtcdMember, EtcdTls } from "./etcd-member.ts";
 
 export interface EtcdProcesses {
   readonly members: readonly EtcdMember[];
@@ -31,19 +31,21 @@ export interface EtcdProcessesOptions {
   readonly members: 1 | 3;
   /** For every member, beside what makes them a cluster. */
   readonly flags?: readonly string[];
+  /** Absent: cleartext. */
+  readonly tls?: EtcdTls;
 }
 
 /**
  * Gets an etcd that may be killed, starts the members and resolves when they serve. Elections take half a second rather
  * than a whole one, so that leases of one second can be had, and members may be replaced as soon as they are lost.
  */
-export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOptions): Promise<EtcdProcesses> {
+export async function startEtcd({ members: count, flags = [], tls }: EtcdProcessesOptions): Promise<EtcdProcesses> {
   const { path: binary, version } = getEtcdBinary({ forCrashes: true });
   const data = mkdtempSync(join(tmpdir(), "tidemark-etcd-"));
-  const ports = await freePorts(2 * count);
+  const ports = await freePorts(3 * count);
   const names = Array.from({ length: count }, (_, n) => `etcd-${n + 1}`);
-  const clientPort = (n: number) => ports[2 * n] ?? 0;
-  const peerPort = (n: number) => ports[2 * n + 1] ?? 0;
+  const clientPort = (n: number) => ports[3 * n] ?? 0;
+  const peerPort = (n: number) => ports[3 * n + 1] ?? 0;
   const cluster = names.map((name, n) => `${name}=http://127.0.0.1:${peerPort(n)}`).join(",");
   const members = names.map((name, n) =>
     createEtcdMember({
@@ -52,6 +54,8 @@ export async function startEtcd({ members: count, flags = [] }: EtcdProcessesOpt
       directory: join(data, name),
       clientPort: clientPort(n),
       peerPort: peerPort(n),
+      healthPort: ports[3 * n + 2] ?? 0,
+      tls,
       cluster,
       flags: ["--heartbeat-interval=50", "--election-timeout=500", "--strict-reconfig-check=false", ...flags],
     }),

@@ -6,6 +6,7 @@ import {
   type Codecs,
   type DecodeFailure,
   decodeRecords,
+  decompressedBytesMax,
   explainDecodeFailure,
   explainRefusal,
   explainStop,
@@ -15,9 +16,6 @@ import {
 } from "@tidemark/record";
 import { batchTooLarge, corruptBatch, type Place, TidemarkError, unknownCodec } from "@tidemark/rpc";
 import type { CheckedBatches } from "../partition/partition.ts";
-
-/** What a batch may have decompressed, in bytes: what consumers take too. */
-const maxDecompressedBytes = 64 * 2 ** 20;
 
 /**
  * What a leader checks of the batches of a request before it appends any of them. Throws a TidemarkError that names the
@@ -40,7 +38,7 @@ export function checkBatches(
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
     if (header.producerId !== noProducerId) throw withProducerId(place);
-    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes });
+    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
     if (decoded.kind === "failed") throw unreadable(decoded.reason, place);
     headers.push(header);
     records += header.recordCount;

@@ -120,6 +120,55 @@ describe("fetch", () => {
     expect(Math.abs((counts[0] ?? 0) - (counts[1] ?? 0))).toBeLessThanOrEqual(2);
   });
 
+  it("gives all bytes to those that have something: a partition without news takes no share", async () => {
+    for (let batch = 0; batch < 20; batch++) await produce(1, ["y".repeat(1000)]);
+    const partitions = [{ partition: 0 }, { partition: 1 }];
+    for (const format of [Format.TEXT, Format.BATCHES]) {
+      const answer = await fetch({ partitions, maxBytes: 8000, format });
+      expect(answer.partitions.map(({ nextOffset }) => nextOffset)).toEqual([0n, 7n]);
+    }
+  });
+
+  it("gives what some leave over to those that have more", async () => {
+    for (let batch = 0; batch < 20; batch++) await produce(0, ["x".repeat(1000)]);
+    await produce(1, ["y"]);
+    const partitions = [{ partition: 0 }, { partition: 1 }];
+    const answer = await fetch({ partitions, maxBytes: 8000, format: Format.BATCHES });
+    expect(answer.partitions.map(({ nextOffset }) => nextOffset)).toEqual([7n, 1n]);
+    const bytes = answer.partitions[0]?.batches ?? new Uint8Array();
+    expect([...iterateBatches(bytes)].filter(({ kind }) => kind === "ok")).toHaveLength(7);
+  });
+
+  it("tells of a partition that failed at once, however long the others would wait", async () => {
+    const answer = await fetch({ partitions: [{ partition: 0 }, { partition: 2 }], maxWaitMs: 60_000 });
+    expect(answer.partitions.map(({ error }) => error?.reason)).toEqual([undefined, Reason.NOT_LEADER]);
+    expect(bench.time.pending()).toBe(0);
+  });
+
+  it("ends its wait when the leader changes", async () => {
+    const waiting = fetch({ partitions: [{ partition: 0 }], maxWaitMs: 60_000 }).catch((error: unknown) => error);
+    await bench.time.advance(10);
+    await bench.apply(imageOf([{ name: "t", partitions: 3, ledByOther: [0, 2], leaderEpoch: 4 }]));
+    expect(await waiting).toMatchObject({ reason: Reason.NOT_LEADER, fields: { leader: { broker: 2 } } });
+  });
+
+  it("47: says where the logs part when what was read before is not in the log any more", async () => {
+    await produce(0, ["a"]);
+    await bench.apply(imageOf([{ name: "t", partitions: 3, ledByOther: [2], leaderEpoch: 6 }]));
+    await produce(0, ["b"]);
+    const start = { case: "offset", value: 2n } as const;
+    await expect(fetch({ partitions: [{ partition: 0, start, lastReadLeaderEpoch: 5 }] })).rejects.toMatchObject({
+      reason: Reason.LOG_TRUNCATED,
+      fields: { divergence: { leaderEpoch: 3, offset: 1n } },
+    });
+    expect(values(await fetch({ partitions: [{ partition: 0, start, lastReadLeaderEpoch: 6 }] }))).toEqual([[]]);
+  });
+
+  it("says how long ago the controller was heard", async () => {
+    const answer = await fetch({ partitions: [{ partition: 0 }] });
+    expect(answer.partitions[0]?.controllerContactAgeMs).toBe(0);
+  });
+
   it("hands out a batch that is larger than the limit, alone", async () => {
     await produce(0, ["x".repeat(9000)]);
     await produce(1, ["y".repeat(9000)]);
@@ -157,6 +206,34 @@ describe("fetch", () => {
     await produce(0, ["a"]);
     const answer = await fetch({ partitions: [{ partition: 0, start: { case: "position", value: Position.LATEST } }] });
     expect(answer.partitions[0]).toMatchObject({ nextOffset: 1n, highWatermark: 1n, records: [] });
+  });
+});
+
+describe("a linearizable fetch", () => {
+  const linearizable = { topic: "t", partitions: [{ partition: 0 }], linearizable: true, format: Format.TEXT };
+  const ask = (confirming: BrokerBench) =>
+    confirming.fetch(create(FetchRequestSchema, linearizable), callContext()).catch((error: unknown) => error);
+
+  it("is answered when the controller has confirmed the leader", async () => {
+    const confirming = await createBrokerBench(imageOf([{ name: "t" }]), { confirms: () => true });
+    const answer = ask(confirming);
+    await confirming.time.advance(5);
+    expect(await answer).toMatchObject({ partitions: [{ partition: 0, highWatermark: 0n, leaderEpoch: 3 }] });
+  });
+
+  it("is refused where the leader epoch is another one by the time it reads", async () => {
+    let change: Promise<void> | undefined;
+    const confirming = await createBrokerBench(imageOf([{ name: "t" }]), {
+      confirms: () => {
+        // The answer of the controller is on its way to the reader when the next election arrives.
+        change = Promise.resolve().then(() => confirming.apply(imageOf([{ name: "t", leaderEpoch: 4 }])));
+        return true;
+      },
+    });
+    const answer = ask(confirming);
+    await confirming.time.advance(5);
+    expect(await answer).toMatchObject({ reason: Reason.OFFSET_NOT_AVAILABLE, retriable: true });
+    await change;
   });
 });
 

@@ -1,5 +1,5 @@
 /** Hands the answers of a partition's machine to those who wait for them. */
-import type { Answer } from "@tidemark/replication";
+import type { Answer, RequestId } from "@tidemark/replication";
 import type { TidemarkError } from "@tidemark/rpc";
 import type { ReplicaReply } from "../replication/replica-exchange.ts";
 import { refusalError } from "./refusal-error.ts";
@@ -8,9 +8,8 @@ import { noteSent } from "./watched-batches.ts";
 
 /** Settles one request. Who gave up waiting is no longer known here. */
 export function settleAnswer(replica: ReplicaState, answer: Answer): void {
-  const waiting = replica.waiting.get(answer.requestId);
+  const waiting = takeWaiting(replica, answer.requestId);
   if (waiting === undefined) return;
-  replica.waiting.delete(answer.requestId);
   switch (answer.kind) {
     case "produced":
       if (waiting.kind !== "produce") return;
@@ -33,10 +32,20 @@ export function settleAnswer(replica: ReplicaState, answer: Answer): void {
   }
 }
 
+/** Who waits for an answer waits no more. Undefined: nobody did. */
+export function takeWaiting(replica: ReplicaState, requestId: RequestId): Waiting | undefined {
+  const waiting = replica.waiting.get(requestId);
+  if (waiting === undefined) return undefined;
+  replica.waiting.delete(requestId);
+  if (waiting.kind !== "replica") replica.clients--;
+  return waiting;
+}
+
 /** Tells everybody who waits. */
 export function endWaiting(replica: ReplicaState, error: TidemarkError): void {
   const all = [...replica.waiting.values()];
   replica.waiting.clear();
+  replica.clients = 0;
   for (const each of all) endOne(each, error);
 }
 

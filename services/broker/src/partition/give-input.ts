@@ -1,6 +1,6 @@
 /** One input to a partition's machine, and what follows from it: writes, then messages, then answers. */
 import { Outcome } from "@tidemark/proto/common/v1";
-import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect } from "@tidemark/replication";
+import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect, TraceEvent } from "@tidemark/replication";
 import { withOutcome } from "@tidemark/rpc";
 import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
 import { outOfService } from "./refusal-error.ts";
@@ -46,12 +46,8 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     replica.shared.onBroken(replica.id, error);
     return;
   }
-  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()));
-  for (const event of output.trace) {
-    if (event.kind === "truncated" || event.kind === "restarted") noteCut(replica, event);
-    if (event.kind === "highWatermark" && replica.watched.length > 0) noteHighWatermark(replica, event);
-    replica.shared.onTrace(replica, event);
-  }
+  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input);
+  for (const event of output.trace) noteEvent(replica, event);
   let isTaken = false;
   for (const effect of output.persist) {
     persist(replica, effect, received);
@@ -61,6 +57,33 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
   checkpointHighWatermark(replica);
   for (const effect of output.send) send(replica, effect);
   for (const answer of output.answer) settleAnswer(replica, answer);
+}
+
+function noteEvent(replica: ReplicaState, event: TraceEvent): void {
+  switch (event.kind) {
+    case "highWatermark":
+      if (replica.watched.length > 0) noteHighWatermark(replica, event);
+      break;
+    case "truncated":
+    case "restarted":
+      noteCut(replica, event);
+      break;
+    case "isrProposed":
+      replica.isProposing = true;
+      break;
+    case "isrCommitted":
+    case "proposalSettled":
+    case "resigned":
+    case "offline":
+    case "leaderless":
+    case "becameFollower":
+    case "becameLeader":
+      replica.isProposing = false;
+      break;
+    default:
+      break;
+  }
+  replica.shared.onTrace(replica, event);
 }
 
 function persist(replica: ReplicaState, effect: PersistEffect, received: Received | undefined): void {
@@ -101,6 +124,7 @@ function send(replica: ReplicaState, effect: SendEffect): void {
   };
   switch (effect.kind) {
     case "fetch":
+      replica.isPausing = false;
       links.fetcher.fetch(effect.leader, id, effect.fetch);
       return;
     case "flushedReport":

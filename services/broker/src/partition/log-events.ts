@@ -40,14 +40,23 @@ export function takeLogEvent(replica: ReplicaState, event: LogEvent): void {
   }
 }
 
-/** A full disk, which passes; or the end of the directory, of which another event tells. */
+/**
+ * A full disk, which passes; or the end of the directory, of which another event tells. What is refused while the log is
+ * cut lay above the cut. A refusal before a cut that waits leaves a log that ends below what the machine knows.
+ */
 function refused(replica: ReplicaState, event: Extract<LogEvent, { kind: "refused" }>, nowMs: number): void {
-  if (event.error.code !== "NO_SPACE" || isBehind(replica)) {
+  if (event.error.code !== "NO_SPACE") {
     failLog(replica, event.error);
+    return;
+  }
+  if (replica.writes.isCutting) return;
+  if (isBehind(replica)) {
+    replica.shared.onStuck(replica.id);
     return;
   }
   releaseWritten(replica, true);
   replica.refusedBy = event.error;
+  replica.isPausing = true;
   giveInput(replica, { kind: "appendRefused", from: event.from, nowMs });
   releaseReplies(replica, true);
 }

@@ -9,6 +9,7 @@ import type {
   RequestId,
   TraceEvent,
 } from "@tidemark/replication";
+import type { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { BrokerExperiment } from "../experiment.ts";
 import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
@@ -49,6 +50,8 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   readonly onStep: BrokerExperiment["onStep"];
+  /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
+  readonly onStuck: (replica: ReplicaId) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
   readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }
@@ -105,9 +108,19 @@ export interface ReplicaState {
   settings: TopicLogSettings;
   /** The newest metadata that the machine was given. */
   metadata: PartitionState | undefined;
+  /** Requests of clients among those that wait. */
+  clients: number;
+  /** A change of the ISR is proposed and not settled. */
+  isProposing: boolean;
+  /** A follower that was refused, or whose disk was full, asks again in a moment. */
+  isPausing: boolean;
+  /** When it was told the time last. */
+  tickedMs: number;
   isStepping: boolean;
   /** Neither steps nor writes any more. */
   isOver: boolean;
+  /** Why it is over, where this broker gave it up. */
+  leftFor: TidemarkError | undefined;
   /** Why the log took nothing of an append, while its refusal is being told. */
   refusedBy: LogError | undefined;
   /** What was cut in the newest leader epoch. */

@@ -1,6 +1,7 @@
 import type { BrokerEpoch, ControllerEpoch, DirectoryId, LeaderEpoch } from "@tidemark/ids";
 import { noLeaderEpoch } from "@tidemark/ids";
 import type { Log, LogEvent } from "@tidemark/log";
+import { Outcome } from "@tidemark/proto/common/v1";
 import {
   createPartition,
   type FetchSessions,
@@ -12,16 +13,17 @@ import {
   type ReplicationGuards,
   type ReplicationSettings,
 } from "@tidemark/replication";
-import type { TidemarkError } from "@tidemark/rpc";
+import { type TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 import type { ReplicaReply } from "../replication/replica-exchange.ts";
-import { endOne, endWaiting, releaseReplies } from "./answers.ts";
+import { endOne, endWaiting, releaseReplies, takeWaiting } from "./answers.ts";
 import { giveInput } from "./give-input.ts";
 import { takeLogEvent } from "./log-events.ts";
 import type { LatestOutcome, LatestRequest, Partition, ProduceRequest, ReadOutcome, ReadRequest } from "./partition.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { PartitionPlace, PartitionShared, Received, ReplicaState, Waiting } from "./replica-state.ts";
 import { offsetsIn } from "./stamp.ts";
+import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
@@ -36,12 +38,16 @@ export interface ReplicatedPartitionOptions {
   readonly replication: ReplicationSettings;
   readonly brokerEpoch: BrokerEpoch;
   readonly sessions: FetchSessions;
+  /** Counts the replicas of a broker, so that idle ones take turns. */
+  readonly turn: number;
   readonly guards?: ReplicationGuards | undefined;
 }
 
 /** A replica of a partition on this broker, for whoever drives it. */
 export interface ReplicatedPartition extends Partition {
   give(input: PartitionInput): void;
+  /** Time passes. To be called often; what is idle is told now and then. */
+  tick(time: { readonly nowMs: number; readonly controllerHeardMs: number }): void;
   /** Takes a committed state. One that is not newer changes nothing. */
   applyMetadata(state: PartitionState, controllerEpoch: ControllerEpoch): void;
   onLogEvent(event: LogEvent): void;
@@ -93,6 +99,9 @@ export function createReplicatedPartition(
     give: (input) => {
       giveInput(replica, input);
     },
+    tick: (time) => {
+      tick(replica, time);
+    },
     applyMetadata(state, controllerEpoch) {
       const nowMs = shared.clock.monotonicMs();
       if (replica.metadata === undefined || state.partitionEpoch > replica.metadata.partitionEpoch)
@@ -124,6 +133,7 @@ export function createReplicatedPartition(
     takeResponse(response, received) {
       const nowMs = shared.clock.monotonicMs();
       noteAgreement(replica, response);
+      if (response.content.kind === "refused") replica.isPausing = true;
       giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
     },
     truncation: () => truncationOf(replica),
@@ -159,8 +169,13 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     inbox: [],
     settings,
     metadata: undefined,
+    clients: 0,
+    isProposing: false,
+    isPausing: false,
+    tickedMs: firstTurn(shared.clock.monotonicMs(), options.turn),
     isStepping: false,
     isOver: false,
+    leftFor: undefined,
     refusedBy: undefined,
     truncation: undefined,
     watched: [],
@@ -230,20 +245,22 @@ function ask(
   inputOf: (requestId: ReturnType<PartitionShared["requests"]["next"]>) => PartitionInput,
 ): Cancel {
   if (replica.isOver) {
-    endOne(waiting, outOfService(replica.place));
+    endOne(waiting, withOutcome(replica.leftFor ?? outOfService(replica.place), Outcome.NOT_APPLIED));
     return () => undefined;
   }
   const requestId = replica.shared.requests.next();
   replica.waiting.set(requestId, waiting);
+  if (waiting.kind !== "replica") replica.clients++;
   giveInput(replica, inputOf(requestId));
   return () => {
-    if (replica.waiting.delete(requestId)) giveInput(replica, { kind: "cancel", requestId });
+    if (takeWaiting(replica, requestId) !== undefined) giveInput(replica, { kind: "cancel", requestId });
   };
 }
 
 function leave(replica: ReplicaState, error: TidemarkError): void {
   if (replica.isOver) return;
   replica.isOver = true;
+  replica.leftFor = error;
   endWaiting(replica, error);
   releaseReplies(replica, true);
   resumeWrites(replica);

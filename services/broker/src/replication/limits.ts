@@ -1,4 +1,5 @@
 /** What bounds the memory and the messages of replica streams. */
+import type { Keepalive } from "@tidemark/rpc";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -11,8 +12,15 @@ export interface StreamLimits {
   readonly answerBytes: number;
   /** Below this the credit is not shared among the partitions that are ready: some of them wait instead. */
   readonly shareBytesMin: number;
-  /** Bytes that a follower lets one stream's leader have under way and unwritten. */
+  /** Bytes that a follower lets one stream's leader have under way. */
   readonly creditBytes: number;
+  /**
+   * Bytes of one partition that may have come and not be written yet: beyond it the partition is not fetched. So a disk
+   * that hangs holds up the partitions on it, and not those on others that share the stream.
+   */
+  readonly unwrittenBytes: number;
+  /** The same of all partitions of a stream: beyond it the leader gets no credit before something is written. */
+  readonly unwrittenBytesOfAll: number;
   /** Answers of one stream that are being read from logs at once. */
   readonly readsMax: number;
   /** Bytes that were read and wait for their follower; beyond it nothing more is read for it. */
@@ -24,10 +32,17 @@ export const defaultStreamLimits: StreamLimits = Object.freeze({
   answerBytes: MiB,
   shareBytesMin: 64 * KiB,
   creditBytes: 8 * MiB,
+  unwrittenBytes: 2 * MiB,
+  unwrittenBytesOfAll: 64 * MiB,
   readsMax: 4,
   outboxBytes: MiB,
 });
 
+/**
+ * How a follower finds out that its leader's machine is gone though the connection stands: well within
+ * `replica.lag.time.max.ms`, so that a link that was silent for a moment costs no place in the ISR.
+ */
+export const replicaKeepalive: Keepalive = { timeMs: 2000, timeoutMs: 3000 };
 /** Credit of a stream whose first message names none, in bytes. */
 export const creditDefaultBytes = MiB;
 /** More credit than this counts as this, in bytes. */

@@ -53,8 +53,8 @@ export interface ReplicaReceiving {
    * refusal NOT_LEADER: the follower waits a little and asks again. Never called from within `ReplicaFetcher.fetch`.
    *
    * The receiver calls `release` once, when the bytes were written to the log or thrown away, whatever becomes of the
-   * partition: until then they count against what the leader may send. So a slow disk holds back its leaders instead of
-   * filling the memory.
+   * partition: a partition of which much is not written yet is not fetched, and a leader gets no credit while that holds
+   * of many. So a slow disk holds back its leaders instead of filling the memory.
    */
   response(partition: ReplicaId, response: ReplicaResponse, bytes: Uint8Array, release: () => void): void;
 }

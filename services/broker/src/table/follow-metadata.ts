@@ -11,6 +11,7 @@ import {
 } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
+import { notLeader } from "../partition/refusal-error.ts";
 import { topicLogSettings } from "../partition/topic-log-settings.ts";
 import { maybeCopyAnew } from "./copy-anew.ts";
 import { removeDeleted, reportStray } from "./deleted-topics.ts";
@@ -131,7 +132,15 @@ function configure(table: TableState, topic: Topic, record: PartitionRecord): vo
 /** The replica went to another broker. Its data stays until it is deleted by name of its topic (D7). */
 function unassign(table: TableState, held: HeldReplica, record: PartitionRecord): void {
   applyTo(table, held, record);
-  drop(table, held, deleted(held.topic));
+  const { leader, leaderEpoch } = record;
+  const error = notLeader({
+    topic: held.topic,
+    index: record.partition,
+    hint: { leader, leaderEpoch },
+    outcome: Outcome.UNKNOWN,
+    leaderOf: table.shared.leaderOf,
+  });
+  drop(table, held, error);
 }
 
 /** Ends a replica that this broker is not to serve any more. Its data stays. */

@@ -1,7 +1,9 @@
 /** Opens the logs of replicas, and starts their machines. */
 import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findPartition, findTopicById, type Partition as PartitionRecord, type Topic } from "@tidemark/metadata";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { ReplicationSettings } from "@tidemark/replication";
+import { TidemarkError } from "@tidemark/rpc";
 import { createReplicatedPartition, type ReplicatedPartition } from "../partition/replicated-partition.ts";
 import { type TopicLogSettings, topicLogSettings } from "../partition/topic-log-settings.ts";
 import type { HeldReplica } from "./held-replica.ts";
@@ -44,11 +46,33 @@ export function startMachine(table: TableState, held: HeldReplica): void {
     replication: replicationOf(table, settings),
     brokerEpoch: registration.brokerEpoch,
     sessions: table.sessions,
+    turn: table.started++,
     guards: table.guards,
   });
   held.state = { kind: "open", log: state.log, partition };
   tellRegistrations(table, partition, record);
   partition.applyMetadata(partitionStateOf(record), update.controllerEpoch);
+}
+
+/**
+ * Begins anew from the log as it is. What was reported as flushed is in it, so that the broker epoch stays; a leader that
+ * had begun its epoch waits for a newer one.
+ */
+export function restartMachine(table: TableState, id: ReplicaId): void {
+  const held = heldOf(table, id);
+  if (held?.state.kind !== "open" || held.home === undefined) return;
+  const { log, partition } = held.state;
+  partition.leave(
+    new TidemarkError({
+      reason: Reason.DISK_FULL,
+      message: `The disk under ${held.topic}-${id.partition} was full while its log had to be cut`,
+      outcome: Outcome.UNKNOWN,
+      topic: held.topic,
+      partition: id.partition,
+    }),
+  );
+  held.state = { kind: "ready", log, home: held.home };
+  startMachine(table, held);
 }
 
 /** Replication's settings for a topic. */

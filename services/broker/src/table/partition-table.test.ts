@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
+import { brokerEpoch, revision } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
 import { describe, expect, it } from "vitest";
@@ -16,6 +17,16 @@ describe("the partitions of a broker", () => {
     await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
     const { results } = await produce(bench);
     expect(results).toMatchObject([{ baseOffset: 1n, leaderEpoch: 4 }]);
+  });
+
+  it("are led again by metadata that came before the answer of the registration that they belong to", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    bench.table.resignAll("the session is lost");
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
+    expect(bench.table.led()).toEqual([]);
+    bench.table.registered({ brokerEpoch: brokerEpoch(2), revision: revision(1n) });
+    const { results } = await produce(bench);
+    expect(results).toMatchObject([{ leaderEpoch: 4 }]);
   });
 
   it("end what is pending as unknown, with the new leader, when another broker leads", async () => {

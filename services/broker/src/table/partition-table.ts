@@ -1,5 +1,5 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
-import { type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
+import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
@@ -20,7 +20,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed } from "./open-replica.ts";
+import { openListed, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -54,8 +54,8 @@ export interface PartitionTable extends PartitionLookup {
   /** The session is lost: nothing is led until newer metadata say so. */
   resignAll(reason: string): void;
   led(): readonly Partition[];
-  /** Every open replica. */
-  open(): readonly ReplicatedPartition[];
+  /** Every log in service, led here or followed: for what is done with all of them from time to time. */
+  logs(): readonly OpenLog[];
   /** Topic ids whose deletion was carried out and not confirmed by the controller yet. */
   deletions(): readonly TopicId[];
   /** Replicas in which damage was found, and which are not given up yet. */
@@ -69,6 +69,15 @@ export interface PartitionTable extends PartitionLookup {
   readonly inspection: ReplicaInspection;
   /** Ends what is pending, and waits for what is under way. */
   close(): Promise<void>;
+}
+
+/** A log in service. */
+export interface OpenLog {
+  /** For messages: `orders-0`. */
+  readonly name: string;
+  readonly log: Log;
+  /** Whether this broker leads the partition now. */
+  readonly isLed: boolean;
 }
 
 export interface PartitionTableOptions {
@@ -104,6 +113,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     },
     registered(registration) {
       table.registration = registration;
+      table.isRegistered = true;
       table.isCurrent = false;
       const { brokerEpoch } = registration;
       const nowMs = options.clock.monotonicMs();
@@ -117,10 +127,12 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     tick(controllerHeardMs) {
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
-        if (held.state.kind === "open") held.state.partition.give({ kind: "tick", nowMs, controllerHeardMs });
+        if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
       }
     },
     resignAll(reason) {
+      // The metadata of the next registration may be here before its answer is: who led by them would resign again.
+      table.isRegistered = false;
       for (const partition of openHeld()) partition.give({ kind: "resign", reason });
     },
     find: (request) => findLed(table, request),
@@ -131,7 +143,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       return known.partitions;
     },
     led,
-    open: openHeld,
+    logs: () => openHeld().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed })),
     ledOf: (topic) =>
       led()
         .filter((each) => each.topic === topic)
@@ -217,6 +229,9 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
+    onStuck: (id) => {
+      restartMachine(table, id);
+    },
     onBroken: (id, error) => {
       takeOutOfService(table, id, error);
     },
@@ -237,9 +252,11 @@ function createState(options: PartitionTableOptions): TableState {
     update: undefined,
     registration: undefined,
     isCurrent: false,
+    isRegistered: false,
     leaving: new Map(),
     removing: new Set(),
     reported: new Set(),
+    started: 0,
     isClosed: false,
   };
   return table;

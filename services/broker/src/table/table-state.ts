@@ -45,6 +45,8 @@ export interface TableState {
   /** The newest metadata, acted upon or not. */
   update: TableUpdate | undefined;
   registration: TableRegistration | undefined;
+  /** False from the loss of a session to the next registration: what comes meanwhile belongs to the next one (D8). */
+  isRegistered: boolean;
   /** The last update was acted upon, so that the next one's delta says all that changed. */
   isCurrent: boolean;
   /** Logs of replicas that are held no longer, while they are being closed. */
@@ -53,6 +55,8 @@ export interface TableState {
   readonly removing: Set<string>;
   /** Stray replicas that were told of. */
   readonly reported: Set<string>;
+  /** Machines that were started. */
+  started: number;
   isClosed: boolean;
 }
 
@@ -61,8 +65,9 @@ export function heldOf(table: TableState, replica: ReplicaId): HeldReplica | und
 }
 
 /** Whether the newest metadata may be acted upon: those from before the registration may not (D8). */
-export function isActive({ registration, update, isClosed }: TableState): boolean {
-  return !isClosed && registration !== undefined && update !== undefined && update.revision >= registration.revision;
+export function isActive({ registration, isRegistered, update, isClosed }: TableState): boolean {
+  if (isClosed || !isRegistered || registration === undefined || update === undefined) return false;
+  return update.revision >= registration.revision;
 }
 
 /** Appends work with a replica's log to what is under way with it. */

@@ -54,6 +54,8 @@ export interface BenchOptions {
   readonly seed?: number;
   readonly guards?: LogGuards;
   readonly tracer?: Tracer;
+  /** What the controller says to a broker that asks whether it leads; undefined, or absent: nothing. */
+  readonly confirms?: () => boolean | undefined;
 }
 
 /** Metadata with these topics and two brokers. */
@@ -140,7 +142,16 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     brokerId: self,
     directories: [opened],
     replication: defaultSettings,
-    links: deafLinks,
+    links: {
+      ...deafLinks,
+      confirmLeader(_, { confirmation }, answered) {
+        time.scheduler.after(1, () => {
+          const leads = options.confirms?.();
+          if (leads === undefined) return;
+          answered({ kind: "leadershipConfirmed", confirmation, leads, nowMs: time.clock.monotonicMs() });
+        });
+      },
+    },
     onNewEpochNeeded: () => undefined,
     defaults: {
       "log.segment.bytes": 2 ** 20,

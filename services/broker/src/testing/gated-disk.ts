@@ -5,7 +5,7 @@ import { createDeferred, type Deferred } from "@tidemark/runtime";
 export interface GatedDisk extends Disk {
   /** No sync ends until the returned function is called. */
   holdSyncs(): () => void;
-  /** Every write fails for want of space until the returned function is called. */
+  /** Every write that makes a file longer fails for want of space until the returned function is called. */
   fill(): () => void;
   /** Every sync fails from now on, as on a device that is broken. */
   breakSyncs(): void;
@@ -20,7 +20,8 @@ export function gateDisk(disk: Disk): GatedDisk {
     size: () => file.size(),
     read: (position, length) => file.read(position, length),
     async write(position, chunks) {
-      if (isFull) throw new DiskError("NO_SPACE", "write", path);
+      const end = chunks.reduce((sum, chunk) => sum + chunk.length, position);
+      if (isFull && end > (await file.size())) throw new DiskError("NO_SPACE", "write", path);
       await file.write(position, chunks);
     },
     truncate: (size) => file.truncate(size),

@@ -51,6 +51,8 @@ export interface ReplicaCluster {
   /** What happened: "broker: event". */
   readonly events: string[];
   readonly logs: string[];
+  /** Inputs that machines were given: "broker: kind". */
+  readonly steps: string[];
   /** The disk of a broker, which outlives its process. */
   disk(id: BrokerId): MemoryDisk;
   broker(id: BrokerId): RunningBroker;
@@ -105,6 +107,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
   const exchange = createInProcessExchange(time, tables);
   const events: string[] = [];
   const logs: string[] = [];
+  const steps: string[] = [];
   const { codecs } = await loadCodecs();
   let isReachable = true;
   let heardMs = 0;
@@ -186,6 +189,11 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
         instanceId: `${id}`,
         write: (line) => logs.push(line),
       }),
+      experiment: {
+        onStep: (_, view, input) => {
+          steps.push(`${view().self}: ${input.kind}`);
+        },
+      },
       onNewEpochNeeded: () => {
         renewals.add(id);
       },
@@ -212,6 +220,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
     exchange,
     events,
     logs,
+    steps,
     onAlter: undefined,
     confirms: undefined,
     disk: diskOf,

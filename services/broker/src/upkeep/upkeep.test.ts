@@ -25,9 +25,8 @@ function upkeepOf(time: ReturnType<typeof createManualTime>, logs: () => Iterabl
   return { lines, ...startUpkeep({ logs, settings: { ...settings, ...changed }, runtime: time, logger }) };
 }
 
-const logsOf = (bench: BrokerBench) => () =>
-  bench.table.open().map(({ topic, index, log, isLed }) => ({ name: `${topic}-${index}`, log, isLed }));
-const logOf = (bench: BrokerBench) => bench.table.open()[0]!.log;
+const logsOf = (bench: BrokerBench) => () => bench.table.logs();
+const logOf = (bench: BrokerBench) => bench.table.logs()[0]!.log;
 /** So many records of about 100 bytes, each a batch. */
 async function produce(bench: BrokerBench, count: number, keyOf: (number: number) => string = String) {
   for (let number = 0; number < count; number++) {

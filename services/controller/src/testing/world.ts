@@ -11,6 +11,7 @@ import { type Controller, createController } from "../controller.ts";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { ControllerSettings } from "../settings.ts";
 import type { ElectionTracer } from "../tracing/election-tracer.ts";
+import type { DescribeReplicas } from "../unclean/describe-replicas.ts";
 
 const testSettings: ControllerSettings = {
   sessionTimeoutMs: 6000,
@@ -63,7 +64,7 @@ export interface World<Store extends TestStore = ConsensusCluster> {
   readonly runtime: Runtime;
   readonly store: Store;
   /** What a probe of a port finds; `reached` where nothing is said. */
-  readonly ports: Map<number, ProbeResult>;
+  readonly ports: Map<number, ProbeResult | Promise<ProbeResult>>;
   /** What a broker says of its replicas when it is asked; one of which nothing is said cannot be reached. */
   readonly logs: Map<number, LogOfTest | "silent">;
   start(number: CandidateNumber, options?: StartOptions): Promise<Node>;
@@ -89,10 +90,50 @@ export async function createWorldOn<Store extends TestStore>(
   const time = createManualTime();
   const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
   const store = await openStore(runtime);
-  const ports = new Map<number, ProbeResult>();
-  const logs: World["logs"] = new Map();
-  const living = new Set<Node>();
+  const surroundings: Surroundings = { time, runtime, ports: new Map(), logs: new Map(), living: new Set() };
+  const { ports, logs, living } = surroundings;
+  const { until, settle } = createWaits(store, time);
+  const find = () => [...living].find(({ controller }) => controller.isActive);
 
+  return {
+    time,
+    runtime,
+    store,
+    ports,
+    logs,
+    until,
+    settle,
+    async start(number, options = {}) {
+      const handle = await settle(store.start(number));
+      const identity = store.identity(number);
+      const node = makeNode(surroundings, { number, identity, handle, options });
+      living.add(node);
+      await settle(node.controller.start(identity.endpoint));
+      return node;
+    },
+    kill(node) {
+      living.delete(node);
+      store.kill(node.number);
+    },
+    async active() {
+      await until(() => find() !== undefined, "an active controller");
+      const found = find();
+      if (found === undefined) throw new Error("No active controller");
+      return found;
+    },
+    async close() {
+      await settle(Promise.all(Array.from(living, ({ controller }) => controller.stop())));
+      await settle(store.close());
+    },
+  };
+}
+
+/** What surrounds the controllers of a world. */
+interface Surroundings extends Pick<World, "time" | "runtime" | "ports" | "logs"> {
+  readonly living: Set<Node>;
+}
+
+function createWaits(store: TestStore, time: ManualTime): Pick<World, "until" | "settle"> {
   const until = async (condition: () => boolean, what: string) => {
     let turns = 0;
     const done = store.until(() => {
@@ -113,76 +154,60 @@ export async function createWorldOn<Store extends TestStore>(
     await until(() => isSettled, "an answer");
     return settled;
   };
-  const startNode = async (number: CandidateNumber, options: StartOptions): Promise<Node> => {
-    const handle = await settle(store.start(number));
-    const identity = store.identity(number);
-    const told = { number, events: [] as ControllerEvent[], fatal: [] as Error[], clusters: [] as string[] };
-    let stalledMs = 0;
-    const isDead = () => !living.has(node);
-    const controller = createController({
-      ...identity,
-      cluster: { known: options.known, configured: options.configured },
-      consensus: options.wrap?.(handle) ?? handle,
-      backend: "twin",
-      settings: { ...testSettings, ...options.settings },
-      runtime: {
-        random: runtime.random,
-        clock: { ...time.clock, monotonicMs: () => time.clock.monotonicMs() + stalledMs },
-        scheduler: {
-          after: (delayMs, task) => time.scheduler.after(delayMs, () => isDead() || task()),
-          afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
-        },
-      },
-      describeReplicas: async ({ brokerId, brokerEpoch }, partitions) => {
-        const log = logs.get(brokerId);
-        if (log === "silent") return new Promise(() => undefined);
-        if (log === undefined) throw new Error(`Broker ${brokerId} does not answer`);
-        return {
-          brokerEpoch: log.brokerEpoch ?? brokerEpoch,
-          replicas: partitions.map((each) => ({ ...each, ...log })),
-        };
-      },
-      probe: async ({ port }) => ports.get(port) ?? "reached",
-      traces: options.traces ?? { traceparentOf: () => undefined },
-      onEvent(event) {
-        options.traces?.onEvent(event);
-        told.events.push(event);
-      },
-      onCluster: (id) => told.clusters.push(id),
-      onFatal: (error) => told.fatal.push(error),
-    });
-    const stallFor = (durationMs: number) => {
-      stalledMs += durationMs;
-    };
-    const node: Node = { ...told, controller, stallFor };
-    living.add(node);
-    await settle(controller.start(identity.endpoint));
-    return node;
-  };
+  return { until, settle };
+}
 
-  return {
-    time,
-    runtime,
-    store,
-    ports,
-    logs,
-    until,
-    settle,
-    start: (number, options = {}) => startNode(number, options),
-    kill(node) {
-      living.delete(node);
-      store.kill(node.number);
+/** A controller that does not run yet. Once it is not among the living its timers never run again. */
+function makeNode(
+  { time, runtime, ports, logs, living }: Surroundings,
+  of: {
+    readonly number: CandidateNumber;
+    readonly identity: ReturnType<TestStore["identity"]>;
+    readonly handle: Consensus;
+    readonly options: StartOptions;
+  },
+): Node {
+  const { number, identity, handle, options } = of;
+  const told = { number, events: [] as ControllerEvent[], fatal: [] as Error[], clusters: [] as string[] };
+  let stalledMs = 0;
+  const isDead = () => !living.has(node);
+  const controller = createController({
+    ...identity,
+    cluster: { known: options.known, configured: options.configured },
+    consensus: options.wrap?.(handle) ?? handle,
+    backend: "twin",
+    settings: { ...testSettings, ...options.settings },
+    runtime: {
+      random: runtime.random,
+      clock: { ...time.clock, monotonicMs: () => time.clock.monotonicMs() + stalledMs },
+      scheduler: {
+        after: (delayMs, task) => time.scheduler.after(delayMs, () => isDead() || task()),
+        afterInput: (task) => time.scheduler.afterInput(() => isDead() || task()),
+      },
     },
-    async active() {
-      const find = () => [...living].find(({ controller }) => controller.isActive);
-      await until(() => find() !== undefined, "an active controller");
-      const found = find();
-      if (found === undefined) throw new Error("No active controller");
-      return found;
+    describeReplicas: describeFrom(logs),
+    probe: async ({ port }) => ports.get(port) ?? "reached",
+    traces: options.traces ?? { traceparentOf: () => undefined },
+    onEvent(event) {
+      options.traces?.onEvent(event);
+      told.events.push(event);
     },
-    async close() {
-      await settle(Promise.all(Array.from(living, ({ controller }) => controller.stop())));
-      await settle(store.close());
-    },
+    onCluster: (id) => told.clusters.push(id),
+    onFatal: (error) => told.fatal.push(error),
+  });
+  const stallFor = (durationMs: number) => {
+    stalledMs += durationMs;
+  };
+  const node: Node = { ...told, controller, stallFor };
+  return node;
+}
+
+function describeFrom(logs: World["logs"]): DescribeReplicas {
+  return async ({ brokerId, brokerEpoch }, partitions) => {
+    const log = logs.get(brokerId);
+    if (log === "silent") return new Promise(() => undefined);
+    if (log === undefined) throw new Error(`Broker ${brokerId} does not answer`);
+    const replicas = partitions.map((each) => ({ ...each, ...log }));
+    return { brokerEpoch: log.brokerEpoch ?? brokerEpoch, replicas };
   };
 }

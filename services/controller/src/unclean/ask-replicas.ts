@@ -24,7 +24,7 @@ export async function askReplicas(
   let isOpen = true;
   const ask = async (broker: BrokerSession, asked: readonly ReplicaId[]) => {
     const { brokerEpoch, replicas } = await options.describe(broker, asked, options.waitMs);
-    if (!isOpen || brokerEpoch !== broker.brokerEpoch) return;
+    if (!isOpen || brokerEpoch === undefined) return;
     for (const { lastLeaderEpoch, logEnd, logStart, ...partition } of replicas) {
       const id = receiptId(partition);
       const answered = positions.get(id) ?? [];

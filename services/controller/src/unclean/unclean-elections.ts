@@ -5,6 +5,7 @@
  * session timeout by this controller's own observation: an early verdict never leads to one. On command they happen at
  * once: whoever commands has looked.
  */
+import type { BrokerId } from "@tidemark/ids";
 import {
   electUnclean,
   findTopicById,
@@ -52,11 +53,16 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
     );
     return answer;
   };
+  const isGone = (member: BrokerId): boolean => {
+    // One that is stopping may lead as soon as it is back.
+    if (follower.image.sessions.get(member)?.state === "stopping") return false;
+    return core.sessions.absentForMs(member) >= settings.sessionTimeoutMs;
+  };
   const isDue = (partition: Partition): boolean => {
     const topic = findTopicById(follower.image, partition.topicId);
     if (topic === undefined || !allowsUnclean(topic, settings.uncleanElection)) return false;
     if (!hasLiveReplica(follower.image, partition)) return false;
-    return partition.elr.every((member) => core.sessions.absentForMs(member) >= settings.sessionTimeoutMs);
+    return partition.elr.every((member) => isGone(member));
   };
   const look = (term: ActiveTerm) => {
     if (role.term !== term) return;

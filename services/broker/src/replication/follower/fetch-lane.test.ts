@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Reason } from "@tidemark/proto/common/v1";
 import { type FetchRequest, type FetchResponseSchema, ReplicaService } from "@tidemark/proto/replica/v1";
-import { type RawStream, serve } from "@tidemark/rpc";
+import { type RawStream, type RpcChannel, serve, TidemarkError } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import {
@@ -116,26 +117,51 @@ describe("a follower's stream", () => {
     ]);
   });
 
-  it("gives credit back when the bytes were released, and not before", async () => {
+  it("lets the leader send on as answers come, and only for what is written once much is not", async () => {
     const batch = batchAt(0, 3 * 2 ** 20);
     const { endpoint, streams } = await listenByHand(({ stream }, { fetches }) => {
-      if (fetches.length > 0) stream.write(answer(recordsOf(batch)));
+      for (const { handle } of fetches) stream.write(answer(recordsOf(batch), handle));
     });
     const receiving = createFakeReceiving(() => undefined);
+    const limits = { unwrittenBytesOfAll: batch.length };
+    const fetcher = startFollower(endpoint, receiving, { limits });
+    const credits = () => streams[0]?.requests.map(({ creditBytes }) => creditBytes).filter((bytes) => bytes > 0);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(credits).toEqual([8 * 2 ** 20, batch.length]);
+    fetcher.fetch(leaderId, replica(1), fetchFrom(0));
+    await eventually(() => receiving.responses.length).toBe(2);
+    fetcher.fetch(leaderId, replica(2), fetchFrom(0));
+    await eventually(() => receiving.responses.length).toBe(3);
+    expect(credits()).toEqual([8 * 2 ** 20, batch.length]);
+    // The first was credited when it came, and each is released once.
+    receiving.responses[0]?.release();
+    receiving.responses[2]?.release();
+    receiving.responses[2]?.release();
+    await eventually(credits).toEqual([8 * 2 ** 20, batch.length, batch.length]);
+  });
+
+  it("does not fetch a partition of which much is not written, and goes on with the others", async () => {
+    const batch = batchAt(0, 3 * 2 ** 20);
+    const { endpoint, streams } = await listenByHand(({ stream }, { fetches }) => {
+      for (const { handle } of fetches) stream.write(answer(recordsOf(batch), handle));
+    });
+    const receiving = createFakeReceiving(({ partition, release }) => {
+      if (partition > 0) release();
+    });
     const fetcher = startFollower(endpoint, receiving);
     fetcher.fetch(leaderId, replica(0), fetchFrom(0));
     await eventually(() => receiving.responses.length).toBe(1);
+    // The disk under partition 0 hangs.
     fetcher.fetch(leaderId, replica(0), fetchFrom(1));
-    await eventually(() => receiving.responses.length).toBe(2);
-    expect(streams[0]?.requests.map(({ creditBytes }) => creditBytes)).toEqual([8 * 2 ** 20, 0]);
-    const [first] = receiving.responses;
-    first?.release();
-    first?.release();
-    await eventually(() => streams[0]?.requests.map(({ creditBytes }) => creditBytes)).toEqual([
-      8 * 2 ** 20,
-      0,
-      batch.length,
-    ]);
+    for (let turn = 1; turn <= 5; turn++) {
+      fetcher.fetch(leaderId, replica(1), fetchFrom(turn));
+      await eventually(() => receiving.responses.length).toBe(1 + turn);
+    }
+    const fetched = (handle: number) =>
+      streams[0]?.requests.flatMap(({ fetches }) => fetches).filter((each) => each.handle === handle).length;
+    expect([fetched(0), fetched(1)]).toEqual([1, 5]);
+    receiving.responses[0]?.release();
+    await eventually(() => fetched(0)).toBe(2);
   });
 
   it("takes no batch whose checksum does not match, and asks again", async () => {
@@ -222,6 +248,24 @@ describe("a follower's stream", () => {
     await eventually(() => streams[0]?.requests).toMatchObject([{ fetches: [{}], flushed: [{ flushed: 3n }] }]);
   });
 
+  it("refuses its fetches, not from within the call, where a transport knows at once that it cannot connect", async () => {
+    const receiving = createFakeReceiving();
+    const noRoute = new TidemarkError({ reason: Reason.UNAVAILABLE, message: "no route" });
+    const wrapChannel = (channel: RpcChannel): RpcChannel => ({
+      ...channel,
+      startCall: (call) => ({
+        ...channel.startCall(call),
+        start(_headers, { onStatus }) {
+          onStatus({ code: noRoute.grpcStatus, details: noRoute.message, metadata: { get: () => [] } as never });
+        },
+      }),
+    });
+    const fetcher = startFollower("127.0.0.1:1", receiving, { wrapChannel });
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    expect(receiving.responses).toEqual([]);
+    await eventually(() => receiving.responses[0]?.response).toMatchObject(refusedAs("NOT_LEADER"));
+  });
+
   it("is closed when nothing was asked for long, and not while a fetch waits", async () => {
     const { endpoint, streams } = await listenByHand(({ stream }, { fetches }) => {
       if (fetches.some(({ session }) => session === 2))
@@ -259,7 +303,7 @@ describe("a follower's stream", () => {
       if (fetches.some(({ session }) => session === 1)) stream.write(answer(recordsOf(batch)));
     });
     const receiving = createFakeReceiving(() => undefined);
-    const fetcher = startFollower(endpoint, receiving);
+    const fetcher = startFollower(endpoint, receiving, { limits: { unwrittenBytesOfAll: 0 } });
     fetcher.fetch(leaderId, replica(0), fetchFrom(0));
     await eventually(() => receiving.responses.length).toBe(1);
     fetcher.fetch(leaderId, replica(1), fetchFrom(0, { session: 2 as never }));

@@ -5,29 +5,27 @@
  * |--------------------------------------------|-----------------------------------------------------------------------|
  * | a fetch, a report                          | leaves with everything else of this turn of the event loop            |
  * | no stream is open                          | opens one, no sooner than the pause after the last failure is over    |
- * | an answer is whole                         | is handed to its partition, then its bytes are credited when released |
+ * | an answer is whole                         | is handed to its partition; the leader may send as many bytes again   |
+ * | much of a partition is not written yet     | its next fetch waits until it is                                      |
+ * | much of all partitions is not written yet  | the leader gets credit only for what is                               |
  * | the stream ends, the leader's address changes | each fetch without an answer is answered with NOT_LEADER           |
  * | no fetch for long                          | closes the connection                                                 |
  */
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BrokerId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import {
-  type FetchRequestSchema,
-  type FetchResponse,
-  type PartitionAnswer,
-  ReplicaService,
-} from "@tidemark/proto/replica/v1";
+import type { FetchResponse, PartitionAnswer } from "@tidemark/proto/replica/v1";
 import type { Crc32c } from "@tidemark/record";
 import type { ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
-import { openRawStream, type RawStream, type RpcChannel, type TrafficClass } from "@tidemark/rpc";
+import type { RpcChannel, TrafficClass } from "@tidemark/rpc";
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import type { StreamLimits } from "../limits.ts";
 import type { ReplicaReceiving } from "../replica-exchange.ts";
+import { type LaneConnection, openLaneConnection } from "./lane-connection.ts";
 import { createLanePartitions, type LanePartition } from "./lane-partitions.ts";
 import { type ReadAnswer, readAnswer } from "./read-answer.ts";
 import { reconnectMs } from "./reconnect.ts";
+import { createUnwrittenBytes } from "./unwritten-bytes.ts";
 
 export interface LaneOptions {
   readonly brokerId: BrokerId;
@@ -56,27 +54,19 @@ export interface FetchLane {
   stop(): void;
 }
 
-interface Connection {
-  readonly endpoint: string;
-  readonly channel: RpcChannel;
-  stream: RawStream<MessageInitShape<typeof FetchRequestSchema>> | undefined;
-  canWrite: boolean;
-  /** Bytes that the leader has not been told of. */
-  creditOwed: number;
-  cancelIdleCheck: Cancel;
-}
-
 /** A connection on which nothing was asked for so long is closed, in milliseconds. */
 const idleMs = 10_000;
+const nothing = new Uint8Array(0);
 
 export function createFetchLane(options: LaneOptions): FetchLane {
-  const { brokerId, leader, runtime, limits, logger, receiving } = options;
+  const { leader, runtime, limits, logger } = options;
   const { clock, scheduler } = runtime;
-  const partitions = createLanePartitions();
-  let connection: Connection | undefined;
+  const partitions = createLanePartitions(limits.unwrittenBytes);
+  let connection: LaneConnection | undefined;
   let failures = 0;
   let reopenAtMs = 0;
   let cancelOpen: Cancel | undefined;
+  let cancelIdleCheck: Cancel = () => undefined;
   let isScheduled = false;
   let isStopped = false;
   let askedSinceCheck = false;
@@ -88,9 +78,10 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       isScheduled = false;
       if (isStopped) return;
       if (connection === undefined) openSoon();
-      else send(connection);
+      else connection.send();
     });
   };
+  const unwritten = createUnwrittenBytes({ partitions, limits, onChange: schedule });
 
   const openSoon = () => {
     // A report alone is of no use to a leader that was shown nothing yet.
@@ -112,71 +103,38 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       return;
     }
     const channel = options.openChannel(endpoint, options.trafficClass);
-    const made: Connection = {
+    const made = openLaneConnection({
+      ...options,
       endpoint,
       channel,
-      stream: undefined,
-      canWrite: true,
-      creditOwed: limits.creditBytes,
-      cancelIdleCheck: scheduler.after(idleMs, () => closeIdle(made)),
-    };
+      partitions,
+      onMessage: (message) => take(made, message),
+      onWritable: schedule,
+      onLost: (why) => {
+        if (connection !== undefined) lose(connection, why);
+      },
+    });
     connection = made;
-    const isCurrent = () => connection === made;
-    made.stream = openRawStream(channel, ReplicaService.method.fetch, () => ({
-      onMessage(message) {
-        if (!isCurrent()) return;
-        failures = 0;
-        take(made, message);
-      },
-      onDrain() {
-        made.canWrite = true;
-        schedule();
-      },
-      onClose(error) {
-        if (isCurrent()) lose(made, error?.message ?? "the leader ended it");
-      },
-    }));
-    send(made);
+    cancelIdleCheck = scheduler.after(idleMs, closeIdle);
+    // A transport may know at once that it cannot connect.
+    if (made.isOpen) made.send();
+    else lose(made, "no connection");
   };
 
-  const send = (to: Connection) => {
-    while (to.canWrite && to.stream !== undefined && connection === to) {
-      const isCreditDue = to.creditOwed >= limits.creditBytes / 4;
-      if (!partitions.hasItems && !isCreditDue) return;
-      const creditBytes = to.creditOwed;
-      to.creditOwed = 0;
-      to.canWrite = to.stream.write({
-        follower: brokerId,
-        leader,
-        creditBytes,
-        maxWaitMs: options.waitMs,
-        ...partitions.takeItems(),
-      });
-    }
-  };
-
-  const take = (from: Connection, { answers }: FetchResponse) => {
+  const take = (from: LaneConnection, { answers }: FetchResponse) => {
+    failures = 0;
     for (const wire of answers) {
       const partition = partitions.byHandle(wire.handle);
-      const answer = partition === undefined ? `no partition has handle ${wire.handle}` : read(wire, partition);
+      const answer =
+        partition === undefined ? `no partition has handle ${wire.handle}` : read(options, wire, partition);
       if (typeof answer === "string") lose(from, `broker ${leader} answered what cannot be: ${answer}`);
       else if (partition !== undefined && answer !== undefined) deliver(from, partition, answer);
       // It may have been lost, or stopped by who got the answer.
-      if (connection !== from) return;
+      if (!from.isOpen) return;
     }
   };
 
-  /** Undefined while more of the answer is to come; in words what makes it impossible. */
-  const read = (wire: PartitionAnswer, { pieces }: LanePartition): ReadAnswer | string | undefined => {
-    try {
-      return readAnswer(wire, pieces, { leader, crc32c: options.crc32c });
-    } catch (error) {
-      if (error instanceof RangeError) return error.message;
-      throw error;
-    }
-  };
-
-  const deliver = (from: Connection, partition: LanePartition, answer: ReadAnswer) => {
+  const deliver = (from: LaneConnection, partition: LanePartition, answer: ReadAnswer) => {
     const { response, bytes, cost } = answer;
     if (!partition.isFetchDue && partition.fetch?.session === response.session) partition.fetch = undefined;
     if (answer.corruption !== undefined) {
@@ -184,20 +142,13 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       logger.warn(`Broker ${leader} sent batches of ${topicId}-${index} that are not taken: ${answer.corruption}`);
     }
     options.onAnswer(partition.id, answer);
-    let isReleased = cost === 0;
-    const release = () => {
-      if (isReleased) return;
-      isReleased = true;
-      if (connection !== from) return;
-      from.creditOwed += cost;
-      if (from.creditOwed >= limits.creditBytes / 4) schedule();
-    };
-    receiving.response(partition.id, response, bytes, release);
-    // Its bytes are held by nobody.
+    const release = unwritten.hold(from, partition, cost);
+    options.receiving.response(partition.id, response, bytes, release);
+    // Nobody holds its bytes.
     if (bytes.length === 0) release();
   };
 
-  const lose = (lost: Connection, why: string) => {
+  const lose = (lost: LaneConnection, why: string) => {
     logger.debug("A replica stream ended", { leader, endpoint: lost.endpoint, why });
     disconnect(lost);
     reopenAtMs = clock.monotonicMs() + reconnectMs(failures, runtime.random);
@@ -205,10 +156,10 @@ export function createFetchLane(options: LaneOptions): FetchLane {
     refuseAll();
   };
 
-  const disconnect = (from: Connection) => {
-    if (connection === from) connection = undefined;
-    from.cancelIdleCheck();
-    from.channel.close();
+  const disconnect = (from: LaneConnection) => {
+    connection = undefined;
+    cancelIdleCheck();
+    from.close();
   };
 
   const refuseAll = () => {
@@ -219,19 +170,19 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       for (const { id, fetch } of open) {
         const { leaderEpoch, session } = fetch;
         const content = { kind: "refused", reason: "NOT_LEADER" } as const;
-        receiving.response(id, { from: leader, leaderEpoch, session, content }, nothing, () => undefined);
+        options.receiving.response(id, { from: leader, leaderEpoch, session, content }, nothing, () => undefined);
       }
     });
   };
 
-  const closeIdle = (idle: Connection) => {
-    if (connection !== idle) return;
+  const closeIdle = () => {
+    if (connection === undefined) return;
     if (askedSinceCheck || partitions.openFetches() > 0) {
       askedSinceCheck = false;
-      idle.cancelIdleCheck = scheduler.after(idleMs, () => closeIdle(idle));
+      cancelIdleCheck = scheduler.after(idleMs, closeIdle);
       return;
     }
-    disconnect(idle);
+    disconnect(connection);
     partitions.forgetAll();
   };
 
@@ -258,4 +209,16 @@ export function createFetchLane(options: LaneOptions): FetchLane {
   };
 }
 
-const nothing = new Uint8Array(0);
+/** Undefined while more of the answer is to come; in words what makes it impossible. */
+function read(
+  { leader, crc32c }: LaneOptions,
+  wire: PartitionAnswer,
+  { pieces }: LanePartition,
+): ReadAnswer | string | undefined {
+  try {
+    return readAnswer(wire, pieces, { leader, crc32c });
+  } catch (error) {
+    if (error instanceof RangeError) return error.message;
+    throw error;
+  }
+}

@@ -24,6 +24,8 @@ export interface LanePartition {
   fetch: ReplicaFetch | undefined;
   /** True while `fetch` has not been sent. */
   isFetchDue: boolean;
+  /** Bytes that came and are not written yet. */
+  unwritten: number;
   /** The newest report that has not been sent. */
   report: ReplicaFlushed | undefined;
 }
@@ -35,6 +37,10 @@ export interface LanePartition {
 export interface LanePartitions {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
   flushed(id: ReplicaId, report: ReplicaFlushed): void;
+  /** Bytes of a partition came: beyond the limit its next fetch waits. */
+  hold(partition: LanePartition, bytes: number): void;
+  /** Bytes of a partition were written. */
+  letGo(partition: LanePartition, bytes: number): void;
   /** By the number that the leader answers with. */
   byHandle(handle: number): LanePartition | undefined;
   /** Something is to be said. */
@@ -49,7 +55,8 @@ export interface LanePartitions {
   forgetAll(): readonly { readonly id: ReplicaId; readonly fetch: ReplicaFetch }[];
 }
 
-export function createLanePartitions(): LanePartitions {
+/** `unwrittenBytes`: how many bytes of a partition may be unwritten when it is fetched. */
+export function createLanePartitions(unwrittenBytes: number): LanePartitions {
   const partitions = new Map<string, LanePartition>();
   const handles: LanePartition[] = [];
   let due: LanePartition[] = [];
@@ -65,6 +72,7 @@ export function createLanePartitions(): LanePartitions {
       handle: undefined,
       fetch: undefined,
       isFetchDue: false,
+      unwritten: 0,
       report: undefined,
     };
     partitions.set(name, made);
@@ -77,12 +85,20 @@ export function createLanePartitions(): LanePartitions {
       partition.fetch = fetch;
       if (partition.isFetchDue) return;
       partition.isFetchDue = true;
-      due.push(partition);
+      if (partition.unwritten <= unwrittenBytes) due.push(partition);
     },
     flushed(id, report) {
       const partition = partitionOf(id);
       if (partition.report === undefined) reports.push(partition);
       partition.report = report;
+    },
+    hold(partition, bytes) {
+      partition.unwritten += bytes;
+    },
+    letGo(partition, bytes) {
+      const wasHeld = partition.unwritten > unwrittenBytes;
+      partition.unwritten -= bytes;
+      if (wasHeld && partition.unwritten <= unwrittenBytes && partition.isFetchDue) due.push(partition);
     },
     byHandle: (handle) => handles[handle],
     get hasItems() {
@@ -116,6 +132,8 @@ export function createLanePartitions(): LanePartitions {
     openFetches: () => [...partitions.values()].filter((partition) => partition.fetch !== undefined).length,
     forgetAll() {
       const open = [...partitions.values()].flatMap(({ id, fetch }) => (fetch === undefined ? [] : [{ id, fetch }]));
+      // Bytes that are written later are let go of what is no longer known here.
+      for (const partition of partitions.values()) partition.isFetchDue = false;
       partitions.clear();
       handles.length = 0;
       due = [];

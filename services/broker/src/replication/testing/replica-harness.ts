@@ -4,7 +4,15 @@ import { type BrokerId, brokerId, leaderEpoch, noLeaderEpoch, offset, partitionI
 import type { ReplicaId } from "@tidemark/log";
 import { encodeBatch, stampBatch } from "@tidemark/record";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "@tidemark/replication";
-import { createChannel, createRpcServer, type RpcServer, type ServedService, type TrafficClass } from "@tidemark/rpc";
+import {
+  createChannel,
+  createRpcServer,
+  type Keepalive,
+  type RpcChannel,
+  type RpcServer,
+  type ServedService,
+  type TrafficClass,
+} from "@tidemark/rpc";
 import { createNodeRuntime, type Scheduler } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, expect } from "vitest";
@@ -179,8 +187,11 @@ export interface StreamsSetup {
   readonly inspection?: ReplicaInspection;
   readonly endpointOf?: (broker: BrokerId) => string | undefined;
   readonly limits?: Partial<StreamLimits>;
+  readonly keepalive?: Keepalive;
   /** In place of real timers: those of the streams, not those of their connections. */
   readonly scheduler?: Scheduler;
+  /** Changes a connection before it is used. */
+  readonly wrapChannel?: (channel: RpcChannel) => RpcChannel;
   /** Told of each connection that is opened. */
   readonly onOpen?: (endpoint: string, trafficClass: TrafficClass) => void;
 }
@@ -193,7 +204,10 @@ export function createStreams(setup: StreamsSetup): ReplicaStreams {
     endpointOf: setup.endpointOf ?? (() => undefined),
     openChannel(endpoint, trafficClass) {
       setup.onOpen?.(endpoint, trafficClass);
-      return createChannel(endpoint, { trafficClass, runtime });
+      const { keepalive } = setup;
+      const options = { trafficClass, runtime, ...(keepalive === undefined ? {} : { keepalive }) };
+      const channel = createChannel(endpoint, options);
+      return setup.wrapChannel?.(channel) ?? channel;
     },
     runtime: { ...runtime, scheduler: setup.scheduler ?? runtime.scheduler },
     crc32c,

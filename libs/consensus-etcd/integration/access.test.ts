@@ -1,0 +1,111 @@
+/** Who may use etcd, by certificates and by users. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Authority, createAuthority } from "@tidemark/rpc/testing/certificates";
+import { createNodeRuntime } from "@tidemark/runtime";
+import { type EtcdProcesses, startEtcd } from "@tidemark/testkit/etcd";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Etcd3Options, EtcdOpenError, etcdMembers, openEtcdStore } from "../src/index.ts";
+
+const runtime = createNodeRuntime();
+const running: EtcdProcesses[] = [];
+
+afterAll(async () => {
+  for (const etcd of running) await etcd.stop();
+});
+
+/** Opens the backend, uses it once and closes it. "ok", or the code of the error. */
+async function tryToUse(etcd: EtcdProcesses, prefix: string, given: Pick<Etcd3Options, "tls" | "user">) {
+  const { endpoints } = etcd;
+  const members = etcdMembers({ endpoints, clock: runtime.clock, callTimeoutMs: 5_000, ...given });
+  const settings = { prefix, leaseMs: 2_000, renewalMs: 500, compaction: undefined };
+  try {
+    const store = await openEtcdStore({ members, settings, runtime, patienceMs: 1_500 });
+    const consensus = store.candidate();
+    await consensus.sync(AbortSignal.timeout(10_000));
+    await consensus.close();
+    store.close();
+    return "ok";
+  } catch (error) {
+    if (error instanceof EtcdOpenError) return error.code;
+    throw error;
+  }
+}
+
+describe("an etcd that speaks TLS and wants certificates", () => {
+  let etcd: EtcdProcesses;
+  let authority: Authority;
+  let folder: string;
+  const bytes = (text: string) => new TextEncoder().encode(text);
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "tidemark-etcd-tls-"));
+    authority = await createAuthority(new Date(runtime.clock.wallMs()));
+    const server = await authority.issue("etcd");
+    const file = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const tls = {
+      authority: file("ca.pem", authority.certificate),
+      certificate: file("cert.pem", server.certificate),
+      key: file("key.pem", server.key),
+    };
+    etcd = await startEtcd({ members: 1, tls });
+    running.push(etcd);
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("takes who shows one of its authority", async () => {
+    const { certificate, key } = await authority.issue("controller-1");
+    const tls = { authorities: bytes(authority.certificate), certificate: bytes(certificate), key: bytes(key) };
+    expect(await tryToUse(etcd, "/tls", { tls })).toBe("ok");
+  });
+
+  it("takes nobody without one, nobody in cleartext, and is not trusted by whoever knows another authority", async () => {
+    const authorities = bytes(authority.certificate);
+    expect(await tryToUse(etcd, "/tls", { tls: { authorities } })).toBe("UNREACHABLE");
+    expect(await tryToUse(etcd, "/tls", {})).toBe("UNREACHABLE");
+    const other = await createAuthority(new Date(runtime.clock.wallMs()));
+    const { certificate, key } = await authority.issue("controller-1");
+    const tls = { authorities: bytes(other.certificate), certificate: bytes(certificate), key: bytes(key) };
+    expect(await tryToUse(etcd, "/tls", { tls })).toBe("UNREACHABLE");
+  });
+});
+
+describe("an etcd that has users", () => {
+  let etcd: EtcdProcesses;
+  const user = { name: "tidemark", password: "right" };
+
+  beforeAll(async () => {
+    etcd = await startEtcd({ members: 1 });
+    running.push(etcd);
+    const post = async (call: string, body: unknown) => {
+      const url = `http://${etcd.endpoints[0] ?? ""}/v3/auth/${call}`;
+      const answer = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+      if (!answer.ok) throw new Error(`${call}: ${await answer.text()}`);
+    };
+    const base64 = (text: string) => Buffer.from(text).toString("base64");
+    await post("role/add", { name: "root" });
+    await post("user/add", { name: "root", password: "root" });
+    await post("user/grant", { user: "root", role: "root" });
+    await post("role/add", { name: "mine" });
+    const perm = { permType: "READWRITE", key: base64("/mine/"), range_end: base64("/mine0") };
+    await post("role/grant", { name: "mine", perm });
+    await post("user/add", user);
+    await post("user/grant", { user: user.name, role: "mine" });
+    await post("enable", {});
+  });
+
+  it("takes one with the right password, under the prefix that is granted", async () => {
+    expect(await tryToUse(etcd, "/mine", { user })).toBe("ok");
+  });
+
+  it("33 takes nobody with a wrong password, nobody without a user, and nobody beyond its prefix", async () => {
+    expect(await tryToUse(etcd, "/mine", { user: { ...user, password: "wrong" } })).toBe("DENIED");
+    expect(await tryToUse(etcd, "/mine", {})).toBe("DENIED");
+    expect(await tryToUse(etcd, "/other", { user })).toBe("DENIED");
+  });
+});

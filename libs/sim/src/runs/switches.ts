@@ -1,0 +1,56 @@
+import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
+import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
+import type { ScenarioName } from "../faults/scenarios.ts";
+import type { RunPlan } from "./plan.ts";
+
+/** A protection that is taken out, and the chain of faults that aims at what it protects from. */
+export interface Switch {
+  readonly broken: RunPlan["broken"];
+  readonly scenario: ScenarioName;
+}
+
+const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
+  ackAfterFlush: "stalledLeaderLosesPower",
+  maximalIsr: "expansionWhoseAnswerIsLost",
+  flushedOnly: "stalledFollowersLosePower",
+  positionsForgottenAtElection: "quickLeaderChanges",
+  minIsr: "lastOneStanding",
+  truncationByLeaderEpoch: "restartBeforeHighWatermark",
+  divergingFetchIgnored: "quickLeaderChanges",
+  leaderEpochOnFetch: "pausedLeaderWakes",
+  leaderEpochOnAppend: "pausedLeaderWakes",
+  emptyEpochWritten: "quickLeaderChanges",
+  reentryAfterEpochStart: "quickLeaderChanges",
+  brokerEpoch: "restartAtReentry",
+  mismatchSettlesNothing: "expansionWhoseAnswerIsLost",
+  refusalNeedsEveryAnswer: "expansionWhoseAnswerIsLost",
+  flushedUpToVerified: "quickLeaderChanges",
+  cutEndsFlushes: "quickLeaderChanges",
+  unsettledWaits: "lastOneStanding",
+  oldIsrAnswerIgnored: "expansionWhoseAnswerIsLost",
+};
+
+const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
+  flushBeforeAck: "everythingGoesDark",
+  syncDirectories: "everythingGoesDark",
+  cutTailOnly: "everythingGoesDark",
+  checkpointNeverAhead: "everythingGoesDark",
+  cutEndsFlushes: "quickLeaderChanges",
+  rewriteUnflushedTail: "everythingGoesDark",
+  lowerNotesBeforeCut: "quickLeaderChanges",
+};
+
+/**
+ * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
+ * protection whose absence no run finds is a missing check.
+ */
+export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
+  ...Object.entries(replicationAims).map(([key, scenario]): [string, Switch] => [
+    `replication.${key}`,
+    { scenario, broken: { replicationGuards: { ...allReplicationGuards, [key]: false } } },
+  ]),
+  ...Object.entries(logAims).map(([key, scenario]): [string, Switch] => [
+    `log.${key}`,
+    { scenario, broken: { logGuards: { ...allLogGuards, [key]: false } } },
+  ]),
+]);

@@ -1,0 +1,49 @@
+import { controllerEpoch, revision } from "@tidemark/ids";
+import { createNodeRuntime } from "@tidemark/runtime";
+import { startTelemetry } from "@tidemark/telemetry";
+import { createOtlpReceiver } from "@tidemark/testkit";
+import { expect, it } from "vitest";
+import { createEtcdReporter } from "./etcd-reporter.ts";
+
+it("a controller's dealings with etcd can be read as spans, and its troubles as log lines", async () => {
+  const receiver = await createOtlpReceiver();
+  const lines: string[] = [];
+  const runtime = createNodeRuntime();
+  const telemetry = await startTelemetry({
+    service: "tidemark-controller",
+    instanceId: "controller-1",
+    runtime,
+    environment: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.httpUrl,
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+      OTEL_TRACES_SAMPLER: "parentbased_always_on",
+      OTEL_METRICS_EXPORTER: "none",
+    },
+    logLevel: "info",
+    metricsListener: undefined,
+    writeLog: (line) => lines.push(line),
+  });
+  const report = createEtcdReporter(telemetry, runtime.clock);
+  report({ kind: "claimed", epoch: controllerEpoch(7), outcome: "won", ms: 4 });
+  report({ kind: "transaction", operations: 3, outcome: "committed", revision: revision(41n), ms: 2 });
+  report({ kind: "transaction", operations: 3, outcome: "conflict", revision: undefined, ms: 2 });
+  report({ kind: "transaction", operations: 3, outcome: "LOST", revision: undefined, ms: 900 });
+  report({ kind: "transaction", operations: 3, outcome: "NO_SPACE", revision: undefined, ms: 2 });
+  report({ kind: "watchInterrupted", endpoint: "a:1", cause: "reset", next: revision(42n) });
+  report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
+  report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
+  report({ kind: "leaseLost", lease: "7", cause: "no renewal was answered in time" });
+  await telemetry.shutdown();
+  const spans = receiver.spans().map(({ name, attributes }) => ({ name, ...attributes }));
+  await receiver.close();
+  const common = { "tidemark.backend": "etcd" };
+  expect(spans).toEqual([
+    { name: "campaign", ...common, "tidemark.controller_epoch": expect.anything() as unknown, "tidemark.cause": "won" },
+    expect.objectContaining({ name: "etcd transaction", ...common, "tidemark.outcome": "APPLIED" }) as unknown,
+    { name: "etcd transaction", ...common, "tidemark.outcome": "NOT_APPLIED" },
+    { name: "etcd transaction", ...common, "tidemark.outcome": "UNKNOWN", "error.type": "LOST" },
+    { name: "etcd transaction", ...common, "tidemark.outcome": "NOT_APPLIED", "error.type": "NO_SPACE" },
+    expect.objectContaining({ name: "etcd watch gap", "server.address": "b:1", "tidemark.cause": "reset" }) as unknown,
+  ]);
+  expect(lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(["lease of etcd lost"]);
+});

@@ -7,7 +7,7 @@ import { readArguments, type SimArguments } from "./runs/arguments.ts";
 import { drawPlan, type SwarmBounds } from "./runs/plan.ts";
 import { describeFailure, describeRun, describeSwarm } from "./runs/report.ts";
 import type { RunResult } from "./runs/result.ts";
-import { simulate } from "./runs/simulate.ts";
+import { notStarted, simulate } from "./runs/simulate.ts";
 import { switches } from "./runs/switches.ts";
 
 function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArguments): SwarmBounds {
@@ -59,9 +59,10 @@ async function isFound(name: string, given: SimArguments, codecs: Codecs): Promi
   for (; seed <= asked.to && realTimeMs() - startedMs < asked.limitMs; seed++) {
     asked = { ...given, scenario: given.scenario ?? (seed % 4 === 0 ? undefined : aimed.scenario) };
     const bounds = { ...boundsOf(asked), broken: aimed.broken };
-    const { violations } = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
-    const [first] = violations;
+    const result = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
+    const [first] = result.violations;
     if (first === undefined) continue;
+    if (first.rule === notStarted) throw new Error(describeFailure(result, lineOf(seed, asked, name)));
     print(`${name}: found: ${first.rule} (${lineOf(seed, asked, name)})`);
     return true;
   }

@@ -2,10 +2,11 @@
 import process from "node:process";
 import { loadCodecs } from "@tidemark/compression";
 import type { Codecs } from "@tidemark/record";
+import { recordCoverage } from "./node/coverage.ts";
 import { coreTimeMs, print, realTimeMs } from "./node/process.ts";
 import { readArguments, type SimArguments } from "./runs/arguments.ts";
 import { drawPlan, type SwarmBounds } from "./runs/plan.ts";
-import { describeFailure, describeRun, describeSwarm } from "./runs/report.ts";
+import { describeCoverage, describeFailure, describeRun, describeSwarm } from "./runs/report.ts";
 import type { RunResult } from "./runs/result.ts";
 import { notStarted, simulate } from "./runs/simulate.ts";
 import { switches } from "./runs/switches.ts";
@@ -19,6 +20,13 @@ function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArgument
   };
 }
 
+/** What the simulator is to prove: the protocol and its drivers, without their tests and adapters. */
+function isProven(path: string): boolean {
+  const isOf = ["libs/replication/", "libs/metadata/", "libs/log/", "services/broker/", "services/controller/"];
+  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$/.test(path);
+  return isOf.some((prefix) => path.startsWith(prefix)) && !isLeftOut;
+}
+
 /** What repeats one run. */
 function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): string {
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
@@ -30,6 +38,7 @@ function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }:
 
 async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {
   const bounds = boundsOf(asked);
+  const recorder = asked.isCovered ? await recordCoverage() : undefined;
   const startedMs = realTimeMs();
   const results: RunResult[] = [];
   let coreMs = 0;
@@ -43,6 +52,7 @@ async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {
     if (result.violations.length > 0) print(describeFailure(result, lineOf(seed, asked)));
   }
   if (results.length > 1) print(describeSwarm(results, coreMs));
+  if (recorder !== undefined) print(describeCoverage(await recorder.take(isProven)));
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }
 

@@ -1,5 +1,6 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
+import { raftCommit } from "./consensus/raft-commit.ts";
 import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
@@ -20,6 +21,7 @@ export const benches: readonly Bench[] = [
   encodingBench,
   replicaStream,
   delayBench,
+  raftCommit,
   brokerThroughput,
   replicated,
   failover,

@@ -41,7 +41,7 @@ describe("an etcd that speaks TLS and wants certificates", () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "tidemark-etcd-tls-"));
-    authority = await createAuthority(new Date());
+    authority = await createAuthority(new Date(runtime.clock.wallMs()));
     const server = await authority.issue("etcd");
     const file = (name: string, text: string) => {
       writeFileSync(join(folder, name), text);
@@ -68,7 +68,7 @@ describe("an etcd that speaks TLS and wants certificates", () => {
     const authorities = bytes(authority.certificate);
     expect(await tryToUse(etcd, "/tls", { tls: { authorities } })).toBe("UNREACHABLE");
     expect(await tryToUse(etcd, "/tls", {})).toBe("UNREACHABLE");
-    const other = await createAuthority(new Date());
+    const other = await createAuthority(new Date(runtime.clock.wallMs()));
     const { certificate, key } = await authority.issue("controller-1");
     const tls = { authorities: bytes(other.certificate), certificate: bytes(certificate), key: bytes(key) };
     expect(await tryToUse(etcd, "/tls", { tls })).toBe("UNREACHABLE");

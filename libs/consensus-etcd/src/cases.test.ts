@@ -147,6 +147,52 @@ describe("members of etcd", () => {
   );
 });
 
+describe("a watch", () => {
+  course("that is silent though it was asked for a sign of life is resumed elsewhere", threeMembers, async (c) => {
+    await c.join(1);
+    const second = await c.join(2);
+    await c.advance(500);
+    const before = countOf(c, "watchInterrupted");
+    c.cluster.holdWatch(2);
+    await c.advance(3_000);
+    expect(countOf(c, "watchInterrupted")).toBeGreaterThan(before);
+    c.cluster.releaseWatch(2);
+    await c.cluster.until(() => second.belief().kind === "following", "the second follows");
+  });
+
+  course("on which nothing happens stands for as long as nothing happens", {}, async (c) => {
+    await c.join(1);
+    await c.join(2);
+    await c.advance(1_000);
+    // Behind everything: what it waits for is in the future.
+    await c.start(3);
+    await c.advance(1_000);
+    const started = countOf(c, "watchStarted");
+    await c.advance(60_000);
+    expect(countOf(c, "watchStarted")).toBe(started);
+    expect(countOf(c, "watchInterrupted", "memberFailed", "leaseLost")).toBe(0);
+  });
+});
+
+describe("a lease", () => {
+  course("31 of a session that was lost is given back when etcd is there again", {}, async (c) => {
+    const first = await c.join(1);
+    await c.join(2);
+    const granted = c.events.flatMap((event) => (event.kind === "leaseGranted" ? [event.lease] : []));
+    c.cluster.cut(2);
+    await c.cluster.until(() => countOf(c, "leaseLost") > 0, "belief ends");
+    c.cluster.heal(2);
+    await c.cluster.until(
+      () => c.events.filter(({ kind }) => kind === "leaseGranted").length === 3,
+      "there is another",
+    );
+    await c.cluster.until(() => first.tree.has("/controllers/2"), "it is there again");
+    const stubs = c.etcd.members.connect(c.etcd.members.endpoints[0] ?? "");
+    const again = c.settled(stubs.leaseRevoke(granted[1] ?? "").catch((error: unknown) => error));
+    expect(await again).toMatchObject({ code: "LEASE_NOT_FOUND" });
+  });
+});
+
 describe("what etcd refuses", () => {
   course(
     "34 without space an append is refused by name, the leader leads on, and appends again when there is some",

@@ -79,9 +79,9 @@ function awaitExpiry(state: LeaseState): void {
   const { clock, scheduler } = state.options.runtime;
   const leftMs = () => state.believedUntilMs - clock.monotonicMs();
   state.cancelExpiry();
-  state.cancelExpiry = scheduler.after(Math.max(0, leftMs()), () => {
+  // A timer may be early by a part of a millisecond: it is set for a whole one at the least.
+  state.cancelExpiry = scheduler.after(Math.max(1, leftMs()), () => {
     state.cancelExpiry = scheduler.afterInput(() => {
-      // A timer may be early by a part of a millisecond.
       if (leftMs() > 0) awaitExpiry(state);
       else lose(state, "no renewal was answered in time");
     });

@@ -57,7 +57,7 @@ export function createRotation(options: {
       for (;;) {
         const leftMs = pauseUntilMs - runtime.clock.monotonicMs();
         if (leftMs <= 0) break;
-        await delay(runtime.scheduler, leftMs, signal);
+        await delay(runtime.scheduler, Math.max(1, leftMs), signal);
       }
       signal.throwIfAborted();
       if (isClosed) throw new Error("Broken invariant: nobody asks for a member after the end");

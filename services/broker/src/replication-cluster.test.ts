@@ -144,10 +144,12 @@ describe("a change of leader", () => {
     await acknowledged(cluster, "first");
     cluster.controller.elect(two, all);
     await cluster.publish();
+    const led = () => cluster.broker(two).partition().log.epochs;
+    await cluster.until(() => led().some(({ leaderEpoch }) => leaderEpoch === 2));
+    expect(led()).toContainEqual({ leaderEpoch: 2, startOffset: 1n });
     cluster.controller.elect(three, all);
     await cluster.publish();
     await acknowledged(cluster, "third", three);
-    expect(cluster.broker(two).partition().log.epochs).toContainEqual({ leaderEpoch: 2, startOffset: 1n });
     expect(cluster.broker(three).partition().log.epochs).toEqual([
       { leaderEpoch: 1, startOffset: 0n },
       { leaderEpoch: 3, startOffset: 1n },

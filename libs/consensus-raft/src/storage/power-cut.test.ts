@@ -135,6 +135,24 @@ async function faultsOf(guards: StorageGuards): Promise<{ readonly cuts: number;
   return { cuts, faults };
 }
 
+describe("what a start finds that a kill left unflushed", () => {
+  it("is on stable storage before anybody is told of it", async () => {
+    const disk = createMemoryDisk();
+    await format(disk);
+    const careless = { flushHardState: false, flushEntries: false };
+    const { storage } = await open(disk, { guards: careless });
+    await storage.write([write({ hardState: hardState(2, 3), entries: batches(2, 6, 2) })]);
+    disk.kill();
+    const second = await open(disk);
+    expect(second.start.entries).toHaveLength(5);
+    disk.powerCut();
+    const third = await open(disk);
+    expect(third.start.entries).toEqual(second.start.entries);
+    expect(third.start.hardState).toEqual(hardState(2, 3));
+    await third.storage.close();
+  });
+});
+
 describe("35 a power cut at any moment", () => {
   it("forgets no vote and no flushed entry, and never keeps the node from starting", async () => {
     const { cuts, faults } = await faultsOf(allStorageGuards);

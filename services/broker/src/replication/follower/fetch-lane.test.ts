@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Reason } from "@tidemark/proto/common/v1";
 import { type FetchRequest, type FetchResponseSchema, ReplicaService } from "@tidemark/proto/replica/v1";
-import { type RawStream, type RpcChannel, serve } from "@tidemark/rpc";
+import { type RawStream, type RpcChannel, serve, TidemarkError } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import {
@@ -249,12 +250,13 @@ describe("a follower's stream", () => {
 
   it("refuses its fetches, not from within the call, where a transport knows at once that it cannot connect", async () => {
     const receiving = createFakeReceiving();
+    const noRoute = new TidemarkError({ reason: Reason.UNAVAILABLE, message: "no route" });
     const wrapChannel = (channel: RpcChannel): RpcChannel => ({
       ...channel,
       startCall: (call) => ({
         ...channel.startCall(call),
         start(_headers, { onStatus }) {
-          onStatus({ code: 14, details: "no route", metadata: { get: () => [] } as never });
+          onStatus({ code: noRoute.grpcStatus, details: noRoute.message, metadata: { get: () => [] } as never });
         },
       }),
     });

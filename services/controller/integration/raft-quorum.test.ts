@@ -1,0 +1,127 @@
+/** Three real controllers that keep the metadata themselves: killed, stopped, and one of them without its disk. */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+let cluster: DevCluster;
+
+beforeAll(async () => {
+  cluster = await startDevCluster({
+    brokers: 1,
+    flags: ["--backend=raft", "--controllers=3"],
+    // A machine that is busy with other tests is no reason for an election.
+    env: { TIDEMARK_CONSENSUS_RAFT_ELECTION_TIMEOUT_MS: "2000" },
+  });
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+interface Quorum {
+  readonly leader: number | null;
+  readonly controllerEpoch: number;
+  readonly term: number;
+  readonly members: readonly {
+    readonly id: number;
+    readonly voter: boolean;
+    readonly alive: boolean;
+    readonly directoryId: string;
+  }[];
+}
+
+async function quorum(): Promise<Quorum> {
+  const { code, stdout, stderr } = await cluster.tidemark(["controller", "quorum", "-o", "json"]);
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout.toString()) as Quorum;
+}
+
+async function led(): Promise<Quorum & { readonly leader: number }> {
+  let found: Quorum | undefined;
+  await waitFor("a controller to be active", async () => {
+    found = await quorum().catch(() => undefined);
+    return found?.leader !== null && found !== undefined;
+  });
+  return found as Quorum & { readonly leader: number };
+}
+
+async function make(topic: string): Promise<void> {
+  await waitFor(`${topic} to be made`, async () => {
+    const { code } = await cluster.tidemark([
+      "topic",
+      "create",
+      topic,
+      "--partitions",
+      "1",
+      "--replication-factor",
+      "1",
+    ]);
+    return code === 0;
+  });
+}
+
+async function topics(): Promise<string> {
+  return (await cluster.tidemark(["topic", "list"])).stdout.toString();
+}
+
+describe("controllers on their own quorum", () => {
+  it("decide again after the active one was killed, one behind the other, and forget nothing", async () => {
+    const epochs: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const { leader, controllerEpoch } = await led();
+      epochs.push(controllerEpoch);
+      await make(`before-${round}`);
+      await cluster.kill(`controller-${leader}`);
+      await make(`after-${round}`);
+      expect((await led()).leader).not.toBe(leader);
+      await cluster.start(`controller-${leader}`);
+    }
+    expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+    const known = await topics();
+    for (let round = 0; round < 3; round++)
+      for (const name of ["before", "after"]) expect(known).toContain(`${name}-${round}`);
+  });
+
+  it("give the place of one that is frozen to another, which it follows when it goes on", async () => {
+    const { leader, controllerEpoch } = await led();
+    cluster.signal(`controller-${leader}`, "SIGSTOP");
+    await waitFor("another to be active", async () => (await quorum().catch(() => undefined))?.leader !== leader);
+    await make("while-frozen");
+    cluster.signal(`controller-${leader}`, "SIGCONT");
+    const after = await led();
+    expect(after.controllerEpoch).toBeGreaterThan(controllerEpoch);
+    expect(await topics()).toContain("while-frozen");
+  });
+
+  it("hand the place over when they are asked to", async () => {
+    const { leader } = await led();
+    expect((await cluster.tidemark(["controller", "transfer"])).code).toBe(0);
+    await waitFor("another to be active", async () => {
+      const now = (await quorum().catch(() => undefined))?.leader;
+      return now !== null && now !== undefined && now !== leader;
+    });
+  });
+
+  it("take one in anew that lost its disk, while the others run", async () => {
+    const { leader, members } = await led();
+    const lost = [1, 2, 3].find((id) => id !== leader) ?? 0;
+    const before = members.find(({ id }) => id === lost)?.directoryId;
+    await cluster.kill(`controller-${lost}`);
+    rmSync(join(cluster.data, `controller-${lost}`), { recursive: true });
+    const starting = cluster.start(`controller-${lost}`);
+    const logFile = join(cluster.data, "logs", `controller-${lost}.log`);
+    const named = () =>
+      /tidemark controller add-voter (\S+?)"/.exec(readFileSync(logFile, "utf8").split("\n").slice(-5).join("\n"));
+    await waitFor("it to say how it is added", () => named() !== null);
+    expect((await cluster.tidemark(["controller", "remove-voter", String(lost)])).code).toBe(0);
+    const added = await cluster.tidemark(["controller", "add-voter", named()?.[1] ?? ""]);
+    expect([added.code, added.stderr]).toEqual([0, ""]);
+    await starting;
+    await waitFor("it to be a voter that lives", async () => {
+      const now = (await quorum()).members.find(({ id }) => id === lost);
+      return now?.voter === true && now.alive && now.directoryId !== before;
+    });
+    await make("with-the-new-one");
+  });
+});

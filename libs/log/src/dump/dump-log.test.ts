@@ -139,5 +139,6 @@ describe("what is dumped at a path", () => {
     test.disk.put("/data/replicas", bytes(`${fields} ${checksum}\n`));
     await test.disk.makeDirectory(`/data/${replica(0)}`);
     expect(await logsAt(options, "/data")).toEqual([`/data/${replica(0)}`, `/data/${replica(1)}`]);
+    await expect(logsAt(options, "/")).rejects.toThrow("name one below it");
   });
 });

@@ -77,9 +77,15 @@ async function run(io: Io, topic: string, flags: ProduceFlags, { client, setting
   const input = openInput(io, flags.file, io.interrupted);
   const tally = createTally();
   const timeoutMs = flags.timeout ?? settings.deliveryTimeoutMs;
-  if (!(await prepareInTime(producer, topic, { timeoutMs, interrupted: io.interrupted }))) {
+  try {
+    if (!(await prepareInTime(producer, topic, { timeoutMs, interrupted: io.interrupted }))) {
+      report(io, tally, flags);
+      return exitCodes.interrupted;
+    }
+  } catch (error) {
+    tellError(io, error, { output: flags.output, server: settings.server });
     report(io, tally, flags);
-    return exitCodes.interrupted;
+    return exitCodes.failed;
   }
   const progress = createProgress(io, input.totalBytes);
   const { keySeparator, partition } = flags;

@@ -129,6 +129,7 @@ describe("what a request names", () => {
 
   it.each([
     { says: "an unknown name", name: "nope", topicId: "", reason: Reason.UNKNOWN_TOPIC },
+    { says: "a name that no topic can have", name: "bad/name", topicId: "", reason: Reason.INVALID_TOPIC_NAME },
     { says: "an unknown name with an id", name: "nope", topicId: id, reason: Reason.UNKNOWN_TOPIC_ID },
     { says: "another id", name: "orders", topicId: "x", reason: Reason.UNKNOWN_TOPIC_ID },
   ])("is refused for $says", ({ name, topicId: asked, reason }) => {

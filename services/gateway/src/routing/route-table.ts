@@ -11,8 +11,17 @@ import {
   type MetadataImage,
   type Partition,
   type Topic,
+  topicNameProblem,
 } from "@tidemark/metadata";
-import { type ErrorFields, type Place, unknownPartition, unknownTopic, unknownTopicId } from "@tidemark/rpc";
+import { Reason } from "@tidemark/proto/common/v1";
+import {
+  type ErrorFields,
+  type Place,
+  TidemarkError,
+  unknownPartition,
+  unknownTopic,
+  unknownTopicId,
+} from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
 
 /** The leader of a partition. */
@@ -68,7 +77,7 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
     topic(name, topicId) {
       const topic = findTopic(image, name);
       if (topicId !== "" && topic?.topicId !== topicId) throw unknownTopicId(name, topicId);
-      if (topic === undefined) throw unknownTopic(name);
+      if (topic === undefined) throw noSuchTopic(name);
       return topic;
     },
     partition({ name, topicId, partitions }, partition) {
@@ -108,4 +117,11 @@ function partitionOf(image: MetadataImage, { topicId, partition }: RoutedPartiti
 
 function keyOf({ topicId, partition }: RoutedPartition): string {
   return `${topicId}/${partition}`;
+}
+
+/** A topic that can be made is told how; one that never can be is told why. */
+function noSuchTopic(name: string): TidemarkError {
+  const problem = topicNameProblem(name);
+  if (problem === undefined) return unknownTopic(name);
+  return new TidemarkError({ reason: Reason.INVALID_TOPIC_NAME, message: `${problem}.`, topic: name });
 }

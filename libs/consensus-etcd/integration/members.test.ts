@@ -49,7 +49,8 @@ function appendOn(all: readonly Watched[]) {
       const leader = all.find((process) => process.belief().kind === "leading");
       const belief = leader?.belief();
       if (leader === undefined || belief?.kind !== "leading") {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        const isLed = () => all.some((process) => process.belief().kind === "leading");
+        await waitFor("somebody to lead", () => state.isStopped || isLed());
         continue;
       }
       const key = `/test/${n}`;

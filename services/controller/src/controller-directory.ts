@@ -2,7 +2,7 @@
  * The directory of a controller: whose it is stands in `meta.properties`, and the store has a directory of its own
  * under it. A directory that belongs to another node or cluster is refused: metadata are never mixed.
  */
-import { type Disk, DiskError, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
+import { type Disk, DiskError, type DiskLock, makeDurableDirectory, readTextFile } from "@tidemark/disk";
 import { type DirectoryId, directoryId } from "@tidemark/ids";
 import { type Random, randomUuid } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
@@ -117,7 +117,7 @@ function refuseOthers(
 }
 
 async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
-  const text = await readText(disk, `${path}/${fileName}`);
+  const text = await readTextFile(disk, `${path}/${fileName}`);
   if (text === undefined) return undefined;
   const lines = text.split("\n").filter((line) => line.includes("="));
   const values = new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
@@ -140,20 +140,6 @@ async function readMeta(disk: Disk, path: string): Promise<Meta | undefined> {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new StartRefusedError(`${path}/${fileName} cannot be read: restore it, or take another directory`);
-  }
-}
-
-async function readText(disk: Disk, path: string): Promise<string | undefined> {
-  try {
-    const file = await disk.open(path, { readOnly: true });
-    try {
-      return new TextDecoder().decode(await file.read(0, await file.size()));
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof DiskError && error.code === "NOT_FOUND") return undefined;
-    throw error;
   }
 }
 

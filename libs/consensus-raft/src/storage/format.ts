@@ -2,8 +2,8 @@
  * Making directories. Formatting is the only way to make a cluster and its first voters; a directory that was not
  * formatted belongs to a member to be, which has no vote until a leader of a cluster adds it.
  */
-import { dirname, join } from "node:path/posix";
-import { type Disk, DiskError } from "@tidemark/disk";
+import { join } from "node:path/posix";
+import { type Disk, makeDurableDirectory } from "@tidemark/disk";
 import { blankStart, formattedStart, type Member, type StartState } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
 import { RaftOpenError } from "./errors.ts";
@@ -82,17 +82,4 @@ async function makeDirectory(options: DirectoryOptions, start: StartState): Prom
   await createHardState(options, start.hardState);
   await disk.syncDirectory(directory);
   await writeIdentity(disk, directory, identity);
-}
-
-/** Makes the directory so that it survives a power cut, with every directory above it. */
-export async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
-  await disk.makeDirectory(directory);
-  for (let path = directory; path !== dirname(path); path = dirname(path)) {
-    try {
-      await disk.syncDirectory(dirname(path));
-    } catch (error) {
-      // A directory that may not be read was not made here.
-      if (!(error instanceof DiskError) || error.code !== "DENIED") throw error;
-    }
-  }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path/posix";
-import { type Disk, DiskError } from "@tidemark/disk";
+import { type Disk, readTextFile } from "@tidemark/disk";
 import { type DirectoryId, directoryId } from "@tidemark/ids";
 import { RaftOpenError } from "./errors.ts";
 import { fileNames, formatVersion } from "./layout.ts";
@@ -14,7 +14,7 @@ export interface DirectoryIdentity {
 /** Undefined where there is none. Throws RaftOpenError for one that does not parse. */
 export async function readIdentity(disk: Disk, directory: string): Promise<DirectoryIdentity | undefined> {
   const path = join(directory, fileNames.identity);
-  const text = await readText(disk, path);
+  const text = await readTextFile(disk, path);
   if (text === undefined) return undefined;
   const pairs = text.split("\n").flatMap((line) => /^([a-z.]+)=(.*)$/.exec(line)?.slice(1, 3) ?? []);
   const values = new Map(pairs.flatMap((name, at) => (at % 2 === 0 ? [[name, pairs[at + 1] ?? ""] as const] : [])));
@@ -49,18 +49,4 @@ export async function writeIdentity(disk: Disk, directory: string, identity: Dir
   }
   await disk.rename(`${path}.new`, path);
   await disk.syncDirectory(directory);
-}
-
-async function readText(disk: Disk, path: string): Promise<string | undefined> {
-  try {
-    const file = await disk.open(path, { readOnly: true });
-    try {
-      return new TextDecoder().decode(await file.read(0, await file.size()));
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof DiskError && error.code === "NOT_FOUND") return undefined;
-    throw error;
-  }
 }

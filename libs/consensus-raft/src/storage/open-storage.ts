@@ -1,9 +1,9 @@
 import { join } from "node:path/posix";
-import { type Disk, DiskError } from "@tidemark/disk";
+import { type Disk, DiskError, makeDurableDirectory } from "@tidemark/disk";
 import type { DirectoryId } from "@tidemark/ids";
 import { blankStart, type Entry, type LogIndex, type SnapshotMeta, StartError, type StartState } from "@tidemark/raft";
 import { RaftOpenError } from "./errors.ts";
-import { makeBlankDirectory, makeDurableDirectory } from "./format.ts";
+import { makeBlankDirectory } from "./format.ts";
 import { openHardState } from "./hard-state.ts";
 import { type DirectoryIdentity, readIdentity } from "./identity.ts";
 import { fileNames, isOwnFile, snapshotPattern } from "./layout.ts";

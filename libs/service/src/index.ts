@@ -1,6 +1,7 @@
 export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls, readClientTls } from "./listeners.ts";
 export { StartRefusedError } from "./refused.ts";
 export {
+  processWorld,
   type RunningService,
   runService,
   type ServiceProgram,

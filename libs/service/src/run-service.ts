@@ -94,8 +94,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   };
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
   try {
-    const openDisk: ServiceWorld["openDisk"] = (options) => createNodeDisk({ runtime, ...options });
-    const world = { runtime, openDisk, transport: grpcTransport, telemetry, onFatal };
+    const world = processWorld({ runtime, telemetry, onFatal });
     const running = await program.start({ config, values: config.values, ...world });
     let isStopping = false;
     const stop = () => {
@@ -115,6 +114,15 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   } catch (error) {
     leave(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`);
   }
+}
+
+/** The world of a real process: its disks, and gRPC over TCP. */
+export function processWorld(given: Pick<ServiceWorld, "runtime" | "telemetry" | "onFatal">): Required<ServiceWorld> {
+  return {
+    ...given,
+    openDisk: (options) => createNodeDisk({ runtime: given.runtime, ...options }),
+    transport: grpcTransport,
+  };
 }
 
 /** What a server tells its process, as log lines. */

@@ -1,4 +1,4 @@
-/** The controllers' own quorum, as the program opens it: for `main.ts` alone. */
+/** The controllers' own quorum, as whoever composes a controller opens it. */
 import { crc32c } from "@tidemark/compression";
 import {
   createGrpcTransport,

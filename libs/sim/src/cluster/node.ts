@@ -8,6 +8,7 @@ import type { Host } from "../network/host.ts";
 import type { Network } from "../network/network.ts";
 import { createDevice, type Device } from "../storage/sim-disk.ts";
 import { type NodeIdentity, startNode } from "./roles.ts";
+import { simulatedWorld } from "./simulated-world.ts";
 
 /** A machine with its disk, and the service that runs on it from one start to the next. */
 export interface SimNode {
@@ -82,15 +83,10 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         metricsListener: undefined,
         writeLog: (line) => world.onLog(name, line),
       });
+      const simulated = simulatedWorld({ network, host, device, process: mine, telemetry, onFatal: exit });
       const started = await startNode(
         { ...identity, bootId: `boot ${boots} of ${name}`, experiment: world.experimentOn(mine.name, identity.id) },
-        {
-          runtime: mine.runtime,
-          transport: network.transportOf(host, mine),
-          openDisk: (options) => device.openFor(mine, options),
-          telemetry,
-          onFatal: exit,
-        },
+        simulated,
       );
       if (process === mine) service = started;
     } catch (error) {

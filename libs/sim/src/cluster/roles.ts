@@ -1,8 +1,8 @@
 import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
-import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
+import { brokerSchema, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
-import { type OpenBackend, startController } from "@tidemark/controller";
+import { type OpenBackend, openRaftBackend, raftDirectoryId, startController } from "@tidemark/controller";
 import { startGateway } from "@tidemark/gateway";
 import type { Codecs } from "@tidemark/record";
 import type { RunningService, ServiceWorld } from "@tidemark/service";
@@ -24,6 +24,9 @@ export interface NodeStart extends NodeIdentity {
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
 }
+
+/** Where a controller keeps what is its own. */
+export const metadataDirectory = "/data/metadata";
 
 /** What stays the same from one start of a node to the next. */
 export interface NodeIdentity {
@@ -57,12 +60,14 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
   };
   switch (role) {
     case "controller": {
-      const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": "single:///data/metadata" });
+      const kind = controllers.length > 1 ? "raft" : "single";
+      const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": `${kind}://${metadataDirectory}` });
+      const common = { ...world, values, directory: metadataDirectory, backendName: kind };
+      if (kind === "single") return startController({ ...common, openBackend: openSingle });
       return startController({
-        ...world,
-        values,
-        directory: consensusChoice(values).directory,
-        openBackend: openSingle,
+        ...common,
+        openBackend: openRaftBackend(values),
+        formattedAs: (disk) => raftDirectoryId(disk, metadataDirectory),
       });
     }
     case "broker": {

@@ -83,6 +83,26 @@ const quickLeaderChanges: Scenario = async (stage) => {
   }
 };
 
+/** 10, 11, 20f: leadership wanders between processes that live on, each with records that no other has. */
+const leadershipWanders: Scenario = async (stage) => {
+  const cast = castOf(stage);
+  if (cast === undefined) return;
+  const nodes = [cast.leader, cast.first, cast.second];
+  for (let change = 0; change < 4; change++) {
+    const { leader } = stage.latest(cast.partition);
+    if (leader === undefined) break;
+    const node = stage.broker(leader);
+    const mend = stage.cut(node, [...nodes.filter((each) => each !== node), ...stage.controllers]);
+    const isOther = () => ![leader, undefined].includes(stage.latest(cast.partition).leader);
+    await stage.until(isOther, stage.timers.sessionMs + 3000);
+    // Where it comes back its disk is busy, so that it cuts its log while a flush is out.
+    if (stage.random.next() < 0.5) for (const each of nodes) stage.stall(each, below(stage.random, 500));
+    await stage.sleep(below(stage.random, 300));
+    mend();
+    await stage.sleep(below(stage.random, 600));
+  }
+};
+
 /** 15: a follower lags, the leader proposes to remove it, nobody hears that, and the follower is elected. */
 const shrinkThatNobodyHears: Scenario = async (stage) => {
   const cast = castOf(stage);
@@ -218,6 +238,7 @@ export const scenarios = {
   stalledFollowersLosePower,
   restartBeforeHighWatermark,
   quickLeaderChanges,
+  leadershipWanders,
   shrinkThatNobodyHears,
   shrinkWhoseAnswerIsLost,
   expansionWhoseAnswerIsLost,

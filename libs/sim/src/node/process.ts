@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import process from "node:process";
 
 /** After so many turns the process looks at what comes from outside: signals, and rejections that nobody handles. */
@@ -47,4 +48,9 @@ export function print(text: string): void {
 /** How many seeds the tests are to run; `usual` where nobody says. */
 export function seedsToTest(usual: number): number {
   return Number(process.env.TIDEMARK_TEST_SEEDS ?? usual);
+}
+
+/** The text of a source file; `path` is relative to this one. */
+export function readSource(path: string): Promise<string> {
+  return readFile(new URL(path, import.meta.url), "utf8");
 }

@@ -15,11 +15,13 @@ export interface SimArguments {
   readonly pace: number;
   /** The only faults that are done. Undefined: as drawn. */
   readonly scenario: ScenarioName | undefined;
+  /** Whether the lines that were run are counted. */
+  readonly isCovered: boolean;
   /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S] [--pace P] [--scenario NAME] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S] [--pace P] [--scenario NAME] [--coverage] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
@@ -28,6 +30,7 @@ export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
                           ${scenarioNames.join(", ")}
+  --coverage              also tells which share of the lines of each package was run
   --break NAME            takes a protection out, and is well when a run finds it: all, or one of
                           ${[...switches.keys()].join(", ")}`;
 
@@ -41,10 +44,11 @@ export function readArguments(given: readonly string[]): SimArguments {
     durationMs: undefined,
     pace: 1,
     scenario: undefined,
+    isCovered: false,
     broken: undefined,
   };
   let isRange = false;
-  for (let at = 0; at < given.length; at += 2) {
+  for (let at = 0; at < given.length; at += given[at] === "--coverage" ? 1 : 2) {
     const value = given[at + 1] ?? "";
     switch (given[at]) {
       case "--seed":
@@ -69,6 +73,9 @@ export function readArguments(given: readonly string[]): SimArguments {
         break;
       case "--pace":
         asked = { ...asked, pace: positive(value) };
+        break;
+      case "--coverage":
+        asked = { ...asked, isCovered: true };
         break;
       case "--scenario":
         asked = { ...asked, scenario: scenarioNamed(value) };

@@ -110,7 +110,7 @@ function drawShape(draw: Random, replicationFactor: number, timers: Timers): Clu
     "replica.lag.time.max.ms": timers.lagMs,
   };
   return {
-    controllers: 1,
+    controllers: replicationFactor < 3 ? 1 : (pick(draw, [1, 3]) ?? 1),
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },

@@ -1,3 +1,4 @@
+import type { LineCoverage } from "../node/coverage.ts";
 import { counts, countsFrom, faultsOf, type RunResult } from "./result.ts";
 
 /** One line for a run that kept every promise. */
@@ -63,4 +64,25 @@ function column(value: number): string {
 function spread(values: readonly number[]): readonly number[] {
   const sorted = values.toSorted((left, right) => left - right);
   return [0, 0.1, 0.5, 0.9, 1].map((share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0);
+}
+
+/** The share of lines that were run, a line for each package, and the files of which least was run. */
+export function describeCoverage(files: readonly LineCoverage[]): string {
+  const packages = Map.groupBy(files, ({ path }) => path.split("/").slice(0, 2).join("/"));
+  const least = files
+    .filter(({ lines }) => lines >= 10)
+    .toSorted((left, right) => left.covered / left.lines - right.covered / right.lines)
+    .slice(0, 15);
+  return [
+    "lines that were run:",
+    ...Array.from(packages, ([name, each]) => `  ${shareOf(each)} ${name}`),
+    `  ${shareOf(files)} together; least of all:`,
+    ...least.map((file) => `  ${shareOf([file])} ${file.path}`),
+  ].join("\n");
+}
+
+function shareOf(files: readonly LineCoverage[]): string {
+  const lines = files.reduce((sum, file) => sum + file.lines, 0);
+  const covered = files.reduce((sum, file) => sum + file.covered, 0);
+  return `${((100 * covered) / Math.max(1, lines)).toFixed(1).padStart(5)} % of ${String(lines).padStart(5)}`;
 }

@@ -6,6 +6,7 @@ import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
+import { formatQuorum } from "../cluster/format-quorum.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
@@ -73,8 +74,9 @@ export async function simulate(
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
+    if (cluster.controllers.length > 1) await formatQuorum(cluster.controllers, random.stream("quorum"));
     for (const node of cluster.nodes) node.boot();
-    await within(run, limits.setupMs, "the cluster did not start", () => createTopic(run));
+    await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
     const draw = random.stream("nemesis");
     nemesis = startNemesis(
@@ -133,6 +135,9 @@ function checkReplicasFromTimeToTime(engine: Engine, check: () => void): void {
   check();
   engine.after(togetherMs, () => checkReplicasFromTimeToTime(engine, check));
 }
+
+/** The rule that a run breaks which proves nothing: there was no cluster. */
+export const notStarted = "the cluster did not start";
 
 /** Something took longer than it may: the run has its verdict. */
 class Overdue extends Error {}

@@ -8,6 +8,7 @@ import { addDevCommand } from "./commands/dev.ts";
 import { addEventCommands } from "./commands/events.ts";
 import { addFormatCommands } from "./commands/format.ts";
 import { addLogCommands } from "./commands/log.ts";
+import { addMetadataCommands } from "./commands/metadata.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
@@ -43,6 +44,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addLogCommands(program, io, finish);
   addFormatCommands(program, io, finish);
   addControllerCommands(program, io, finish);
+  addMetadataCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

@@ -1,4 +1,5 @@
 /** The failure cases of etcd that are not traps: what the backend does about each, on a simulated etcd. */
+import type { WatchEvent } from "@tidemark/consensus";
 import type { Watched } from "@tidemark/consensus/contract";
 import type { Runtime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
@@ -171,6 +172,23 @@ describe("a watch", () => {
     await c.advance(60_000);
     expect(countOf(c, "watchStarted")).toBe(started);
     expect(countOf(c, "watchInterrupted", "memberFailed", "leaseLost")).toBe(0);
+  });
+});
+
+describe("a committed batch", () => {
+  course("is in a watch that begins then, however late etcd tells of it", { etcd: { latencyMs: 20 } }, async (c) => {
+    const first = await c.join(1);
+    const epoch = await c.leading(first);
+    for (let n = 0; n < 20; n++) {
+      const change = { kind: "put", key: "/test/n", value: Uint8Array.from([n]) } as const;
+      const outcome = await c.settled(first.consensus.append(epoch, [change]));
+      const stop = new AbortController();
+      const { value } = await c.settled(first.consensus.watch(stop.signal)[Symbol.asyncIterator]().next());
+      stop.abort();
+      expect(outcome.kind).toBe("committed");
+      const event = value as WatchEvent;
+      expect(event.kind === "snapshot" ? event.entries.get("/test/n") : undefined).toEqual(change.value);
+    }
   });
 });
 

@@ -18,7 +18,7 @@ export type Change =
  *
  * | kind      | meaning                                                                                               |
  * |-----------|-------------------------------------------------------------------------------------------------------|
- * | committed | in the log at this revision, durable                                                                  |
+ * | committed | in the log at this revision, durable, and with the watches of this handle while it is connected      |
  * | refused   | never applied and never will be                                                                       |
  * | unknown   | may still be committed, until a later append of the same leader is committed or a newer epoch is seen |
  */

@@ -41,8 +41,8 @@ export interface DevCluster {
   start(name: string): Promise<void>;
   /** Kills every process at once, the supervisor too. */
   killAll(): Promise<void>;
-  /** Starts the whole cluster again over its data. */
-  startAll(): Promise<void>;
+  /** Starts the whole cluster again over its data. `more`: flags that go before those of the first start. */
+  startAll(more?: readonly string[]): Promise<void>;
   /** Runs `tidemark` against this cluster's gateway. */
   tidemark(args: readonly string[], options?: RunOptions): Promise<Finished>;
   /** Stops everything and removes the data. Says what the cluster printed if it did not stop cleanly. */
@@ -80,8 +80,8 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
       env: { TIDEMARK_SERVER: find("gateway-1").endpoints.client, ...run.env },
     });
 
-  const startAll = async () => {
-    const child = spawn(process.execPath, [cli, "dev", ...flags], {
+  const startAll = async (more: readonly string[] = []) => {
+    const child = spawn(process.execPath, [cli, "dev", ...flags, ...more], {
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -93,12 +93,13 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     };
     child.stdout.on("data", collect);
     child.stderr.on("data", collect);
-    await waitFor("the cluster to be ready", () => {
-      if (child.exitCode !== null) throw new Error(`tidemark dev ended with ${child.exitCode}:\n${printed}`);
-      return printed.includes("Tidemark is ready");
-    }).catch((error: unknown) => {
-      throw new Error(`The cluster did not start:\n${printed}`, { cause: error });
-    });
+    const isReady = () => printed.includes("Tidemark is ready");
+    await waitFor(
+      "the cluster to be ready, or to end",
+      () => isReady() || child.exitCode !== null || child.signalCode !== null,
+    );
+    if (!isReady())
+      throw new Error(`The cluster did not start: tidemark dev ended with ${child.exitCode}:\n${printed}`);
   };
 
   const killAll = async () => {

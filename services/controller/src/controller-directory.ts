@@ -11,7 +11,9 @@ export interface ControllerDirectory {
   readonly directoryId: DirectoryId;
   /** The cluster that the directory belongs to. Undefined before it is known. */
   readonly clusterId: string | undefined;
-  /** Notes the cluster, durably. Does nothing where it is noted already. */
+  /** What kept the cluster's metadata when this controller last ran. Undefined before that is known. */
+  readonly backend: string | undefined;
+  /** Notes the cluster and its backend, durably. Does nothing where it is noted already. */
   belongTo(clusterId: string): Promise<void>;
   /** Lets another process have the directory. */
   release(): Promise<void>;
@@ -60,6 +62,7 @@ export async function openControllerDirectory(options: {
     return {
       directoryId: id,
       clusterId,
+      backend: meta.backend,
       async belongTo(cluster) {
         if (noted === cluster) return;
         await writeMeta(disk, path, { nodeId, directoryId: id, clusterId: cluster, backend });
@@ -90,15 +93,9 @@ function refuseOthers(
     readonly nodeId: number;
     readonly clusterId: string | undefined;
     readonly path: string;
-    readonly backend: string | undefined;
     readonly formattedAs?: DirectoryId | undefined;
   },
 ) {
-  if (meta.backend !== undefined && own.backend !== undefined && meta.backend !== own.backend) {
-    throw new StartRefusedError(
-      `The metadata of this controller's cluster are kept by ${meta.backend}, and consensus.backend says ${own.backend}: a start there would begin another cluster. Set consensus.backend to ${meta.backend}, or take another metadata.log.dir to begin anew`,
-    );
-  }
   if (own.formattedAs !== undefined && own.formattedAs !== meta.directoryId) {
     throw new StartRefusedError(
       `The directory ${own.path} is known as ${meta.directoryId}, and the store in it was formatted as ${own.formattedAs}: it was mixed up with another one`,

@@ -77,12 +77,17 @@ export interface Controller {
 /** How long a stop waits until its leadership is given up. */
 const resignWaitMs = 1000;
 
+const sealedStart =
+  "The store was sealed by an export that moved its metadata: run the controllers on the backend that they were imported into, or take the seal off with `tidemark metadata unseal` if no import was begun";
+
 export function createController(options: ControllerOptions): Controller {
   const { consensus, controllerId, directoryId, runtime } = options;
   const stopping = new AbortController();
   const running: Promise<void>[] = [];
   let endpoint = "";
   let stopped: Promise<void> | undefined;
+  /** A store that is sealed while controllers run keeps them as they are; a start on it would wait for ever. */
+  let hasStarted = false;
 
   const fail = (error: Error) => {
     if (!stopping.signal.aborted) options.onFatal(error);
@@ -94,6 +99,8 @@ export function createController(options: ControllerOptions): Controller {
     if (!delta.cluster || image.cluster === undefined) return;
     try {
       checkCluster(image, options.cluster);
+      if (image.cluster.sealed && !hasStarted) throw new StartRefusedError(sealedStart);
+      hasStarted = true;
       options.onCluster(image.cluster.clusterId);
     } catch (error) {
       fail(error instanceof StartRefusedError ? error : new Error("A defect", { cause: error }));

@@ -25,7 +25,7 @@ export interface ControllerStartOptions extends ServiceWorld {
   /** Absolute path of the controller's directory. */
   readonly directory: string;
   readonly openBackend: OpenBackend;
-  /** Noted with the directory, so that another backend is refused there. Absent: neither. */
+  /** Noted with the directory, so that the start on another backend can say where the metadata are. Absent: it is not. */
   readonly backendName?: string;
   /** The id that the directory was formatted with, where the backend has it formatted. Absent: it has not. */
   readonly formattedAs?: (disk: Disk) => Promise<DirectoryId | undefined>;
@@ -119,7 +119,13 @@ function makeController(
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
     directoryId: directory.directoryId,
-    cluster: { configured: values["cluster.id"] ?? backend.clusterId, known: directory.clusterId },
+    cluster: {
+      configured: values["cluster.id"] ?? backend.clusterId,
+      known: directory.clusterId,
+      ...(directory.backend === undefined || directory.backend === backend.name
+        ? {}
+        : { movedFrom: directory.backend }),
+    },
     consensus: backend.consensus,
     backend: backend.name,
     quorum: backend.quorum,

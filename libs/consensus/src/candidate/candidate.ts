@@ -7,6 +7,7 @@ import { revision as toRevision } from "@tidemark/ids";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { createAppendFront } from "../append-front.ts";
 import {
+  type AppendOutcome,
   type CandidateIdentity,
   type Consensus,
   ConsensusError,
@@ -22,7 +23,7 @@ import { createWatchHub, type WatchHub } from "../watch-hub.ts";
 import { anyoneMayClaim, type ClaimRight } from "./claim-right.ts";
 import { type Connection, createConnection } from "./connection.ts";
 import { createElection } from "./election.ts";
-import { readRevision } from "./exchange.ts";
+import { readRevision, told } from "./exchange.ts";
 import { allCandidateGuards, type CandidateGuards } from "./guards.ts";
 import { createStoreKeys, type StoreKeys } from "./store-keys.ts";
 import type { TakeoverSettings } from "./takeover.ts";
@@ -87,6 +88,16 @@ export function createCandidate(options: CandidateOptions): Consensus {
     hub.end(error, code === "FAILED" ? "throw" : "end");
   };
 
+  /** A store may answer before it tells: whoever is told of a batch finds it in the watches. */
+  const whenTold = async (settling: Promise<AppendOutcome>): Promise<AppendOutcome> => {
+    const outcome = await settling;
+    const session = connection.current();
+    if (outcome.kind === "committed" && session !== undefined && (hub.revision() ?? -1n) < outcome.revision) {
+      await told(session, outcome.revision, { connection, hub, signal: ending.signal });
+    }
+    return outcome;
+  };
+
   return {
     async join(identity) {
       ending.signal.throwIfAborted();
@@ -94,9 +105,9 @@ export function createCandidate(options: CandidateOptions): Consensus {
     },
     leadership: () => belief.values(),
     resign: () => election.resign(),
-    append: createAppendFront({ append: (epoch, changes) => election.append(epoch, changes), onEvent }),
-    seal: (epoch) => election.seal(epoch),
-    unseal: () => election.unseal(),
+    append: createAppendFront({ append: (epoch, changes) => whenTold(election.append(epoch, changes)), onEvent }),
+    seal: (epoch) => whenTold(election.seal(epoch)),
+    unseal: () => whenTold(election.unseal()),
     sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
     watch: (signal) => hub.watch(signal),
     async describeMembers() {

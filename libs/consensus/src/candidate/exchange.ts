@@ -14,26 +14,36 @@ export async function send(session: StoreSession, request: StoreRequest): Promis
  * was lost over it, or the candidate closed.
  */
 export async function catchUp(session: StoreSession, context: CandidateContext): Promise<boolean> {
-  const { connection, hub, signal } = context;
-  const isCurrent = () => connection.current() === session && !signal.aborted;
-  while (isCurrent()) {
+  const { connection, signal } = context;
+  while (connection.current() === session && !signal.aborted) {
     const revision = await readRevision(session);
-    if (revision === undefined) continue;
-    const reached = new AbortController();
-    try {
-      // A session that is lost meanwhile tells nothing more.
-      await Promise.race([
-        hub.reached(revision, AbortSignal.any([signal, reached.signal])),
-        connection.gone(session, reached.signal),
-      ]);
-    } catch (error) {
-      if (isCurrent()) throw error;
-    } finally {
-      reached.abort();
-    }
-    return isCurrent();
+    if (revision !== undefined) return told(session, revision, context);
   }
   return false;
+}
+
+/**
+ * Waits until this candidate's watches were given everything up to the revision. False when the session was lost over
+ * it, which then tells nothing more, or the candidate closed.
+ */
+export async function told(
+  session: StoreSession,
+  revision: Revision,
+  { connection, hub, signal }: Pick<CandidateContext, "connection" | "hub" | "signal">,
+): Promise<boolean> {
+  const isCurrent = () => connection.current() === session && !signal.aborted;
+  const reached = new AbortController();
+  try {
+    await Promise.race([
+      hub.reached(revision, AbortSignal.any([signal, reached.signal])),
+      connection.gone(session, reached.signal),
+    ]);
+  } catch (error) {
+    if (isCurrent()) throw error;
+  } finally {
+    reached.abort();
+  }
+  return isCurrent();
 }
 
 /** The revision of the newest batch that was committed before the call. Undefined where the answer was lost. */

@@ -69,7 +69,10 @@ async function seal(consensus: Consensus, identity: CandidateIdentity): Promise<
   const belief = await firstBelief(consensus);
   if (belief.kind !== "leading") {
     const who = belief.kind === "following" ? ` (controller ${belief.leader} at ${belief.endpoint})` : "";
-    throw new ExportError("ACTIVE_CONTROLLER", `A controller leads${who}. Stop all controllers, then export.`);
+    throw new ExportError(
+      "ACTIVE_CONTROLLER",
+      `A controller leads${who}. Stop all controllers, then export; one that was killed counts until its lease ends.`,
+    );
   }
   const outcome = await consensus.seal(belief.epoch);
   if (outcome.kind !== "committed") throw new ExportError("NOT_SEALED", `The store was not sealed: ${outcome.message}`);

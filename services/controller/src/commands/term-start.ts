@@ -25,6 +25,8 @@ export interface ClusterIdentity {
   readonly configured: string | undefined;
   /** Of the controller's directory. Undefined where it never belonged to one. */
   readonly known: string | undefined;
+  /** The backend that kept the metadata when this controller last ran, where that is another one. */
+  readonly movedFrom?: string;
 }
 
 /**
@@ -35,8 +37,13 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
   const { cluster } = image;
   if (cluster === undefined) {
     if (identity.known === undefined || !identity.isWhole) return;
+    const { movedFrom } = identity;
+    const wayOut =
+      movedFrom === undefined
+        ? ""
+        : `. They were kept by ${movedFrom}: set consensus.backend to it, or move them with \`tidemark metadata export FILE --seal\` there and \`tidemark metadata import FILE\` here`;
     throw new StartRefusedError(
-      `This directory belongs to the cluster ${identity.known}, and the store holds no cluster: its metadata are missing`,
+      `This directory belongs to the cluster ${identity.known}, and the store holds no cluster: its metadata are missing${wayOut}`,
     );
   }
   const expected = identity.known ?? identity.configured;

@@ -1,6 +1,7 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
 import { raftCommit } from "./consensus/raft-commit.ts";
+import { raftFailover } from "./consensus/raft-failover.ts";
 import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
@@ -22,6 +23,7 @@ export const benches: readonly Bench[] = [
   replicaStream,
   delayBench,
   raftCommit,
+  raftFailover,
   brokerThroughput,
   replicated,
   failover,

@@ -38,6 +38,12 @@ const commands = [
   ["cluster", "health"],
   ["config", "print"],
   ["log", "dump"],
+  ["controller", "quorum"],
+  ["controller", "add-voter"],
+  ["controller", "remove-voter"],
+  ["controller", "transfer"],
+  ["format"],
+  ["format", "plan"],
 ];
 
 /** A file of the repository that is no PEM. */

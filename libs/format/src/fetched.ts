@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type FetchedRecord, FetchedRecordSchema, Format, type Header, HeaderSchema } from "@tidemark/proto/log/v1";
-import { type BatchHeader, noTimestamp, type RecordHeader, type StoredRecord } from "@tidemark/record";
+import type { BatchHeader, RecordHeader, StoredRecord } from "@tidemark/record";
 import { bytesToJson } from "./json.ts";
 import { bytesToText } from "./text.ts";
+import { shownTimestamp } from "./timestamp.ts";
 
 /** The forms that are made of single records. */
 export type RecordFormat = Exclude<Format, typeof Format.BATCHES>;
@@ -11,12 +11,13 @@ export type RecordFormat = Exclude<Format, typeof Format.BATCHES>;
 /** Turns a stored record into what people are handed out. Its bytes are slices of what was read, not copies. */
 export function toFetched(record: StoredRecord, batch: BatchHeader, format: RecordFormat): FetchedRecord {
   const asText = format === Format.TEXT || format === Format.JSON;
+  const timestamp = shownTimestamp(record.timestamp);
   return create(FetchedRecordSchema, {
     offset: record.offset,
     keyForm: keyForm(record.key, asText),
     valueForm: valueForm(record.value, format),
     headers: record.headers.map((header) => headerForm(header, asText)),
-    ...(record.timestamp === noTimestamp ? {} : { timestamp: timestampFromMs(Number(record.timestamp)) }),
+    ...(timestamp !== undefined && { timestamp }),
     leaderEpoch: Math.max(0, batch.leaderEpoch),
   });
 }

@@ -11,6 +11,7 @@ import {
   toFetched,
   toProduced,
 } from "./index.ts";
+import { shownTimestamp } from "./timestamp.ts";
 
 const produced = (json: object) => {
   const result = toProduced(fromJson(RecordSchema, json as never), 1_700_000_000_000);
@@ -53,6 +54,12 @@ describe("what people write", () => {
     expect(toProduced(create(RecordSchema, { valueForm: json as never }), 0)).toMatchObject({ kind: "invalid" });
     const early = fromJson(RecordSchema, { text: "x", timestamp: "1969-12-31T23:59:59Z" });
     expect(toProduced(early, 0)).toEqual({ kind: "invalid", message: "timestamp lies before 1970" });
+    const late = create(RecordSchema, { timestamp: { seconds: 253_402_300_800n, nanos: 0 } });
+    expect(toProduced(late, 0)).toEqual({ kind: "invalid", message: "timestamp lies after the year 9999" });
+  });
+
+  test("keeps the last millisecond of the last year", () => {
+    expect(produced({ text: "x", timestamp: "9999-12-31T23:59:59.999999999Z" }).timestamp).toBe(253402300799999n);
   });
 });
 
@@ -78,6 +85,16 @@ describe("what people are handed out", () => {
   test("a null value is no value", () => {
     const shown = fetched({ keyText: "k" }, Format.TEXT);
     expect(Object.keys(shown).sort()).toEqual(["keyText", "offset", "timestamp"]);
+  });
+});
+
+describe("a time that nobody can name", () => {
+  test.each([-1n, 253_402_300_800_000n, 2n ** 63n - 1n, -(2n ** 63n)])("%s is left out", (ms) => {
+    expect(shownTimestamp(ms)).toBeUndefined();
+  });
+
+  test("the last one that can be is shown", () => {
+    expect(shownTimestamp(253_402_300_799_999n)).toMatchObject({ seconds: 253_402_300_799n });
   });
 });
 

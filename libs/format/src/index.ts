@@ -6,3 +6,4 @@ export { murmur2, partitionOfKey } from "./partitioner.ts";
 export { type ChosenCodec, chooseCodec, produceProblem, splitByPartition } from "./produce-request.ts";
 export { keyOf, type Produced, toProduced } from "./produced.ts";
 export { bytesToText, textToBytes } from "./text.ts";
+export { shownTimestamp } from "./timestamp.ts";

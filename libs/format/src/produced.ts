@@ -1,8 +1,9 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Header, Record as RecordMessage } from "@tidemark/proto/log/v1";
 import type { ProducedRecord, RecordHeader } from "@tidemark/record";
 import { jsonToBytes } from "./json.ts";
 import { textToBytes } from "./text.ts";
+import { lastTimestampMs } from "./timestamp.ts";
 
 /** A record as it goes into a batch, or what is wrong with it as a sentence. */
 export type Produced =
@@ -13,15 +14,21 @@ export type Produced =
 export function toProduced(message: RecordMessage, nowMs: number): Produced {
   const value = valueOf(message.valueForm);
   if (value === undefined) return { kind: "invalid", message: "json holds a number that JSON does not know" };
-  const timestamp = message.timestamp === undefined ? nowMs : timestampMs(message.timestamp);
-  if (timestamp < 0) return { kind: "invalid", message: "timestamp lies before 1970" };
+  const timestamp = message.timestamp === undefined ? BigInt(Math.trunc(nowMs)) : toMs(message.timestamp);
+  if (timestamp < 0n) return { kind: "invalid", message: "timestamp lies before 1970" };
+  if (timestamp > lastTimestampMs) return { kind: "invalid", message: "timestamp lies after the year 9999" };
   const record = {
-    timestamp: BigInt(Math.trunc(timestamp)),
+    timestamp,
     key: keyOf(message.keyForm),
     value,
     headers: message.headers.map(headerOf),
   };
   return { kind: "ok", record };
+}
+
+/** Whole milliseconds, rounded down: a time never moves into the next second, day or year. */
+function toMs({ seconds, nanos }: Timestamp): bigint {
+  return seconds * 1000n + BigInt(Math.floor(nanos / 1_000_000));
 }
 
 /** The bytes of a record's key; null where it has none. */

@@ -91,10 +91,15 @@ const record = (key: string | null, value: string | null): ProducedRecord => ({
 });
 
 /** One batch for the log's end. */
-function batch(log: { readonly logEndOffset: bigint }, codec: CodecName, records: readonly ProducedRecord[]) {
+function batch(
+  log: { readonly logEndOffset: bigint },
+  codec: CodecName,
+  records: readonly ProducedRecord[],
+  leaderEpoch = epoch(3),
+) {
   const found = codecs[codec];
   if (found === undefined) throw new Error(`The codec ${codec} does not load here`);
-  return encodeBatch(records, { crc32c, codec: found, baseOffset: at(log.logEndOffset), leaderEpoch: epoch(3) });
+  return encodeBatch(records, { crc32c, codec: found, baseOffset: at(log.logEndOffset), leaderEpoch });
 }
 
 const segmentsOf = (directory: string) =>
@@ -137,7 +142,8 @@ describe("Kafka's DumpLogSegments", () => {
     const { log, close } = await logIn(directory, { segmentBytes: 2048, gaps: true, compaction });
     for (let number = 0; number < 60; number++) {
       const codec = codecNames[number % codecNames.length] ?? "none";
-      log.append(batch(log, codec, [record(`k${number % 7}`, `value ${number} ${"x".repeat(100)}`), record("k", "v")]));
+      const records = [record(`k${number % 7}`, `value ${number} ${"x".repeat(100)}`), record("k", "v")];
+      log.append(batch(log, codec, records, epoch(3 + Math.floor(number / 21))));
       await log.flushed(log.logEndOffset);
     }
     log.setHighWatermark(log.logEndOffset);
@@ -146,6 +152,13 @@ describe("Kafka's DumpLogSegments", () => {
     const readings: Reading[] = [];
     for (const file of segmentsOf(directory)) readings.push(await readByKafka(file));
     expect(readings.flatMap((reading) => reading.complaints)).toEqual([]);
+    const empty = readings.flatMap(({ batches }) => batches.filter((line) => line.includes(" count: 0 ")));
+    // Where a leader epoch begins, a batch stays, also without its records.
+    expect(empty.map((line) => /baseOffset: (\d+) .*partitionLeaderEpoch: (\d+) /.exec(line)?.slice(1))).toEqual([
+      ["0", "3"],
+      ["42", "4"],
+      ["84", "5"],
+    ]);
     const records = readings.flatMap((reading) => reading.records);
     expect(records.length).toBeLessThan(60);
     expect(records.at(-1)).toContain("offset: 119 ");

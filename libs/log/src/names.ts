@@ -11,6 +11,8 @@ export const offsetFileName = "offset-checkpoint";
 export const damageFileName = "damage";
 /** Written and not yet renamed to what it is to be. Never read: removed at the next start. */
 export const asideSuffix = ".aside";
+/** The same of what compaction writes: its name must not be taken for a tail that a start was writing anew. */
+export const cleanedSuffix = `.cleaned${asideSuffix}`;
 
 export function segmentFileName(baseOffset: Offset, kind: FileKind): string {
   return padded(baseOffset) + fileKinds[kind];

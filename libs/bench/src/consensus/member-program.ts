@@ -1,22 +1,19 @@
 /**
- * A member of a quorum in a process of its own, with a candidate. Argument: where it is, as JSON. Says on standard output
- * when it leads. A load on standard input, as JSON, is carried out by the one that leads, which answers with the rates.
+ * A member of a quorum in a process of its own, with a candidate. Argument: where it is, as JSON. Each time that it leads
+ * it commits a batch and says when that was done. A load on standard input, as JSON, is carried out by the one that leads,
+ * which says the rates.
  */
 import { createInterface } from "node:readline";
 import { crc32c } from "@tidemark/compression";
-import { createGrpcTransport, formatAddress, openRaftStore } from "@tidemark/consensus-raft";
+import { createGrpcTransport, defaultTiming, formatAddress, openRaftStore } from "@tidemark/consensus-raft";
 import { createNodeDisk } from "@tidemark/disk";
 import { controllerId, directoryId } from "@tidemark/ids";
 import { createRpcServer, grpcTransport } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type AppendLoad, leadingEpoch, measureAppends } from "./appends.ts";
+import type { MemberLine, MemberPlace } from "./quorum.ts";
 
-const place = JSON.parse(process.argv[2] ?? "{}") as {
-  id: number;
-  directory: string;
-  directoryId: string;
-  port: number;
-};
+const place = JSON.parse(process.argv[2] ?? "{}") as MemberPlace;
 const runtime = createNodeRuntime();
 const id = directoryId(place.directoryId);
 const identity = { controllerId: controllerId(place.id), directoryId: id, endpoint: `127.0.0.1:${place.port}` };
@@ -34,16 +31,27 @@ const store = await openRaftStore({
   transport,
   crc32c,
   runtime,
+  timing: { ...defaultTiming, electionTimeoutMs: place.electionTimeoutMs ?? defaultTiming.electionTimeoutMs },
 });
 const consensus = store.candidate();
-await consensus.join(identity);
+const say = (line: MemberLine) => console.log(JSON.stringify(line));
+
 createInterface({ input: process.stdin }).on("line", (line) => {
   if (store.node.lease.term() === undefined) return;
-  const measure = async () => {
-    const rates = await measureAppends(consensus, await leadingEpoch(consensus), JSON.parse(line) as AppendLoad);
-    console.log(JSON.stringify(rates));
-  };
-  measure().catch((error: unknown) => console.log(JSON.stringify({ error: String(error) })));
+  const measure = async () => measureAppends(consensus, await leadingEpoch(consensus), JSON.parse(line) as AppendLoad);
+  measure().then(
+    (rates) => say({ kind: "measured", rates }),
+    (error: unknown) => say({ kind: "failed", message: String(error) }),
+  );
 });
-await leadingEpoch(consensus);
-console.log("leads");
+
+const commitWhenLeading = async () => {
+  for await (const belief of consensus.leadership()) {
+    if (belief.kind !== "leading") continue;
+    const outcome = await consensus.append(belief.epoch, [{ kind: "delete", key: "/bench/none" }]);
+    if (outcome.kind === "committed") say({ kind: "led", atMs: performance.timeOrigin + performance.now() });
+  }
+};
+commitWhenLeading().catch((error: unknown) => say({ kind: "failed", message: String(error) }));
+await consensus.join(identity);
+say({ kind: "joined" });

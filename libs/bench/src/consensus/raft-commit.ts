@@ -1,20 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { crc32c } from "@tidemark/compression";
 import { openSingleStore } from "@tidemark/consensus";
-import { formatAddress, formatDirectory } from "@tidemark/consensus-raft";
 import { createNodeDisk } from "@tidemark/disk";
 import { controllerId, directoryId } from "@tidemark/ids";
 import { createNodeRuntime, randomUuid } from "@tidemark/runtime";
 import { type Bench, type Figure, figure } from "../bench.ts";
 import { inFolder } from "../log/place.ts";
 import { type AppendLoad, type AppendRates, leadingEpoch, measureAppends } from "./appends.ts";
+import { startQuorum } from "./quorum.ts";
 
-const program = join(dirname(fileURLToPath(import.meta.url)), "member-program.ts");
 const runs = 3;
 const seconds = 3;
 const loads: readonly (AppendLoad & { readonly name: string })[] = [
@@ -31,7 +25,8 @@ export const raftCommit: Bench = {
     "single backend's one file of the same machine and run.",
   run: (say) =>
     inFolder(async (folder) => {
-      const quorum = await startQuorum(folder);
+      // Commits are measured, not elections: a machine that is busy with the load is no reason for one.
+      const quorum = await startQuorum(folder, { electionTimeoutMs: 5_000 });
       try {
         const single = await openSingle(join(folder, "single"));
         const figures: Figure[] = [];
@@ -80,87 +75,6 @@ async function openSingle(directory: string) {
     async close() {
       await consensus.close();
       await store.close();
-    },
-  };
-}
-
-async function startQuorum(folder: string) {
-  const places = await formatQuorum(folder);
-  const children = places.map((place) =>
-    spawn(process.execPath, [program, JSON.stringify(place)], { stdio: ["pipe", "pipe", "inherit"] }),
-  );
-  const lines = lineReader(children);
-  await lines.next();
-  return {
-    async measure(load: AppendLoad): Promise<AppendRates> {
-      for (const { stdin } of children) stdin.write(`${JSON.stringify(load)}\n`);
-      const answer = JSON.parse(await nextAnswer(lines)) as AppendRates & { readonly error?: string };
-      if (answer.error !== undefined) throw new Error(answer.error);
-      return answer;
-    },
-    async stop() {
-      const ended = children.map((child) => once(child, "exit"));
-      for (const child of children) child.kill("SIGKILL");
-      await Promise.all(ended);
-    },
-  };
-}
-
-/** Passes over who says that it leads. */
-async function nextAnswer(lines: ReturnType<typeof lineReader>): Promise<string> {
-  const line = await lines.next();
-  return line.startsWith("{") ? line : nextAnswer(lines);
-}
-
-/** Directories and free ports of three first voters. */
-async function formatQuorum(folder: string) {
-  const runtime = createNodeRuntime();
-  const disk = createNodeDisk({ runtime });
-  const ports = await freePorts(3);
-  const places = ports.map((port, at) => ({
-    id: at + 1,
-    port,
-    directory: join(folder, `member-${at + 1}`),
-    directoryId: directoryId(randomUuid(runtime.random)),
-  }));
-  const voters = places.map((place) => ({
-    id: place.directoryId,
-    address: formatAddress({ controllerId: controllerId(place.id), endpoint: `127.0.0.1:${place.port}` }),
-  }));
-  const clusterId = randomUuid(runtime.random);
-  for (const { directory, directoryId: own } of places) {
-    await formatDirectory({ disk, directory, crc32c, identity: { directoryId: own, clusterId }, voters });
-  }
-  return places;
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
-}
-
-/** What any of the processes says, line by line. */
-function lineReader(children: readonly ChildProcess[]) {
-  const said: string[] = [];
-  const waiting: ((line: string) => void)[] = [];
-  for (const { stdout } of children) {
-    if (stdout === null) continue;
-    createInterface({ input: stdout }).on("line", (line) => {
-      const next = waiting.shift();
-      if (next === undefined) said.push(line);
-      else next(line);
-    });
-  }
-  return {
-    next(): Promise<string> {
-      const line = said.shift();
-      return line === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(line);
     },
   };
 }

@@ -85,7 +85,7 @@ async function measure(
   ];
 }
 
-/** Resolves with where the topic's leader takes produce, once all replicas are in sync. */
+/** Resolves with where the topic's leader takes produce, once it has acknowledged something. */
 async function createTopic(
   cluster: DevCluster,
   pool: ReturnType<typeof createChannelPool>,
@@ -98,5 +98,8 @@ async function createTopic(
     const partition = topics[0]?.partitions[0];
     return partition?.isr.length === replicationFactor ? partition.leader : undefined;
   });
-  return cluster.endpoint(`broker-${leader}`);
+  const endpoint = cluster.endpoint(`broker-${leader}`);
+  const once = { topic, batch: batchOf(1024), count: 1, inFlight: 1 };
+  await waitFor(`${topic} to take records`, async () => produceLoad(pool.get(endpoint, "produce"), once));
+  return endpoint;
 }

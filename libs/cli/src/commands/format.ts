@@ -87,7 +87,8 @@ function showPlan(io: Io, addresses: readonly string[], output: OutputFormat): v
   const { random } = createNodeRuntime();
   const clusterId = randomUuid(random);
   const voters = addresses.map((address) => ({ id: directoryId(randomUuid(random)), address: checked(address) }));
-  checkNodeIds(voters);
+  const twice = namedTwice(voters);
+  if (twice !== undefined) throw new UsageError(`Controller ${twice} is named twice.`);
   const list = voters.map(({ id, address }) => `${address}:${id}`).join(",");
   if (output === "json") {
     printJson(io, { clusterId, voters, list });
@@ -108,21 +109,22 @@ function voterList(text: string): readonly Voter[] {
   const voters = text.split(",").map((part) => {
     const colon = part.lastIndexOf(":");
     try {
-      return { address: checked(part.slice(0, colon)), id: directoryId(part.slice(colon + 1)) };
+      parseAddress(part.slice(0, colon));
+      return { address: part.slice(0, colon), id: directoryId(part.slice(colon + 1)) };
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new InvalidArgumentError("Write id@host:port:directory-id for each voter, with commas between them.");
     }
   });
-  checkNodeIds(voters);
+  const twice = namedTwice(voters);
+  if (twice !== undefined) throw new InvalidArgumentError(`Controller ${twice} is named twice.`);
   return voters;
 }
 
 /** Two members with one id could never be told apart. */
-function checkNodeIds(voters: readonly Voter[]): void {
+function namedTwice(voters: readonly Voter[]): number | undefined {
   const ids = voters.map(({ address }) => parseAddress(address).controllerId);
-  const twice = ids.find((id, at) => ids.indexOf(id) !== at);
-  if (twice !== undefined) throw new InvalidArgumentError(`Controller ${twice} is named twice.`);
+  return ids.find((id, at) => ids.indexOf(id) !== at);
 }
 
 function checked(address: string): string {
@@ -131,6 +133,6 @@ function checked(address: string): string {
     return address;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new InvalidArgumentError(`Write id@host:port, not ${address}.`);
+    throw new UsageError(`Write id@host:port, not ${address}.`);
   }
 }

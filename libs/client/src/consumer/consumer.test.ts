@@ -13,6 +13,17 @@ function append(cluster: FakeCluster, partition: number, ...values: readonly str
   cluster.append(partition, encodeBatch(records, { crc32c }));
 }
 
+/** A batch as compaction leaves it where all its records go and it stays for its offset. */
+function appendEmpty(cluster: FakeCluster, partition: number, records: number): void {
+  const record = { timestamp: 0n, key: null, value: bytes("gone"), headers: [] };
+  const batch = encodeBatch(new Array(records).fill(record), { crc32c }).slice(0, 61);
+  const view = new DataView(batch.buffer);
+  view.setInt32(8, batch.length - 12);
+  view.setInt32(57, 0);
+  view.setUint32(17, crc32c(batch.subarray(21)));
+  cluster.append(partition, batch);
+}
+
 function consumer(cluster: FakeCluster, options: Partial<ConsumerOptions> = {}) {
   return createConsumer(cluster.connection, { topic: "t", ...options });
 }
@@ -37,6 +48,17 @@ describe("a consumer", () => {
     append(cluster, 0, "c");
     const read = await readAll(cluster, consumer(cluster, { untilEnd: true }).records());
     expect(read).toEqual(["0/0 a", "0/1 b", "0/2 c"]);
+  });
+
+  test("goes on over batches that compaction left without records, to an end behind them too", async () => {
+    const cluster = await createFakeCluster(2);
+    appendEmpty(cluster, 0, 2);
+    appendEmpty(cluster, 0, 1);
+    append(cluster, 0, "a");
+    append(cluster, 1, "b");
+    appendEmpty(cluster, 1, 3);
+    const read = await readAll(cluster, consumer(cluster, { untilEnd: true }).records());
+    expect(read.sort()).toEqual(["0/3 a", "1/0 b"]);
   });
 
   test("ends at once where there is nothing", async () => {

@@ -11,7 +11,7 @@ import {
   type ProduceRequestSchema,
   ProduceResponseSchema,
 } from "@tidemark/proto/log/v1";
-import { type Codecs, decodeRecords, readBatchHeader, stampBatch } from "@tidemark/record";
+import { type Codecs, decodeRecords, nextOffsetOf, readBatchHeader, stampBatch } from "@tidemark/record";
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
@@ -107,7 +107,10 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     const base = endOf(partition);
     stampBatch(bytes, 0, { baseOffset: base as never, leaderEpoch: 0 as never });
     const values = valuesIn(bytes, codecs);
-    logOf(partition).push({ base, next: base + BigInt(values.length), bytes, values });
+    const batch = readBatchHeader(bytes, 0);
+    if (batch.kind !== "ok") throw new Error("Not a batch");
+    // Compaction may have taken records: their offsets stay.
+    logOf(partition).push({ base, next: nextOffsetOf(batch.header), bytes, values });
     return base;
   };
 

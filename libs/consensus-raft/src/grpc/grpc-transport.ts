@@ -39,6 +39,8 @@ export interface GrpcTransport extends Transport {
 
 /** How long a probe waits, and how long a leader may take to answer a command, in milliseconds. */
 const probeMs = 200;
+/** A connection that a cut network left behind is given up before a member is missed for long. */
+const keepalive = { timeMs: 2_000, timeoutMs: 2_000 };
 const submitMs = 5_000;
 
 interface State {
@@ -89,7 +91,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
 
 function openChannel({ options }: State, endpoint: string, trafficClass: "raft" | "replication"): RpcChannel {
   const { runtime, channels, rpc } = options;
-  return rpc.createChannel(endpoint, { ...channels, runtime, trafficClass });
+  return rpc.createChannel(endpoint, { keepalive, ...channels, runtime, trafficClass });
 }
 
 function endpointOf(state: State, { id, address }: Peer): string | undefined {

@@ -9,6 +9,7 @@ import { createSignal, MalformedBytesError, type Signal } from "@tidemark/consen
 import { DiskError } from "@tidemark/disk";
 import {
   createRaft,
+  type FlushToken,
   type Limits,
   type Message,
   type NodeId,
@@ -103,60 +104,23 @@ interface State {
 
 /** Starts a node. Throws StartError where no node may start from what is on its disk. */
 export function startNode(options: NodeOptions): RaftNode {
-  const { opened, runtime, crc32c, onEvent, transport } = options;
-  const durations = durationsOf(options.timing ?? defaultTiming);
-  const id = opened.identity.directoryId;
-  const raft = createRaft({
-    id,
-    start: opened.start,
-    timing: ticksOf(durations, runtime.random),
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
-  });
-  const replica = createReplica();
-  const proposals = createProposals();
-  const applier = createApplier({ replica, proposals, crc32c, onEvent });
-  const reads = createReads(runtime);
-  const peers = createPeers(raft.status().membership);
-  const fail = (error: Error) => failNode(state, error);
-  const snapshots = createSnapshots({
-    raft,
-    storage: opened.storage,
-    replica,
-    applier,
-    crc32c,
-    clock: runtime.clock,
-    policy: options.snapshots ?? defaultSnapshotPolicy,
-    onEvent,
-    send: (chunk) => transport.send(peers.of(chunk.to), chunk),
-    onChanged: () => pump(state),
-    onFailed: fail,
-  });
-  const lease = createLease({
-    clock: runtime.clock,
-    durations,
-    askRound(onConfirmed) {
-      reads.ask(raft, (end) => {
-        if (end.kind === "confirmed") onConfirmed();
-      });
-    },
-    onChange: (before) => onLease(state, before),
-  });
+  const parts = createParts(options);
+  const { raft, durations } = parts;
+  const { runtime, onEvent, opened } = options;
+  const hooks: Hooks = {
+    pump: () => pump(state),
+    fail: (error) => failNode(state, error),
+    onLease: (before) => onLease(state, before),
+  };
   const node: RaftNode = {
-    id,
-    raft,
-    replica,
-    applier,
-    proposals,
-    reads,
-    lease,
-    snapshots,
-    transport,
-    peers,
+    ...parts,
+    lease: leaseOf(parts, options, hooks),
+    snapshots: snapshotsOf(parts, options, hooks),
+    transport: options.transport,
     runtime,
-    durations,
     onEvent,
     changed: createSignal(),
-    pump: () => pump(state),
+    pump: hooks.pump,
     failure: () => state.failure,
     setCandidate(candidate) {
       state.candidate = candidate;
@@ -166,22 +130,18 @@ export function startNode(options: NodeOptions): RaftNode {
       return state.closed;
     },
   };
+  const onFlushed = (token: FlushToken) => {
+    raft.flushed(token);
+    pump(state);
+  };
+  const { clock } = runtime;
   const state: State = {
     options,
     node,
-    writer: createDiskWriter({
-      storage: opened.storage,
-      clock: runtime.clock,
-      onEvent,
-      onFlushed(token) {
-        raft.flushed(token);
-        pump(state);
-      },
-      onFailed: fail,
-    }),
+    writer: createDiskWriter({ storage: opened.storage, clock, onEvent, onFlushed, onFailed: hooks.fail }),
     sessions: createSessionWatch(durations, (session) => state.candidate?.isLive(session) === true),
-    handover: createHandover({ clock: runtime.clock, durations, replica }),
-    quorum: createQuorumWatch({ clock: runtime.clock, durations, onEvent }),
+    handover: createHandover({ clock, durations, replica: parts.replica }),
+    quorum: createQuorumWatch({ clock, durations, onEvent }),
     ending: new Set(),
     candidate: undefined,
     failure: undefined,
@@ -191,6 +151,55 @@ export function startNode(options: NodeOptions): RaftNode {
   };
   begin(state);
   return node;
+}
+
+type Parts = Pick<RaftNode, "id" | "raft" | "replica" | "applier" | "proposals" | "reads" | "peers" | "durations">;
+
+/** What the parts tell the node that is made of them. */
+interface Hooks {
+  readonly pump: () => void;
+  readonly fail: (error: Error) => void;
+  readonly onLease: (before: number | undefined) => void;
+}
+
+function createParts({ opened, runtime, crc32c, onEvent, timing, limits }: NodeOptions): Parts {
+  const durations = durationsOf(timing ?? defaultTiming);
+  const id = opened.identity.directoryId;
+  const raft = createRaft({
+    id,
+    start: opened.start,
+    timing: ticksOf(durations, runtime.random),
+    ...(limits === undefined ? {} : { limits }),
+  });
+  const replica = createReplica();
+  const proposals = createProposals();
+  const applier = createApplier({ replica, proposals, crc32c, onEvent });
+  const peers = createPeers(raft.status().membership);
+  return { id, raft, replica, applier, proposals, reads: createReads(runtime), peers, durations };
+}
+
+function leaseOf({ raft, reads, durations }: Parts, { runtime }: NodeOptions, { onLease: onChange }: Hooks): Lease {
+  const askRound = (onConfirmed: () => void) => {
+    reads.ask(raft, (end) => {
+      if (end.kind === "confirmed") onConfirmed();
+    });
+  };
+  return createLease({ clock: runtime.clock, durations, askRound, onChange });
+}
+
+function snapshotsOf(parts: Parts, options: NodeOptions, hooks: Hooks): Snapshots {
+  const { opened, transport, runtime, crc32c, onEvent, snapshots: policy = defaultSnapshotPolicy } = options;
+  return createSnapshots({
+    ...parts,
+    storage: opened.storage,
+    crc32c,
+    clock: runtime.clock,
+    policy,
+    onEvent,
+    send: (chunk) => transport.send(parts.peers.of(chunk.to), chunk),
+    onChanged: hooks.pump,
+    onFailed: hooks.fail,
+  });
 }
 
 function begin(state: State): void {

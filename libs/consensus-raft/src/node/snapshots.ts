@@ -11,13 +11,14 @@ import type { NodeEventSink } from "./events.ts";
 
 /** When a node replaces its log by a snapshot. */
 export interface SnapshotPolicy {
-  /** The log has at least so many bytes, and three times those of the last snapshot. */
+  /** The log has so many bytes beside those that are kept, and three times those of the last snapshot. */
   readonly logBytesMin: number;
-  /** So many entries stay in the log behind it, for members that are a little behind. */
-  readonly keepEntries: number;
+  /** About so many bytes of entries stay in the log behind it, for members that are a little behind. */
+  readonly keepBytes: number;
 }
 
-export const defaultSnapshotPolicy: SnapshotPolicy = { logBytesMin: 16 * 1024 * 1024, keepEntries: 10_000 };
+const MiB = 1024 * 1024;
+export const defaultSnapshotPolicy: SnapshotPolicy = { logBytesMin: 16 * MiB, keepBytes: 4 * MiB };
 
 export interface Snapshots {
   /** Makes one where it is worth its while. */
@@ -51,8 +52,8 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   let stopped = false;
   let making: Promise<void> | undefined;
   let lastBytes = 0;
-  /** Of the log, when the last snapshot was made: what is kept behind it stays. */
-  let baseBytes = 0;
+  let lastIndex: number = 0;
+  const entriesToKeep = () => Math.floor((policy.keepBytes * storage.logEntries()) / Math.max(1, storage.logBytes()));
 
   const start = (task: () => Promise<void>) => {
     const guarded = async () => {
@@ -72,22 +73,22 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     const meta = await saveSnapshot(options);
     if (meta === undefined || stopped) return;
     lastBytes = meta.sizeBytes;
+    lastIndex = meta.index;
     raft.compact(meta, keepEntries);
     options.onChanged();
   };
   const begin = (keepEntries: number) => {
     making = start(() => make(keepEntries)).finally(() => {
       making = undefined;
-      baseBytes = storage.logBytes();
     });
     return making;
   };
 
   return {
     consider() {
-      const due = Math.max(policy.logBytesMin, 3 * lastBytes);
-      if (making === undefined && !stopped && storage.logBytes() - baseBytes >= due)
-        detached(begin(policy.keepEntries));
+      const due = policy.keepBytes + Math.max(policy.logBytesMin, 3 * lastBytes);
+      const isDue = storage.logBytes() >= due && options.applier.index() > lastIndex;
+      if (isDue && making === undefined && !stopped) detached(begin(entriesToKeep()));
     },
     async make(keepEntries) {
       await making;

@@ -21,6 +21,8 @@ export interface LogFiles {
   dropThrough(through: LogIndex): Promise<void>;
   /** Of all segments. */
   sizeBytes(): number;
+  /** In all segments. */
+  entries(): number;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export function createLogFiles(options: LogFilesOptions, segments: readonly Segm
     startAt: (first) => startAt(state, first),
     dropThrough: (through) => dropThrough(state, through),
     sizeBytes: () => state.segments.reduce((sum, { end }) => sum + end, 0),
+    entries: () => state.segments.reduce((sum, { positions }) => sum + positions.length, 0),
     async close() {
       for (const { file } of state.segments) await file.close();
     },

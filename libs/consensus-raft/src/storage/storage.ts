@@ -26,6 +26,8 @@ export interface RaftStorage {
   ): Promise<Uint8Array | undefined>;
   /** Of the log, in bytes. */
   logBytes(): number;
+  /** How many entries the log has. */
+  logEntries(): number;
   close(): Promise<void>;
 }
 
@@ -92,6 +94,7 @@ export function createStorage(parts: StorageParts): RaftStorage {
     saveSnapshot: (snapshot) => snapshots.save(snapshot),
     readSnapshot: (meta, range) => snapshots.read(meta, range),
     logBytes: () => log.sizeBytes(),
+    logEntries: () => log.entries(),
     async close() {
       await hardState.close();
       await log.close();

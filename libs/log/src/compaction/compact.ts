@@ -41,6 +41,10 @@ export interface Round {
   readonly markersBelow: Offset;
   /** The last batch of each producer, which stays for its sequence, even without records. */
   readonly producers: ReadonlyMap<bigint, Offset>;
+  /** Where each leader epoch begins: the batch there stays, even without records. */
+  readonly epochStarts: ReadonlyMap<number, Offset>;
+  /** Where the active segment begins: the batch right before stays, even without records. */
+  readonly activeFrom: Offset;
   /** False once the log was cut: what was read may be gone. */
   readonly goesOn: () => boolean;
 }
@@ -63,7 +67,9 @@ export async function compact(
     if (dirty === undefined) return undefined;
     const mapped = await mapKeys(log, { ...dirty, goesOn }, rules.mapBytes);
     const markersBelow = markersGoBelow(log.cleaned, now, rules.deleteRetentionMs);
-    const round: Round = { ...mapped, markersBelow, goesOn };
+    const epochStarts = new Map(log.epochs.map(({ leaderEpoch, startOffset }) => [leaderEpoch, startOffset]));
+    const activeFrom = activeSegment(log).baseOffset;
+    const round: Round = { ...mapped, markersBelow, epochStarts, activeFrom, goesOn };
     const bytesBefore = sizeBelow(log, round.upTo);
     for (const group of groupSegments(log, round.upTo)) {
       if (!goesOn()) return undefined;

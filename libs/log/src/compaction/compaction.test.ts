@@ -1,7 +1,15 @@
-import { decodeRecords, iterateBatches } from "@tidemark/record";
+import { type BatchHeader, decodeRecords, iterateBatches } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings, defaultLogSettings } from "../settings.ts";
-import { at, batchAt, createTestLog, everything, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+import {
+  at,
+  batchAt,
+  createTestLog,
+  epoch,
+  everything,
+  type TestLog,
+  type TestLogOptions,
+} from "../testing/fixture.ts";
 
 const now = 1_800_000_000_000n;
 const rules = { ...defaultCompactionSettings, minDirtyRatio: 0 };
@@ -25,6 +33,16 @@ async function contentOf({ log }: TestLog): Promise<string[]> {
         for (const record of decoded.records) found.push(`${record.offset} ${text(record.key)}=${text(record.value)}`);
       }
     }
+    offset = nextOffset;
+  }
+  return found;
+}
+
+async function headersOf({ log }: TestLog): Promise<BatchHeader[]> {
+  const found: BatchHeader[] = [];
+  for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
+    const { bytes, nextOffset } = await log.read(offset, everything);
+    for (const step of iterateBatches(bytes)) if (step.kind === "ok") found.push(step.header);
     offset = nextOffset;
   }
   return found;
@@ -123,6 +141,96 @@ describe("compaction", () => {
     expect(first).toMatchObject({ kind: "ok", header: { baseOffset: at(0), recordCount: 0, producerId: 7n } });
   });
 
+  it("drops a producer's empty batch once a later one of that producer stays", async () => {
+    const test = await createTestLog({ settings: compacted() });
+    const producer = (sequence: number) => ({ id: 7n, epoch: 0, sequence });
+    const write = async (from: number, sequence: number) => {
+      await test.flush(batchAt(from, { key: "a", producer: producer(sequence) }));
+      await test.flush(
+        batchAt(from + 1, { key: "a" }),
+        batchAt(from + 2, { key: "b" }),
+        batchAt(from + 3, { key: "c" }),
+      );
+      test.log.setHighWatermark(test.log.logEndOffset);
+      await test.log.compact(now);
+    };
+    const emptyOnes = async () =>
+      (await headersOf(test)).flatMap(({ recordCount, baseOffset }) => (recordCount === 0 ? [baseOffset] : []));
+    // Where the leader epoch begins is a batch that stays for itself.
+    await test.flush(batchAt(0, { key: "first" }));
+    await write(1, 0);
+    expect(await emptyOnes()).toEqual([at(1)]);
+    await write(5, 1);
+    expect(await emptyOnes()).toEqual([at(5)]);
+  });
+
+  describe("keeps the place where a leader epoch begins (KIP-101)", () => {
+    const starts = [
+      { leaderEpoch: epoch(0), startOffset: at(0) },
+      { leaderEpoch: epoch(2), startOffset: at(2) },
+      { leaderEpoch: epoch(5), startOffset: at(4) },
+    ];
+    /** Of every leader epoch but the last, every record goes; of that one the first does. */
+    const threeEpochs = async () => {
+      const test = await createTestLog({ settings: compacted() });
+      const leaderEpochs = [0, 0, 2, 2, 5, 5, 5, 5, 5];
+      for (const [offset, leaderEpoch] of leaderEpochs.entries()) {
+        await test.flush(batchAt(offset, { key: offset < 6 ? "a" : `k${offset}`, leaderEpoch }));
+      }
+      test.log.setHighWatermark(test.log.logEndOffset);
+      expect(test.log.epochs).toEqual(starts);
+      await test.log.compact(now);
+      return test;
+    };
+
+    it("by its first batch, empty, at every later round too", async () => {
+      const test = await threeEpochs();
+      for (const later of [now, now + 1n]) {
+        await test.flush(batchAt(Number(test.log.logEndOffset), { key: "a", leaderEpoch: 5 }));
+        test.log.setHighWatermark(test.log.logEndOffset);
+        await test.log.compact(later);
+        const empty = (await headersOf(test)).filter(({ recordCount }) => recordCount === 0);
+        expect(empty.map(({ leaderEpoch, baseOffset }) => ({ leaderEpoch, startOffset: baseOffset }))).toEqual(starts);
+      }
+    });
+
+    it("so that a start without the list of leader epochs finds the same", async () => {
+      const test = await threeEpochs();
+      test.disk.kill();
+      await test.disk.remove("/data/log/leader-epoch-checkpoint");
+      await test.reopen();
+      expect(test.log.epochs).toEqual(starts);
+    });
+
+    it("so that a replica which copies the log finds the same", async () => {
+      const test = await threeEpochs();
+      const copy = await createTestLog({ settings: compacted() });
+      for (let offset = at(0); offset < test.log.logEndOffset; ) {
+        const { bytes, nextOffset } = await test.log.read(offset, { maxBytes: 1 });
+        copy.log.append(bytes);
+        offset = nextOffset;
+      }
+      await copy.log.flushed(test.log.logEndOffset);
+      expect(copy.log.epochs).toEqual(starts);
+      expect(copy.log.endOffsetFor(epoch(2))).toEqual(test.log.endOffsetFor(epoch(2)));
+    });
+  });
+
+  it("leaves readers a way to the log end while the active segment is empty", async () => {
+    const test = await logOf("a");
+    while (test.log.segmentCount < 2) await test.flush(batchAt(Number(test.log.logEndOffset)));
+    // Cut where the active segment begins; what is right before it has no key, and goes.
+    await test.log.truncateTo(at(test.log.logEndOffset - 1n));
+    const end = test.log.logEndOffset;
+    test.log.setHighWatermark(end);
+    await test.log.compact(now);
+    let offset = at(0);
+    for (let reads = 0; reads < 10 && offset < end; reads++)
+      ({ nextOffset: offset } = await test.log.read(offset, everything));
+    expect(offset).toBe(end);
+    expect(await contentOf(test)).toEqual(["0 a=0"]);
+  });
+
   it("lets readers and appends go on, and reads are of the old or the new segment", async () => {
     const test = await logOf("abababababababab");
     const reads = Array.from({ length: 16 }, (_, offset) => test.log.read(at(offset), everything));
@@ -170,6 +278,49 @@ describe("compaction", () => {
     }
     await compaction;
     expect(test.log.status.kind).toBe("online");
+  });
+
+  it("gives the space back when the disk is full, and harms nothing", async () => {
+    const test = await logOf("abababab");
+    const isAside = (path: string) => path.endsWith(".aside");
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && isAside(path) ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined,
+    );
+    await expect(test.log.compact(now)).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect((await test.disk.list("/data/log")).filter(({ name }) => isAside(name))).toEqual([]);
+    expect(await contentOf(test)).toHaveLength(8);
+    test.faulty.plan(() => undefined);
+    expect(await test.log.compact(now)).toBeDefined();
+  });
+
+  it("leaves nothing that a start takes for the tail that it was writing anew", async () => {
+    const notes = "/data/log/offset-checkpoint";
+    const test = await logOf("abababa");
+    await test.time.advance(2000);
+    const noted = test.disk.peek(notes)!;
+    await test.flush(batchAt(7, { key: "b" }));
+    const content = await contentOf(test);
+    const namesNow = async () => (await test.disk.list("/data/log")).map(({ name }) => name);
+    test.faulty.plan(({ kind, path }) =>
+      kind === "sync" && path.endsWith(".aside") ? { kind: "hang", ms: 1e9 } : undefined,
+    );
+    test.log.compact(now).catch(() => undefined);
+    while (!(await namesNow()).some((name) => name.endsWith(".aside"))) await test.time.advance(1);
+    // A start was killed when it had cut the last segment, and its tail did not have its name yet.
+    test.disk.kill();
+    test.faulty.plan(() => undefined);
+    test.disk.put(notes, noted);
+    const names = await namesNow();
+    const last = `/data/log/${names.filter((name) => name.endsWith(".log")).at(-1)}`;
+    const bytes = test.disk.peek(last)!;
+    const [, tail] = [...iterateBatches(bytes)];
+    if (tail?.kind !== "ok") throw new Error("The last segment has one batch");
+    const { position, baseOffset } = tail.header;
+    test.disk.put(`/data/log/${String(baseOffset).padStart(20, "0")}.log.aside`, bytes.slice(position));
+    test.disk.put(last, bytes.slice(0, position));
+    await test.reopen();
+    expect(test.log.status.kind).toBe("online");
+    expect(await contentOf(test)).toEqual(content);
   });
 
   it("ends when the log is closed, which does not wait for all of it", async () => {

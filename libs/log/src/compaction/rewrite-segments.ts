@@ -1,13 +1,21 @@
 import type { PooledFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { type BatchHeader, noProducerId, readBatchHeader, type StoredRecord } from "@tidemark/record";
+import {
+  type BatchHeader,
+  lastOffsetOf,
+  nextOffsetOf,
+  noProducerId,
+  readBatchHeader,
+  type StoredRecord,
+} from "@tidemark/record";
 import { DamageError } from "../errors.ts";
 import { createSegmentIndex, type SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
-import { asideSuffix } from "../names.ts";
+import { cleanedSuffix } from "../names.ts";
 import { damageReading } from "../read/find.ts";
 import { scanBatches } from "../segment/scan.ts";
 import { createSegment, extendIndex, type Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import type { Round } from "./compact.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { putInPlace } from "./swap.ts";
@@ -40,7 +48,7 @@ export async function rewriteSegments(log: LogState, group: readonly Segment[], 
   const [first, last] = [group[0], group.at(-1)];
   if (first === undefined || last === undefined) return;
   const cleaned = createSegment(directory, first.baseOffset);
-  cleaned.path += asideSuffix;
+  cleaned.path += cleanedSuffix;
   cleaned.nextOffset = last.nextOffset;
   await context.disk.remove(cleaned.path);
   context.files.forget(cleaned.path);
@@ -49,15 +57,20 @@ export async function rewriteSegments(log: LogState, group: readonly Segment[], 
   try {
     for (const segment of group) await copyKept(log, { segment, cleaned, target, index }, round);
     await target.file.sync();
+  } catch (error) {
+    // A full disk needs the space back at once.
+    if (isSpaceError(error)) await dropAside(log, cleaned);
+    throw error;
   } finally {
     target.release();
   }
-  if (round.goesOn()) {
-    await putInPlace(log, { group, cleaned, index });
-  } else {
-    context.files.forget(cleaned.path);
-    await context.disk.remove(cleaned.path);
-  }
+  if (round.goesOn()) await putInPlace(log, { group, cleaned, index });
+  else await dropAside(log, cleaned);
+}
+
+async function dropAside({ context }: LogState, { path }: Segment): Promise<void> {
+  context.files.forget(path);
+  await context.disk.remove(path);
 }
 
 interface Copy {
@@ -125,8 +138,24 @@ function keptOf(
     maxDecompressedBytes: decompressedBytesMax,
     keep: (record) => staysIn(record, round),
   });
-  if (filtered.kind !== "filtered") return { kind: "whole" };
-  return filtered.recordCount > 0 || isLastOfProducer(header, round) ? filtered : { kind: "gone" };
+  // What an earlier round, or the leader's, left empty is looked at again.
+  const isEmpty = filtered.kind === "filtered" ? filtered.recordCount === 0 : header.recordCount === 0;
+  if (isEmpty && !staysEmpty(header, round)) return { kind: "gone" };
+  return filtered.kind === "filtered" ? filtered : { kind: "whole" };
+}
+
+/** Whether a batch is of use without its records: Kafka's format has such batches too. */
+function staysEmpty(header: BatchHeader, round: Round): boolean {
+  return beginsLeaderEpoch(header, round) || isLastOfProducer(header, round) || reachesActive(header, round);
+}
+
+/**
+ * The first batch of a leader epoch tells where that begins (KIP-101) to replicas that copy this log, and to a start
+ * that has lost the list. Without it they would take a later offset for it than others do.
+ */
+function beginsLeaderEpoch(header: BatchHeader, { epochStarts }: Round): boolean {
+  const start: Offset | undefined = epochStarts.get(header.leaderEpoch);
+  return start !== undefined && header.baseOffset <= start && start <= lastOffsetOf(header);
 }
 
 function staysIn(record: StoredRecord, round: Round): boolean {
@@ -136,6 +165,11 @@ function staysIn(record: StoredRecord, round: Round): boolean {
   const last = round.keys.get(record.key);
   if (last !== undefined && last > record.offset) return false;
   return record.value !== null || record.offset >= round.markersBelow;
+}
+
+/** While the active segment is empty, readers and followers come to the log end by the batch before it alone. */
+function reachesActive(header: BatchHeader, { activeFrom }: Round): boolean {
+  return nextOffsetOf(header) === activeFrom;
 }
 
 /** A batch without records keeps the sequence of its producer, until a later one does. */

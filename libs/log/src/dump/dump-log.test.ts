@@ -1,6 +1,7 @@
 import { portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, logDirectory } from "../testing/fixture.ts";
+import { encodeEpochs } from "../epochs/epoch-file.ts";
+import { at, batchAt, createTestLog, epoch, logDirectory } from "../testing/fixture.ts";
 import { type DumpOptions, dumpLog } from "./dump-log.ts";
 import { logsAt } from "./find-logs.ts";
 
@@ -91,6 +92,19 @@ describe("a dump", () => {
     expect((await dumpLog(options, logDirectory)).recovery).toMatchObject({ kind: "offline" });
   });
 
+  it("finds a list of leader epochs that is not that of the batches", async () => {
+    const { test, options } = await stopped();
+    const epochs = [
+      { leaderEpoch: epoch(0), startOffset: at(0) },
+      { leaderEpoch: epoch(1), startOffset: at(6) },
+      { leaderEpoch: epoch(2), startOffset: at(8) },
+    ];
+    test.disk.put(`${logDirectory}/leader-epoch-checkpoint`, encodeEpochs(epochs, test.context));
+    const { problems } = await dumpLog(options, logDirectory);
+    const where = `${logFile} at byte ${2 * batchAt(0, { records: 2 }).length}`;
+    expect(problems).toEqual([`${where}: the batch at 4 is of leader epoch 1; leader-epoch-checkpoint has 0 there`]);
+  });
+
   it("changes nothing", async () => {
     const { test, options } = await stopped();
     const content = async () =>
@@ -125,5 +139,6 @@ describe("what is dumped at a path", () => {
     test.disk.put("/data/replicas", bytes(`${fields} ${checksum}\n`));
     await test.disk.makeDirectory(`/data/${replica(0)}`);
     expect(await logsAt(options, "/data")).toEqual([`/data/${replica(0)}`, `/data/${replica(1)}`]);
+    await expect(logsAt(options, "/")).rejects.toThrow("name one below it");
   });
 });

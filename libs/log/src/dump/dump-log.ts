@@ -3,12 +3,13 @@
  * no lock: what a running broker writes meanwhile may look torn.
  */
 import { createFilePool, type Disk, DiskError } from "@tidemark/disk";
-import type { Codecs, Crc32c } from "@tidemark/record";
+import { type Codecs, type Crc32c, nextOffsetOf } from "@tidemark/record";
 import { createManualTime } from "@tidemark/runtime";
+import { greater } from "../bytes.ts";
 import { readOffsetCheckpoint } from "../checkpoint/offset-checkpoint.ts";
 import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
 import { createLogContext, type LogContext } from "../context.ts";
-import type { EpochCache } from "../epochs/epoch-cache.ts";
+import { type EpochCache, epochAt } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
 import { allGuards } from "../guards.ts";
 import { parentOf, parseSegmentFileName } from "../names.ts";
@@ -18,7 +19,7 @@ import { findAsideSegment, findSegments, readEpochs, unlessMissing } from "../re
 import { recover } from "../recovery/recover.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 import { defaultLogSettings } from "../settings.ts";
-import { type BatchDuties, dumpSegment, type SegmentDump } from "./dump-segment.ts";
+import { type BatchDump, type BatchDuties, dumpSegment, type SegmentDump } from "./dump-segment.ts";
 
 export interface DumpOptions extends BatchDuties {
   readonly disk: Disk;
@@ -83,17 +84,33 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
   const epochs = (await readEpochs(context, path))?.cache;
   const segments = await findSegments(context, path, entries);
   const dumps: SegmentDump[] = [];
+  let misfit: string | undefined;
+  const onBatch = (batch: BatchDump) => {
+    misfit ??= epochMisfit(batch, epochs);
+    options.onBatch?.(batch);
+  };
   for (const segment of segments) {
     const isLast = segment === segments.at(-1);
-    dumps.push(await dumpSegment(context, segment, { ...options, isLast }));
+    dumps.push(await dumpSegment(context, segment, { ...options, isLast, onBatch }));
   }
   const aside = await findAsideSegment(context, path, entries);
   const recovery = await outlook(context, { path, segments, aside, noted, epochs });
   const problems = dumps.flatMap((dump) => dump.problems);
   if (noted === undefined) problems.push("offset-checkpoint is missing or not whole");
   if (epochs === undefined) problems.push("leader-epoch-checkpoint is missing or not whole");
+  if (misfit !== undefined) problems.push(misfit);
   if (recovery.kind === "offline") problems.push(`a start takes this replica offline: ${recovery.damage.detail}`);
   return { path, segments: dumps, noted, epochs, recovery, problems };
+}
+
+/** A list of leader epochs that is not that of the batches would have replicas cut where they agree, or not where they do not. */
+function epochMisfit({ path, position, header }: BatchDump, epochs: EpochCache | undefined): string | undefined {
+  const first = epochs?.[0];
+  if (epochs === undefined || first === undefined || nextOffsetOf(header) <= first.startOffset) return undefined;
+  const listed = epochAt(epochs, greater(header.baseOffset, first.startOffset));
+  if (listed === header.leaderEpoch) return undefined;
+  const batch = `the batch at ${header.baseOffset} is of leader epoch ${header.leaderEpoch}`;
+  return `${path} at byte ${position}: ${batch}; leader-epoch-checkpoint has ${listed} there`;
 }
 
 async function outlook(

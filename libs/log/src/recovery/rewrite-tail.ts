@@ -12,7 +12,7 @@
  */
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { createAside } from "../aside.ts";
+import { writeAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import { type Coverage, cutIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, type UnflushedTail } from "../log-state.ts";
@@ -106,8 +106,12 @@ async function copyTail(
 async function keepTorn(log: LogState, segment: Segment, bytes: number): Promise<void> {
   const { file, release } = await log.context.files.acquire(segment.path);
   try {
-    const torn = await file.read(segment.size, Math.min(bytes, pieceBytes));
-    await createAside(log.context, log.directory, tornFileName(segment.baseOffset, segment.size), torn);
+    const path = join(log.directory, tornFileName(segment.baseOffset, segment.size));
+    await writeAside(log.context, path, async (aside) => {
+      for (let at = 0; at < bytes; at += pieceBytes) {
+        await aside.write(at, [await file.read(segment.size + at, Math.min(bytes - at, pieceBytes))]);
+      }
+    });
   } finally {
     release();
   }

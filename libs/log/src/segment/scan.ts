@@ -52,16 +52,19 @@ export async function scanBatches(
   visit: BatchVisitor,
 ): Promise<ScanResult> {
   const pieces = createPieces(file, range);
-  let { bytes, start } = { bytes: await pieces.next(noBytes), start: range.from };
+  let { bytes, start } = { bytes: await pieces.next(noBytes, 0), start: range.from };
   for (;;) {
     // The next piece is on its way while this one is checked.
     pieces.prefetch();
     const step = walk(bytes, start, range.crc32c, visit);
     if (range.afterPiece !== undefined) await range.afterPiece();
-    if (step.stop.kind !== "incomplete" && step.stop.kind !== "end") return step;
-    const rest = bytes.subarray(step.position - start);
-    const joined = await pieces.next(rest);
-    if (joined.length === rest.length) return step;
+    const { position, stop, bytesClaimed } = step;
+    if (stop.kind !== "incomplete" && stop.kind !== "end") return { position, stop };
+    // A torn or flipped length may claim gigabytes: what the range cannot hold is not read for it.
+    if (position + bytesClaimed > range.to) return { position, stop };
+    const rest = bytes.subarray(position - start);
+    const joined = await pieces.next(rest, bytesClaimed);
+    if (joined.length === rest.length) return { position, stop };
     bytes = joined;
     start = step.position;
   }
@@ -72,8 +75,11 @@ const noBytes = new Uint8Array(0);
 interface Pieces {
   /** Begins to read the next piece. If nobody asks for it, nobody learns whether that failed. */
   prefetch(): void;
-  /** `rest`, what was not used of the piece before, with the next piece behind it. Without one, `rest` alone. */
-  next(rest: Uint8Array): Promise<Uint8Array>;
+  /**
+   * `rest`, what was not used of the piece before, with the next piece behind it, up to `bytesWanted` in all if that is
+   * more. Without a next piece, `rest` alone.
+   */
+  next(rest: Uint8Array, bytesWanted: number): Promise<Uint8Array>;
 }
 
 /** Room before a piece for the batch that began in the one before: then only that is copied. Bytes. */
@@ -110,11 +116,18 @@ function createPieces(file: Pick<DiskFile, "read">, range: ScanRange): Pieces {
       fetched ??= fetch();
       fetched.catch(() => undefined);
     },
-    async next(rest) {
+    async next(rest, bytesWanted) {
       const { buffer, length } = await (fetched ?? fetch());
       fetched = undefined;
       if (length === 0) return rest;
       const piece = buffer.subarray(headroom, headroom + length);
+      const missing = bytesWanted - rest.length - length;
+      if (missing > 0) {
+        // All at once: piece by piece, what is there would be copied again for each.
+        const more = await file.read(position, missing);
+        position += more.length;
+        return concatenate(concatenate(rest, piece), more);
+      }
       // A batch larger than the room is rare, and copied whole.
       if (rest.length > headroom) return concatenate(rest, piece);
       buffer.set(rest, headroom - rest.length);
@@ -123,24 +136,30 @@ function createPieces(file: Pick<DiskFile, "read">, range: ScanRange): Pieces {
   };
 }
 
-function walk(bytes: Uint8Array, start: number, crc32c: Crc32c | undefined, visit: BatchVisitor): ScanResult {
+/** A scan of one piece. */
+interface Walked extends ScanResult {
+  /** Size of the batch at `position`, as far as its header is there and it is not whole. Else 0. */
+  readonly bytesClaimed: number;
+}
+
+function walk(bytes: Uint8Array, start: number, crc32c: Crc32c | undefined, visit: BatchVisitor): Walked {
   let at = 0;
+  const stopped = (stop: ScanStop, bytesClaimed = 0): Walked => ({ position: start + at, stop, bytesClaimed });
   while (at < bytes.length) {
     const step = readBatchHeader(bytes, at);
-    const position = start + at;
     switch (step.kind) {
       case "incomplete":
-        return { position, stop: { kind: "incomplete" } };
+        return stopped({ kind: "incomplete" }, step.header?.sizeInBytes);
       case "malformed":
-        return { position, stop: { kind: "malformed", reason: step.reason } };
+        return stopped({ kind: "malformed", reason: step.reason });
       case "ok": {
         const { header } = step;
-        if (crc32c !== undefined && !hasValidCrc(bytes, header, crc32c)) return { position, stop: { kind: "crc" } };
-        const reason = visit(header, bytes, position);
-        if (reason !== undefined) return { position, stop: { kind: "refused", reason } };
+        if (crc32c !== undefined && !hasValidCrc(bytes, header, crc32c)) return stopped({ kind: "crc" });
+        const reason = visit(header, bytes, start + at);
+        if (reason !== undefined) return stopped({ kind: "refused", reason });
         at += header.sizeInBytes;
       }
     }
   }
-  return { position: start + at, stop: { kind: "end" } };
+  return stopped({ kind: "end" });
 }

@@ -91,7 +91,8 @@ export const crashRuns = {
     drive: async (driver) => {
       const write = async (from: number, to: number) => {
         for (let offset = from; offset < to; offset++) {
-          await driver.flush(batchAt(offset, { key: offset % 5 === 0 ? `only ${offset}` : `k${offset % 2}` }));
+          const key = offset % 5 === 0 ? `only ${offset}` : `k${offset % 2}`;
+          await driver.flush(batchAt(offset, { key, leaderEpoch: offset >> 2 }));
         }
         driver.test.log.setHighWatermark(at(to));
       };
@@ -100,7 +101,7 @@ export const crashRuns = {
       await driver.compact(1_800_000_000_000n);
       await write(11, 16);
       await driver.compact(1_800_000_000_000n);
-      await driver.flush(batchAt(16, { key: "k0" }));
+      await driver.flush(batchAt(16, { key: "k0", leaderEpoch: 4 }));
     },
   },
   "a clean stop, and the next start": {

@@ -13,8 +13,8 @@ export interface EtcdMember {
   isRunning(): boolean;
   /** Starts it, or starts it again over its data; `ready` says when it serves. `joining`: as a new member of the others. */
   start(options?: { readonly joining: boolean }): void;
-  /** Resolves when it serves, which takes a majority. */
-  ready(): Promise<void>;
+  /** Resolves when it serves, which takes a majority. `timeoutMs`: rejects then; a minute where it is absent. */
+  ready(timeoutMs?: number): Promise<void>;
   /** kill -9. Resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGSTOP: connections stand and nobody answers. */
@@ -77,14 +77,15 @@ export function createEtcdMember(options: EtcdMemberOptions): EtcdMember {
       });
       child = started;
     },
-    async ready() {
-      await waitFor(`${options.name} to serve`, async () => {
+    async ready(timeoutMs) {
+      const serves = async () => {
         if (child === undefined || hasEnded(child)) throw new Error(`${options.name} ended:\n${said}`);
         const answer = await fetch(`http://127.0.0.1:${options.healthPort}/health`, {
           signal: AbortSignal.timeout(1000),
         });
         return ((await answer.json()) as { readonly health: string }).health === "true";
-      });
+      };
+      await waitFor(`${options.name} to serve`, serves, timeoutMs);
     },
     kill: () => end("SIGKILL"),
     pause: () => signal("SIGSTOP"),

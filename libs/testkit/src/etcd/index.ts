@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getEtcdBinary } from "@tidemark/tooling/etcd-binary";
+import { waitFor } from "../wait-for.ts";
 import { createEtcdMember, type EtcdMember, type EtcdTls } from "./etcd-member.ts";
 import { freePorts } from "./free-ports.ts";
 import { replaceMember } from "./membership.ts";
@@ -94,11 +95,17 @@ function faultsOf(
       member.loseDisk();
     },
     async replace(member) {
-      const other = members.find((candidate) => candidate !== member && candidate.isRunning());
-      if (other === undefined) throw new Error("No other member runs");
-      await replaceMember(other.endpoint, member);
-      member.start({ joining: true });
-      await member.ready();
+      // The others refuse while they find themselves unhealthy, and whoever joins may end where they elect just then.
+      await waitFor(`${member.name} to be replaced`, async () => {
+        const other = members.find((candidate) => candidate !== member && candidate.isRunning());
+        if (other === undefined) throw new Error("No other member runs");
+        if (member.isRunning()) await member.kill();
+        member.loseDisk();
+        await replaceMember(other.endpoint, member);
+        member.start({ joining: true });
+        await member.ready(10_000);
+        return true;
+      });
     },
     async powerCut() {
       const running = members.filter((member) => member.isRunning());

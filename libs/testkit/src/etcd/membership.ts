@@ -11,7 +11,12 @@ export async function replaceMember(endpoint: string, member: EtcdMember): Promi
 }
 
 async function post<Answer>(endpoint: string, call: string, body: unknown): Promise<Answer> {
-  const answer = await fetch(`http://${endpoint}/v3/cluster/${call}`, { method: "POST", body: JSON.stringify(body) });
+  const answer = await fetch(`http://${endpoint}/v3/cluster/${call}`, {
+    method: "POST",
+    body: JSON.stringify(body),
+    // Without a leader the call would wait for one.
+    signal: AbortSignal.timeout(5_000),
+  });
   if (!answer.ok) throw new Error(`${call}: ${answer.status} ${await answer.text()}`);
   return (await answer.json()) as Answer;
 }

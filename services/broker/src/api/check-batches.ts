@@ -12,10 +12,12 @@ import {
   explainStop,
   iterateBatches,
   noProducerId,
+  type StoredRecord,
   validateBatch,
 } from "@tidemark/record";
-import { batchTooLarge, corruptBatch, type Place, TidemarkError, unknownCodec } from "@tidemark/rpc";
+import { batchTooLarge, corruptBatch, invalidRecord, type Place, TidemarkError, unknownCodec } from "@tidemark/rpc";
 import type { CheckedBatches } from "../partition/partition.ts";
+import type { TopicLogSettings } from "../partition/topic-log-settings.ts";
 
 /**
  * What a leader checks of the batches of a request before it appends any of them. Throws a TidemarkError that names the
@@ -27,7 +29,10 @@ import type { CheckedBatches } from "../partition/partition.ts";
 export function checkBatches(
   bytes: Uint8Array,
   place: Place,
-  { maxBatchBytes, codecs }: { readonly maxBatchBytes: number; readonly codecs: Codecs },
+  {
+    settings: { maxBatchBytes, log },
+    codecs,
+  }: { readonly settings: Pick<TopicLogSettings, "maxBatchBytes" | "log">; readonly codecs: Codecs },
 ): CheckedBatches {
   const headers: BatchHeader[] = [];
   let records = 0;
@@ -40,11 +45,21 @@ export function checkBatches(
     if (header.producerId !== noProducerId) throw withProducerId(place);
     const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
     if (decoded.kind === "failed") throw unreadable(decoded.reason, place);
+    if (log.compaction !== undefined) checkKeys(decoded.records, place, records);
     headers.push(header);
     records += header.recordCount;
   }
   if (headers.length === 0) throw corruptBatch(place, "there is no batch in it");
   return { bytes, headers, records };
+}
+
+/** Compaction keeps the last record of each key, and would drop what has none (L7). `before`: records of earlier batches. */
+function checkKeys(records: Iterable<StoredRecord>, place: Place, before: number): void {
+  let index = before;
+  for (const { key } of records) {
+    if (key === null) throw invalidRecord(place, index, "it has no key, and the topic is compacted by key");
+    index++;
+  }
 }
 
 function refusal(

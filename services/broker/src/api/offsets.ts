@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { shownTimestamp } from "@tidemark/format";
 import {
   type ListedOffset,
   ListedOffsetSchema,
@@ -55,8 +56,12 @@ async function find(
   if (target.case === "timestamp") {
     const found = await partition.log.offsetForTimestamp(BigInt(Math.ceil(timestampMs(target.value))));
     if (found === undefined || found.offset >= latest.offset) return create(ListedOffsetSchema, common);
-    const timestamp = timestampFromMs(Number(found.timestamp));
-    return create(ListedOffsetSchema, { ...common, offset: found.offset, timestamp });
+    const timestamp = shownTimestamp(found.timestamp);
+    return create(ListedOffsetSchema, {
+      ...common,
+      offset: found.offset,
+      ...(timestamp !== undefined && { timestamp }),
+    });
   }
   return create(ListedOffsetSchema, {
     ...common,

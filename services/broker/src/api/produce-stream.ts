@@ -116,10 +116,7 @@ export function createProduceStream(options: ProduceStreamOptions) {
       if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
       const partition = options.table.find(request);
       const place = { topic: request.topic, partition: request.partition };
-      const batches = checkBatches(request.batches, place, {
-        maxBatchBytes: partition.settings.maxBatchBytes,
-        codecs: options.codecs,
-      });
+      const batches = checkBatches(request.batches, place, { settings: partition.settings, codecs: options.codecs });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
       const traced = options.tracer.begin(context);
       options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);

@@ -54,6 +54,22 @@ describe("produce", () => {
     expect(await fetchTexts(0)).toEqual(["a", "b", "c"]);
   });
 
+  it("refuses a record without a key where the topic is compacted by key, and appends nothing", async () => {
+    bench = await createBrokerBench(imageOf([{ name: "t", partitions: 1, settings: { "cleanup.policy": "compact" } }]));
+    const keyed = create(RecordSchema, {
+      keyForm: { case: "keyText", value: "k" },
+      valueForm: { case: "text", value: "a" },
+    });
+    expect(await produce({ partition: 0, records: [keyed] })).toMatchObject({ results: [{ baseOffset: 0n }] });
+    const refused = produce({ partition: 0, records: [keyed, text("b")] });
+    await expect(refused).rejects.toMatchObject({
+      reason: Reason.INVALID_RECORD,
+      message: expect.stringContaining("Record 1 ") as string,
+      outcome: Outcome.NOT_APPLIED,
+    });
+    expect(await fetchTexts(0)).toEqual(["a"]);
+  });
+
   it("takes encoded batches as they are, several at once", async () => {
     const both = new Uint8Array([...batch("a", "b"), ...batch("c")]);
     const { results } = await produce({ partition: 1, batches: both });

@@ -287,7 +287,14 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
           crc32c: portableCrc32c,
         });
         if (encoded.kind !== "ok") throw new Error(encoded.message);
-        const batches = checkBatches(encoded.batch, { topic: "t", partition: 0 }, { maxBatchBytes: 2 ** 20, codecs });
+        const batches = checkBatches(
+          encoded.batch,
+          { topic: "t", partition: 0 },
+          {
+            settings: brokerAt(at).partition().settings,
+            codecs,
+          },
+        );
         const deadlineMs = time.clock.monotonicMs() + timeoutMs;
         brokerAt(at).partition().produce({ batches, acks, deadlineMs, settle });
       });

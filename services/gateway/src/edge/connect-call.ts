@@ -59,7 +59,8 @@ export async function* runConnectCall(call: ConnectCall): AsyncGenerator<AnyMess
   });
   const onAbort = () => {
     close();
-    finish(ConnectError.from(context.signal.reason, Code.Canceled));
+    const cause = ConnectError.from(context.signal.reason, Code.Canceled);
+    finish(cause.code === Code.DeadlineExceeded ? toConnectError(deadlinePassed()) : cause);
   };
   context.signal.addEventListener("abort", onAbort, { once: true });
   call.listener.dispatch(`/${method.parent.typeName}/${method.name}`, wire);
@@ -82,6 +83,15 @@ export async function* runConnectCall(call: ConnectCall): AsyncGenerator<AnyMess
     context.signal.removeEventListener("abort", onAbort);
     close();
   }
+}
+
+/** The edge's own timer was first: what the call did by then is not known (P12). */
+export function deadlinePassed(): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.DEADLINE_EXCEEDED,
+    message: "The deadline passed before the call was answered: whether it took effect is not known",
+    outcome: Outcome.UNKNOWN,
+  });
 }
 
 interface WireEvents {

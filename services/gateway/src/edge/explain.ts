@@ -2,6 +2,7 @@
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { Reason } from "@tidemark/proto/common/v1";
 import { messageTooLarge, TidemarkError } from "@tidemark/rpc";
+import { deadlinePassed } from "./connect-call.ts";
 import { toErrorBody } from "./connect-error.ts";
 
 /** An error as the body of a response. */
@@ -69,6 +70,7 @@ async function addDetail(
   try {
     const { code, message, details } = JSON.parse(new TextDecoder().decode(bytes)) as Readonly<Record<string, unknown>>;
     if (details !== undefined || typeof code !== "string" || typeof message !== "string") return as(bytes);
+    if (code === "deadline_exceeded") return errorResponse(deadlinePassed());
     if (code === "resource_exhausted") return errorResponse(messageTooLarge(messageLimitBytes, undefined));
     const reason = reasons[code];
     return reason === undefined ? as(bytes) : errorResponse(new TidemarkError({ reason, message }));

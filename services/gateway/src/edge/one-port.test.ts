@@ -331,6 +331,13 @@ describe("a call from the web", () => {
     expect(seen.timeoutMs).toBeLessThan(400);
   });
 
+  it.each(["1", "2", "60"])("says that its effect is not known where its %s ms pass first", async (ms) => {
+    world.broker(1).produce = () => new Promise(() => undefined);
+    const { body } = await http1(producePath, { body: hello, headers: { ...json, "connect-timeout-ms": ms } });
+    expect(body.code).toBe("deadline_exceeded");
+    expect(body.details?.[0]?.debug).toMatchObject({ reason: "REASON_DEADLINE_EXCEEDED", outcome: "OUTCOME_UNKNOWN" });
+  });
+
   it("49: gets a deadline where it names none", async () => {
     const seen = waiting();
     const abort = new AbortController();

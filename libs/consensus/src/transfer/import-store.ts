@@ -1,0 +1,132 @@
+/**
+ * Brings exported metadata into an empty store. `/import` is written first and names the export, and the last batch
+ * takes it away and writes `/cluster`: no controller acts before, and an import that broke off can be begun again.
+ */
+import { controllerEpoch } from "@tidemark/ids";
+import { createDeferred } from "@tidemark/runtime";
+import { bytesOfBatch } from "../batch.ts";
+import { utf8 } from "../bytes.ts";
+import { limits } from "../limits.ts";
+import { encodeControllerEpoch } from "../records.ts";
+import type { StoreChange, StoredValue, StoreLink, StoreSession } from "../store/store-link.ts";
+import { isStoreKey } from "../store-key.ts";
+import type { MetadataExport } from "./metadata-export.ts";
+
+const importKey = "/import";
+
+/**
+ * | code              | cause                                                                          |
+ * |-------------------|--------------------------------------------------------------------------------|
+ * | NOT_EMPTY         | the store holds metadata, or an import of another file                         |
+ * | CONTROLLERS_ALIVE | controllers run on the store                                                   |
+ * | NOT_WRITTEN       | the store refused, or another import came between                              |
+ */
+export type ImportErrorCode = "NOT_EMPTY" | "CONTROLLERS_ALIVE" | "NOT_WRITTEN";
+
+export class ImportError extends Error {
+  readonly code: ImportErrorCode;
+
+  constructor(code: ImportErrorCode, message: string) {
+    super(message);
+    this.name = "ImportError";
+    this.code = code;
+  }
+}
+
+export interface ImportOptions {
+  /** The controller epoch is this at the least; one above the exported one otherwise. A backup adds a million. */
+  readonly epochFloor: number;
+  readonly signal: AbortSignal;
+}
+
+/** What was brought in. */
+export interface Imported {
+  readonly keys: number;
+  readonly batches: number;
+  readonly controllerEpoch: number;
+}
+
+/** A restored backup may lack epochs that brokers have seen: it begins far above them. */
+const backupEpochs = 1_000_000;
+
+/** Throws ImportError; LinkLostError where the store was lost over it: import again then. */
+export async function importStore(
+  link: StoreLink,
+  exported: MetadataExport & { readonly checksum: string },
+  { epochFloor, signal }: ImportOptions,
+): Promise<Imported> {
+  const snapshot = createDeferred<ReadonlyMap<string, StoredValue>>();
+  const session = await link.connect(
+    undefined,
+    {
+      onFeed: (feed) => {
+        if (feed.kind === "snapshot") snapshot.resolve(feed.entries);
+      },
+      onLost: () => {},
+      onFailed: () => {},
+    },
+    signal,
+  );
+  try {
+    return await write(session, exported, { found: await snapshot.promise, epochFloor });
+  } finally {
+    await session.close();
+  }
+}
+
+async function write(
+  session: StoreSession,
+  exported: MetadataExport & { readonly checksum: string },
+  { found, epochFloor }: { readonly found: ReadonlyMap<string, StoredValue>; readonly epochFloor: number },
+): Promise<Imported> {
+  const marker = utf8(exported.checksum);
+  const begun = found.get(importKey)?.value;
+  refuseOccupied(found, begun !== undefined && Buffer.compare(begun, marker) === 0);
+  const put = (key: string, value: Uint8Array): StoreChange => ({ kind: "put", key, value });
+  const commit = async (guard: Uint8Array | undefined, changes: readonly StoreChange[]) => {
+    const answer = await session.request({ guards: [{ key: importKey, value: guard }], batches: [changes] });
+    if (answer.kind === "committed") return;
+    const why = "message" in answer ? answer.message : "another change came between";
+    throw new ImportError("NOT_WRITTEN", `The import stopped: ${why}. It can be begun again with the same file.`);
+  };
+  const epoch = Math.max(exported.controllerEpoch + (exported.sealed ? 1 : backupEpochs), epochFloor);
+  const others = [...exported.entries].filter(([key]) => key !== "/cluster").map(([key, value]) => put(key, value));
+  const batches = inBatches(others);
+  await commit(begun, [put(importKey, marker)]);
+  for (const batch of batches) await commit(marker, batch);
+  const cluster = exported.entries.get("/cluster");
+  await commit(marker, [
+    ...(cluster === undefined ? [] : [put("/cluster", cluster)]),
+    put("/controller_epoch", encodeControllerEpoch(controllerEpoch(epoch))),
+    { kind: "delete", key: importKey },
+  ]);
+  return { keys: exported.entries.size, batches: batches.length + 2, controllerEpoch: epoch };
+}
+
+function refuseOccupied(found: ReadonlyMap<string, StoredValue>, isSameImport: boolean): void {
+  if ([...found].some(([key, { held }]) => held && isStoreKey(key))) {
+    throw new ImportError("CONTROLLERS_ALIVE", "Controllers run on this store. Stop them, then import.");
+  }
+  const kept = [...found.keys()].filter((key) => !isStoreKey(key));
+  if (kept.length === 0 || isSameImport) return;
+  const what = found.has(importKey) ? "an import of another file" : `${kept.length} keys`;
+  throw new ImportError("NOT_EMPTY", `The store holds ${what}. Import into an empty one, or under another prefix.`);
+}
+
+/** As many changes in each as a batch may have. */
+function inBatches(changes: readonly StoreChange[]): readonly (readonly StoreChange[])[] {
+  const batches: StoreChange[][] = [];
+  let bytes = 0;
+  for (const change of changes) {
+    const size = bytesOfBatch([change]);
+    const last = batches.at(-1);
+    if (last === undefined || last.length >= limits.batchChangesMax || bytes + size > limits.batchBytesMax) {
+      batches.push([change]);
+      bytes = size;
+    } else {
+      last.push(change);
+      bytes += size;
+    }
+  }
+  return batches;
+}

@@ -38,6 +38,7 @@ export const faultKinds = {
   powerCutBroker: (world) => crash(world, world.cluster.brokers, "losePower"),
   powerCutBrokers: (world) => powerCutSeveral(world),
   stalledPowerCut: (world) => powerCutAfterStall(world),
+  bitFlip: (world) => flipBit(world),
   loseDisk: (world) => loseDisk(world),
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
@@ -112,10 +113,25 @@ function loseDisk({ random, cluster, image }: FaultWorld): FaultEnd | undefined 
   const node = pick(random, cluster.brokers);
   const partitions = listTopics(image()).flatMap(({ topicId }) => listPartitions(image(), topicId));
   const isSafe = partitions.every(({ isr, replicas }) => replicas.length > 1 && isr.length === replicas.length);
-  if (node === undefined || !isSafe || cluster.brokers.some(({ process }) => process === undefined)) return undefined;
+  const isHarmed = cluster.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
+  if (node === undefined || !isSafe || isHarmed) return undefined;
+  if (cluster.brokers.some(({ process }) => process === undefined)) return undefined;
   node.kill();
   node.device.lose();
   return { text: `lose the disk of ${node.name}`, lastsMs: lengthMs(random, 100, 15_000), end: () => node.boot() };
+}
+
+/**
+ * A bit changes at rest on one broker, where every replica is in sync and no other broker's disk was harmed: damage of a
+ * minority spreads to nobody (P6).
+ */
+function flipBit({ random, cluster, image }: FaultWorld): FaultEnd | undefined {
+  const partitions = listTopics(image()).flatMap(({ topicId }) => listPartitions(image(), topicId));
+  const isSafe = partitions.every(({ isr, replicas }) => replicas.length > 2 && isr.length === replicas.length);
+  const harmed = cluster.brokers.filter(({ device }) => device.wasDamaged || device.wasLost);
+  const node = harmed[0] ?? pick(random, cluster.brokers);
+  if (!isSafe || node?.process === undefined || node.device.wasLost || !node.device.damage()) return undefined;
+  return { text: `flip a bit on the disk of ${node.name}`, lastsMs: 0, end: () => undefined };
 }
 
 function stopAndStart({ random }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {

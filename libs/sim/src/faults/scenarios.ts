@@ -46,6 +46,29 @@ const stalledFollowersLosePower: Scenario = async (stage) => {
   leader.boot();
 };
 
+/** 20k: followers are killed with a tail that was never flushed, come back with it, and then the power fails. */
+const killWithUnflushedTail: Scenario = async (stage) => {
+  const cast = castOf(stage);
+  if (cast === undefined) return;
+  const { leader, first, second } = cast;
+  const followers = [first, second];
+  for (const node of followers) stage.stall(node, 3000);
+  await stage.sleep(200 + below(stage.random, 600));
+  for (const node of followers) {
+    node.kill();
+    stage.stall(node, 0);
+    node.boot();
+  }
+  await stage.until(() => followers.every(({ service }) => service !== undefined), 3000);
+  await stage.sleep(below(stage.random, 150));
+  for (const node of followers) node.losePower();
+  leader.kill();
+  await stage.sleep(50);
+  for (const node of followers) node.boot();
+  await stage.sleep(stage.timers.sessionMs + 1500);
+  leader.boot();
+};
+
 /** 9: a follower restarts before it learnt the high watermark, and then the leader dies. */
 const restartBeforeHighWatermark: Scenario = async (stage) => {
   const cast = castOf(stage);
@@ -236,6 +259,7 @@ const pausedLeaderWakes: Scenario = async (stage) => {
 export const scenarios = {
   stalledLeaderLosesPower,
   stalledFollowersLosePower,
+  killWithUnflushedTail,
   restartBeforeHighWatermark,
   quickLeaderChanges,
   leadershipWanders,

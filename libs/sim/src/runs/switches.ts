@@ -36,7 +36,7 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   cutTailOnly: "everythingGoesDark",
   checkpointNeverAhead: "everythingGoesDark",
   cutEndsFlushes: "leadershipWanders",
-  rewriteUnflushedTail: "everythingGoesDark",
+  rewriteUnflushedTail: "killWithUnflushedTail",
   lowerNotesBeforeCut: "quickLeaderChanges",
 };
 

@@ -8,7 +8,7 @@ import {
   type MemoryDisk,
   type PowerLoss,
 } from "@tidemark/disk";
-import { below, type Random } from "@tidemark/runtime";
+import { below, pick, type Random } from "@tidemark/runtime";
 import type { SimProcess } from "../engine/sim-process.ts";
 
 /** What a machine's device does to those who use it, from now on. */
@@ -29,6 +29,10 @@ export interface Device {
   openFor(process: SimProcess, options?: { readonly hangMs?: number }): Disk;
   /** Replaced by an empty one, once at least. */
   readonly wasLost: boolean;
+  /** A bit has changed at rest, once at least. */
+  readonly wasDamaged: boolean;
+  /** Changes a bit at rest in some log's segment. False where there is none. */
+  damage(): boolean;
   /** An empty device takes its place. */
   lose(): void;
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
@@ -39,7 +43,12 @@ export interface Device {
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
-  const memory = createMemoryDisk();
+  const segments = new Set<string>();
+  const memory = createMemoryDisk({
+    onChange(change) {
+      if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
+    },
+  });
   const faults: DeviceFaults = { failedSyncs: 0, stalledUntilMs: 0, capacity: Number.POSITIVE_INFINITY };
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
@@ -62,9 +71,21 @@ export function createDevice(random: Random): Device {
   };
 
   let wasLost = false;
+  let wasDamaged = false;
   return {
     memory,
     faults,
+    get wasDamaged() {
+      return wasDamaged;
+    },
+    damage() {
+      const path = pick(random, [...segments]);
+      const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
+      if (path === undefined || length === 0) return false;
+      memory.flipBit(path, { byte: below(random, length), bit: below(random, 8) });
+      wasDamaged = true;
+      return true;
+    },
     get wasLost() {
       return wasLost;
     },

@@ -10,9 +10,10 @@ import type { RunResult } from "./runs/result.ts";
 import { simulate } from "./runs/simulate.ts";
 import { switches } from "./runs/switches.ts";
 
-function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArguments): SwarmBounds {
+function boundsOf({ replicationFactor, controllers, durationMs, pace, scenario }: SimArguments): SwarmBounds {
   return {
     replicationFactor,
+    controllers,
     pace,
     ...(durationMs === undefined ? {} : { durationMs }),
     ...(scenario === undefined ? {} : { scenario }),
@@ -20,12 +21,14 @@ function boundsOf({ replicationFactor, durationMs, pace, scenario }: SimArgument
 }
 
 /** What repeats one run. */
-function lineOf(seed: number, { replicationFactor, durationMs, pace, scenario }: SimArguments, name?: string): string {
+function lineOf(seed: number, asked: SimArguments, name?: string): string {
+  const { replicationFactor, controllers, durationMs, pace, scenario } = asked;
+  const quorum = controllers === 1 ? "" : ` --controllers ${controllers}`;
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
   const often = pace === 1 ? "" : ` --pace ${pace}`;
   const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const without = name === undefined ? "" : ` --break ${name}`;
-  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${length}${often}${only}${without}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${quorum}${length}${often}${only}${without}`;
 }
 
 async function runSeeds(asked: SimArguments, codecs: Codecs): Promise<number> {

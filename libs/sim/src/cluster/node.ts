@@ -50,6 +50,8 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
   const host = network.addHost(identity.hostName);
   const device = createDevice(random.stream("device"));
   let lives = 0;
+  // A disk is formatted once: what is lost later is not made again.
+  const formatting = { isDone: false };
   let boots = 1;
   let process: SimProcess | undefined;
   let service: RunningService | undefined;
@@ -83,7 +85,12 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         writeLog: (line) => world.onLog(name, line),
       });
       const started = await startNode(
-        { ...identity, bootId: `boot ${boots} of ${name}`, experiment: world.experimentOn(mine.name, identity.id) },
+        {
+          ...identity,
+          bootId: `boot ${boots} of ${name}`,
+          experiment: world.experimentOn(mine.name, identity.id),
+          formatting,
+        },
         {
           runtime: mine.runtime,
           transport: network.transportOf(host, mine),

@@ -2,8 +2,10 @@ import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
 import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
-import { type OpenBackend, startController } from "@tidemark/controller";
+import { type FormatOptions, formatDirectory, memberDirectory, RaftOpenError } from "@tidemark/consensus-raft";
+import { type OpenBackend, openRaftBackend, raftDirectoryId, startController } from "@tidemark/controller";
 import { startGateway } from "@tidemark/gateway";
+import { directoryId } from "@tidemark/ids";
 import type { Codecs } from "@tidemark/record";
 import type { RunningService, ServiceWorld } from "@tidemark/service";
 import { valuesOf } from "./settings.ts";
@@ -23,6 +25,8 @@ export interface NodeStart extends NodeIdentity {
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** Whether the disk of a member of the controllers' quorum was formatted. */
+  readonly formatting: { isDone: boolean };
 }
 
 /** What stays the same from one start of a node to the next. */
@@ -57,6 +61,7 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
   };
   switch (role) {
     case "controller": {
+      if (controllers.length > 1) return startRaftController(start, settings, world);
       const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": "single:///data/metadata" });
       return startController({
         ...world,
@@ -75,4 +80,38 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
       return startGateway({ ...world, values: valuesOf(gatewaySchema, { ...settings, ...place }), codecs });
     }
   }
+}
+
+/** The directory of a controller that keeps the metadata together with the others. */
+const quorumDirectory = "/data/metadata";
+
+/** A formatting that a crash ended may have been done. */
+async function formatOnce(options: FormatOptions): Promise<void> {
+  try {
+    await formatDirectory(options);
+  } catch (error) {
+    if (!(error instanceof RaftOpenError) || error.code !== "FORMATTED") throw error;
+  }
+}
+
+async function startRaftController(
+  { id, controllers, formatting }: NodeStart,
+  settings: Readonly<Record<string, string | number | boolean>>,
+  world: ServiceWorld,
+): Promise<RunningService> {
+  const disk = world.openDisk();
+  const idOf = (node: number) => directoryId(`00000000-0000-4000-8000-${String(node).padStart(12, "0")}`);
+  const voters = controllers.map((endpoint, at) => ({ id: idOf(at + 1), address: `${at + 1}@${endpoint}` }));
+  const directory = memberDirectory(quorumDirectory);
+  const identity = { directoryId: idOf(id), clusterId: "simulated" };
+  if (!formatting.isDone) await formatOnce({ disk, directory, crc32c, identity, voters });
+  formatting.isDone = true;
+  const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": `raft://${quorumDirectory}` });
+  return startController({
+    ...world,
+    values,
+    directory: quorumDirectory,
+    openBackend: openRaftBackend(values),
+    formattedAs: (own) => raftDirectoryId(own, quorumDirectory),
+  });
 }

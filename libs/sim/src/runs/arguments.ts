@@ -9,6 +9,8 @@ export interface SimArguments {
   /** Milliseconds of real time after which no further run begins. */
   readonly limitMs: number;
   readonly replicationFactor: number;
+  /** 1: one with a file of its own. More: they keep the metadata together. */
+  readonly controllers: number;
   /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
   readonly durationMs: number | undefined;
   /** How often faults come, as a multiple of the usual. */
@@ -19,11 +21,12 @@ export interface SimArguments {
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S] [--pace P] [--scenario NAME] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
   --replication-factor N  replicas of each partition (1)
+  --controllers N         controllers; more than one keep the metadata by their own quorum (1)
   --seconds S             how long faults are done in a run; else drawn
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
@@ -38,6 +41,7 @@ export function readArguments(given: readonly string[]): SimArguments {
     to: 1,
     limitMs: Number.POSITIVE_INFINITY,
     replicationFactor: 1,
+    controllers: 1,
     durationMs: undefined,
     pace: 1,
     scenario: undefined,
@@ -63,6 +67,9 @@ export function readArguments(given: readonly string[]): SimArguments {
         break;
       case "--replication-factor":
         asked = { ...asked, replicationFactor: whole(value) };
+        break;
+      case "--controllers":
+        asked = { ...asked, controllers: whole(value) };
         break;
       case "--seconds":
         asked = { ...asked, durationMs: positive(value) * 1000 };

@@ -27,6 +27,8 @@ export interface RunPlan {
 export interface SwarmBounds {
   /** Replicas of a partition, and brokers at least. */
   readonly replicationFactor: number;
+  /** Absent: 1. */
+  readonly controllers?: number;
   /** How long faults are done, in milliseconds. Absent: drawn, and long enough for the run to count. */
   readonly durationMs?: number;
   /** Absent: nothing is taken out. */
@@ -51,7 +53,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const shape = drawShape(draw, replicationFactor, timers);
+  const shape = { ...drawShape(draw, replicationFactor, timers), controllers: bounds.controllers ?? 1 };
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
   const bootstraps = bootstrapsOf(shape);
   return {
@@ -103,14 +105,13 @@ function drawNemesis(
   return of.scenario === undefined ? { kinds, scenarios, pauseMs } : { kinds: [], scenarios: [of.scenario], pauseMs };
 }
 
-function drawShape(draw: Random, replicationFactor: number, timers: Timers): ClusterShape {
+function drawShape(draw: Random, replicationFactor: number, timers: Timers): Omit<ClusterShape, "controllers"> {
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,
     "broker.session.timeout.ms": timers.sessionMs,
     "replica.lag.time.max.ms": timers.lagMs,
   };
   return {
-    controllers: 1,
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },

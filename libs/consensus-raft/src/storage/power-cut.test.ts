@@ -30,8 +30,22 @@ function torn(seed: number): PowerLoss {
 
 const large = snapshotMeta(60, 5, 3000);
 
+interface Workload {
+  readonly segmentBytes: number;
+  readonly steps: readonly (Partial<Write> | "snapshot")[];
+}
+
+/** Entries in place of others of the same size, so that a frame of the old ones may stand right behind a new one. */
+const conflicts: Workload = {
+  segmentBytes: 100_000,
+  steps: [2, 3, 4].map((ofTerm) => ({
+    hardState: hardState(ofTerm),
+    entries: batches(ofTerm === 2 ? 2 : ofTerm * 3, 40, ofTerm),
+  })),
+};
+
 /** Votes, appends, conflicts, a compaction and a snapshot in pieces: all that a node writes. */
-const workload: readonly (Partial<Write> | "snapshot")[] = [
+const everything: readonly (Partial<Write> | "snapshot")[] = [
   { hardState: hardState(2, 1) },
   { entries: batches(2, 6, 2) },
   { entries: batches(7, 12, 2) },
@@ -47,7 +61,7 @@ const workload: readonly (Partial<Write> | "snapshot")[] = [
   { entries: batches(61, 70, 5) },
 ];
 
-async function momentsOf(guards: StorageGuards): Promise<readonly Moment[]> {
+async function momentsOf(guards: StorageGuards, { segmentBytes, steps }: Workload): Promise<readonly Moment[]> {
   const moments: Moment[] = [];
   const acknowledged: Acknowledged = { term: 1, vote: undefined, snapshot: 1, entries: new Map() };
   let watching = false;
@@ -62,9 +76,9 @@ async function momentsOf(guards: StorageGuards): Promise<readonly Moment[]> {
     },
   });
   await format(disk);
-  const { storage } = await open(disk, { segmentBytes: 700, guards });
+  const { storage } = await open(disk, { segmentBytes, guards });
   watching = true;
-  for (const step of workload) {
+  for (const step of steps) {
     if (step === "snapshot") {
       await storage.saveSnapshot({ meta: snapshotMeta(20, 4, 900), state: new Uint8Array(900).fill(20) });
       acknowledged.snapshot = 20;
@@ -121,10 +135,13 @@ function lossesOf(start: StartState, acknowledged: Acknowledged): readonly strin
   return lost;
 }
 
-async function faultsOf(guards: StorageGuards): Promise<{ readonly cuts: number; readonly faults: readonly string[] }> {
+async function faultsOf(
+  guards: StorageGuards,
+  workload: Workload = { segmentBytes: 700, steps: everything },
+): Promise<{ readonly cuts: number; readonly faults: readonly string[] }> {
   const faults: string[] = [];
   let cuts = 0;
-  for (const [at, { disks, acknowledged }] of (await momentsOf(guards)).entries()) {
+  for (const [at, { disks, acknowledged }] of (await momentsOf(guards, workload)).entries()) {
     for (const disk of disks) {
       cuts += 1;
       const start = await restart(disk);
@@ -158,6 +175,12 @@ describe("35 a power cut at any moment", () => {
     const { cuts, faults } = await faultsOf(allStorageGuards);
     expect(faults).toEqual([]);
     expect(cuts).toBeGreaterThan(250);
+  });
+
+  it("leaves nothing of a conflict behind what took its place", async () => {
+    const { cuts, faults } = await faultsOf(allStorageGuards, conflicts);
+    expect(faults).toEqual([]);
+    expect(cuts).toBeGreaterThan(50);
   });
 
   it.each(["flushHardState", "flushEntries"] as const)("is found out without %s", async (guard) => {

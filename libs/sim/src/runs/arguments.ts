@@ -9,6 +9,8 @@ export interface SimArguments {
   /** Milliseconds of real time after which no further run begins. */
   readonly limitMs: number;
   readonly replicationFactor: number;
+  /** One keeps the metadata in a file of its own, more by their own quorum. Undefined: as drawn. */
+  readonly controllers: number | undefined;
   /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
   readonly durationMs: number | undefined;
   /** How often faults come, as a multiple of the usual. */
@@ -21,11 +23,12 @@ export interface SimArguments {
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--seconds S] [--pace P] [--scenario NAME] [--coverage] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--coverage] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
   --replication-factor N  replicas of each partition (1)
+  --controllers N         controllers; more than one keep the metadata by their own quorum; else drawn
   --seconds S             how long faults are done in a run; else drawn
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
@@ -41,6 +44,7 @@ export function readArguments(given: readonly string[]): SimArguments {
     to: 1,
     limitMs: Number.POSITIVE_INFINITY,
     replicationFactor: 1,
+    controllers: undefined,
     durationMs: undefined,
     pace: 1,
     scenario: undefined,
@@ -67,6 +71,9 @@ export function readArguments(given: readonly string[]): SimArguments {
         break;
       case "--replication-factor":
         asked = { ...asked, replicationFactor: whole(value) };
+        break;
+      case "--controllers":
+        asked = { ...asked, controllers: whole(value) };
         break;
       case "--seconds":
         asked = { ...asked, durationMs: positive(value) * 1000 };

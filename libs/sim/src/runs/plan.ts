@@ -27,6 +27,8 @@ export interface RunPlan {
 export interface SwarmBounds {
   /** Replicas of a partition, and brokers at least. */
   readonly replicationFactor: number;
+  /** Absent: drawn. */
+  readonly controllers?: number;
   /** How long faults are done, in milliseconds. Absent: drawn, and long enough for the run to count. */
   readonly durationMs?: number;
   /** Absent: nothing is taken out. */
@@ -51,7 +53,8 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const shape = drawShape(draw, replicationFactor, timers);
+  const drawn = drawShape(draw, replicationFactor, timers);
+  const shape = { ...drawn, controllers: bounds.controllers ?? drawn.controllers };
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
   const bootstraps = bootstrapsOf(shape);
   return {

@@ -52,3 +52,12 @@ test.for(["replication.ackAfterFlush", "replication.flushedOnly"])(
     expect(result.violations.map(({ rule }) => rule)).toContain("a member of ISR or ELR lacks committed records");
   },
 );
+
+test("three controllers that keep the metadata together keep every promise, and do the same twice", async () => {
+  const bounds = { replicationFactor: 1, controllers: 3, durationMs: 20_000 };
+  const onQuorum = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
+  const [first, second] = [await onQuorum(7), await onQuorum(7)];
+  const line = "npm run sim -- --seed 7 --controllers 3 --seconds 20";
+  expect(first.violations, describeFailure(first, line)).toEqual([]);
+  expect(second.hash).toBe(first.hash);
+});

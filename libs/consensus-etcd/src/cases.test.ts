@@ -183,10 +183,10 @@ describe("a committed batch", () => {
       const change = { kind: "put", key: "/test/n", value: Uint8Array.from([n]) } as const;
       const outcome = await c.settled(first.consensus.append(epoch, [change]));
       const stop = new AbortController();
-      const { value } = await c.settled(first.consensus.watch(stop.signal)[Symbol.asyncIterator]().next());
+      const next = await c.settled(first.consensus.watch(stop.signal)[Symbol.asyncIterator]().next());
       stop.abort();
       expect(outcome.kind).toBe("committed");
-      const event = value as WatchEvent;
+      const event = next.value as WatchEvent;
       expect(event.kind === "snapshot" ? event.entries.get("/test/n") : undefined).toEqual(change.value);
     }
   });

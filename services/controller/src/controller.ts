@@ -25,6 +25,7 @@ import type { QuorumDetails } from "./backend.ts";
 import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
+import type { ControllerGuards } from "./experiment.ts";
 import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
@@ -43,6 +44,8 @@ export interface ControllerOptions {
   /** What the backend knows of its own quorum, to be shown likewise. Absent: it has none. */
   readonly quorum?: (() => QuorumDetails) | undefined;
   readonly settings: ControllerSettings;
+  /** Tests turn single guards off. Absent: every guard on. */
+  readonly guards?: ControllerGuards | undefined;
   readonly runtime: Runtime;
   readonly probe: Probe;
   /** Asks brokers how far their logs go, before an unclean election. */

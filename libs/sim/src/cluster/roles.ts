@@ -2,7 +2,13 @@ import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
 import { brokerSchema, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
-import { type OpenBackend, openRaftBackend, raftDirectoryId, startController } from "@tidemark/controller";
+import {
+  type ControllerExperiment,
+  type OpenBackend,
+  openRaftBackend,
+  raftDirectoryId,
+  startController,
+} from "@tidemark/controller";
 import { startGateway } from "@tidemark/gateway";
 import type { Codecs } from "@tidemark/record";
 import type { RunningService, ServiceWorld } from "@tidemark/service";
@@ -23,6 +29,8 @@ export interface NodeStart extends NodeIdentity {
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** The same of a controller. */
+  readonly controllerExperiment: ControllerExperiment;
 }
 
 /** Where a controller keeps what is its own. */
@@ -49,7 +57,7 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 
 /** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
 export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
-  const { role, id, hostName, controllers, codecs, bootId, experiment } = start;
+  const { role, id, hostName, controllers, codecs, bootId, experiment, controllerExperiment } = start;
   const settings = {
     "node.id": id,
     "log.level": "info",
@@ -62,7 +70,13 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
     case "controller": {
       const kind = controllers.length > 1 ? "raft" : "single";
       const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": `${kind}://${metadataDirectory}` });
-      const common = { ...world, values, directory: metadataDirectory, backendName: kind };
+      const common = {
+        ...world,
+        values,
+        directory: metadataDirectory,
+        backendName: kind,
+        experiment: controllerExperiment,
+      };
       if (kind === "single") return startController({ ...common, openBackend: openSingle });
       return startController({
         ...common,

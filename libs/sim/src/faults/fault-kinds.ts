@@ -1,8 +1,11 @@
+import type { Client } from "@tidemark/client";
 import { listPartitions, listTopics, type MetadataImage } from "@tidemark/metadata";
 import { below, pick, type Random } from "@tidemark/runtime";
+import type { ReplicaWatch } from "../checks/replica-watch.ts";
 import type { SimCluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { WorkloadGate } from "../workload/producer-task.ts";
 
 /** What a fault can be done to, and by what chance. */
 export interface FaultWorld {
@@ -14,6 +17,12 @@ export interface FaultWorld {
   readonly clientHosts: readonly string[];
   /** The topic of the workload. */
   readonly topic: string;
+  /** Shut: the producers of the workload send nothing new. */
+  readonly gate: WorkloadGate;
+  /** What the machines of the replicas know, which nobody in the cluster can look up. */
+  readonly replicas: Pick<ReplicaWatch, "viewOf" | "committed">;
+  /** Of a client on a machine that no fault reaches. */
+  readonly operator: Client;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
 }

@@ -19,7 +19,7 @@ export interface SimArguments {
   readonly scenario: ScenarioName | undefined;
   /** Whether the lines that were run are counted. */
   readonly isCovered: boolean;
-  /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
+  /** Name of the protection that is taken out. Undefined: no such run; "all": each in turn; "nothing": none. */
   readonly broken: string | undefined;
 }
 
@@ -34,7 +34,8 @@ export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes
   --scenario NAME         one chain of faults again and again, and no others: one of
                           ${scenarioNames.join(", ")}
   --coverage              also tells which share of the lines of each package was run
-  --break NAME            takes a protection out, and is well when a run finds it: all, or one of
+  --break NAME            takes a protection out, and is well when a run finds it: all, nothing (then no run may find
+                          anything), or one of
                           ${[...switches.keys()].join(", ")}`;
 
 /** Throws an error with the usage where the arguments are not understood. */
@@ -88,7 +89,8 @@ export function readArguments(given: readonly string[]): SimArguments {
         asked = { ...asked, scenario: scenarioNamed(value) };
         break;
       case "--break":
-        if (value !== "all" && !switches.has(value)) throw new Error(`There is no protection ${value}.\n${usage}`);
+        if (!["all", "nothing"].includes(value) && !switches.has(value))
+          throw new Error(`There is no protection ${value}.\n${usage}`);
         asked = { ...asked, broken: value };
         break;
       default:

@@ -1,18 +1,21 @@
-import { emptyImage, findTopic, listPartitions } from "@tidemark/metadata";
+import type { ControllerExperiment } from "@tidemark/controller";
+import { eachPartition, emptyImage, findTopic } from "@tidemark/metadata";
 import type { Codecs } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
+import { watchController } from "../checks/controller-watch.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
+import { publishEarly } from "../cluster/early-store.ts";
 import { formatQuorum } from "../cluster/format-quorum.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
 import { takeTurns } from "../node/process.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
-import { startProducer } from "../workload/producer-task.ts";
+import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
 import type { Task } from "../workload/task.ts";
 import type { RunPlan } from "./plan.ts";
 import type { RunResult } from "./result.ts";
@@ -57,9 +60,11 @@ export async function simulate(
     codecs,
     wallStartMs,
     experimentOn: (process, broker) => ({ ...plan.broken, onStep: replicas.observe(process, broker) }),
+    controllerExperimentOn: () => controllerExperiment(plan.broken, violations),
     onEnd: (process) => replicas.forget(process),
   });
   const counts = { batches: 0 };
+  const gate = { isOpen: true };
   let nemesis: Nemesis | undefined;
   let watch: MetadataWatch | undefined;
   let isDone = false;
@@ -71,13 +76,15 @@ export async function simulate(
       transport: observer.transport,
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
+      hasDamage: (broker, replica) => cluster.brokers[broker - 1]?.device.hasDamage(replica) ?? false,
+      isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
     if (cluster.controllers.length > 1) await formatQuorum(cluster.controllers, random.stream("quorum"));
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
-    const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
+    const { producers, consumers, hosts } = await startWorkload(run, { gate, onBatch: () => counts.batches++ });
     const draw = random.stream("nemesis");
     nemesis = startNemesis(
       {
@@ -87,6 +94,9 @@ export async function simulate(
         clientHosts: hosts,
         image: () => run.watch.image,
         topic: plan.topic.name,
+        gate,
+        replicas,
+        operator: observer.client,
         timers: plan.timers,
       },
       plan.nemesis,
@@ -125,6 +135,17 @@ export async function simulate(
     history: nemesis?.history ?? [],
     exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
     logs: cluster.logs,
+  };
+}
+
+function controllerExperiment(
+  { controllerGuards, publishesEarly }: RunPlan["broken"],
+  violations: Violations,
+): ControllerExperiment {
+  return {
+    ...(controllerGuards === undefined ? {} : { guards: controllerGuards }),
+    ...(publishesEarly === true ? { wrapConsensus: publishEarly } : {}),
+    onEvent: watchController(violations),
   };
 }
 
@@ -167,7 +188,7 @@ async function createTopic({ observer, plan }: Run): Promise<string | undefined>
 
 async function startWorkload(
   run: Run,
-  onBatch: () => void,
+  of: { readonly gate: WorkloadGate; readonly onBatch: () => void },
 ): Promise<{
   readonly producers: readonly Task[];
   readonly consumers: readonly Task[];
@@ -179,7 +200,7 @@ async function startWorkload(
   for (const [index, producer] of plan.producers.entries()) {
     const client = await cluster.connect(`producer-${index + 1}`, producer.bootstrap);
     hosts.push(client.host.name);
-    producers.push(startProducer(client, producer, { random: random.stream(client.name), ledger, onBatch }));
+    producers.push(startProducer(client, producer, { ...of, random: random.stream(client.name), ledger }));
   }
   const consumers: Task[] = [];
   for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
@@ -205,9 +226,8 @@ async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Prom
 
 /** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
 async function converged({ watch, plan, observer, cluster }: Run): Promise<string | undefined> {
-  const topic = findTopic(watch.image, plan.topic.name);
-  if (topic === undefined) return "the topic is not in the metadata";
-  for (const partition of listPartitions(watch.image, topic.topicId)) {
+  if (findTopic(watch.image, plan.topic.name) === undefined) return "the topic is not in the metadata";
+  for (const { topic, partition } of eachPartition(watch.image)) {
     const { leader, isr, replicas } = partition;
     if (leader === undefined) return `partition ${partition.partition} has no leader`;
     // A replica whose directory is gone for good waits for somebody to say so: it may be a disk that is not mounted.

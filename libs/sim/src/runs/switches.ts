@@ -1,3 +1,5 @@
+import { allBrokerGuards, type BrokerGuards } from "@tidemark/broker";
+import { allControllerGuards, type ControllerGuards } from "@tidemark/controller";
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
@@ -13,21 +15,21 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
   ackAfterFlush: "stalledLeaderLosesPower",
   maximalIsr: "expansionWhoseAnswerIsLost",
   flushedOnly: "stalledFollowersLosePower",
-  positionsForgottenAtElection: "leadershipWanders",
+  positionsForgottenAtElection: "leadershipComesBack",
   minIsr: "lastOneStanding",
   truncationByLeaderEpoch: "restartBeforeHighWatermark",
-  divergingFetchIgnored: "leadershipWanders",
-  leaderEpochOnFetch: "leadershipWanders",
-  leaderEpochOnAppend: "leadershipWanders",
-  emptyEpochWritten: "quickLeaderChanges",
-  reentryAfterEpochStart: "leadershipWanders",
-  brokerEpoch: "restartAtReentry",
-  mismatchSettlesNothing: "expansionWhoseAnswerIsLost",
-  refusalNeedsEveryAnswer: "expansionWhoseAnswerIsLost",
-  flushedUpToVerified: "leadershipWanders",
-  cutEndsFlushes: "leadershipWanders",
-  unsettledWaits: "lastOneStanding",
-  oldIsrAnswerIgnored: "expansionWhoseAnswerIsLost",
+  divergingFetchIgnored: "divergingFollowerReturns",
+  leaderEpochOnFetch: "followerHearsLate",
+  leaderEpochOnAppend: "fullDiskWithAnswersOnTheirWay",
+  emptyEpochWritten: "returnsBelowTheEpochStart",
+  reentryAfterEpochStart: "returnsBelowTheEpochStart",
+  brokerEpoch: "oldFetchArrivesLast",
+  mismatchSettlesNothing: "repeatFailsByItsEpoch",
+  refusalNeedsEveryAnswer: "refusedBeforeTheFirstArrives",
+  flushedUpToVerified: "flushEndsBeforeTheVerdict",
+  cutEndsFlushes: "cutWhileFlushing",
+  unsettledWaits: "tailOfAnUnsettledLeader",
+  oldIsrAnswerIgnored: "answerOfAnOlderState",
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
@@ -35,9 +37,21 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   syncDirectories: "everythingGoesDark",
   cutTailOnly: "everythingGoesDark",
   checkpointNeverAhead: "everythingGoesDark",
-  cutEndsFlushes: "leadershipWanders",
+  cutEndsFlushes: "cutWhileFlushing",
   rewriteUnflushedTail: "killWithUnflushedTail",
   lowerNotesBeforeCut: "quickLeaderChanges",
+  noteDamage: "damagedLeaderRestarts",
+};
+
+const brokerAims: Readonly<Record<keyof BrokerGuards, ScenarioName>> = {
+  deletesById: "madeAgainWhileOneIsAway",
+};
+
+const controllerAims: Readonly<Record<keyof ControllerGuards, ScenarioName>> = {
+  electsTheLiving: "leaderFalls",
+  keepsTheEligible: "outsiderReturnsFirst",
+  staysClean: "outsiderReturnsFirst",
+  decidesTogether: "twoGoDarkTogether",
 };
 
 /**
@@ -53,4 +67,13 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `log.${key}`,
     { scenario, broken: { logGuards: { ...allLogGuards, [key]: false } } },
   ]),
+  ...Object.entries(brokerAims).map(([key, scenario]): [string, Switch] => [
+    `broker.${key}`,
+    { scenario, broken: { brokerGuards: { ...allBrokerGuards, [key]: false } } },
+  ]),
+  ...Object.entries(controllerAims).map(([key, scenario]): [string, Switch] => [
+    `controller.${key}`,
+    { scenario, broken: { controllerGuards: { ...allControllerGuards, [key]: false } } },
+  ]),
+  ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
 ]);

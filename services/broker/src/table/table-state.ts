@@ -3,6 +3,7 @@ import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import type { MetadataDelta, MetadataImage } from "@tidemark/metadata";
 import type { FetchSessions, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
 import type { Logger } from "@tidemark/telemetry";
+import type { BrokerGuards } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionShared } from "../partition/replica-state.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
@@ -33,6 +34,7 @@ export interface TableState {
   readonly defaults: TopicDefaults;
   readonly replication: ReplicationSettings;
   readonly guards: ReplicationGuards | undefined;
+  readonly brokerGuards: BrokerGuards;
   readonly shared: PartitionShared;
   readonly sessions: FetchSessions;
   readonly logger: Logger;

@@ -1,9 +1,8 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import ts from "typescript";
 import { root } from "../repository.ts";
 import { withDependencies } from "./installed-modules.ts";
-import { emitOptions, type Manifest, manifestOf, reachedFrom } from "./reached-files.ts";
+import { javaScriptOf, type Manifest, manifestOf, reachedFrom } from "./reached-files.ts";
 import { workspaces } from "./workspaces.ts";
 
 /** Folders of the programs that can be packed: the services, and the command line that formats and asks them. */
@@ -14,6 +13,9 @@ export const programs = {
   cli: "libs/cli",
 } as const;
 export type Program = keyof typeof programs;
+
+/** Types, maps and papers: half of the bytes, and no program reads them. Licenses stay. */
+const onlyForPeople = /\.(?:map|d\.[cm]?ts|tsbuildinfo|md|markdown)$/;
 
 const toJavaScript = (file: string) => file.replace(/\.ts$/, ".js");
 
@@ -39,17 +41,9 @@ export function packProgram(program: Program, out: string): void {
   for (const folder of withDependencies(modules)) {
     // A package inside of another one is copied where something needs it.
     const nested = join(folder, "node_modules");
-    cpSync(folder, join(out, placeOf(folder)), {
-      recursive: true,
-      dereference: true,
-      filter: (path) => path !== nested,
-    });
+    const isNeeded = (path: string) => path !== nested && !onlyForPeople.test(path);
+    cpSync(folder, join(out, placeOf(folder)), { recursive: true, dereference: true, filter: isNeeded });
   }
-}
-
-function javaScriptOf(file: string): string {
-  const text = readFileSync(file, "utf8");
-  return file.endsWith(".ts") ? ts.transpileModule(text, { compilerOptions: emitOptions }).outputText : text;
 }
 
 /** What a package exports beside code: the protos' image. */

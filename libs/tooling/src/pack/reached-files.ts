@@ -80,15 +80,23 @@ function installed(name: string, file: string): string {
   return folder;
 }
 
+/** What was made of a file already: programs share most of theirs. */
+const made = new Map<string, string>();
+
+/** A source as JavaScript: types go, endings of imports change, and nothing else does. */
+export function javaScriptOf(file: string): string {
+  const known = made.get(file) ?? ts.transpileModule(readFileSync(file, "utf8"), { compilerOptions }).outputText;
+  made.set(file, known);
+  return known;
+}
+
 function importsOf(file: string): readonly string[] {
-  const text = ts.transpileModule(readFileSync(file, "utf8"), { compilerOptions: emitOptions }).outputText;
   return ts
-    .preProcessFile(text, true, true)
+    .preProcessFile(javaScriptOf(file), true, true)
     .importedFiles.map(({ fileName }) => (fileName.startsWith(".") ? fileName.replace(/\.js$/, ".ts") : fileName));
 }
 
-/** How the sources become JavaScript: types go, endings of imports change, and nothing else does. */
-export const emitOptions: ts.CompilerOptions = {
+const compilerOptions: ts.CompilerOptions = {
   target: ts.ScriptTarget.ESNext,
   module: ts.ModuleKind.ESNext,
   verbatimModuleSyntax: true,

@@ -155,7 +155,7 @@ function epochViolations(log: Log, batches: readonly ModelBatch[]): string[] {
 
 /** No segment reaches into the next one, and an index file that proves itself is what reading the segment gives. */
 async function indexViolations(disk: MemoryDisk, options: RecoveryOptions): Promise<string[]> {
-  const context = testContext(disk, undefined, options.guards);
+  const context = testContext(disk, undefined, options);
   const entries = await disk.list(logDirectory);
   const logs = entries.filter(({ name }) => parseSegmentFileName(name)?.kind === "log");
   const segments = await findSegments(context, logDirectory, logs);

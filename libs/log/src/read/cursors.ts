@@ -13,10 +13,10 @@ export interface Cursors {
 export interface Cursor {
   readonly segment: Segment;
   readonly position: number;
-  /** Bytes of the batch that begins here, as far as its header was seen. 0 where it was not. */
-  batchBytes: number;
-  /** What was read from here on for whoever comes. */
-  ahead: PieceAhead | undefined;
+  /** What the read that ended here was allowed. */
+  maxBytes: number;
+  /** What was read from here on for whoever comes: one piece behind the other. */
+  ahead: PieceAhead[];
 }
 
 /** Followers and consumers that read one log at a time. */
@@ -35,7 +35,7 @@ export function renewCursors(cursors: Cursors, generation: number): void {
 
 /** Forgets everything, with what was read ahead. */
 export function forgetCursors(cursors: Cursors): void {
-  for (const cursor of cursors.known?.values() ?? []) cursor.ahead?.drop();
+  for (const cursor of cursors.known?.values() ?? []) dropAhead(cursor);
   cursors.known = undefined;
 }
 
@@ -47,14 +47,14 @@ export function cursorAt(cursors: Cursors, segment: Segment, offset: Offset): Cu
 /** Takes note of where a read of `generation` ended. Undefined if that is no longer the one. */
 export function rememberCursor(
   cursors: Cursors,
-  place: Pick<Cursor, "segment" | "position" | "batchBytes"> & { readonly generation: number; readonly offset: Offset },
+  place: Pick<Cursor, "segment" | "position" | "maxBytes"> & { readonly generation: number; readonly offset: Offset },
 ): Cursor | undefined {
-  const { generation, offset, segment, position, batchBytes } = place;
+  const { generation, offset, segment, position, maxBytes } = place;
   if (cursors.generation !== generation) return undefined;
   const known = (cursors.known ??= new Map<Offset, Cursor>());
   const found = known.get(offset);
-  const cursor = found?.segment === segment ? found : { segment, position, batchBytes, ahead: undefined };
-  if (batchBytes > 0) cursor.batchBytes = batchBytes;
+  const cursor = found?.segment === segment ? found : { segment, position, maxBytes, ahead: [] };
+  cursor.maxBytes = maxBytes;
   known.delete(offset);
   known.set(offset, cursor);
   if (known.size > cursorsMax) forgetOldest(known);
@@ -63,8 +63,13 @@ export function rememberCursor(
 
 function forgetOldest(known: Map<Offset, Cursor>): void {
   for (const [offset, cursor] of known) {
-    cursor.ahead?.drop();
+    dropAhead(cursor);
     known.delete(offset);
     return;
   }
+}
+
+export function dropAhead(cursor: Cursor): void {
+  for (const piece of cursor.ahead) piece.drop();
+  cursor.ahead = [];
 }

@@ -2,12 +2,12 @@ import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
-import type { Floor } from "../index/segment-index.ts";
-import { activeSegment, type LogState, segmentIndexFor } from "../log-state.ts";
+import { endOfPiece, type Floor } from "../index/segment-index.ts";
+import { type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
-import { beginPiece } from "./read-ahead.ts";
+import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
 import { stableRead } from "./stable.ts";
 
 export interface ReadLimits {
@@ -44,11 +44,14 @@ async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimit
     if (segment.baseOffset >= limits.upTo) break;
     const found = await readIn(log, segment, { offset, limits });
     if (found === undefined) continue;
-    const { bytes, nextOffset, batchBytes } = found;
+    const { bytes, nextOffset, cameFrom } = found;
+    const { maxBytes } = limits;
+    const isSequential = cameFrom?.maxBytes === maxBytes;
     const position = found.position + bytes.length;
-    const cursor = rememberCursor(cursors, { generation, offset: nextOffset, segment, position, batchBytes });
-    // The next piece is on its way while this one is checked.
-    if (cursor !== undefined && found.isSequential && nextOffset < limits.upTo) readAhead(log, cursor, limits);
+    const cursor = rememberCursor(cursors, { generation, offset: nextOffset, segment, position, maxBytes });
+    if (cursor !== undefined && cameFrom !== undefined) moveAhead(cameFrom, cursor);
+    // The next pieces are on their way while this one is checked.
+    if (cursor !== undefined && isSequential) readAhead(log, cursor, limits.upTo);
     for (const header of found.headers) {
       if (!hasValidCrc(found.source, header, log.context.crc32c)) {
         throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
@@ -66,7 +69,7 @@ async function readIn(
   { offset, limits }: { readonly offset: Offset; readonly limits: Required<ReadLimits> },
 ): Promise<Found | undefined> {
   const cursor = cursorAt(log.cursors, segment, offset);
-  const ahead = cursor === undefined ? undefined : await takeAhead(cursor, limits);
+  const ahead = cursor === undefined ? undefined : await takeAhead(cursor, limits.maxBytes);
   const floor: Floor =
     cursor === undefined ? await floorIn(log, segment, offset) : { ...cursor, lastOffset: undefined };
   const { file, release } = await log.context.files.acquire(segment.path);
@@ -82,14 +85,14 @@ async function readIn(
     }
     for (;;) {
       const step = findBatches(bytes, offset, limits);
-      if (step.kind === "found") return { ...step, position: from + step.at, isSequential: cursor !== undefined };
+      if (step.kind === "found") return { ...step, position: from + step.at, cameFrom: cursor };
       if (step.kind === "none") return undefined;
       if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
       // The range ended before the batch that was looked for, or within it.
       from += step.at;
       if (from >= segment.size) return undefined;
       if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
-      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes) + batchHeaderBytes);
+      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
     }
   } finally {
     release();
@@ -98,31 +101,14 @@ async function readIn(
 
 /** An index says where to begin to within its interval. */
 function bytesFromFloor({ settings }: LogState, { maxBytes }: ReadLimits): number {
-  return maxBytes + 2 * settings.indexIntervalBytes + batchHeaderBytes;
+  return Math.max(maxBytes + 2 * settings.indexIntervalBytes, batchHeaderBytes);
 }
 
-/** The header behind what is asked for tells the next read how large its first batch is. */
-function bytesAt({ batchBytes }: Cursor, { maxBytes }: ReadLimits): number {
-  return Math.max(maxBytes, batchBytes) + batchHeaderBytes;
-}
-
-/** What was read ahead for this reader, if it is as much as a read would bring now. */
-async function takeAhead(cursor: Cursor, limits: ReadLimits): Promise<Uint8Array | undefined> {
-  const { ahead, segment, position } = cursor;
-  if (ahead === undefined) return undefined;
-  cursor.ahead = undefined;
-  if (ahead.length >= Math.min(bytesAt(cursor, limits), segment.size - position)) return ahead.take();
-  ahead.drop();
-  return undefined;
-}
-
-/** Where the log may grow, only a whole piece is worth it: the reader would get less than there is by then. */
-function readAhead(log: LogState, cursor: Cursor, limits: ReadLimits): void {
-  const { segment, position } = cursor;
-  const wanted = bytesAt(cursor, limits);
-  const length = Math.min(wanted, segment.size - position);
-  if (length === 0 || (length < wanted && segment === activeSegment(log))) return;
-  cursor.ahead ??= beginPiece(log.context, segment, { position, length });
+/** Up to where the index says that a batch ends, which also tells how large one is that is larger than `maxBytes`. */
+function bytesAt({ segment, position }: Cursor, { maxBytes }: ReadLimits): number {
+  const { index, baseOffset } = segment;
+  const end = index === undefined ? undefined : endOfPiece(index, { from: position, maxBytes, baseOffset });
+  return Math.max(end === undefined ? maxBytes : end.position - position, batchHeaderBytes);
 }
 
 interface Found {
@@ -131,15 +117,13 @@ interface Found {
   readonly bytes: Uint8Array;
   readonly headers: readonly BatchHeader[];
   readonly nextOffset: Offset;
-  /** Bytes of the batch behind them, 0 where its header is not in the piece. */
-  readonly batchBytes: number;
   readonly position: number;
-  /** It began where a read had ended. */
-  readonly isSequential: boolean;
+  /** Where the read began, if one had ended there. */
+  readonly cameFrom: Cursor | undefined;
 }
 
 type Step =
-  | ({ readonly kind: "found" } & Omit<Found, "position" | "isSequential">)
+  | ({ readonly kind: "found" } & Omit<Found, "position" | "cameFrom">)
   | { readonly kind: "none" }
   | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
   | { readonly kind: "malformed"; readonly at: number };
@@ -151,7 +135,6 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
   let start = 0;
   let end = 0;
   let nextOffset = offset;
-  let batchBytes = 0;
   while (at < source.length) {
     const step = readBatchHeader(source, at);
     if (step.kind === "malformed") {
@@ -159,26 +142,23 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
       return { kind: "malformed", at };
     }
     if (step.kind === "incomplete") {
-      batchBytes = step.header?.sizeInBytes ?? 0;
       if (headers.length > 0) break;
       if (step.header !== undefined && nextOffsetOf(step.header) > upTo) return { kind: "none" };
       return { kind: "more", at, bytesNeeded: step.bytesNeeded };
     }
     const { header } = step;
     const next = nextOffsetOf(header);
-    batchBytes = header.sizeInBytes;
     if (next > upTo) break;
     at += header.sizeInBytes;
     if (next <= offset) continue;
     if (headers.length === 0) start = header.position;
     else if (at - start > maxBytes) break;
     headers.push(header);
-    batchBytes = 0;
     end = at;
     nextOffset = next;
   }
   if (headers.length === 0) return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: 1 };
-  return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset, batchBytes };
+  return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset };
 }
 
 function assertInRange(log: LogState, offset: Offset): void {

@@ -113,7 +113,7 @@ export function createBroker(options: BrokerOptions): Broker {
     table: undefined,
     upkeep: undefined,
     session: undefined,
-    stopTicker: () => undefined,
+    ticker: undefined,
     running: Promise.resolve(),
   };
   return {

@@ -91,6 +91,8 @@ export interface PartitionTableOptions {
   readonly logger: Logger;
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
+  /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
+  readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
   readonly experiment?: BrokerExperiment | undefined;
@@ -229,6 +231,9 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
+    onDue: (atMs) => {
+      options.onDue?.(atMs);
+    },
     onStuck: (id) => {
       restartMachine(table, id);
     },

@@ -164,6 +164,9 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
     onHeard: () => {
       metadata.noteHeard();
     },
+    onUncleanDefault: (isAllowed) => {
+      tableOf(parts).setUncleanDefault(isAllowed);
+    },
   });
 }
 

@@ -4,6 +4,7 @@ import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { formatQuorum } from "../cluster/format-quorum.ts";
@@ -58,6 +59,7 @@ export async function simulate(
     wallStartMs,
     experimentOn: (process, broker) => ({ ...plan.broken, onStep: replicas.observe(process, broker) }),
     onEnd: (process) => replicas.forget(process),
+    onRevision: createStoreWatch(violations),
   });
   const counts = { batches: 0 };
   let nemesis: Nemesis | undefined;
@@ -74,7 +76,7 @@ export async function simulate(
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
-    if (cluster.controllers.length > 1) await formatQuorum(cluster.controllers, random.stream("quorum"));
+    if (plan.shape.backend === "raft") await formatQuorum(cluster.controllers, random.stream("quorum"));
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);

@@ -53,7 +53,8 @@ const logLinesMax = 400;
 export function createSimCluster(
   engine: Engine,
   random: RandomTree,
-  given: ClusterShape & Pick<NodeWorld, "wallStartMs" | "experimentOn" | "onEnd"> & { readonly codecs: Codecs },
+  given: ClusterShape &
+    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "quorumExperimentOn" | "onEnd"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const exits: { atMs: number; node: string; error: Error }[] = [];
@@ -64,6 +65,7 @@ export function createSimCluster(
     network,
     wallStartMs: given.wallStartMs,
     experimentOn: given.experimentOn,
+    quorumExperimentOn: given.quorumExperimentOn,
     onEnd: given.onEnd,
     onLog(node: string, line: string) {
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);

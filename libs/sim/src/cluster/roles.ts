@@ -2,7 +2,13 @@ import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
 import { brokerSchema, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
-import { type OpenBackend, openRaftBackend, raftDirectoryId, startController } from "@tidemark/controller";
+import {
+  type OpenBackend,
+  openRaftBackend,
+  type RaftExperiment,
+  raftDirectoryId,
+  startController,
+} from "@tidemark/controller";
 import { startGateway } from "@tidemark/gateway";
 import type { Codecs } from "@tidemark/record";
 import type { RunningService, ServiceWorld } from "@tidemark/service";
@@ -23,6 +29,8 @@ export interface NodeStart extends NodeIdentity {
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** What is asked of a controller's part of its quorum that no program asks. */
+  readonly quorumExperiment: RaftExperiment;
 }
 
 /** Where a controller keeps what is its own. */
@@ -66,7 +74,7 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
       if (kind === "single") return startController({ ...common, openBackend: openSingle });
       return startController({
         ...common,
-        openBackend: openRaftBackend(values),
+        openBackend: openRaftBackend(values, start.quorumExperiment),
         formattedAs: (disk) => raftDirectoryId(disk, metadataDirectory),
       });
     }

@@ -63,7 +63,7 @@ export function createSimCluster(
   engine: Engine,
   random: RandomTree,
   given: ClusterShape &
-    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "onEnd"> &
+    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "quorumExperimentOn" | "onEnd"> &
     Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
@@ -80,6 +80,7 @@ export function createSimCluster(
     etcd,
     wallStartMs: given.wallStartMs,
     experimentOn: given.experimentOn,
+    quorumExperimentOn: given.quorumExperimentOn,
     onEnd: given.onEnd,
     onLog(node: string, line: string) {
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);

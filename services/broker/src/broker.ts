@@ -3,7 +3,7 @@ import type { ActiveController } from "@tidemark/controller-link";
 import type { Disk } from "@tidemark/disk";
 import { brokerId } from "@tidemark/ids";
 import type { Codecs } from "@tidemark/record";
-import type { ReplicationSettings } from "@tidemark/replication";
+import type { ProducerSettings, ReplicationSettings } from "@tidemark/replication";
 import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Tracer } from "@tidemark/telemetry";
@@ -31,6 +31,7 @@ export interface BrokerOptions {
   readonly topicDefaults: TopicDefaults;
   readonly upkeep: UpkeepOptions["settings"];
   readonly replication: ReplicationSettings;
+  readonly producers: ProducerSettings;
   readonly controller: ActiveController;
   /** Opens a connection of its own to another broker; whoever opens it closes it. */
   readonly openChannel: (endpoint: string, trafficClass: TrafficClass) => RpcChannel;

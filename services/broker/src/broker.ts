@@ -9,6 +9,7 @@ import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Tracer } from "@tidemark/telemetry";
 import { createLogService } from "./api/log-service.ts";
 import { type BrokerParts, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import { createProducerIds } from "./controller/producer-ids.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
 import { createOwnMetadata } from "./own-metadata.ts";
@@ -121,6 +122,14 @@ export function createBroker(options: BrokerOptions): Broker {
     service: createLogService({
       brokerId: id,
       table: lazy.lookup,
+      producerIds: createProducerIds({
+        controller,
+        brokerId: id,
+        brokerEpoch: () => parts.session?.brokerEpoch,
+        onHeard: () => {
+          metadata.noteHeard();
+        },
+      }),
       runtime,
       codecs,
       tracer,

@@ -118,7 +118,8 @@ export function createProduceStream(options: ProduceStreamOptions) {
       const place = { topic: request.topic, partition: request.partition };
       const batches = checkBatches(request.batches, place, { settings: partition.settings, codecs: options.codecs });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
-      const traced = options.tracer.begin(context);
+      const { traceparent } = request;
+      const traced = options.tracer.begin(traceparent === "" ? context : { traceparent, tracestate: undefined });
       options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;

@@ -122,7 +122,8 @@ export function createProduceStream(options: ProduceStreamOptions) {
         acks: request.acks,
       });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
-      const traced = options.tracer.begin(context);
+      const { traceparent } = request;
+      const traced = options.tracer.begin(traceparent === "" ? context : { traceparent, tracestate: undefined });
       options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;

@@ -44,6 +44,9 @@ interface Held<Message> {
   readonly error: TidemarkError;
 }
 
+/** Nothing of the producer stands where the batch would go: an earlier one is missing. */
+const isGap: ReadonlySet<Reason> = new Set([Reason.OUT_OF_ORDER_SEQUENCE, Reason.UNKNOWN_PRODUCER]);
+
 export function createPartitionLane<Message extends object>(driver: LaneDriver<Message>): PartitionLane<Message> {
   const orders = new WeakMap<Message, number>();
   /** Messages with a producer id of which a try ended as unknown. */
@@ -85,8 +88,7 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
   const mayGoAgain = (message: Message, error: TidemarkError) => {
     if (!driver.isIdempotent(message)) return orderOf(message) > lastApplied && mayRepeat(error, false);
     if (error.outcome === Outcome.UNKNOWN) doubtful.add(message);
-    const ranAhead =
-      error.reason === Reason.OUT_OF_ORDER_SEQUENCE && held.some((each) => orderOf(each.message) < orderOf(message));
+    const ranAhead = isGap.has(error.reason) && held.some((each) => orderOf(each.message) < orderOf(message));
     return ranAhead || mayRepeat(error, true);
   };
 

@@ -8,6 +8,7 @@ import {
   invalidArgument,
   type RawListener,
   type RawStream,
+  reasonName,
   TidemarkError,
 } from "@tidemark/rpc";
 import { leaderNotAvailable } from "../errors.ts";
@@ -17,6 +18,7 @@ import { checkFraming } from "./check-batches.ts";
 import type { LogContext } from "./context.ts";
 import { createPartitionLane, type LaneDriver, type PartitionLane } from "./partition-lane.ts";
 import { openProduceUpstream, type ProduceUpstream } from "./produce-upstream.ts";
+import { beginRouteTrace, type RouteSpan, type RouteTrace } from "./route-trace.ts";
 import { createStreamAnswers, type StreamAnswers } from "./stream-answers.ts";
 import { createTopicLimits } from "./topic-limits.ts";
 
@@ -33,6 +35,10 @@ interface Sent {
   readonly isIdempotent: boolean;
   /** Leader epoch of the route that it was sent by last. */
   leaderEpoch: number | undefined;
+  readonly trace: RouteTrace;
+  attempts: number;
+  /** Span of the try that is on its way. */
+  span: RouteSpan | undefined;
 }
 
 /** The messages of one partition, and the pauses between their tries. */
@@ -87,7 +93,9 @@ export function createProduceStream(context: LogContext) {
           const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
           const side = sideOf(`${request.topic}/${request.partition}`);
           const endsAt = runtime.clock.monotonicMs() + timeoutMs;
-          side.lane.add({ request, side, endsAt, isIdempotent, leaderEpoch: undefined });
+          const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
+          const untried = { leaderEpoch: undefined, attempts: 0, span: undefined };
+          side.lane.add({ request, side, endsAt, isIdempotent, trace, ...untried });
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
           answers.settle(request, error);
@@ -115,7 +123,10 @@ function createLaneSide(session: StreamSession): LaneSide {
   const remainingMs = () => oldestEndsAt - clock.monotonicMs();
   const pauses = createPauses(table, runtime, { signal: call.signal, remainingMs });
   const driver: LaneDriver<Sent> = {
-    settle: ({ request }, error) => answers.settle(request, error),
+    settle({ request, trace }, error) {
+      trace.end();
+      answers.settle(request, error);
+    },
     send(sent) {
       try {
         return sendNow(session, sent);
@@ -142,8 +153,19 @@ function sendNow(session: StreamSession, sent: Sent): "sent" | "later" {
   const upstream = session.upstreamTo(route.endpoint);
   if (!upstream.hasRoom) return "later";
   const timeoutMs = Math.max(1, Math.ceil(sent.endsAt - session.runtime.clock.monotonicMs()));
-  upstream.send({ ...sent.request, topicId: partition.topicId, timeoutMs }, sent);
+  sent.attempts += 1;
+  sent.span = sent.trace.attempt({ route, number: sent.attempts }, partition);
+  const { traceparent = "" } = sent.span.headers;
+  upstream.send({ ...sent.request, topicId: partition.topicId, timeoutMs, traceparent }, sent);
   return "sent";
+}
+
+/** A batch's own trace context, else that of its stream. */
+function traceOf(
+  { traceparent }: ProduceStreamRequest,
+  call: CallContext,
+): Pick<CallContext, "traceparent" | "tracestate"> {
+  return traceparent === "" ? call : { traceparent, tracestate: undefined };
 }
 
 /** Looked up anew for each try: a topic may be made again meanwhile. */
@@ -181,10 +203,12 @@ function createUpstreams(
     const { lane, pauses } = sent.side;
     if (result.error !== undefined) {
       const error = fromErrorDetail(result.error, result.message);
+      sent.span?.end(reasonName(error.reason));
       learn(context, sent, error);
       lane.onFailed(sent, error);
       return;
     }
+    sent.span?.end();
     pauses.reset();
     onApplied(sent, result);
     lane.onApplied(sent);
@@ -195,7 +219,10 @@ function createUpstreams(
       if (known !== undefined) return known;
       const opened = openProduceUpstream<Sent>(context.leaders.channel(endpoint, "produce"), options, {
         onResult,
-        onLost: (sent, error) => sent.side.lane.onFailed(sent, error),
+        onLost(sent, error) {
+          sent.span?.end(reasonName(error.reason));
+          sent.side.lane.onFailed(sent, error);
+        },
         onDrain,
         onClose: () => {
           open.delete(endpoint);

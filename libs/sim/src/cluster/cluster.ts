@@ -134,7 +134,14 @@ export function createSimCluster(
         wallStartMs: given.wallStartMs,
       });
       const transport = network.transportOf(host, process);
-      const client = await createClient({ bootstrap, runtime: process.runtime, transport, codecs: given.codecs });
+      const { codecs } = given;
+      const client = await createClient({
+        bootstrap,
+        routing: "bootstrap",
+        runtime: process.runtime,
+        transport,
+        codecs,
+      });
       return { name, host, process, transport, client };
     },
   };

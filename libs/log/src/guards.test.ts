@@ -24,8 +24,9 @@ async function stillKnown(guards: Partial<LogGuards>): Promise<string> {
   await test.flush(batchAt(0), batchAt(1), batchAt(2));
   await test.log.close();
   await test.reopen();
-  test.disk.flipBit(logFile, { byte: 70, bit: 1 });
-  await test.log.read(at(0), { maxBytes: 1000 }).catch(() => undefined);
+  test.disk.flipBit(logFile, { byte: batchAt(0).length + 70, bit: 1 });
+  await expect(test.log.read(at(0), { maxBytes: 100_000 })).rejects.toMatchObject({ code: "OFFLINE" });
+  await test.time.advance(2000);
   await test.log.close();
   await test.reopen();
   return test.log.status.kind;

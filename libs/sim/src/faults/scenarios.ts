@@ -3,6 +3,7 @@ import * as elections from "./aimed/elections.ts";
 import * as positions from "./aimed/positions.ts";
 import * as proposals from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
+import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** The leader's disk stands still while it serves, it loses its power, and is back before anybody missed it. */
@@ -260,6 +261,7 @@ export const scenarios = {
   ...elections,
   ...positions,
   ...proposals,
+  ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 
 export type ScenarioName = keyof typeof scenarios;

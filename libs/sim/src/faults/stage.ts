@@ -3,6 +3,7 @@ import { findTopic, listPartitions, type Partition } from "@tidemark/metadata";
 import type { PartitionView } from "@tidemark/replication";
 import { pick, type Random } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
+import { directoryOf } from "../quorum/format-quorum.ts";
 import type { FaultWorld } from "./fault-kinds.ts";
 
 /** What a scenario does things with. All that it cuts, holds back or shuts is mended when it ends. */
@@ -22,6 +23,8 @@ export interface Stage extends Harm {
   readonly broker: (id: number) => SimNode;
   readonly brokers: readonly SimNode[];
   readonly controllers: readonly SimNode[];
+  /** The controller that leads the controllers' own quorum. Undefined: none does, or there is none. */
+  readonly quorumLeader: () => SimNode | undefined;
   /** The topic of the workload. */
   readonly topic: string;
   /** What the machine of a replica knows. Undefined: none runs there. */
@@ -114,6 +117,10 @@ export function createStage(
     broker,
     brokers: cluster.brokers,
     controllers: cluster.controllers,
+    quorumLeader() {
+      const leader = world.quorum?.watch.leader();
+      return leader && cluster.controllers.find((node) => directoryOf(node) === leader);
+    },
     view: ({ process }, partition) => (process === undefined ? undefined : replicas.viewOf(process.name, partition)),
     committed: (partition) => replicas.committed(partition),
     operator: world.operator,

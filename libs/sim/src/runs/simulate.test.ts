@@ -2,9 +2,10 @@ import { loadCodecs } from "@tidemark/compression";
 import { expect, test } from "vitest";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { seedsToTest } from "../node/process.ts";
+import { aimedPlan } from "./aimed-plan.ts";
 import { drawPlan, type SwarmBounds } from "./plan.ts";
 import { describeFailure } from "./report.ts";
-import { simulate } from "./simulate.ts";
+import { notStarted, simulate } from "./simulate.ts";
 import { switches } from "./switches.ts";
 
 const { codecs } = await loadCodecs();
@@ -43,15 +44,18 @@ test.for(seeds.length > 2 ? scenarioNames : ownScenarios)("%s breaks no promise"
   expect(result.violations, describeFailure(result, scenario)).toEqual([]);
 });
 
-test.for(["replication.ackAfterFlush", "replication.flushedOnly"])(
-  "a broker without %s is found out",
-  { timeout },
-  async (name) => {
-    const taken = switches.get(name);
-    const result = await run(1, { ...short, durationMs: 60_000, pace: 4, ...taken });
-    expect(result.violations.map(({ rule }) => rule)).toContain("a member of ISR or ELR lacks committed records");
-  },
-);
+/** One protection of each part: those that a run finds soonest. `npm run sim -- --break all` takes out every one. */
+test.for([
+  "replication.ackAfterFlush",
+  "replication.divergingFetchIgnored",
+  "controller.electsTheLiving",
+  "controller.keepsTheEligible",
+])("a cluster without %s is found out", { timeout }, async (name) => {
+  const { broken = {}, scenario = "leaderFalls" } = switches.get(name) ?? {};
+  const result = await simulate(1, (random) => aimedPlan(random, { scenario, broken, durationMs: 6000 }), codecs);
+  expect(result.violations).not.toEqual([]);
+  expect(result.violations.map(({ rule }) => rule)).not.toContain(notStarted);
+});
 
 test("three controllers that keep the metadata together keep every promise, and do the same twice", async () => {
   const bounds = { replicationFactor: 1, controllers: 3, durationMs: 20_000 };
@@ -60,4 +64,33 @@ test("three controllers that keep the metadata together keep every promise, and 
   const line = "npm run sim -- --seed 7 --controllers 3 --seconds 20";
   expect(first.violations, describeFailure(first, line)).toEqual([]);
   expect(second.hash).toBe(first.hash);
+});
+
+test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", async () => {
+  const bounds = { replicationFactor: 1, backend: "etcd", durationMs: 8000, pace: 2 } as const;
+  const onEtcd = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
+  const [first, second] = [await onEtcd(7), await onEtcd(7)];
+  const line = "npm run sim -- --seed 7 --backend etcd --seconds 8 --pace 2";
+  expect(first.violations, describeFailure(first, line)).toEqual([]);
+  expect(second.hash).toBe(first.hash);
+});
+
+test("five controllers whose members change and lose their disks keep every promise", { timeout }, async () => {
+  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 20_000, pace: 4 };
+  const result = await run(1, bounds);
+  expect(result.violations, describeFailure(result, "with five controllers, 20 s, pace 4")).toEqual([]);
+  expect(result.quorum.changes).toBeGreaterThan(0);
+});
+
+test("five controllers that lose their power together again and again start again", { timeout }, async () => {
+  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 20_000, pace: 3 };
+  const result = await run(1, { ...bounds, scenario: "quorumGoesDark" });
+  expect(result.violations, describeFailure(result, "quorumGoesDark with five controllers")).toEqual([]);
+  expect(result.quorum.terms).toBeGreaterThan(1);
+});
+
+test("a quorum whose lease is counted by the wall clock is found out", { timeout }, async () => {
+  const taken = switches.get("quorum.leaseByMonotonicClock");
+  const result = await run(2, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 2, ...taken });
+  expect(result.violations.map(({ rule }) => rule)).toContain("leases do not overlap");
 });

@@ -6,14 +6,17 @@ import { watchController } from "../checks/controller-watch.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { publishEarly } from "../cluster/early-store.ts";
-import { formatQuorum } from "../cluster/format-quorum.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
 import { takeTurns } from "../node/process.ts";
+import { formatQuorum } from "../quorum/format-quorum.ts";
+import { type QuorumKeeper, startQuorumKeeper } from "../quorum/quorum-keeper.ts";
+import { createQuorumWatch } from "../quorum/quorum-watch.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
 import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
 import type { Task } from "../workload/task.ts";
@@ -38,6 +41,8 @@ interface Run {
   readonly observer: SimClient;
   readonly watch: MetadataWatch;
   readonly replicas: ReplicaWatch;
+  /** The operator of the controllers' own quorum. Undefined: they have none. */
+  readonly keeper: QuorumKeeper | undefined;
 }
 
 /**
@@ -55,17 +60,29 @@ export async function simulate(
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
+  const quorum = createQuorumWatch(violations);
+  const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
     wallStartMs,
-    experimentOn: (process, broker) => ({ ...plan.broken, onStep: replicas.observe(process, broker) }),
-    controllerExperimentOn: () => controllerExperiment(plan.broken, violations),
-    onEnd: (process) => replicas.forget(process),
+    controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
+    experimentOn: (process, broker) => ({ ...brokerGuards, onStep: replicas.observe(process, broker) }),
+    quorumExperimentOn: (process) => ({
+      ...plan.quorum.experiment,
+      ...(quorumGuards === undefined ? {} : { guards: quorumGuards }),
+      observe: quorum.observe(process),
+    }),
+    onEnd(process) {
+      replicas.forget(process);
+      quorum.forget(process);
+    },
+    onRevision: createStoreWatch(violations),
   });
   const counts = { batches: 0 };
   const gate = { isOpen: true };
   let nemesis: Nemesis | undefined;
+  let keeper: QuorumKeeper | undefined;
   let watch: MetadataWatch | undefined;
   let isDone = false;
   let failure: Error | undefined;
@@ -80,8 +97,12 @@ export async function simulate(
       isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
-    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
-    if (cluster.controllers.length > 1) await formatQuorum(cluster.controllers, random.stream("quorum"));
+    const hasQuorum = plan.shape.backend === "raft";
+    if (hasQuorum) {
+      await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
+    }
+    keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, { gate, onBatch: () => counts.batches++ });
@@ -92,6 +113,7 @@ export async function simulate(
         cluster,
         random: draw,
         clientHosts: hosts,
+        quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
         image: () => run.watch.image,
         topic: plan.topic.name,
         gate,
@@ -103,6 +125,7 @@ export async function simulate(
     );
     await delay(observer.process.runtime.scheduler, plan.durationMs);
     nemesis.heal();
+    keeper?.settle();
     await endWorkload(run, producers, "producers did not settle");
     await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
     await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run));
@@ -130,6 +153,7 @@ export async function simulate(
     events: engine.events,
     acknowledgedBatches: counts.batches,
     elections: watch?.elections ?? 0,
+    quorum: { terms: quorum.elections, entries: quorum.committed, changes: keeper?.changes ?? 0 },
     faults: nemesis?.counts ?? new Map(),
     records: { ...ledger.counts },
     history: nemesis?.history ?? [],
@@ -139,7 +163,7 @@ export async function simulate(
 }
 
 function controllerExperiment(
-  { controllerGuards, publishesEarly }: RunPlan["broken"],
+  { controllerGuards, publishesEarly }: Pick<RunPlan["broken"], "controllerGuards" | "publishesEarly">,
   violations: Violations,
 ): ControllerExperiment {
   return {
@@ -147,6 +171,22 @@ function controllerExperiment(
     ...(publishesEarly === true ? { wrapConsensus: publishEarly } : {}),
     onEvent: watchController(violations),
   };
+}
+
+function keepQuorum(
+  { plan, random, cluster, observer }: Pick<Run, "plan" | "random" | "cluster" | "observer">,
+  note: (text: string) => void,
+): QuorumKeeper {
+  const { votersMin, changePauseMs: pauseMs } = plan.quorum;
+  const draw = random.stream("operator");
+  return startQuorumKeeper({
+    controllers: cluster.controllers,
+    operator: observer,
+    random: draw,
+    votersMin,
+    pauseMs,
+    note,
+  });
 }
 
 /** How often the replicas of a partition are compared with each other, in milliseconds. */
@@ -225,7 +265,9 @@ async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Prom
 }
 
 /** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
-async function converged({ watch, plan, observer, cluster }: Run): Promise<string | undefined> {
+async function converged({ watch, plan, observer, cluster, keeper }: Run): Promise<string | undefined> {
+  const missing = keeper?.describe();
+  if (missing !== undefined) return missing;
   if (findTopic(watch.image, plan.topic.name) === undefined) return "the topic is not in the metadata";
   for (const { topic, partition } of eachPartition(watch.image)) {
     const { leader, isr, replicas } = partition;

@@ -1,4 +1,5 @@
 import { allBrokerGuards, type BrokerGuards } from "@tidemark/broker";
+import type { NodeGuards } from "@tidemark/consensus-raft";
 import { allControllerGuards, type ControllerGuards } from "@tidemark/controller";
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
@@ -9,6 +10,8 @@ import type { RunPlan } from "./plan.ts";
 export interface Switch {
   readonly broken: RunPlan["broken"];
   readonly scenario: ScenarioName;
+  /** In a cluster as it is drawn for any run, and not in the small one that most are aimed at. */
+  readonly isDrawn?: boolean;
 }
 
 const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
@@ -30,6 +33,11 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
   cutEndsFlushes: "cutWhileFlushing",
   unsettledWaits: "tailOfAnUnsettledLeader",
   oldIsrAnswerIgnored: "answerOfAnOlderState",
+  producersTakenOver: "leadershipWanders",
+  repeatAfterCommit: "lastOneStanding",
+  producerEpochFenced: "leadershipWanders",
+  sequenceGapRefused: "leadershipWanders",
+  repeatBeforeMinIsr: "lastOneStanding",
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
@@ -54,6 +62,21 @@ const controllerAims: Readonly<Record<keyof ControllerGuards, ScenarioName>> = {
   decidesTogether: "twoGoDarkTogether",
 };
 
+const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
+  commitOnlyOwnTerm: "quorumLeadersCutOff",
+  persistVote: "quorumGoesDark",
+  answerAfterFlush: "quorumGoesDark",
+  preVote: "quorumLeadersCutOff",
+  checkQuorum: "quorumLeadersCutOff",
+  readIndexRound: "quorumLeadersCutOff",
+  snapshotAfterFlush: "quorumFollowersCannotFlush",
+  changeAfterOwnTermCommit: "quorumLeadersCutOff",
+  learnersDoNotCount: "quorumFollowersCannotFlush",
+  emptyDiskNeverVotes: "quorumGoesDark",
+  cutOnlyConflicts: "quorumLeadersCutOff",
+  leaseByMonotonicClock: "leaderClockSetBack",
+};
+
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
  * protection whose absence no run finds is a missing check.
@@ -76,4 +99,8 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     { scenario, broken: { controllerGuards: { ...allControllerGuards, [key]: false } } },
   ]),
   ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
+  ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
+    `quorum.${key}`,
+    { scenario, isDrawn: true, broken: { quorumGuards: { [key]: false } } },
+  ]),
 ]);

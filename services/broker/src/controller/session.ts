@@ -53,6 +53,8 @@ export interface SessionOptions {
   readonly onLost: (why: string) => void;
   /** Something came from the active controller. */
   readonly onHeard: () => void;
+  /** Whether topics that do not say allow unclean elections, by the active controller. Told with every answer. */
+  readonly onUncleanDefault: (isAllowed: boolean) => void;
 }
 
 /** A broker's session with the controller. */
@@ -78,6 +80,8 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
   const { controller, runtime, logger } = options;
   let brokerEpoch: BrokerEpoch | undefined;
   let endStream: ((end: StreamEnd) => void) | undefined;
+  /** Why the session in force is to be given up. It may be asked for while no stream is open. Undefined: it is not. */
+  let renewal: string | undefined;
   let beatNow: (() => void) | undefined;
   let mayStop: Deferred<void> | undefined;
 
@@ -90,8 +94,9 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       controller.channel("control"),
       ClusterService.method.heartbeat,
       () => ({
-        onMessage: ({ mayShutDown }) => {
+        onMessage: ({ mayShutDown, uncleanLeaderElection }) => {
           options.onHeard();
+          options.onUncleanDefault(uncleanLeaderElection);
           onAnswer();
           if (mayShutDown) mayStop?.resolve();
         },
@@ -123,6 +128,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
   const live = async (signal: AbortSignal): Promise<string> => {
     const isOver = () => signal.aborted;
     for (let failures = 0; ; failures++) {
+      if (renewal !== undefined) return renewal;
       const end = await keepAlive(signal, () => {
         failures = 0;
       });
@@ -146,6 +152,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       while (!isOver()) {
         const registered = await register(options, brokerEpoch === undefined, signal);
         brokerEpoch = registered.brokerEpoch;
+        renewal = undefined;
         options.onRegistered(registered);
         const why = await live(signal);
         if (isOver()) return;
@@ -154,6 +161,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       }
     },
     renew(why) {
+      renewal = why;
       endStream?.({ kind: "renew", why });
     },
     leave() {

@@ -1,4 +1,5 @@
 import process from "node:process";
+import type { ClusterShape } from "../cluster/cluster.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { switches } from "./switches.ts";
 
@@ -10,7 +11,9 @@ export interface SimArguments {
   /** Milliseconds of real time after which no further run begins. */
   readonly limitMs: number;
   readonly replicationFactor: number;
-  /** One keeps the metadata in a file of its own, more by their own quorum. Undefined: as drawn. */
+  /** Where the controllers keep the metadata. Undefined: one in a file of its own, more by their own quorum. */
+  readonly backend: ClusterShape["backend"] | undefined;
+  /** Undefined: as drawn. */
   readonly controllers: number | undefined;
   /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
   readonly durationMs: number | undefined;
@@ -26,12 +29,13 @@ export interface SimArguments {
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
   --replication-factor N  replicas of each partition (1)
-  --controllers N         controllers; more than one keep the metadata by their own quorum; else drawn
+  --backend NAME          single, raft or etcd; else single for one controller, raft for more
+  --controllers N         how many controllers; else drawn
   --seconds S             how long faults are done in a run; else drawn
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
@@ -48,6 +52,7 @@ export function readArguments(given: readonly string[]): SimArguments {
     to: 1,
     limitMs: Number.POSITIVE_INFINITY,
     replicationFactor: 1,
+    backend: undefined,
     controllers: undefined,
     durationMs: undefined,
     pace: 1,
@@ -76,6 +81,9 @@ export function readArguments(given: readonly string[]): SimArguments {
         break;
       case "--replication-factor":
         asked = { ...asked, replicationFactor: whole(value) };
+        break;
+      case "--backend":
+        asked = { ...asked, backend: backendNamed(value) };
         break;
       case "--controllers":
         asked = { ...asked, controllers: whole(value) };
@@ -114,6 +122,11 @@ export function readOrEnd(): SimArguments {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(2);
   }
+}
+
+function backendNamed(text: string): ClusterShape["backend"] {
+  if (text === "single" || text === "raft" || text === "etcd") return text;
+  throw new Error(`There is no backend ${text}.\n${usage}`);
 }
 
 function scenarioNamed(text: string): ScenarioName {

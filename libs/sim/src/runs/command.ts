@@ -10,10 +10,11 @@ import { notStarted, simulate } from "./simulate.ts";
 import { switches } from "./switches.ts";
 import type { Told } from "./tally.ts";
 
-function boundsOf({ replicationFactor, controllers, durationMs, pace, scenario }: SimArguments): SwarmBounds {
+function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, scenario }: SimArguments): SwarmBounds {
   return {
     replicationFactor,
     pace,
+    ...(backend === undefined ? {} : { backend }),
     ...(controllers === undefined ? {} : { controllers }),
     ...(durationMs === undefined ? {} : { durationMs }),
     ...(scenario === undefined ? {} : { scenario }),
@@ -29,13 +30,14 @@ function isProven(path: string): boolean {
 
 /** What repeats one run. */
 function lineOf(seed: number, asked: SimArguments, name?: string): string {
-  const { replicationFactor, controllers, durationMs, pace, scenario } = asked;
+  const { replicationFactor, backend, controllers, durationMs, pace, scenario } = asked;
+  const kept = backend === undefined ? "" : ` --backend ${backend}`;
   const quorum = controllers === undefined ? "" : ` --controllers ${controllers}`;
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
   const often = pace === 1 ? "" : ` --pace ${pace}`;
   const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const without = name === undefined ? "" : ` --break ${name}`;
-  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${quorum}${length}${often}${only}${without}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${kept}${quorum}${length}${often}${only}${without}`;
 }
 
 function tell(told: Told): void {

@@ -7,6 +7,7 @@ import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/
 import { type Damage, LogError } from "./errors.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
 import { rebuildProducers } from "./producers/rebuild.ts";
+import { forgetCursors } from "./read/cursors.ts";
 import { type ReadLimits, type ReadResult, readBatches } from "./read/reader.ts";
 import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
 import { moveLogStart } from "./retention/log-start.ts";
@@ -193,6 +194,7 @@ class PartitionLog implements Log, DirectoryMember {
       if (isSound) await log.maintenance.run(() => afterEverything(log, () => finish(log)));
     } finally {
       log.status = { kind: "closed" };
+      forgetCursors(log.cursors);
       releaseFile(log);
       settleWaiters(log, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
       if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);

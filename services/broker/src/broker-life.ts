@@ -117,6 +117,7 @@ function createTable(parts: BrokerParts): PartitionTable {
     directories: parts.directories,
     defaults: options.topicDefaults,
     replication: options.replication,
+    producers: options.producers,
     experiment: options.experiment,
     links: createPartitionLinks({
       fetcher: streams.fetcher,

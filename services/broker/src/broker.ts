@@ -3,13 +3,14 @@ import type { ActiveController } from "@tidemark/controller-link";
 import type { Disk } from "@tidemark/disk";
 import { brokerId } from "@tidemark/ids";
 import type { Codecs } from "@tidemark/record";
-import type { ReplicationSettings } from "@tidemark/replication";
+import type { ProducerSettings, ReplicationSettings } from "@tidemark/replication";
 import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Tracer } from "@tidemark/telemetry";
 import { createAdminService } from "./api/admin-service.ts";
 import { createLogService } from "./api/log-service.ts";
 import { type BrokerParts, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import { createProducerIds } from "./controller/producer-ids.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
 import { createOwnMetadata } from "./own-metadata.ts";
@@ -33,6 +34,7 @@ export interface BrokerOptions {
   readonly topicDefaults: TopicDefaults;
   readonly upkeep: UpkeepOptions["settings"];
   readonly replication: ReplicationSettings;
+  readonly producers: ProducerSettings;
   readonly controller: ActiveController;
   /** Opens a connection of its own to another broker; whoever opens it closes it. */
   readonly openChannel: (endpoint: string, trafficClass: TrafficClass) => RpcChannel;
@@ -124,6 +126,14 @@ export function createBroker(options: BrokerOptions): Broker {
       createLogService({
         brokerId: id,
         table: lazy.lookup,
+        producerIds: createProducerIds({
+          controller,
+          brokerId: id,
+          brokerEpoch: () => parts.session?.brokerEpoch,
+          onHeard: () => {
+            metadata.noteHeard();
+          },
+        }),
         runtime,
         codecs,
         tracer,

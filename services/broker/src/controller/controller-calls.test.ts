@@ -12,6 +12,7 @@ import {
   topicId,
 } from "@tidemark/ids";
 import {
+  type AllocateProducerIdsRequest,
   type AlterPartitionRequest,
   type AlterPartitionResultSchema,
   ClusterService,
@@ -19,14 +20,17 @@ import {
   type RegisterRequest,
 } from "@tidemark/proto/cluster/v1";
 import { ErrorDetailSchema, Outcome, Reason } from "@tidemark/proto/common/v1";
+import { InitProducerRequestSchema } from "@tidemark/proto/log/v1";
 import type { AlterPartition, AlterPartitionAnswer, Confirmation, ProposalAttempt } from "@tidemark/replication";
 import { createChannelPool, createRpcServer, serve, TidemarkError } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, describe, expect, it, test } from "vitest";
+import { createInitProducer } from "../api/init-producer.ts";
 import { createConfirmLeader } from "./confirm-leader.ts";
 import { createIsrChanges } from "./isr-changes.ts";
 import { createPartitionLinks } from "./partition-links.ts";
+import { createProducerIds } from "./producer-ids.ts";
 import { type BrokerCondition, createBrokerSession } from "./session.ts";
 
 const runtime = createNodeRuntime();
@@ -53,6 +57,8 @@ async function startController() {
     alter: (): MessageInitShape<typeof AlterPartitionResultSchema>[] => [],
     leads: (): boolean => true,
     uncleanDefault: false,
+    blocks: [] as AllocateProducerIdsRequest[],
+    blockError: undefined as TidemarkError | undefined,
   };
   const server = createRpcServer({
     runtime,
@@ -82,6 +88,11 @@ async function startController() {
               return { controllerEpoch: 4, results: state.alter() };
             },
             confirmLeader: () => ({ leads: state.leads() }),
+            allocateProducerIds(request) {
+              state.blocks.push(request);
+              if (state.blockError !== undefined) throw state.blockError;
+              return { controllerEpoch: 1, firstProducerId: BigInt(state.blocks.length * 3), count: 3 };
+            },
           }),
         ],
       },
@@ -360,3 +371,55 @@ describe("a question whether a broker still leads", () => {
     expect(await confirm(replica(0), leaderEpoch(3))).toBeUndefined();
   });
 });
+
+describe("producer ids", () => {
+  it("are each given out once, from blocks that are asked for one at a time", async () => {
+    const { state, initProducer } = await startProducerIds();
+    const given = await Promise.all(Array.from({ length: 8 }, () => initProducer({})));
+    expect(given.map(({ producerId }) => producerId)).toEqual([3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n]);
+    expect(given.every(({ producerEpoch }) => producerEpoch === 0)).toBe(true);
+    expect(state.blocks).toMatchObject(Array.from({ length: 3 }, () => ({ brokerId: 1, brokerEpoch: 5 })));
+  });
+
+  it("stay with a producer that raises its epoch, until its epochs are used up", async () => {
+    const { initProducer } = await startProducerIds();
+    expect(await initProducer({ producerId: 77n, producerEpoch: 4 })).toEqual({ producerId: 77n, producerEpoch: 5 });
+    expect(await initProducer({ producerId: 77n, producerEpoch: 32_767 })).toEqual({
+      producerId: 3n,
+      producerEpoch: 0,
+    });
+  });
+
+  it("are asked for again after the controller had none", async () => {
+    const { state, initProducer } = await startProducerIds();
+    state.blockError = new TidemarkError({ reason: Reason.STALE_BROKER_EPOCH, message: "register anew" });
+    await expect(initProducer({})).rejects.toMatchObject({
+      reason: Reason.UNAVAILABLE,
+      retriable: true,
+      outcome: Outcome.NOT_APPLIED,
+    });
+    state.blockError = undefined;
+    expect(await initProducer({})).toEqual({ producerId: 6n, producerEpoch: 0 });
+  });
+
+  test.each([
+    [{ producerId: 7n }, /together/],
+    [{ producerEpoch: 7 }, /together/],
+    [{ producerId: -1n, producerEpoch: 0 }, /begin with 0/],
+    [{ producerId: 1n, producerEpoch: 32_768 }, /largest one is 32767/],
+  ])("are refused for %o", async (request, message) => {
+    const { initProducer } = await startProducerIds();
+    const error = await initProducer(request).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ reason: Reason.INVALID_ARGUMENT });
+    expect(String(error)).toMatch(message);
+  });
+});
+
+async function startProducerIds() {
+  const { state, controller } = await startController();
+  const ids = createProducerIds({ controller, brokerId: self, brokerEpoch: () => brokerEpoch(5), onHeard: () => {} });
+  const handle = createInitProducer(ids);
+  const initProducer = (request: MessageInitShape<typeof InitProducerRequestSchema>) =>
+    handle(create(InitProducerRequestSchema, request));
+  return { state, initProducer };
+}

@@ -6,6 +6,7 @@ import type {
   PartitionInput,
   Partition as PartitionMachine,
   PartitionState,
+  ProducerTable,
   RequestId,
   TraceEvent,
 } from "@tidemark/replication";
@@ -104,6 +105,8 @@ export interface ReplicaState {
   readonly log: Log;
   readonly machine: PartitionMachine;
   readonly writes: Writes;
+  /** The idempotent producers of the log. */
+  readonly producers: ProducerTable;
   readonly waiting: Map<RequestId, Waiting>;
   /** Inputs that came while another one was being handled, a response with its bytes. */
   readonly inbox: { readonly input: PartitionInput; readonly received: Received | undefined }[];

@@ -15,6 +15,7 @@ export function tick(
 ): void {
   if (time.nowMs < replica.tickedMs + idleTickMs && !isBusy(replica)) return;
   replica.tickedMs = time.nowMs;
+  replica.producers.tick(time.nowMs);
   giveInput(replica, { kind: "tick", ...time });
 }
 

@@ -2,7 +2,14 @@ import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
+import {
+  createFetchSessions,
+  defaultProducerSettings,
+  type ProducerSettings,
+  type ReplicationSettings,
+  type RequestId,
+  type TraceEvent,
+} from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
@@ -88,6 +95,8 @@ export interface PartitionTableOptions {
   readonly directories: readonly LogDirectory[];
   readonly defaults: TopicDefaults;
   readonly replication: ReplicationSettings;
+  /** What is remembered of idempotent producers. Default: as documented. */
+  readonly producers?: ProducerSettings;
   readonly links: PartitionLinks;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -255,6 +264,7 @@ function createState(options: PartitionTableOptions): TableState {
     homes: createLogHomes(options.directories),
     defaults: options.defaults,
     replication: options.replication,
+    producers: options.producers ?? defaultProducerSettings,
     guards: options.experiment?.replicationGuards,
     shared,
     sessions: createFetchSessions(),

@@ -93,6 +93,7 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
                 broker.calls.push(call);
                 return broker.fetch(request, call);
               },
+              initProducer: (request, call) => answerOf(broker.others.initProducer)(request, call),
               listOffsets: (request, call) => answerOf(broker.others.listOffsets)(request, call),
               describeLog: (request, call) => answerOf(broker.others.describeLog)(request, call),
               explainOffset: (request, call) => answerOf(broker.others.explainOffset)(request, call),

@@ -63,7 +63,9 @@ export async function openStore(io: Io, flags: StoreFlags): Promise<OpenedStore>
       return opened("etcd", link, async () => link.close());
     }
     case "raft":
-      throw new UsageError("The controllers keep these metadata together: no other program opens them.");
+      throw new UsageError(
+        "The controllers keep these metadata together: no other program opens them. Ask them, without --backend; to import, `tidemark format --import`.",
+      );
   }
 }
 

@@ -25,7 +25,7 @@ async function exportFrom({ controller }: Node, seal: boolean) {
   const read = async () => {
     let text = "";
     for await (const { part } of controller.metadata.export(request(ExportRequestSchema, { seal }), context))
-      text += part;
+      text += part ?? "";
     return parseExport(text);
   };
   return world.settle(read());

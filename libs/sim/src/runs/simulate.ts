@@ -92,9 +92,7 @@ export async function simulate(
     if (hasQuorum) {
       await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
     }
-    keeper = hasQuorum
-      ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text))
-      : undefined;
+    keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));

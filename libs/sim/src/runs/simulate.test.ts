@@ -64,6 +64,15 @@ test("three controllers that keep the metadata together keep every promise, and 
   expect(second.hash).toBe(first.hash);
 });
 
+test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", async () => {
+  const bounds = { replicationFactor: 1, backend: "etcd", durationMs: 8000, pace: 2 } as const;
+  const onEtcd = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
+  const [first, second] = [await onEtcd(7), await onEtcd(7)];
+  const line = "npm run sim -- --seed 7 --backend etcd --seconds 8 --pace 2";
+  expect(first.violations, describeFailure(first, line)).toEqual([]);
+  expect(second.hash).toBe(first.hash);
+});
+
 test("five controllers whose members change and lose their disks keep every promise", { timeout }, async () => {
   const bounds = { replicationFactor: 1, controllers: 5, durationMs: 15_000, pace: 4 };
   const result = await run(1, bounds);

@@ -4,6 +4,7 @@ import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -72,6 +73,7 @@ export async function simulate(
       replicas.forget(process);
       quorum.forget(process);
     },
+    onRevision: createStoreWatch(violations),
   });
   const counts = { batches: 0 };
   let nemesis: Nemesis | undefined;
@@ -88,7 +90,7 @@ export async function simulate(
       violations,
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
-    const hasQuorum = cluster.controllers.length > 1;
+    const hasQuorum = plan.shape.backend === "raft";
     if (hasQuorum) {
       await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
     }

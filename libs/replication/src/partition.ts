@@ -27,6 +27,7 @@ import {
   followerTookBack,
   replicaResponse,
   restartSession,
+  resumesAtMs,
   tickFollower,
 } from "./follower.ts";
 import { allGuards, type ReplicationGuards } from "./guards.ts";
@@ -52,6 +53,8 @@ export interface Partition {
   /** First offset not known to be committed, as far as this replica knows in its role. */
   readonly highWatermark: Offset;
   readonly role: PartitionView["role"];
+  /** On the clock of the inputs: when a follower that was refused is to be told the time. Undefined: nothing is due. */
+  readonly resumesAtMs: number | undefined;
   /** A copy of what the partition knows; `nowMs` is what lags are measured against. */
   view(nowMs: number): PartitionView;
 }
@@ -118,6 +121,9 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     get role() {
       return machine.role.kind;
+    },
+    get resumesAtMs() {
+      return machine.role.kind === "follower" ? resumesAtMs(machine.role.follower) : undefined;
     },
     view(nowMs) {
       const { context, role } = machine;

@@ -71,7 +71,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     transport,
     listeners: await listenersOf(
       values,
-      { client: [broker.service], internal: [broker.service, broker.replicaService] },
+      { client: broker.services, internal: [...broker.services, broker.replicaService] },
       disk,
     ),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),

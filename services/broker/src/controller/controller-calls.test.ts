@@ -56,6 +56,7 @@ async function startController() {
     heartbeatError: undefined as TidemarkError | undefined,
     alter: (): MessageInitShape<typeof AlterPartitionResultSchema>[] => [],
     leads: (): boolean => true,
+    uncleanDefault: false,
     blocks: [] as AllocateProducerIdsRequest[],
     blockError: undefined as TidemarkError | undefined,
   };
@@ -75,7 +76,11 @@ async function startController() {
               for await (const request of requests) {
                 state.beats.push(request);
                 if (state.heartbeatError !== undefined) throw state.heartbeatError;
-                yield { sequence: request.sequence, mayShutDown: state.mayShutDown && request.wantsShutdown };
+                yield {
+                  sequence: request.sequence,
+                  mayShutDown: state.mayShutDown && request.wantsShutdown,
+                  uncleanLeaderElection: state.uncleanDefault,
+                };
               }
             },
             alterPartition(request) {
@@ -115,6 +120,7 @@ const healthy: BrokerCondition = {
 async function startSession(change: Partial<BrokerCondition> = {}) {
   const { state, controller } = await startController();
   const events: string[] = [];
+  const uncleanDefaults: boolean[] = [];
   const condition = { ...healthy, ...change };
   const session = createBrokerSession({
     controller,
@@ -141,6 +147,7 @@ async function startSession(change: Partial<BrokerCondition> = {}) {
     onRegistered: (registration) => events.push(`registered ${registration.brokerEpoch} at ${registration.revision}`),
     onLost: () => events.push("lost"),
     onHeard: () => undefined,
+    onUncleanDefault: (isAllowed) => uncleanDefaults.push(isAllowed),
   });
   const abort = new AbortController();
   const ended = session.run(abort.signal).catch((error: unknown) => error);
@@ -149,7 +156,7 @@ async function startSession(change: Partial<BrokerCondition> = {}) {
     await ended;
   });
   await eventually(() => session.brokerEpoch).toBeDefined();
-  return { state, session, events, condition };
+  return { state, session, events, condition, uncleanDefaults };
 }
 
 describe("a broker's session", () => {
@@ -189,6 +196,13 @@ describe("a broker's session", () => {
     const before = state.beats.length;
     await eventually(() => state.beats.length).toBeGreaterThan(before + 2);
     expect(events).toEqual(["registered 1 at 10"]);
+  });
+
+  it("learns with each answer whether topics that do not say allow unclean elections", async () => {
+    const { state, uncleanDefaults } = await startSession();
+    await eventually(() => uncleanDefaults.at(-1)).toBe(false);
+    state.uncleanDefault = true;
+    await eventually(() => uncleanDefaults.at(-1)).toBe(true);
   });
 
   it("is given up for a newer broker epoch on demand", async () => {

@@ -51,6 +51,8 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   readonly onStep: BrokerExperiment["onStep"];
+  /** A replica is to be told the time then, on the monotonic clock, and not only at its next turn. */
+  readonly onDue: (atMs: number) => void;
   /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
   readonly onStuck: (replica: ReplicaId) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
@@ -115,8 +117,6 @@ export interface ReplicaState {
   clients: number;
   /** A change of the ISR is proposed and not settled. */
   isProposing: boolean;
-  /** A follower that was refused, or whose disk was full, asks again in a moment. */
-  isPausing: boolean;
   /** When it was told the time last. */
   tickedMs: number;
   isStepping: boolean;

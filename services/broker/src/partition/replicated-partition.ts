@@ -146,7 +146,6 @@ export function createReplicatedPartition(
     takeResponse(response, received) {
       const nowMs = shared.clock.monotonicMs();
       noteAgreement(replica, response);
-      if (response.content.kind === "refused") replica.isPausing = true;
       giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
     },
     truncation: () => truncationOf(replica),
@@ -185,7 +184,6 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     metadata: undefined,
     clients: 0,
     isProposing: false,
-    isPausing: false,
     tickedMs: firstTurn(shared.clock.monotonicMs(), options.turn),
     isStepping: false,
     isOver: false,

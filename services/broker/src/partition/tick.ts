@@ -24,6 +24,6 @@ export function firstTurn(nowMs: number, replicas: number): number {
   return nowMs - ((replicas * 100) % idleTickMs);
 }
 
-function isBusy({ machine, log, isProposing, isPausing, clients }: ReplicaState): boolean {
-  return clients > 0 || isProposing || isPausing || machine.highWatermark < log.logEndOffset;
+function isBusy({ machine, log, isProposing, clients }: ReplicaState): boolean {
+  return clients > 0 || isProposing || machine.resumesAtMs !== undefined || machine.highWatermark < log.logEndOffset;
 }

@@ -78,7 +78,7 @@ export function restartMachine(table: TableState, id: ReplicaId): void {
 
 /** Replication's settings for a topic. */
 export function replicationOf(table: TableState, settings: TopicLogSettings): ReplicationSettings {
-  return { ...table.replication, uncleanElection: settings.uncleanElection };
+  return { ...table.replication, uncleanElection: settings.uncleanElection ?? table.uncleanDefault };
 }
 
 /** What the metadata show of the other replicas' registrations: positions of older ones count no longer (R2). */

@@ -27,7 +27,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, restartMachine } from "./open-replica.ts";
+import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -60,6 +60,8 @@ export interface PartitionTable extends PartitionLookup {
   tick(controllerHeardMs: number): void;
   /** The session is lost: nothing is led until newer metadata say so. */
   resignAll(reason: string): void;
+  /** Whether topics that do not say allow unclean elections, by the controller. Until it is told: they do not. */
+  setUncleanDefault(isAllowed: boolean): void;
   led(): readonly Partition[];
   /** Every log in service, led here or followed: for what is done with all of them from time to time. */
   logs(): readonly OpenLog[];
@@ -100,6 +102,8 @@ export interface PartitionTableOptions {
   readonly logger: Logger;
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
+  /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
+  readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
   readonly experiment?: BrokerExperiment | undefined;
@@ -143,6 +147,13 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       // The metadata of the next registration may be here before its answer is: who led by them would resign again.
       table.isRegistered = false;
       for (const partition of openHeld()) partition.give({ kind: "resign", reason });
+    },
+    setUncleanDefault(isAllowed) {
+      if (table.uncleanDefault === isAllowed) return;
+      table.uncleanDefault = isAllowed;
+      for (const partition of openHeld()) {
+        partition.configure(partition.settings, replicationOf(table, partition.settings));
+      }
     },
     find: (request) => findLed(table, request),
     findHeld: (request) => findHeld(table, request),
@@ -238,6 +249,9 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
+    onDue: (atMs) => {
+      options.onDue?.(atMs);
+    },
     onStuck: (id) => {
       restartMachine(table, id);
     },
@@ -259,6 +273,7 @@ function createState(options: PartitionTableOptions): TableState {
     held: new Map(),
     onLogEvent: options.onLogEvent,
     onNewEpochNeeded: options.onNewEpochNeeded,
+    uncleanDefault: false,
     update: undefined,
     registration: undefined,
     isCurrent: false,

@@ -43,6 +43,8 @@ export interface TableState {
   readonly onLogEvent: ((partition: Partition, event: LogEvent) => void) | undefined;
   /** A damaged replica may be copied anew once this broker has a newer broker epoch. */
   readonly onNewEpochNeeded: () => void;
+  /** Whether topics that do not say allow unclean elections. */
+  uncleanDefault: boolean;
   /** The newest metadata, acted upon or not. */
   update: TableUpdate | undefined;
   registration: TableRegistration | undefined;

@@ -52,7 +52,7 @@ export interface ReplicaCluster {
   /** What happened: "broker: event". */
   readonly events: string[];
   readonly logs: string[];
-  /** Inputs that machines were given: "broker: kind". */
+  /** Inputs that machines were given: "broker: kind"; and "broker: due" where one wants to be told the time. */
   readonly steps: string[];
   /** The disk of a broker, which outlives its process. */
   disk(id: BrokerId): MemoryDisk;
@@ -196,6 +196,9 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
         onStep: (_, view, input) => {
           steps.push(`${view().self}: ${input.kind}`);
         },
+      },
+      onDue: () => {
+        steps.push(`${id}: due`);
       },
       onNewEpochNeeded: () => {
         renewals.add(id);

@@ -5,6 +5,7 @@ import { createFetch } from "./fetch.ts";
 import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
+import { createSubscribe } from "./subscribe/subscribe.ts";
 
 /** The data service, for every partition of the cluster. */
 export function createLogService(context: LogContext, deadline: DeadlineRule): ServedService {
@@ -13,6 +14,7 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
     {
       produce: asCallersSee(createProduce(context)),
       fetch: asCallersSee(createFetch(context)),
+      subscribe: createSubscribe(context),
       listOffsets: asCallersSee(createListOffsets(context)),
       describeLog: asCallersSee(createDescribeLog(context)),
       explainOffset: asCallersSee(createExplainOffset(context)),

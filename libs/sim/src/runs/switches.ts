@@ -1,3 +1,4 @@
+import type { NodeGuards } from "@tidemark/consensus-raft";
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
@@ -40,6 +41,21 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   lowerNotesBeforeCut: "quickLeaderChanges",
 };
 
+const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
+  commitOnlyOwnTerm: "quorumLeadersCutOff",
+  persistVote: "quorumGoesDark",
+  answerAfterFlush: "quorumGoesDark",
+  preVote: "quorumLeadersCutOff",
+  checkQuorum: "quorumLeadersCutOff",
+  readIndexRound: "quorumLeadersCutOff",
+  snapshotAfterFlush: "quorumFollowersCannotFlush",
+  changeAfterOwnTermCommit: "quorumLeadersCutOff",
+  learnersDoNotCount: "quorumFollowersCannotFlush",
+  emptyDiskNeverVotes: "quorumGoesDark",
+  cutOnlyConflicts: "quorumLeadersCutOff",
+  leaseByMonotonicClock: "leaderClockSetBack",
+};
+
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
  * protection whose absence no run finds is a missing check.
@@ -52,5 +68,9 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
   ...Object.entries(logAims).map(([key, scenario]): [string, Switch] => [
     `log.${key}`,
     { scenario, broken: { logGuards: { ...allLogGuards, [key]: false } } },
+  ]),
+  ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
+    `quorum.${key}`,
+    { scenario, broken: { quorumGuards: { [key]: false } } },
   ]),
 ]);

@@ -31,6 +31,8 @@ interface Sent {
   readonly side: LaneSide;
   /** Reading of the monotonic clock when it has to be answered. */
   readonly endsAt: number;
+  /** It has a producer id. */
+  readonly isIdempotent: boolean;
   /** Leader epoch of the route that it was sent by last. */
   leaderEpoch: number | undefined;
   readonly trace: RouteTrace;
@@ -87,12 +89,13 @@ export function createProduceStream(context: LogContext) {
             throw invalidArgument("batches is empty: a message carries encoded batches");
           const topic = table.topic(request.topic, request.topicId);
           const place = table.partition(topic, request.partition);
-          checkFraming(request.batches, place, limitOf(topic));
+          const { isIdempotent } = checkFraming(request.batches, place, limitOf(topic));
           const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
           const side = sideOf(`${request.topic}/${request.partition}`);
           const endsAt = runtime.clock.monotonicMs() + timeoutMs;
           const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
-          side.lane.add({ request, side, endsAt, leaderEpoch: undefined, trace, attempts: 0, span: undefined });
+          const untried = { leaderEpoch: undefined, attempts: 0, span: undefined };
+          side.lane.add({ request, side, endsAt, isIdempotent, trace, ...untried });
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
           answers.settle(request, error);
@@ -132,6 +135,7 @@ function createLaneSide(session: StreamSession): LaneSide {
         throw error;
       }
     },
+    isIdempotent: (sent) => sent.isIdempotent,
     pause(held, error) {
       oldestEndsAt = Math.min(...held.map(({ endsAt }) => endsAt));
       return pauses.next(refusedOf(session, held), error);

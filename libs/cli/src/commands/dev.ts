@@ -18,6 +18,7 @@ interface DevFlags {
   readonly brokers: number;
   readonly controllers: number;
   readonly gateways: number;
+  readonly logDirs: number;
   readonly backend: Backend;
   readonly etcds?: number;
   readonly etcdEndpoints?: string;
@@ -41,6 +42,7 @@ export function addDevCommand(program: Command, io: Io, finish: Finish): void {
     .option("--brokers <count>", "brokers", wholeNumber, 3)
     .option("--controllers <count>", "controllers", wholeNumber, 1)
     .option("--gateways <count>", "gateways", wholeNumber, 1)
+    .option("--log-dirs <count>", "log directories of each broker", wholeNumber, 1)
     .addOption(
       new Option("--backend <name>", "what keeps the metadata").choices(["single", "raft", "etcd"]).default("single"),
     )
@@ -59,6 +61,7 @@ export function addDevCommand(program: Command, io: Io, finish: Finish): void {
       const ownEtcds = flags.backend === "etcd" && flags.etcdEndpoints === undefined ? 1 : 0;
       const options = {
         ...flags,
+        logDirectories: flags.logDirs,
         etcds: flags.etcds ?? ownEtcds,
         data: resolve(io.workingDirectory, flags.data),
       };

@@ -45,7 +45,7 @@ export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
     if (options.backend === "raft") await formatNewQuorum(place.specs, options.data);
     return await supervise(options, place, token, io);
   } finally {
-    await taking.lock.release();
+    await taking.release();
   }
 }
 

@@ -7,6 +7,7 @@ import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
 import { type BrokerCondition, type BrokerSession, createBrokerSession } from "./controller/session.ts";
+import type { BrokerMetrics } from "./metrics/broker-metrics.ts";
 import { openDirectories } from "./open-directories.ts";
 import type { OwnMetadata } from "./own-metadata.ts";
 import type { ReplicaStreams } from "./replication/replica-streams.ts";
@@ -22,6 +23,7 @@ export interface BrokerParts {
   readonly events: PartitionEvents;
   readonly metadata: OwnMetadata;
   readonly streams: ReplicaStreams;
+  readonly metrics: BrokerMetrics;
   /** Ends what goes on for as long as the broker lives. */
   readonly abort: AbortController;
   directories: readonly LogDirectory[];
@@ -43,7 +45,13 @@ export async function open(parts: BrokerParts): Promise<void> {
   parts.running = metadata.run(abort.signal);
   const owner = { clusterId: await metadata.clusterId(), nodeId: options.nodeId };
   const guards = options.experiment?.logGuards;
-  parts.directories = await openDirectories({ ...options, guards, paths: options.logDirs, owner });
+  parts.directories = await openDirectories({
+    ...options,
+    guards,
+    paths: options.logDirs,
+    owner,
+    onFlush: parts.metrics.flushed,
+  });
   const table = createTable(parts);
   await table.openListed(metadata.known());
   parts.table = table;

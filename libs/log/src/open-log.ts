@@ -155,6 +155,7 @@ async function openSound(
     maintenance: createSerial(),
     writer: createWriterState(),
     cursors: createCursors(),
+    recent: undefined,
     producers,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,

@@ -8,6 +8,7 @@ import { LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState } from "../producers/producer-state.ts";
 import { rebuildProducers } from "../producers/rebuild.ts";
+import { keepRecent } from "../read/recent.ts";
 import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
@@ -55,6 +56,7 @@ async function commit(log: LogState): Promise<void> {
   // A cut that came meanwhile runs next, and takes away what was just written.
   if (cuts === log.cuts) {
     log.written = group.nextOffset;
+    keepRecent(log, group.taken);
     tell(log, { kind: "written", upTo: log.written });
   }
   await flush(log, group.nextOffset, cuts);
@@ -82,7 +84,10 @@ async function write(log: LogState, group: Group, { path, size }: Segment): Prom
   writer.held ??= await log.context.files.acquire(path);
   const { file } = writer.held;
   try {
-    await file.write(size, group.chunks);
+    await file.write(
+      size,
+      group.taken.map(({ bytes }) => bytes),
+    );
   } catch (error) {
     // A part may have been written: no half batch stays (L6).
     if (isSpaceError(error)) await file.truncate(size);

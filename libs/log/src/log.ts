@@ -32,6 +32,8 @@ export interface Log {
   readonly directory: string;
   readonly status: LogStatus;
   readonly logStartOffset: Offset;
+  /** The log start that a power cut cannot take back. At or below `logStartOffset`, which moves first (L7). */
+  readonly storedLogStart: Offset;
   readonly highWatermark: Offset;
   /** Below it everything is on stable storage; with flush=async, everything is written. */
   readonly flushedOffset: Offset;
@@ -107,6 +109,9 @@ class PartitionLog implements Log, DirectoryMember {
   }
   get logStartOffset() {
     return this.#log.logStart;
+  }
+  get storedLogStart() {
+    return this.#log.storedLogStart;
   }
   get highWatermark() {
     return this.#log.highWatermark;
@@ -221,6 +226,7 @@ export function offlineLog(directory: string, damage: Damage): Log {
     directory,
     status: { kind: "offline", damage },
     logStartOffset: none,
+    storedLogStart: none,
     highWatermark: none,
     flushedOffset: none,
     writtenOffset: none,

@@ -1,6 +1,14 @@
-/** An etcd cluster, as the program opens it: for `main.ts` alone. */
+/** An etcd cluster, as whoever composes a controller opens it. */
 import { type ConsensusChoice, formatEndpoint } from "@tidemark/config";
-import { EtcdOpenError, etcdMembers, openEtcdStore, tcpDial } from "@tidemark/consensus-etcd";
+import type { Dial } from "@tidemark/consensus";
+import {
+  type Etcd3Options,
+  type EtcdMembers,
+  EtcdOpenError,
+  etcdMembers,
+  openEtcdStore,
+  tcpDial,
+} from "@tidemark/consensus-etcd";
 import type { Disk } from "@tidemark/disk";
 import { readClientTls, StartRefusedError } from "@tidemark/service";
 import type { OpenBackend } from "./backend.ts";
@@ -10,14 +18,25 @@ import { createEtcdReporter } from "./tracing/etcd-reporter.ts";
 /** Frees what a call to etcd holds that nobody waits for any more. */
 const callTimeoutMs = 10_000;
 
+/** The ways to etcd and to other controllers. */
+export interface EtcdReach {
+  readonly members: (options: Etcd3Options) => EtcdMembers;
+  /** How a standby sees that the active controller's process is gone. */
+  readonly dial: Dial;
+}
+
+/** Over the network, as programs have it. */
+const real: EtcdReach = { members: etcdMembers, dial: tcpDial };
+
 export function openEtcdBackend(
   values: ControllerValues,
   { endpoints, prefix }: Extract<ConsensusChoice, { kind: "etcd" }>,
+  reach: EtcdReach = real,
 ): OpenBackend {
   return async ({ disk, runtime, telemetry }) => {
     const tls = await etcdTls(values, disk);
     const [name, password] = [values["consensus.etcd.username"], values["consensus.etcd.password"]];
-    const members = etcdMembers({
+    const members = reach.members({
       endpoints: endpoints.map(formatEndpoint),
       clock: runtime.clock,
       callTimeoutMs,
@@ -30,7 +49,7 @@ export function openEtcdBackend(
         settings: { prefix, ...timing(values), compaction: compaction(values) },
         runtime,
         patienceMs: values["consensus.etcd.start.timeout.ms"],
-        dial: tcpDial,
+        dial: reach.dial,
         onEvent: createEtcdReporter(telemetry, runtime.clock),
       }),
     );

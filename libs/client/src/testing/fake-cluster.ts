@@ -1,20 +1,25 @@
 /** A data service in memory behind the client's own seams: logs, and what goes wrong on the way, said beforehand. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { loadCodecs } from "@tidemark/compression";
+import type { Offset } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type FetchRequestSchema,
   FetchResponseSchema,
+  type InitProducerRequestSchema,
+  InitProducerResponseSchema,
   type ListOffsetsRequestSchema,
   ListOffsetsResponseSchema,
   Position,
   type ProduceRequestSchema,
   ProduceResponseSchema,
+  ProduceStreamResponseSchema,
 } from "@tidemark/proto/log/v1";
 import { type Codecs, decodeRecords, nextOffsetOf, readBatchHeader, stampBatch } from "@tidemark/record";
+import { createProducerTable } from "@tidemark/replication";
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
-import type { Connection } from "../connection.ts";
+import type { Connection, OpenProduceStream, ProduceMessage } from "../connection.ts";
 import { createRoutes } from "../routes.ts";
 import { createTopicCache } from "../topic-cache.ts";
 
@@ -43,13 +48,24 @@ interface StoredBatch {
 export interface FakeCluster {
   readonly connection: Connection;
   readonly time: ManualTime;
+  /** By stream or by call. */
   readonly seen: readonly SeenProduce[];
+  /** Messages of produce streams, as they were written. */
+  readonly streamed: readonly ProduceMessage[];
+  /** Whether produce streams are refused, as by what cannot carry them. */
+  withoutStreams: boolean;
   /** The most produces of one partition that were on their way at one moment. */
   readonly inFlightMost: () => number;
   /** Values in the order of their offsets. */
   valuesOf(partition: number): readonly string[];
   /** What happens to the next produces of a partition, one each; then all goes well. */
   onProduce(partition: number, ...faults: readonly Fault[]): void;
+  /** Identities that were given out: `id:epoch`. */
+  readonly identities: readonly string[];
+  /** What the next calls for an identity fail with, one each. */
+  onInit(...errors: readonly TidemarkError[]): void;
+  /** The partition knows nothing of any producer any more. */
+  forgetProducers(partition: number): void;
   /** What the next fetches of a partition fail with, one each, beside what other partitions answer. */
   onFetch(partition: number, ...errors: readonly TidemarkError[]): void;
   /** Batches above this many bytes are refused. */
@@ -61,6 +77,8 @@ export interface FakeCluster {
   /** Bytes that stand in a partition's log, to be damaged. */
   bytesOf(partition: number): readonly Uint8Array[];
   readonly fetches: readonly (readonly number[])[];
+  /** Partitions of the fetches, one by one, as they were asked for. */
+  readonly fetched: readonly NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][];
 }
 
 export const bootstrap = "gateway:4640";
@@ -91,8 +109,14 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const produceFaults = new Map<number, Fault[]>();
   const fetchFaults = new Map<number, TidemarkError[]>();
   const seen: SeenProduce[] = [];
+  const streamed: ProduceMessage[] = [];
   const fetches: number[][] = [];
+  const fetched: NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][] = [];
   const inFlight = new Map<number, number>();
+  const tables = logs.map(() => createProducerTable());
+  const initFaults: TidemarkError[] = [];
+  const identities: string[] = [];
+  let nextProducerId = 7n;
   let most = 0;
 
   const logOf = (partition: number): StoredBatch[] => {
@@ -105,6 +129,8 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const append = (partition: number, given: Uint8Array): bigint => {
     const bytes = given.slice();
     const base = endOf(partition);
+    const stored = storedAt(partition, given);
+    if (stored !== undefined) return stored;
     stampBatch(bytes, 0, { baseOffset: base as never, leaderEpoch: 0 as never });
     const values = valuesIn(bytes, codecs);
     const batch = readBatchHeader(bytes, 0);
@@ -112,6 +138,31 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     // Compaction may have taken records: their offsets stay.
     logOf(partition).push({ base, next: nextOffsetOf(batch.header), bytes, values });
     return base;
+  };
+
+  /** Where the log holds the batch already. Refuses one that does not follow its producer's last one. */
+  const storedAt = (partition: number, batch: Uint8Array): bigint | undefined => {
+    const read = readBatchHeader(batch, 0);
+    if (read.kind !== "ok" || read.header.producerId < 0n) return undefined;
+    const producers = tables[partition];
+    const verdict = producers?.check(read.header);
+    if (verdict?.kind === "repeat") return verdict.baseOffset;
+    if (verdict?.kind === "refuse") throw refused(Reason[verdict.reason]);
+    producers?.replay({ ...read.header, baseOffset: endOf(partition) as Offset });
+    return undefined;
+  };
+
+  const initProducer = async ({
+    producerId,
+    producerEpoch = 0,
+  }: MessageInitShape<typeof InitProducerRequestSchema>) => {
+    await Promise.resolve();
+    const fault = initFaults.shift();
+    if (fault !== undefined) throw fault;
+    const given =
+      producerId === undefined ? { producerId: nextProducerId++ } : { producerId, producerEpoch: producerEpoch + 1 };
+    identities.push(`${given.producerId}:${"producerEpoch" in given ? given.producerEpoch : 0}`);
+    return create(InitProducerResponseSchema, given);
   };
 
   const produce = async (
@@ -140,8 +191,41 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       if (fault?.kind === "loseAnswer") throw fault.error;
       return create(ProduceResponseSchema, { results: [{ partition, baseOffset }] });
     } finally {
-      inFlight.set(partition, now - 1);
+      inFlight.set(partition, (inFlight.get(partition) ?? 1) - 1);
     }
+  };
+
+  /** A stream that does with each message what `produce` does with a call; an answer that is lost breaks it. */
+  const openProduceStream: OpenProduceStream = (endpoint, createListener) => {
+    const listener = createListener();
+    let isOpen = true;
+    const close = (error?: TidemarkError) => {
+      if (isOpen) Promise.resolve().then(() => listener.onClose?.(error), noRejection);
+      isOpen = false;
+    };
+    return {
+      write(message) {
+        if (cluster.withoutStreams) {
+          close(new TidemarkError({ reason: Reason.UNSUPPORTED, message: "No streams", outcome: Outcome.NOT_APPLIED }));
+          return true;
+        }
+        streamed.push(message);
+        const { sequence, traceparent } = message;
+        const answer = (result: Record<string, unknown>) => {
+          if (isOpen) listener.onMessage(create(ProduceStreamResponseSchema, { results: [{ sequence, ...result }] }));
+        };
+        produce(endpoint, message, traceparent === undefined ? {} : { traceparent }).then(
+          ({ results: [result] }) => answer({ ...result }),
+          (error: unknown) => {
+            if (!(error instanceof TidemarkError)) throw error;
+            if (error.outcome === Outcome.UNKNOWN) close(error);
+            else answer({ error: toErrorDetail(error), message: error.message });
+          },
+        );
+        return true;
+      },
+      end: close,
+    };
   };
 
   const fetch = async (request: MessageInitShape<typeof FetchRequestSchema>, options: CallOptions) => {
@@ -150,12 +234,18 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       offset: each.start?.case === "offset" ? each.start.value : 0n,
     }));
     fetches.push(asked.map(({ partition }) => partition));
+    fetched.push(...(request.partitions ?? []));
     const answers = asked.map(({ partition, offset }) => {
       const error = fetchFaults.get(partition)?.shift();
       if (error !== undefined) return { partition, error: toErrorDetail(error), message: error.message };
       const highWatermark = endOf(partition);
       if (offset > highWatermark) {
-        const outside = refused(Reason.OFFSET_OUT_OF_RANGE);
+        const outside = new TidemarkError({
+          reason: Reason.OFFSET_OUT_OF_RANGE,
+          message: "Not there",
+          logStart: 0n,
+          highWatermark,
+        });
         return { partition, error: toErrorDetail(outside), message: outside.message };
       }
       const stored = logOf(partition).filter(({ next }) => next > offset);
@@ -181,25 +271,39 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const cluster: FakeCluster = {
     time,
     seen,
+    streamed,
+    withoutStreams: false,
     fetches,
+    fetched,
     inFlightMost: () => most,
     batchBytesMax: Number.POSITIVE_INFINITY,
     batchesPerAnswer: 1,
     valuesOf: (partition) => logOf(partition).flatMap(({ values }) => values),
     bytesOf: (partition) => logOf(partition).map(({ bytes }) => bytes),
     onProduce: (partition, ...faults) => void produceFaults.set(partition, [...faults]),
+    identities,
+    onInit: (...errors) => void initFaults.push(...errors),
+    forgetProducers: (partition) => tables[partition]?.forget(),
     onFetch: (partition, ...errors) => void fetchFaults.set(partition, [...errors]),
     append: (partition, batch) => void append(partition, batch),
     connection: {
       runtime: { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) },
       codecs,
       topics: createTopicCache(async () => ({ topicId: "id", partitions }), time.clock),
-      routes: createRoutes(bootstrap),
-      produceAt: (endpoint) => ({ produce: (request, options = {}) => produce(endpoint, request, options) }),
+      routes: createRoutes(bootstrap, { isReachable: () => false, avoid: () => undefined }),
+      openProduceStream,
+      produceAt: (endpoint) => ({
+        initProducer,
+        produce: (request, options = {}) => produce(endpoint, request, options),
+      }),
       fetchAt: () => ({ fetch: (request, options = {}) => fetch(request, options), listOffsets }),
     },
   };
   return cluster;
+}
+
+function noRejection(error: unknown): never {
+  throw new Error("A listener threw", { cause: error });
 }
 
 function valuesIn(bytes: Uint8Array, codecs: Codecs): readonly string[] {

@@ -4,6 +4,14 @@ import type { Leases } from "./leases.ts";
 import type { Mvcc } from "./mvcc.ts";
 import type { WatchShape } from "./watchers.ts";
 
+/** How members come to a majority, and learn what it committed. Members are named by their number, from 1 on. */
+export interface Agreement {
+  /** A call that the member took is to be carried out: now, later, or never. `fail`: the member says that it was not. */
+  agree(member: number, carryOut: () => void, fail: (why: string) => void): void;
+  /** Something was committed; each member is to learn of it. */
+  committed(): void;
+}
+
 /** What the members share: a majority of them has it. */
 export interface SimulatedCluster {
   readonly runtime: Runtime;
@@ -14,15 +22,14 @@ export interface SimulatedCluster {
   hasLeader: boolean;
   isFull: boolean;
   readonly denied: Set<EtcdKey>;
-  /** The store may have changed: every watch looks. */
-  changed(): void;
+  readonly agreement: Agreement;
 }
 
 /** The lease and its keys go together, in one revision. */
 export function endLease(cluster: SimulatedCluster, lease: LeaseId): void {
   cluster.mvcc.deleteKeys(cluster.mvcc.keysOf(lease));
   cluster.leases.revoke(lease);
-  cluster.changed();
+  cluster.agreement.committed();
 }
 
 /** Throws what etcd would refuse for want of a right or of space. */

@@ -9,13 +9,17 @@ export type MemberMode = "up" | "frozen" | "minority" | "down";
 export interface SimulatedMember {
   connect(): EtcdStubs;
   become(mode: MemberMode): void;
-  changed(): void;
+  /** It learns all that was committed, unless it does nothing now. */
+  catchUp(): void;
   leaderLost(): void;
 }
 
 interface MemberState {
   readonly cluster: SimulatedCluster;
+  readonly number: number;
   mode: MemberMode;
+  /** The last revision that it has learned. */
+  applied: bigint;
   /** What arrived while it was frozen. */
   readonly frozen: (() => void)[];
   readonly watches: Set<SimulatedWatch>;
@@ -23,13 +27,18 @@ interface MemberState {
   readonly streams: Set<(error: EtcdError) => void>;
 }
 
-export function createSimulatedMember(cluster: SimulatedCluster): SimulatedMember {
-  const state: MemberState = { cluster, mode: "up", frozen: [], watches: new Set(), streams: new Set() };
+export function createSimulatedMember(cluster: SimulatedCluster, number: number): SimulatedMember {
+  const state: MemberState = {
+    cluster,
+    number,
+    mode: "up",
+    applied: cluster.mvcc.revision(),
+    frozen: [],
+    watches: new Set(),
+    streams: new Set(),
+  };
   const endStreams = (message: string) => {
     for (const end of [...state.streams]) end(new EtcdError("LOST", message));
-  };
-  const advanceWatches = () => {
-    for (const watch of [...state.watches]) watch.advance();
   };
   return {
     connect: () => connect(state),
@@ -39,13 +48,18 @@ export function createSimulatedMember(cluster: SimulatedCluster): SimulatedMembe
       if (mode === "down" || mode === "minority") endStreams(`the member is ${mode}`);
       if (mode !== "up") return;
       for (const step of state.frozen.splice(0)) step();
-      advanceWatches();
+      apply(state);
     },
-    changed() {
-      if (state.mode === "up") advanceWatches();
+    catchUp() {
+      if (state.mode === "up") apply(state);
     },
     leaderLost: () => endStreams("etcdserver: no leader"),
   };
+}
+
+function apply(state: MemberState): void {
+  state.applied = state.cluster.mvcc.revision();
+  for (const watch of [...state.watches]) watch.advance();
 }
 
 function connect(state: MemberState): EtcdStubs {
@@ -63,7 +77,7 @@ function connect(state: MemberState): EtcdStubs {
       call(() => {
         refuseUnwanted(cluster, request);
         const answer = mvcc.txn(request, (lease) => leases.has(lease));
-        cluster.changed();
+        cluster.agreement.committed();
         return answer;
       }),
     compact: (revision) => call(() => mvcc.compact(revision)),
@@ -76,7 +90,14 @@ function connect(state: MemberState): EtcdStubs {
     leaseKeepAlive(lease, handlers) {
       const stream = openStream(state, connection, handlers);
       return {
-        send: () => stream.arrive(() => stream.send({ ttlSeconds: leases.renew(lease, runtime.clock.monotonicMs()) })),
+        send: () =>
+          stream.arrive(() =>
+            cluster.agreement.agree(
+              state.number,
+              () => stream.send({ ttlSeconds: leases.renew(lease, runtime.clock.monotonicMs()) }),
+              (why) => stream.fail(why),
+            ),
+          ),
         close: () => stream.close(),
       };
     },
@@ -90,6 +111,7 @@ function connect(state: MemberState): EtcdStubs {
         watch = createWatch({
           request,
           mvcc,
+          applied: () => state.applied,
           shape: cluster.shape,
           scheduler: runtime.scheduler,
           send: (response) => stream.send(response),
@@ -157,13 +179,20 @@ function unary<Answer>(state: MemberState, connection: Connection, carryOut: () 
         answer(() => answered.reject(failure));
         return;
       }
-      try {
-        const value = carryOut();
-        answer(() => answered.resolve(value));
-      } catch (error) {
-        if (!(error instanceof EtcdError)) throw error;
-        answer(() => answered.reject(error));
-      }
+      const attempt = () => {
+        try {
+          const value = carryOut();
+          // It answers when it has applied what it asked for.
+          if (state.mode === "up") apply(state);
+          answer(() => answered.resolve(value));
+        } catch (error) {
+          if (!(error instanceof EtcdError)) throw error;
+          answer(() => answered.reject(error));
+        }
+      };
+      state.cluster.agreement.agree(state.number, attempt, (why) => {
+        answer(() => answered.reject(new EtcdError("LOST", why)));
+      });
     }),
   );
   return answered.promise;
@@ -174,6 +203,8 @@ interface OpenStream<Message> {
   arrive(step: () => void): void;
   /** To the client. A frozen member sends nothing. */
   send(message: Message): void;
+  /** The member ends it. */
+  fail(why: string): void;
   close(): void;
 }
 
@@ -214,6 +245,7 @@ function openStream<Message>(
       travel(state, connection, () => {
         if (!isOver && !closedByClient && !connection.isClosed) handlers.onMessage(message);
       }),
+    fail: (why) => end(new EtcdError("LOST", why)),
     close() {
       closedByClient = true;
       if (!isOver) finish();

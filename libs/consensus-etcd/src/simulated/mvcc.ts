@@ -72,7 +72,8 @@ export function createMvcc(): Mvcc {
       state.history = state.history.filter((entry) => entry.revision > revision);
       state.compacted = revision;
     },
-    since: (revision) => state.history.filter((entry) => entry.revision >= revision),
+    // One entry for each revision.
+    since: (revision) => state.history.slice(Math.max(0, Number(revision - (state.history[0]?.revision ?? 0n)))),
   };
 }
 

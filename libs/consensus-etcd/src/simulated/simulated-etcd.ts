@@ -11,10 +11,10 @@
  */
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import type { EtcdKey, EtcdMembers } from "../stubs.ts";
-import { endLease, type SimulatedCluster } from "./cluster.ts";
+import { type Agreement, endLease, type SimulatedCluster } from "./cluster.ts";
 import { createLeases } from "./leases.ts";
 import { createSimulatedMember, type SimulatedMember } from "./member.ts";
-import { createMvcc } from "./mvcc.ts";
+import { createMvcc, type StoreRevision } from "./mvcc.ts";
 import type { WatchShape } from "./watchers.ts";
 
 export interface SimulatedEtcdOptions {
@@ -26,6 +26,8 @@ export interface SimulatedEtcdOptions {
   /** Milliseconds that a message takes one way, at most. Default 2. */
   readonly latencyMs?: number;
   readonly watch?: Partial<WatchShape>;
+  /** Default: everything at once, where the members stand by `freeze`, `isolate` and `stop`. */
+  readonly agreement?: Agreement;
 }
 
 export interface SimulatedEtcd {
@@ -40,14 +42,21 @@ export interface SimulatedEtcd {
   heal(member: number): void;
   /** For so long nobody leads etcd; then somebody does, and every lease begins anew. */
   loseLeader(durationMs: number): void;
+  /** Whether somebody leads etcd; a new leader begins every lease anew. */
+  setLeader(isThere: boolean): void;
+  /** The member learns all that was committed: for whoever brings its own agreement. */
+  catchUp(member: number): void;
   /** Everything stops and comes back at once, with all that was committed. */
   powerCut(): void;
-  compact(): void;
+  /** Forgets the history up to now. False where there is none to forget. */
+  compact(): boolean;
   /** Whether etcd's space quota is used up. */
   setFull(isFull: boolean): void;
   /** Whoever writes or reads this key is denied it. */
   deny(key: EtcdKey): void;
   revision(): bigint;
+  /** What was committed from a revision on, as far as it was not compacted. */
+  since(revision: bigint): readonly StoreRevision[];
   /** Ends its timers. */
   close(): void;
 }
@@ -67,11 +76,14 @@ export function createSimulatedEtcd(options: SimulatedEtcdOptions): SimulatedEtc
     hasLeader: true,
     isFull: false,
     denied: new Set(),
-    changed: () => {
-      for (const member of members) member.changed();
+    agreement: options.agreement ?? {
+      agree: (_member, carryOut) => carryOut(),
+      committed() {
+        for (const member of members) member.catchUp();
+      },
     },
   };
-  for (let n = 0; n < count; n++) members.push(createSimulatedMember(cluster));
+  for (let n = 1; n <= count; n++) members.push(createSimulatedMember(cluster, n));
   const endpoints = members.map((_, n) => `etcd-${n + 1}.test:2379`);
   const cancelExpiry = expireLeases(cluster);
   return {
@@ -82,12 +94,19 @@ export function createSimulatedEtcd(options: SimulatedEtcdOptions): SimulatedEtc
     stop: (n) => memberOf(members, n).become("down"),
     heal: (n) => memberOf(members, n).become("up"),
     loseLeader: (durationMs) => loseLeader(cluster, members, durationMs),
+    setLeader: (isThere) => setLeader(cluster, isThere),
+    catchUp: (n) => memberOf(members, n).catchUp(),
     powerCut() {
       for (const member of members) member.become("down");
       cluster.leases.extend(runtime.clock.monotonicMs());
       for (const member of members) member.become("up");
     },
-    compact: () => cluster.mvcc.compact(cluster.mvcc.revision()),
+    compact() {
+      const revision = cluster.mvcc.revision();
+      if (revision <= cluster.mvcc.compacted()) return false;
+      cluster.mvcc.compact(revision);
+      return true;
+    },
     setFull(isFull) {
       cluster.isFull = isFull;
     },
@@ -95,6 +114,7 @@ export function createSimulatedEtcd(options: SimulatedEtcdOptions): SimulatedEtc
       cluster.denied.add(key);
     },
     revision: () => cluster.mvcc.revision(),
+    since: (revision) => cluster.mvcc.since(revision),
     close: cancelExpiry,
   };
 }
@@ -108,10 +128,12 @@ function memberOf(members: readonly SimulatedMember[], n: number): SimulatedMemb
 function loseLeader(cluster: SimulatedCluster, members: readonly SimulatedMember[], durationMs: number): void {
   cluster.hasLeader = false;
   for (const member of members) member.leaderLost();
-  cluster.runtime.scheduler.after(durationMs, () => {
-    cluster.hasLeader = true;
-    cluster.leases.extend(cluster.runtime.clock.monotonicMs());
-  });
+  cluster.runtime.scheduler.after(durationMs, () => setLeader(cluster, true));
+}
+
+function setLeader(cluster: SimulatedCluster, isThere: boolean): void {
+  if (isThere && !cluster.hasLeader) cluster.leases.extend(cluster.runtime.clock.monotonicMs());
+  cluster.hasLeader = isThere;
 }
 
 function expireLeases(cluster: SimulatedCluster): Cancel {

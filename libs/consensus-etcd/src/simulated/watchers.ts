@@ -25,15 +25,17 @@ export interface SimulatedWatch {
 export function createWatch(options: {
   readonly request: WatchRequest;
   readonly mvcc: Mvcc;
+  /** The last revision that the member has learned. */
+  readonly applied: () => bigint;
   readonly shape: WatchShape;
   readonly scheduler: Scheduler;
   readonly send: (response: WatchResponse) => void;
 }): SimulatedWatch {
-  const { request, mvcc, shape, scheduler, send } = options;
+  const { request, mvcc, applied, shape, scheduler, send } = options;
   let next = request.startRevision;
   let isOver = false;
   let cancel: Cancel | undefined;
-  const header = () => ({ revision: mvcc.revision(), created: false, fragment: false, events: [] });
+  const header = () => ({ revision: applied(), created: false, fragment: false, events: [] });
 
   /** Sends one part. True where more of the history is left. */
   const sendPart = (): boolean => {
@@ -43,7 +45,7 @@ export function createWatch(options: {
       send({ ...header(), revision: 0n, canceled });
       return false;
     }
-    const missed = mvcc.since(next);
+    const missed = mvcc.since(next).filter(({ revision }) => revision <= applied());
     const part = missed.slice(0, shape.partRevisions);
     const last = part.at(-1);
     if (last === undefined) return false;
@@ -66,7 +68,7 @@ export function createWatch(options: {
     advance,
     requestProgress() {
       // A watch that begins in the future is given none.
-      if (!isOver && cancel === undefined && mvcc.revision() >= request.startRevision) send(header());
+      if (!isOver && cancel === undefined && applied() >= request.startRevision) send(header());
     },
     stop() {
       isOver = true;

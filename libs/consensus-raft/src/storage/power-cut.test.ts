@@ -1,8 +1,27 @@
-import { createMemoryDisk, dropAll, keepAll, type MemoryDisk, type PowerLoss } from "@tidemark/disk";
+import {
+  createFaultDisk,
+  createMemoryDisk,
+  dropAll,
+  type FaultPlan,
+  keepAll,
+  type MemoryDisk,
+  type PowerLoss,
+} from "@tidemark/disk";
 import { createRaft, logIndex, type StartState, type Write } from "@tidemark/raft";
 import { createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import { batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
+import {
+  batch,
+  batches,
+  chunk,
+  format,
+  hardState,
+  open,
+  ownId,
+  runtime,
+  snapshotMeta,
+  write,
+} from "../testing/storage-fixture.ts";
 import { allStorageGuards, type StorageGuards } from "./storage.ts";
 
 /** What was acknowledged by some moment. */
@@ -32,7 +51,8 @@ const large = snapshotMeta(60, 5, 3000);
 
 interface Workload {
   readonly segmentBytes: number;
-  readonly steps: readonly (Partial<Write> | "snapshot")[];
+  /** "idle": nothing else waits to be written. */
+  readonly steps: readonly (Partial<Write> | "snapshot" | "idle")[];
 }
 
 /** Entries in place of others of the same size, so that a frame of the old ones may stand right behind a new one. */
@@ -79,6 +99,10 @@ async function momentsOf(guards: StorageGuards, { segmentBytes, steps }: Workloa
   const { storage } = await open(disk, { segmentBytes, guards });
   watching = true;
   for (const step of steps) {
+    if (step === "idle") {
+      await storage.idle();
+      continue;
+    }
     if (step === "snapshot") {
       await storage.saveSnapshot({ meta: snapshotMeta(20, 4, 900), state: new Uint8Array(900).fill(20) });
       acknowledged.snapshot = 20;
@@ -170,6 +194,27 @@ describe("what a start finds that a kill left unflushed", () => {
   });
 });
 
+describe("a flush that failed", () => {
+  it("took a mark with it, which is written anew like the entries behind it", async () => {
+    const disk = createMemoryDisk();
+    await format(disk);
+    const failing = { isOn: false };
+    const plan: FaultPlan = ({ kind }) => (failing.isOn && kind === "sync" ? { kind: "fail", code: "IO" } : undefined);
+    const first = await open(createFaultDisk(disk, { plan, scheduler: runtime.scheduler }));
+    await first.storage.write([write({ entries: batches(2, 4, 1) })]);
+    await first.storage.idle();
+    failing.isOn = true;
+    await expect(first.storage.write([write({ entries: batches(5, 5, 1) })])).rejects.toMatchObject({ code: "IO" });
+    disk.kill();
+    const second = await open(disk);
+    await second.storage.write([write({ entries: batches(6, 7, 1) })]);
+    disk.powerCut();
+    const third = await open(disk);
+    expect(third.start.entries.map(({ index }) => index)).toEqual([2, 3, 4, 5, 6, 7]);
+    await third.storage.close();
+  });
+});
+
 describe("35 a power cut at any moment", () => {
   it("forgets no vote and no flushed entry, and never keeps the node from starting", async () => {
     const { cuts, faults } = await faultsOf(allStorageGuards);
@@ -181,6 +226,13 @@ describe("35 a power cut at any moment", () => {
     const { cuts, faults } = await faultsOf(allStorageGuards, conflicts);
     expect(faults).toEqual([]);
     expect(cuts).toBeGreaterThan(50);
+  });
+
+  it("takes no torn mark for damage, though another segment was begun behind it", async () => {
+    // Each entry fills a segment up to byte 486, so that the mark behind it lies in two sectors.
+    const written = [2, 3, 4, 5, 6].map((index) => ({ entries: [batch(index, 1, 413)] }));
+    const steps = written.flatMap((step) => [step, "idle" as const]);
+    expect((await faultsOf(allStorageGuards, { segmentBytes: 400, steps })).faults).toEqual([]);
   });
 
   it.each(["flushHardState", "flushEntries"] as const)("is found out without %s", async (guard) => {

@@ -196,6 +196,7 @@ async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   log.epochs = [];
   await replaceEpochFile(log.context, log.epochFile, log.epochs);
   log.logStart = start;
+  log.storedLogStart = start;
   log.highWatermark = start;
   log.durable = start;
   log.tail = undefined;
@@ -219,6 +220,7 @@ function settleAt(log: LogState, end: Offset): void {
   log.end = end;
   log.written = end;
   log.logStart = lesser(log.logStart, end);
+  log.storedLogStart = lesser(log.storedLogStart, end);
   log.highWatermark = greater(lesser(log.highWatermark, end), log.logStart);
   // The sync of the cut reached everything before it, except what waits to be written anew.
   if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;

@@ -4,15 +4,21 @@ import type { Transport } from "@tidemark/rpc";
 import type { Engine } from "../engine/engine.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
+import { createSimEtcd, type SimEtcd, type SimEtcdWorld } from "../etcd/etcd-cluster.ts";
+import { etcdPort } from "../etcd/serve-member.ts";
 import type { Host } from "../network/host.ts";
 import type { LinkState } from "../network/links.ts";
 import { createNetwork, type Network } from "../network/network.ts";
 import { createSimNode, type NodeWorld, type SimNode } from "./node.ts";
-import { ports, type Role } from "./roles.ts";
+import { metadataDirectory, ports, type Role } from "./roles.ts";
 
 /** How big a cluster is, and how its processes are set. */
 export interface ClusterShape {
+  /** Where the controllers keep the metadata. More than one controller are for `raft` and `etcd`. */
+  readonly backend: "single" | "raft" | "etcd";
   readonly controllers: number;
+  /** Members of etcd. 0 on another backend. */
+  readonly etcds: number;
   readonly brokers: number;
   readonly gateways: number;
   /** Settings by role, beside those that say who and where a process is. */
@@ -36,6 +42,9 @@ export interface SimCluster {
   readonly brokers: readonly SimNode[];
   readonly controllers: readonly SimNode[];
   readonly gateways: readonly SimNode[];
+  /** Members of etcd; none on another backend. */
+  readonly etcds: readonly SimNode[];
+  readonly etcd: SimEtcd;
   /** A client that begins at this endpoint, host:port. */
   connect(name: string, bootstrap: string): Promise<SimClient>;
   /** Processes that ended by themselves, the latest last. */
@@ -53,17 +62,25 @@ const logLinesMax = 400;
 export function createSimCluster(
   engine: Engine,
   random: RandomTree,
-  given: ClusterShape & Pick<NodeWorld, "wallStartMs" | "experimentOn" | "onEnd"> & { readonly codecs: Codecs },
+  given: ClusterShape &
+    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "quorumExperimentOn" | "onEnd"> &
+    Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
+  const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+  const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
+  const { onRevision } = given;
+  const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision }, etcdHosts);
   const exits: { atMs: number; node: string; error: Error }[] = [];
   const logs: string[] = [];
   const world = {
     engine,
     random,
     network,
+    etcd,
     wallStartMs: given.wallStartMs,
     experimentOn: given.experimentOn,
+    quorumExperimentOn: given.quorumExperimentOn,
     onEnd: given.onEnd,
     onLog(node: string, line: string) {
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
@@ -74,17 +91,23 @@ export function createSimCluster(
       engine.after(restartMs, () => node.boot());
     },
   };
-  const hostOf = (role: Role, id: number) => `${role}-${id}.sim`;
-  const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+  const hostOf = (role: Role | "etcd", id: number) => `${role}-${id}.sim`;
   const controllers = ids(given.controllers).map((id) => `${hostOf("controller", id)}:${ports.controller.internal}`);
-  const nodesOf = (role: Role, count: number) =>
+  const places = {
+    single: metadataDirectory,
+    raft: metadataDirectory,
+    etcd: `${etcdHosts.map((host) => `${host}:${etcdPort}`).join(",")}/sim`,
+  };
+  const backend = `${given.backend}://${places[given.backend]}`;
+  const nodesOf = (role: Role | "etcd", count: number) =>
     ids(count).map((id) =>
       createSimNode(world, `${role}-${id}`, {
         role,
         id,
         hostName: hostOf(role, id),
         controllers,
-        settings: given.settings[role],
+        backend,
+        settings: role === "etcd" ? {} : given.settings[role],
         codecs: given.codecs,
       }),
     );
@@ -92,12 +115,15 @@ export function createSimCluster(
     controllers: nodesOf("controller", given.controllers),
     brokers: nodesOf("broker", given.brokers),
     gateways: nodesOf("gateway", given.gateways),
+    etcds: nodesOf("etcd", given.etcds),
   };
+  if (given.backend === "etcd") etcd.begin(byRole.etcds);
 
   return {
     ...byRole,
     network,
-    nodes: [...byRole.controllers, ...byRole.brokers, ...byRole.gateways],
+    etcd,
+    nodes: [...byRole.etcds, ...byRole.controllers, ...byRole.brokers, ...byRole.gateways],
     exits,
     logs,
     async connect(name, bootstrap) {
@@ -108,7 +134,14 @@ export function createSimCluster(
         wallStartMs: given.wallStartMs,
       });
       const transport = network.transportOf(host, process);
-      const client = await createClient({ bootstrap, runtime: process.runtime, transport, codecs: given.codecs });
+      const { codecs } = given;
+      const client = await createClient({
+        bootstrap,
+        routing: "bootstrap",
+        runtime: process.runtime,
+        transport,
+        codecs,
+      });
       return { name, host, process, transport, client };
     },
   };

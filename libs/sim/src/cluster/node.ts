@@ -1,9 +1,12 @@
 import type { BrokerExperiment } from "@tidemark/broker";
+import type { RaftExperiment } from "@tidemark/controller";
 import type { RunningService } from "@tidemark/service";
 import { startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
+import type { SimEtcd } from "../etcd/etcd-cluster.ts";
+import { dialFrom } from "../etcd/hold-connection.ts";
 import type { Host } from "../network/host.ts";
 import type { Network } from "../network/network.ts";
 import { createDevice, type Device } from "../storage/sim-disk.ts";
@@ -34,11 +37,14 @@ export interface NodeWorld {
   readonly engine: Engine;
   readonly random: RandomTree;
   readonly network: Network;
+  readonly etcd: SimEtcd;
   readonly wallStartMs: number;
   /** A line of a service's log. */
   readonly onLog: (node: string, line: string) => void;
   /** What is asked of the broker that lives in this process. */
   readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
+  /** What is asked of the controller that lives in this process. */
+  readonly quorumExperimentOn: (process: string) => RaftExperiment;
   /** A process has ended, however it did. */
   readonly onEnd: (process: string) => void;
   /** A process ended by itself: its start was refused, or it could not go on. */
@@ -74,8 +80,14 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
       });
     };
     try {
+      const { role } = identity;
+      if (role === "etcd") {
+        world.etcd.serve(identity.id, { host, process: mine });
+        service = { endpoints: {}, stop: async () => undefined };
+        return;
+      }
       const telemetry = await startTelemetry({
-        service: `tidemark-${identity.role}`,
+        service: `tidemark-${role}`,
         instanceId: name,
         runtime: mine.runtime,
         environment: {},
@@ -84,8 +96,16 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         writeLog: (line) => world.onLog(name, line),
       });
       const simulated = simulatedWorld({ network, host, device, process: mine, telemetry, onFatal: exit });
+      const place = { host, process: mine };
       const started = await startNode(
-        { ...identity, bootId: `boot ${boots} of ${name}`, experiment: world.experimentOn(mine.name, identity.id) },
+        {
+          ...identity,
+          role,
+          bootId: `boot ${boots} of ${name}`,
+          experiment: world.experimentOn(mine.name, identity.id),
+          etcd: { members: () => world.etcd.reach(place), dial: dialFrom(network, place) },
+          quorumExperiment: world.quorumExperimentOn(mine.name),
+        },
         simulated,
       );
       if (process === mine) service = started;

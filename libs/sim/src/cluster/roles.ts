@@ -1,8 +1,16 @@
 import { type BrokerExperiment, startBroker } from "@tidemark/broker";
 import { crc32c } from "@tidemark/compression";
-import { brokerSchema, controllerSchema, gatewaySchema } from "@tidemark/config";
+import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
-import { type OpenBackend, openRaftBackend, raftDirectoryId, startController } from "@tidemark/controller";
+import {
+  type EtcdReach,
+  type OpenBackend,
+  openEtcdBackend,
+  openRaftBackend,
+  type RaftExperiment,
+  raftDirectoryId,
+  startController,
+} from "@tidemark/controller";
 import { startGateway } from "@tidemark/gateway";
 import type { Codecs } from "@tidemark/record";
 import type { RunningService, ServiceWorld } from "@tidemark/service";
@@ -17,12 +25,17 @@ export const ports = {
   gateway: { client: 4640 },
 } as const;
 
-/** What a node is started with besides its world. */
+/** What a service's node is started with besides its world. */
 export interface NodeStart extends NodeIdentity {
+  readonly role: Role;
+  /** How a controller reaches etcd, and other controllers past gRPC. */
+  readonly etcd: EtcdReach;
   /** Tells one boot of its machine from another. */
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** What is asked of a controller's part of its quorum that no program asks. */
+  readonly quorumExperiment: RaftExperiment;
 }
 
 /** Where a controller keeps what is its own. */
@@ -30,13 +43,15 @@ export const metadataDirectory = "/data/metadata";
 
 /** What stays the same from one start of a node to the next. */
 export interface NodeIdentity {
-  readonly role: Role;
+  readonly role: Role | "etcd";
   /** `node.id`. */
   readonly id: number;
   /** Of the machine that it runs on. */
   readonly hostName: string;
   /** Internal endpoints of the controllers. */
   readonly controllers: readonly string[];
+  /** `consensus.backend` of the controllers. */
+  readonly backend: string;
   /** Beside those that say who and where a process is. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
   readonly codecs: Codecs;
@@ -49,7 +64,7 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 
 /** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
 export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
-  const { role, id, hostName, controllers, codecs, bootId, experiment } = start;
+  const { role, id, hostName, controllers, backend, codecs, bootId, experiment } = start;
   const settings = {
     "node.id": id,
     "log.level": "info",
@@ -60,15 +75,22 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
   };
   switch (role) {
     case "controller": {
-      const kind = controllers.length > 1 ? "raft" : "single";
-      const values = valuesOf(controllerSchema, { ...settings, "consensus.backend": `${kind}://${metadataDirectory}` });
-      const common = { ...world, values, directory: metadataDirectory, backendName: kind };
-      if (kind === "single") return startController({ ...common, openBackend: openSingle });
-      return startController({
-        ...common,
-        openBackend: openRaftBackend(values),
-        formattedAs: (disk) => raftDirectoryId(disk, metadataDirectory),
-      });
+      const place = { "consensus.backend": backend, "metadata.log.dir": metadataDirectory };
+      const values = valuesOf(controllerSchema, { ...settings, ...place });
+      const choice = consensusChoice(values);
+      const common = { ...world, values, directory: metadataDirectory, backendName: choice.kind };
+      switch (choice.kind) {
+        case "single":
+          return startController({ ...common, openBackend: openSingle });
+        case "etcd":
+          return startController({ ...common, openBackend: openEtcdBackend(values, choice, start.etcd) });
+        case "raft":
+          return startController({
+            ...common,
+            openBackend: openRaftBackend(values, start.quorumExperiment),
+            formattedAs: (disk) => raftDirectoryId(disk, metadataDirectory),
+          });
+      }
     }
     case "broker": {
       const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };

@@ -3,6 +3,9 @@ import { below, pick, type Random } from "@tidemark/runtime";
 import type { SimCluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { QuorumKeeper } from "../quorum/quorum-keeper.ts";
+import type { QuorumWatch } from "../quorum/quorum-watch.ts";
+import { quorumFaultKinds } from "./quorum-faults.ts";
 
 /** What a fault can be done to, and by what chance. */
 export interface FaultWorld {
@@ -14,6 +17,8 @@ export interface FaultWorld {
   readonly clientHosts: readonly string[];
   /** The topic of the workload. */
   readonly topic: string;
+  /** The controllers' own quorum and its operator. Undefined: they have none. */
+  readonly quorum: { readonly watch: QuorumWatch; readonly keeper: QuorumKeeper } | undefined;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
 }
@@ -43,8 +48,8 @@ export const faultKinds = {
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
   restartGateway: (world) => stopAndStart(world, world.cluster.gateways),
-  pause: (world) => pause(world),
-  isolate: (world) => isolate(world),
+  pause: (world) => pauseOne(world, world.cluster.nodes),
+  isolate: (world) => isolateOne(world, world.cluster.nodes),
   oneWay: (world) => cutOneWay(world),
   split: (world) => split(world),
   slowLink: (world) => slow(world),
@@ -52,14 +57,26 @@ export const faultKinds = {
   diskStall: (world) => stall(world),
   diskFull: (world) => fill(world),
   wallClock: (world) => skew(world),
+  killEtcd: (world) => crash(world, world.cluster.etcds, "kill"),
+  powerCutEtcd: (world) => crash(world, world.cluster.etcds, "losePower"),
+  pauseEtcd: (world) => pauseOne(world, world.cluster.etcds),
+  isolateEtcd: (world) => isolateOne(world, world.cluster.etcds),
+  compactEtcd: (world) => compactEtcd(world),
+  fillEtcd: (world) => fillEtcd(world),
+  ...quorumFaultKinds,
 } as const satisfies Readonly<Record<string, BeginFault>>;
 
 export type FaultKind = keyof typeof faultKinds;
 
-export const faultKindNames = Object.keys(faultKinds) as readonly FaultKind[];
+const names = Object.keys(faultKinds) as readonly FaultKind[];
+
+/** What befalls etcd: for runs whose metadata are kept there. */
+export const etcdFaultKindNames: readonly FaultKind[] = names.filter((name) => name.endsWith("Etcd"));
+
+export const faultKindNames: readonly FaultKind[] = names.filter((name) => !name.endsWith("Etcd"));
 
 /** A length of time between two bounds in milliseconds; short ones are as likely as long ones are, by magnitude. */
-function lengthMs(random: Random, leastMs: number, mostMs: number): number {
+export function lengthMs(random: Random, leastMs: number, mostMs: number): number {
   return leastMs * (mostMs / leastMs) ** random.next();
 }
 
@@ -146,8 +163,8 @@ function stopAndStart({ random }: FaultWorld, among: readonly SimNode[]): FaultE
   return { text: `stop ${node.name}`, lastsMs: lengthMs(random, 500, 45_000), end };
 }
 
-function pause({ random, cluster }: FaultWorld): FaultEnd | undefined {
-  const node = pick(random, running(cluster.nodes));
+function pauseOne({ random }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {
+  const node = pick(random, running(among));
   const process = node?.process;
   if (node === undefined || process === undefined) return undefined;
   process.pause();
@@ -158,9 +175,8 @@ function hostsOf({ cluster, clientHosts }: FaultWorld): readonly string[] {
   return [...cluster.nodes.map(({ host }) => host.name), ...clientHosts];
 }
 
-function isolate(world: FaultWorld): FaultEnd | undefined {
-  const { random, cluster } = world;
-  const node = pick(random, cluster.nodes);
+function isolateOne(world: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {
+  const node = pick(world.random, among);
   if (node === undefined) return undefined;
   const others = hostsOf(world).filter((name) => name !== node.host.name);
   return cutAll(world, [node.host.name], others, `isolate ${node.name}`);
@@ -249,4 +265,16 @@ function skew({ random, cluster }: FaultWorld): FaultEnd | undefined {
   const byMs = Math.round((random.next() - 0.5) * 2 * 3_600_000);
   node.process.skewWallClock(byMs);
   return { text: `wall clock of ${node.name} jumps by ${byMs} ms`, lastsMs: 0, end: () => undefined };
+}
+
+/** Whoever asks for what happened before is told that it is gone. */
+function compactEtcd({ cluster }: FaultWorld): FaultEnd | undefined {
+  if (cluster.etcds.length === 0 || !cluster.etcd.compact()) return undefined;
+  return { text: "compact etcd", lastsMs: 0, end: () => undefined };
+}
+
+function fillEtcd({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  if (cluster.etcds.length === 0) return undefined;
+  cluster.etcd.setFull(true);
+  return { text: "etcd has no space", lastsMs: lengthMs(random, 100, 10_000), end: () => cluster.etcd.setFull(false) };
 }

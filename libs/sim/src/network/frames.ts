@@ -2,7 +2,13 @@ import type { Metadata } from "@grpc/grpc-js";
 import type { GrpcStatus } from "@tidemark/rpc";
 
 /** What the two sides of a connection tell each other: HTTP/2, as far as gRPC needs it. */
-export type Frame = ConnectionFrame | StreamFrame;
+export type Frame = ConnectionFrame | StreamFrame | ValueFrame;
+
+/** What another protocol than gRPC sends, as it is. */
+export interface ValueFrame {
+  readonly kind: "value";
+  readonly value: unknown;
+}
 
 export type ConnectionFrame =
   /** The server's first: the connection is ready. */

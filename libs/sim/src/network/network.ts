@@ -3,7 +3,8 @@ import type { Random } from "@tidemark/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 import { createSimChannel } from "./channel.ts";
-import { dial } from "./dial.ts";
+import type { SidePlace } from "./connection.ts";
+import { type Dialled, dial } from "./dial.ts";
 import type { Host, NetworkContext } from "./host.ts";
 import { createLinks, type LinkState, type Links } from "./links.ts";
 import { createSimListener } from "./listener.ts";
@@ -15,6 +16,12 @@ export interface Network {
   addHost(name: string): Host;
   /** What a process that runs on a host dials and listens with. */
   transportOf(host: Host, process: SimProcess): Transport;
+  /** Connects without a word of gRPC; see `dial`. */
+  dial(
+    from: SidePlace,
+    to: { readonly host: string; readonly port: number; readonly timeoutMs: number },
+    onEnd: (end: Dialled) => void,
+  ): () => void;
   /** The process on the host ended: its machine tells every peer. */
   endProcess(host: Host): void;
   /** The machine loses its power: nobody is told. */
@@ -52,6 +59,7 @@ export function createNetwork(engine: Engine, random: Random, usual: LinkState):
           }),
       };
     },
+    dial: (from, to, onEnd) => dial(net, from, to, onEnd),
     endProcess(host) {
       host.listeners.clear();
       for (const connection of [...host.connections]) connection.close();

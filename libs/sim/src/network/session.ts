@@ -79,6 +79,7 @@ export function createSession(connection: Connection, keepalive: Keepalive, hand
         connection.send({ kind: "pong" });
         return;
       case "pong":
+      case "value":
         return;
       case "headers":
         handlers.onHeaders?.(frame);

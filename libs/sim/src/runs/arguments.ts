@@ -1,3 +1,5 @@
+import process from "node:process";
+import type { ClusterShape } from "../cluster/cluster.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { switches } from "./switches.ts";
 
@@ -9,7 +11,9 @@ export interface SimArguments {
   /** Milliseconds of real time after which no further run begins. */
   readonly limitMs: number;
   readonly replicationFactor: number;
-  /** One keeps the metadata in a file of its own, more by their own quorum. Undefined: as drawn. */
+  /** Where the controllers keep the metadata. Undefined: one in a file of its own, more by their own quorum. */
+  readonly backend: ClusterShape["backend"] | undefined;
+  /** Undefined: as drawn. */
   readonly controllers: number | undefined;
   /** How long faults are done in a run, in milliseconds of the run. Undefined: as drawn. */
   readonly durationMs: number | undefined;
@@ -17,22 +21,26 @@ export interface SimArguments {
   readonly pace: number;
   /** The only faults that are done. Undefined: as drawn. */
   readonly scenario: ScenarioName | undefined;
+  /** Processes that run at once, each its share. */
+  readonly jobs: number;
   /** Whether the lines that were run are counted. */
   readonly isCovered: boolean;
   /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--coverage] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
   --replication-factor N  replicas of each partition (1)
-  --controllers N         controllers; more than one keep the metadata by their own quorum; else drawn
+  --backend NAME          single, raft or etcd; else single for one controller, raft for more
+  --controllers N         how many controllers; else drawn
   --seconds S             how long faults are done in a run; else drawn
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
                           ${scenarioNames.join(", ")}
+  --jobs N                so many processes at once, each with a core of its own (1); with --coverage there is one
   --coverage              also tells which share of the lines of each package was run
   --break NAME            takes a protection out, and is well when a run finds it: all, or one of
                           ${[...switches.keys()].join(", ")}`;
@@ -44,10 +52,12 @@ export function readArguments(given: readonly string[]): SimArguments {
     to: 1,
     limitMs: Number.POSITIVE_INFINITY,
     replicationFactor: 1,
+    backend: undefined,
     controllers: undefined,
     durationMs: undefined,
     pace: 1,
     scenario: undefined,
+    jobs: 1,
     isCovered: false,
     broken: undefined,
   };
@@ -72,6 +82,9 @@ export function readArguments(given: readonly string[]): SimArguments {
       case "--replication-factor":
         asked = { ...asked, replicationFactor: whole(value) };
         break;
+      case "--backend":
+        asked = { ...asked, backend: backendNamed(value) };
+        break;
       case "--controllers":
         asked = { ...asked, controllers: whole(value) };
         break;
@@ -80,6 +93,9 @@ export function readArguments(given: readonly string[]): SimArguments {
         break;
       case "--pace":
         asked = { ...asked, pace: positive(value) };
+        break;
+      case "--jobs":
+        asked = { ...asked, jobs: Math.max(1, whole(value)) };
         break;
       case "--coverage":
         asked = { ...asked, isCovered: true };
@@ -95,7 +111,22 @@ export function readArguments(given: readonly string[]): SimArguments {
         throw new Error(`${given[at]} is not known.\n${usage}`);
     }
   }
-  return asked;
+  return asked.isCovered ? { ...asked, jobs: 1 } : asked;
+}
+
+/** What this process was called with. Ends it with the usage where that is not understood. */
+export function readOrEnd(): SimArguments {
+  try {
+    return readArguments(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(2);
+  }
+}
+
+function backendNamed(text: string): ClusterShape["backend"] {
+  if (text === "single" || text === "raft" || text === "etcd") return text;
+  throw new Error(`There is no backend ${text}.\n${usage}`);
 }
 
 function scenarioNamed(text: string): ScenarioName {

@@ -1,9 +1,10 @@
 import type { BrokerExperiment } from "@tidemark/broker";
+import type { RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
-import { type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
+import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import type { ProducerPlan } from "../workload/producer-task.ts";
@@ -15,12 +16,26 @@ export interface RunPlan {
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
   readonly nemesis: NemesisPlan;
+  readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
-  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards">;
+  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards"> & {
+    readonly quorumGuards?: RaftExperiment["guards"];
+  };
+}
+
+/** How the controllers' own quorum is made, where they have one. */
+export interface QuorumPlan {
+  /** Controllers that vote from the beginning, and the fewest that the operator leaves. */
+  readonly votersFirst: number;
+  readonly votersMin: number;
+  /** Mean pause between two changes of the members, in milliseconds. */
+  readonly changePauseMs: number;
+  /** Small, so that snapshots and segments come and go. */
+  readonly experiment: Pick<RaftExperiment, "snapshots" | "segmentBytes">;
 }
 
 /** What every run of a swarm keeps to. */
@@ -29,6 +44,8 @@ export interface SwarmBounds {
   readonly replicationFactor: number;
   /** Absent: drawn. */
   readonly controllers?: number;
+  /** Absent: by the number of controllers. */
+  readonly backend?: ClusterShape["backend"];
   /** How long faults are done, in milliseconds. Absent: drawn, and long enough for the run to count. */
   readonly durationMs?: number;
   /** Absent: nothing is taken out. */
@@ -54,7 +71,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
   const drawn = drawShape(draw, replicationFactor, timers);
-  const shape = { ...drawn, controllers: bounds.controllers ?? drawn.controllers };
+  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
   const bootstraps = bootstrapsOf(shape);
   return {
@@ -67,8 +84,59 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
     })),
-    nemesis: drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
+    nemesis: withEtcd(
+      shape.backend === "etcd",
+      random.stream("etcd faults"),
+      drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
+    ),
+    quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
+  };
+}
+
+/** Drawn apart, so that a seed does the same beside it whatever the backend is. */
+function drawBackend(
+  draw: Random,
+  bounds: SwarmBounds,
+  drawn: Pick<ClusterShape, "controllers" | "settings">,
+): Pick<ClusterShape, "backend" | "controllers" | "etcds" | "settings"> {
+  const byCount = (bounds.controllers ?? drawn.controllers) > 1 ? "raft" : "single";
+  const { backend = byCount, controllers = backend === "single" ? 1 : Math.max(3, drawn.controllers) } = bounds;
+  if (backend !== "etcd") return { backend, controllers, etcds: 0, settings: drawn.settings };
+  const [leaseMs, renewalMs] = pick(draw, [
+    [2000, 500],
+    [3000, 1000],
+    [3000, 500],
+  ] as const) ?? [3000, 1000];
+  const etcd = {
+    "consensus.etcd.lease.ms": leaseMs,
+    "consensus.etcd.renewal.ms": renewalMs,
+    "consensus.etcd.compact.enable": draw.next() < 0.7,
+    "consensus.etcd.compact.interval.ms": pick(draw, [2000, 30_000]) ?? 30_000,
+    "consensus.etcd.compact.retain.revisions": pick(draw, [1, 100]) ?? 100,
+  };
+  const settings = { ...drawn.settings, controller: { ...drawn.settings.controller, ...etcd } };
+  return { backend, controllers, etcds: pick(draw, [1, 3, 3]) ?? 3, settings };
+}
+
+/** What befalls etcd comes on top. */
+function withEtcd(isThere: boolean, draw: Random, plan: NemesisPlan): NemesisPlan {
+  if (!isThere || plan.kinds.length === 0) return plan;
+  const share = 0.3 + 0.7 * draw.next();
+  return { ...plan, kinds: [...plan.kinds, ...etcdFaultKindNames.filter(() => draw.next() < share)] };
+}
+
+function drawQuorum(draw: Random, controllers: number, pace: number): QuorumPlan {
+  const votersMin = Math.min(3, Math.max(2, controllers - 1));
+  const logBytesMin = pick(draw, [2000, 20_000, 16 * 2 ** 20]) ?? 20_000;
+  return {
+    votersFirst: Math.min(controllers, 3 + below(draw, 3)),
+    votersMin,
+    changePauseMs: (2000 + below(draw, 20_000)) / pace,
+    experiment: {
+      snapshots: { logBytesMin, keepBytes: pick(draw, [0, 500, 20_000]) ?? 0 },
+      segmentBytes: pick(draw, [1000, 10_000, 2 ** 23]) ?? 10_000,
+    },
   };
 }
 
@@ -106,7 +174,7 @@ function drawNemesis(
   return of.scenario === undefined ? { kinds, scenarios, pauseMs } : { kinds: [], scenarios: [of.scenario], pauseMs };
 }
 
-function drawShape(draw: Random, replicationFactor: number, timers: Timers): ClusterShape {
+function drawShape(draw: Random, replicationFactor: number, timers: Timers): Omit<ClusterShape, "backend" | "etcds"> {
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,
     "broker.session.timeout.ms": timers.sessionMs,
@@ -148,7 +216,7 @@ function drawScenarios(draw: Random, replicationFactor: number): readonly Scenar
   return scenarioNames.filter(() => draw.next() < share);
 }
 
-function bootstrapsOf(shape: ClusterShape): readonly string[] {
+function bootstrapsOf(shape: Pick<ClusterShape, "gateways" | "brokers">): readonly string[] {
   const gateways = Array.from({ length: shape.gateways }, (_, at) => `gateway-${at + 1}.sim:${ports.gateway.client}`);
   const brokers = Array.from({ length: shape.brokers }, (_, at) => `broker-${at + 1}.sim:${ports.broker.client}`);
   return [...gateways, ...gateways, ...brokers];

@@ -4,19 +4,23 @@ import type { Codecs } from "@tidemark/record";
 import { type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
+import type { ProducerIds } from "../controller/producer-ids.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { createAppender } from "./append.ts";
 import { createDescribeLog, createExplainOffset } from "./describe.ts";
 import { createFetch } from "./fetch.ts";
 import { createFetchTracer } from "./fetch-trace.ts";
+import { createInitProducer } from "./init-producer.ts";
 import { createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
 import { createProduceTracer } from "./produce-trace.ts";
+import { createSubscribe } from "./subscribe.ts";
 
 export interface LogServiceOptions {
   readonly brokerId: BrokerId;
   readonly table: PartitionLookup;
+  readonly producerIds: ProducerIds;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
@@ -30,18 +34,15 @@ export function createLogService(options: LogServiceOptions): ServedService {
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const fetchTracer = createFetchTracer(tracer, clock);
+  const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, controllerHeardMs };
   return serve(
     LogService,
     {
+      initProducer: createInitProducer(options.producerIds),
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-      fetch: createFetch({
-        table,
-        codecs,
-        clock,
-        scheduler,
-        tracer: createFetchTracer(tracer, clock),
-        controllerHeardMs,
-      }),
+      fetch: createFetch(reading),
+      subscribe: createSubscribe(reading),
       listOffsets: createListOffsets(table, clock),
       describeLog: createDescribeLog(table, brokerId),
       explainOffset: createExplainOffset(table),

@@ -1,7 +1,15 @@
 /** Which log directory holds a replica, and which one takes a new one (L10). */
 import type { DirectoryId } from "@tidemark/ids";
 import type { LogSettings } from "@tidemark/log";
-import { type Damage, type Log, type LogDirectory, type LogListener, type ReplicaId, replicaName } from "@tidemark/log";
+import {
+  type Damage,
+  type Log,
+  type LogDirectory,
+  type LogListener,
+  type ProducerState,
+  type ReplicaId,
+  replicaName,
+} from "@tidemark/log";
 
 export interface LogHomes {
   readonly directories: readonly LogDirectory[];
@@ -12,6 +20,8 @@ export interface LogHomes {
 export interface OpenReplica {
   readonly settings: LogSettings;
   readonly onEvent: LogListener;
+  /** Follows the idempotent producers of the log. */
+  readonly producers: ProducerState;
 }
 
 export type Opened =
@@ -23,6 +33,12 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
   const homeOf = (replica: ReplicaId) => {
     const name = replicaName(replica);
     return directories.find((directory) => directory.replicas().some((each) => replicaName(each) === name));
+  };
+
+  /** The directory in which its data was set aside: what the metadata know again is not made empty (D7). */
+  const keeperOf = (replica: ReplicaId) => {
+    const name = replicaName(replica);
+    return directories.find((directory) => directory.aside().some((each) => replicaName(each) === name));
   };
 
   const openIn = async (home: LogDirectory, replica: ReplicaId, how: OpenReplica): Promise<Opened> => {
@@ -40,6 +56,11 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
       if (recorded !== undefined && (home?.id ?? recorded) !== recorded)
         return { kind: "misplaced", directoryId: recorded };
       if (home !== undefined) return openIn(home, replica, how);
+      const keeper = keeperOf(replica);
+      if (keeper !== undefined && (recorded === undefined || keeper.id === recorded)) {
+        await keeper.takeBack(replica);
+        return openIn(keeper, replica, how);
+      }
       const target = recorded === undefined ? roomiest(directories) : directories.find(({ id }) => id === recorded);
       if (target === undefined && recorded !== undefined) return { kind: "misplaced", directoryId: recorded };
       if (target === undefined) throw new Error("No log directory is in service");

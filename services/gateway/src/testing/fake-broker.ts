@@ -1,5 +1,6 @@
 /** A broker that answers what a test says, and remembers what it was asked. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { AdminService } from "@tidemark/proto/admin/v1";
 import type { ErrorDetail } from "@tidemark/proto/common/v1";
 import {
   type FetchRequest,
@@ -8,6 +9,7 @@ import {
   type ProduceRequest,
   type ProduceResponseSchema,
   type ProduceStreamRequest,
+  type SubscribeRequest,
 } from "@tidemark/proto/log/v1";
 import { iterateBatches } from "@tidemark/record";
 import { type CallContext, createRpcServer, type ServiceImpl, serve } from "@tidemark/rpc";
@@ -28,6 +30,7 @@ export interface FakeBroker {
   readonly produced: ProduceRequest[];
   readonly fetched: FetchRequest[];
   readonly streamed: ProduceStreamRequest[];
+  readonly subscribed: SubscribeRequest[];
   /** Contexts of the calls, in their order. */
   readonly calls: CallContext[];
   /** To be replaced by tests. By default a produce is stored behind the last one. */
@@ -36,7 +39,7 @@ export interface FakeBroker {
   /** What becomes of a message of a produce stream. */
   stream: (request: ProduceStreamRequest) => StreamResult | Promise<StreamResult>;
   /** Whatever else is asked. */
-  readonly others: Partial<ServiceImpl<typeof LogService>>;
+  readonly others: Partial<ServiceImpl<typeof LogService> & ServiceImpl<typeof AdminService>>;
   /** Forgets everything, what a test said too. */
   reset(): void;
   stop(): Promise<void>;
@@ -67,7 +70,16 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
     }),
     stream: (request) => ({ baseOffset: append(request), leaderEpoch: 1 }),
   };
-  const broker = { id, produced: [], fetched: [], streamed: [], calls: [], others: {}, ...usual } as Mutable;
+  const broker = {
+    id,
+    produced: [],
+    fetched: [],
+    streamed: [],
+    subscribed: [],
+    calls: [],
+    others: {},
+    ...usual,
+  } as Mutable;
   const server = createRpcServer({
     runtime: createNodeRuntime(),
     listeners: {
@@ -76,6 +88,9 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
         messageLimitBytes: 8 * 2 ** 20,
         connections: { newPerAddressPerSecond: 1000, perAddress: 1000 },
         services: [
+          serve(AdminService, {
+            deleteRecords: (request, call) => answerOf(broker.others.deleteRecords)(request, call),
+          }),
           serve(
             LogService,
             {
@@ -89,6 +104,11 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
                 broker.calls.push(call);
                 return broker.fetch(request, call);
               },
+              subscribe(request, call) {
+                broker.subscribed.push(request);
+                return answerOf(broker.others.subscribe)(request, call);
+              },
+              initProducer: (request, call) => answerOf(broker.others.initProducer)(request, call),
               listOffsets: (request, call) => answerOf(broker.others.listOffsets)(request, call),
               describeLog: (request, call) => answerOf(broker.others.describeLog)(request, call),
               explainOffset: (request, call) => answerOf(broker.others.explainOffset)(request, call),
@@ -135,7 +155,8 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
     stop: () => server.stop(0),
     reset() {
       ends.clear();
-      for (const list of [broker.produced, broker.fetched, broker.streamed, broker.calls]) list.length = 0;
+      for (const list of [broker.produced, broker.fetched, broker.streamed, broker.subscribed, broker.calls])
+        list.length = 0;
       for (const key of Object.keys(broker.others)) Reflect.deleteProperty(broker.others, key);
       Object.assign(broker, usual);
     },

@@ -95,11 +95,11 @@ function persist(replica: ReplicaState, effect: PersistEffect, received: Receive
       if (produce?.kind !== "produce") return;
       produce.baseOffset = effect.baseOffset;
       stampBatches(produce.batches, effect, replica);
-      write(replica, { kind: "append", bytes: produce.batches.bytes });
+      write(replica, { kind: "append", bytes: produce.batches.bytes, mayKeep: true });
       return;
     }
     case "appendAsFollower":
-      if (received !== undefined) write(replica, { kind: "append", ...received });
+      if (received !== undefined) write(replica, { kind: "append", mayKeep: false, ...received });
       return;
     case "epochStart":
     case "truncate":

@@ -2,7 +2,17 @@ import { createMemoryDisk, dropAll, keepAll, type MemoryDisk, type PowerLoss } f
 import { createRaft, logIndex, type StartState, type Write } from "@tidemark/raft";
 import { createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import { batch, batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
+import {
+  batch,
+  batches,
+  chunk,
+  format,
+  hardState,
+  open,
+  ownId,
+  snapshotMeta,
+  write,
+} from "../testing/storage-fixture.ts";
 import { allStorageGuards, type StorageGuards } from "./storage.ts";
 
 /** What was acknowledged by some moment. */

@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import { findPartition, type MetadataImage, type Partition } from "@tidemark/metadata";
+import { findPartition, findTopicById, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { checkProgress, checkReplica, type PartitionView } from "@tidemark/replication";
 import type { Violations } from "./violations.ts";
 
@@ -76,7 +76,7 @@ export function createReplicaWatch(
     if (view.role === "offline" || view.logEnd >= needed) return;
     const partition = countedOn(seen);
     const of = `${key} ${process}`;
-    if (partition === undefined || suspects.has(of)) return;
+    if (partition === undefined || suspects.has(of) || mayLose(image(), seen.replica)) return;
     suspects.set(of, {
       sinceMs: clock.nowMs,
       partitionEpoch: partition.partitionEpoch,
@@ -129,6 +129,11 @@ export function createReplicaWatch(
       for (const [process, own] of lives) for (const [key, seen] of own) checkMember(key, process, seen);
     },
   };
+}
+
+/** Whether an unclean election may take committed records away. */
+function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
+  return findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
 }
 
 function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {

@@ -51,6 +51,8 @@ export function createReplicaWatch(
   /** By partition: first offset behind all that any leader called committed. */
   const committed = new Map<string, bigint>();
   const suspects = new Map<string, Suspect>();
+  /** By partition: the newest partition epoch that any broker knows. */
+  const newestEpochs = new Map<string, number>();
 
   const checkLeader = (key: string, broker: number, view: PartitionView) => {
     const { leadership, highWatermark } = view;
@@ -86,7 +88,7 @@ export function createReplicaWatch(
         `it ${describeView(view)}`,
     });
   };
-  /** A change may have been on its way to whoever looks on: then nothing is proved. */
+  /** A change may be on its way to whoever looks on, while brokers know and obey it: then nothing is proved. */
   const judgeSuspects = () => {
     for (const [of, { sinceMs, partitionEpoch, text }] of suspects) {
       if (clock.nowMs - sinceMs < newsMs) continue;
@@ -94,7 +96,9 @@ export function createReplicaWatch(
       const [key = "", process = ""] = of.split(" ");
       const { replica } = lives.get(process)?.get(key) ?? {};
       const now = replica === undefined ? undefined : findPartition(image(), replica.topicId, replica.partition);
-      if (now?.partitionEpoch === partitionEpoch) report("a member of ISR or ELR lacks committed records", text);
+      const isNewest = partitionEpoch >= (newestEpochs.get(key) ?? 0);
+      if (now?.partitionEpoch === partitionEpoch && isNewest)
+        report("a member of ISR or ELR lacks committed records", text);
     }
   };
 
@@ -115,6 +119,8 @@ export function createReplicaWatch(
         checkLeader(key, broker, view);
         const seen = before ?? { broker, replica, view };
         seen.view = view;
+        const { partitionEpoch = 0 } = view.state ?? {};
+        if (partitionEpoch > (newestEpochs.get(key) ?? 0)) newestEpochs.set(key, partitionEpoch);
         own.set(key, seen);
         checkMember(key, process, seen);
       };

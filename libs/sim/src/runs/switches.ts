@@ -29,6 +29,11 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
   cutEndsFlushes: "leadershipWanders",
   unsettledWaits: "lastOneStanding",
   oldIsrAnswerIgnored: "expansionWhoseAnswerIsLost",
+  producersTakenOver: "leadershipWanders",
+  repeatAfterCommit: "lastOneStanding",
+  producerEpochFenced: "leadershipWanders",
+  sequenceGapRefused: "leadershipWanders",
+  repeatBeforeMinIsr: "lastOneStanding",
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {

@@ -18,6 +18,8 @@ export interface RunPlan {
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
   readonly operator: OperatorPlan;
   readonly nemesis: NemesisPlan;
+  /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
+  readonly healsCoreFirst: boolean;
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
@@ -92,6 +94,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };

@@ -16,6 +16,8 @@ import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
+import { drawOutside, lacksLeader } from "../faults/core.ts";
+import type { FaultWorld } from "../faults/fault-kinds.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
 import { takeTurns } from "../node/process.ts";
 import { formatQuorum } from "../quorum/format-quorum.ts";
@@ -108,21 +110,25 @@ export async function simulate(
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, operator, hosts } = await startWorkload(run, () => counts.batches++);
-    const draw = random.stream("nemesis");
-    nemesis = startNemesis(
-      {
-        engine,
-        cluster,
-        random: draw,
-        clientHosts: hosts,
-        quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
-        image: () => run.watch.image,
-        topic: plan.topic.name,
-        timers: plan.timers,
-      },
-      plan.nemesis,
-    );
+    const world: FaultWorld = {
+      engine,
+      cluster,
+      random: random.stream("nemesis"),
+      clientHosts: hosts,
+      quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
+      image: () => run.watch.image,
+      topic: plan.topic.name,
+      timers: plan.timers,
+    };
+    nemesis = startNemesis(world, plan.nemesis);
     await delay(observer.process.runtime.scheduler, plan.durationMs);
+    if (plan.healsCoreFirst) {
+      const outside = drawOutside({ ...world, random: random.stream("core") });
+      nemesis.heal(outside);
+      await within(run, limits.convergeMs, "a core was not enough for leaders", async () =>
+        lacksLeader(run.watch.image, cluster, outside),
+      );
+    }
     nemesis.heal();
     keeper?.settle();
     await endWorkload(run, producers, "producers did not settle");

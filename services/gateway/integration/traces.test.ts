@@ -165,10 +165,10 @@ describe("a broker that is lost", () => {
     const settings = { "min.insync.replicas": "1" };
     await admin.createTopic({ topic, partitions: 1, replicationFactor: 2, settings });
     const partition = async () => (await admin.describeTopics({ topics: [topic] })).topics[0]?.partitions[0];
-    const lost = (await waitFor("both in sync", async () => {
+    const lost = await waitFor("both in sync", async () => {
       const state = await partition();
       return state?.isr.length === 2 && state.leader;
-    })) as number;
+    });
     await cluster.kill(`broker-${lost}`);
     const left = await waitFor("another leader", async () => {
       const leader = (await partition())?.leader;

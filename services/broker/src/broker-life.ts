@@ -13,6 +13,7 @@ import type { OwnMetadata } from "./own-metadata.ts";
 import type { ReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import { startTicker, type Ticker } from "./ticker.ts";
+import { createFetchSpans } from "./tracing/fetch-spans.ts";
 import type { PartitionEvents } from "./tracing/partition-events.ts";
 import { startUpkeep, type Upkeep } from "./upkeep/upkeep.ts";
 
@@ -135,6 +136,7 @@ function createTable(parts: BrokerParts): PartitionTable {
     }),
     clock,
     logger,
+    onFetched: createFetchSpans(options.tracer),
     onTrace: (place, event) => {
       events.take(place, event);
     },

@@ -45,6 +45,7 @@ const adapters = [
   "libs/tooling/**",
   "libs/testkit/**",
   "libs/bench/**",
+  "deploy/**",
   "libs/cli/src/**",
   "libs/sim/src/node/**",
   "**/integration/**",

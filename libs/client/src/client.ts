@@ -9,21 +9,28 @@ import {
   type ClientTls,
   createChannelPool,
   createRpcClient,
+  openRawStream,
   type RpcClient,
   TidemarkError,
   type Transport,
-  unknownTopic,
 } from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
 import type { Connection, LogClient } from "./connection.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
+import { describeTopic } from "./describe-topic.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/producer.ts";
+import { createReach } from "./reach.ts";
 import { createRoutes } from "./routes.ts";
-import { createTopicCache, type TopicFacts } from "./topic-cache.ts";
+import { createTopicCache } from "./topic-cache.ts";
 
 export interface ClientOptions {
   /** host:port of a gateway, or of a broker, whose hints lead to the others. */
   readonly bootstrap: string;
+  /**
+   * Where records go. `direct`, as when absent: to the leaders themselves where the endpoints that brokers advertise can
+   * be reached from here, by the bootstrap endpoint otherwise. `bootstrap`: by that alone, hints of brokers aside.
+   */
+  readonly routing?: "direct" | "bootstrap";
   /** Absent: cleartext. */
   readonly tls?: ClientTls;
   /** Absent: the process's own clock, timers and randomness. */
@@ -76,16 +83,23 @@ export async function createClient(options: ClientOptions): Promise<Client> {
       return made;
     };
   };
+  const routes = createRoutes(
+    bootstrap,
+    createReach((endpoint) => pool.get(endpoint, "produce"), runtime.clock),
+  );
   const connection: Connection = {
     runtime,
     codecs,
-    routes: createRoutes(bootstrap),
+    routes,
+    openProduceStream: (endpoint, createListener) =>
+      openRawStream(pool.get(endpoint, "produce"), LogService.method.produceStream, createListener),
     produceAt: logAt("produce"),
     fetchAt: logAt("fetch"),
-    topics: createTopicCache(
-      (topic) => describeTopic({ admin, log: connection.fetchAt(bootstrap) }, topic),
-      runtime.clock,
-    ),
+    topics: createTopicCache(async (topic) => {
+      const { facts, leaders } = await describeTopic({ admin, log: connection.fetchAt(bootstrap) }, topic);
+      if (options.routing !== "bootstrap") routes.learn(topic, leaders);
+      return facts;
+    }, runtime.clock),
   };
   return {
     admin,
@@ -100,42 +114,4 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     },
     close: () => pool.close(),
   };
-}
-
-/** How long the controller may take to describe a topic before the data service is asked instead, in milliseconds. */
-const describeTimeoutMs = 3000;
-
-/**
- * Asks the controller. Producing and consuming go on without one, so where none answers the data service, which knows
- * the partitions too, is asked for them; it does not tell the topic id.
- */
-async function describeTopic(
-  ask: { readonly admin: RpcClient<typeof AdminService>; readonly log: Pick<LogClient, "listOffsets"> },
-  topic: string,
-): Promise<TopicFacts> {
-  try {
-    return await describeByController(ask.admin, topic);
-  } catch (error) {
-    if (!(error instanceof TidemarkError) || !isWithoutController(error)) throw error;
-    const { offsets } = await ask.log.listOffsets({ topic });
-    return { topicId: "", partitions: offsets.length };
-  }
-}
-
-function isWithoutController({ reason }: TidemarkError): boolean {
-  return (
-    reason === Reason.UNAVAILABLE ||
-    reason === Reason.DEADLINE_EXCEEDED ||
-    reason === Reason.NOT_CONTROLLER ||
-    reason === Reason.UNSUPPORTED
-  );
-}
-
-async function describeByController(admin: RpcClient<typeof AdminService>, topic: string): Promise<TopicFacts> {
-  const { topics } = await admin.describeTopics({ topics: [topic] }, { timeoutMs: describeTimeoutMs });
-  const [described] = topics;
-  if (described === undefined || described.partitions.length === 0) {
-    throw unknownTopic(topic);
-  }
-  return { topicId: described.topicId, partitions: described.partitions.length };
 }

@@ -1,11 +1,32 @@
-import type { LogService } from "@tidemark/proto/log/v1";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { LogService, ProduceStreamRequestSchema, ProduceStreamResponse } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
-import type { RpcClient } from "@tidemark/rpc";
+import type { RawListener, RawStream, RpcClient } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Routes } from "./routes.ts";
 import type { TopicCache } from "./topic-cache.ts";
 
 export type LogClient = RpcClient<typeof LogService>;
+
+type ProduceInit = MessageInitShape<typeof ProduceStreamRequestSchema>;
+
+/** One batch on a produce stream. */
+export interface ProduceMessage {
+  readonly sequence: bigint;
+  readonly topic: string;
+  readonly partition: number;
+  readonly acks: NonNullable<ProduceInit["acks"]>;
+  readonly batches: Uint8Array;
+  readonly timeoutMs: number;
+  /** W3C trace context of the batch's span. Absent: it has none. */
+  readonly traceparent?: string;
+}
+
+/** Opens a produce stream to an endpoint. The listener is made before anything can come. */
+export type OpenProduceStream = (
+  endpoint: string,
+  createListener: () => RawListener<Pick<ProduceStreamResponse, "results">>,
+) => Pick<RawStream<ProduceMessage>, "write" | "end">;
 
 /** What producers and consumers of one client share. */
 export interface Connection {
@@ -13,7 +34,9 @@ export interface Connection {
   readonly codecs: Codecs;
   readonly topics: TopicCache;
   readonly routes: Routes;
-  /** The data service at an endpoint, for producing. Producing and fetching have a TCP connection each. */
+  /** The produce stream. Producing and fetching have a TCP connection each. */
+  readonly openProduceStream: OpenProduceStream;
+  /** The data service at an endpoint, for producing where there are no streams. */
   produceAt(endpoint: string): Pick<LogClient, "produce">;
   /** The data service at an endpoint, for fetching. */
   fetchAt(endpoint: string): Pick<LogClient, "fetch" | "listOffsets">;

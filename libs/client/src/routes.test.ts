@@ -3,19 +3,20 @@ import { describe, expect, test } from "vitest";
 import { createRoutes } from "./routes.ts";
 import { answerLost, refused } from "./testing/fake-cluster.ts";
 
+const everywhere = { isReachable: () => true, avoid: () => undefined };
 const place = { topic: "t", partition: 0 };
 const hint = (leader: string, leaderEpoch: number) => refused(Reason.NOT_LEADER, { leader, leaderEpoch });
 
 describe("a route", () => {
   test("is the bootstrap endpoint until an answer names the leader's", () => {
-    const routes = createRoutes("gateway:1");
+    const routes = createRoutes("gateway:1", everywhere);
     expect(routes.endpointOf("t", 0)).toBe("gateway:1");
     routes.heed(place, "gateway:1", hint("broker:2", 3));
     expect([routes.endpointOf("t", 0), routes.endpointOf("t", 1)]).toEqual(["broker:2", "gateway:1"]);
   });
 
   test("never goes back to a leader of an older leader epoch, also after it was left", () => {
-    const routes = createRoutes("gateway:1");
+    const routes = createRoutes("gateway:1", everywhere);
     routes.heed(place, "gateway:1", hint("broker:2", 3));
     routes.heed(place, "broker:2", hint("broker:1", 2));
     expect(routes.endpointOf("t", 0)).toBe("broker:2");
@@ -25,10 +26,33 @@ describe("a route", () => {
   });
 
   test("stays when another endpoint's call fails", () => {
-    const routes = createRoutes("gateway:1");
+    const routes = createRoutes("gateway:1", everywhere);
     routes.heed(place, "gateway:1", hint("broker:2", 3));
     routes.heed(place, "gateway:1", answerLost());
     routes.heed(place, "broker:2", refused(Reason.RESOURCE_EXHAUSTED));
     expect(routes.endpointOf("t", 0)).toBe("broker:2");
+  });
+
+  test("goes to a described leader only once a connection there stands", () => {
+    const reached = new Set<string>();
+    const routes = createRoutes("gateway:1", {
+      isReachable: (endpoint) => reached.has(endpoint),
+      avoid: (endpoint) => reached.delete(endpoint),
+    });
+    routes.learn("t", new Map([[0, { endpoint: "broker:2", leaderEpoch: 3 }]]));
+    expect(routes.endpointOf("t", 0)).toBe("gateway:1");
+    reached.add("broker:2");
+    expect(routes.endpointOf("t", 0)).toBe("broker:2");
+    routes.heed(place, "broker:2", answerLost());
+    expect(routes.endpointOf("t", 0)).toBe("gateway:1");
+  });
+
+  test("does not go back to the leader before the one that a hint named", () => {
+    const routes = createRoutes("gateway:1", everywhere);
+    routes.heed(place, "gateway:1", hint("broker:2", 3));
+    routes.learn("t", new Map([[0, { endpoint: "broker:1", leaderEpoch: 2 }]]));
+    expect(routes.endpointOf("t", 0)).toBe("broker:2");
+    routes.learn("t", new Map([[0, { endpoint: "broker:3", leaderEpoch: 4 }]]));
+    expect(routes.endpointOf("t", 0)).toBe("broker:3");
   });
 });

@@ -39,4 +39,16 @@ describe("facts about topics", () => {
     expect(asked).toHaveLength(2);
     expect(cache.known("missing")).toBeUndefined();
   });
+
+  test("are asked for anew soon where there is a doubt, also where doubts go on, and less often afterwards", async () => {
+    const { cache, asked, time } = setUp();
+    await cache.describe("t");
+    for (let second = 0; second < 30; second++) {
+      if (second < 3) cache.doubt("t");
+      cache.known("t");
+      await time.advance(1000);
+    }
+    // At once, then 2, 4 and 8 seconds after each other; the one that comes 16 seconds later is still to come.
+    expect(asked).toHaveLength(4);
+  });
 });

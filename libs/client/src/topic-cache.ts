@@ -14,15 +14,23 @@ export interface TopicCache {
   describe(topic: string): Promise<TopicFacts>;
   /** What is known already, without waiting; undefined before the first answer. An old answer is asked for anew. */
   known(topic: string): TopicFacts | undefined;
-  /** The next `describe` asks: an answer turned out wrong. */
-  forget(topic: string): void;
+  /** Something changed, such as a leader: what is known is asked for anew soon, and then less and less often. */
+  doubt(topic: string): void;
 }
 
-/** Partitions are only ever added, so an old answer is usable for a while. */
-const freshMs = 60_000;
+/** Partitions are only ever added, so an old answer is usable for a while, in milliseconds. */
+const freshMsMax = 60_000;
+/** How long the first answer is good for after a doubt: an election takes its time. */
+const freshMsInDoubt = 2000;
+
+interface Answer {
+  readonly facts: TopicFacts;
+  readonly at: number;
+  readonly freshMs: number;
+}
 
 export function createTopicCache(ask: (topic: string) => Promise<TopicFacts>, clock: Clock): TopicCache {
-  const answers = new Map<string, { readonly facts: TopicFacts; readonly at: number }>();
+  const answers = new Map<string, Answer>();
   const asked = new Map<string, Promise<TopicFacts>>();
 
   const askOnce = (topic: string): Promise<TopicFacts> => {
@@ -30,7 +38,8 @@ export function createTopicCache(ask: (topic: string) => Promise<TopicFacts>, cl
     if (running !== undefined) return running;
     const question = ask(topic)
       .then((facts) => {
-        answers.set(topic, { facts, at: clock.monotonicMs() });
+        const freshMs = Math.min(freshMsMax, 2 * (answers.get(topic)?.freshMs ?? freshMsMax));
+        answers.set(topic, { facts, at: clock.monotonicMs(), freshMs });
         return facts;
       })
       .finally(() => asked.delete(topic));
@@ -38,21 +47,24 @@ export function createTopicCache(ask: (topic: string) => Promise<TopicFacts>, cl
     return question;
   };
 
-  const isFresh = (at: number): boolean => clock.monotonicMs() - at < freshMs;
+  const isFresh = ({ at, freshMs }: Answer): boolean => clock.monotonicMs() - at < freshMs;
 
   return {
     async describe(topic) {
       const answer = answers.get(topic);
-      return answer !== undefined && isFresh(answer.at) ? answer.facts : askOnce(topic);
+      return answer !== undefined && isFresh(answer) ? answer.facts : askOnce(topic);
     },
     known(topic) {
       const answer = answers.get(topic);
       // The old answer serves until there is a new one; that it cannot be had now is met by whoever sends.
-      if (answer !== undefined && !isFresh(answer.at)) askOnce(topic).catch(() => undefined);
+      if (answer !== undefined && !isFresh(answer)) askOnce(topic).catch(() => undefined);
       return answer?.facts;
     },
-    forget: (topic) => {
-      answers.delete(topic);
+    doubt(topic) {
+      const answer = answers.get(topic);
+      // One doubt after another must not put the question off for ever.
+      if (answer === undefined || answer.freshMs <= freshMsInDoubt) return;
+      answers.set(topic, { ...answer, at: clock.monotonicMs(), freshMs: freshMsInDoubt });
     },
   };
 }

@@ -1,5 +1,6 @@
 export { type Endpoint, formatEndpoint, type Listener, type ListenerName } from "./addresses.ts";
 export { type BackendName, type BackendReference, type ConsensusChoice, consensusChoice } from "./consensus-backend.ts";
+export { helpText } from "./help.ts";
 export type { ClientAuth } from "./listener-rules.ts";
 export { loadConfig, otelEnvironment, type ProcessInputs, processInputs } from "./node/load-config.ts";
 export { variableOf } from "./read-environment.ts";

@@ -1,6 +1,7 @@
 export { createGrpcTransport, type GrpcTransport, type GrpcTransportOptions } from "./grpc/grpc-transport.ts";
 export { formatAddress, type MemberAddress, parseAddress } from "./node/address.ts";
 export type { HandoverCause, LeaseEnd, NodeEvent, NodeEventSink } from "./node/events.ts";
+export type { NodeExperiment, NodeGuards, NodeObserver, ObservedNode } from "./node/experiment.ts";
 export type { RaftNode } from "./node/node.ts";
 export type { MemberProgress, Quorum } from "./node/quorum.ts";
 export { defaultSnapshotPolicy, type SnapshotPolicy } from "./node/snapshots.ts";

@@ -12,6 +12,7 @@ import { type Limits, StartError } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import type { NodeEventSink } from "./node/events.ts";
+import type { NodeExperiment } from "./node/experiment.ts";
 import { createNodeLink } from "./node/link.ts";
 import { changeMembers, describeMembers } from "./node/members.ts";
 import { type RaftNode, startNode } from "./node/node.ts";
@@ -40,6 +41,7 @@ export interface RaftStoreOptions {
   readonly snapshots?: SnapshotPolicy;
   /** Bytes after which the log goes on in another file. Default 8 MiB. */
   readonly segmentBytes?: number;
+  readonly experiment?: NodeExperiment | undefined;
   /** Of candidates. Defaults to nobody who listens. */
   readonly onEvent?: EventSink;
   /** Of the node. Defaults to nobody who listens. */

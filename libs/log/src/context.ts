@@ -4,6 +4,7 @@ import type { Runtime } from "@tidemark/runtime";
 import { LogError } from "./errors.ts";
 import type { LogGuards } from "./guards.ts";
 import { createIndexCache, type IndexCache } from "./index/index-cache.ts";
+import { createReadAheadRoom, type ReadAheadRoom, readAheadBytesDefault } from "./read/read-ahead.ts";
 
 /** What all logs of one directory share. */
 export interface LogContext {
@@ -14,6 +15,7 @@ export interface LogContext {
   /** For what looks into records: lookups by time, and compaction. */
   readonly codecs: Codecs;
   readonly indexes: IndexCache;
+  readonly readAhead: ReadAheadRoom;
   readonly guards: LogGuards;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
@@ -29,19 +31,28 @@ export interface DirectoryMember {
   directoryFailed(error: LogError): void;
 }
 
-export interface LogContextOptions extends Omit<LogContext, "failure" | "fail" | "enter" | "leave" | "indexes"> {
+export interface LogContextOptions
+  extends Omit<LogContext, "failure" | "fail" | "enter" | "leave" | "indexes" | "readAhead"> {
   /** The name of the directory, for messages. */
   readonly name: string;
   /** Memory for the indexes of segments that grow no more, in bytes. */
   readonly indexCacheBytes: number;
+  /** Memory for what is read before anybody asks for it, in bytes. Default 16 MiB; 0 reads nothing ahead. */
+  readonly readAheadBytes?: number;
 }
 
-export function createLogContext({ name, indexCacheBytes, ...shared }: LogContextOptions): LogContext {
+export function createLogContext({
+  name,
+  indexCacheBytes,
+  readAheadBytes = readAheadBytesDefault,
+  ...shared
+}: LogContextOptions): LogContext {
   const members = new Set<DirectoryMember>();
   let failure: LogError | undefined;
   return {
     ...shared,
     indexes: createIndexCache(indexCacheBytes),
+    readAhead: createReadAheadRoom(readAheadBytes, shared.runtime.clock),
     failure: () => failure,
     fail(cause, during) {
       if (failure !== undefined) return failure;

@@ -48,6 +48,8 @@ export interface LogState {
   segments: readonly Segment[];
   epochs: EpochCache;
   logStart: Offset;
+  /** The log start that a power cut cannot take back: at or below `logStart`. */
+  storedLogStart: Offset;
   highWatermark: Offset;
   durable: Offset;
   flushed: Offset;

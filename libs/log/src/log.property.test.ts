@@ -1,5 +1,6 @@
 /** A log under everything that can happen to it, in random order, against its model. */
 import type { PowerLoss } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
 import { createSeededRandom } from "@tidemark/runtime";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -84,9 +85,9 @@ const compact = command("compact", fc.constant(0), async (driver) => {
   await driver.compact(wallNow);
   expect(await violationsOf(log, driver.expected)).toEqual([]);
 });
-const read = command("read", fc.record({ part: share, maxBytes: fc.nat(900) }), async (driver, { part, maxBytes }) => {
+/** Reads once and holds the answer against the model. Returns where to read on. */
+async function checkRead(driver: Driver, offset: Offset, maxBytes: number): Promise<Offset> {
   const { log } = driver.test;
-  const offset = at(between(log.logStartOffset, log.writtenOffset, part));
   const there = (driver.expected.versions[0]?.batches ?? []).filter(
     ({ next }) => next > offset && next <= log.writtenOffset,
   );
@@ -98,6 +99,21 @@ const read = command("read", fc.record({ part: share, maxBytes: fc.nat(900) }), 
   expect(nextOffset).toBe(there[count - 1]?.next ?? offset);
   expect(count >= Math.min(1, there.length)).toBe(true);
   expect(count <= 1 || bytes.length <= maxBytes).toBe(true);
+  return nextOffset;
+}
+const read = command("read", fc.record({ part: share, maxBytes: fc.nat(900) }), async (driver, { part, maxBytes }) => {
+  const { logStartOffset, writtenOffset } = driver.test.log;
+  await checkRead(driver, at(between(logStartOffset, writtenOffset, part)), maxBytes);
+});
+/** Where the one reader is who reads the log from front to back, beside everything that happens to it. */
+const readers = new WeakMap<Driver, Offset>();
+const readOn = command("read on", fc.array(fc.nat(400), { minLength: 1, maxLength: 4 }), async (driver, pieces) => {
+  for (const maxBytes of pieces) {
+    const { logStartOffset, writtenOffset } = driver.test.log;
+    const was = readers.get(driver) ?? logStartOffset;
+    const offset = was < logStartOffset || was >= writtenOffset ? logStartOffset : was;
+    readers.set(driver, await checkRead(driver, offset, maxBytes));
+  }
 });
 const lookUp = command("look up", fc.bigInt(999_900n, 1_001_100n), async (driver, timestamp) => {
   const { log } = driver.test;
@@ -159,7 +175,7 @@ describe("a log is what its model says, whatever happens in whatever order:", ()
   it(
     "appends, cuts, deletions, retention, reads, lookups, stops, kills and power cuts",
     async () => {
-      const kinds = fc.oneof(...always, retain, cut, startAnew, read, lookUp);
+      const kinds = fc.oneof(...always, retain, cut, startAnew, read, readOn, readOn, lookUp);
       await fc.assert(
         fc.asyncProperty(several(kinds), (commands) => holds(settings, commands)),
         { numRuns: 100 * testEffort, seed },

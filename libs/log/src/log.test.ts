@@ -199,18 +199,61 @@ describe("cutting a log", () => {
     expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
   });
 
-  it("ends where it is cut, though compaction left nothing right below, now and after a restart", async () => {
-    const test = await createTestLog({ settings: { gaps: true } });
-    await test.flush(batchAt(0, { records: 3 }), batchAt(10), batchAt(11));
-    expect(await test.log.truncateTo(at(7))).toBe(at(7));
-    expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(7), at(7)]);
-    expect((await test.log.read(at(3), everything)).bytes).toHaveLength(0);
-    await test.time.advance(2000);
-    test.disk.powerCut();
-    await test.reopen();
-    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(7)]);
-    await test.flush(batchAt(7));
-    expect(await contentOf(test.log)).toEqual(["0..3", "7..8"]);
+  describe("that is cut where compaction left nothing", () => {
+    const cutInGap = async () => {
+      const test = await createTestLog({ settings: { gaps: true } });
+      await test.flush(batchAt(0, { records: 3, leaderEpoch: 2 }), batchAt(10, { leaderEpoch: 2 }));
+      expect(await test.log.truncateTo(at(7))).toBe(at(7));
+      return test;
+    };
+
+    it("ends at the cut, now and after a restart", async () => {
+      const test = await cutInGap();
+      expect([test.log.logEndOffset, test.log.flushedOffset]).toEqual([at(7), at(7)]);
+      expect(await contentOf(test.log)).toEqual(["0..3", "3..7"]);
+      await test.time.advance(2000);
+      test.disk.powerCut();
+      await test.reopen();
+      expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(7)]);
+      expect(test.log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: epoch(2), endOffset: at(7) });
+      await test.flush(batchAt(7, { leaderEpoch: 3 }));
+      expect(await contentOf(test.log)).toEqual(["0..3", "3..7", "7..8"]);
+    });
+
+    it("lets a reader and a follower get to its end before anything is appended", async () => {
+      const test = await cutInGap();
+      const { bytes, nextOffset } = await test.log.read(at(5), everything);
+      expect([rangesOf(bytes), nextOffset]).toEqual([["3..7"], at(7)]);
+      const follower = await createTestLog();
+      for (const from of [0, 3]) {
+        follower.log.append((await test.log.read(at(from), { maxBytes: 1 })).bytes, { gaps: true });
+      }
+      await follower.log.flushed(at(7));
+      expect([follower.log.logEndOffset, follower.log.epochs]).toEqual([at(7), test.log.epochs]);
+    });
+
+    it("ends where its last batch does when the disk is full, and goes on from there", async () => {
+      const test = await createTestLog({ settings: { gaps: true } });
+      await test.flush(batchAt(0, { records: 3 }), batchAt(10));
+      test.faulty.plan(({ kind, bytes }) =>
+        kind === "write" && bytes === 61 ? { kind: "short", bytes: 20, code: "NO_SPACE" } : undefined,
+      );
+      expect(await test.log.truncateTo(at(7))).toBe(at(3));
+      await test.flush(batchAt(3));
+      test.disk.powerCut();
+      await test.reopen();
+      expect([test.log.status.kind, await contentOf(test.log)]).toEqual(["online", ["0..3", "3..4"]]);
+    });
+
+    it("may begin where it is cut", async () => {
+      const test = await createTestLog({ settings: { gaps: true } });
+      await test.flush(batchAt(0, { records: 3 }), batchAt(10), batchAt(11));
+      test.log.setHighWatermark(at(11));
+      await test.log.moveLogStart(at(7));
+      expect(await test.log.truncateTo(at(7))).toBe(at(7));
+      await test.flush(batchAt(7));
+      expect([test.log.logStartOffset, await contentOf(test.log)]).toEqual([at(7), ["7..8"]]);
+    });
   });
 
   it("ends before the batch in which the cut lies", async () => {

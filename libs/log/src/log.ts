@@ -7,6 +7,7 @@ import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/
 import { type Damage, LogError } from "./errors.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
 import { rebuildProducers } from "./producers/rebuild.ts";
+import { forgetCursors } from "./read/cursors.ts";
 import { type ReadLimits, type ReadResult, readBatches } from "./read/reader.ts";
 import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
 import { moveLogStart } from "./retention/log-start.ts";
@@ -30,6 +31,8 @@ export interface Log {
   readonly directory: string;
   readonly status: LogStatus;
   readonly logStartOffset: Offset;
+  /** The log start that a power cut cannot take back. At or below `logStartOffset`, which moves first (L7). */
+  readonly storedLogStart: Offset;
   readonly highWatermark: Offset;
   /** Below it everything is on stable storage; with flush=async, everything is written. */
   readonly flushedOffset: Offset;
@@ -104,6 +107,9 @@ class PartitionLog implements Log, DirectoryMember {
   }
   get logStartOffset() {
     return this.#log.logStart;
+  }
+  get storedLogStart() {
+    return this.#log.storedLogStart;
   }
   get highWatermark() {
     return this.#log.highWatermark;
@@ -188,6 +194,7 @@ class PartitionLog implements Log, DirectoryMember {
       if (isSound) await log.maintenance.run(() => afterEverything(log, () => finish(log)));
     } finally {
       log.status = { kind: "closed" };
+      forgetCursors(log.cursors);
       releaseFile(log);
       settleWaiters(log, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
       if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);
@@ -216,6 +223,7 @@ export function offlineLog(directory: string, damage: Damage): Log {
     directory,
     status: { kind: "offline", damage },
     logStartOffset: none,
+    storedLogStart: none,
     highWatermark: none,
     flushedOffset: none,
     writtenOffset: none,

@@ -142,6 +142,7 @@ async function openSound(
     segments,
     epochs,
     logStart,
+    storedLogStart: logStart,
     highWatermark,
     durable: recovered.recoveryPoint,
     flushed: recovered.recoveryPoint,

@@ -1,10 +1,12 @@
 /** What people are told about an image: the answers of `AdminService`. */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type BrokerDescription,
   BrokerDescriptionSchema,
   type DescribeClusterResponse,
+  type DescribeTopicsResponse,
+  DescribeTopicsResponseSchema,
   type PartitionDescription,
   PartitionDescriptionSchema,
   type Receipt as ReceiptDescription,
@@ -14,11 +16,33 @@ import {
   type TopicListing,
   TopicListingSchema,
 } from "@tidemark/proto/admin/v1";
-import { eachPartition, findTopicById, listPartitions, listTopics, type MetadataImage } from "./image.ts";
+import { Reason } from "@tidemark/proto/common/v1";
+import { unknownTopic } from "./create-topic.ts";
+import { type Decision, decided, refused } from "./decision.ts";
+import { eachPartition, findTopic, findTopicById, listPartitions, listTopics, type MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { Partition, Receipt, Topic } from "./model.ts";
 import { valuesOf } from "./persistent-map.ts";
 import { writeState } from "./records.ts";
+
+/** What an answer may weigh: stubs of every language refuse 4 MiB. */
+const answerBytesMax = 3.5 * 2 ** 20;
+
+/** Describes the topics of these names, in their order; all where none is named. Refused: an unknown one, too many. */
+export function describeTopics(image: MetadataImage, names: readonly string[]): Decision<DescribeTopicsResponse> {
+  const topics: TopicDescription[] = [];
+  for (const name of [...new Set(names)].sort()) {
+    const topic = findTopic(image, name);
+    if (topic === undefined) return unknownTopic(name);
+    topics.push(describeTopic(image, topic));
+  }
+  if (names.length === 0) topics.push(...listTopics(image).map((topic) => describeTopic(image, topic)));
+  const response = create(DescribeTopicsResponseSchema, { topics });
+  const bytes = toBinary(DescribeTopicsResponseSchema, response).length;
+  if (bytes <= answerBytesMax) return decided(response);
+  const message = `topics: the description of ${topics.length} topics has ${bytes} bytes; name fewer`;
+  return refused(Reason.INVALID_ARGUMENT, message);
+}
 
 export function describeTopic(image: MetadataImage, topic: Topic): TopicDescription {
   return create(TopicDescriptionSchema, {

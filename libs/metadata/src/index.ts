@@ -29,6 +29,7 @@ export {
   describeReceipts,
   describeTopic,
   describeTopicList,
+  describeTopics,
 } from "./describe.ts";
 export { electPreferred, type PreferredElectionResult, rebalanceLeaders } from "./elect-preferred.ts";
 export {

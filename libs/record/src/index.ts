@@ -22,6 +22,7 @@ export {
 } from "./codec.ts";
 export { type Crc32c, portableCrc32c } from "./crc32c.ts";
 export { type DecodedBatch, type DecodeFailure, type DecodeRules, decodeRecords } from "./decode-records.ts";
+export { type EmptyRange, encodeEmptyBatch } from "./empty-batch.ts";
 export { encodeBatch } from "./encode-batch.ts";
 export { explainDecodeFailure, explainRefusal, explainStop } from "./explain.ts";
 export { type BatchStep, iterateBatches } from "./iterate-batches.ts";

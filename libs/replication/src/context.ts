@@ -1,6 +1,7 @@
 import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { ReplicationGuards } from "./guards.ts";
 import type { LeaderHint, PartitionOutput } from "./outputs.ts";
+import type { ProducerLookup } from "./producers/producer-table.ts";
 import type { ReplicaLog } from "./replica-log.ts";
 import type { ReplicaProgress } from "./replica-progress.ts";
 import type { ReplicationSettings } from "./settings.ts";
@@ -10,6 +11,7 @@ export interface PartitionContext {
   readonly self: BrokerId;
   readonly guards: ReplicationGuards;
   readonly log: ReplicaLog;
+  readonly producers: ProducerLookup;
   /** What is known of each replica, this one included. Forgotten at each election (R2). */
   readonly progress: Map<BrokerId, ReplicaProgress>;
   brokerEpoch: BrokerEpoch;

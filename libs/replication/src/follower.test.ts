@@ -127,13 +127,26 @@ describe("a follower", () => {
     expect(machine.view(0)).toMatchObject({ logStart: 30n, logEnd: 33n, flushed: 30n });
   });
 
-  it("waits after an error, and asks again in a new session", () => {
+  it("waits a moment after an error, longer after each more, and asks again in a new session", () => {
     const { machine } = follower();
-    expect(machine.step(response({ kind: "refused", reason: "UNKNOWN_LEADER_EPOCH" }, {}, 50)).send).toEqual([]);
-    expect(machine.step({ kind: "tick", nowMs: 149, controllerHeardMs: 0 }).send).toEqual([]);
-    expect(machine.step({ kind: "tick", nowMs: 150, controllerHeardMs: 0 }).send).toMatchObject([
-      { fetch: { session: 2 } },
-    ]);
+    const refused = (of: number, nowMs: number) =>
+      machine.step(response({ kind: "refused", reason: "UNKNOWN_LEADER_EPOCH" }, { session: session(of) }, nowMs));
+    const tick = (nowMs: number) => machine.step({ kind: "tick", nowMs, controllerHeardMs: 0 }).send;
+    const pauses: number[] = [];
+    let nowMs = 50;
+    for (let asked = 1; asked <= 6; asked++) {
+      expect(refused(asked, nowMs).send).toEqual([]);
+      const dueMs = machine.resumesAtMs ?? Number.NaN;
+      expect(tick(dueMs - 1)).toEqual([]);
+      expect(tick(dueMs)).toMatchObject([{ fetch: { session: asked + 1 } }]);
+      expect(machine.resumesAtMs).toBeUndefined();
+      pauses.push(dueMs - nowMs);
+      nowMs = dueMs;
+    }
+    expect(pauses).toEqual([10, 20, 40, 80, 100, 100]);
+    machine.step(response(records([]), { session: session(7) }, nowMs));
+    refused(7, nowMs);
+    expect(machine.resumesAtMs).toBe(nowMs + 10);
   });
 
   it("asks again when no answer comes", () => {

@@ -29,6 +29,8 @@ export interface FollowerState {
   askedMs: number | undefined;
   /** After an error answer nothing is asked before. */
   resumeMs: number;
+  /** Error answers since the last other one. */
+  refusals: number;
 }
 
 /** Follows `leader`. The log is left as it is: what has to be cut is for the leader to say (R8). */
@@ -49,6 +51,7 @@ export function becomeFollower(
     leaderHighWatermark: highWatermark,
     askedMs: undefined,
     resumeMs: nowMs,
+    refusals: 0,
   };
   if (!context.guards.truncationByLeaderEpoch && log.end > highWatermark) truncate(follower, highWatermark);
   ask(follower, nowMs);
@@ -66,6 +69,7 @@ export function replicaResponse(follower: FollowerState, response: ReplicaRespon
   const { content } = response;
   if (!isCurrent(follower, response)) return;
   follower.askedMs = undefined;
+  if (content.kind !== "refused") follower.refusals = 0;
   switch (content.kind) {
     case "records":
       if (!takeRecords(follower, content, response)) {
@@ -85,9 +89,20 @@ export function replicaResponse(follower: FollowerState, response: ReplicaRespon
       restartSession(follower, nowMs);
       return;
     case "refused":
-      follower.resumeMs = nowMs + follower.context.settings.fetchRetryMs;
+      follower.resumeMs = nowMs + pauseMs(follower);
+      follower.refusals++;
       return;
   }
+}
+
+/** When it asks again after an error; undefined while a fetch is out. */
+export function resumesAtMs({ askedMs, resumeMs }: FollowerState): number | undefined {
+  return askedMs === undefined ? resumeMs : undefined;
+}
+
+function pauseMs({ refusals, context }: FollowerState): number {
+  const { fetchRetryFirstMs, fetchRetryMs } = context.settings;
+  return Math.min(fetchRetryMs, fetchRetryFirstMs * 2 ** Math.min(refusals, 16));
 }
 
 /** A flush of the own log reached `log.flushed`. */

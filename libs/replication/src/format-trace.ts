@@ -65,6 +65,8 @@ function formatReplication(event: Exclude<TraceEvent, { kind: RoleEvent }>): str
       return `settled high-watermark=${event.highWatermark}`;
     case "positionLost":
       return `found loss at ${event.replica}: had ${event.counted}, has ${event.reported}`;
+    case "repeated":
+      return `was sent ${event.baseOffset}..${event.endOffset} again`;
     case "acked":
       return `acked ${event.baseOffset}..${event.endOffset}`;
     case "produceRefused":

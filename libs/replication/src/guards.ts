@@ -39,6 +39,16 @@ export interface ReplicationGuards {
   readonly unsettledWaits: boolean;
   /** An answer that carries an old partition epoch changes nothing (R6). */
   readonly oldIsrAnswerIgnored: boolean;
+  /** A new leader knows the producers of the batches that it holds (R11). */
+  readonly producersTakenOver: boolean;
+  /** A repeat is answered when the original is committed, and not before (R11). */
+  readonly repeatAfterCommit: boolean;
+  /** An older producer epoch is refused (R11). */
+  readonly producerEpochFenced: boolean;
+  /** A batch that does not follow the last sequence is refused (R11). */
+  readonly sequenceGapRefused: boolean;
+  /** A repeat is looked for before the ISR is (R11). */
+  readonly repeatBeforeMinIsr: boolean;
 }
 
 /** Every protection in place. */
@@ -61,4 +71,9 @@ export const allGuards: ReplicationGuards = Object.freeze({
   cutEndsFlushes: true,
   unsettledWaits: true,
   oldIsrAnswerIgnored: true,
+  producersTakenOver: true,
+  repeatAfterCommit: true,
+  producerEpochFenced: true,
+  sequenceGapRefused: true,
+  repeatBeforeMinIsr: true,
 });

@@ -13,7 +13,6 @@ export type {
   MetadataInput,
   PartitionInput,
   ProduceInput,
-  RepeatInput,
 } from "./inputs.ts";
 export { checkProgress, checkReplica, checkState, checkSuccession } from "./invariants.ts";
 export type { OpenProposal } from "./isr-proposals.ts";
@@ -32,6 +31,16 @@ export type {
 } from "./outputs.ts";
 export { createFetchSessions, createPartition, type Partition, type PartitionOptions } from "./partition.ts";
 export { type IsrProposal, type PartitionState, type ProposedMember, sameMembers } from "./partition-state.ts";
+export type { ProducerBatch, ProducerStamp } from "./producers/producer-batch.ts";
+export {
+  createProducerTable,
+  defaultProducerSettings,
+  type ProducerLookup,
+  type ProducerSettings,
+  type ProducerTable,
+  type ProducerVerdict,
+  type SequenceRefusal,
+} from "./producers/producer-table.ts";
 export type { Divergence, FlushGeneration, LogSnapshot } from "./replica-log.ts";
 export type {
   BatchRange,

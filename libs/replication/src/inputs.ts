@@ -2,6 +2,7 @@ import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset } from
 import type { AlterPartitionAnswer, Confirmation, ProposalAttempt } from "./controller-messages.ts";
 import type { Acks, RequestId } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
+import type { ProducerStamp } from "./producers/producer-batch.ts";
 import type { FlushGeneration } from "./replica-log.ts";
 import type { ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "./replica-messages.ts";
 import type { ReplicationSettings } from "./settings.ts";
@@ -10,7 +11,6 @@ import type { ReplicationSettings } from "./settings.ts";
 export type PartitionInput =
   | MetadataInput
   | ProduceInput
-  | RepeatInput
   | ConsumerFetchInput
   | LatestOffsetInput
   /** From a follower, to the leader. `requestId` names the answer; `deadlineMs` is when a fetch without data is answered. */
@@ -70,27 +70,19 @@ export interface MetadataInput {
   readonly nowMs: number;
 }
 
-/** A batch that passed size, checksum and producer sequence; `recordCount` offsets go to it. */
+/** A batch that passed size and checksum; `recordCount` offsets go to it. */
 export interface ProduceInput {
   readonly kind: "produce";
   readonly requestId: RequestId;
   readonly acks: Acks;
   readonly recordCount: number;
+  /** Of an idempotent producer, with acks=all: what the log holds already is answered as the original would be (R11). */
+  readonly producer?: ProducerStamp;
   /** The last leader epoch that the client saw. Undefined: any. */
   readonly seenLeaderEpoch: LeaderEpoch | undefined;
   /** After it acks=all and acks=leader are answered as unknown. */
   readonly deadlineMs: number;
   readonly nowMs: number;
-}
-
-/** A batch that the log holds already (R11): answered exactly as the original would be, before the min ISR is looked at. */
-export interface RepeatInput {
-  readonly kind: "repeat";
-  readonly requestId: RequestId;
-  readonly acks: Acks;
-  readonly baseOffset: Offset;
-  readonly endOffset: Offset;
-  readonly deadlineMs: number;
 }
 
 export interface ConsumerFetchInput {

@@ -9,6 +9,10 @@ import type { ReplicaRefusal } from "./replica-messages.ts";
 
 export function answerProduced(leader: LeaderState, ack: Omit<PendingAck, "deadlineMs">): void {
   const { requestId, baseOffset, endOffset } = ack;
+  if (ack.isApplied === true) {
+    refuse(leader, requestId, { reason: "DUPLICATE_SEQUENCE", outcome: "APPLIED" });
+    return;
+  }
   const { answer, trace } = leader.context.out;
   answer.push({ kind: "produced", requestId, baseOffset, endOffset, leaderEpoch: leader.leaderEpoch });
   trace.push({ kind: "acked", baseOffset, endOffset });
@@ -35,7 +39,8 @@ export function answerRead(
 /** Ends a produce that was appended and whose fate is open (R12). */
 function answerUnknown(leader: LeaderState, ack: PendingAck, reason: RefusalReason): void {
   const { requestId, baseOffset, endOffset } = ack;
-  refuse(leader, requestId, { reason, outcome: "UNKNOWN", range: { baseOffset, endOffset } });
+  const range = ack.isApplied === true ? {} : { range: { baseOffset, endOffset } };
+  refuse(leader, requestId, { reason, outcome: "UNKNOWN", ...range });
   leader.context.out.trace.push({ kind: "produceUnknown", baseOffset, endOffset, reason });
 }
 

@@ -1,20 +1,41 @@
 /** A leader takes batches and answers for them (R4, R11, R12). */
 import type { Offset } from "@tidemark/ids";
-import type { ProduceInput, RepeatInput } from "./inputs.ts";
+import type { ProduceInput } from "./inputs.ts";
 import { noteAppend } from "./isr-lag.ts";
 import { answerProduced, answerReplicaRead, refuse } from "./leader-answers.ts";
 import { type LeaderState, maybeAdvance, maybeSettle, noteReporter } from "./leader-state.ts";
 import type { RefusalReason } from "./outputs.ts";
+import type { PendingAck } from "./pending-acks.ts";
+import type { ProducerVerdict } from "./producers/producer-table.ts";
 
-/** Checks, appends, and answers at once or later. A refusal comes before anything was appended. */
+/**
+ * Checks, appends, and answers at once or later. A refusal comes before anything was appended. What a producer sent
+ * again and the log holds is not appended: it is answered as the original is, also below min ISR (R11).
+ */
 export function produce(leader: LeaderState, input: ProduceInput): void {
-  const { log, out } = leader.context;
-  const reason = reasonToRefuse(leader, input);
-  if (reason !== undefined) {
-    refuse(leader, input.requestId, { reason, outcome: "NOT_APPLIED" });
-    out.trace.push({ kind: "produceRefused", reason });
-    return;
+  const { guards } = leader.context;
+  const cannotAppend = reasonNotToAppend(leader, input);
+  const reason = reasonNotToServe(leader, input) ?? (guards.repeatBeforeMinIsr ? undefined : cannotAppend);
+  const verdict = reason === undefined ? verdictOn(leader, input) : refusedFor(reason);
+  switch (verdict.kind) {
+    case "append":
+      if (cannotAppend === undefined) append(leader, input);
+      else refuseProduce(leader, input, cannotAppend);
+      return;
+    case "repeat":
+      repeat(leader, input, verdict);
+      return;
+    case "applied":
+      wait(leader, { ...input, baseOffset: leader.context.log.start, endOffset: verdict.endOffset, isApplied: true });
+      return;
+    case "refuse":
+      refuseProduce(leader, input, verdict.reason);
+      return;
   }
+}
+
+function append(leader: LeaderState, input: ProduceInput): void {
+  const { log, out } = leader.context;
   const baseOffset = log.end;
   const endOffset = (baseOffset + BigInt(input.recordCount)) as Offset;
   const { leaderEpoch } = leader;
@@ -31,13 +52,17 @@ export function produce(leader: LeaderState, input: ProduceInput): void {
   if (!leader.context.guards.ackAfterFlush) countOwnLog(leader, endOffset);
 }
 
-/** A batch that the log holds already is answered as the original would be, also below min ISR (R11). */
-export function repeat(leader: LeaderState, input: RepeatInput): void {
-  if (leader.fencedItself) {
-    refuse(leader, input.requestId, { reason: "LEADER_FENCED_ITSELF", outcome: "UNKNOWN" });
-    return;
-  }
-  wait(leader, input);
+function repeat(leader: LeaderState, input: ProduceInput, of: { baseOffset: Offset; endOffset: Offset }): void {
+  const { baseOffset, endOffset } = of;
+  const { guards, out } = leader.context;
+  out.trace.push({ kind: "repeated", baseOffset, endOffset });
+  if (guards.repeatAfterCommit) wait(leader, { ...input, baseOffset, endOffset });
+  else answerProduced(leader, { requestId: input.requestId, baseOffset, endOffset });
+}
+
+function refuseProduce(leader: LeaderState, { requestId }: ProduceInput, reason: RefusalReason): void {
+  refuse(leader, requestId, { reason, outcome: "NOT_APPLIED" });
+  leader.context.out.trace.push({ kind: "produceRefused", reason });
 }
 
 /** The log took nothing at or above its end: whoever waits for that is told. What was taken in part is of unknown fate. */
@@ -67,17 +92,32 @@ function countOwnLog(leader: LeaderState, upTo: Offset): void {
   maybeSettle(leader);
 }
 
-/** The order of the checks is the order of the reasons in ProduceRefusals of the API: who leads, then how many follow. */
-function reasonToRefuse(leader: LeaderState, input: ProduceInput): RefusalReason | undefined {
-  if (leader.fencedItself) return "LEADER_FENCED_ITSELF";
-  if (input.seenLeaderEpoch !== undefined && input.seenLeaderEpoch > leader.leaderEpoch) return "UNKNOWN_LEADER_EPOCH";
-  const { guards } = leader.context;
-  if (guards.minIsr && input.acks === "all" && leader.state.isr.length < leader.state.minIsr)
-    return "NOT_ENOUGH_REPLICAS";
-  return undefined;
+type Verdict = ProducerVerdict | { readonly kind: "refuse"; readonly reason: RefusalReason };
+
+/** Only a log that holds all that was ordered can tell what it holds. */
+function verdictOn({ context }: LeaderState, { producer }: ProduceInput): Verdict {
+  if (producer === undefined) return { kind: "append" };
+  return context.producers.isCurrent ? context.producers.check(producer) : refusedFor("PRODUCERS_NOT_CURRENT");
 }
 
-type Appended = RepeatInput | (ProduceInput & { readonly baseOffset: Offset; readonly endOffset: Offset });
+function refusedFor(reason: RefusalReason): Verdict {
+  return { kind: "refuse", reason };
+}
+
+/** Who leads comes first: nobody else can tell what the log holds. */
+function reasonNotToServe(leader: LeaderState, input: ProduceInput): RefusalReason | undefined {
+  if (leader.fencedItself) return "LEADER_FENCED_ITSELF";
+  const isNewer = input.seenLeaderEpoch !== undefined && input.seenLeaderEpoch > leader.leaderEpoch;
+  return isNewer ? "UNKNOWN_LEADER_EPOCH" : undefined;
+}
+
+/** How many follow comes last. */
+function reasonNotToAppend({ context, state }: LeaderState, input: ProduceInput): RefusalReason | undefined {
+  const isBelow = context.guards.minIsr && input.acks === "all" && state.isr.length < state.minIsr;
+  return isBelow ? "NOT_ENOUGH_REPLICAS" : undefined;
+}
+
+type Appended = PendingAck & Pick<ProduceInput, "acks">;
 
 function wait(leader: LeaderState, batch: Appended): void {
   const { context } = leader;
@@ -96,6 +136,6 @@ function wait(leader: LeaderState, batch: Appended): void {
   }
 }
 
-function ackOf({ requestId, baseOffset, endOffset, deadlineMs }: Appended) {
-  return { requestId, baseOffset, endOffset, deadlineMs };
+function ackOf({ requestId, baseOffset, endOffset, deadlineMs, isApplied = false }: Appended): PendingAck {
+  return { requestId, baseOffset, endOffset, deadlineMs, isApplied };
 }

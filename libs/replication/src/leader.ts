@@ -4,7 +4,7 @@
  * | input              | does                                                         | file               |
  * |--------------------|--------------------------------------------------------------|--------------------|
  * | (election)         | forgets positions, writes the epoch's start (R2, R8)         | here               |
- * | produce, repeat    | checks, appends, answers by acks (R4, R11)                   | leader-produce     |
+ * | produce            | checks, appends or repeats, answers by acks (R4, R11)        | leader-produce     |
  * | flushed            | counts the own log, answers acks=leader                      | leader-produce     |
  * | replicaFetch, replicaFlushed | counts the follower, gives it records (R2, R7)     | leader-replication |
  * | consumerFetch, latestOffset, leadershipConfirmed | reads below HW (R3, R14)       | leader-reads       |
@@ -63,6 +63,7 @@ export function becomeLeader(
     fencedItself: false,
     settled: false,
   };
+  if (!context.guards.producersTakenOver) context.producers.forget();
   writeEpochStart(leader);
   knowReplicas(leader, nowMs);
   for (const progress of context.progress.values()) {

@@ -1,5 +1,6 @@
 import type { Branded, BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { AlterPartition, Confirmation } from "./controller-messages.ts";
+import type { SequenceRefusal } from "./producers/producer-table.ts";
 import type { Divergence, FlushGeneration } from "./replica-log.ts";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed, ReplicaRefusal } from "./replica-messages.ts";
 import type { TraceEvent } from "./trace.ts";
@@ -68,6 +69,11 @@ export interface LeaderHint {
  * | OFFSET_NOT_AVAILABLE              | the high watermark is unsettled, or the leader recovers (R14, D2)| yes       |
  * | OFFSET_OUT_OF_RANGE               | below the log start, or above the log end of a settled leader    | no        |
  * | LOG_TRUNCATED                     | what the client read last is not in the log any more (P5)        | no        |
+ * | PRODUCERS_NOT_CURRENT             | the log is behind what was ordered: a repeat cannot be told (R11) | yes       |
+ * | OUT_OF_ORDER_SEQUENCE             | the batch does not follow the producer's last one (R11)          | no        |
+ * | UNKNOWN_PRODUCER                  | nothing is known of the producer, and it goes on (R11)           | no        |
+ * | FENCED_PRODUCER                   | the producer has a newer producer epoch (R11)                    | no        |
+ * | DUPLICATE_SEQUENCE                | committed long ago; the offset is not known any more (R11)       | no        |
  */
 export type RefusalReason =
   | "NOT_LEADER"
@@ -80,10 +86,13 @@ export type RefusalReason =
   | "APPEND_REFUSED"
   | "OFFSET_NOT_AVAILABLE"
   | "OFFSET_OUT_OF_RANGE"
-  | "LOG_TRUNCATED";
+  | "LOG_TRUNCATED"
+  | "PRODUCERS_NOT_CURRENT"
+  | "DUPLICATE_SEQUENCE"
+  | SequenceRefusal;
 
 /** What became of the mutation that was refused. Reads are always NOT_APPLIED. */
-export type Outcome = "NOT_APPLIED" | "UNKNOWN";
+export type Outcome = "NOT_APPLIED" | "UNKNOWN" | "APPLIED";
 
 export interface Refusal {
   readonly reason: RefusalReason;

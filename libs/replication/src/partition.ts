@@ -27,18 +27,20 @@ import {
   followerTookBack,
   replicaResponse,
   restartSession,
+  resumesAtMs,
   tickFollower,
 } from "./follower.ts";
 import { allGuards, type ReplicationGuards } from "./guards.ts";
 import type { MetadataInput, PartitionInput } from "./inputs.ts";
 import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLeader } from "./leader.ts";
 import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
-import { leaderTookBack, ownFlush, produce, repeat } from "./leader-produce.ts";
+import { leaderTookBack, ownFlush, produce } from "./leader-produce.ts";
 import { leadershipConfirmed, read } from "./leader-reads.ts";
 import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
+import { createProducerTable, type ProducerLookup } from "./producers/producer-table.ts";
 import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart, takeBack } from "./replica-log.ts";
 import type { FetchSession, FetchSessions } from "./replica-messages.ts";
 import { createProgress, forgetPositions } from "./replica-progress.ts";
@@ -51,6 +53,8 @@ export interface Partition {
   /** First offset not known to be committed, as far as this replica knows in its role. */
   readonly highWatermark: Offset;
   readonly role: PartitionView["role"];
+  /** On the clock of the inputs: when a follower that was refused is to be told the time. Undefined: nothing is due. */
+  readonly resumesAtMs: number | undefined;
   /** A copy of what the partition knows; `nowMs` is what lags are measured against. */
   view(nowMs: number): PartitionView;
 }
@@ -66,6 +70,8 @@ export interface PartitionOptions {
   readonly settings: ReplicationSettings;
   /** One for all partitions of a broker process, so that a partition opened anew goes on counting. */
   readonly sessions: FetchSessions;
+  /** The idempotent producers of the log, kept by whoever appends to it. Default: nobody is known. */
+  readonly producers?: ProducerLookup;
   /** Tests turn single guards off. Default: every guard on. */
   readonly guards?: ReplicationGuards;
 }
@@ -90,6 +96,7 @@ export function createPartition(options: PartitionOptions): Partition {
       self: options.self,
       guards: options.guards ?? allGuards,
       log,
+      producers: options.producers ?? createProducerTable(),
       progress: new Map(),
       brokerEpoch: options.brokerEpoch,
       settings: options.settings,
@@ -114,6 +121,9 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     get role() {
       return machine.role.kind;
+    },
+    get resumesAtMs() {
+      return machine.role.kind === "follower" ? resumesAtMs(machine.role.follower) : undefined;
     },
     view(nowMs) {
       const { context, role } = machine;
@@ -183,7 +193,6 @@ type LeaderInput = Extract<
   {
     kind:
       | "produce"
-      | "repeat"
       | "consumerFetch"
       | "latestOffset"
       | "replicaFetch"
@@ -198,9 +207,6 @@ function handleAsLeader(leader: LeaderState, context: PartitionContext, input: L
   switch (input.kind) {
     case "produce":
       produce(leader, input);
-      return;
-    case "repeat":
-      repeat(leader, input);
       return;
     case "consumerFetch":
     case "latestOffset":
@@ -232,12 +238,9 @@ function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
   switch (input.kind) {
     case "produce":
     case "consumerFetch":
-    case "latestOffset":
-    case "repeat": {
-      // The earlier copy of a repeat may be in some log, so that nobody can say it is not applied (P12).
-      const outcome = input.kind === "repeat" ? "UNKNOWN" : "NOT_APPLIED";
+    case "latestOffset": {
       const hint = hintOf(machine.state);
-      answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome, hint } });
+      answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome: "NOT_APPLIED", hint } });
       return;
     }
     case "replicaFetch": {

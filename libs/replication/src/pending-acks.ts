@@ -7,6 +7,8 @@ export interface PendingAck {
   readonly baseOffset: Offset;
   readonly endOffset: Offset;
   readonly deadlineMs: number;
+  /** It is in the log, at offsets that are not known: up to `endOffset` there are only some that come later (R11). */
+  readonly isApplied?: boolean;
 }
 
 /**

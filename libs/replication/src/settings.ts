@@ -10,7 +10,12 @@ export interface ReplicationSettings {
   readonly uncleanElection: boolean;
   /** Pause before a proposal is sent again, and before a replica that was refused is proposed again. */
   readonly proposalRetryMs: number;
-  /** Pause of a follower after an error answer. */
+  /**
+   * Pause of a follower after its first error answer; it doubles with each more, up to `fetchRetryMs`. After an election
+   * the new leader may hear of it a moment later than its followers, and acks wait for them.
+   */
+  readonly fetchRetryFirstMs: number;
+  /** The longest pause of a follower after an error answer. */
   readonly fetchRetryMs: number;
   /** A fetch without any answer for longer is asked again in a new session. Above `replica.fetch.wait.max.ms`. */
   readonly fetchTimeoutMs: number;
@@ -25,6 +30,7 @@ export const defaultSettings: ReplicationSettings = Object.freeze({
   sessionTimeoutMs: 6_000,
   uncleanElection: false,
   proposalRetryMs: 1_000,
+  fetchRetryFirstMs: 10,
   fetchRetryMs: 100,
   fetchTimeoutMs: 2_000,
   fetchWaitMaxMs: 500,

@@ -67,6 +67,8 @@ export type TraceEvent =
       readonly minIsr: number;
       readonly partitionEpoch: PartitionEpoch;
     }
+  /** A producer sent again what the log holds. */
+  | { readonly kind: "repeated"; readonly baseOffset: Offset; readonly endOffset: Offset }
   | { readonly kind: "acked"; readonly baseOffset: Offset; readonly endOffset: Offset }
   | { readonly kind: "produceRefused"; readonly reason: RefusalReason }
   | {

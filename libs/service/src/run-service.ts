@@ -4,8 +4,10 @@ import {
   formatEndpoint,
   formatProblem,
   formatProblems,
+  helpText,
   loadConfig,
   otelEnvironment,
+  processInputs,
   type Schema,
   type Settings,
   type Values,
@@ -61,7 +63,12 @@ type CommonValues = {
  * it is ready it says so in one line of JSON on standard output; a refused start ends with one line on standard error.
  */
 export async function runService<Of extends Settings>(program: ServiceProgram<Of>): Promise<void> {
-  const loaded = loadConfig(program.schema);
+  const inputs = processInputs();
+  if (inputs.flags.some((flag) => flag === "--help" || flag === "-h")) {
+    process.stdout.write(`${helpText(program.schema)}\n`);
+    return;
+  }
+  const loaded = loadConfig(program.schema, inputs);
   if (!loaded.ok) end(exitCodes.settings, formatProblems(loaded.problems));
   const { config } = loaded;
   const { threads, needed } = reserveThreads(program.disks?.(config.values) ?? 1);

@@ -11,7 +11,7 @@ import { openDirectories } from "./open-directories.ts";
 import type { OwnMetadata } from "./own-metadata.ts";
 import type { ReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
-import { startTicker } from "./ticker.ts";
+import { startTicker, type Ticker } from "./ticker.ts";
 import type { PartitionEvents } from "./tracing/partition-events.ts";
 import { startUpkeep, type Upkeep } from "./upkeep/upkeep.ts";
 
@@ -28,7 +28,7 @@ export interface BrokerParts {
   table: PartitionTable | undefined;
   upkeep: Upkeep | undefined;
   session: BrokerSession | undefined;
-  stopTicker: Cancel;
+  ticker: Ticker | undefined;
   running: Promise<unknown>;
 }
 
@@ -62,7 +62,7 @@ export async function join(parts: BrokerParts, endpoints: readonly AdvertisedEnd
     if (!abort.signal.aborted) options.onFatal(error instanceof Error ? error : new Error(String(error)));
   });
   parts.running = Promise.allSettled([parts.running, ended]);
-  parts.stopTicker = startTicker(options.runtime.scheduler, () => {
+  parts.ticker = startTicker(options.runtime, () => {
     tableOf(parts).tick(metadata.heardMs());
   });
   await Promise.race([metadata.caughtUp, ended]);
@@ -94,7 +94,7 @@ export async function leave({ options, session, metadata }: BrokerParts): Promis
 
 /** Leaves the cluster, flushes and closes the logs. */
 export async function stop(parts: BrokerParts): Promise<void> {
-  parts.stopTicker();
+  parts.ticker?.stop();
   parts.abort.abort();
   parts.streams.fetcher.stop();
   await Promise.all([parts.running, parts.upkeep?.stop()]);
@@ -117,6 +117,7 @@ function createTable(parts: BrokerParts): PartitionTable {
     directories: parts.directories,
     defaults: options.topicDefaults,
     replication: options.replication,
+    producers: options.producers,
     experiment: options.experiment,
     links: createPartitionLinks({
       fetcher: streams.fetcher,
@@ -129,6 +130,7 @@ function createTable(parts: BrokerParts): PartitionTable {
     onTrace: (place, event) => {
       events.take(place, event);
     },
+    onDue: (atMs) => parts.ticker?.wakeAt(atMs),
     onNewEpochNeeded: () => parts.session?.renew("A damaged replica is to be copied anew"),
   });
 }
@@ -162,6 +164,9 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
     },
     onHeard: () => {
       metadata.noteHeard();
+    },
+    onUncleanDefault: (isAllowed) => {
+      tableOf(parts).setUncleanDefault(isAllowed);
     },
   });
 }

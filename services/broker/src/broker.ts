@@ -3,17 +3,20 @@ import type { ActiveController } from "@tidemark/controller-link";
 import type { Disk } from "@tidemark/disk";
 import { brokerId } from "@tidemark/ids";
 import type { Codecs } from "@tidemark/record";
-import type { ReplicationSettings } from "@tidemark/replication";
+import type { ProducerSettings, ReplicationSettings } from "@tidemark/replication";
 import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Tracer } from "@tidemark/telemetry";
+import { createAdminService } from "./api/admin-service.ts";
 import { createLogService } from "./api/log-service.ts";
 import { type BrokerParts, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import { createProducerIds } from "./controller/producer-ids.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
 import { createOwnMetadata } from "./own-metadata.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
 import { createReplicaStreams } from "./replication/replica-streams.ts";
+import { createStoredLogStarts } from "./replication/stored-log-starts.ts";
 import { createPartitionEvents } from "./tracing/partition-events.ts";
 import type { UpkeepOptions } from "./upkeep/upkeep.ts";
 
@@ -31,6 +34,7 @@ export interface BrokerOptions {
   readonly topicDefaults: TopicDefaults;
   readonly upkeep: UpkeepOptions["settings"];
   readonly replication: ReplicationSettings;
+  readonly producers: ProducerSettings;
   readonly controller: ActiveController;
   /** Opens a connection of its own to another broker; whoever opens it closes it. */
   readonly openChannel: (endpoint: string, trafficClass: TrafficClass) => RpcChannel;
@@ -59,7 +63,7 @@ export interface AdvertisedEndpoint {
  */
 export interface Broker {
   /** For clients and for other processes. */
-  readonly service: ServedService;
+  readonly services: readonly ServedService[];
   /** For brokers alone. */
   readonly replicaService: ServedService;
   /** Throws StartRefusedError, or the DirectoryError of a directory that must not be used. */
@@ -113,18 +117,35 @@ export function createBroker(options: BrokerOptions): Broker {
     table: undefined,
     upkeep: undefined,
     session: undefined,
-    stopTicker: () => undefined,
+    ticker: undefined,
     running: Promise.resolve(),
   };
+  const image = () => metadata.image;
   return {
-    service: createLogService({
-      brokerId: id,
-      table: lazy.lookup,
-      runtime,
-      codecs,
-      tracer,
-      controllerHeardMs: () => metadata.heardMs(),
-    }),
+    services: [
+      createLogService({
+        brokerId: id,
+        table: lazy.lookup,
+        producerIds: createProducerIds({
+          controller,
+          brokerId: id,
+          brokerEpoch: () => parts.session?.brokerEpoch,
+          onHeard: () => {
+            metadata.noteHeard();
+          },
+        }),
+        runtime,
+        codecs,
+        tracer,
+        controllerHeardMs: () => metadata.heardMs(),
+      }),
+      createAdminService({
+        table: lazy.lookup,
+        runtime,
+        image,
+        storedLogStarts: createStoredLogStarts({ brokerId: id, image, openChannel: options.openChannel }),
+      }),
+    ],
     replicaService: streams.service,
     open: () => open(parts),
     join: (endpoints) => join(parts, endpoints),

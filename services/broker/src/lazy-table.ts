@@ -30,6 +30,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
       brokerEpoch: () => table().inspection.brokerEpoch(),
       replicas: () => table().inspection.replicas(),
       log: (replica) => table().inspection.log(replica),
+      trouble: (replica) => table().inspection.trouble(replica),
       ledIn: (replica) => table().inspection.ledIn(replica),
     },
   };

@@ -131,6 +131,18 @@ describe("a replica that the metadata record in another directory", () => {
   });
 });
 
+describe("a leader that alone is eligible", () => {
+  it("fences itself when it hears nobody only where unclean elections are allowed for the cluster", async () => {
+    const cluster = await createReplicaCluster({ replicas: [one] });
+    const hasFenced = () => cluster.events.some((event) => event.startsWith("1: fenced itself"));
+    cluster.setControllerReachable(false);
+    await cluster.advance(10_000);
+    expect(hasFenced()).toBe(false);
+    cluster.broker(one).table.setUncleanDefault(true);
+    await cluster.until(hasFenced);
+  });
+});
+
 describe("a broker that registers anew", () => {
   it("leads nothing until newer metadata say so, and acts upon none from before", async () => {
     const cluster = await withRecords("a");

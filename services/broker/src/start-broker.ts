@@ -17,7 +17,7 @@ import type { BrokerExperiment } from "./experiment.ts";
 
 import { replicaKeepalive } from "./replication/limits.ts";
 
-import { replicationSettings } from "./replication-settings.ts";
+import { producerSettings, replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
   readonly values: Values<(typeof brokerSchema)["settings"]>;
@@ -49,6 +49,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     topicDefaults: values,
     upkeep: values,
     replication: replicationSettings(values),
+    producers: producerSettings(values),
     openChannel: (endpoint, trafficClass) =>
       transport.createChannel(endpoint, { ...channelOptions, trafficClass, keepalive: replicaKeepalive }),
     controller: createActiveController({
@@ -70,7 +71,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     transport,
     listeners: await listenersOf(
       values,
-      { client: [broker.service], internal: [broker.service, broker.replicaService] },
+      { client: broker.services, internal: [...broker.services, broker.replicaService] },
       disk,
     ),
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),

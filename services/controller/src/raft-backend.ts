@@ -4,8 +4,10 @@ import {
   createGrpcTransport,
   createRaftReporter,
   memberDirectory,
+  type NodeExperiment,
   openRaftStore,
   RaftOpenError,
+  type RaftStoreOptions,
   readIdentity,
 } from "@tidemark/consensus-raft";
 import type { Disk } from "@tidemark/disk";
@@ -19,7 +21,11 @@ export async function raftDirectoryId(disk: Disk, directory: string): Promise<Di
   return refusing(async () => (await readIdentity(disk, memberDirectory(directory)))?.directoryId);
 }
 
-export function openRaftBackend(values: ControllerValues): OpenBackend {
+/** What a simulation asks of the controllers' quorum, and no setting can. */
+export type RaftExperiment = NodeExperiment & Pick<RaftStoreOptions, "snapshots" | "segmentBytes">;
+
+export function openRaftBackend(values: ControllerValues, experiment: RaftExperiment = {}): OpenBackend {
+  const { snapshots, segmentBytes } = experiment;
   return async ({ disk, directory, directoryId, runtime, telemetry, transport: rpc, tls, endpoint, onFatal }) => {
     const address = () => `${values["node.id"]}@${endpoint() ?? ""}`;
     const transport = createGrpcTransport({
@@ -42,6 +48,9 @@ export function openRaftBackend(values: ControllerValues): OpenBackend {
           electionTimeoutMs: values["consensus.raft.election.timeout.ms"],
           heartbeatMs: values["consensus.raft.heartbeat.ms"],
         },
+        experiment,
+        ...(snapshots === undefined ? {} : { snapshots }),
+        ...(segmentBytes === undefined ? {} : { segmentBytes }),
         onNodeEvent: createRaftReporter({ telemetry, clock: runtime.clock, id: directoryId, address }),
         onFatal,
       }),

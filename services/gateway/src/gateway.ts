@@ -11,6 +11,7 @@ import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
 import type { Logger, Tracer } from "@tidemark/telemetry";
 import { createAdminService, createMetadataService } from "./controller/admin-service.ts";
+import { createDeleteRecords } from "./log/delete-records.ts";
 import { createLogService } from "./log/log-service.ts";
 import { createLeaders } from "./routing/leaders.ts";
 import { createEndpointRetirement } from "./routing/retire-endpoints.ts";
@@ -66,11 +67,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   });
   const toController = { controller, runtime };
+  const context = { ...options, table, leaders: createLeaders(options.pool) };
+  const admin = createAdminService(toController, table, createDeleteRecords(context));
 
   return {
     services: [
-      createLogService({ ...options, table, leaders: createLeaders(options.pool) }, deadline),
-      serve(AdminService, createAdminService(toController, table), { rules: unaryRules(AdminService, deadline) }),
+      createLogService(context, deadline),
+      serve(AdminService, admin, { rules: unaryRules(AdminService, deadline) }),
       serve(MetadataService, createMetadataService(toController), { rules: unaryRules(MetadataService, deadline) }),
     ],
     get image() {

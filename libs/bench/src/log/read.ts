@@ -7,12 +7,17 @@ import { type Bench, type Figure, figure, secondsOf } from "../bench.ts";
 import { contextIn, dropFromCache, fill, inFolder, kibi, mebi, newLog } from "./place.ts";
 
 const logBytes = 128 * mebi;
-const readBytes = mebi;
+/** What an answer to a follower or a consumer holds, and what a fetch asks of a partition. */
+const pieceSizes = [256 * kibi, mebi] as const;
 const rounds = 5;
 const lookups = 2000;
 const segmentFile = "00000000000000000000.log";
 
-/** The whole log from its start to its end, against reading its file in pieces of the same size. */
+/**
+ * The whole log from its start to its end through `Log.read`, one piece after the other, as a consumer or a follower reads
+ * it; against reading its file in pieces of the same size. Both give each piece a buffer of its own, since nobody knows
+ * how long what was read is kept.
+ */
 export const logRead: Bench = {
   name: "log-read",
   about: "sequential read of warm and cold segments against plain read, and lookups",
@@ -22,15 +27,25 @@ export const logRead: Bench = {
       const log = await newLog(contextIn(folder), directory);
       await fill(log, logBytes, 64 * kibi);
       const path = join(directory, segmentFile);
-      const figures = await compare(log, path, "warm");
-      if (await dropFromCache(path)) figures.push(...(await compare(log, path, "cold")));
+      const figures: Figure[] = [];
+      for (const piece of pieceSizes) figures.push(...(await compare(log, { path, piece, cache: "warm" })));
+      if (await dropFromCache(path)) {
+        for (const piece of pieceSizes) figures.push(...(await compare(log, { path, piece, cache: "cold" })));
+      }
       figures.push(await lookUp(log));
       await log.close();
       return figures;
     }),
 };
 
-async function compare(log: Log, path: string, cache: "warm" | "cold"): Promise<Figure[]> {
+interface Comparison {
+  readonly path: string;
+  /** Bytes. */
+  readonly piece: number;
+  readonly cache: "warm" | "cold";
+}
+
+async function compare(log: Log, { path, piece, cache }: Comparison): Promise<Figure[]> {
   const raw: number[] = [];
   const own: number[] = [];
   const prepare = async () => {
@@ -38,27 +53,28 @@ async function compare(log: Log, path: string, cache: "warm" | "cold"): Promise<
   };
   for (let round = 0; round < rounds; round++) {
     await prepare();
-    raw.push(log.sizeInBytes / (await secondsOf(() => readPlainly(path))) / 1e6);
+    raw.push(log.sizeInBytes / (await secondsOf(() => readPlainly(path, piece))) / 1e6);
     await prepare();
-    own.push(log.sizeInBytes / (await secondsOf(() => readAll(log))) / 1e6);
+    own.push(log.sizeInBytes / (await secondsOf(() => readAll(log, piece))) / 1e6);
   }
-  const ceiling = figure(`read 1 MiB, ${cache}`, "MB/s", raw);
-  return [ceiling, figure(`log read 1 MiB, ${cache}, checked`, "MB/s", own, { to: ceiling.name, values: raw })];
+  const name = `read ${piece / kibi} KiB, ${cache}`;
+  const ceiling = figure(name, "MB/s", raw);
+  return [ceiling, figure(`log ${name}, checked`, "MB/s", own, { to: ceiling.name, values: raw })];
 }
 
-async function readPlainly(path: string): Promise<void> {
+async function readPlainly(path: string, piece: number): Promise<void> {
   const file = await fs.open(path);
   for (let position = 0; ; ) {
-    const { bytesRead } = await file.read(Buffer.allocUnsafeSlow(readBytes), 0, readBytes, position);
+    const { bytesRead } = await file.read(Buffer.allocUnsafeSlow(piece), 0, piece, position);
     if (bytesRead === 0) break;
     position += bytesRead;
   }
   await file.close();
 }
 
-async function readAll(log: Log): Promise<void> {
+async function readAll(log: Log, piece: number): Promise<void> {
   for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
-    offset = (await log.read(offset, { maxBytes: readBytes })).nextOffset;
+    offset = (await log.read(offset, { maxBytes: piece })).nextOffset;
   }
 }
 

@@ -11,9 +11,8 @@ export function wholeNumber(text: string): number {
 
 /** A whole number from 1 on. */
 export function positiveNumber(text: string): number {
-  const value = wholeNumber(text);
-  if (value === 0) throw new InvalidArgumentError("Write a whole number from 1 on.");
-  return value;
+  if (!/^\d+$/.test(text) || Number(text) === 0) throw new InvalidArgumentError("Write a whole number from 1 on.");
+  return wholeNumber(text);
 }
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };

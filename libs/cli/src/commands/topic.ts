@@ -6,6 +6,7 @@ import { topicJson } from "../topics/describe-output.ts";
 import { keyValue, positiveNumber } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 import { addTopicAlter, addTopicPartitions } from "./topic-change.ts";
+import { addTopicDeleteRecords } from "./topic-delete-records.ts";
 import { addTopicDescribe } from "./topic-describe.ts";
 
 interface CreateFlags extends ServerFlags {
@@ -23,6 +24,7 @@ export function addTopicCommands(program: Command, io: Io, finish: Finish): void
   addDelete(topic, io, finish);
   addTopicPartitions(topic, io, finish);
   addTopicAlter(topic, io, finish);
+  addTopicDeleteRecords(topic, io, finish);
 }
 
 function addCreate(topic: Command, io: Io, finish: Finish): void {

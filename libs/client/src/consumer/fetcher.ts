@@ -40,6 +40,7 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
 
   const fail = (endpoint: string, state: PartitionState, error: unknown) => {
     routes.heed({ topic, partition: state.partition }, endpoint, error);
+    connection.topics.doubt(topic);
     try {
       bear(state, error, runtime, options.retryTimeoutMs);
     } catch (unbearable) {

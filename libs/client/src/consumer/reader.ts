@@ -44,6 +44,8 @@ export async function* readBatches(
   };
 
   const startFetches = () => {
+    // Leaders move: what is known of them is kept fresh on the way.
+    connection.topics.known(topic);
     const ready = states.filter(isReady);
     for (const [endpoint, group] of groupBy(ready, ({ partition }) => connection.routes.endpointOf(topic, partition))) {
       if (running.has(endpoint) || answers.some((answer) => answer.endpoint === endpoint)) continue;

@@ -2,12 +2,15 @@ import type { Span, SpanContext } from "@opentelemetry/api";
 import { crc32c } from "@tidemark/compression";
 import {
   type BatchBuilder,
+  type BatchProducer,
   type Codecs,
   createBatchBuilder,
   decodeRecords,
   type ProducedRecord,
   readBatchHeader,
+  sequenceAfter,
 } from "@tidemark/record";
+import type { TidemarkError } from "@tidemark/rpc";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { linkTo, traceHeader } from "../trace.ts";
 import type { Settle } from "./outcome.ts";
@@ -20,6 +23,19 @@ export interface OpenBatch {
   readonly firstAt: number;
   /** Bytes that it takes of the producer's buffer. */
   bufferedBytes: number;
+  /** Whether it has waited long enough for more records. */
+  isDue: boolean;
+  /** Whether it goes as it is, whatever else is on its way: somebody waits for it, and it takes no more records. */
+  isFlushed: boolean;
+  /** Whether it is on its way. */
+  isSent: boolean;
+  /** Producer id, epoch and the sequence of its first record. Undefined: not idempotent, or not sent yet. */
+  producer: BatchProducer | undefined;
+  /** As it is sent, once it has been. */
+  encoded: Uint8Array | undefined;
+  /** Attempts that failed, and what the last of them failed with. */
+  failures: number;
+  failure: TidemarkError | undefined;
   /** Whether an attempt to send it ended without an outcome. */
   isUnknown: boolean;
   /** Its span, where one of its records came under a sampled one. */
@@ -36,6 +52,13 @@ export function openBatch(firstAt: number): OpenBatch {
     settles: [],
     firstAt,
     bufferedBytes: 0,
+    isDue: false,
+    isFlushed: false,
+    isSent: false,
+    producer: undefined,
+    encoded: undefined,
+    failures: 0,
+    failure: undefined,
     isUnknown: false,
     span: undefined,
     settled: createDeferred(),
@@ -91,6 +114,12 @@ export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatc
   parts[0].bufferedBytes = Math.floor(batch.bufferedBytes / 2);
   parts[1].bufferedBytes = batch.bufferedBytes - parts[0].bufferedBytes;
   for (const part of parts) part.isUnknown = batch.isUnknown;
+  // The records keep their sequences: none is left out, and none is given twice.
+  const { producer } = batch;
+  parts[0].producer = producer;
+  if (producer !== undefined) {
+    parts[1].producer = { ...producer, sequence: sequenceAfter(producer.sequence, half) };
+  }
   parts[1].span = batch.span;
   return parts;
 }

@@ -1,99 +1,229 @@
+/**
+ * The batches of one partition, in their order. Each is in one of these states:
+ *
+ * | state   | means                                            | leaves it when                                             |
+ * |---------|--------------------------------------------------|------------------------------------------------------------|
+ * | waiting | takes records, or waits for its turn             | it is due and there is room: sent                          |
+ * | sent    | on its way, its bytes fixed                      | answered: settled, or held                                 |
+ * | held    | refused or lost, to be sent again                | nothing is on its way and the pause is over: sent          |
+ *
+ * While a batch is held nothing later is sent, and what is held goes first and in its order, so a retry never changes
+ * the order where one batch is in flight at a time. More than one keeps the order only where the leader knows the
+ * producer's sequence: `identify` then gives each batch its producer, once, before it is encoded.
+ */
 import type { Span, SpanContext } from "@opentelemetry/api";
 import { crc32c } from "@tidemark/compression";
 import { Outcome } from "@tidemark/proto/common/v1";
-import type { Codec, Codecs, ProducedRecord } from "@tidemark/record";
-import { reasonName, type TidemarkError } from "@tidemark/rpc";
+import type { BatchProducer, Codec, Codecs, ProducedRecord } from "@tidemark/record";
+import { reasonName, type TidemarkError, withOutcome } from "@tidemark/rpc";
+import type { Cancel, Runtime } from "@tidemark/runtime";
 import { endProduceSpan, traceHeader, traceparentOf } from "../trace.ts";
-import { type DeliverOptions, type Delivery, deliver } from "./deliver.ts";
+import { asTidemarkError, endOf, expired, judgeAttempt } from "./judge-attempt.ts";
 import { addRecord, hasRoomFor, type OpenBatch, openBatch, splitBatch, withTrace } from "./open-batch.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
 
-export interface PartitionQueueOptions extends DeliverOptions {
+/** How the batches of one partition travel. */
+export interface BatchSender {
+  /** Where a batch would go now. */
+  endpoint(): string;
+  /** False while too much is on its way there: `pump` is to be called when that has passed. */
+  hasRoom(endpoint: string): boolean;
+  /** Resolves with the base offset, or rejects with a TidemarkError. */
+  send(
+    endpoint: string,
+    batch: Uint8Array,
+    options: { readonly timeoutMs: number; readonly traceparent?: string },
+  ): Promise<bigint | undefined>;
+}
+
+export interface PartitionQueueOptions {
   readonly partition: number;
+  readonly runtime: Runtime;
+  readonly sender: BatchSender;
   readonly codec: Codec | undefined;
   readonly codecs: Codecs;
   readonly batchBytesMax: number;
+  /** 0: a batch goes when nothing of the partition is on its way, and collects while something is. */
   readonly lingerMs: number;
+  readonly deliveryTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Batches that may be on their way at once. 1 unless `identify` is given. */
+  readonly inFlightBatchesMax: number;
+  /** Gives a batch of so many records its producer id, epoch and sequence. Absent: not idempotent. */
+  readonly identify?: (records: number) => BatchProducer;
   readonly startSpan: () => Span;
-  /** A batch left the queue: settled, with the bytes that it took of the buffer. */
-  readonly onSettled: (bytes: number) => void;
+  /** A batch left the queue: its records are settled, and the bytes that it took of the buffer are free. */
+  readonly onSettled: (batch: { readonly records: number; readonly bytes: number }) => void;
 }
 
-/**
- * The batches of one partition, in their order. One is on its way at a time: a batch that has to be sent again is sent
- * before any later one, so a retry never changes the order. (More than one at a time keeps the order only where the
- * leader knows the producer's sequence.) What comes meanwhile is collected, so batches grow with the load.
- */
 export interface PartitionQueue {
   /** Takes the record in. Returns the bytes that it added. `caller`: the sampled span under which it came. */
   add(record: ProducedRecord, settle: Settle, caller: SpanContext | undefined): number;
+  /** Sends what can be sent now. */
+  pump(): void;
   /** Sends what is there without waiting for more. Resolves when all that was given so far is settled. */
   flush(): Promise<void>;
   /** Settles what has not been settled, without sending more. */
   abandon(error: TidemarkError): void;
 }
 
+type Ending =
+  | { readonly kind: "acknowledged"; readonly baseOffset: bigint | undefined }
+  | { readonly kind: "failed"; readonly error: TidemarkError };
+
 export function createPartitionQueue(options: PartitionQueueOptions): PartitionQueue {
-  const { runtime } = options;
+  const { runtime, sender } = options;
+  const { clock, scheduler, random } = runtime;
   const waiting: OpenBatch[] = [];
-  const abort = new AbortController();
-  let sending: OpenBatch | undefined;
-  let stopLingering: (() => void) | undefined;
+  /** Sent or held, in their order. */
+  const left: OpenBatch[] = [];
+  let inFlight = 0;
+  let isHolding = false;
+  let holdMs = 0;
+  let isAbandoned = false;
+  let sentTo = "";
+  let stopLingering: Cancel | undefined;
+  let stopPausing: Cancel | undefined;
   let { batchBytesMax } = options;
 
-  const sendNext = () => {
-    if (sending !== undefined) return;
+  const pump = () => {
+    while (!isHolding && !isAbandoned && inFlight < options.inFlightBatchesMax) {
+      const batch = left.find(({ isSent }) => !isSent) ?? nextWaiting();
+      if (batch === undefined) return;
+      const endpoint = sender.endpoint();
+      // What goes another way could overtake what is on its way.
+      if ((inFlight > 0 && endpoint !== sentTo) || !sender.hasRoom(endpoint)) return;
+      if (batch === waiting[0]) leaveWaiting();
+      send(batch, endpoint);
+    }
+  };
+
+  const nextWaiting = (): OpenBatch | undefined => {
+    const [first, second] = waiting;
+    if (first === undefined || second !== undefined || first.isFlushed) return first;
+    return first.isDue && (inFlight === 0 || options.lingerMs > 0) ? first : undefined;
+  };
+
+  const leaveWaiting = () => {
+    const batch = waiting.shift();
+    if (batch !== undefined) left.push(batch);
+    if (waiting.length > 0) return;
     stopLingering?.();
     stopLingering = undefined;
-    const batch = waiting.shift();
-    if (batch === undefined) return;
-    sending = batch;
-    deliverOne(batch).then((delivery) => {
-      sending = undefined;
-      if (delivery.kind === "tooLarge") split(batch);
-      else settle(batch, delivery);
-      if (waiting.length > 0) sendNext();
-    }, reportDefect);
   };
 
-  /** The topic takes less than was thought: the same records go again in smaller batches, and so do later ones. */
-  const split = (batch: OpenBatch) => {
-    batchBytesMax = Math.min(batchBytesMax, Math.ceil(batch.builder.sizeInBytes() / 2));
-    waiting.unshift(...splitBatch(batch, options.codecs));
+  const send = (batch: OpenBatch, endpoint: string) => {
+    const leftMs = batch.firstAt + options.deliveryTimeoutMs - clock.monotonicMs();
+    if (leftMs <= 0) {
+      const error = batch.failure ?? expired(options.deliveryTimeoutMs);
+      settle(batch, { kind: "failed", error: endOf(error, batch) });
+      return;
+    }
+    inFlight += 1;
+    sentTo = endpoint;
+    batch.isSent = true;
+    const timeoutMs = Math.max(1, Math.min(options.requestTimeoutMs, leftMs));
+    const traceparent = batch.span === undefined ? {} : { traceparent: traceparentOf(batch.span.spanContext()) };
+    sender
+      .send(endpoint, encodedOf(batch), { timeoutMs, ...traceparent })
+      .then(
+        (baseOffset) => onAnswer(batch, () => settle(batch, { kind: "acknowledged", baseOffset })),
+        (error: unknown) => onAnswer(batch, () => onFailure(batch, asTidemarkError(error))),
+      )
+      .catch(reportDefect);
   };
 
-  const deliverOne = async (batch: OpenBatch): Promise<Delivery> => {
+  /** Encoded once: what is sent again is the same, byte for byte. */
+  const encodedOf = (batch: OpenBatch): Uint8Array => {
     const { codec } = options;
-    const encoded = batch.builder.build({ crc32c, ...(codec === undefined ? {} : { codec }) });
-    const { signal } = abort;
-    const call =
-      batch.span === undefined ? { signal } : { signal, traceparent: traceparentOf(batch.span.spanContext()) };
-    return deliver(batch, encoded, options, call);
+    batch.producer ??= options.identify?.(batch.settles.length);
+    batch.encoded ??= batch.builder.build({
+      crc32c,
+      ...(codec === undefined ? {} : { codec }),
+      ...(batch.producer === undefined ? {} : { producer: batch.producer }),
+    });
+    return batch.encoded;
   };
 
-  const settle = (batch: OpenBatch, delivery: Exclude<Delivery, { readonly kind: "tooLarge" }>) => {
+  const onAnswer = (batch: OpenBatch, then: () => void) => {
+    inFlight -= 1;
+    batch.isSent = false;
+    if (isAbandoned) return;
+    then();
+    if (isHolding && inFlight === 0) pauseThenSend();
+    else pump();
+  };
+
+  const onFailure = (batch: OpenBatch, error: TidemarkError) => {
+    batch.failures += 1;
+    batch.failure = error;
+    if (error.outcome === Outcome.UNKNOWN) batch.isUnknown = true;
+    const { failures, isUnknown, firstAt } = batch;
+    const { deliveryTimeoutMs } = options;
+    const ageMs = clock.monotonicMs() - firstAt;
+    const attempted = { records: batch.settles.length, failures, isUnknown, ageMs, deliveryTimeoutMs };
+    const verdict = judgeAttempt(error, attempted, random);
+    switch (verdict.kind) {
+      case "again":
+        isHolding = true;
+        holdMs = Math.max(holdMs, verdict.waitMs);
+        return;
+      case "split":
+        // The topic takes less than was thought: later batches begin smaller too.
+        batchBytesMax = Math.min(batchBytesMax, Math.ceil(batch.builder.sizeInBytes() / 2));
+        left.splice(left.indexOf(batch), 1, ...splitBatch(batch, options.codecs));
+        return;
+      case "acknowledged":
+      case "failed":
+        settle(batch, verdict);
+    }
+  };
+
+  const pauseThenSend = () => {
+    stopPausing ??= scheduler.after(holdMs, () => {
+      stopPausing = undefined;
+      isHolding = false;
+      holdMs = 0;
+      pump();
+    });
+  };
+
+  const settle = (batch: OpenBatch, ending: Ending) => {
+    const at = left.indexOf(batch);
+    if (at !== -1) left.splice(at, 1);
     if (batch.span !== undefined) {
-      const error = delivery.kind === "failed" ? reasonName(delivery.error.reason) : undefined;
+      const error = ending.kind === "failed" ? reasonName(ending.error.reason) : undefined;
       endProduceSpan(batch.span, { records: batch.settles.length, bytes: batch.builder.sizeInBytes(), error });
     }
-    const outcomeOf = outcomes(delivery, options.partition);
+    const outcomeOf = outcomes(ending, options.partition);
     batch.settles.forEach((tell, index) => tell(outcomeOf(index)));
     batch.settled.resolve();
-    options.onSettled(batch.bufferedBytes);
+    options.onSettled({ records: batch.settles.length, bytes: batch.bufferedBytes });
   };
 
   /** The batch that takes the record: the last one, or a new one where that is full. One too large has its own. */
   const batchFor = (record: ProducedRecord): OpenBatch => {
     const last = waiting.at(-1);
-    if (last !== undefined && hasRoomFor(last, record, batchBytesMax)) return last;
-    const batch = openBatch(runtime.clock.monotonicMs());
+    if (last !== undefined && !last.isFlushed && hasRoomFor(last, record, batchBytesMax)) return last;
+    const batch = openBatch(clock.monotonicMs());
     waiting.push(batch);
-    if (waiting.length > 1) sendNext();
-    else if (sending === undefined) stopLingering ??= runtime.scheduler.after(options.lingerMs, sendNext);
+    if (waiting.length > 1) pump();
+    linger(batch);
     return batch;
   };
 
+  const linger = (batch: OpenBatch) => {
+    stopLingering?.();
+    const onDue = () => {
+      stopLingering = undefined;
+      batch.isDue = true;
+      pump();
+    };
+    stopLingering = options.lingerMs > 0 ? scheduler.after(options.lingerMs, onDue) : scheduler.afterInput(onDue);
+  };
+
   return {
+    pump,
     add(record, tell, caller) {
       if (caller === undefined) return addRecord(batchFor(record), record, tell);
       // Every trace header has one length, so the room can be known before the batch's span is.
@@ -101,29 +231,32 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
       return addRecord(batch, withTrace(batch, record, { caller, start: options.startSpan }), tell);
     },
     async flush() {
-      const batches = sending === undefined ? [...waiting] : [sending, ...waiting];
-      sendNext();
-      await Promise.all(batches.map(({ settled }) => settled.promise));
+      const last = waiting.at(-1);
+      if (last !== undefined) last.isFlushed = true;
+      const given = [...left, ...waiting];
+      pump();
+      await Promise.all(given.map(({ settled }) => settled.promise));
     },
     abandon(error) {
+      isAbandoned = true;
       stopLingering?.();
-      stopLingering = undefined;
-      abort.abort(error);
-      for (const batch of waiting.splice(0)) settle(batch, { kind: "failed", error });
+      stopPausing?.();
+      for (const batch of [...left, ...waiting.splice(0)]) {
+        const isUnknown = batch.isUnknown || batch.isSent;
+        const outcome = isUnknown ? Outcome.UNKNOWN : Outcome.NOT_APPLIED;
+        settle(batch, { kind: "failed", error: withOutcome(batch.failure ?? error, outcome) });
+      }
     },
   };
 }
 
-function outcomes(
-  delivery: Exclude<Delivery, { readonly kind: "tooLarge" }>,
-  partition: number,
-): (index: number) => RecordOutcome {
-  if (delivery.kind === "acknowledged") {
-    const { baseOffset } = delivery;
+function outcomes(ending: Ending, partition: number): (index: number) => RecordOutcome {
+  if (ending.kind === "acknowledged") {
+    const { baseOffset } = ending;
     if (baseOffset === undefined) return () => ({ kind: "acknowledged", partition, offset: undefined });
     return (index) => ({ kind: "acknowledged", partition, offset: baseOffset + BigInt(index) });
   }
-  const { error } = delivery;
+  const { error } = ending;
   const outcome: RecordOutcome = { kind: error.outcome === Outcome.NOT_APPLIED ? "notApplied" : "unknown", error };
   return () => outcome;
 }

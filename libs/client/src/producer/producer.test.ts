@@ -153,7 +153,7 @@ describe("an outcome (P12)", () => {
     const gate = createDeferred();
     cluster.onProduce(0, { kind: "hold", until: gate.promise });
     const outcomes = give(producer, ["a".repeat(50), "b".repeat(50)]);
-    await cluster.time.advance(11_000);
+    await cluster.time.advance(10_500);
     gate.resolve();
     await settle(cluster);
     expect(outcomes).toMatchObject([
@@ -363,4 +363,73 @@ test("compressed batches are stored as what was given", async () => {
   await settle(cluster);
   expect(cluster.valuesOf(0)).toEqual([text]);
   expect(cluster.bytesOf(0)[0]?.length).toBeLessThan(text.length);
+});
+
+describe("the way to a leader", () => {
+  test("is one stream for all partitions", async () => {
+    const { cluster, producer } = await setUp({}, 2);
+    give(producer, ["a"], 0);
+    give(producer, ["b"], 1);
+    await settle(cluster);
+    expect(cluster.streamed.map(({ sequence, partition }) => [sequence, partition])).toEqual([
+      [0n, 0],
+      [1n, 1],
+    ]);
+  });
+
+  test("is a call a batch where there are no streams, and nothing is stored twice for it", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.withoutStreams = true;
+    const outcomes = give(producer, ["a"]);
+    await settle(cluster);
+    expect([kinds(outcomes), cluster.valuesOf(0)]).toEqual([["acknowledged"], ["a"]]);
+    give(producer, ["b"]);
+    await settle(cluster);
+    expect([cluster.valuesOf(0), cluster.streamed]).toEqual([["a", "b"], []]);
+  });
+
+  test("takes no more bytes at once than are allowed to be on their way", async () => {
+    const { cluster, producer } = await setUp({ inFlightBytesMax: 100 }, 3);
+    const gate = createDeferred();
+    for (const partition of [0, 1, 2]) cluster.onProduce(partition, { kind: "hold", until: gate.promise });
+    const outcomes = [0, 1, 2].map((partition) => give(producer, ["x".repeat(50)], partition));
+    await settle(cluster);
+    expect(cluster.streamed).toHaveLength(1);
+    gate.resolve();
+    await cluster.time.advance(100);
+    expect(outcomes.map(kinds)).toEqual([["acknowledged"], ["acknowledged"], ["acknowledged"]]);
+  });
+});
+
+describe("a record whose sender stops waiting", () => {
+  test("is notApplied before it was taken in, and unknown afterwards", async () => {
+    const { cluster, producer } = await setUp({ bufferBytesMax: 10 });
+    cluster.onProduce(0, { kind: "hold", until: createDeferred().promise });
+    const abort = new AbortController();
+    const taken = producer.send(topic, { value: bytes("a") }, { signal: abort.signal });
+    await settle(cluster);
+    const waiting = producer.send(topic, { value: bytes("b") }, { signal: abort.signal });
+    await settle(cluster);
+    abort.abort();
+    expect(kinds([await taken, await waiting])).toEqual(["unknown", "notApplied"]);
+    expect(cluster.seen).toHaveLength(1);
+  });
+
+  test("does not keep a flush waiting either", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.onProduce(0, { kind: "hold", until: createDeferred().promise });
+    give(producer, ["a"]);
+    await expect(producer.flush(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+  });
+});
+
+test("records for a topic that was deleted fail within seconds, not at the delivery timeout", async () => {
+  const { cluster, producer } = await setUp();
+  cluster.onProduce(
+    0,
+    ...Array.from({ length: 500 }, () => ({ kind: "refuse", error: refused(Reason.UNKNOWN_TOPIC) }) as const),
+  );
+  const outcomes = give(producer, ["a"]);
+  await cluster.time.advance(10_000);
+  expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.UNKNOWN_TOPIC } }]);
 });

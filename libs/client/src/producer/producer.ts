@@ -1,15 +1,17 @@
-import { Codec as CodecId, Outcome, Reason } from "@tidemark/proto/common/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
-import { type CodecName, codecIdOf } from "@tidemark/record";
+import type { CodecName } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
+import { orAborted } from "../or-aborted.ts";
 import { sampledCaller, startProduceSpan } from "../trace.ts";
+import { createBatchLinks } from "./batch-links.ts";
 import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
+import { reportAtExit } from "./exit-report.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
-import { createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
+import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
-import { createBatchSender } from "./send-batch.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -20,7 +22,10 @@ export interface ProducerOptions {
   readonly compression?: CodecName;
   /** Bytes of a batch before compression. Absent: 256 KiB. */
   readonly batchBytesMax?: number;
-  /** How long a batch waits for company when nothing is on its way. Absent: 5 ms. */
+  /**
+   * How long a batch waits for company. Absent or 0: what is given at once goes at once where nothing of its partition
+   * is on its way, and what comes meanwhile is collected, so that batches grow with the load.
+   */
   readonly lingerMs?: number;
   /** How long a record may be on its way, all tries together. Absent: 2 min. */
   readonly deliveryTimeoutMs?: number;
@@ -28,6 +33,13 @@ export interface ProducerOptions {
   readonly requestTimeoutMs?: number;
   /** Bytes that may wait to be acknowledged. Absent: 32 MiB. */
   readonly bufferBytesMax?: number;
+  /** Bytes that may be on their way to one endpoint, which one batch may go beyond. Absent: 8 MiB. */
+  readonly inFlightBytesMax?: number;
+}
+
+/** What may be said of one record's sending. */
+export interface SendOptions {
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -35,19 +47,28 @@ export interface ProducerOptions {
  * a producer id a record that was sent again may stand twice.
  */
 export interface Producer {
-  /** Resolves when the outcome is known; never rejects. Waits for room where the buffer is full. */
-  send(topic: string, record: RecordToSend): Promise<RecordOutcome>;
+  /**
+   * Resolves when the outcome is known; never rejects. Waits for room where the buffer is full. Aborting `signal` ends
+   * the waiting: with notApplied before the record was taken in, with unknown afterwards, since it may still be stored.
+   */
+  send(topic: string, record: RecordToSend, options?: SendOptions): Promise<RecordOutcome>;
   /**
    * The cheap form: no promise a record. The topic has to be known (`prepare`). Returns false once the buffer is full:
    * then wait for `writable()` before giving more. `settle` may be told before this returns.
    */
   enqueue(topic: string, record: RecordToSend, settle: Settle): boolean;
-  /** Learns what `enqueue` has to know of a topic. Fails with a TidemarkError, as where there is no such topic. */
-  prepare(topic: string): Promise<void>;
+  /**
+   * Learns what `enqueue` has to know of a topic. Fails with a TidemarkError, as where there is no such topic, and with
+   * the signal's reason once that is aborted.
+   */
+  prepare(topic: string, signal?: AbortSignal): Promise<void>;
   /** Resolves when the buffer has room. Rejects with the signal's reason once that is aborted. */
   writable(signal?: AbortSignal): Promise<void>;
-  /** Sends without lingering. Resolves when every record given so far is settled. */
-  flush(): Promise<void>;
+  /**
+   * Sends without lingering. Resolves when every record given so far is settled. Rejects with the signal's reason once
+   * that is aborted; the records are sent all the same.
+   */
+  flush(signal?: AbortSignal): Promise<void>;
   /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits too. */
   close(signal?: AbortSignal): Promise<void>;
 }
@@ -55,10 +76,11 @@ export interface Producer {
 const defaults = {
   acks: "all",
   batchBytesMax: 256 * 1024,
-  lingerMs: 5,
+  lingerMs: 0,
   deliveryTimeoutMs: 120_000,
   requestTimeoutMs: 30_000,
   bufferBytesMax: 32 * 2 ** 20,
+  inFlightBytesMax: 8 * 2 ** 20,
 } as const;
 
 const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
@@ -66,12 +88,36 @@ const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks
 /** Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here. */
 export function createProducer(connection: Connection, given: ProducerOptions): Producer {
   const options = { ...defaults, ...given };
-  const { runtime, topics, codecs } = connection;
+  const { runtime, topics, codecs, routes } = connection;
   const codec = codecOf(connection, options.compression);
   const buffer = createBuffer(options.bufferBytesMax);
+  let unsettled = 0;
+  const stopReporting = reportAtExit(() => unsettled);
   const queues = new Map<string, Map<number, PartitionQueue>>();
   const partitioners = new Map<string, Partitioner>();
   let closing: Promise<void> | undefined;
+  const links = createBatchLinks(connection, {
+    inFlightBytesMax: options.inFlightBytesMax,
+    onRoom() {
+      for (const queue of allQueues()) queue.pump();
+    },
+  });
+
+  /** To the leader where that is known and can be reached, else by the bootstrap endpoint. */
+  const senderOf = (topic: string, partition: number): BatchSender => ({
+    endpoint: () => routes.endpointOf(topic, partition),
+    hasRoom: (endpoint) => links.hasRoom(endpoint),
+    async send(endpoint, batches, { timeoutMs, traceparent }) {
+      const target = { topic, partition, acks: acksOf[options.acks], batches, timeoutMs };
+      try {
+        return await links.send(endpoint, traceparent === undefined ? target : { ...target, traceparent });
+      } catch (error) {
+        routes.heed({ topic, partition }, endpoint, error);
+        topics.doubt(topic);
+        throw error;
+      }
+    },
+  });
 
   const queueOf = (topic: string, partition: number): PartitionQueue => {
     const ofTopic = getOrMake(queues, topic, () => new Map<number, PartitionQueue>());
@@ -82,21 +128,20 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
         runtime,
         codec,
         codecs,
-        onSettled: buffer.give,
+        onSettled({ records, bytes }) {
+          unsettled -= records;
+          buffer.give(bytes);
+        },
         startSpan: () => startProduceSpan(topic, partition),
-        send: createBatchSender(connection, {
-          topic,
-          partition,
-          acks: acksOf[options.acks],
-          codec: (codec === undefined ? CodecId.NONE : codecIdOf(codec.name) + 1) as CodecId,
-        }),
+        sender: senderOf(topic, partition),
+        inFlightBatchesMax: 1,
       }),
     );
   };
 
   const partitionFor = (topic: string, record: RecordToSend): number | undefined => {
-    if (record.partition !== undefined) return record.partition;
     const facts = topics.known(topic);
+    if (record.partition !== undefined) return record.partition;
     if (facts === undefined) return undefined;
     const partitioner = getOrMake(partitioners, topic, () => createPartitioner(runtime.random, options.batchBytesMax));
     return partitioner.choose(record, facts.partitions);
@@ -117,11 +162,13 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     signal?.addEventListener("abort", abandon, { once: true });
     await flushed;
     signal?.removeEventListener("abort", abandon);
+    links.close();
+    stopReporting();
   };
 
   const producer: Producer = {
-    async prepare(topic) {
-      await topics.describe(topic);
+    async prepare(topic, signal) {
+      await orAborted(topics.describe(topic), signal);
     },
     enqueue(topic, record, settle) {
       const refusal = closing === undefined ? refuseRecord(record) : closedError();
@@ -131,24 +178,32 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
         return !buffer.isFull();
       }
       const produced = toProduced(record, runtime.clock.wallMs());
+      unsettled += 1;
       buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
       return !buffer.isFull();
     },
-    async send(topic, record) {
+    async send(topic, record, { signal } = {}) {
       try {
-        if (record.partition === undefined && topics.known(topic) === undefined) await topics.describe(topic);
+        if (topics.known(topic) === undefined && record.partition === undefined) await producer.prepare(topic, signal);
+        // Whoever waited beside this one may have filled the room already.
+        while (buffer.isFull() && closing === undefined) await buffer.writable(signal);
+        signal?.throwIfAborted();
       } catch (error) {
+        if (signal?.aborted) return { kind: "notApplied", error: abortedError(Outcome.NOT_APPLIED, signal) };
         if (error instanceof TidemarkError) return { kind: "notApplied", error };
         throw error;
       }
-      // Whoever waited beside this one may have filled the room already.
-      while (buffer.isFull() && closing === undefined) await buffer.writable();
-      return new Promise((resolve) => {
+      const outcome = new Promise<RecordOutcome>((resolve) => {
         producer.enqueue(topic, record, resolve);
       });
+      if (signal === undefined) return outcome;
+      return orAborted(outcome, signal).catch(() => ({
+        kind: "unknown",
+        error: abortedError(Outcome.UNKNOWN, signal),
+      }));
     },
     writable: buffer.writable,
-    flush,
+    flush: (signal) => orAborted(flush(), signal),
     close: (signal) => (closing ??= finish(signal)),
   };
   return producer;
@@ -176,6 +231,14 @@ function closedError(): TidemarkError {
     message: "The producer was closed before the record was sent",
     outcome: Outcome.NOT_APPLIED,
   });
+}
+
+function abortedError(outcome: Outcome, { reason }: AbortSignal): TidemarkError {
+  const message =
+    outcome === Outcome.UNKNOWN
+      ? "Not waited for any longer: the record may still be stored"
+      : "Given up before the record was sent";
+  return new TidemarkError({ reason: Reason.CANCELLED, message, outcome, cause: reason });
 }
 
 function unprepared(topic: string): TidemarkError {

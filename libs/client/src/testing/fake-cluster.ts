@@ -10,11 +10,12 @@ import {
   Position,
   type ProduceRequestSchema,
   ProduceResponseSchema,
+  ProduceStreamResponseSchema,
 } from "@tidemark/proto/log/v1";
 import { type Codecs, decodeRecords, nextOffsetOf, readBatchHeader, stampBatch } from "@tidemark/record";
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
-import type { Connection } from "../connection.ts";
+import type { Connection, OpenProduceStream, ProduceMessage } from "../connection.ts";
 import { createRoutes } from "../routes.ts";
 import { createTopicCache } from "../topic-cache.ts";
 
@@ -43,7 +44,12 @@ interface StoredBatch {
 export interface FakeCluster {
   readonly connection: Connection;
   readonly time: ManualTime;
+  /** By stream or by call. */
   readonly seen: readonly SeenProduce[];
+  /** Messages of produce streams, as they were written. */
+  readonly streamed: readonly ProduceMessage[];
+  /** Whether produce streams are refused, as by what cannot carry them. */
+  withoutStreams: boolean;
   /** The most produces of one partition that were on their way at one moment. */
   readonly inFlightMost: () => number;
   /** Values in the order of their offsets. */
@@ -91,6 +97,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const produceFaults = new Map<number, Fault[]>();
   const fetchFaults = new Map<number, TidemarkError[]>();
   const seen: SeenProduce[] = [];
+  const streamed: ProduceMessage[] = [];
   const fetches: number[][] = [];
   const inFlight = new Map<number, number>();
   let most = 0;
@@ -144,6 +151,39 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     }
   };
 
+  /** A stream that does with each message what `produce` does with a call; an answer that is lost breaks it. */
+  const openProduceStream: OpenProduceStream = (endpoint, createListener) => {
+    const listener = createListener();
+    let isOpen = true;
+    const close = (error?: TidemarkError) => {
+      if (isOpen) Promise.resolve().then(() => listener.onClose?.(error), noRejection);
+      isOpen = false;
+    };
+    return {
+      write(message) {
+        if (cluster.withoutStreams) {
+          close(new TidemarkError({ reason: Reason.UNSUPPORTED, message: "No streams", outcome: Outcome.NOT_APPLIED }));
+          return true;
+        }
+        streamed.push(message);
+        const { sequence, traceparent } = message;
+        const answer = (result: Record<string, unknown>) => {
+          if (isOpen) listener.onMessage(create(ProduceStreamResponseSchema, { results: [{ sequence, ...result }] }));
+        };
+        produce(endpoint, message, traceparent === undefined ? {} : { traceparent }).then(
+          ({ results: [result] }) => answer({ ...result }),
+          (error: unknown) => {
+            if (!(error instanceof TidemarkError)) throw error;
+            if (error.outcome === Outcome.UNKNOWN) close(error);
+            else answer({ error: toErrorDetail(error), message: error.message });
+          },
+        );
+        return true;
+      },
+      end: close,
+    };
+  };
+
   const fetch = async (request: MessageInitShape<typeof FetchRequestSchema>, options: CallOptions) => {
     const asked = (request.partitions ?? []).map((each) => ({
       partition: each.partition ?? 0,
@@ -181,6 +221,8 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const cluster: FakeCluster = {
     time,
     seen,
+    streamed,
+    withoutStreams: false,
     fetches,
     inFlightMost: () => most,
     batchBytesMax: Number.POSITIVE_INFINITY,
@@ -194,12 +236,17 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       runtime: { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) },
       codecs,
       topics: createTopicCache(async () => ({ topicId: "id", partitions }), time.clock),
-      routes: createRoutes(bootstrap),
+      routes: createRoutes(bootstrap, { isReachable: () => false, avoid: () => undefined }),
+      openProduceStream,
       produceAt: (endpoint) => ({ produce: (request, options = {}) => produce(endpoint, request, options) }),
       fetchAt: () => ({ fetch: (request, options = {}) => fetch(request, options), listOffsets }),
     },
   };
   return cluster;
+}
+
+function noRejection(error: unknown): never {
+  throw new Error("A listener threw", { cause: error });
 }
 
 function valuesIn(bytes: Uint8Array, codecs: Codecs): readonly string[] {

@@ -116,6 +116,19 @@ const replicaSettings = {
   ),
 } as const;
 
+const producerSettings = {
+  "producer.window.batches": defaulted(
+    integer({ min: 1, max: 65_536, unit: "batches" }),
+    64,
+    "How many batches of an idempotent producer a partition remembers: what is sent again is known among them.",
+  ),
+  "producer.id.expiration.ms": defaulted(
+    duration({ min: 1000 }),
+    dayMs,
+    "An idempotent producer that sends nothing to a partition for longer is forgotten there.",
+  ),
+} as const;
+
 /** Every setting of a broker. */
 export const brokerSchema = createSchema(
   "broker",
@@ -131,6 +144,7 @@ export const brokerSchema = createSchema(
     ...logSettings,
     ...upkeepSettings,
     ...replicaSettings,
+    ...producerSettings,
   },
   [
     heartbeatFitsSession,

@@ -13,7 +13,7 @@ export interface Lease {
 }
 
 export interface LeaseOptions {
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "monotonicMs">;
   readonly durations: Durations;
   /** Asks a majority whether this node leads; `onConfirmed` is called when it says so. */
   readonly askRound: (onConfirmed: () => void) => void;

@@ -16,15 +16,18 @@ import {
   type Raft,
   type RaftStatus,
   type Ready,
+  type SnapshotMeta,
 } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { type Command, encodeCommand } from "../replica/commands.ts";
 import { createReplica, type Replica } from "../replica/replica.ts";
+import { encodeContent } from "../replica/snapshot-codec.ts";
 import type { OpenedStorage } from "../storage/open-storage.ts";
 import { type Applier, createApplier } from "./applier.ts";
 import { createDiskWriter, type DiskWriter } from "./disk-writer.ts";
 import type { NodeEventSink } from "./events.ts";
+import { leaseClock, type NodeExperiment, type NodeObserver } from "./experiment.ts";
 import { createHandover, type Handover } from "./handover.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { createPeers, type Peers } from "./peers.ts";
@@ -46,6 +49,7 @@ export interface NodeOptions {
   readonly timing?: NodeTiming;
   readonly limits?: Partial<Limits>;
   readonly snapshots?: SnapshotPolicy;
+  readonly experiment?: NodeExperiment | undefined;
   /** Makes the cluster durable that a member to be was added to. */
   readonly joinCluster: (clusterId: string) => void;
 }
@@ -95,6 +99,7 @@ interface State {
   readonly quorum: QuorumWatch;
   /** Sessions whose end is proposed. */
   readonly ending: Set<string>;
+  readonly observer: NodeObserver | undefined;
   candidate: LocalCandidate | undefined;
   failure: string | undefined;
   stopTicker: () => void;
@@ -111,6 +116,7 @@ export function startNode(options: NodeOptions): RaftNode {
     pump: () => pump(state),
     fail: (error) => failNode(state, error),
     onLease: (before) => onLease(state, before),
+    onSnapshot: (meta) => state.observer?.onSnapshot(meta),
   };
   const node: RaftNode = {
     ...parts,
@@ -131,6 +137,7 @@ export function startNode(options: NodeOptions): RaftNode {
     },
   };
   const onFlushed = (token: FlushToken) => {
+    state.observer?.onFlushed(token);
     raft.flushed(token);
     pump(state);
   };
@@ -143,6 +150,11 @@ export function startNode(options: NodeOptions): RaftNode {
     handover: createHandover({ clock, durations, replica: parts.replica }),
     quorum: createQuorumWatch({ clock, durations, onEvent }),
     ending: new Set(),
+    observer: options.experiment?.observe?.({
+      id: parts.id,
+      start: opened.start,
+      believes: () => node.lease.term(),
+    }),
     candidate: undefined,
     failure: undefined,
     stopTicker: () => {},
@@ -160,9 +172,10 @@ interface Hooks {
   readonly pump: () => void;
   readonly fail: (error: Error) => void;
   readonly onLease: (before: number | undefined) => void;
+  readonly onSnapshot: (meta: SnapshotMeta) => void;
 }
 
-function createParts({ opened, runtime, crc32c, onEvent, timing, limits }: NodeOptions): Parts {
+function createParts({ opened, runtime, crc32c, onEvent, timing, limits, experiment }: NodeOptions): Parts {
   const durations = durationsOf(timing ?? defaultTiming);
   const id = opened.identity.directoryId;
   const raft = createRaft({
@@ -170,6 +183,7 @@ function createParts({ opened, runtime, crc32c, onEvent, timing, limits }: NodeO
     start: opened.start,
     timing: ticksOf(durations, runtime.random),
     ...(limits === undefined ? {} : { limits }),
+    ...(experiment?.guards === undefined ? {} : { guards: experiment.guards }),
   });
   const replica = createReplica();
   const proposals = createProposals();
@@ -178,13 +192,17 @@ function createParts({ opened, runtime, crc32c, onEvent, timing, limits }: NodeO
   return { id, raft, replica, applier, proposals, reads: createReads(runtime), peers, durations };
 }
 
-function leaseOf({ raft, reads, durations }: Parts, { runtime }: NodeOptions, { onLease: onChange }: Hooks): Lease {
+function leaseOf(
+  { raft, reads, durations }: Parts,
+  { runtime, experiment }: NodeOptions,
+  { onLease: onChange }: Hooks,
+): Lease {
   const askRound = (onConfirmed: () => void) => {
     reads.ask(raft, (end) => {
       if (end.kind === "confirmed") onConfirmed();
     });
   };
-  return createLease({ clock: runtime.clock, durations, askRound, onChange });
+  return createLease({ clock: leaseClock(runtime.clock, experiment?.guards), durations, askRound, onChange });
 }
 
 function snapshotsOf(parts: Parts, options: NodeOptions, hooks: Hooks): Snapshots {
@@ -198,6 +216,7 @@ function snapshotsOf(parts: Parts, options: NodeOptions, hooks: Hooks): Snapshot
     onEvent,
     send: (chunk) => transport.send(parts.peers.of(chunk.to), chunk),
     onChanged: hooks.pump,
+    onSaved: hooks.onSnapshot,
     onFailed: hooks.fail,
   });
 }
@@ -308,7 +327,8 @@ function nextReady(state: State): Ready | undefined {
 }
 
 function handle(state: State, ready: Ready): void {
-  const { node, writer } = state;
+  const { node, writer, observer } = state;
+  observer?.onReady(ready);
   for (const event of ready.events) {
     if (event.kind === "membershipChanged") node.peers.learn(event.membership);
     node.onEvent({ kind: "raft", event });
@@ -317,14 +337,22 @@ function handle(state: State, ready: Ready): void {
   for (const order of ready.snapshotChunks) node.snapshots.sendPiece(order);
   if (ready.write !== undefined) writer.add(ready.write);
   if (ready.restore !== undefined) restore(state, ready.restore.index, ready.restore.sizeBytes);
-  for (const entry of ready.committed) node.applier.apply(entry);
+  for (const entry of ready.committed) {
+    node.applier.apply(entry);
+    observer?.onApplied(entry.index, () => digestOf(state));
+  }
   for (const read of ready.reads) node.reads.settle(read);
+}
+
+function digestOf({ node, options: { crc32c } }: State): number {
+  return crc32c(encodeContent(node.replica.content(), crc32c));
 }
 
 function restore(state: State, index: RaftStatus["committed"], bytes: number): void {
   const found = state.options.opened.storage.takeState(index);
   if (found === undefined) throw new Error(`Broken invariant: the state of the snapshot at ${index} is there`);
   state.node.applier.restore(index, found);
+  state.observer?.onApplied(index, () => digestOf(state));
   state.node.onEvent({ kind: "snapshotLoaded", index, bytes });
 }
 
@@ -343,6 +371,7 @@ function onLease(state: State, before: number | undefined): void {
     // Nobody who waits for an answer is left waiting for a majority that may not come back.
     node.proposals.lose("no majority confirmed this leader in time", node.raft.status().committed);
   } else if (term !== undefined) {
+    state.observer?.onLeaseBegun(term);
     node.onEvent({ kind: "leaseBegun", term });
   }
   candidate?.onLease(before);

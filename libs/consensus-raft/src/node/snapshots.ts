@@ -43,6 +43,8 @@ export interface SnapshotsOptions {
   readonly send: (chunk: SnapshotChunk) => void;
   /** The protocol's state has changed. */
   readonly onChanged: () => void;
+  /** A snapshot is on stable storage. */
+  readonly onSaved: (meta: SnapshotMeta) => void;
   readonly onFailed: (error: DiskError) => void;
 }
 
@@ -113,6 +115,7 @@ async function saveSnapshot(options: SnapshotsOptions): Promise<SnapshotMeta | u
   const state = encodeContent(replica.content(), crc32c);
   const meta: SnapshotMeta = { ...raft.snapshotAt(index), sizeBytes: state.length };
   await storage.saveSnapshot({ meta, state });
+  options.onSaved(meta);
   onEvent({ kind: "snapshotSaved", index, bytes: state.length, ms: clock.monotonicMs() - startedMs });
   return meta;
 }

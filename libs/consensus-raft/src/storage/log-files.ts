@@ -36,13 +36,16 @@ interface State {
   /** Oldest first. */
   segments: Segment[];
   flushed: LogIndex;
+  /** An entry is not flushed. */
   dirty: boolean;
   marked: boolean;
+  /** Something is not flushed, if only a mark. */
+  unsynced: boolean;
 }
 
 /** `segments`: as recovered, all of it flushed. */
 export function createLogFiles(options: LogFilesOptions, segments: readonly Segment[]): LogFiles {
-  const state: State = { options, segments: [...segments], flushed: noIndex, dirty: false, marked: true };
+  const state: State = { options, segments: [...segments], flushed: noIndex, dirty: false, marked: true, unsynced: false };
   state.flushed = lastIndex(state);
   return {
     append: (entries) => append(state, entries),
@@ -82,7 +85,8 @@ async function segmentFor(state: State, next: LogIndex): Promise<Segment> {
     throw new Error(`Broken invariant: entry ${next} follows on ${lastOf(last)}`);
   }
   if (last !== undefined && last.end < state.options.segmentBytes) return last;
-  await flush(state);
+  // A segment that another one follows is whole, its marks too: recovery takes anything else for damage.
+  if (state.unsynced) await sync(state);
   const made = await createSegment(state.options, next);
   state.segments.push(made);
   return made;
@@ -105,15 +109,23 @@ async function writeSome(state: State, segment: Segment, entries: readonly Entry
   }
   state.dirty = true;
   state.marked = false;
+  state.unsynced = true;
   await segment.file.write(start, chunks);
   return written;
 }
 
 async function flush(state: State): Promise<void> {
-  const last = state.segments.at(-1);
-  if (!state.dirty || last === undefined) return;
-  await last.file.sync();
+  if (state.dirty) await sync(state);
+}
+
+async function sync(state: State): Promise<void> {
+  await state.segments.at(-1)?.file.sync();
+  becomeFlushed(state);
+}
+
+function becomeFlushed(state: State): void {
   state.dirty = false;
+  state.unsynced = false;
   state.flushed = lastIndex(state);
 }
 
@@ -124,6 +136,7 @@ async function mark(state: State): Promise<void> {
   const start = last.end;
   for (const { length } of chunks) last.end += length;
   state.marked = true;
+  state.unsynced = true;
   await last.file.write(start, chunks);
 }
 
@@ -139,15 +152,13 @@ async function cutFrom(state: State, from: LogIndex): Promise<void> {
   last.positions.length = kept;
   await last.file.truncate(last.end);
   await last.file.sync();
-  state.dirty = false;
-  state.flushed = lastIndex(state);
+  becomeFlushed(state);
 }
 
 async function startAt(state: State, first: LogIndex): Promise<void> {
   for (let last = state.segments.pop(); last !== undefined; last = state.segments.pop()) await remove(state, last);
   state.segments.push(await createSegment(state.options, first));
-  state.dirty = false;
-  state.flushed = lastIndex(state);
+  becomeFlushed(state);
 }
 
 async function dropThrough(state: State, through: LogIndex): Promise<void> {

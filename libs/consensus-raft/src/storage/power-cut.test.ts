@@ -2,7 +2,7 @@ import { createMemoryDisk, dropAll, keepAll, type MemoryDisk, type PowerLoss } f
 import { createRaft, logIndex, type StartState, type Write } from "@tidemark/raft";
 import { createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import { batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
+import { batch, batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
 import { allStorageGuards, type StorageGuards } from "./storage.ts";
 
 /** What was acknowledged by some moment. */
@@ -32,7 +32,8 @@ const large = snapshotMeta(60, 5, 3000);
 
 interface Workload {
   readonly segmentBytes: number;
-  readonly steps: readonly (Partial<Write> | "snapshot")[];
+  /** "idle": nothing else waits to be written. */
+  readonly steps: readonly (Partial<Write> | "snapshot" | "idle")[];
 }
 
 /** Entries in place of others of the same size, so that a frame of the old ones may stand right behind a new one. */
@@ -79,6 +80,10 @@ async function momentsOf(guards: StorageGuards, { segmentBytes, steps }: Workloa
   const { storage } = await open(disk, { segmentBytes, guards });
   watching = true;
   for (const step of steps) {
+    if (step === "idle") {
+      await storage.idle();
+      continue;
+    }
     if (step === "snapshot") {
       await storage.saveSnapshot({ meta: snapshotMeta(20, 4, 900), state: new Uint8Array(900).fill(20) });
       acknowledged.snapshot = 20;
@@ -181,6 +186,13 @@ describe("35 a power cut at any moment", () => {
     const { cuts, faults } = await faultsOf(allStorageGuards, conflicts);
     expect(faults).toEqual([]);
     expect(cuts).toBeGreaterThan(50);
+  });
+
+  it("takes no torn mark for damage, though another segment was begun behind it", async () => {
+    // Each entry fills a segment up to byte 486, so that the mark behind it lies in two sectors.
+    const written = [2, 3, 4, 5, 6].map((index) => ({ entries: [batch(index, 1, 413)] }));
+    const steps = written.flatMap((step) => [step, "idle" as const]);
+    expect((await faultsOf(allStorageGuards, { segmentBytes: 400, steps })).faults).toEqual([]);
   });
 
   it.each(["flushHardState", "flushEntries"] as const)("is found out without %s", async (guard) => {

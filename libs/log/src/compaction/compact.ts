@@ -9,7 +9,7 @@
  */
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { nextOffsetOf, noProducerId } from "@tidemark/record";
+import { type BatchHeader, nextOffsetOf, noProducerId } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
 import { activeSegment, assertOnline, type LogState } from "../log-state.ts";
@@ -21,7 +21,7 @@ import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./clean
 import { filterBatch } from "./filter-batch.ts";
 import { groupSegments } from "./group-segments.ts";
 import { createOffsetMap, type OffsetMap } from "./offset-map.ts";
-import { decompressedBytesMax, needsRewrite, pieceBytes, rewriteSegments } from "./rewrite-segments.ts";
+import { needsRewrite, pieceBytes, rewriteSegments } from "./rewrite-segments.ts";
 
 /** What a round did. */
 export interface CompactionReport {
@@ -124,7 +124,7 @@ async function dirtyRange(log: LogState, now: bigint): Promise<DirtyRange | unde
   return dirty >= rules.minDirtyRatio * (clean + dirty) || hasMarkers ? { from, to } : undefined;
 }
 
-/** Reads the keys of a range, or of as much of it as the map holds. */
+/** Reads the keys and producers of a range, or of as much of it as the maps hold. */
 async function mapKeys(
   log: LogState,
   range: DirtyRange & Pick<Round, "goesOn">,
@@ -134,19 +134,19 @@ async function mapKeys(
   const keys = createOffsetMap(mapBytes, Number(range.to - range.from));
   const producers = new Map<bigint, Offset>();
   const full: { at: Offset | undefined } = { at: undefined };
-  const rules = {
-    codecs: log.context.codecs,
-    crc32c: log.context.crc32c,
-    maxDecompressedBytes: decompressedBytesMax,
-  };
+  const { codecs, crc32c } = log.context;
   for (const segment of log.segments) {
     if (full.at !== undefined || segment.nextOffset <= range.from || segment.baseOffset >= range.to) continue;
     await scanSound(log, segment, (header, bytes) => {
       if (header.baseOffset >= range.to || full.at !== undefined || !range.goesOn()) return "done";
       if (nextOffsetOf(header) <= range.from) return undefined;
-      if (header.producerId !== noProducerId) producers.set(header.producerId, header.baseOffset);
+      if (!noteProducer(producers, header, mapBytes)) {
+        full.at = header.baseOffset;
+        return "done";
+      }
       filterBatch(bytes, header, {
-        ...rules,
+        codecs,
+        crc32c,
         keep: (record) => {
           const { key, offset } = record;
           if (full.at !== undefined || key === null || offset < range.from || offset >= range.to) return true;
@@ -158,6 +158,20 @@ async function mapKeys(
     });
   }
   return { keys, producers, upTo: full.at ?? range.to };
+}
+
+/** What a map entry of two bigints takes, rounded up: 85 bytes were measured. */
+const bytesPerProducer = 96;
+const producersMin = 64;
+
+/** Notes the producer's last batch. False where the map, beside that of the keys an eighth as large, holds no more. */
+function noteProducer(producers: Map<bigint, Offset>, header: BatchHeader, mapBytes: number): boolean {
+  const { producerId, baseOffset } = header;
+  if (producerId === noProducerId) return true;
+  const producersMax = Math.max(producersMin, Math.floor(mapBytes / 8 / bytesPerProducer));
+  if (producers.size >= producersMax && !producers.has(producerId)) return false;
+  producers.set(producerId, baseOffset);
+  return true;
 }
 
 /** Walks over a segment's batches. Throws DamageError where they are not sound. */

@@ -106,6 +106,24 @@ describe("compaction", () => {
     expect((await contentOf(test))[0]).toBe("2 b=2");
   });
 
+  it("goes as far as its memory for producers, and on in the next round", async () => {
+    // The smallest map holds 64 producers.
+    const test = await createTestLog({ settings: compacted({ mapBytes: 1 }) });
+    const from = (offset: number) => ({ id: BigInt(offset), epoch: 0, sequence: 0 });
+    for (let offset = 0; offset < 150; offset++) {
+      await test.flush(batchAt(offset, { key: "k", producer: from(offset) }));
+    }
+    test.log.setHighWatermark(at(150));
+    expect((await test.log.compact(now))?.upTo).toBe(at(64));
+    expect((await test.log.compact(now))?.upTo).toBe(at(128));
+    while ((await test.log.compact(now)) !== undefined);
+    expect((await contentOf(test)).at(-1)).toBe("149 k=value 149");
+    // The last batch of each stays for its sequence, most of them without records.
+    expect((await headersOf(test)).map(({ producerId }) => producerId)).toEqual(
+      Array.from({ length: 150 }, (_, offset) => BigInt(offset)),
+    );
+  });
+
   it("goes as far as its memory for keys, and on in the next round", async () => {
     // The smallest map holds 57 keys.
     const test = await createTestLog({ settings: compacted({ mapBytes: 1 }) });

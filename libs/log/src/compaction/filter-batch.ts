@@ -7,6 +7,8 @@ import {
   type Crc32c,
   codecNameOf,
   decodeRecords,
+  decompressedBytesMax,
+  decompressionRatioMax,
   type StoredRecord,
 } from "@tidemark/record";
 import { viewOf } from "../bytes.ts";
@@ -24,7 +26,6 @@ const lengthOverhead = 12;
 export interface FilterRules {
   readonly codecs: Codecs;
   readonly crc32c: Crc32c;
-  readonly maxDecompressedBytes: number;
   /** Whether the record stays. */
   readonly keep: (record: StoredRecord) => boolean;
 }
@@ -45,7 +46,10 @@ export type Filtered =
 export function filterBatch(bytes: Uint8Array, header: BatchHeader, rules: FilterRules): Filtered {
   const plain = plainBatch(bytes, header, rules);
   if (plain === undefined) return { kind: "undecodable" };
-  const decoded = decodeRecords(plain.bytes, plain.header, rules);
+  const decoded = decodeRecords(plain.bytes, plain.header, {
+    codecs: rules.codecs,
+    maxDecompressedBytes: decompressedBytesMax,
+  });
   if (decoded.kind === "failed") return { kind: "undecodable" };
   const kept: Uint8Array[] = [];
   let at = batchHeaderBytes;
@@ -73,7 +77,10 @@ function plainBatch(bytes: Uint8Array, header: BatchHeader, rules: FilterRules):
   if (header.codecId === 0) return { bytes: own, header: { ...header, position: 0 }, codec: undefined };
   const name = codecNameOf(header.codecId);
   const codec = name === undefined ? undefined : rules.codecs[name];
-  const records = codec?.decompress(own.subarray(batchHeaderBytes), rules.maxDecompressedBytes);
+  const stored = own.subarray(batchHeaderBytes);
+  // What a leader takes has no more, so that whatever was accepted is compacted.
+  const bytesMax = Math.min(decompressedBytesMax, stored.length * decompressionRatioMax);
+  const records = codec?.decompress(stored, bytesMax);
   if (records?.kind !== "ok") return undefined;
   const plain = join(own.subarray(0, batchHeaderBytes), [records.bytes]);
   return { bytes: plain, header: { ...header, position: 0, codecId: 0, sizeInBytes: plain.length }, codec };
@@ -81,16 +88,22 @@ function plainBatch(bytes: Uint8Array, header: BatchHeader, rules: FilterRules):
 
 function rebuild({ bytes, header, codec }: PlainBatch, kept: readonly Uint8Array[], crc32c: Crc32c): Uint8Array {
   const plain = join(bytes.subarray(0, batchHeaderBytes), kept);
-  const isPlain = codec === undefined || kept.length === 0;
-  const batch = isPlain
-    ? plain
-    : join(plain.subarray(0, batchHeaderBytes), [codec.compress(plain.subarray(batchHeaderBytes))]);
+  const packed = codec === undefined || kept.length === 0 ? undefined : compressed(plain, codec);
+  const batch = packed ?? plain;
   const view = viewOf(batch);
   view.setInt32(batchLengthAt, batch.length - lengthOverhead);
   view.setInt32(recordCountAt, kept.length);
-  if (isPlain) view.setUint16(attributesAt, header.attributes & ~codecBits);
+  if (packed === undefined) view.setUint16(attributesAt, header.attributes & ~codecBits);
   view.setUint32(crcAt, crc32c(batch.subarray(attributesAt)));
   return batch;
+}
+
+/** Undefined where that saves nothing, or what is left would grow more than readers allow. */
+function compressed(plain: Uint8Array, codec: Codec): Uint8Array | undefined {
+  const records = plain.subarray(batchHeaderBytes);
+  const packed = codec.compress(records);
+  if (packed.length >= records.length || records.length > packed.length * decompressionRatioMax) return undefined;
+  return join(plain.subarray(0, batchHeaderBytes), [packed]);
 }
 
 /** A record begins with its length, a zigzag varint; `decodeRecords` has found it sound. */

@@ -20,8 +20,6 @@ import type { Round } from "./compact.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { putInPlace } from "./swap.ts";
 
-/** What one compressed batch may take decompressed while its keys are looked at. */
-export const decompressedBytesMax = 256 * 1024 * 1024;
 /** Bytes that are read, and collected before they are written, at a time: others get their turn in between. */
 export const pieceBytes = 256 * 1024;
 
@@ -135,7 +133,6 @@ function keptOf(
   const filtered = filterBatch(bytes, header, {
     codecs: log.context.codecs,
     crc32c: log.context.crc32c,
-    maxDecompressedBytes: decompressedBytesMax,
     keep: (record) => staysIn(record, round),
   });
   // What an earlier round, or the leader's, left empty is looked at again.

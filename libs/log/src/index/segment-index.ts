@@ -116,6 +116,31 @@ export function floorOfOffset(index: SegmentIndex, offset: Offset, baseOffset: O
   return { position, lastOffset: (baseOffset + BigInt(lastOffset)) as Offset };
 }
 
+/** Where a batch ends, and an offset that no batch before it reaches; all by what the index says. */
+export interface PieceEnd {
+  readonly position: number;
+  readonly belowOffset: Offset;
+}
+
+/**
+ * Where a piece from `from` on ends that is as large as `maxBytes` allows, but at least one batch: by an entry, so to
+ * within the index's interval, or at the end of what the index covers.
+ */
+export function endOfPiece(
+  index: SegmentIndex,
+  { from, maxBytes, baseOffset }: { readonly from: number; readonly maxBytes: number; readonly baseOffset: Offset },
+): PieceEnd {
+  const { offsets, positions, covered } = index;
+  const end = { position: covered.bytes, belowOffset: covered.nextOffset };
+  if (from + maxBytes >= covered.bytes) return end;
+  const within = countUpTo(positions.items, positions.length, from + maxBytes);
+  const isThere = within > 0 && (positions.items[within - 1] ?? 0) > from;
+  const entry = isThere ? within - 1 : within;
+  const [position, lastOffset] = [positions.items[entry], offsets.items[entry]];
+  if (entry >= positions.length || position === undefined || lastOffset === undefined) return end;
+  return { position, belowOffset: (baseOffset + BigInt(lastOffset)) as Offset };
+}
+
 /** What the index covered when it reached the batch of `floor`. */
 export function coverageAt(index: SegmentIndex, floor: Floor, baseOffset: Offset): Coverage {
   const empty = emptyCoverage(baseOffset);

@@ -16,6 +16,10 @@ export interface ProducerState {
   restore(snapshot: Uint8Array | undefined): void;
   /** A batch with a producer id stands in the log. */
   replay(header: BatchHeader): void;
+  /** What lies below `upTo` is written: none of it is taken back. */
+  written(upTo: Offset): void;
+  /** The disk took nothing at or above `from`: the batches that were shown from there on are not in the log. */
+  takeBack(from: Offset): void;
   /** The state, to be restored later. */
   snapshot(): Uint8Array;
 }
@@ -24,6 +28,8 @@ export interface ProducerState {
 export const noProducerState: ProducerState = {
   restore: () => undefined,
   replay: () => undefined,
+  written: () => undefined,
+  takeBack: () => undefined,
   snapshot: () => new Uint8Array(0),
 };
 
@@ -72,6 +78,13 @@ export async function readSnapshot(
     // One of another history must not come back when the log has grown to its offset again.
     if (removed) await syncEntries(context, directory);
   }
+}
+
+/** Removes what covers batches at or above `end`, durably: the log may grow to there again with other batches. */
+export async function removeSnapshotsAbove(context: LogContext, directory: string, end: Offset): Promise<void> {
+  const above = (await snapshotOffsets(context, directory)).filter((offset) => offset > end);
+  for (const offset of above) await removeSnapshot(context, directory, offset);
+  if (above.length > 0) await syncEntries(context, directory);
 }
 
 /** A log that begins anew has none of the batches that the snapshots know. Durable when the directory is synced. */

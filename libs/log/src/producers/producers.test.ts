@@ -67,4 +67,57 @@ describe("the producers of a log", () => {
     await test.flush(from(1, 1n));
     expect(producers.last.get("1")).toBe("1 at 1");
   });
+
+  it("forget it at once, so that an append that follows the refusal counts", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers, settings: { segmentBytes: 300 } });
+    // The next segment's snapshot has seen everything when there is no room for its first batch.
+    const isNext = (path: string) => path.endsWith(".log") && !path.endsWith("00.log");
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && isNext(path) ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    let end = 0;
+    test.onEvent = ({ kind }) => {
+      if (kind !== "refused") return;
+      test.onEvent = () => undefined;
+      // Nor for another snapshot, which would come in front of the one that has seen too much.
+      test.faulty.plan(({ kind, path }) =>
+        kind === "write" && path.includes(".snapshot") ? { kind: "fail", code: "NO_SPACE" } : undefined,
+      );
+      end = Number(test.log.logEndOffset);
+      expect([...producers.last]).toEqual([["9", `${end - 1} at ${end - 1}`]]);
+      test.log.append(from(end, 2n));
+    };
+    for (let offset = 0; offset < 6; offset++) test.log.append(from(offset, 9n));
+    await expect(test.log.flushed(at(6))).rejects.toMatchObject({ code: "NO_SPACE" });
+    for (let offset = end + 1; offset < 7; offset++) await test.flush(from(offset, 2n));
+    test.disk.kill();
+    test.faulty.plan(() => undefined);
+    await test.reopen();
+    expect([...producers.last]).toEqual([
+      ["9", `${end - 1} at ${end - 1}`],
+      ["2", "6 at 6"],
+    ]);
+  });
+
+  it("are not kept in a snapshot while the log is to be cut", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers, settings: { segmentBytes: 200 } });
+    await test.flush(from(0, 1n), from(1, 1n));
+    // The log rolls, and before it comes to its snapshot it is cut.
+    let cut: Promise<unknown> | undefined;
+    test.faulty.plan(({ path }) => {
+      if (path.includes(".index")) cut ??= test.log.truncateTo(at(2));
+      return undefined;
+    });
+    for (let offset = 2; offset < 6; offset++) test.log.append(from(offset, 9n));
+    await test.time.advance(1);
+    expect(cut).toBeDefined();
+    await cut;
+    test.faulty.plan(() => undefined);
+    expect([...producers.last]).toEqual([["1", "1 at 1"]]);
+    test.disk.kill();
+    await test.reopen();
+    expect([...producers.last]).toEqual([["1", "1 at 1"]]);
+  });
 });

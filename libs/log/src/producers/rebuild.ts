@@ -31,6 +31,7 @@ export async function rebuildProducers(log: LogState): Promise<void> {
       release();
     }
   }
+  producers.written(log.written);
 }
 
 function unsound(path: string, position: number, offset: Offset): DamageError {

@@ -2,11 +2,12 @@ import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
-import type { Floor } from "../index/segment-index.ts";
+import { endOfPiece, type Floor } from "../index/segment-index.ts";
 import { type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
-import { cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
+import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
+import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
 import { stableRead } from "./stable.ts";
 
 export interface ReadLimits {
@@ -43,13 +44,19 @@ async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimit
     if (segment.baseOffset >= limits.upTo) break;
     const found = await readIn(log, segment, { offset, limits });
     if (found === undefined) continue;
+    const { bytes, nextOffset, cameFrom } = found;
+    const { maxBytes } = limits;
+    const isSequential = cameFrom?.maxBytes === maxBytes;
+    const position = found.position + bytes.length;
+    const cursor = rememberCursor(cursors, { generation, offset: nextOffset, segment, position, maxBytes });
+    if (cursor !== undefined && cameFrom !== undefined) moveAhead(cameFrom, cursor);
+    // The next pieces are on their way while this one is checked.
+    if (cursor !== undefined && isSequential) readAhead(log, cursor, limits.upTo);
     for (const header of found.headers) {
       if (!hasValidCrc(found.source, header, log.context.crc32c)) {
         throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
       }
     }
-    const { bytes, nextOffset } = found;
-    rememberCursor(cursors, { generation, offset: nextOffset, segment, position: found.position + bytes.length });
     return { bytes, nextOffset };
   }
   return { bytes: nothing, nextOffset: offset };
@@ -61,23 +68,24 @@ async function readIn(
   segment: Segment,
   { offset, limits }: { readonly offset: Offset; readonly limits: Required<ReadLimits> },
 ): Promise<Found | undefined> {
-  const known = cursorAt(log.cursors, segment, offset);
+  const cursor = cursorAt(log.cursors, segment, offset);
+  const ahead = cursor === undefined ? undefined : await takeAhead(cursor, limits.maxBytes);
   const floor: Floor =
-    known === undefined ? await floorIn(log, segment, offset) : { position: known, lastOffset: undefined };
-  const slack = known === undefined ? 2 * log.settings.indexIntervalBytes : 0;
+    cursor === undefined ? await floorIn(log, segment, offset) : { ...cursor, lastOffset: undefined };
   const { file, release } = await log.context.files.acquire(segment.path);
   try {
     const fetch = (from: number, length: number) =>
       readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
     let from = floor.position;
-    let bytes = await fetch(from, Math.max(limits.maxBytes + slack, batchHeaderBytes));
+    let bytes =
+      ahead ?? (await fetch(from, cursor === undefined ? bytesFromFloor(log, limits) : bytesAt(cursor, limits)));
     if (!floorHolds(floor, bytes)) {
       segment.index = await rebuildIndex(log, segment);
       return await readIn(log, segment, { offset, limits });
     }
     for (;;) {
       const step = findBatches(bytes, offset, limits);
-      if (step.kind === "found") return { ...step, position: from + step.at };
+      if (step.kind === "found") return { ...step, position: from + step.at, cameFrom: cursor };
       if (step.kind === "none") return undefined;
       if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
       // The range ended before the batch that was looked for, or within it.
@@ -91,6 +99,18 @@ async function readIn(
   }
 }
 
+/** An index says where to begin to within its interval. */
+function bytesFromFloor({ settings }: LogState, { maxBytes }: ReadLimits): number {
+  return Math.max(maxBytes + 2 * settings.indexIntervalBytes, batchHeaderBytes);
+}
+
+/** Up to where the index says that a batch ends, which also tells how large one is that is larger than `maxBytes`. */
+function bytesAt({ segment, position }: Cursor, { maxBytes }: ReadLimits): number {
+  const { index, baseOffset } = segment;
+  const end = index === undefined ? undefined : endOfPiece(index, { from: position, maxBytes, baseOffset });
+  return Math.max(end === undefined ? maxBytes : end.position - position, batchHeaderBytes);
+}
+
 interface Found {
   readonly source: Uint8Array;
   readonly at: number;
@@ -98,10 +118,12 @@ interface Found {
   readonly headers: readonly BatchHeader[];
   readonly nextOffset: Offset;
   readonly position: number;
+  /** Where the read began, if one had ended there. */
+  readonly cameFrom: Cursor | undefined;
 }
 
 type Step =
-  | ({ readonly kind: "found" } & Omit<Found, "position">)
+  | ({ readonly kind: "found" } & Omit<Found, "position" | "cameFrom">)
   | { readonly kind: "none" }
   | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
   | { readonly kind: "malformed"; readonly at: number };

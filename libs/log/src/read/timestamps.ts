@@ -1,5 +1,5 @@
 import type { Offset } from "@tidemark/ids";
-import { type BatchHeader, decodeRecords, lastOffsetOf, noTimestamp } from "@tidemark/record";
+import { type BatchHeader, decodeRecords, decompressedBytesMax, lastOffsetOf, noTimestamp } from "@tidemark/record";
 import { greater } from "../bytes.ts";
 import { DamageError } from "../errors.ts";
 import { floorOfOffset, floorOfTime } from "../index/segment-index.ts";
@@ -15,9 +15,6 @@ export interface OffsetAndTimestamp {
   /** Milliseconds since 1970. */
   readonly timestamp: bigint;
 }
-
-/** What one compressed batch may take decompressed while a record is looked for in it. */
-const decompressedBytesMax = 256 * 1024 * 1024;
 
 /**
  * The first record, by offset, whose time is `timestamp` or later; undefined when there is none. Where a batch is

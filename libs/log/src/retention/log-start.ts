@@ -28,7 +28,9 @@ export async function moveLogStart(log: LogState, logStart: Offset): Promise<voi
   log.logStart = logStart;
   tell(log, { kind: "logStart", logStart });
   try {
-    await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
+    const noted = offsetsToNote(log);
+    await persistOffsets(log.context, log.checkpoint, noted);
+    log.storedLogStart = noted.logStart;
     await removeSegmentsBelowStart(log);
   } catch (error) {
     throw error instanceof LogError ? error : log.context.fail(error, `moving the log start of ${log.directory}`);

@@ -86,6 +86,18 @@ describe("deleting records", () => {
     expect(rangesOf((await log.read(at(5), everything)).bytes)).toEqual(["5..6"]);
   });
 
+  it("says from when on a power cut cannot take the log start back", async () => {
+    const { test } = await tenDays();
+    test.faulty.plan(({ kind }) => (kind === "sync" ? { kind: "delay", ms: 100 } : undefined));
+    const moved = test.log.moveLogStart(at(5));
+    await test.time.advance(50);
+    expect([test.log.logStartOffset, test.log.storedLogStart]).toEqual([at(5), at(0)]);
+    await whileTimeGoes(test.time, moved);
+    expect([test.log.logStartOffset, test.log.storedLogStart]).toEqual([at(5), at(5)]);
+    const log = await test.reopen();
+    expect(log.storedLogStart).toBe(at(5));
+  });
+
   it("forgets the leader epochs that ended below the log start", async () => {
     const { test } = await tenDays();
     await test.log.moveLogStart(at(5));

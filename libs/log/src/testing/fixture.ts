@@ -94,6 +94,7 @@ export interface TestLogOptions {
   readonly startOffset?: Offset;
   readonly producers?: ProducerState;
   readonly faults?: FaultPlan;
+  readonly readAheadBytes?: number;
 }
 
 /** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
@@ -115,7 +116,11 @@ export interface TestLog {
   flush(...batches: readonly Uint8Array[]): Promise<void>;
 }
 
-export function testContext(disk: Disk, time = createManualTime(), guards: Partial<LogGuards> = {}): LogContext {
+export function testContext(
+  disk: Disk,
+  time = createManualTime(),
+  { guards, readAheadBytes }: Pick<TestLogOptions, "guards" | "readAheadBytes"> = {},
+): LogContext {
   return createLogContext({
     name: "the directory",
     disk,
@@ -125,6 +130,7 @@ export function testContext(disk: Disk, time = createManualTime(), guards: Parti
     codecs: {},
     indexCacheBytes: 1_000_000,
     guards: { ...allGuards, ...guards },
+    ...(readAheadBytes === undefined ? {} : { readAheadBytes }),
   });
 }
 
@@ -147,7 +153,7 @@ export async function openTestLog(
   const starts: StartReport[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
     const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: (operation) => plan(operation) });
-    const context = testContext(faulty, time, options.guards);
+    const context = testContext(faulty, time, options);
     const settings = { ...defaultLogSettings, ...options.settings, ...changed };
     const log = await openLog(
       { context, directory: logDirectory },

@@ -6,9 +6,7 @@ import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
-import { noProducerState } from "../producers/producer-state.ts";
-import { rebuildProducers } from "../producers/rebuild.ts";
-import { damageSeen } from "../read/stable.ts";
+import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
@@ -55,6 +53,7 @@ async function commit(log: LogState): Promise<void> {
   // A cut that came meanwhile runs next, and takes away what was just written.
   if (cuts === log.cuts) {
     log.written = group.nextOffset;
+    log.producers.written(log.written);
     tell(log, { kind: "written", upTo: log.written });
   }
   await flush(log, group.nextOffset, cuts);
@@ -150,19 +149,26 @@ function refuseAll(log: LogState, cause: LogError | undefined): void {
   log.end = log.written;
   // An epoch that begins at the end stays: its leader wrote nothing yet.
   log.epochs = cutEpochsAtEnd(log.epochs, (log.end + 1n) as Offset);
-  const error = cause ?? new LogError("OFFLINE", `${log.directory} went offline`);
-  tell(log, { kind: "refused", from: log.end, error });
   const isOver = log.context.failure() !== undefined || log.status.kind !== "online";
-  if (log.producers === noProducerState || isOver) return;
-  // The producers' state has seen batches that are not there.
-  log.cutting++;
-  writer.waiting.push(async () => {
+  if (!isOver) takeBackProducers(log);
+  tell(log, {
+    kind: "refused",
+    from: log.end,
+    error: cause ?? new LogError("OFFLINE", `${log.directory} went offline`),
+  });
+}
+
+/** The producers' state has seen batches that are not there, and a snapshot may have kept them. */
+function takeBackProducers(log: LogState): void {
+  if (log.producers === noProducerState) return;
+  const { end } = log;
+  log.producers.takeBack(end);
+  // Before anything else is written.
+  log.writer.waiting.push(async () => {
     try {
-      await rebuildProducers(log);
-    } catch (failure) {
-      damageSeen(log, failure);
-    } finally {
-      log.cutting--;
+      await removeSnapshotsAbove(log.context, log.directory, end);
+    } catch (error) {
+      log.context.fail(error, `removing producer snapshots of ${log.directory}`);
     }
   });
 }

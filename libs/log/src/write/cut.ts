@@ -19,8 +19,10 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { coverageBelow } from "./coverage.ts";
+import { fillGap } from "./fill-gap.ts";
 import { exclusive, releaseFile } from "./writer.ts";
 
 /**
@@ -88,8 +90,7 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   log.segments = log.segments.slice(0, keep + 1);
   const isBetween = await liesBetweenBatches(log, last, { cut, covered });
   await cutSegment(log, last, covered);
-  if (isBetween) log.segments = [...log.segments, await createEmpty(log, cut)];
-  const end = isBetween ? cut : lesser(cut, last.nextOffset);
+  const end = isBetween ? await reachCut(log, last, cut) : lesser(cut, last.nextOffset);
   last.nextOffset = end;
   // Epochs of batches that were dropped before they were written never were, also below the cut.
   log.epochs = cutEpochsAtEnd(log.epochs, end);
@@ -118,6 +119,21 @@ async function liesBetweenBatches(
     return found.kind !== "malformed" && found.header !== undefined && found.header.baseOffset >= cut;
   } finally {
     release();
+  }
+}
+
+/**
+ * The log ends at the cut, though no batch does. Returns where it ends: on a full disk, where its last batch does.
+ * Nothing can stand for a gap at the very beginning: then an empty segment says where the log goes on.
+ */
+async function reachCut(log: LogState, last: Segment, cut: Offset): Promise<Offset> {
+  try {
+    if (await fillGap(log, last, cut)) return cut;
+    log.segments = [...log.segments, await createEmpty(log, cut)];
+    return cut;
+  } catch (error) {
+    if (!isSpaceError(error)) throw error;
+    return last.nextOffset;
   }
 }
 
@@ -178,6 +194,7 @@ async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   log.epochs = [];
   await replaceEpochFile(log.context, log.epochFile, log.epochs);
   log.logStart = start;
+  log.storedLogStart = start;
   log.highWatermark = start;
   log.durable = start;
   log.tail = undefined;
@@ -201,6 +218,7 @@ function settleAt(log: LogState, end: Offset): void {
   log.end = end;
   log.written = end;
   log.logStart = lesser(log.logStart, end);
+  log.storedLogStart = lesser(log.storedLogStart, end);
   log.highWatermark = greater(lesser(log.highWatermark, end), log.logStart);
   // The sync of the cut reached everything before it, except what waits to be written anew.
   if (log.tail !== undefined && log.tail.from >= end) log.tail = undefined;

@@ -28,9 +28,12 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   if (active.index !== undefined) context.indexes.touch(active, active.index);
 }
 
-/** Keeps the producers' state, which covers what waits to be written as well. */
+/**
+ * Keeps the producers' state, which covers what waits to be written as well. Not while the log is to be cut: the state
+ * has seen then what lies above the end.
+ */
 export async function keepSnapshot(log: LogState): Promise<void> {
-  if (log.producers === noProducerState) return;
+  if (log.producers === noProducerState || log.cutting > 0) return;
   const snapshot = { offset: log.end, state: log.producers.snapshot() };
   await ifThereIsSpace(() => writeSnapshot(log.context, log.directory, snapshot));
 }

@@ -4,11 +4,11 @@
  * A crash keeps everything flushed and, of the writes that were not, some first part: whole writes in their order, then a
  * part of one, which ends after the hard state or within the entries.
  */
-import type { Entry } from "../entry.ts";
-import { indexAfter, type LogIndex, type Position } from "../ids.ts";
+import { applyWrite, copyImage, isLast, type LogImage } from "../checks/log-image.ts";
+import { indexAfter } from "../ids.ts";
 import type { Membership } from "../membership.ts";
 import type { Write } from "../ready.ts";
-import type { HardState, SnapshotMeta, StartState } from "../start-state.ts";
+import type { SnapshotMeta, StartState } from "../start-state.ts";
 import type { Draw } from "./random.ts";
 
 /** A snapshot with the state that it holds: one number stands for it. */
@@ -18,13 +18,7 @@ export interface StoredSnapshot {
 }
 
 /** What stands on a disk. */
-export interface DiskImage {
-  hardState: HardState;
-  snapshot: StoredSnapshot;
-  /** Of the first entry. */
-  first: LogIndex;
-  entries: Entry[];
-}
+export type DiskImage = LogImage<StoredSnapshot>;
 
 export interface SimulatedDisk {
   /** Everything that was written. */
@@ -55,12 +49,12 @@ export function createDisk(image: DiskImage): SimulatedDisk {
     durable,
     write(write, restored) {
       pending.push({ write, restored });
-      applyWrite(written, { write, restored }, write.entries.length);
+      applyWrite(written, write, completed({ write, restored }));
     },
     flush(number) {
       const rest = pending.findIndex(({ write }) => write.token.write > number);
       const done = pending.splice(0, rest === -1 ? pending.length : rest);
-      for (const write of done) applyWrite(durable, write, write.write.entries.length);
+      for (const each of done) applyWrite(durable, each.write, completed(each));
     },
     saveSnapshot(snapshot) {
       for (const image of [written, durable]) {
@@ -69,7 +63,7 @@ export function createDisk(image: DiskImage): SimulatedDisk {
     },
     crash(draw) {
       const kept = draw.between(0, pending.length);
-      for (const write of pending.slice(0, kept)) applyWrite(durable, write, write.write.entries.length);
+      for (const each of pending.slice(0, kept)) applyWrite(durable, each.write, completed(each));
       const torn = pending[kept];
       if (torn !== undefined) tear(durable, torn, draw);
       return createDisk(durable);
@@ -91,34 +85,12 @@ export function imageOf(start: StartState): DiskImage {
   };
 }
 
-/** The entry at `index`; undefined when it is not kept. */
-export function entryAt(image: DiskImage, index: number): Entry | undefined {
-  return image.entries[index - image.first];
-}
-
-export function lastOf(image: DiskImage): Position {
-  const last = image.entries.at(-1);
-  return last !== undefined && last.index > image.snapshot.meta.index ? last : image.snapshot.meta;
-}
-
-/** The newest membership on the disk. */
-export function membershipOf(image: DiskImage): Membership {
-  const entry = image.entries.findLast((found) => found.kind === "membership");
-  return entry !== undefined && entry.index > image.snapshot.meta.index
-    ? entry.membership
-    : image.snapshot.meta.membership;
-}
-
 /** Every membership that the disk knows of. */
 export function knownMemberships(image: DiskImage): Membership[] {
   return [
     image.snapshot.meta.membership,
     ...image.entries.flatMap((entry) => (entry.kind === "membership" ? [entry.membership] : [])),
   ];
-}
-
-function copyImage(image: DiskImage): DiskImage {
-  return { ...image, entries: [...image.entries] };
 }
 
 function tear(image: DiskImage, pending: PendingWrite, draw: Draw): void {
@@ -129,29 +101,12 @@ function tear(image: DiskImage, pending: PendingWrite, draw: Draw): void {
   const snapshotChunks = entries > 0 || draw.chance(0.3) ? write.snapshotChunks : [];
   const survives =
     hardState === write.hardState ? { ...write, snapshotChunks } : { ...write, snapshotChunks: [], hardState };
-  applyWrite(image, { write: { ...survives, compactThrough: undefined }, restored }, entries);
+  const left = { ...survives, compactThrough: undefined };
+  applyWrite(image, left, completed({ write: left, restored }), entries);
 }
 
-function applyWrite(image: DiskImage, { write, restored }: PendingWrite, entryCount: number): void {
-  if (write.hardState !== undefined) image.hardState = write.hardState;
-  const completed = write.snapshotChunks.findLast((chunk) => isLast(chunk));
-  if (completed !== undefined && restored !== undefined) {
-    image.snapshot = { meta: completed.snapshot, state: restored };
-    image.first = indexAfter(completed.snapshot.index);
-    image.entries = [];
-  }
-  const first = write.entries[0];
-  if (first !== undefined && entryCount > 0) {
-    image.entries.length = Math.max(0, first.index - image.first);
-    for (const entry of write.entries.slice(0, entryCount)) image.entries.push(entry);
-  }
-  if (write.compactThrough !== undefined && write.compactThrough >= image.first) {
-    image.entries = image.entries.slice(write.compactThrough - image.first + 1);
-    image.first = indexAfter(write.compactThrough);
-  }
-}
-
-/** Whether this piece completes its snapshot. */
-export function isLast(chunk: { offset: number; data: Uint8Array; snapshot: SnapshotMeta }): boolean {
-  return chunk.offset + chunk.data.byteLength === chunk.snapshot.sizeBytes;
+/** The snapshot that the write's last piece completes. */
+function completed({ write, restored }: PendingWrite): StoredSnapshot | undefined {
+  const last = write.snapshotChunks.findLast((chunk) => isLast(chunk));
+  return last === undefined || restored === undefined ? undefined : { meta: last.snapshot, state: restored };
 }

@@ -1,6 +1,8 @@
 /** What goes wrong: one fault after another, overlapping, each with an end. */
+
+import { membershipOf } from "../checks/log-image.ts";
 import { blankStart } from "../start-state.ts";
-import { imageOf, membershipOf } from "./disk.ts";
+import { imageOf } from "./disk.ts";
 import type { CrashPoint, SimulatedNode } from "./node.ts";
 import type { FaultKind } from "./plan.ts";
 import { tickMs, type World } from "./world.ts";

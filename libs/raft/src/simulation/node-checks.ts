@@ -1,11 +1,12 @@
 /** What a simulated node's events mean for the invariants. */
+
+import { entryAt } from "../checks/log-image.ts";
+import { holdsEntry } from "../checks/promises.ts";
+import { check } from "../checks/violation.ts";
 import type { RaftEvent } from "../events.ts";
 import type { LogIndex, Term } from "../ids.ts";
 import { majorityOf, nthGreatest } from "../quorum.ts";
-import { entryAt } from "./disk.ts";
 import type { Life, SimulatedNode } from "./node.ts";
-import { holdsEntry } from "./promises.ts";
-import { check } from "./violation.ts";
 import { electionTicksMax, electionTicksMin, type World } from "./world.ts";
 
 export function observe(world: World, node: SimulatedNode, current: Life, event: RaftEvent): void {

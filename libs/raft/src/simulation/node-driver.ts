@@ -1,14 +1,15 @@
 /** How a simulated node does what its `Raft` asks for, as a real driver does. */
+
+import { stateAfter } from "../checks/ledger.ts";
+import { entryAt, isLast } from "../checks/log-image.ts";
+import { checkDisk, checkSend } from "../checks/promises.ts";
+import { check } from "../checks/violation.ts";
 import type { SnapshotChunkOrder } from "../messages.ts";
 import type { FlushToken, Ready, Write } from "../ready.ts";
 import type { SnapshotMeta } from "../start-state.ts";
-import { entryAt, isLast } from "./disk.ts";
-import { stateAfter } from "./ledger.ts";
 import type { Life, SimulatedNode } from "./node.ts";
 import { observe } from "./node-checks.ts";
-import { checkDisk, checkSend } from "./promises.ts";
 import { encodeState } from "./snapshot-bytes.ts";
-import { check } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** Runs now, or when the process goes on; never in another life. */

@@ -1,23 +1,17 @@
 /**
  * One place of the simulated cluster: a process that can die, be paused and come back, its disk, and the real `Raft` on it.
  */
+
+import { lastOf, membershipOf } from "../checks/log-image.ts";
+import { checkDisk } from "../checks/promises.ts";
 import type { LogIndex, NodeId, Term } from "../ids.ts";
 import type { Membership } from "../membership.ts";
 import type { Message } from "../messages.ts";
 import { createRaft, type Raft } from "../raft.ts";
 import type { Role } from "../roles.ts";
-import {
-  createDisk,
-  type DiskImage,
-  lastOf,
-  membershipOf,
-  type SimulatedDisk,
-  type StoredSnapshot,
-  startFrom,
-} from "./disk.ts";
+import { createDisk, type DiskImage, type SimulatedDisk, type StoredSnapshot, startFrom } from "./disk.ts";
 import { checkLeads, trace } from "./node-checks.ts";
 import { drain, whenAwake } from "./node-driver.ts";
-import { checkDisk } from "./promises.ts";
 import { createReceipt } from "./snapshot-bytes.ts";
 import { electionTicksMax, electionTicksMin, heartbeatTicks, tickMs, type World } from "./world.ts";
 

@@ -2,18 +2,19 @@
  * A whole cluster in one thread, from one seed: the real `Raft`, and around it a clock, a network and disks that fail. The
  * invariants are checked as things happen; at the end everything is healed, and the cluster has to come together.
  */
+
+import { createLedger } from "../checks/ledger.ts";
+import { Violation } from "../checks/violation.ts";
 import type { Guards } from "../guards.ts";
 import { blankStart, formattedStart } from "../start-state.ts";
 import { imageOf } from "./disk.ts";
 import { createEventQueue } from "./event-queue.ts";
-import { createLedger } from "./ledger.ts";
 import { directoryIdOf } from "./names.ts";
 import { startNemesis, strike, strikeVoter } from "./nemesis.ts";
 import { createNetwork } from "./network.ts";
 import { createNode, type SimulatedNode } from "./node.ts";
 import { drawPlan } from "./plan.ts";
 import { createDraw } from "./random.ts";
-import { Violation } from "./violation.ts";
 import { changeMembership, startWorkload } from "./workload.ts";
 import type { World } from "./world.ts";
 

@@ -1,5 +1,5 @@
+import { isLast } from "../checks/log-image.ts";
 import type { SnapshotChunk } from "../messages.ts";
-import { isLast } from "./disk.ts";
 
 /** `sizeBytes` bytes that begin with `state`, as far as they reach. Nothing is state 0. */
 export function encodeState(state: number, sizeBytes: number): Uint8Array {

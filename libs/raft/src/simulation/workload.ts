@@ -1,8 +1,10 @@
 /** Proposals, reads, handovers and membership changes, by everybody who believes to lead, whether right or wrong. */
+
+import { membershipOf } from "../checks/log-image.ts";
 import type { NodeId } from "../ids.ts";
 import { isLearner, isVoter, type MembershipChange } from "../membership.ts";
 import { blankStart } from "../start-state.ts";
-import { imageOf, knownMemberships, membershipOf } from "./disk.ts";
+import { imageOf, knownMemberships } from "./disk.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { World } from "./world.ts";
 

@@ -1,9 +1,10 @@
 /** What the parts of one run share. */
+
+import type { Ledger } from "../checks/ledger.ts";
 import type { Guards } from "../guards.ts";
 import type { NodeId } from "../ids.ts";
 import type { DiskImage } from "./disk.ts";
 import type { EventQueue } from "./event-queue.ts";
-import type { Ledger } from "./ledger.ts";
 import type { Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { FaultKind, Moment, Plan } from "./plan.ts";

@@ -3,6 +3,7 @@
  * Made for tests and scripts, which see what happens as lines of text.
  */
 import { directoryId } from "@tidemark/ids";
+import { isLast } from "../checks/log-image.ts";
 import { describeEvent, describeMessage } from "../event-text.ts";
 import type { Guards } from "../guards.ts";
 import type { LogIndex, NodeId } from "../ids.ts";
@@ -10,7 +11,7 @@ import type { Message } from "../messages.ts";
 import type { Limits } from "../options.ts";
 import { createRaft, type Raft } from "../raft.ts";
 import type { Write } from "../ready.ts";
-import { createDisk, type DiskImage, imageOf, isLast, type SimulatedDisk, startFrom } from "../simulation/disk.ts";
+import { createDisk, type DiskImage, imageOf, type SimulatedDisk, startFrom } from "../simulation/disk.ts";
 import { blankStart, formattedStart, type SnapshotMeta } from "../start-state.ts";
 
 export const heartbeatTicks = 2;

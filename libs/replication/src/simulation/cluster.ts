@@ -4,10 +4,19 @@
  */
 import type { BrokerEpoch, BrokerId } from "@tidemark/ids";
 import { createFetchSessions, createPartition } from "../partition.ts";
+import { createProducerTable, defaultProducerSettings } from "../producers/producer-table.ts";
 import { ask, deliver, giveInput } from "./driver.ts";
 import { createNetwork, type Message } from "./network.ts";
 import { createSimulatedController } from "./simulated-controller.ts";
-import { beginFlush, createSimulatedLog, cutPower, endFlush, killProcess, snapshotOf } from "./simulated-log.ts";
+import {
+  beginFlush,
+  createSimulatedLog,
+  cutPower,
+  endFlush,
+  killProcess,
+  replayProducers,
+  snapshotOf,
+} from "./simulated-log.ts";
 import {
   brokerOf,
   type Cluster,
@@ -32,11 +41,13 @@ export function createCluster(options: ClusterOptions): Cluster {
     request: (broker, asked, make) => {
       ask(world, broker, asked, make);
     },
-    produce: (broker, { records, acks, deadlineMs }) => {
-      const value = ++world.lastValue;
+    produce: (broker, { records, acks, deadlineMs, idempotent }) => {
+      const { producer, value = ++world.lastValue } = idempotent ?? {};
       const { nowMs } = world;
-      const more = { acks, recordCount: records, seenLeaderEpoch: undefined, deadlineMs, nowMs };
-      ask(world, broker, { kind: "produce", acks, value }, (requestId) => ({ kind: "produce", requestId, ...more }));
+      const stamped = producer === undefined ? {} : { producer };
+      const more = { acks, recordCount: records, seenLeaderEpoch: undefined, deadlineMs, nowMs, ...stamped };
+      const asked = { kind: "produce", acks, value, producer } as const;
+      ask(world, broker, asked, (requestId) => ({ kind: "produce", requestId, ...more }));
     },
     deliver: (message) => {
       deliver(world, message);
@@ -119,6 +130,7 @@ function createBroker(id: BrokerId): SimulatedBroker {
     disk: id,
     log: createSimulatedLog(),
     sessions: createFetchSessions(),
+    producers: createProducerTable(),
     partition: undefined,
     paused: false,
     controllerHeardMs: 0,
@@ -156,7 +168,10 @@ function open(world: World, broker: SimulatedBroker): void {
   const { id: self, brokerEpoch, sessions } = broker;
   const highWatermark = broker.log.checkpoint;
   const log = snapshotOf(broker.log);
-  broker.partition = createPartition({ self, brokerEpoch, log, highWatermark, settings, sessions, guards });
+  const producers = createProducerTable(defaultProducerSettings, guards);
+  replayProducers(producers, broker.log.batches);
+  broker.producers = producers;
+  broker.partition = createPartition({ self, brokerEpoch, log, highWatermark, settings, sessions, producers, guards });
   beginFlush(broker.log);
   pushMetadata(world, broker);
 }

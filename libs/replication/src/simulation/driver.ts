@@ -3,10 +3,10 @@ import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { assert } from "../assert.ts";
 import { formatTrace } from "../format-trace.ts";
 import type { PartitionInput } from "../inputs.ts";
-import type { Answer, PartitionOutput, RequestId, SendEffect } from "../outputs.ts";
+import type { Answer, PartitionOutput, PersistEffect, RequestId, SendEffect } from "../outputs.ts";
 import type { ReplicaResponse } from "../replica-messages.ts";
 import type { Message } from "./network.ts";
-import { beginFlush, perform, readLog, type SimulatedBatch } from "./simulated-log.ts";
+import { beginFlush, perform, readLog, replayProducers, type SimulatedBatch } from "./simulated-log.ts";
 import { brokerOf, type Request, runOf, type SimulatedBroker, type World } from "./world.ts";
 
 /** Gives an input to a broker, if it runs. `batches` are those of a response. */
@@ -84,7 +84,9 @@ function execute(
 ): void {
   for (const event of output.trace) world.options.onEvent(`${broker.id}: ${formatTrace(event)}`);
   for (const effect of output.persist) {
-    perform(broker.log, effect, effect.kind === "appendAsLeader" ? [stamp(world, effect)] : batches);
+    const appended = effect.kind === "appendAsLeader" ? [stamp(world, effect)] : batches;
+    perform(broker.log, effect, appended);
+    followProducers(broker, effect, appended);
   }
   beginFlush(broker.log);
   for (const effect of output.send) send(world, broker, effect);
@@ -93,6 +95,24 @@ function execute(
     world.requests.delete(answer.requestId);
     if (request?.kind === "replica") answerReplica(world, broker, answer, request);
     else if (request !== undefined) world.options.onAnswer(broker, answer, request);
+  }
+}
+
+function followProducers(broker: SimulatedBroker, effect: PersistEffect, appended: readonly SimulatedBatch[]): void {
+  const { producers, log } = broker;
+  switch (effect.kind) {
+    case "appendAsLeader":
+    case "appendAsFollower":
+      replayProducers(producers, appended);
+      return;
+    case "truncate":
+    case "restart":
+      producers.restore(undefined);
+      replayProducers(producers, log.batches);
+      return;
+    case "epochStart":
+    case "advanceLogStart":
+      return;
   }
 }
 
@@ -106,7 +126,8 @@ interface Append {
 function stamp(world: World, { requestId, baseOffset, endOffset, leaderEpoch }: Append): SimulatedBatch {
   const request = world.requests.get(requestId);
   assert(request?.kind === "produce", "a leader appends what was produced");
-  return { baseOffset, endOffset, leaderEpoch, value: request.value };
+  const { value, producer } = request;
+  return { baseOffset, endOffset, leaderEpoch, value, ...(producer === undefined ? {} : { producer }) };
 }
 
 function send(world: World, broker: SimulatedBroker, effect: SendEffect): void {

@@ -55,6 +55,24 @@ const isrChanges: Focus = {
 /** Proposals are dropped, and sent again while the first attempt is on its way. */
 const droppedProposals: Focus = { weights: { dropProposal: 6, deliverLate: 6 }, late: { alter: 0.3 } };
 
+/**
+ * Idempotent producers, whose batches come again at any moment. The log start stays: what retention takes from a replica
+ * that begins anew there is no part of the promise (P11).
+ */
+export const idempotence: Focus = {
+  weights: {
+    sendNext: 25,
+    sendAgain: 15,
+    sendLate: 4,
+    produce: 3,
+    moveLeader: 2,
+    moveLogStart: 0,
+    endSession: 0.8,
+    kill: 0.8,
+    minIsr: 1,
+  },
+};
+
 interface Hunt {
   /** What the walk is about; undefined: the mix that the swarm draws. */
   readonly focus?: Focus;
@@ -82,4 +100,9 @@ export const hunts: Readonly<Record<keyof ReplicationGuards, Hunt>> = {
   cutEndsFlushes: { seeds: [535, 541, 570] },
   unsettledWaits: { seeds: [8, 29, 67] },
   oldIsrAnswerIgnored: { seeds: [23, 63, 102] },
+  producersTakenOver: { focus: idempotence, seeds: [4, 5, 11] },
+  repeatAfterCommit: { focus: idempotence, seeds: [1, 3, 4] },
+  producerEpochFenced: { focus: idempotence, seeds: [5, 23, 27] },
+  sequenceGapRefused: { focus: idempotence, seeds: [0, 2, 3] },
+  repeatBeforeMinIsr: { focus: idempotence, seeds: [10, 12, 13] },
 };

@@ -33,6 +33,10 @@ interface Book {
   logStart: Offset;
   ackedEnd: Offset;
   acked: number;
+  /** The sequence that comes next in the newest producer epoch of each producer. */
+  readonly producers: Map<bigint, { readonly epoch: number; readonly next: number }>;
+  /** Where each producer's batch is committed, by its value. */
+  readonly offsetOf: Map<number, Offset>;
 }
 
 export function createLedger(): Ledger {
@@ -46,6 +50,8 @@ export function createLedger(): Ledger {
     logStart: zero,
     ackedEnd: zero,
     acked: 0,
+    producers: new Map(),
+    offsetOf: new Map(),
   };
   return {
     check: (cluster) => {
@@ -110,12 +116,29 @@ function extend(book: Book, broker: SimulatedBroker, view: PartitionView): void 
     if (known === undefined) {
       const end = endOf(book);
       if (batch.baseOffset !== end) fail(`${broker.id} commits ${batch.baseOffset}, committed is ${end}`);
+      checkProducer(book, batch);
       book.committed.push(batch);
       book.byOffset.set(batch.baseOffset, batch);
     } else if (known.value !== batch.value) {
       fail(`offset ${batch.baseOffset} names two records: ${known.value} and, on ${broker.id}, ${batch.value}`);
     }
   }
+}
+
+/** P11: a producer's records appear once, in order, and nothing is missing between them. */
+function checkProducer(book: Book, { producer, value, baseOffset }: SimulatedBatch): void {
+  if (producer === undefined) return;
+  const { producerId, producerEpoch, baseSequence, lastOffsetDelta } = producer;
+  const last = book.producers.get(producerId);
+  const first = book.offsetOf.get(value);
+  const name = `${producerId}:${producerEpoch}:${baseSequence}`;
+  if (first !== undefined) fail(`the batch ${name} is committed at ${first} and at ${baseOffset}`);
+  if (last !== undefined && producerEpoch < last.epoch)
+    fail(`the batch ${name} of an older producer epoch is committed`);
+  const follows = last?.epoch === producerEpoch ? last.next : 0;
+  if (baseSequence !== follows) fail(`the batch ${name} is committed where sequence ${follows} comes next`);
+  book.offsetOf.set(value, baseOffset);
+  book.producers.set(producerId, { epoch: producerEpoch, next: baseSequence + lastOffsetDelta + 1 });
 }
 
 function checkController(book: Book, cluster: Cluster): void {
@@ -164,6 +187,7 @@ function checkAnswer(book: Book, broker: SimulatedBroker, answer: Answer, reques
       }
       return;
     case "refused": {
+      checkRefusal(book, answer, request);
       if (request.kind !== "fetch" || answer.refusal.reason !== "OFFSET_OUT_OF_RANGE") return;
       const { offset } = request;
       if (offset >= book.logStart && offset <= endOf(book)) {
@@ -174,6 +198,16 @@ function checkAnswer(book: Book, broker: SimulatedBroker, answer: Answer, reques
     default:
       return;
   }
+}
+
+/** What is committed is not called a gap of the log, nor is its repeat refused because few replicas follow. */
+function checkRefusal(book: Book, { refusal }: Extract<Answer, { kind: "refused" }>, request: Request): void {
+  if (request.kind !== "produce" || request.producer === undefined) return;
+  const { producerId, producerEpoch } = request.producer;
+  const isCommitted = book.offsetOf.has(request.value);
+  if (refusal.outcome === "APPLIED" && !isCommitted) fail("what is not committed was called applied");
+  const isNewest = book.producers.get(producerId)?.epoch === producerEpoch;
+  if (isCommitted && isNewest && refusal.reason === "NOT_ENOUGH_REPLICAS") fail("a committed repeat was refused");
 }
 
 function checkAck(

@@ -10,10 +10,9 @@
  * |-------------------------------------------|------------------------------------------------------------------------|
  * | log N batches=4@0..10,5@10..12 flushed=10 hw=8 | gives broker N a log: leader epoch, offsets; before `partition`   |
  * | partition replicas= isr= leader= leader-epoch= min-isr= [paused=] [hold-flush=] | starts every replica             |
- * | produce at= records= acks=                | a client produces                                                      |
+ * | produce at= records= acks= [producer=ID:EPOCH:SEQUENCE] | a client produces, as an idempotent producer             |
  * | consume at= offset= [seen=] [last=] [linearizable] | a client fetches, waiting 500 ms at most                      |
  * | latest at= [seen=] [linearizable]         | a client asks for the high watermark                                   |
- * | repeat at= from= to=                      | an idempotent producer repeats a batch that the log holds              |
  * | advance MS                                | moves time, in steps of 500 ms at most                                 |
  * | pause N, resume N                         | stops the process and lets it run on                                   |
  * | hold A -> B, deliver A -> B               | keeps messages of a link; delivers them and lets it run                |
@@ -40,6 +39,7 @@ import { explainOffset } from "../explain-offset.ts";
 import { allGuards } from "../guards.ts";
 import type { Acks, Answer } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
+import type { ProducerStamp } from "../producers/producer-batch.ts";
 import { defaultSettings } from "../settings.ts";
 import { createCluster } from "./cluster.ts";
 import type { Node } from "./network.ts";
@@ -197,20 +197,13 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
   produce: (cluster, command) => {
     const records = Number(valueOf(command, "records"));
     const acks = valueOf(command, "acks") as Acks;
-    cluster.produce(at(cluster, command), { records, acks, deadlineMs: cluster.nowMs() + 30_000 });
-  },
-  repeat: (cluster, command) => {
-    const baseOffset = BigInt(valueOf(command, "from")) as Offset;
-    const endOffset = BigInt(valueOf(command, "to")) as Offset;
-    const deadlineMs = cluster.nowMs() + 30_000;
-    cluster.request(at(cluster, command), { kind: "produce", acks: "all", value: 0 }, (requestId) => ({
-      kind: "repeat",
-      requestId,
-      acks: "all",
-      baseOffset,
-      endOffset,
-      deadlineMs,
-    }));
+    const producer = producerOf(command, records);
+    cluster.produce(at(cluster, command), {
+      records,
+      acks,
+      deadlineMs: cluster.nowMs() + 30_000,
+      ...(producer === undefined ? {} : { idempotent: { producer, value: producer.baseSequence } }),
+    });
   },
   consume: (cluster, command) => {
     const offset = BigInt(valueOf(command, "offset")) as Offset;
@@ -415,6 +408,18 @@ function valueOf(command: Command, key: string): string {
   const value = command.values.get(key);
   assert(value !== undefined, `${command.name} says ${key}=`);
   return value;
+}
+
+function producerOf(command: Command, records: number): ProducerStamp | undefined {
+  const text = command.values.get("producer");
+  if (text === undefined) return undefined;
+  const [id = "", producerEpoch = "", baseSequence = ""] = text.split(":");
+  return {
+    producerId: BigInt(id),
+    producerEpoch: Number(producerEpoch),
+    baseSequence: Number(baseSequence),
+    lastOffsetDelta: records - 1,
+  };
 }
 
 function epochOf(command: Command, key: string): LeaderEpoch | undefined {

@@ -2,12 +2,16 @@ import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { assert } from "../assert.ts";
 import type { EpochStart } from "../leader-epochs.ts";
 import type { PersistEffect } from "../outputs.ts";
+import type { ProducerStamp } from "../producers/producer-batch.ts";
+import type { ProducerTable } from "../producers/producer-table.ts";
 import type { FlushGeneration, LogSnapshot } from "../replica-log.ts";
 import type { BatchRange } from "../replica-messages.ts";
 
 /** A batch whose content is one number that no other batch has. */
 export interface SimulatedBatch extends BatchRange {
   readonly value: number;
+  /** Of an idempotent producer. */
+  readonly producer?: ProducerStamp;
 }
 
 /** A flush that was begun and has not ended. */
@@ -85,6 +89,11 @@ export function perform(log: SimulatedLog, effect: PersistEffect, batches: reado
 export function beginFlush(log: SimulatedLog): void {
   if (log.end === log.durable || log.flushes.some((flush) => flush.generation === log.generation)) return;
   log.flushes.push({ upTo: log.end, generation: log.generation });
+}
+
+/** Shows every batch of a producer that stands in the log. */
+export function replayProducers(table: ProducerTable, batches: readonly SimulatedBatch[]): void {
+  for (const { producer, baseOffset } of batches) if (producer !== undefined) table.replay({ ...producer, baseOffset });
 }
 
 /** Ends the flush at `index`. A flush from before a cut makes nothing durable that was written after it (L9). */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { allGuards, type ReplicationGuards } from "../guards.ts";
-import { hunts } from "./focuses.ts";
+import { hunts, idempotence } from "./focuses.ts";
 import { walk } from "./walk.ts";
 
 // eslint-disable-next-line no-restricted-properties -- says how long the tests run; no setting of the product
@@ -30,6 +30,17 @@ describe("any mix of faults", () => {
       expect(sums.acked).toBeGreaterThan(seeds * 3);
       expect(sums.elections).toBeGreaterThan(seeds);
       expect(sums.faults).toBeGreaterThan(seeds * 5);
+    },
+    timeout,
+  );
+
+  it(
+    `leaves each batch of an idempotent producer once and in order (${seeds / 2} seeds)`,
+    () => {
+      const runs = Array.from({ length: seeds / 2 }, (_, seed) => walk({ seed, steps, focus: idempotence }));
+      expect(runs.flatMap(({ broken }) => broken ?? [])).toEqual([]);
+      const repeats = runs.flatMap(({ trace }) => trace.filter((line) => line.includes(" again"))).length;
+      expect(repeats).toBeGreaterThan(seeds);
     },
     timeout,
   );

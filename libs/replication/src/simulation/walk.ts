@@ -8,6 +8,7 @@ import type { Acks } from "../outputs.ts";
 import type { PartitionState } from "../partition-state.ts";
 import { defaultSettings } from "../settings.ts";
 import { createCluster } from "./cluster.ts";
+import { createIdempotentProducers, type IdempotentProducers } from "./idempotent-producers.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Message, Node } from "./network.ts";
 import { createRandom, type Random } from "./seeded-random.ts";
@@ -60,6 +61,7 @@ interface Walk {
   readonly metadataDelay: number;
   /** Milliseconds that pass at a tick: one of these. */
   readonly pace: readonly number[];
+  readonly producers: IdempotentProducers;
   faults: number;
 }
 
@@ -98,6 +100,8 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
   };
   const ledger = createLedger();
   const consumer = { offset: 0n as Offset, seen: 0 as LeaderEpoch };
+  // Randomness of its own: a walk without producers is what it was.
+  const producers = createIdempotentProducers(createRandom(options.seed + 1_000_003), () => cluster);
   const cluster: Cluster = createCluster({
     state,
     settings: { ...defaultSettings, lagTimeMaxMs: random.pick([2_000, 10_000]) ?? 10_000 },
@@ -107,6 +111,7 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
     fetchLimit: () => 1 + random.below(4),
     onAnswer: (broker, answer, request) => {
       ledger.answered(cluster, broker, answer, request);
+      producers.answered(answer, request);
       if (answer.kind === "consumerRead" && answer.upTo > consumer.offset) consumer.offset = answer.upTo;
       if ("leaderEpoch" in answer && answer.leaderEpoch > consumer.seen) consumer.seen = answer.leaderEpoch;
     },
@@ -131,6 +136,7 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
         [100, 500],
         [10, 100, 500, 3_000],
       ]) ?? [100],
+    producers,
     faults: 0,
   };
 }
@@ -139,6 +145,7 @@ function createWalk(options: WalkOptions, trace: string[]): Walk {
 function drawWeights(random: Random): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   for (const name of Object.keys(steps)) {
+    if (onDemand.has(name)) continue;
     const usual = usualWeights[name] ?? 1;
     weights.set(name, mends.has(name) ? usual : usual * (random.pick([0, 0.5, 1, 3]) ?? 1));
   }
@@ -159,6 +166,8 @@ function takeStep(run: Walk): void {
 
 /** Without these a run comes to a standstill: every mix has them. */
 const mends = new Set(["deliver", "flush", "produce", "tick", "start", "unfence", "registerAnew"]);
+/** Only a mix that asks for them has them. */
+const onDemand = new Set(["sendNext", "sendAgain", "sendLate"]);
 
 const usualWeights: Record<string, number> = {
   deliver: 150,
@@ -189,6 +198,18 @@ const usualWeights: Record<string, number> = {
 };
 
 const steps: Record<string, (run: Walk) => void> = {
+  sendNext: (run) => {
+    const broker = receiver(run);
+    if (broker !== undefined) run.producers.sendNext(broker);
+  },
+  sendAgain: (run) => {
+    const broker = receiver(run);
+    if (broker !== undefined) run.producers.sendAgain(broker);
+  },
+  sendLate: (run) => {
+    const broker = receiver(run);
+    if (broker !== undefined) run.producers.sendLate(broker);
+  },
   deliver: (run) => {
     const { network } = run.cluster;
     const count = network.inFlight.length;
@@ -219,10 +240,7 @@ const steps: Record<string, (run: Walk) => void> = {
     if (broker !== undefined) run.cluster.endFlush(broker, run.random.below(broker.log.flushes.length));
   },
   produce: (run) => {
-    const leading = run.cluster.brokers.filter((one) => one.partition?.view(0).role === "leader");
-    const broker = run.random.pick(
-      run.random.chance(0.9) && leading.length > 0 ? leading : run.cluster.brokers.filter(isUp),
-    );
+    const broker = receiver(run);
     if (broker === undefined) return;
     const acks: Acks = run.random.pick(["all", "all", "all", "leader", "none"] as const) ?? "all";
     run.cluster.produce(broker, { records: 1 + run.random.below(3), acks, deadlineMs: run.cluster.nowMs() + 5_000 });
@@ -360,6 +378,12 @@ const steps: Record<string, (run: Walk) => void> = {
     run.cluster.emptyLog(broker, { registersFirst: true });
   },
 };
+
+/** Whom a client sends to: mostly a broker that leads, or believes that it does. */
+function receiver(run: Walk): SimulatedBroker | undefined {
+  const leading = run.cluster.brokers.filter((one) => one.partition?.view(0).role === "leader");
+  return run.random.pick(run.random.chance(0.9) && leading.length > 0 ? leading : run.cluster.brokers.filter(isUp));
+}
 
 function firstMetadata(run: Walk, to: Node): number {
   return run.cluster.network.inFlight.findIndex((message) => message.kind === "metadata" && message.to === to);

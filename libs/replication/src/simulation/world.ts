@@ -6,6 +6,8 @@ import type { PartitionInput } from "../inputs.ts";
 import type { Acks, Answer, RequestId } from "../outputs.ts";
 import type { Partition } from "../partition.ts";
 import type { PartitionState } from "../partition-state.ts";
+import type { ProducerStamp } from "../producers/producer-batch.ts";
+import type { ProducerTable } from "../producers/producer-table.ts";
 import type { FetchSessions } from "../replica-messages.ts";
 import type { ReplicationSettings } from "../settings.ts";
 import type { Message, Network, Node } from "./network.ts";
@@ -20,6 +22,8 @@ export interface SimulatedBroker {
   disk: DiskNumber;
   log: SimulatedLog;
   sessions: FetchSessions;
+  /** The idempotent producers of its log. */
+  producers: ProducerTable;
   /** Undefined while the process is dead. */
   partition: Partition | undefined;
   /** A stopped process: nothing reaches it and it does nothing. */
@@ -30,7 +34,12 @@ export interface SimulatedBroker {
 
 /** What a client asked, kept until it is answered. */
 export type Request =
-  | { readonly kind: "produce"; readonly acks: Acks; readonly value: number }
+  | {
+      readonly kind: "produce";
+      readonly acks: Acks;
+      readonly value: number;
+      readonly producer: ProducerStamp | undefined;
+    }
   | { readonly kind: "fetch"; readonly offset: Offset }
   | { readonly kind: "latest"; readonly atLeast: Offset }
   | { readonly kind: "replica"; readonly replica: BrokerId; readonly run: number };
@@ -48,6 +57,14 @@ export interface ClusterOptions {
   readonly fetchLimit: () => number;
 }
 
+export interface SimulatedProduce {
+  readonly records: number;
+  readonly acks: Acks;
+  readonly deadlineMs: number;
+  /** Of an idempotent producer: who sends it, and what it sent before under the same sequence. Absent: a batch of its own. */
+  readonly idempotent?: { readonly producer: ProducerStamp; readonly value: number };
+}
+
 export interface Cluster {
   readonly brokers: readonly SimulatedBroker[];
   readonly controller: SimulatedController;
@@ -58,7 +75,7 @@ export interface Cluster {
   input(broker: SimulatedBroker, input: PartitionInput): void;
   /** A client asks; the answer comes by `onAnswer`. */
   request(broker: SimulatedBroker, request: Request, input: (requestId: RequestId) => PartitionInput): void;
-  produce(broker: SimulatedBroker, produce: { records: number; acks: Acks; deadlineMs: number }): void;
+  produce(broker: SimulatedBroker, produce: SimulatedProduce): void;
   deliver(message: Message): void;
   /** True when the process that the message was sent to is there and runs. */
   arrives(message: Message): boolean;

@@ -19,6 +19,7 @@ import type { EpochStart } from "../leader-epochs.ts";
 import { createOutput, type RequestId } from "../outputs.ts";
 import { createFetchSessions, createPartition, type Partition } from "../partition.ts";
 import type { PartitionState } from "../partition-state.ts";
+import { createProducerTable } from "../producers/producer-table.ts";
 import { createReplicaLog, type LogSnapshot } from "../replica-log.ts";
 import type { FetchSession, ReplicaFetch } from "../replica-messages.ts";
 import { createProgress, type ReplicaProgress } from "../replica-progress.ts";
@@ -70,6 +71,7 @@ export function context(self: number, snapshot: LogSnapshot = log(0)): Partition
     self: broker(self),
     guards: allGuards,
     log: createReplicaLog(snapshot),
+    producers: createProducerTable(),
     progress: new Map(),
     brokerEpoch: incarnation(1),
     settings: defaultSettings,

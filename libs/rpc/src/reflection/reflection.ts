@@ -23,7 +23,8 @@ export interface Reflection {
 
 /** `services` are the full names of what is offered beside reflection itself: what a list shows. */
 export function createReflection(services: Iterable<string>, image = readImage()): Reflection {
-  const index = createDescriptorIndex(image);
+  // Most servers are never asked, and the decoded image is many times as big as the image.
+  let index: DescriptorIndex | undefined;
   const names = [...new Set([...services, ServerReflection.typeName, ServerReflectionAlpha.typeName])].sort();
   // The versions differ by package alone, so one function answers both; its types are the newer one's.
   async function* serverReflectionInfo(
@@ -31,6 +32,7 @@ export function createReflection(services: Iterable<string>, image = readImage()
   ) {
     for await (const { host, messageRequest } of requests) {
       const originalRequest = { host, messageRequest };
+      index ??= createDescriptorIndex(image);
       yield { validHost: host, originalRequest, messageResponse: answer(index, names, messageRequest) };
     }
   }

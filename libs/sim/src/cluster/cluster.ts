@@ -63,7 +63,7 @@ export function createSimCluster(
   engine: Engine,
   random: RandomTree,
   given: ClusterShape &
-    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "onEnd"> &
+    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "quorumExperimentOn" | "onEnd"> &
     Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
@@ -80,6 +80,7 @@ export function createSimCluster(
     etcd,
     wallStartMs: given.wallStartMs,
     experimentOn: given.experimentOn,
+    quorumExperimentOn: given.quorumExperimentOn,
     onEnd: given.onEnd,
     onLog(node: string, line: string) {
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
@@ -133,7 +134,14 @@ export function createSimCluster(
         wallStartMs: given.wallStartMs,
       });
       const transport = network.transportOf(host, process);
-      const client = await createClient({ bootstrap, runtime: process.runtime, transport, codecs: given.codecs });
+      const { codecs } = given;
+      const client = await createClient({
+        bootstrap,
+        routing: "bootstrap",
+        runtime: process.runtime,
+        transport,
+        codecs,
+      });
       return { name, host, process, transport, client };
     },
   };

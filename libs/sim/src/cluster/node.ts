@@ -1,4 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
+import type { RaftExperiment } from "@tidemark/controller";
 import type { RunningService } from "@tidemark/service";
 import { startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
@@ -42,6 +43,8 @@ export interface NodeWorld {
   readonly onLog: (node: string, line: string) => void;
   /** What is asked of the broker that lives in this process. */
   readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
+  /** What is asked of the controller that lives in this process. */
+  readonly quorumExperimentOn: (process: string) => RaftExperiment;
   /** A process has ended, however it did. */
   readonly onEnd: (process: string) => void;
   /** A process ended by itself: its start was refused, or it could not go on. */
@@ -101,6 +104,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
           bootId: `boot ${boots} of ${name}`,
           experiment: world.experimentOn(mine.name, identity.id),
           etcd: { members: () => world.etcd.reach(place), dial: dialFrom(network, place) },
+          quorumExperiment: world.quorumExperimentOn(mine.name),
         },
         simulated,
       );

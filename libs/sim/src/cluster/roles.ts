@@ -7,6 +7,7 @@ import {
   type OpenBackend,
   openEtcdBackend,
   openRaftBackend,
+  type RaftExperiment,
   raftDirectoryId,
   startController,
 } from "@tidemark/controller";
@@ -33,6 +34,8 @@ export interface NodeStart extends NodeIdentity {
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** What is asked of a controller's part of its quorum that no program asks. */
+  readonly quorumExperiment: RaftExperiment;
 }
 
 /** Where a controller keeps what is its own. */
@@ -84,7 +87,7 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
         case "raft":
           return startController({
             ...common,
-            openBackend: openRaftBackend(values),
+            openBackend: openRaftBackend(values, start.quorumExperiment),
             formattedAs: (disk) => raftDirectoryId(disk, metadataDirectory),
           });
       }

@@ -27,6 +27,7 @@ async function createMachines() {
     codecs,
     wallStartMs: 0,
     experimentOn: () => ({}),
+    quorumExperimentOn: () => ({}),
     onEnd: () => undefined,
     onRevision: () => undefined,
   });

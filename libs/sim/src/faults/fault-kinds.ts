@@ -3,6 +3,9 @@ import { below, pick, type Random } from "@tidemark/runtime";
 import type { SimCluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { QuorumKeeper } from "../quorum/quorum-keeper.ts";
+import type { QuorumWatch } from "../quorum/quorum-watch.ts";
+import { quorumFaultKinds } from "./quorum-faults.ts";
 
 /** What a fault can be done to, and by what chance. */
 export interface FaultWorld {
@@ -14,6 +17,8 @@ export interface FaultWorld {
   readonly clientHosts: readonly string[];
   /** The topic of the workload. */
   readonly topic: string;
+  /** The controllers' own quorum and its operator. Undefined: they have none. */
+  readonly quorum: { readonly watch: QuorumWatch; readonly keeper: QuorumKeeper } | undefined;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
 }
@@ -58,6 +63,7 @@ export const faultKinds = {
   isolateEtcd: (world) => isolateOne(world, world.cluster.etcds),
   compactEtcd: (world) => compactEtcd(world),
   fillEtcd: (world) => fillEtcd(world),
+  ...quorumFaultKinds,
 } as const satisfies Readonly<Record<string, BeginFault>>;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -70,7 +76,7 @@ export const etcdFaultKindNames: readonly FaultKind[] = names.filter((name) => n
 export const faultKindNames: readonly FaultKind[] = names.filter((name) => !name.endsWith("Etcd"));
 
 /** A length of time between two bounds in milliseconds; short ones are as likely as long ones are, by magnitude. */
-function lengthMs(random: Random, leastMs: number, mostMs: number): number {
+export function lengthMs(random: Random, leastMs: number, mostMs: number): number {
   return leastMs * (mostMs / leastMs) ** random.next();
 }
 

@@ -7,6 +7,8 @@ import { createStage, StageOver } from "./stage.ts";
 export interface Nemesis {
   /** No further faults, and those that last are ended. Nodes that are down are started. */
   heal(): void;
+  /** Adds what somebody else did to the history. */
+  note(text: string): void;
   /** How often each kind was done. */
   readonly counts: ReadonlyMap<string, number>;
   /** What was done, with its time in milliseconds of the run. */
@@ -87,6 +89,7 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
   return {
     counts,
     history,
+    note: (text) => history.push(`${engine.nowMs.toFixed(0)} ms: ${text}`),
     heal() {
       isOver = true;
       history.push(`${engine.nowMs.toFixed(0)} ms: heal`);
@@ -94,6 +97,7 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
       for (const node of cluster.nodes) {
         node.process?.resume();
         node.device.faults.stalledUntilMs = 0;
+        node.device.faults.failedSyncs = 0;
         node.boot();
       }
     },

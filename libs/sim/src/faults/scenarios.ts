@@ -1,4 +1,5 @@
 import { below } from "@tidemark/runtime";
+import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Stage } from "./stage.ts";
 
 /** A chain of faults that aims at one weakness. The numbers in the names are those of the failure cases. */
@@ -271,6 +272,7 @@ export const scenarios = {
   restartAtReentry,
   everythingGoesDark,
   pausedLeaderWakes,
+  ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 
 export type ScenarioName = keyof typeof scenarios;

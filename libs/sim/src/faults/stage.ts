@@ -1,6 +1,7 @@
 import { findTopic, listPartitions, type Partition } from "@tidemark/metadata";
 import { pick, type Random } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
+import { directoryOf } from "../quorum/format-quorum.ts";
 import type { FaultWorld } from "./fault-kinds.ts";
 
 /** What a scenario does things with. All that it cuts or slows is mended when it ends. */
@@ -17,6 +18,8 @@ export interface Stage {
   readonly latest: (partition: Partition) => Partition;
   readonly broker: (id: number) => SimNode;
   readonly controllers: readonly SimNode[];
+  /** The controller that leads the controllers' own quorum. Undefined: none does, or there is none. */
+  readonly quorumLeader: () => SimNode | undefined;
   /** Cuts everything from one node to another. Returns what mends it. */
   readonly cutOneWay: (from: SimNode, to: SimNode) => () => void;
   /** Cuts both ways between one node and others. Returns what mends it. */
@@ -32,7 +35,7 @@ export class StageOver extends Error {}
 const lookMs = 5;
 
 export function createStage(
-  { engine, cluster, random, image, topic, timers }: FaultWorld,
+  { engine, cluster, random, image, topic, timers, quorum }: FaultWorld,
   { undo, isOver }: { readonly undo: (mend: () => void) => void; readonly isOver: () => boolean },
 ): Stage {
   const { links } = cluster.network;
@@ -82,6 +85,10 @@ export function createStage(
     latest: (partition) => partitions().find((each) => each.partition === partition.partition) ?? partition,
     broker,
     controllers: cluster.controllers,
+    quorumLeader() {
+      const leader = quorum?.watch.leader();
+      return leader && cluster.controllers.find((node) => directoryOf(node) === leader);
+    },
     cutOneWay,
     cut(node, others) {
       const mends = others.flatMap((other) => [cutOneWay(node, other), cutOneWay(other, node)]);

@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { switches } from "./switches.ts";
@@ -20,13 +21,15 @@ export interface SimArguments {
   readonly pace: number;
   /** The only faults that are done. Undefined: as drawn. */
   readonly scenario: ScenarioName | undefined;
+  /** Processes that run at once, each its share. */
+  readonly jobs: number;
   /** Whether the lines that were run are counted. */
   readonly isCovered: boolean;
   /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--coverage] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
@@ -37,6 +40,7 @@ export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes
   --pace P                how often faults come, as a multiple of the usual (1)
   --scenario NAME         one chain of faults again and again, and no others: one of
                           ${scenarioNames.join(", ")}
+  --jobs N                so many processes at once, each with a core of its own (1); with --coverage there is one
   --coverage              also tells which share of the lines of each package was run
   --break NAME            takes a protection out, and is well when a run finds it: all, or one of
                           ${[...switches.keys()].join(", ")}`;
@@ -53,6 +57,7 @@ export function readArguments(given: readonly string[]): SimArguments {
     durationMs: undefined,
     pace: 1,
     scenario: undefined,
+    jobs: 1,
     isCovered: false,
     broken: undefined,
   };
@@ -89,6 +94,9 @@ export function readArguments(given: readonly string[]): SimArguments {
       case "--pace":
         asked = { ...asked, pace: positive(value) };
         break;
+      case "--jobs":
+        asked = { ...asked, jobs: Math.max(1, whole(value)) };
+        break;
       case "--coverage":
         asked = { ...asked, isCovered: true };
         break;
@@ -103,7 +111,17 @@ export function readArguments(given: readonly string[]): SimArguments {
         throw new Error(`${given[at]} is not known.\n${usage}`);
     }
   }
-  return asked;
+  return asked.isCovered ? { ...asked, jobs: 1 } : asked;
+}
+
+/** What this process was called with. Ends it with the usage where that is not understood. */
+export function readOrEnd(): SimArguments {
+  try {
+    return readArguments(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(2);
+  }
 }
 
 function backendNamed(text: string): ClusterShape["backend"] {

@@ -1,4 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
+import type { RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { ports } from "../cluster/roles.ts";
@@ -15,12 +16,26 @@ export interface RunPlan {
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
   readonly nemesis: NemesisPlan;
+  readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
-  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards">;
+  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards"> & {
+    readonly quorumGuards?: RaftExperiment["guards"];
+  };
+}
+
+/** How the controllers' own quorum is made, where they have one. */
+export interface QuorumPlan {
+  /** Controllers that vote from the beginning, and the fewest that the operator leaves. */
+  readonly votersFirst: number;
+  readonly votersMin: number;
+  /** Mean pause between two changes of the members, in milliseconds. */
+  readonly changePauseMs: number;
+  /** Small, so that snapshots and segments come and go. */
+  readonly experiment: Pick<RaftExperiment, "snapshots" | "segmentBytes">;
 }
 
 /** What every run of a swarm keeps to. */
@@ -74,6 +89,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };
 }
@@ -108,6 +124,20 @@ function withEtcd(isThere: boolean, draw: Random, plan: NemesisPlan): NemesisPla
   if (!isThere || plan.kinds.length === 0) return plan;
   const share = 0.3 + 0.7 * draw.next();
   return { ...plan, kinds: [...plan.kinds, ...etcdFaultKindNames.filter(() => draw.next() < share)] };
+}
+
+function drawQuorum(draw: Random, controllers: number, pace: number): QuorumPlan {
+  const votersMin = Math.min(3, Math.max(2, controllers - 1));
+  const logBytesMin = pick(draw, [2000, 20_000, 16 * 2 ** 20]) ?? 20_000;
+  return {
+    votersFirst: Math.min(controllers, 3 + below(draw, 3)),
+    votersMin,
+    changePauseMs: (2000 + below(draw, 20_000)) / pace,
+    experiment: {
+      snapshots: { logBytesMin, keepBytes: pick(draw, [0, 500, 20_000]) ?? 0 },
+      segmentBytes: pick(draw, [1000, 10_000, 2 ** 23]) ?? 10_000,
+    },
+  };
 }
 
 function drawProducers(

@@ -3,7 +3,7 @@ import { counts, countsFrom, faultsOf, type RunResult } from "./result.ts";
 
 /** One line for a run that kept every promise. */
 export function describeRun(result: RunResult, coreMs: number): string {
-  const { seed, hash, simulatedMs, acknowledgedBatches, elections, records } = result;
+  const { seed, hash, simulatedMs, acknowledgedBatches, elections, records, quorum } = result;
   return [
     `seed ${seed}`,
     result.violations.length === 0 ? "clean" : "FAILED",
@@ -13,6 +13,9 @@ export function describeRun(result: RunResult, coreMs: number): string {
     `${records.acknowledged}/${records.sent} records acknowledged`,
     `${elections} elections`,
     `${faultsOf(result)} faults of ${result.faults.size} kinds`,
+    ...(quorum.terms === 0
+      ? []
+      : [`quorum: ${quorum.terms} terms, ${quorum.entries} entries, ${quorum.changes} changes of members`]),
     `hash ${hash}`,
     `${(simulatedMs / coreMs).toFixed(0)} simulated s a core second`,
   ].join(", ");
@@ -44,6 +47,9 @@ export function describeSwarm(results: readonly RunResult[], coreMs: number): st
     ["faults", countsFrom.faults, results.map(faultsOf)],
     ["kinds of faults", countsFrom.faultKinds, results.map(({ faults }) => faults.size)],
     ["elections", countsFrom.elections, results.map(({ elections }) => elections)],
+    ["terms of the quorum", 0, results.map(({ quorum }) => quorum.terms)],
+    ["entries of the quorum", 0, results.map(({ quorum }) => quorum.entries)],
+    ["changes of members", 0, results.map(({ quorum }) => quorum.changes)],
   ];
   const kinds = new Map<string, number>();
   for (const { faults } of results) for (const [kind, count] of faults) kinds.set(kind, (kinds.get(kind) ?? 0) + count);

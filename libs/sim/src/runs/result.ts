@@ -11,6 +11,8 @@ export interface RunResult {
   readonly events: number;
   readonly acknowledgedBatches: number;
   readonly elections: number;
+  /** Of the controllers' own quorum; zeros where they have none. */
+  readonly quorum: QuorumCounts;
   readonly faults: ReadonlyMap<string, number>;
   readonly records: LedgerCounts;
   /** The faults, in words. */
@@ -18,6 +20,16 @@ export interface RunResult {
   /** Processes that ended by themselves. */
   readonly exits: readonly string[];
   readonly logs: readonly string[];
+}
+
+/** What the controllers' own quorum did in a run. */
+export interface QuorumCounts {
+  /** Terms that had a leader. */
+  readonly terms: number;
+  /** Entries that were committed. */
+  readonly entries: number;
+  /** Votes that the operator gave or took away. */
+  readonly changes: number;
 }
 
 /** What a run must have done to count as one. */

@@ -70,3 +70,23 @@ test("three controllers that keep the metadata in an etcd keep every promise, an
   expect(first.violations, describeFailure(first, line)).toEqual([]);
   expect(second.hash).toBe(first.hash);
 });
+
+test("five controllers whose members change and lose their disks keep every promise", { timeout }, async () => {
+  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 20_000, pace: 4 };
+  const result = await run(1, bounds);
+  expect(result.violations, describeFailure(result, "with five controllers, 20 s, pace 4")).toEqual([]);
+  expect(result.quorum.changes).toBeGreaterThan(0);
+});
+
+test("five controllers that lose their power together again and again start again", { timeout }, async () => {
+  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 20_000, pace: 3 };
+  const result = await run(1, { ...bounds, scenario: "quorumGoesDark" });
+  expect(result.violations, describeFailure(result, "quorumGoesDark with five controllers")).toEqual([]);
+  expect(result.quorum.terms).toBeGreaterThan(1);
+});
+
+test("a quorum whose lease is counted by the wall clock is found out", { timeout }, async () => {
+  const taken = switches.get("quorum.leaseByMonotonicClock");
+  const result = await run(2, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 2, ...taken });
+  expect(result.violations.map(({ rule }) => rule)).toContain("leases do not overlap");
+});

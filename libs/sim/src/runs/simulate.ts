@@ -7,11 +7,13 @@ import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.t
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
-import { formatQuorum } from "../cluster/format-quorum.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
 import { takeTurns } from "../node/process.ts";
+import { formatQuorum } from "../quorum/format-quorum.ts";
+import { type QuorumKeeper, startQuorumKeeper } from "../quorum/quorum-keeper.ts";
+import { createQuorumWatch } from "../quorum/quorum-watch.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
 import { startProducer } from "../workload/producer-task.ts";
 import type { Task } from "../workload/task.ts";
@@ -36,6 +38,8 @@ interface Run {
   readonly observer: SimClient;
   readonly watch: MetadataWatch;
   readonly replicas: ReplicaWatch;
+  /** The operator of the controllers' own quorum. Undefined: they have none. */
+  readonly keeper: QuorumKeeper | undefined;
 }
 
 /**
@@ -53,16 +57,27 @@ export async function simulate(
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
+  const quorum = createQuorumWatch(violations);
+  const { quorumGuards, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
     wallStartMs,
-    experimentOn: (process, broker) => ({ ...plan.broken, onStep: replicas.observe(process, broker) }),
-    onEnd: (process) => replicas.forget(process),
+    experimentOn: (process, broker) => ({ ...brokerGuards, onStep: replicas.observe(process, broker) }),
+    quorumExperimentOn: (process) => ({
+      ...plan.quorum.experiment,
+      ...(quorumGuards === undefined ? {} : { guards: quorumGuards }),
+      observe: quorum.observe(process),
+    }),
+    onEnd(process) {
+      replicas.forget(process);
+      quorum.forget(process);
+    },
     onRevision: createStoreWatch(violations),
   });
   const counts = { batches: 0 };
   let nemesis: Nemesis | undefined;
+  let keeper: QuorumKeeper | undefined;
   let watch: MetadataWatch | undefined;
   let isDone = false;
   let failure: Error | undefined;
@@ -75,8 +90,12 @@ export async function simulate(
       violations,
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
-    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas };
-    if (plan.shape.backend === "raft") await formatQuorum(cluster.controllers, random.stream("quorum"));
+    const hasQuorum = plan.shape.backend === "raft";
+    if (hasQuorum) {
+      await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
+    }
+    keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, hosts } = await startWorkload(run, () => counts.batches++);
@@ -87,6 +106,7 @@ export async function simulate(
         cluster,
         random: draw,
         clientHosts: hosts,
+        quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
         image: () => run.watch.image,
         topic: plan.topic.name,
         timers: plan.timers,
@@ -95,6 +115,7 @@ export async function simulate(
     );
     await delay(observer.process.runtime.scheduler, plan.durationMs);
     nemesis.heal();
+    keeper?.settle();
     await endWorkload(run, producers, "producers did not settle");
     await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
     await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run));
@@ -122,12 +143,29 @@ export async function simulate(
     events: engine.events,
     acknowledgedBatches: counts.batches,
     elections: watch?.elections ?? 0,
+    quorum: { terms: quorum.elections, entries: quorum.committed, changes: keeper?.changes ?? 0 },
     faults: nemesis?.counts ?? new Map(),
     records: { ...ledger.counts },
     history: nemesis?.history ?? [],
     exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
     logs: cluster.logs,
   };
+}
+
+function keepQuorum(
+  { plan, random, cluster, observer }: Pick<Run, "plan" | "random" | "cluster" | "observer">,
+  note: (text: string) => void,
+): QuorumKeeper {
+  const { votersMin, changePauseMs: pauseMs } = plan.quorum;
+  const draw = random.stream("operator");
+  return startQuorumKeeper({
+    controllers: cluster.controllers,
+    operator: observer,
+    random: draw,
+    votersMin,
+    pauseMs,
+    note,
+  });
 }
 
 /** How often the replicas of a partition are compared with each other, in milliseconds. */
@@ -206,7 +244,9 @@ async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Prom
 }
 
 /** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
-async function converged({ watch, plan, observer, cluster }: Run): Promise<string | undefined> {
+async function converged({ watch, plan, observer, cluster, keeper }: Run): Promise<string | undefined> {
+  const missing = keeper?.describe();
+  if (missing !== undefined) return missing;
   const topic = findTopic(watch.image, plan.topic.name);
   if (topic === undefined) return "the topic is not in the metadata";
   for (const partition of listPartitions(watch.image, topic.topicId)) {

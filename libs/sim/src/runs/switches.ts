@@ -1,3 +1,4 @@
+import type { NodeGuards } from "@tidemark/consensus-raft";
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
@@ -28,6 +29,11 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
   cutEndsFlushes: "leadershipWanders",
   unsettledWaits: "lastOneStanding",
   oldIsrAnswerIgnored: "expansionWhoseAnswerIsLost",
+  producersTakenOver: "leadershipWanders",
+  repeatAfterCommit: "lastOneStanding",
+  producerEpochFenced: "leadershipWanders",
+  sequenceGapRefused: "leadershipWanders",
+  repeatBeforeMinIsr: "lastOneStanding",
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
@@ -38,6 +44,21 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   cutEndsFlushes: "leadershipWanders",
   rewriteUnflushedTail: "killWithUnflushedTail",
   lowerNotesBeforeCut: "quickLeaderChanges",
+};
+
+const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
+  commitOnlyOwnTerm: "quorumLeadersCutOff",
+  persistVote: "quorumGoesDark",
+  answerAfterFlush: "quorumGoesDark",
+  preVote: "quorumLeadersCutOff",
+  checkQuorum: "quorumLeadersCutOff",
+  readIndexRound: "quorumLeadersCutOff",
+  snapshotAfterFlush: "quorumFollowersCannotFlush",
+  changeAfterOwnTermCommit: "quorumLeadersCutOff",
+  learnersDoNotCount: "quorumFollowersCannotFlush",
+  emptyDiskNeverVotes: "quorumGoesDark",
+  cutOnlyConflicts: "quorumLeadersCutOff",
+  leaseByMonotonicClock: "leaderClockSetBack",
 };
 
 /**
@@ -52,5 +73,9 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
   ...Object.entries(logAims).map(([key, scenario]): [string, Switch] => [
     `log.${key}`,
     { scenario, broken: { logGuards: { ...allLogGuards, [key]: false } } },
+  ]),
+  ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
+    `quorum.${key}`,
+    { scenario, broken: { quorumGuards: { [key]: false } } },
   ]),
 ]);

@@ -1,5 +1,6 @@
 import { crc32c } from "@tidemark/compression";
 import { Reason } from "@tidemark/proto/common/v1";
+import type { Acks } from "@tidemark/proto/log/v1";
 import {
   type BatchHeader,
   type BatchRefusal,
@@ -18,6 +19,7 @@ import {
 import { batchTooLarge, corruptBatch, invalidRecord, type Place, TidemarkError, unknownCodec } from "@tidemark/rpc";
 import type { CheckedBatches } from "../partition/partition.ts";
 import type { TopicLogSettings } from "../partition/topic-log-settings.ts";
+import { ackLevel } from "./append.ts";
 
 /**
  * What a leader checks of the batches of a request before it appends any of them. Throws a TidemarkError that names the
@@ -32,7 +34,12 @@ export function checkBatches(
   {
     settings: { maxBatchBytes, log },
     codecs,
-  }: { readonly settings: Pick<TopicLogSettings, "maxBatchBytes" | "log">; readonly codecs: Codecs },
+    acks,
+  }: {
+    readonly settings: Pick<TopicLogSettings, "maxBatchBytes" | "log">;
+    readonly codecs: Codecs;
+    readonly acks: Acks;
+  },
 ): CheckedBatches {
   const headers: BatchHeader[] = [];
   let records = 0;
@@ -42,7 +49,6 @@ export function checkBatches(
     const { header } = step;
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
-    if (header.producerId !== noProducerId) throw withProducerId(place);
     const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
     if (decoded.kind === "failed") throw unreadable(decoded.reason, place);
     if (log.compaction !== undefined) checkKeys(decoded.records, place, records);
@@ -50,6 +56,7 @@ export function checkBatches(
     records += header.recordCount;
   }
   if (headers.length === 0) throw corruptBatch(place, "there is no batch in it");
+  checkProducer(headers, place, acks);
   return { bytes, headers, records };
 }
 
@@ -96,11 +103,10 @@ function unreadable(reason: DecodeFailure, place: Place): TidemarkError {
   });
 }
 
-function withProducerId(place: Place): TidemarkError {
-  return new TidemarkError({
-    reason: Reason.UNKNOWN_PRODUCER,
-    message: "Producer ids are not given out by this version: send batches without one",
-    retriable: false,
-    ...place,
-  });
+/** What is stored once is answered once: one batch in a request, which is acknowledged when it is committed (R11). */
+function checkProducer(headers: readonly BatchHeader[], place: Place, acks: Acks): void {
+  if (headers.every(({ producerId }) => producerId === noProducerId)) return;
+  const refuse = (message: string) => new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message, ...place });
+  if (headers.length > 1) throw refuse("A batch with a producer id is the only one of its request");
+  if (ackLevel(acks) !== "all") throw refuse("A batch with a producer id is sent with acks ALL");
 }

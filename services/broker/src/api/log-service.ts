@@ -4,11 +4,13 @@ import type { Codecs } from "@tidemark/record";
 import { type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
+import type { ProducerIds } from "../controller/producer-ids.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { createAppender } from "./append.ts";
 import { createDescribeLog, createExplainOffset } from "./describe.ts";
 import { createFetch } from "./fetch.ts";
 import { createFetchTracer } from "./fetch-trace.ts";
+import { createInitProducer } from "./init-producer.ts";
 import { createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
@@ -17,6 +19,7 @@ import { createProduceTracer } from "./produce-trace.ts";
 export interface LogServiceOptions {
   readonly brokerId: BrokerId;
   readonly table: PartitionLookup;
+  readonly producerIds: ProducerIds;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
@@ -33,6 +36,7 @@ export function createLogService(options: LogServiceOptions): ServedService {
   return serve(
     LogService,
     {
+      initProducer: createInitProducer(options.producerIds),
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
       fetch: createFetch({
         table,

@@ -116,9 +116,14 @@ export function createProduceStream(options: ProduceStreamOptions) {
       if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
       const partition = options.table.find(request);
       const place = { topic: request.topic, partition: request.partition };
-      const batches = checkBatches(request.batches, place, { settings: partition.settings, codecs: options.codecs });
+      const batches = checkBatches(request.batches, place, {
+        settings: partition.settings,
+        codecs: options.codecs,
+        acks: request.acks,
+      });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
-      const traced = options.tracer.begin(context);
+      const { traceparent } = request;
+      const traced = options.tracer.begin(traceparent === "" ? context : { traceparent, tracestate: undefined });
       options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;

@@ -94,7 +94,11 @@ export function createProduce(options: ProduceOptions) {
       try {
         const partition: Partition = table.find({ ...request, partition: part.partition });
         const place = { topic: request.topic, partition: part.partition };
-        const batches = checkBatches(part.encode(), place, { settings: partition.settings, codecs });
+        const batches = checkBatches(part.encode(), place, {
+          settings: partition.settings,
+          codecs,
+          acks: request.acks,
+        });
         const traced = options.tracer.begin(context);
         options.appender.append(
           {

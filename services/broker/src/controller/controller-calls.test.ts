@@ -12,6 +12,7 @@ import {
   topicId,
 } from "@tidemark/ids";
 import {
+  type AllocateProducerIdsRequest,
   type AlterPartitionRequest,
   type AlterPartitionResultSchema,
   ClusterService,
@@ -19,14 +20,17 @@ import {
   type RegisterRequest,
 } from "@tidemark/proto/cluster/v1";
 import { ErrorDetailSchema, Outcome, Reason } from "@tidemark/proto/common/v1";
+import { InitProducerRequestSchema } from "@tidemark/proto/log/v1";
 import type { AlterPartition, AlterPartitionAnswer, Confirmation, ProposalAttempt } from "@tidemark/replication";
 import { createChannelPool, createRpcServer, serve, TidemarkError } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, describe, expect, it, test } from "vitest";
+import { createInitProducer } from "../api/init-producer.ts";
 import { createConfirmLeader } from "./confirm-leader.ts";
 import { createIsrChanges } from "./isr-changes.ts";
 import { createPartitionLinks } from "./partition-links.ts";
+import { createProducerIds } from "./producer-ids.ts";
 import { type BrokerCondition, createBrokerSession } from "./session.ts";
 
 const runtime = createNodeRuntime();
@@ -52,6 +56,9 @@ async function startController() {
     heartbeatError: undefined as TidemarkError | undefined,
     alter: (): MessageInitShape<typeof AlterPartitionResultSchema>[] => [],
     leads: (): boolean => true,
+    uncleanDefault: false,
+    blocks: [] as AllocateProducerIdsRequest[],
+    blockError: undefined as TidemarkError | undefined,
   };
   const server = createRpcServer({
     runtime,
@@ -69,7 +76,11 @@ async function startController() {
               for await (const request of requests) {
                 state.beats.push(request);
                 if (state.heartbeatError !== undefined) throw state.heartbeatError;
-                yield { sequence: request.sequence, mayShutDown: state.mayShutDown && request.wantsShutdown };
+                yield {
+                  sequence: request.sequence,
+                  mayShutDown: state.mayShutDown && request.wantsShutdown,
+                  uncleanLeaderElection: state.uncleanDefault,
+                };
               }
             },
             alterPartition(request) {
@@ -77,6 +88,11 @@ async function startController() {
               return { controllerEpoch: 4, results: state.alter() };
             },
             confirmLeader: () => ({ leads: state.leads() }),
+            allocateProducerIds(request) {
+              state.blocks.push(request);
+              if (state.blockError !== undefined) throw state.blockError;
+              return { controllerEpoch: 1, firstProducerId: BigInt(state.blocks.length * 3), count: 3 };
+            },
           }),
         ],
       },
@@ -104,6 +120,7 @@ const healthy: BrokerCondition = {
 async function startSession(change: Partial<BrokerCondition> = {}) {
   const { state, controller } = await startController();
   const events: string[] = [];
+  const uncleanDefaults: boolean[] = [];
   const condition = { ...healthy, ...change };
   const session = createBrokerSession({
     controller,
@@ -130,6 +147,7 @@ async function startSession(change: Partial<BrokerCondition> = {}) {
     onRegistered: (registration) => events.push(`registered ${registration.brokerEpoch} at ${registration.revision}`),
     onLost: () => events.push("lost"),
     onHeard: () => undefined,
+    onUncleanDefault: (isAllowed) => uncleanDefaults.push(isAllowed),
   });
   const abort = new AbortController();
   const ended = session.run(abort.signal).catch((error: unknown) => error);
@@ -138,7 +156,7 @@ async function startSession(change: Partial<BrokerCondition> = {}) {
     await ended;
   });
   await eventually(() => session.brokerEpoch).toBeDefined();
-  return { state, session, events, condition };
+  return { state, session, events, condition, uncleanDefaults };
 }
 
 describe("a broker's session", () => {
@@ -178,6 +196,13 @@ describe("a broker's session", () => {
     const before = state.beats.length;
     await eventually(() => state.beats.length).toBeGreaterThan(before + 2);
     expect(events).toEqual(["registered 1 at 10"]);
+  });
+
+  it("learns with each answer whether topics that do not say allow unclean elections", async () => {
+    const { state, uncleanDefaults } = await startSession();
+    await eventually(() => uncleanDefaults.at(-1)).toBe(false);
+    state.uncleanDefault = true;
+    await eventually(() => uncleanDefaults.at(-1)).toBe(true);
   });
 
   it("is given up for a newer broker epoch on demand", async () => {
@@ -346,3 +371,55 @@ describe("a question whether a broker still leads", () => {
     expect(await confirm(replica(0), leaderEpoch(3))).toBeUndefined();
   });
 });
+
+describe("producer ids", () => {
+  it("are each given out once, from blocks that are asked for one at a time", async () => {
+    const { state, initProducer } = await startProducerIds();
+    const given = await Promise.all(Array.from({ length: 8 }, () => initProducer({})));
+    expect(given.map(({ producerId }) => producerId)).toEqual([3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n]);
+    expect(given.every(({ producerEpoch }) => producerEpoch === 0)).toBe(true);
+    expect(state.blocks).toMatchObject(Array.from({ length: 3 }, () => ({ brokerId: 1, brokerEpoch: 5 })));
+  });
+
+  it("stay with a producer that raises its epoch, until its epochs are used up", async () => {
+    const { initProducer } = await startProducerIds();
+    expect(await initProducer({ producerId: 77n, producerEpoch: 4 })).toEqual({ producerId: 77n, producerEpoch: 5 });
+    expect(await initProducer({ producerId: 77n, producerEpoch: 32_767 })).toEqual({
+      producerId: 3n,
+      producerEpoch: 0,
+    });
+  });
+
+  it("are asked for again after the controller had none", async () => {
+    const { state, initProducer } = await startProducerIds();
+    state.blockError = new TidemarkError({ reason: Reason.STALE_BROKER_EPOCH, message: "register anew" });
+    await expect(initProducer({})).rejects.toMatchObject({
+      reason: Reason.UNAVAILABLE,
+      retriable: true,
+      outcome: Outcome.NOT_APPLIED,
+    });
+    state.blockError = undefined;
+    expect(await initProducer({})).toEqual({ producerId: 6n, producerEpoch: 0 });
+  });
+
+  test.each([
+    [{ producerId: 7n }, /together/],
+    [{ producerEpoch: 7 }, /together/],
+    [{ producerId: -1n, producerEpoch: 0 }, /begin with 0/],
+    [{ producerId: 1n, producerEpoch: 32_768 }, /largest one is 32767/],
+  ])("are refused for %o", async (request, message) => {
+    const { initProducer } = await startProducerIds();
+    const error = await initProducer(request).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ reason: Reason.INVALID_ARGUMENT });
+    expect(String(error)).toMatch(message);
+  });
+});
+
+async function startProducerIds() {
+  const { state, controller } = await startController();
+  const ids = createProducerIds({ controller, brokerId: self, brokerEpoch: () => brokerEpoch(5), onHeard: () => {} });
+  const handle = createInitProducer(ids);
+  const initProducer = (request: MessageInitShape<typeof InitProducerRequestSchema>) =>
+    handle(create(InitProducerRequestSchema, request));
+  return { state, initProducer };
+}

@@ -53,6 +53,8 @@ export interface SessionOptions {
   readonly onLost: (why: string) => void;
   /** Something came from the active controller. */
   readonly onHeard: () => void;
+  /** Whether topics that do not say allow unclean elections, by the active controller. Told with every answer. */
+  readonly onUncleanDefault: (isAllowed: boolean) => void;
 }
 
 /** A broker's session with the controller. */
@@ -90,8 +92,9 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       controller.channel("control"),
       ClusterService.method.heartbeat,
       () => ({
-        onMessage: ({ mayShutDown }) => {
+        onMessage: ({ mayShutDown, uncleanLeaderElection }) => {
           options.onHeard();
+          options.onUncleanDefault(uncleanLeaderElection);
           onAnswer();
           if (mayShutDown) mayStop?.resolve();
         },

@@ -57,6 +57,8 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
   checkpointHighWatermark(replica);
   for (const effect of output.send) send(replica, effect);
   for (const answer of output.answer) settleAnswer(replica, answer);
+  const { resumesAtMs } = replica.machine;
+  if (resumesAtMs !== undefined && input.kind === "replicaResponse") replica.shared.onDue(resumesAtMs);
 }
 
 function noteEvent(replica: ReplicaState, event: TraceEvent): void {
@@ -124,7 +126,6 @@ function send(replica: ReplicaState, effect: SendEffect): void {
   };
   switch (effect.kind) {
     case "fetch":
-      replica.isPausing = false;
       links.fetcher.fetch(effect.leader, id, effect.fetch);
       return;
     case "flushedReport":

@@ -56,7 +56,6 @@ function refused(replica: ReplicaState, event: Extract<LogEvent, { kind: "refuse
   }
   releaseWritten(replica, true);
   replica.refusedBy = event.error;
-  replica.isPausing = true;
   giveInput(replica, { kind: "appendRefused", from: event.from, nowMs });
   releaseReplies(replica, true);
 }

@@ -4,6 +4,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { LeaderHint, Refusal } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { fromLogError } from "../errors.ts";
+import { batchName, type ProducerReason, producerError } from "./producer-error.ts";
 import type { PartitionPlace, ReplicaState, Waiting } from "./replica-state.ts";
 
 /** A broker that leads, as clients reach it. */
@@ -51,11 +52,17 @@ export function outOfService({ topic, index }: PartitionPlace): TidemarkError {
   });
 }
 
+const outcomes: Readonly<Record<Refusal["outcome"], Outcome>> = {
+  NOT_APPLIED: Outcome.NOT_APPLIED,
+  UNKNOWN: Outcome.UNKNOWN,
+  APPLIED: Outcome.APPLIED,
+};
+
 /** The error of a refusal. Each reason has one text and one reason of the API. */
 export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: Waiting): TidemarkError {
   const { place, shared, refusedBy } = replica;
   const { topic, index } = place;
-  const outcome = refusal.outcome === "UNKNOWN" ? Outcome.UNKNOWN : Outcome.NOT_APPLIED;
+  const outcome = outcomes[refusal.outcome];
   const baseOffset = refusal.range === undefined ? {} : { baseOffset: refusal.range.baseOffset };
   const where = { topic, partition: index, outcome, ...baseOffset };
   const name = `${topic}-${index}`;
@@ -89,6 +96,12 @@ export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: W
             ? `The controller did not confirm in time that broker ${shared.self} leads ${name}`
             : `Appended to ${name} and not acknowledged in time: whether it will be committed is not known`,
       });
+    case "PRODUCERS_NOT_CURRENT":
+    case "OUT_OF_ORDER_SEQUENCE":
+    case "UNKNOWN_PRODUCER":
+    case "FENCED_PRODUCER":
+    case "DUPLICATE_SEQUENCE":
+      return producerError(refusal.reason, batchName(waiting), { ...where, name });
     default:
       return stateError({ ...refusal, reason: refusal.reason }, replica, {
         ...where,
@@ -108,7 +121,7 @@ type Where = {
 
 type StateReason = Exclude<
   Refusal["reason"],
-  "NOT_LEADER" | "LEADER_FENCED_ITSELF" | "REPLICA_OFFLINE" | "APPEND_REFUSED" | "REQUEST_TIMED_OUT"
+  "NOT_LEADER" | "LEADER_FENCED_ITSELF" | "REPLICA_OFFLINE" | "APPEND_REFUSED" | "REQUEST_TIMED_OUT" | ProducerReason
 >;
 
 /** Refusals that are explained by how the partition stands. */

@@ -6,6 +6,7 @@ import type {
   PartitionInput,
   Partition as PartitionMachine,
   PartitionState,
+  ProducerTable,
   RequestId,
   TraceEvent,
 } from "@tidemark/replication";
@@ -50,6 +51,8 @@ export interface PartitionShared {
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   readonly onStep: BrokerExperiment["onStep"];
+  /** A replica is to be told the time then, on the monotonic clock, and not only at its next turn. */
+  readonly onDue: (atMs: number) => void;
   /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
   readonly onStuck: (replica: ReplicaId) => void;
   /** A step of the machine broke an invariant: the replica is out of service. */
@@ -102,6 +105,8 @@ export interface ReplicaState {
   readonly log: Log;
   readonly machine: PartitionMachine;
   readonly writes: Writes;
+  /** The idempotent producers of the log. */
+  readonly producers: ProducerTable;
   readonly waiting: Map<RequestId, Waiting>;
   /** Inputs that came while another one was being handled, a response with its bytes. */
   readonly inbox: { readonly input: PartitionInput; readonly received: Received | undefined }[];
@@ -112,8 +117,6 @@ export interface ReplicaState {
   clients: number;
   /** A change of the ISR is proposed and not settled. */
   isProposing: boolean;
-  /** A follower that was refused, or whose disk was full, asks again in a moment. */
-  isPausing: boolean;
   /** When it was told the time last. */
   tickedMs: number;
   isStepping: boolean;

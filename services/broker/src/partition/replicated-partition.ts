@@ -2,11 +2,14 @@ import type { BrokerEpoch, ControllerEpoch, DirectoryId, LeaderEpoch } from "@ti
 import { noLeaderEpoch } from "@tidemark/ids";
 import type { Log, LogEvent } from "@tidemark/log";
 import { Outcome } from "@tidemark/proto/common/v1";
+import { type BatchHeader, noProducerId } from "@tidemark/record";
 import {
   createPartition,
   type FetchSessions,
   type PartitionInput,
   type PartitionState,
+  type ProducerLookup,
+  type ProducerTable,
   type ReplicaFetch,
   type ReplicaFlushed,
   type ReplicaResponse,
@@ -19,7 +22,15 @@ import type { ReplicaReply } from "../replication/replica-exchange.ts";
 import { endOne, endWaiting, releaseReplies, takeWaiting } from "./answers.ts";
 import { giveInput } from "./give-input.ts";
 import { takeLogEvent } from "./log-events.ts";
-import type { LatestOutcome, LatestRequest, Partition, ProduceRequest, ReadOutcome, ReadRequest } from "./partition.ts";
+import type {
+  CheckedBatches,
+  LatestOutcome,
+  LatestRequest,
+  Partition,
+  ProduceRequest,
+  ReadOutcome,
+  ReadRequest,
+} from "./partition.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { PartitionPlace, PartitionShared, Received, ReplicaState, Waiting } from "./replica-state.ts";
 import { offsetsIn } from "./stamp.ts";
@@ -27,7 +38,7 @@ import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
-import { createWrites, releaseWritten, resumeWrites } from "./writes.ts";
+import { createWrites, isBehind, releaseWritten, resumeWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
   readonly place: PartitionPlace;
@@ -38,6 +49,8 @@ export interface ReplicatedPartitionOptions {
   readonly replication: ReplicationSettings;
   readonly brokerEpoch: BrokerEpoch;
   readonly sessions: FetchSessions;
+  /** The idempotent producers of the log, which shows it every batch. */
+  readonly producers: ProducerTable;
   /** Counts the replicas of a broker, so that idle ones take turns. */
   readonly turn: number;
   readonly guards?: ReplicationGuards | undefined;
@@ -133,7 +146,6 @@ export function createReplicatedPartition(
     takeResponse(response, received) {
       const nowMs = shared.clock.monotonicMs();
       noteAgreement(replica, response);
-      if (response.content.kind === "refused") replica.isPausing = true;
       giveInput(replica, { kind: "replicaResponse", response, nowMs }, received);
     },
     truncation: () => truncationOf(replica),
@@ -144,8 +156,8 @@ export function createReplicatedPartition(
 }
 
 function createState(shared: PartitionShared, options: ReplicatedPartitionOptions): ReplicaState {
-  const { place, log, settings, brokerEpoch, sessions, replication, guards } = options;
-  return {
+  const { place, log, settings, brokerEpoch, sessions, replication, guards, producers } = options;
+  const replica: ReplicaState = {
     shared,
     place,
     id: { topicId: place.topicId, partition: place.index },
@@ -162,6 +174,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
       highWatermark: log.highWatermark,
       settings: replication,
       sessions,
+      producers: createProducerLookup(() => replica),
       ...(guards === undefined ? {} : { guards }),
     }),
     writes: createWrites(),
@@ -171,7 +184,6 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     metadata: undefined,
     clients: 0,
     isProposing: false,
-    isPausing: false,
     tickedMs: firstTurn(shared.clock.monotonicMs(), options.turn),
     isStepping: false,
     isOver: false,
@@ -181,6 +193,21 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     watched: [],
     held: [],
     unwritten: [],
+    producers,
+  };
+  return replica;
+}
+
+/** Of a log that is behind what its machine has ordered nobody can say what it holds (R11). */
+function createProducerLookup(replica: () => ReplicaState): ProducerLookup {
+  return {
+    get isCurrent() {
+      return !isBehind(replica());
+    },
+    check: (batch) => replica().producers.check(batch),
+    forget: () => {
+      replica().producers.forget();
+    },
   };
 }
 
@@ -195,6 +222,7 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
     requestId,
     acks,
     recordCount,
+    ...producerOf(batches),
     seenLeaderEpoch: undefined,
     deadlineMs,
     nowMs,
@@ -208,6 +236,12 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
     },
     abandon,
   };
+}
+
+/** A batch of an idempotent producer is the only one of its request. */
+function producerOf({ headers }: CheckedBatches): { readonly producer?: BatchHeader } {
+  const [header] = headers;
+  return header === undefined || header.producerId === noProducerId ? {} : { producer: header };
 }
 
 function unwatchAndSettle(replica: ReplicaState, { timeline, settle }: ProduceRequest): ProduceRequest["settle"] {

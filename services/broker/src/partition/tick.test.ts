@@ -27,12 +27,15 @@ describe("the time", () => {
   });
 
   it("is told at each tick to a follower that was refused, so that it asks again soon", async () => {
-    const cluster = await createReplicaCluster({ settings: { fetchRetryMs: 100 } });
+    const cluster = await createReplicaCluster({ settings: { fetchRetryFirstMs: 100 } });
     cluster.controller.elect(two, [one, two]);
     await cluster.publish(one);
     const refused = cluster.steps.length;
     await cluster.advance(300);
-    expect(cluster.steps.slice(refused).filter((step) => step === "1: tick").length).toBeGreaterThanOrEqual(3);
+    const steps = cluster.steps.slice(refused);
+    expect(steps.filter((step) => step === "1: tick").length).toBeGreaterThanOrEqual(3);
+    // Whoever drives the table may tell it the time sooner.
+    expect(steps).toContain("1: due");
     await cluster.publish();
     await cluster.until(() => cluster.broker(one).partition().view().role === "follower");
   });

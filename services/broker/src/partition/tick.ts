@@ -15,6 +15,7 @@ export function tick(
 ): void {
   if (time.nowMs < replica.tickedMs + idleTickMs && !isBusy(replica)) return;
   replica.tickedMs = time.nowMs;
+  replica.producers.tick(time.nowMs);
   giveInput(replica, { kind: "tick", ...time });
 }
 
@@ -23,6 +24,6 @@ export function firstTurn(nowMs: number, replicas: number): number {
   return nowMs - ((replicas * 100) % idleTickMs);
 }
 
-function isBusy({ machine, log, isProposing, isPausing, clients }: ReplicaState): boolean {
-  return clients > 0 || isProposing || isPausing || machine.highWatermark < log.logEndOffset;
+function isBusy({ machine, log, isProposing, clients }: ReplicaState): boolean {
+  return clients > 0 || isProposing || machine.resumesAtMs !== undefined || machine.highWatermark < log.logEndOffset;
 }

@@ -15,8 +15,11 @@ export interface TopicLogSettings {
   /** Largest batch that is accepted, in bytes. */
   readonly maxBatchBytes: number;
   readonly timestampType: TimestampType;
-  /** Whether a replica outside ISR and ELR may be elected: then no leader is safe from being replaced. */
-  readonly uncleanElection: boolean;
+  /**
+   * Whether a replica outside ISR and ELR may be elected: then no leader is safe from being replaced. Undefined: as the
+   * controller has it for the cluster.
+   */
+  readonly uncleanElection: boolean | undefined;
 }
 
 /** The broker's own settings that topics fall back to. */
@@ -40,7 +43,7 @@ export function topicLogSettings(topic: ReadonlyMap<string, string>, defaults: T
       ...keepingSettings(own, defaults),
     },
     maxBatchBytes: own["max.message.bytes"] ?? defaults["message.max.bytes"],
-    uncleanElection: own["unclean.leader.election.enable"] ?? false,
+    uncleanElection: own["unclean.leader.election.enable"],
     timestampType: own["message.timestamp.type"] ?? defaults["log.message.timestamp.type"],
   };
 }

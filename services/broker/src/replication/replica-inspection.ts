@@ -9,6 +9,8 @@ export interface ReplicaInspection {
   replicas(): readonly ReplicaId[];
   /** Undefined: the broker holds no such replica, or has not opened it. */
   log(replica: ReplicaId): Log | undefined;
+  /** Why a replica that the broker holds is not served though it has no log to say so. Undefined: it is, or is damaged. */
+  trouble(replica: ReplicaId): string | undefined;
   /** The leader epoch in which this broker leads the partition; undefined: it does not. */
   ledIn(replica: ReplicaId): LeaderEpoch | undefined;
 }
@@ -20,6 +22,7 @@ export type ReplicaStanding =
       /** Undefined: the log knows none. */
       readonly lastLeaderEpoch: LeaderEpoch | undefined;
       readonly logStart: Offset;
+      readonly storedLogStart: Offset;
       readonly logEnd: Offset;
       readonly flushed: Offset;
       readonly highWatermark: Offset;
@@ -28,7 +31,10 @@ export type ReplicaStanding =
   | { readonly kind: "offline"; readonly damage: string }
   | { readonly kind: "absent" };
 
-export function standingOf(log: Log | undefined): ReplicaStanding {
+export function standingOf(inspection: ReplicaInspection, replica: ReplicaId): ReplicaStanding {
+  const trouble = inspection.trouble(replica);
+  if (trouble !== undefined) return { kind: "offline", damage: trouble };
+  const log = inspection.log(replica);
   if (log === undefined) return { kind: "absent" };
   switch (log.status.kind) {
     case "online":
@@ -36,6 +42,7 @@ export function standingOf(log: Log | undefined): ReplicaStanding {
         kind: "online",
         lastLeaderEpoch: log.latestLeaderEpoch,
         logStart: log.logStartOffset,
+        storedLogStart: log.storedLogStart,
         logEnd: log.logEndOffset,
         flushed: log.flushedOffset,
         highWatermark: log.highWatermark,

@@ -29,6 +29,17 @@ export function createInspection(table: TableState): ReplicaInspection {
       const state = heldOf(table, id)?.state;
       return state?.kind === "open" || state?.kind === "ready" || state?.kind === "damaged" ? state.log : undefined;
     },
+    trouble(id) {
+      const held = heldOf(table, id);
+      switch (held?.state.kind) {
+        case "misplaced":
+          return `it is recorded in the log directory ${held.state.directoryId}, which this broker does not have`;
+        case "failed":
+          return held.state.message;
+        default:
+          return held?.home?.failure?.message;
+      }
+    },
     ledIn(id) {
       const state = heldOf(table, id)?.state;
       return state?.kind === "open" && state.partition.isLed ? state.partition.leaderEpoch : undefined;

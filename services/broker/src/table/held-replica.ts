@@ -1,5 +1,6 @@
 import type { BrokerEpoch, DirectoryId } from "@tidemark/ids";
 import type { Damage, Log, LogDirectory, ReplicaId } from "@tidemark/log";
+import type { ProducerTable } from "@tidemark/replication";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 
 /**
@@ -16,8 +17,19 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
  */
 export type HeldState =
   | { readonly kind: "opening" }
-  | { readonly kind: "ready"; readonly log: Log; readonly home: LogDirectory }
-  | { readonly kind: "open"; readonly log: Log; readonly partition: ReplicatedPartition }
+  | {
+      readonly kind: "ready";
+      readonly log: Log;
+      readonly home: LogDirectory;
+      /** The idempotent producers of the log. */
+      readonly producers: ProducerTable;
+    }
+  | {
+      readonly kind: "open";
+      readonly producers: ProducerTable;
+      readonly log: Log;
+      readonly partition: ReplicatedPartition;
+    }
   | {
       readonly kind: "damaged";
       /** Offline: it says why, and does nothing else. */

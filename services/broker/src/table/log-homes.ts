@@ -1,7 +1,15 @@
 /** Which log directory holds a replica, and which one takes a new one (L10). */
 import type { DirectoryId } from "@tidemark/ids";
 import type { LogSettings } from "@tidemark/log";
-import { type Damage, type Log, type LogDirectory, type LogListener, type ReplicaId, replicaName } from "@tidemark/log";
+import {
+  type Damage,
+  type Log,
+  type LogDirectory,
+  type LogListener,
+  type ProducerState,
+  type ReplicaId,
+  replicaName,
+} from "@tidemark/log";
 
 export interface LogHomes {
   readonly directories: readonly LogDirectory[];
@@ -12,6 +20,8 @@ export interface LogHomes {
 export interface OpenReplica {
   readonly settings: LogSettings;
   readonly onEvent: LogListener;
+  /** Follows the idempotent producers of the log. */
+  readonly producers: ProducerState;
 }
 
 export type Opened =

@@ -2,7 +2,7 @@
 import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findPartition, findTopicById, type Partition as PartitionRecord, type Topic } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import type { ReplicationSettings } from "@tidemark/replication";
+import { createProducerTable, type ProducerTable, type ReplicationSettings } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { createReplicatedPartition, type ReplicatedPartition } from "../partition/replicated-partition.ts";
 import { type TopicLogSettings, topicLogSettings } from "../partition/topic-log-settings.ts";
@@ -46,10 +46,11 @@ export function startMachine(table: TableState, held: HeldReplica): void {
     replication: replicationOf(table, settings),
     brokerEpoch: registration.brokerEpoch,
     sessions: table.sessions,
+    producers: state.producers,
     turn: table.started++,
     guards: table.guards,
   });
-  held.state = { kind: "open", log: state.log, partition };
+  held.state = { kind: "open", log: state.log, producers: state.producers, partition };
   tellRegistrations(table, partition, record);
   partition.applyMetadata(partitionStateOf(record), update.controllerEpoch);
 }
@@ -61,7 +62,7 @@ export function startMachine(table: TableState, held: HeldReplica): void {
 export function restartMachine(table: TableState, id: ReplicaId): void {
   const held = heldOf(table, id);
   if (held?.state.kind !== "open" || held.home === undefined) return;
-  const { log, partition } = held.state;
+  const { log, producers, partition } = held.state;
   partition.leave(
     new TidemarkError({
       reason: Reason.DISK_FULL,
@@ -71,13 +72,13 @@ export function restartMachine(table: TableState, id: ReplicaId): void {
       partition: id.partition,
     }),
   );
-  held.state = { kind: "ready", log, home: held.home };
+  held.state = { kind: "ready", log, producers, home: held.home };
   startMachine(table, held);
 }
 
 /** Replication's settings for a topic. */
 export function replicationOf(table: TableState, settings: TopicLogSettings): ReplicationSettings {
-  return { ...table.replication, uncleanElection: settings.uncleanElection };
+  return { ...table.replication, uncleanElection: settings.uncleanElection ?? table.uncleanDefault };
 }
 
 /** What the metadata show of the other replicas' registrations: positions of older ones count no longer (R2). */
@@ -104,13 +105,14 @@ function addHeld(table: TableState, id: ReplicaId, topic: Topic): HeldReplica {
 function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: OpenReplica) => Promise<Opened>): void {
   held.state = { kind: "opening" };
   const settings = topicLogSettings(topic.settings, table.defaults).log;
+  const producers = createProducerTable(table.producers, table.guards);
   const onEvent = (event: LogEvent) => {
     takeEvent(table, held, event);
   };
   enqueue(table, held, async () => {
     if (heldOf(table, held.id) !== held || table.isClosed) return;
     try {
-      take(table, held, await work({ settings, onEvent }));
+      take(table, held, { ...(await work({ settings, onEvent, producers })), producers });
     } catch (error) {
       const message = `Partition ${topic.name}-${held.id.partition} cannot be opened: ${messageOf(error)}`;
       table.logger.error(message, { topic: topic.name, partition: held.id.partition });
@@ -119,14 +121,14 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
   });
 }
 
-function take(table: TableState, held: HeldReplica, opened: Opened): void {
+function take(table: TableState, held: HeldReplica, opened: Opened & { readonly producers: ProducerTable }): void {
   const { logger } = table;
   const name = `${held.topic}-${held.id.partition}`;
   const where = { topic: held.topic, partition: held.id.partition };
   switch (opened.kind) {
     case "ready":
       held.home = opened.home;
-      held.state = { kind: "ready", log: opened.log, home: opened.home };
+      held.state = { kind: "ready", log: opened.log, producers: opened.producers, home: opened.home };
       startMachine(table, held);
       return;
     case "damaged":

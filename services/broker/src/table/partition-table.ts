@@ -2,7 +2,14 @@ import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { createFetchSessions, type ReplicationSettings, type RequestId, type TraceEvent } from "@tidemark/replication";
+import {
+  createFetchSessions,
+  defaultProducerSettings,
+  type ProducerSettings,
+  type ReplicationSettings,
+  type RequestId,
+  type TraceEvent,
+} from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
@@ -20,7 +27,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, restartMachine } from "./open-replica.ts";
+import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -53,6 +60,8 @@ export interface PartitionTable extends PartitionLookup {
   tick(controllerHeardMs: number): void;
   /** The session is lost: nothing is led until newer metadata say so. */
   resignAll(reason: string): void;
+  /** Whether topics that do not say allow unclean elections, by the controller. Until it is told: they do not. */
+  setUncleanDefault(isAllowed: boolean): void;
   led(): readonly Partition[];
   /** Every log in service, led here or followed: for what is done with all of them from time to time. */
   logs(): readonly OpenLog[];
@@ -86,11 +95,15 @@ export interface PartitionTableOptions {
   readonly directories: readonly LogDirectory[];
   readonly defaults: TopicDefaults;
   readonly replication: ReplicationSettings;
+  /** What is remembered of idempotent producers. Default: as documented. */
+  readonly producers?: ProducerSettings;
   readonly links: PartitionLinks;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
   readonly onNewEpochNeeded: () => void;
+  /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
+  readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
   readonly experiment?: BrokerExperiment | undefined;
@@ -134,6 +147,13 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       // The metadata of the next registration may be here before its answer is: who led by them would resign again.
       table.isRegistered = false;
       for (const partition of openHeld()) partition.give({ kind: "resign", reason });
+    },
+    setUncleanDefault(isAllowed) {
+      if (table.uncleanDefault === isAllowed) return;
+      table.uncleanDefault = isAllowed;
+      for (const partition of openHeld()) {
+        partition.configure(partition.settings, replicationOf(table, partition.settings));
+      }
     },
     find: (request) => findLed(table, request),
     findHeld: (request) => findHeld(table, request),
@@ -229,6 +249,9 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event);
     },
     onStep: options.experiment?.onStep,
+    onDue: (atMs) => {
+      options.onDue?.(atMs);
+    },
     onStuck: (id) => {
       restartMachine(table, id);
     },
@@ -241,6 +264,7 @@ function createState(options: PartitionTableOptions): TableState {
     homes: createLogHomes(options.directories),
     defaults: options.defaults,
     replication: options.replication,
+    producers: options.producers ?? defaultProducerSettings,
     guards: options.experiment?.replicationGuards,
     shared,
     sessions: createFetchSessions(),
@@ -249,6 +273,7 @@ function createState(options: PartitionTableOptions): TableState {
     held: new Map(),
     onLogEvent: options.onLogEvent,
     onNewEpochNeeded: options.onNewEpochNeeded,
+    uncleanDefault: false,
     update: undefined,
     registration: undefined,
     isCurrent: false,

@@ -1,7 +1,7 @@
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
 import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import type { MetadataDelta, MetadataImage } from "@tidemark/metadata";
-import type { FetchSessions, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
+import type { FetchSessions, ProducerSettings, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
 import type { Logger } from "@tidemark/telemetry";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionShared } from "../partition/replica-state.ts";
@@ -32,6 +32,7 @@ export interface TableState {
   readonly homes: LogHomes;
   readonly defaults: TopicDefaults;
   readonly replication: ReplicationSettings;
+  readonly producers: ProducerSettings;
   readonly guards: ReplicationGuards | undefined;
   readonly shared: PartitionShared;
   readonly sessions: FetchSessions;
@@ -42,6 +43,8 @@ export interface TableState {
   readonly onLogEvent: ((partition: Partition, event: LogEvent) => void) | undefined;
   /** A damaged replica may be copied anew once this broker has a newer broker epoch. */
   readonly onNewEpochNeeded: () => void;
+  /** Whether topics that do not say allow unclean elections. */
+  uncleanDefault: boolean;
   /** The newest metadata, acted upon or not. */
   update: TableUpdate | undefined;
   registration: TableRegistration | undefined;

@@ -6,8 +6,8 @@ import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
 import { encodeRecords } from "@tidemark/format";
 import { type BrokerEpoch, type BrokerId, brokerId, type Revision } from "@tidemark/ids";
 import { type LogDirectory, openLogDirectory } from "@tidemark/log";
-import { RecordSchema } from "@tidemark/proto/log/v1";
-import { decodeRecords, iterateBatches, portableCrc32c } from "@tidemark/record";
+import { Acks as AckLevels, RecordSchema } from "@tidemark/proto/log/v1";
+import { type BatchProducer, decodeRecords, iterateBatches, portableCrc32c } from "@tidemark/record";
 import {
   type Acks,
   type AlterPartitionAnswer,
@@ -24,6 +24,7 @@ import { createPartitionTable, type PartitionTable } from "../table/partition-ta
 import { createFakeController, type FakeController } from "./fake-controller.ts";
 import { type GatedDisk, gateDisk } from "./gated-disk.ts";
 import { createInProcessExchange, type InProcessExchange } from "./in-process-exchange.ts";
+import { producerBatch } from "./producer-batch.ts";
 
 export const [one, two, three] = [brokerId(1), brokerId(2), brokerId(3)];
 
@@ -51,7 +52,7 @@ export interface ReplicaCluster {
   /** What happened: "broker: event". */
   readonly events: string[];
   readonly logs: string[];
-  /** Inputs that machines were given: "broker: kind". */
+  /** Inputs that machines were given: "broker: kind"; and "broker: due" where one wants to be told the time. */
   readonly steps: string[];
   /** The disk of a broker, which outlives its process. */
   disk(id: BrokerId): MemoryDisk;
@@ -76,6 +77,8 @@ export interface ReplicaCluster {
   /** Whether the controller says yes to those who ask whether they lead. */
   confirms: ((from: BrokerId) => boolean) | undefined;
   produce(at: BrokerId, text: string, acks?: Acks, timeoutMs?: number): Promise<ProduceOutcome>;
+  /** As an idempotent producer: one batch. */
+  produceAs(at: BrokerId, producer: BatchProducer, ...texts: readonly string[]): Promise<ProduceOutcome>;
   /** The texts in the log of a broker, committed or not. */
   textsAt(id: BrokerId): Promise<readonly string[]>;
 }
@@ -194,6 +197,9 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
           steps.push(`${view().self}: ${input.kind}`);
         },
       },
+      onDue: () => {
+        steps.push(`${id}: due`);
+      },
       onNewEpochNeeded: () => {
         renewals.add(id);
       },
@@ -213,6 +219,18 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
     published.set(id, controller.revision);
     await tables.get(id)?.apply(controller.update());
   };
+
+  const append = (
+    at: BrokerId,
+    bytes: Uint8Array,
+    { acks, timeoutMs }: { readonly acks: Acks; readonly timeoutMs: number },
+  ): Promise<ProduceOutcome> =>
+    new Promise((settle) => {
+      const partition = brokerAt(at).partition();
+      const rules = { settings: partition.settings, codecs, acks: AckLevels.ALL };
+      const batches = checkBatches(bytes, { topic: "t", partition: 0 }, rules);
+      partition.produce({ batches, acks, deadlineMs: time.clock.monotonicMs() + timeoutMs, settle });
+    });
 
   const cluster: ReplicaCluster = {
     time,
@@ -281,24 +299,15 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
       isReachable = reachable;
     },
     produce(at, text, acks = "all", timeoutMs = 30_000) {
-      return new Promise((settle) => {
-        const encoded = encodeRecords([create(RecordSchema, { valueForm: { case: "text", value: text } })], {
-          nowMs: 1,
-          crc32c: portableCrc32c,
-        });
-        if (encoded.kind !== "ok") throw new Error(encoded.message);
-        const batches = checkBatches(
-          encoded.batch,
-          { topic: "t", partition: 0 },
-          {
-            settings: brokerAt(at).partition().settings,
-            codecs,
-          },
-        );
-        const deadlineMs = time.clock.monotonicMs() + timeoutMs;
-        brokerAt(at).partition().produce({ batches, acks, deadlineMs, settle });
+      const encoded = encodeRecords([create(RecordSchema, { valueForm: { case: "text", value: text } })], {
+        nowMs: 1,
+        crc32c: portableCrc32c,
       });
+      if (encoded.kind !== "ok") throw new Error(encoded.message);
+      return append(at, encoded.batch, { acks, timeoutMs });
     },
+    produceAs: (at, producer, ...texts) =>
+      append(at, producerBatch(producer, ...texts), { acks: "all", timeoutMs: 30_000 }),
     async textsAt(id) {
       const { log } = brokerAt(id).partition();
       const texts: string[] = [];

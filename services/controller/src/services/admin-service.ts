@@ -1,31 +1,30 @@
-import { create, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   describeBrokers,
   describeHealth,
   describeReceipts,
-  describeTopic,
   describeTopicList,
+  describeTopics,
   findTopic,
-  listTopics,
   type MetadataImage,
   type Receipt,
   type Topic,
   unknownTopic,
   unregisterBroker,
 } from "@tidemark/metadata";
-import { type AdminService, type DescribeTopicsRequest, DescribeTopicsResponseSchema } from "@tidemark/proto/admin/v1";
-import type { ServiceImpl } from "@tidemark/rpc";
+import type { AdminService } from "@tidemark/proto/admin/v1";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
-import { invalidArgument, refusalError } from "../errors.ts";
+import { refusalError } from "../errors.ts";
 import { elect } from "./elect-leaders.ts";
 import { describeElections, watchEvents } from "./events.ts";
 import { readBrokerId } from "./requests.ts";
 import * as topics from "./topics.ts";
 
-/** What an answer may weigh: stubs of every language refuse 4 MiB. */
-const answerBytesMax = 3.5 * 2 ** 20;
-
-/** Topics, brokers and elections, for people, the command line and gateways. Reads pass the store's barrier (C9). */
+/**
+ * Topics, brokers and elections, for people, the command line and gateways. Reads pass the store's barrier (C9).
+ * DeleteRecords is the leaders' own.
+ */
 export function createAdminService(
   core: ControllerCore,
   about: { readonly backend: string; readonly endpoint: () => string; readonly controllerId: number },
@@ -40,7 +39,11 @@ export function createAdminService(
     deleteTopic: (request, { signal }) => topics.remove(core, request, signal),
     addPartitions: (request, { signal }) => topics.extend(core, request, signal),
     configureTopic: (request, { signal }) => topics.configure(core, request, signal),
-    describeTopics: async (request) => describeTopics((await current()).image, request),
+    async describeTopics(request) {
+      const described = describeTopics((await current()).image, request.topics);
+      if (described.kind === "refused") throw refusalError(described.refusal);
+      return described.answer;
+    },
     listTopics: async () => ({ topics: [...describeTopicList((await current()).image)] }),
     electLeaders: (request, { signal }) => elect(core, request, signal),
     async describeCluster() {
@@ -64,6 +67,12 @@ export function createAdminService(
         (named === undefined || receipt.topicId === named.topicId) && (!openOnly || receipt.awaited.length > 0);
       return { receipts: [...describeReceipts(image, wanted)] };
     },
+    deleteRecords() {
+      throw new TidemarkError({
+        reason: Reason.UNSUPPORTED,
+        message: "Records are deleted by the leader of their partition: call a gateway, or that broker",
+      });
+    },
     async unregisterBroker(request, { signal }) {
       const brokerId = readBrokerId(request.brokerId);
       await core.queue.submit(
@@ -73,18 +82,6 @@ export function createAdminService(
       return {};
     },
   };
-}
-
-function describeTopics(
-  image: MetadataImage,
-  request: DescribeTopicsRequest,
-): MessageShape<typeof DescribeTopicsResponseSchema> {
-  const names = [...new Set(request.topics)].sort();
-  const wanted = names.length === 0 ? listTopics(image) : names.map((name) => requireTopic(image, name));
-  const response = create(DescribeTopicsResponseSchema, { topics: wanted.map((topic) => describeTopic(image, topic)) });
-  const bytes = toBinary(DescribeTopicsResponseSchema, response).length;
-  if (bytes <= answerBytesMax) return response;
-  throw invalidArgument(`topics: the description of ${wanted.length} topics has ${bytes} bytes; name fewer`);
 }
 
 function requireTopic(image: MetadataImage, name: string): Topic {

@@ -44,7 +44,8 @@ export async function* heartbeat(
       }
       connection ??= { session, close: core.sessions.connect(session.brokerId, session.brokerEpoch) };
       const mayShutDown = await carryOut(core, term, session, request);
-      yield { controllerEpoch: term.epoch, sequence: request.sequence, mayShutDown };
+      const uncleanLeaderElection = core.settings.uncleanElection;
+      yield { controllerEpoch: term.epoch, sequence: request.sequence, mayShutDown, uncleanLeaderElection };
     }
   } finally {
     connection?.close();

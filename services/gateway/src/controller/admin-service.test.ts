@@ -197,6 +197,7 @@ describe("a topic made through a gateway", () => {
         runtime: { ...runtime, scheduler: hurried },
       },
       createRouteTable(emptyImage),
+      () => ({ partitions: [] }),
     );
     const call = { signal: new AbortController().signal, timeoutMs: () => undefined } as unknown as CallContext;
     const answer = await addPartitions(create(AddPartitionsRequestSchema, { topic: "orders", partitions: 9 }), call);

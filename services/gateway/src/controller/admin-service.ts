@@ -16,9 +16,13 @@ const catchUpMs = 3000;
 
 /**
  * The controller's AdminService. A topic that was made, enlarged or deleted through this gateway is known to it when the
- * answer goes out, so the caller's next request finds what the last one made.
+ * answer goes out, so the caller's next request finds what the last one made. DeleteRecords goes to the leaders.
  */
-export function createAdminService(options: Options, table: RouteTable): ServiceImpl<typeof AdminService> {
+export function createAdminService(
+  options: Options,
+  table: RouteTable,
+  deleteRecords: ServiceImpl<typeof AdminService>["deleteRecords"],
+): ServiceImpl<typeof AdminService> {
   const passed = passThrough(AdminService, {
     ...options,
     reads: ["describeTopics", "listTopics", "describeCluster", "listBrokers", "describeElections", "describeReceipts"],
@@ -36,6 +40,7 @@ export function createAdminService(options: Options, table: RouteTable): Service
 
   return {
     ...passed,
+    deleteRecords,
     createTopic: async (request, call) =>
       caughtUp(await passed.createTopic(request, call), call, (image, { topic }) => hasPartitions(image, topic)),
     addPartitions: async (request, call) =>

@@ -1,12 +1,20 @@
-import { codecNameOf, explainStop, iterateBatches } from "@tidemark/record";
+import { codecNameOf, explainStop, iterateBatches, noProducerId } from "@tidemark/record";
 import { batchTooLarge, corruptBatch, type Place, unknownCodec } from "@tidemark/rpc";
+
+/** What the first hop learns of batches. */
+export interface Framed {
+  readonly records: number;
+  /** Every batch has a producer id: to store them again changes nothing (R11). */
+  readonly isIdempotent: boolean;
+}
 
 /**
  * What the first hop checks of batches that it passes on as they are: that they are whole batches and none is too large.
- * Checksums are left to the leader, which computes them anyway. Throws a TidemarkError; returns the count of records.
+ * Checksums are left to the leader, which computes them anyway. Throws a TidemarkError.
  */
-export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: number): number {
+export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: number): Framed {
   let records = 0;
+  let isIdempotent = true;
   for (const step of iterateBatches(bytes)) {
     if (step.kind === "end") break;
     const header = step.kind === "malformed" ? undefined : step.header;
@@ -18,6 +26,7 @@ export function checkFraming(bytes: Uint8Array, place: Place, batchBytesMax: num
       throw unknownCodec(place, step.header.codecId);
     }
     records += step.header.recordCount;
+    if (step.header.producerId === noProducerId) isIdempotent = false;
   }
-  return records;
+  return { records, isIdempotent };
 }

@@ -2,6 +2,7 @@ import { LogService } from "@tidemark/proto/log/v1";
 import { type CallContext, type DeadlineRule, type ServedService, serve } from "@tidemark/rpc";
 import { asCallerSees, type LogContext } from "./context.ts";
 import { createFetch } from "./fetch.ts";
+import { createInitProducer } from "./init-producer.ts";
 import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
@@ -11,6 +12,7 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
   return serve(
     LogService,
     {
+      initProducer: asCallersSee(createInitProducer(context)),
       produce: asCallersSee(createProduce(context)),
       fetch: asCallersSee(createFetch(context)),
       listOffsets: asCallersSee(createListOffsets(context)),
@@ -20,6 +22,7 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
     {
       raw: { produceStream: createProduceStream(context) },
       rules: {
+        initProducer: { deadline },
         produce: { deadline },
         fetch: { deadline, longPoll: true },
         listOffsets: { deadline },

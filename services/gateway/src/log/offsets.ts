@@ -44,7 +44,7 @@ export function createExplainOffset(context: LogContext) {
   return (request: ExplainOffsetRequest, call: CallContext): Promise<ExplainOffsetResponse> =>
     callLeader(table, readPauses(context, call), {
       locate: () => table.partition(table.topic(request.topic, ""), request.partition),
-      isRead: true,
+      effect: "read",
       attempt: ({ route }) => leaders.client(route.endpoint, "fetch").explainOffset(request, passOn(call)),
     });
 }

@@ -6,6 +6,8 @@ import { createPartitionLane, type PartitionLane } from "./partition-lane.ts";
 
 interface Message {
   readonly name: string;
+  /** Of the producer 7. */
+  readonly sequence?: number;
 }
 
 const refusal = () => new TidemarkError({ reason: Reason.NOT_LEADER, message: "elsewhere" });
@@ -26,7 +28,11 @@ function world(
       if (sent === "sent") log.push(`send ${message.name}`);
       return sent;
     },
-    settle: (message, error) => log.push(`failed ${message.name} ${reasonName(error.reason)}`),
+    isIdempotent: ({ sequence }) => sequence !== undefined,
+    settle: (message, error) => {
+      const unknown = error.outcome === Outcome.UNKNOWN && message.sequence !== undefined ? " unknown" : "";
+      log.push(`failed ${message.name} ${reasonName(error.reason)}${unknown}`);
+    },
     pause(held) {
       const over = createDeferred<boolean>();
       pauses.push({ held: held.map(({ name }) => name), end: over.resolve });
@@ -178,5 +184,63 @@ describe("the lane of a partition", () => {
     lane.abandon(new TidemarkError({ reason: Reason.SHUTTING_DOWN, message: "stopping" }));
     lane.onFailed(a, refusal());
     expect(log).toEqual(["send a", "failed b REASON_SHUTTING_DOWN", "failed a REASON_NOT_LEADER"]);
+  });
+});
+
+describe("messages with a producer id", () => {
+  const outOfOrder = () => new TidemarkError({ reason: Reason.OUT_OF_ORDER_SEQUENCE, message: "gap" });
+  const [a, b, c] = [0, 1, 2].map((sequence) => ({ name: "abc"[sequence] ?? "", sequence })) as [
+    Message,
+    Message,
+    Message,
+  ];
+
+  it("are sent again after an unknown outcome, before anything that came later", async () => {
+    const { lane, log, endPause } = world();
+    for (const message of [a, b]) lane.add(message);
+    lane.onFailed(a, lost());
+    lane.onFailed(b, lost());
+    lane.add(c);
+    await endPause(true);
+    expect(log).toEqual(["send a", "send b", "send a", "send b", "send c"]);
+  });
+
+  it("are sent again though a later one was applied, which says that they are there", async () => {
+    const { lane, log, endPause } = world();
+    for (const message of [a, b]) lane.add(message);
+    lane.onFailed(a, lost());
+    lane.onApplied(b);
+    await endPause(true);
+    expect(log).toEqual(["send a", "send b", "send a"]);
+  });
+
+  it("wait with what ran ahead of one that is held, and are refused for good where nothing is", async () => {
+    const { lane, log, endPause } = world();
+    for (const message of [a, b]) lane.add(message);
+    lane.onFailed(a, refusal());
+    lane.onFailed(b, outOfOrder());
+    await endPause(true);
+    lane.onApplied(a);
+    lane.onFailed(b, outOfOrder());
+    expect(log).toEqual(["send a", "send b", "send a", "send b", "failed b REASON_OUT_OF_ORDER_SEQUENCE"]);
+  });
+
+  it("end as unknown where any try did, and no later one was applied (P12)", async () => {
+    const { lane, log, endPause } = world();
+    lane.add(a);
+    lane.onFailed(a, lost());
+    await endPause(true);
+    lane.onFailed(a, corrupt());
+    expect(log).toEqual(["send a", "send a", "failed a REASON_CORRUPT_BATCH unknown"]);
+  });
+
+  it("do not keep one without from being given up", () => {
+    const { lane, log, messages } = world();
+    const [plain] = messages("plain") as [Message];
+    lane.add(plain);
+    lane.add(a);
+    lane.onFailed(plain, refusal());
+    lane.onApplied(a);
+    expect(log).toEqual(["send plain", "send a", "failed plain REASON_NOT_LEADER"]);
   });
 });

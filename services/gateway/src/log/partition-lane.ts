@@ -6,10 +6,13 @@
  * 2. When nothing is in flight any more, what is held goes first, in its order, then what came meanwhile.
  * 3. A held message is given up, with the error of its refusal, as soon as one after it was applied or may have been:
  *    sent again it would stand behind what it came before.
+ * 4. A message with a producer id may be sent again whatever became of it, and of those after it: its leader stores it
+ *    once, and nothing behind it of the same producer before (R11). What ran ahead of one that is sent again is held too.
+ *    After a try of unknown outcome it ends as unknown, unless a later try tells more (P12).
  */
-import { Outcome } from "@tidemark/proto/common/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { TidemarkError } from "@tidemark/rpc";
-import { mayRepeat } from "../routing/call-leader.ts";
+import { inDoubt, mayRepeat } from "../routing/call-leader.ts";
 
 /** What a lane does to the world. */
 export interface LaneDriver<Message> {
@@ -20,6 +23,8 @@ export interface LaneDriver<Message> {
   send(message: Message): "sent" | "later" | TidemarkError;
   /** Tells the producer that it failed. Of what was applied it is told by whoever calls `onApplied`. */
   settle(message: Message, error: TidemarkError): void;
+  /** Whether it has a producer id. */
+  isIdempotent(message: Message): boolean;
   /** Resolves with whether what is held is to be sent again. Must not reject. */
   pause(held: readonly Message[], error: TidemarkError): Promise<boolean>;
 }
@@ -39,8 +44,13 @@ interface Held<Message> {
   readonly error: TidemarkError;
 }
 
+/** Nothing of the producer stands where the batch would go: an earlier one is missing. */
+const isGap: ReadonlySet<Reason> = new Set([Reason.OUT_OF_ORDER_SEQUENCE, Reason.UNKNOWN_PRODUCER]);
+
 export function createPartitionLane<Message extends object>(driver: LaneDriver<Message>): PartitionLane<Message> {
   const orders = new WeakMap<Message, number>();
+  /** Messages with a producer id of which a try ended as unknown. */
+  const doubtful = new WeakSet<Message>();
   const inFlight = new Set<Message>();
   let nextOrder = 0;
   let waiting: Message[] = [];
@@ -70,23 +80,33 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
   };
 
   const refuse = (message: Message, error: TidemarkError) => {
-    const mayStillGo = !isAbandoned && orderOf(message) > lastApplied;
-    if (mayStillGo && mayRepeat(error, false)) held.push({ message, error });
+    if (!isAbandoned && mayGoAgain(message, error)) held.push({ message, error });
     else settleFailed(message, error);
     retryWhenQuiet();
   };
 
+  const mayGoAgain = (message: Message, error: TidemarkError) => {
+    if (!driver.isIdempotent(message)) return orderOf(message) > lastApplied && mayRepeat(error, false);
+    if (error.outcome === Outcome.UNKNOWN) doubtful.add(message);
+    const ranAhead = isGap.has(error.reason) && held.some((each) => orderOf(each.message) < orderOf(message));
+    return ranAhead || mayRepeat(error, true);
+  };
+
+  const settle = (message: Message, error: TidemarkError) => {
+    driver.settle(message, doubtful.has(message) ? inDoubt(error) : error);
+  };
+
   const settleFailed = (message: Message, error: TidemarkError) => {
-    driver.settle(message, error);
+    settle(message, error);
     if (error.outcome !== Outcome.NOT_APPLIED) giveUpBefore(message);
   };
 
   const giveUpBefore = (applied: Message) => {
     lastApplied = Math.max(lastApplied, orderOf(applied));
-    const isBefore = ({ message }: Held<Message>) => orderOf(message) < orderOf(applied);
-    const lost = held.filter(isBefore);
-    held = held.filter((each) => !isBefore(each));
-    for (const { message, error } of lost) driver.settle(message, error);
+    const isLost = ({ message }: Held<Message>) => orderOf(message) < orderOf(applied) && !driver.isIdempotent(message);
+    const lost = held.filter(isLost);
+    held = held.filter((each) => !isLost(each));
+    for (const { message, error } of lost) settle(message, error);
   };
 
   const retryWhenQuiet = () => {
@@ -103,7 +123,7 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
     const back = held;
     held = [];
     if (again) waiting = [...back.map(({ message }) => message), ...waiting];
-    else for (const { message, error } of back) driver.settle(message, error);
+    else for (const { message, error } of back) settle(message, error);
     pump();
   };
 
@@ -127,8 +147,8 @@ export function createPartitionLane<Message extends object>(driver: LaneDriver<M
     },
     abandon(error) {
       isAbandoned = true;
-      for (const each of held.splice(0)) driver.settle(each.message, each.error);
-      for (const message of waiting.splice(0)) driver.settle(message, error);
+      for (const each of held.splice(0)) settle(each.message, each.error);
+      for (const message of waiting.splice(0)) settle(message, error);
     },
   };
 }

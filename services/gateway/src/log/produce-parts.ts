@@ -16,12 +16,14 @@ export interface ProducePart {
   readonly partition: number;
   readonly batches: Uint8Array;
   readonly records: number;
+  /** To send them twice stores them once. */
+  readonly isIdempotent: boolean;
 }
 
 /** The fast form, which names its partition, goes on as it came. Throws what a leader would refuse for its size or its framing. */
 export function batchesPart(request: ProduceRequest, batchBytesMax: number): ProducePart {
   const { topic, partition = 0, batches } = request;
-  return { partition, batches, records: checkFraming(batches, { topic, partition }, batchBytesMax) };
+  return { partition, batches, ...checkFraming(batches, { topic, partition }, batchBytesMax) };
 }
 
 export interface EncodeOptions {
@@ -40,7 +42,7 @@ export function encodePart(records: readonly RecordMessage[], place: Place, opti
   }
   const { batch } = encoded;
   if (batch.length > batchBytesMax) throw batchTooLarge(place, batch.length, batchBytesMax);
-  return { partition: place.partition, batches: batch, records: records.length };
+  return { partition: place.partition, batches: batch, records: records.length, isIdempotent: false };
 }
 
 /** Undefined: no compression. Throws REASON_UNSUPPORTED_CODEC. */

@@ -54,6 +54,17 @@ describe("a produce stream", () => {
     expect(ends).toEqual([undefined]);
   });
 
+  it("passes each message's own trace on, whatever the trace of the stream", async () => {
+    await world.reset();
+    const own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const { send, told, stream } = open();
+    send(0, { traceparent: own });
+    send(0);
+    await told(2);
+    expect(world.broker(1).streamed.map(({ traceparent }) => traceparent)).toEqual([own, ""]);
+    stream.end();
+  });
+
   it("answers everything before it ends, though its producer has finished sending", async () => {
     await world.reset();
     let settle: (() => void) | undefined;

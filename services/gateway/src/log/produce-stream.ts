@@ -8,6 +8,7 @@ import {
   invalidArgument,
   type RawListener,
   type RawStream,
+  reasonName,
   TidemarkError,
 } from "@tidemark/rpc";
 import { leaderNotAvailable } from "../errors.ts";
@@ -17,6 +18,7 @@ import { checkFraming } from "./check-batches.ts";
 import type { LogContext } from "./context.ts";
 import { createPartitionLane, type LaneDriver, type PartitionLane } from "./partition-lane.ts";
 import { openProduceUpstream, type ProduceUpstream } from "./produce-upstream.ts";
+import { beginRouteTrace, type RouteSpan, type RouteTrace } from "./route-trace.ts";
 import { createStreamAnswers, type StreamAnswers } from "./stream-answers.ts";
 import { createTopicLimits } from "./topic-limits.ts";
 
@@ -29,8 +31,14 @@ interface Sent {
   readonly side: LaneSide;
   /** Reading of the monotonic clock when it has to be answered. */
   readonly endsAt: number;
+  /** It has a producer id. */
+  readonly isIdempotent: boolean;
   /** Leader epoch of the route that it was sent by last. */
   leaderEpoch: number | undefined;
+  readonly trace: RouteTrace;
+  attempts: number;
+  /** Span of the try that is on its way. */
+  span: RouteSpan | undefined;
 }
 
 /** The messages of one partition, and the pauses between their tries. */
@@ -81,11 +89,13 @@ export function createProduceStream(context: LogContext) {
             throw invalidArgument("batches is empty: a message carries encoded batches");
           const topic = table.topic(request.topic, request.topicId);
           const place = table.partition(topic, request.partition);
-          checkFraming(request.batches, place, limitOf(topic));
+          const { isIdempotent } = checkFraming(request.batches, place, limitOf(topic));
           const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
           const side = sideOf(`${request.topic}/${request.partition}`);
           const endsAt = runtime.clock.monotonicMs() + timeoutMs;
-          side.lane.add({ request, side, endsAt, leaderEpoch: undefined });
+          const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
+          const untried = { leaderEpoch: undefined, attempts: 0, span: undefined };
+          side.lane.add({ request, side, endsAt, isIdempotent, trace, ...untried });
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
           answers.settle(request, error);
@@ -113,7 +123,10 @@ function createLaneSide(session: StreamSession): LaneSide {
   const remainingMs = () => oldestEndsAt - clock.monotonicMs();
   const pauses = createPauses(table, runtime, { signal: call.signal, remainingMs });
   const driver: LaneDriver<Sent> = {
-    settle: ({ request }, error) => answers.settle(request, error),
+    settle({ request, trace }, error) {
+      trace.end();
+      answers.settle(request, error);
+    },
     send(sent) {
       try {
         return sendNow(session, sent);
@@ -122,6 +135,7 @@ function createLaneSide(session: StreamSession): LaneSide {
         throw error;
       }
     },
+    isIdempotent: (sent) => sent.isIdempotent,
     pause(held, error) {
       oldestEndsAt = Math.min(...held.map(({ endsAt }) => endsAt));
       return pauses.next(refusedOf(session, held), error);
@@ -139,8 +153,19 @@ function sendNow(session: StreamSession, sent: Sent): "sent" | "later" {
   const upstream = session.upstreamTo(route.endpoint);
   if (!upstream.hasRoom) return "later";
   const timeoutMs = Math.max(1, Math.ceil(sent.endsAt - session.runtime.clock.monotonicMs()));
-  upstream.send({ ...sent.request, topicId: partition.topicId, timeoutMs }, sent);
+  sent.attempts += 1;
+  sent.span = sent.trace.attempt({ route, number: sent.attempts }, partition);
+  const { traceparent = "" } = sent.span.headers;
+  upstream.send({ ...sent.request, topicId: partition.topicId, timeoutMs, traceparent }, sent);
   return "sent";
+}
+
+/** A batch's own trace context, else that of its stream. */
+function traceOf(
+  { traceparent }: ProduceStreamRequest,
+  call: CallContext,
+): Pick<CallContext, "traceparent" | "tracestate"> {
+  return traceparent === "" ? call : { traceparent, tracestate: undefined };
 }
 
 /** Looked up anew for each try: a topic may be made again meanwhile. */
@@ -178,10 +203,12 @@ function createUpstreams(
     const { lane, pauses } = sent.side;
     if (result.error !== undefined) {
       const error = fromErrorDetail(result.error, result.message);
+      sent.span?.end(reasonName(error.reason));
       learn(context, sent, error);
       lane.onFailed(sent, error);
       return;
     }
+    sent.span?.end();
     pauses.reset();
     onApplied(sent, result);
     lane.onApplied(sent);
@@ -192,7 +219,10 @@ function createUpstreams(
       if (known !== undefined) return known;
       const opened = openProduceUpstream<Sent>(context.leaders.channel(endpoint, "produce"), options, {
         onResult,
-        onLost: (sent, error) => sent.side.lane.onFailed(sent, error),
+        onLost(sent, error) {
+          sent.span?.end(reasonName(error.reason));
+          sent.side.lane.onFailed(sent, error);
+        },
         onDrain,
         onClose: () => {
           open.delete(endpoint);

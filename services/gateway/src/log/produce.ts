@@ -103,7 +103,7 @@ export function createProduce(context: LogContext) {
     try {
       const result = await callLeader(table, createPauses(table, runtime, { signal: call.signal, remainingMs }), {
         locate: () => table.partition(table.topic(request.topic, request.topicId), partition),
-        isRead: false,
+        effect: part.isIdempotent ? "once" : "eachTime",
         attempt: (attempt, routed) =>
           recorded(trace.attempt(attempt, routed), (span) =>
             send(produce, part, { routed, route: attempt.route, span, timeoutMs: remainingMs() }),

@@ -38,7 +38,11 @@ export interface RouteTrace {
  * Begins the trace of a produce: a `gateway route` span for each try. Where the caller brings no trace the first of them
  * is its root, and the later ones are below it.
  */
-export function beginRouteTrace(tracer: Tracer, clock: Clock, call: CallContext): RouteTrace {
+export function beginRouteTrace(
+  tracer: Tracer,
+  clock: Clock,
+  call: Pick<CallContext, "traceparent" | "tracestate">,
+): RouteTrace {
   const caller = extractTraceContext({ traceparent: call.traceparent, tracestate: call.tracestate });
   if (!tracer.enabled || !tracer.samples(caller)) return unrecorded(tracer, caller);
 

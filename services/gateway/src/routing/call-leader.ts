@@ -1,5 +1,5 @@
 import { Outcome } from "@tidemark/proto/common/v1";
-import { TidemarkError } from "@tidemark/rpc";
+import { TidemarkError, withOutcome } from "@tidemark/rpc";
 import { leaderNotAvailable } from "../errors.ts";
 import type { Pauses } from "./patience.ts";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
@@ -14,20 +14,25 @@ export interface Attempt {
 export interface LeaderCall<Answer> {
   /** The partition, looked up anew for each try: a topic may be made again meanwhile. Throws where there is none. */
   readonly locate: () => RoutedPartition;
-  /** True where doing it twice is the same as doing it once: then an unknown outcome is no obstacle. */
-  readonly isRead: boolean;
+  /**
+   * Where doing it twice is the same as doing it once, an unknown outcome is no obstacle: a read changes nothing, and
+   * what a producer with an id sends is stored once (R11).
+   */
+  readonly effect: "read" | "once" | "eachTime";
   readonly attempt: (attempt: Attempt, partition: RoutedPartition) => Promise<Answer>;
 }
 
 /**
  * Calls the leader of a partition, and others after it, until it works, time is up, or the error is one that will not
- * pass. What a broker may have done is never tried again (P12): its error is the call's, outcome unknown and all.
+ * pass. What a broker may have done each time is never tried again: its error is the call's, outcome unknown and all. What
+ * is tried again after an unknown outcome ends as unknown, unless a later try tells more (P12).
  */
 export async function callLeader<Answer>(
   table: RouteTable,
   pauses: Pauses,
-  { locate, isRead, attempt }: LeaderCall<Answer>,
+  { locate, effect, attempt }: LeaderCall<Answer>,
 ): Promise<Answer> {
+  let wasUnknown = false;
   for (let number = 1; ; number++) {
     const partition = locate();
     const route = table.route(partition);
@@ -37,13 +42,21 @@ export async function callLeader<Answer>(
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);
-      if (!mayRepeat(error, isRead)) throw error;
-      if (!(await pauses.next([{ partition, leaderEpoch: route?.leaderEpoch }], error))) throw error;
+      if (effect === "once" && error.outcome === Outcome.UNKNOWN) wasUnknown = true;
+      const mayGoOn =
+        mayRepeat(error, effect !== "eachTime") &&
+        (await pauses.next([{ partition, leaderEpoch: route?.leaderEpoch }], error));
+      if (!mayGoOn) throw wasUnknown ? inDoubt(error) : error;
     }
   }
 }
 
-/** Whether a further try may succeed and does no harm. */
-export function mayRepeat(error: TidemarkError, isRead: boolean): boolean {
-  return error.retriable && (isRead || error.outcome === Outcome.NOT_APPLIED);
+/** Whether a further try may succeed and does no harm. `isRepeatable`: doing it twice is the same as doing it once. */
+export function mayRepeat(error: TidemarkError, isRepeatable: boolean): boolean {
+  return error.retriable && (isRepeatable || error.outcome === Outcome.NOT_APPLIED);
+}
+
+/** The error of the last try, after one whose outcome is not known: that it was not applied says nothing of the other. */
+export function inDoubt(error: TidemarkError): TidemarkError {
+  return error.outcome === Outcome.NOT_APPLIED ? withOutcome(error, Outcome.UNKNOWN) : error;
 }

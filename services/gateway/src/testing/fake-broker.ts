@@ -1,5 +1,6 @@
 /** A broker that answers what a test says, and remembers what it was asked. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { AdminService } from "@tidemark/proto/admin/v1";
 import type { ErrorDetail } from "@tidemark/proto/common/v1";
 import {
   type FetchRequest,
@@ -36,7 +37,7 @@ export interface FakeBroker {
   /** What becomes of a message of a produce stream. */
   stream: (request: ProduceStreamRequest) => StreamResult | Promise<StreamResult>;
   /** Whatever else is asked. */
-  readonly others: Partial<ServiceImpl<typeof LogService>>;
+  readonly others: Partial<ServiceImpl<typeof LogService> & ServiceImpl<typeof AdminService>>;
   /** Forgets everything, what a test said too. */
   reset(): void;
   stop(): Promise<void>;
@@ -76,6 +77,9 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
         messageLimitBytes: 8 * 2 ** 20,
         connections: { newPerAddressPerSecond: 1000, perAddress: 1000 },
         services: [
+          serve(AdminService, {
+            deleteRecords: (request, call) => answerOf(broker.others.deleteRecords)(request, call),
+          }),
           serve(
             LogService,
             {
@@ -89,6 +93,7 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
                 broker.calls.push(call);
                 return broker.fetch(request, call);
               },
+              initProducer: (request, call) => answerOf(broker.others.initProducer)(request, call),
               listOffsets: (request, call) => answerOf(broker.others.listOffsets)(request, call),
               describeLog: (request, call) => answerOf(broker.others.describeLog)(request, call),
               explainOffset: (request, call) => answerOf(broker.others.explainOffset)(request, call),

@@ -11,6 +11,7 @@ const soundLog = {
   status: { kind: "online" },
   latestLeaderEpoch: leaderEpoch(5),
   logStartOffset: offset(10n),
+  storedLogStart: offset(9n),
   logEndOffset: offset(100n),
   flushedOffset: offset(90n),
   highWatermark: offset(80n),
@@ -25,6 +26,7 @@ const inspection: ReplicaInspection = {
   brokerEpoch: () => 6 as never,
   replicas: () => [replica(0), replica(1)],
   log: ({ partition }) => [soundLog, damagedLog][partition],
+  trouble: ({ partition }) => (partition === 3 ? "its directory is not there" : undefined),
   ledIn: ({ partition }) => (partition === 0 ? leaderEpoch(5) : undefined),
 };
 
@@ -36,9 +38,9 @@ async function ask() {
 }
 
 describe("questions about replicas", () => {
-  it("are answered with how each replica stands: sound, damaged, or not there", async () => {
+  it("are answered with how each replica stands: sound, damaged, not there, or in a directory that is out of service", async () => {
     const client = await ask();
-    const { brokerId, brokerEpoch, replicas } = await client.describeReplica({ partitions: [0, 1, 2].map(replica) });
+    const { brokerId, brokerEpoch, replicas } = await client.describeReplica({ partitions: [0, 1, 2, 3].map(replica) });
     expect([brokerId, brokerEpoch]).toEqual([1, 6]);
     expect(replicas).toMatchObject([
       {
@@ -46,6 +48,7 @@ describe("questions about replicas", () => {
         condition: ReplicaCondition.ONLINE,
         lastLeaderEpoch: 5,
         logStart: 10n,
+        storedLogStart: 9n,
         logEnd: 100n,
         flushed: 90n,
         highWatermark: 80n,
@@ -53,6 +56,7 @@ describe("questions about replicas", () => {
       },
       { partition: 1, condition: ReplicaCondition.OFFLINE, damage, logEnd: 0n },
       { partition: 2, condition: ReplicaCondition.ABSENT, damage: "" },
+      { partition: 3, condition: ReplicaCondition.OFFLINE, damage: "its directory is not there" },
     ]);
   });
 

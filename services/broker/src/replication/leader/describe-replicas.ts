@@ -25,7 +25,7 @@ export function createDescribeReplica(inspection: ReplicaInspection, brokerId: B
     const brokerEpoch = inspection.brokerEpoch();
     return {
       brokerId,
-      replicas: asked.map((replica) => ({ ...replica, ...describe(standingOf(inspection.log(replica))) })),
+      replicas: asked.map((replica) => ({ ...replica, ...describe(standingOf(inspection, replica)) })),
       ...(brokerEpoch === undefined ? {} : { brokerEpoch }),
     };
   };
@@ -78,8 +78,8 @@ function limitQuestions(count: number): void {
 function describe(standing: ReturnType<typeof standingOf>): MessageInitShape<typeof ReplicaDescriptionSchema> {
   switch (standing.kind) {
     case "online": {
-      const { lastLeaderEpoch, logStart, logEnd, flushed, highWatermark } = standing;
-      const offsets = { logStart, logEnd, flushed, highWatermark };
+      const { lastLeaderEpoch, logStart, storedLogStart, logEnd, flushed, highWatermark } = standing;
+      const offsets = { logStart, storedLogStart, logEnd, flushed, highWatermark };
       const condition = ReplicaCondition.ONLINE;
       return { condition, ...offsets, ...(lastLeaderEpoch === undefined ? {} : { lastLeaderEpoch }) };
     }

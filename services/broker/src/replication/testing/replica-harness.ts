@@ -163,6 +163,7 @@ const nobody: ReplicaInspection = {
   brokerEpoch: () => undefined,
   replicas: () => [],
   log: () => undefined,
+  trouble: () => undefined,
   ledIn: () => undefined,
 };
 

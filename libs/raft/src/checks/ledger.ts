@@ -12,7 +12,7 @@
  */
 import type { Entry } from "../entry.ts";
 import type { LogIndex, NodeId, Position, Term } from "../ids.ts";
-import { type DiskImage, entryAt } from "./disk.ts";
+import { entryAt, type LogImage, sameEntry } from "./log-image.ts";
 import { check } from "./violation.ts";
 
 export interface Ledger {
@@ -21,11 +21,11 @@ export interface Ledger {
   elections(): number;
   /** The state after the entry at `index`. */
   stateAt(index: LogIndex): number;
-  leads(node: NodeId, life: number, term: Term, log: DiskImage): void;
+  leads(node: NodeId, life: number, term: Term, log: LogImage): void;
   /** `entries` are written behind `previous`. */
   wrote(previous: Position, entries: readonly Entry[]): void;
   /** A node of `term` says that `from` to `to` of its log is committed. */
-  commits(node: NodeId, log: DiskImage, from: LogIndex, to: LogIndex, term: Term): void;
+  commits(node: NodeId, log: LogImage, from: LogIndex, to: LogIndex, term: Term): void;
   /** A node has reached `state` by applying everything up to `index`. */
   applies(node: NodeId, index: LogIndex, state: number): void;
 }
@@ -65,7 +65,7 @@ export function createLedger(firstCommitted: LogIndex): Ledger {
       for (const { entry, term: committedIn } of committed) {
         if (committedIn >= term || entry.index <= log.snapshot.meta.index) continue;
         check(
-          entryAt(log, entry.index) === entry,
+          isSame(entryAt(log, entry.index), entry),
           "leader completeness",
           () =>
             `${node} leads term ${term} without entry ${entry.index} of term ${entry.term}, committed in ${committedIn}`,
@@ -78,7 +78,7 @@ export function createLedger(firstCommitted: LogIndex): Ledger {
         const found = known.get(keyOf(entry));
         if (found === undefined) known.set(keyOf(entry), { entry, previousTerm: before.term });
         else {
-          const same = found.entry === entry && found.previousTerm === before.term;
+          const same = sameEntry(found.entry, entry) && found.previousTerm === before.term;
           check(
             same,
             "log matching",
@@ -93,7 +93,7 @@ export function createLedger(firstCommitted: LogIndex): Ledger {
         const entry = entryAt(log, index);
         const agreed = at(index);
         if (agreed !== undefined) {
-          const same = entry === agreed.entry || index <= log.snapshot.meta.index;
+          const same = isSame(entry, agreed.entry) || index <= log.snapshot.meta.index;
           check(same, "state machine safety", () => `${node} commits another entry at ${index}`);
           continue;
         }
@@ -107,4 +107,8 @@ export function createLedger(firstCommitted: LogIndex): Ledger {
       check(state === stateAt(index), "state machine safety", () => `${node} has another state at ${index}`);
     },
   };
+}
+
+function isSame(found: Entry | undefined, entry: Entry): boolean {
+  return found !== undefined && sameEntry(found, entry);
 }

@@ -13,22 +13,22 @@
  */
 import type { Position } from "../ids.ts";
 import type { Message } from "../messages.ts";
-import { type DiskImage, entryAt, lastOf } from "./disk.ts";
+import { entryAt, type LogImage, lastOf } from "./log-image.ts";
 import { check } from "./violation.ts";
 
 /** Whether the image holds everything up to `index`. */
-function holds(image: DiskImage, index: number): boolean {
+function holds(image: LogImage, index: number): boolean {
   return lastOf(image).index >= index;
 }
 
 /** Whether the image has this very entry, in its log or in its snapshot. */
-export function holdsEntry(image: DiskImage, position: Position): boolean {
+export function holdsEntry(image: LogImage, position: Position): boolean {
   if (position.index <= image.snapshot.meta.index) return true;
   return entryAt(image, position.index)?.term === position.term;
 }
 
 /** Called when `message` leaves. */
-export function checkSend(message: Message, disk: DiskImage): void {
+export function checkSend(message: Message, disk: LogImage): void {
   const { hardState } = disk;
   const says = (what: string) => () => `${message.from} sends ${message.kind} of term ${message.term} before ${what}`;
   if (message.kind === "preVoteRequest" || message.kind === "preVoteResponse") return;
@@ -51,7 +51,7 @@ export function checkSend(message: Message, disk: DiskImage): void {
   }
 }
 
-export function checkDisk(name: string, image: DiskImage): void {
+export function checkDisk(name: string, image: LogImage): void {
   check(
     image.first <= image.snapshot.meta.index + 1,
     "snapshot covers log start",

@@ -1,0 +1,108 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { composeProcesses, deploy, kubernetesResources, podOf, type Role } from "./manifests.ts";
+import { settingsFrom } from "./settings.ts";
+
+const roles = ["controller", "broker", "gateway"] as const;
+
+/** The environment of the first pod of a role, as Kubernetes would fill it in. */
+function environmentOf(role: Role): Readonly<Record<string, string>> {
+  const known: Record<string, string> = { POD_NAME: `${role}-1`, POD_NAMESPACE: "tidemark", POD_IP: "10.0.0.1" };
+  const variables = podOf(workload(role)).containers[0]?.env ?? [];
+  for (const { name, value } of variables) {
+    if (name === "TIDEMARK_NODE_ID") known[name] = "1";
+    else if (value !== undefined)
+      known[name] = value.replace(/\$\((\w+)\)/g, (_, other: string) => known[other] ?? "?");
+  }
+  return Object.fromEntries(Object.entries(known).filter(([name]) => name.startsWith("TIDEMARK_")));
+}
+
+function workload(role: Role) {
+  const found = kubernetesResources(`base/${role}.yaml`).find(
+    ({ kind }) => kind === "StatefulSet" || kind === "Deployment",
+  );
+  if (found === undefined) throw new Error(`There is no workload of ${role}`);
+  return found;
+}
+
+const settingsOf = (role: Role) => settingsFrom(role, environmentOf(role));
+
+describe.each(roles)("a pod of a %s", (role) => {
+  const pod = podOf(workload(role));
+  const container = pod.containers[0];
+
+  test("gets settings that the service takes", () => {
+    expect(settingsOf(role)["node.id"]).toBe(1);
+  });
+
+  test("is reached at the ports where it listens", () => {
+    const listeners = settingsOf(role).listeners as readonly { readonly name: string; readonly port: number }[];
+    const metrics = settingsOf(role)["metrics.listener"] as { readonly port: number };
+    const expected = [...listeners.map(({ name, port }) => [name, port]), ["metrics", metrics.port]];
+    expect(container?.ports.map(({ name, containerPort }) => [name, containerPort])).toEqual(expected);
+  });
+
+  test("takes no variables of other services for settings, and runs without rights", () => {
+    expect(pod.enableServiceLinks).toBe(false);
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true });
+    expect(pod.affinity).toHaveProperty("podAntiAffinity");
+  });
+
+  test("may take longer to stop than its leaderships take to move", () => {
+    const needed = (settingsOf(role)["controlled.shutdown.max.ms"] as number | undefined) ?? 0;
+    expect((pod.terminationGracePeriodSeconds ?? 0) * 1000).toBeGreaterThan(needed);
+  });
+
+  test("has the settings of the compose files, addresses aside", () => {
+    const addresses = /LISTENERS|ENDPOINTS|NODE_ID|BACKEND|PER_IP/;
+    const plain = (environment: Readonly<Record<string, string>>) =>
+      Object.fromEntries(
+        Object.entries(environment).filter(([name]) => name.startsWith("TIDEMARK_") && !addresses.test(name)),
+      );
+    const inCompose = composeProcesses("raft").find((process) => process.role === role)?.environment ?? {};
+    const inPod = plain(environmentOf(role));
+    expect(inPod).toMatchObject(plain(inCompose));
+  });
+});
+
+test.each(["controller", "broker"] as const)(
+  "pods of a %s start together and find each other before they are ready",
+  (role) => {
+    const resources = kubernetesResources(`base/${role}.yaml`);
+    expect(workload(role).spec).toMatchObject({ podManagementPolicy: "Parallel", serviceName: role });
+    const service = resources.find(({ kind }) => kind === "Service");
+    expect(service?.spec).toMatchObject({ clusterIP: "None", publishNotReadyAddresses: true });
+    const budget = resources.find(({ kind }) => kind === "PodDisruptionBudget");
+    expect(budget?.spec).toMatchObject({ maxUnavailable: 1 });
+  },
+);
+
+test("a broker's start may take half an hour of recovery", () => {
+  const probe = podOf(workload("broker")).containers[0]?.startupProbe;
+  expect((probe?.periodSeconds ?? 0) * (probe?.failureThreshold ?? 0)).toBeGreaterThanOrEqual(1800);
+});
+
+test("the claims that are formatted are those that the controllers look for", () => {
+  const claims = kubernetesResources("overlays/raft/format/jobs.yaml").filter(
+    ({ kind }) => kind === "PersistentVolumeClaim",
+  );
+  const [template] = workload("controller").spec.volumeClaimTemplates as {
+    metadata: { name: string };
+    spec: unknown;
+  }[];
+  expect(claims.map(({ metadata }) => metadata.name)).toEqual(
+    [1, 2, 3].map((n) => `${template?.metadata.name}-controller-${n}`),
+  );
+  for (const claim of claims) expect(claim.spec).toEqual(template?.spec);
+});
+
+test.each(["base", "overlays/single", "overlays/raft", "overlays/raft/format", "overlays/etcd"])(
+  "kubernetes/%s names only files that are there",
+  (folder) => {
+    const file = join(deploy, "kubernetes", folder, "kustomization.yaml");
+    const { resources } = parse(readFileSync(file, "utf8")) as { resources: string[] };
+    for (const resource of resources) expect(existsSync(join(dirname(file), resource))).toBe(true);
+  },
+);

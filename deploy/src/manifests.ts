@@ -1,0 +1,98 @@
+/** The files that start a cluster somewhere, read as what they say about each process. */
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse, parseAllDocuments } from "yaml";
+
+/** This folder's parent: what stands in `deploy/`. */
+export const deploy = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+export type Role = "controller" | "broker" | "gateway";
+
+/** One process of ours as a manifest starts it. */
+export interface ManifestProcess {
+  readonly role: Role;
+  /** Its name in the network: `broker-1`. */
+  readonly name: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folders that outlive it. */
+  readonly volumes: readonly string[];
+  /** How long it may take to stop, in milliseconds. */
+  readonly graceMs: number;
+}
+
+export interface ComposeService {
+  readonly build?: { readonly context: string; readonly dockerfile: string };
+  readonly image: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly profiles?: readonly string[];
+  readonly command?: readonly string[];
+  readonly stop_grace_period?: string;
+}
+
+interface ComposeFile {
+  readonly services: Readonly<Record<string, ComposeService>>;
+  readonly volumes?: Readonly<Record<string, unknown>>;
+}
+
+export const composeNames = ["single", "raft", "etcd"] as const;
+export type ComposeName = (typeof composeNames)[number];
+
+export function composeFile(name: ComposeName | "observability"): ComposeFile {
+  return parse(readFileSync(join(deploy, "compose", `${name}.yaml`), "utf8"), { merge: true }) as ComposeFile;
+}
+
+const rolePattern = /^(controller|broker|gateway)-\d+$/;
+
+/** The processes of ours that a compose file starts. */
+export function composeProcesses(name: ComposeName): readonly ManifestProcess[] {
+  return Object.entries(composeFile(name).services).flatMap(([service, given]) => {
+    const role = rolePattern.exec(service)?.[1] as Role | undefined;
+    if (role === undefined) return [];
+    const seconds = /^(\d+)s$/.exec(given.stop_grace_period ?? "")?.[1];
+    return [
+      {
+        role,
+        name: service,
+        environment: given.environment ?? {},
+        volumes: (given.volumes ?? []).map((volume) => volume.split(":")[1] ?? ""),
+        // What compose waits where nothing is said.
+        graceMs: Number(seconds ?? 10) * 1000,
+      },
+    ];
+  });
+}
+
+/** A resource of Kubernetes: only what is looked at here. */
+export interface Resource {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** The pods of a workload. */
+export interface PodSpec {
+  readonly enableServiceLinks?: boolean;
+  readonly terminationGracePeriodSeconds?: number;
+  readonly securityContext?: Readonly<Record<string, unknown>>;
+  readonly affinity?: Readonly<Record<string, unknown>>;
+  readonly containers: readonly {
+    readonly name: string;
+    readonly image: string;
+    readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[];
+    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+    readonly startupProbe: { readonly periodSeconds: number; readonly failureThreshold: number };
+    readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  }[];
+}
+
+export function kubernetesResources(file: string): readonly Resource[] {
+  const text = readFileSync(join(deploy, "kubernetes", file), "utf8");
+  return parseAllDocuments(text).map((document) => document.toJS() as Resource);
+}
+
+export function podOf(workload: Resource): PodSpec {
+  return (workload.spec.template as { readonly spec: PodSpec }).spec;
+}

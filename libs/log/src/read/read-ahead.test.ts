@@ -1,0 +1,160 @@
+import type { DiskOperation, Effect } from "@tidemark/disk";
+import type { Offset } from "@tidemark/ids";
+import { createManualTime } from "@tidemark/runtime";
+import { describe, expect, it } from "vitest";
+import { at, batchAt, createTestLog, rangesOf, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+import { createReadAheadRoom } from "./read-ahead.ts";
+
+const size = batchAt(0, { value: "v" }).length;
+/** Reads are of two batches. */
+const limits = { maxBytes: 2 * size };
+
+/** A log of so many batches of one record, and the reads of its file from then on. */
+async function logOf(count: number, options: TestLogOptions = {}) {
+  const test = await createTestLog({ settings: { indexIntervalBytes: 1 }, ...options });
+  await test.flush(...Array.from({ length: count }, (_, offset) => batchAt(offset, { value: "v" })));
+  const reads: string[] = [];
+  test.faulty.plan((operation) => {
+    if (isRead(operation)) reads.push(operation.path);
+    return undefined;
+  });
+  return { test, reads };
+}
+
+const isRead = ({ kind, path }: DiskOperation) => kind === "read" && path.endsWith(".log");
+
+async function readOn(test: TestLog, from: Offset, times: number): Promise<Offset> {
+  let offset = from;
+  for (let time = 0; time < times; time++) offset = (await test.log.read(offset, limits)).nextOffset;
+  return offset;
+}
+
+describe("whoever reads a log from front to back", () => {
+  it("has the next piece read while this one is checked", async () => {
+    const { test, reads } = await logOf(20);
+    expect(await readOn(test, at(0), 2)).toBe(at(4));
+    // The second read began where the first had ended: the next two pieces are on their way.
+    expect(reads).toHaveLength(4);
+    test.faulty.plan((operation) => (isRead(operation) ? { kind: "hang", ms: 1_000_000 } : undefined));
+    expect(rangesOf((await test.log.read(at(4), limits)).bytes)).toEqual(["4..5", "5..6"]);
+    expect(rangesOf((await test.log.read(at(6), limits)).bytes)).toEqual(["6..7", "7..8"]);
+  });
+
+  it("has each byte read once, also where a batch is larger than what is asked for", async () => {
+    const test = await createTestLog({ settings: { indexIntervalBytes: 1 } });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { value: "x".repeat(500) }));
+    const reads: string[] = [];
+    test.faulty.plan((operation) => {
+      if (isRead(operation)) reads.push(operation.path);
+      return undefined;
+    });
+    let offset = at(0);
+    while (offset < test.log.logEndOffset) offset = (await test.log.read(offset, { maxBytes: 10 })).nextOffset;
+    // Only the first is read twice: no read had ended there.
+    expect(reads).toHaveLength(9);
+  });
+
+  it("gets all that is there at the end, though less was there when the piece before was read", async () => {
+    const { test, reads } = await logOf(5);
+    expect(await readOn(test, at(0), 2)).toBe(at(4));
+    expect(reads).toHaveLength(2);
+    await test.flush(batchAt(5, { value: "v" }));
+    expect(rangesOf((await test.log.read(at(4), limits)).bytes)).toEqual(["4..5", "5..6"]);
+  });
+
+  it("gets more than was read ahead when more is asked for", async () => {
+    const { test } = await logOf(20);
+    await readOn(test, at(0), 2);
+    const { bytes } = await test.log.read(at(4), { maxBytes: 5 * size });
+    expect(rangesOf(bytes)).toEqual(["4..5", "5..6", "6..7", "7..8", "8..9"]);
+  });
+
+  it("never gets what was read ahead of a cut", async () => {
+    const { test } = await logOf(20);
+    await readOn(test, at(0), 2);
+    await test.log.truncateTo(at(4));
+    const anew = Array.from({ length: 10 }, (_, index) => batchAt(4 + index, { value: "w", leaderEpoch: 1 }));
+    await test.flush(...anew);
+    const { bytes } = await test.log.read(at(4), limits);
+    expect(Buffer.from(bytes).equals(Buffer.concat(anew.slice(0, 2)))).toBe(true);
+  });
+
+  it("hears of a device that fails when he needs the bytes, not before, and only if it fails then", async () => {
+    const { test } = await logOf(20);
+    const failing: { effect: Effect | undefined } = { effect: undefined };
+    test.faulty.plan((operation) => (isRead(operation) ? failing.effect : undefined));
+    await readOn(test, at(0), 1);
+    failing.effect = { kind: "fail", code: "IO" };
+    // The read itself must go well, and the one ahead of it fail.
+    let reads = 0;
+    test.faulty.plan((operation) => (isRead(operation) && ++reads > 1 ? failing.effect : undefined));
+    expect(await readOn(test, at(2), 1)).toBe(at(4));
+    await test.time.advance(0);
+    failing.effect = undefined;
+    expect(rangesOf((await test.log.read(at(4), limits)).bytes)).toEqual(["4..5", "5..6"]);
+    expect(test.log.status.kind).toBe("online");
+    failing.effect = { kind: "fail", code: "IO" };
+    await expect(readOn(test, at(6), 3)).rejects.toMatchObject({ code: "OFFLINE" });
+  });
+
+  it("finds damage in what was read ahead as in anything else", async () => {
+    const { test } = await logOf(20);
+    await test.log.read(at(0), limits);
+    const path = "/data/log/00000000000000000000.log";
+    const file = await test.disk.open(path);
+    const flipped = await file.read(5 * size + 65, 1);
+    await file.write(5 * size + 65, [flipped.map((byte) => byte ^ 1)]);
+    await test.log.read(at(2), limits);
+    await expect(test.log.read(at(4), limits)).rejects.toMatchObject({ code: "OFFLINE" });
+  });
+
+  it("does without where there is no room", async () => {
+    const { test, reads } = await logOf(20, { readAheadBytes: size });
+    expect(await readOn(test, at(0), 3)).toBe(at(6));
+    expect(reads).toHaveLength(3);
+  });
+});
+
+describe("the room for what is read ahead", () => {
+  it("is never more than it is, and comes back when a log is closed", async () => {
+    const { test, reads } = await logOf(20, { readAheadBytes: 2 * size });
+    await readOn(test, at(0), 2);
+    expect(reads).toHaveLength(3);
+    expect(test.context.readAhead.reserve(1, () => undefined)).toBeUndefined();
+    await test.log.close();
+    expect(test.context.readAhead.reserve(2 * size, () => undefined)).toBeDefined();
+  });
+
+  it("is taken from those who did not come back for a second, the oldest first", async () => {
+    const time = createManualTime();
+    const room = createReadAheadRoom(100, time.clock);
+    const dropped: string[] = [];
+    const hold = (name: string, bytes: number) => {
+      const held = room.reserve(bytes, () => {
+        dropped.push(name);
+        held?.release();
+      });
+      return held;
+    };
+    hold("first", 40);
+    await time.advance(600);
+    hold("second", 40);
+    expect(hold("too soon", 40)).toBeUndefined();
+    await time.advance(600);
+    expect(hold("third", 40)).toBeDefined();
+    expect(dropped).toEqual(["first"]);
+    expect(hold("too much", 101)).toBeUndefined();
+  });
+
+  it("stays taken by a read that hangs, since its memory does", async () => {
+    const { test } = await logOf(20, { readAheadBytes: 2 * size });
+    await readOn(test, at(0), 1);
+    let reads = 0;
+    test.faulty.plan((operation) => (isRead(operation) && ++reads > 1 ? { kind: "hang", ms: 60_000 } : undefined));
+    await readOn(test, at(2), 1);
+    await test.time.advance(2000);
+    expect(test.context.readAhead.reserve(1, () => undefined)).toBeUndefined();
+    await test.time.advance(60_000);
+    expect(test.context.readAhead.reserve(2 * size, () => undefined)).toBeDefined();
+  });
+});

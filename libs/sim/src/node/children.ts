@@ -1,0 +1,56 @@
+import { fork } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** Which of several processes this one is, that share what is to be run: 0 is the first. */
+export interface Share {
+  readonly index: number;
+  readonly of: number;
+}
+
+/**
+ * How V8 runs a simulation. Little of what it allocates lives long, so there is room before a collection begins. And it
+ * runs much code a few times only, so a quick translation of everything is better than to interpret it.
+ */
+const v8Flags = ["--max-semi-space-size=64", "--always-sparkplug"] as const;
+
+const shareVariable = "TIDEMARK_SIM_SHARE";
+
+/** What this process is to run of everything. Undefined: it was called by somebody, and runs nothing itself. */
+export function shareOfThisProcess(): Share | undefined {
+  const text = process.env[shareVariable];
+  if (text === undefined) return undefined;
+  const [index = 0, of = 1] = text.split("/").map(Number);
+  return { index, of };
+}
+
+/** Tells the parent something, which is cloned: Maps and bigints arrive as such. */
+export function tellParent(value: unknown): void {
+  process.send?.(value);
+}
+
+/** A child ends with its parent. */
+export function endWithParent(): void {
+  process.on("disconnect", () => process.exit(1));
+  process.channel?.unref();
+}
+
+/**
+ * Runs `program` in so many processes at once, with what this one was called with. Resolves to the highest of their exit
+ * codes. `program` is relative to this file; `onTold` takes what they tell.
+ */
+export async function runChildren(program: string, jobs: number, onTold: (value: unknown) => void): Promise<number> {
+  const codes = Array.from({ length: jobs }, (_, index) => {
+    const child = fork(fileURLToPath(new URL(program, import.meta.url)), process.argv.slice(2), {
+      env: { ...process.env, [shareVariable]: `${index}/${jobs}` },
+      execArgv: [...v8Flags],
+      serialization: "advanced",
+    });
+    child.on("message", onTold);
+    return new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => resolve(code ?? 1));
+    });
+  });
+  return Math.max(...(await Promise.all(codes)));
+}

@@ -1,12 +1,11 @@
 import { type Client, createClient } from "@tidemark/client";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
-import { type Bench, type Figure, figure } from "../bench.ts";
+import type { Bench } from "../bench.ts";
+import { type AckLoad, distribution, startAckLoad } from "./ack-load.ts";
 
 const topic = "failover";
 /** Rounds, each with a killed leader, a killed follower and a leader that is told to stop. */
 const rounds = 20;
-/** Records on their way at once. */
-const inFlight = 20;
 /** Acks after a broker went until that counts as over. */
 const acksAfter = 500;
 
@@ -37,7 +36,7 @@ export const failover: Bench = {
     const back: number[] = [];
     try {
       await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 3 });
-      const load = startLoad(client);
+      const load = startAckLoad(client, topic);
       try {
         await load.acks(acksAfter);
         for (let round = 1; round <= rounds; round++) {
@@ -64,54 +63,13 @@ export const failover: Bench = {
   },
 };
 
-interface Load {
-  /** Resolves after so many more acks. */
-  acks(count: number): Promise<void>;
-  /** The longest pause between two acks since `sinceMs`, in milliseconds. */
-  longestPause(sinceMs: number): number;
-  stop(): Promise<void>;
-}
-
-function startLoad(client: Client): Load {
-  const producer = client.createProducer();
-  const value = new Uint8Array(188).fill(120);
-  const ackedAt: number[] = [];
-  let isOver = false;
-  const work = async () => {
-    while (!isOver) {
-      const { kind } = await producer.send(topic, { value, partition: 0 });
-      if (kind === "acknowledged") ackedAt.push(performance.now());
-    }
-  };
-  const workers = Array.from({ length: inFlight }, work);
-  return {
-    async acks(count) {
-      const until = ackedAt.length + count;
-      await waitFor("acks", () => ackedAt.length >= until);
-    },
-    longestPause(sinceMs) {
-      const from = ackedAt.findLastIndex((at) => at < sinceMs);
-      let longest = 0;
-      for (let index = Math.max(1, from + 1); index < ackedAt.length; index++) {
-        longest = Math.max(longest, (ackedAt[index] ?? 0) - (ackedAt[index - 1] ?? 0));
-      }
-      return longest;
-    },
-    async stop() {
-      isOver = true;
-      await Promise.all(workers);
-      await producer.close();
-    },
-  };
-}
-
 /** Resolves when the supervisor has seen the broker go. */
 async function end(cluster: DevCluster, broker: string, signal: Way["signal"]): Promise<void> {
   cluster.signal(broker, signal);
   await waitFor(`${broker} to be gone`, () => ["failed", "stopped"].includes(cluster.process(broker).state));
 }
 
-async function gapOf(load: Load, go: () => Promise<void>): Promise<number> {
+async function gapOf(load: AckLoad, go: () => Promise<void>): Promise<number> {
   const sinceMs = performance.now();
   await go();
   await load.acks(acksAfter);
@@ -132,10 +90,4 @@ async function inSync(client: Client) {
     const partition = topics[0]?.partitions[0];
     return partition?.isr.length === 3 ? partition : undefined;
   });
-}
-
-function distribution(name: string, values: readonly number[]): readonly Figure[] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const p90 = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? Number.NaN;
-  return [figure(name, "ms", values), figure(`${name}, p90`, "ms", [p90])];
 }

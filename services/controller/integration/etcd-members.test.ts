@@ -122,10 +122,12 @@ it("33 acks and decisions go on while a member of etcd is killed, its leader is 
 
 it("acks go on without the active controller, and another decides", async () => {
   const leader = await activeController();
+  const { controllerEpoch } = await client.metadata.describeQuorum({});
   await cluster.kill(`controller-${leader}`);
   await load.goesOn("without the active controller");
   await decide("by the next controller");
   expect(await activeController()).not.toBe(leader);
+  expect((await client.metadata.describeQuorum({})).controllerEpoch).toBeGreaterThan(controllerEpoch);
   await cluster.start(`controller-${leader}`);
 });
 

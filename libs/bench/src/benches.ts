@@ -8,6 +8,7 @@ import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
 import { failover } from "./replication/failover.ts";
+import { manyPartitions } from "./replication/many-partitions.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
@@ -29,4 +30,5 @@ export const benches: readonly Bench[] = [
   replicated,
   failover,
   controllerFailover,
+  manyPartitions,
 ];

@@ -1,7 +1,7 @@
 import { type Client, createClient } from "@tidemark/client";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
-import type { Bench, Figure } from "../bench.ts";
-import { type AckLoad, distribution, startAckLoad } from "../replication/ack-load.ts";
+import { type Bench, distribution, type Figure } from "../bench.ts";
+import { type AckedLoad, startAckedLoad } from "../replication/acked-load.ts";
 
 const topic = "failover";
 const rounds = 15;
@@ -34,7 +34,7 @@ async function measure(backend: "etcd" | "raft", say: (line: string) => void): P
   const gaps = new Map(ways.map((way) => [way, [] as number[]]));
   try {
     await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 3 });
-    const load = startAckLoad(client, topic);
+    const load = startAckedLoad(client, topic);
     try {
       await load.acks(acksAfter);
       for (let round = 1; round <= rounds; round++) {
@@ -64,7 +64,7 @@ let decisions = 0;
 
 async function fault(
   cluster: DevCluster,
-  { client, load, way }: { readonly client: Client; readonly load: AckLoad; readonly way: Way },
+  { client, load, way }: { readonly client: Client; readonly load: AckedLoad; readonly way: Way },
 ): Promise<{ readonly decidedMs: number; readonly gapMs: number }> {
   const { active, leader } = await whole(client);
   const victims = way === "killed with the partition's leader" ? [active, leader] : [active];

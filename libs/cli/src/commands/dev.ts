@@ -22,6 +22,7 @@ interface DevFlags {
   readonly brokers: number;
   readonly controllers?: number;
   readonly gateways: number;
+  readonly logDirs: number;
   readonly backend?: Backend;
   readonly etcds?: number;
   readonly etcdEndpoints?: string;
@@ -45,6 +46,7 @@ export function addDevCommand(program: Command, io: Io, finish: Finish): void {
     .option("--brokers <count>", "brokers", wholeNumber, 3)
     .option("--controllers <count>", "controllers (default: those there are; 1 for a new cluster)", wholeNumber)
     .option("--gateways <count>", "gateways", wholeNumber, 1)
+    .option("--log-dirs <count>", "log directories of each broker", wholeNumber, 1)
     .addOption(
       new Option(
         "--backend <name>",
@@ -92,6 +94,7 @@ function withKnown(flags: DevFlags): DevOptions {
   return {
     ...flags,
     ...where,
+    logDirectories: flags.logDirs,
     controllers,
     etcds: flags.etcds ?? (wasHere && own > 0 ? Math.max(own, countOf("etcd")) : own),
   };

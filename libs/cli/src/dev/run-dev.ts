@@ -51,7 +51,7 @@ export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
     }
     return await supervise(options, place, token, io);
   } finally {
-    await taking.lock.release();
+    await taking.release();
   }
 }
 

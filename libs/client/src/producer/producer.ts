@@ -9,9 +9,11 @@ import { createBatchLinks } from "./batch-links.ts";
 import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
 import { reportAtExit } from "./exit-report.ts";
+import { createProducerIdentities } from "./identities.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
 import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
+import { createSequencer } from "./sequencer.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -33,6 +35,11 @@ export interface ProducerOptions {
   readonly requestTimeoutMs?: number;
   /** Bytes that may wait to be acknowledged. Absent: 32 MiB. */
   readonly bufferBytesMax?: number;
+  /**
+   * Whether what is sent again is stored once, in the order in which it was given, with many batches of a partition on
+   * their way at once. Needs acks all. Absent: yes with acks all, no with others.
+   */
+  readonly idempotence?: boolean;
   /** Bytes that may be on their way to one endpoint, which one batch may go beyond. Absent: 8 MiB. */
   readonly inFlightBytesMax?: number;
 }
@@ -43,8 +50,8 @@ export interface SendOptions {
 }
 
 /**
- * Sends records. Those of one partition are stored in the order in which they were given, through every retry. Without
- * a producer id a record that was sent again may stand twice.
+ * Sends records. Those of one partition are stored in the order in which they were given, through every retry. An
+ * idempotent producer's are stored once; without idempotence a record that was sent again may stand twice.
  */
 export interface Producer {
   /**
@@ -83,13 +90,24 @@ const defaults = {
   inFlightBytesMax: 8 * 2 ** 20,
 } as const;
 
+/** Batches of a partition that an idempotent producer has on their way at most: what brokers remember (R11). */
+const windowBatches = 64;
+
 const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
 
-/** Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here. */
+/**
+ * Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here, REASON_INVALID_ARGUMENT for idempotence
+ * with other acks than all.
+ */
 export function createProducer(connection: Connection, given: ProducerOptions): Producer {
   const options = { ...defaults, ...given };
   const { runtime, topics, codecs, routes } = connection;
   const codec = codecOf(connection, options.compression);
+  const isIdempotent = options.idempotence ?? options.acks === "all";
+  if (isIdempotent && options.acks !== "all") throw needsAcksAll();
+  const identities = createProducerIdentities((endpoint, raised) =>
+    connection.produceAt(endpoint).initProducer(raised ?? {}, { timeoutMs: options.requestTimeoutMs }),
+  );
   const buffer = createBuffer(options.bufferBytesMax);
   let unsettled = 0;
   const stopReporting = reportAtExit(() => unsettled);
@@ -107,6 +125,10 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   const senderOf = (topic: string, partition: number): BatchSender => ({
     endpoint: () => routes.endpointOf(topic, partition),
     hasRoom: (endpoint) => links.hasRoom(endpoint),
+    heed(endpoint, error) {
+      routes.heed({ topic, partition }, endpoint, error);
+      topics.doubt(topic);
+    },
     async send(endpoint, batches, { timeoutMs, traceparent }) {
       const target = { topic, partition, acks: acksOf[options.acks], batches, timeoutMs };
       try {
@@ -134,7 +156,8 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
         },
         startSpan: () => startProduceSpan(topic, partition),
         sender: senderOf(topic, partition),
-        inFlightBatchesMax: 1,
+        inFlightBatchesMax: isIdempotent ? windowBatches : 1,
+        sequencer: isIdempotent ? createSequencer(identities) : undefined,
       }),
     );
   };
@@ -239,6 +262,14 @@ function abortedError(outcome: Outcome, { reason }: AbortSignal): TidemarkError 
       ? "Not waited for any longer: the record may still be stored"
       : "Given up before the record was sent";
   return new TidemarkError({ reason: Reason.CANCELLED, message, outcome, cause: reason });
+}
+
+function needsAcksAll(): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.INVALID_ARGUMENT,
+    message: "An idempotent producer needs acks all: what is acknowledged earlier may be gone when it is sent again",
+    outcome: Outcome.NOT_APPLIED,
+  });
 }
 
 function unprepared(topic: string): TidemarkError {

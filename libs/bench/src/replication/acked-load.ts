@@ -1,12 +1,11 @@
 import type { Client } from "@tidemark/client";
 import { waitFor } from "@tidemark/testkit";
-import { type Figure, figure } from "../bench.ts";
 
 /** Records on their way at once. */
 const inFlight = 20;
 
-/** A producer with acks=all that never stops, and when it was answered. */
-export interface AckLoad {
+/** A producer with acks=all to partition 0 of a topic that never rests, and when its acks came. */
+export interface AckedLoad {
   /** Resolves after so many more acks. */
   acks(count: number): Promise<void>;
   /** The longest pause between two acks since `sinceMs`, in milliseconds. */
@@ -14,7 +13,7 @@ export interface AckLoad {
   stop(): Promise<void>;
 }
 
-export function startAckLoad(client: Client, topic: string): AckLoad {
+export function startAckedLoad(client: Client, topic: string): AckedLoad {
   const producer = client.createProducer();
   const value = new Uint8Array(188).fill(120);
   const ackedAt: number[] = [];
@@ -45,11 +44,4 @@ export function startAckLoad(client: Client, topic: string): AckLoad {
       await producer.close();
     },
   };
-}
-
-/** Least, middle and most, and the ninth tenth. */
-export function distribution(name: string, values: readonly number[]): readonly Figure[] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const p90 = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? Number.NaN;
-  return [figure(name, "ms", values), figure(`${name}, p90`, "ms", [p90])];
 }

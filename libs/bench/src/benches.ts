@@ -1,5 +1,6 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
+import { controllerFailover } from "./consensus/controller-failover.ts";
 import { raftCommit } from "./consensus/raft-commit.ts";
 import { raftFailover } from "./consensus/raft-failover.ts";
 import { logAppend } from "./log/append.ts";
@@ -28,5 +29,6 @@ export const benches: readonly Bench[] = [
   brokerThroughput,
   replicated,
   failover,
+  controllerFailover,
   manyPartitions,
 ];

@@ -6,6 +6,7 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
+import { bothFailover } from "./replication/both-failover.ts";
 import { failover } from "./replication/failover.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
@@ -27,4 +28,5 @@ export const benches: readonly Bench[] = [
   brokerThroughput,
   replicated,
   failover,
+  bothFailover,
 ];

@@ -7,6 +7,7 @@ import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
 import { failover } from "./replication/failover.ts";
+import { manyPartitions } from "./replication/many-partitions.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
@@ -27,4 +28,5 @@ export const benches: readonly Bench[] = [
   brokerThroughput,
   replicated,
   failover,
+  manyPartitions,
 ];

@@ -77,6 +77,8 @@ export interface FakeCluster {
   /** Bytes that stand in a partition's log, to be damaged. */
   bytesOf(partition: number): readonly Uint8Array[];
   readonly fetches: readonly (readonly number[])[];
+  /** Partitions of the fetches, one by one, as they were asked for. */
+  readonly fetched: readonly NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][];
 }
 
 export const bootstrap = "gateway:4640";
@@ -109,6 +111,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const seen: SeenProduce[] = [];
   const streamed: ProduceMessage[] = [];
   const fetches: number[][] = [];
+  const fetched: NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][] = [];
   const inFlight = new Map<number, number>();
   const tables = logs.map(() => createProducerTable());
   const initFaults: TidemarkError[] = [];
@@ -231,12 +234,18 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       offset: each.start?.case === "offset" ? each.start.value : 0n,
     }));
     fetches.push(asked.map(({ partition }) => partition));
+    fetched.push(...(request.partitions ?? []));
     const answers = asked.map(({ partition, offset }) => {
       const error = fetchFaults.get(partition)?.shift();
       if (error !== undefined) return { partition, error: toErrorDetail(error), message: error.message };
       const highWatermark = endOf(partition);
       if (offset > highWatermark) {
-        const outside = refused(Reason.OFFSET_OUT_OF_RANGE);
+        const outside = new TidemarkError({
+          reason: Reason.OFFSET_OUT_OF_RANGE,
+          message: "Not there",
+          logStart: 0n,
+          highWatermark,
+        });
         return { partition, error: toErrorDetail(outside), message: outside.message };
       }
       const stored = logOf(partition).filter(({ next }) => next > offset);
@@ -265,6 +274,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     streamed,
     withoutStreams: false,
     fetches,
+    fetched,
     inFlightMost: () => most,
     batchBytesMax: Number.POSITIVE_INFINITY,
     batchesPerAnswer: 1,

@@ -107,7 +107,8 @@ export function createReplicaWatch(
         const view = takeView();
         const before = own.get(key);
         const where = `${key} on ${process}`;
-        for (const text of checkReplica(view)) report("a replica contradicts itself", `${where}: ${text}`);
+        for (const text of checkReplica(view, before?.view))
+          report("a replica contradicts itself", `${where}: ${text}`);
         if (before !== undefined) {
           for (const text of checkProgress(before.view, view)) report("a replica went back", `${where}: ${text}`);
         }

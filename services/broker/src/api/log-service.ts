@@ -15,6 +15,7 @@ import { createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
 import { createProduceTracer } from "./produce-trace.ts";
+import { createSubscribe } from "./subscribe.ts";
 
 export interface LogServiceOptions {
   readonly brokerId: BrokerId;
@@ -33,19 +34,15 @@ export function createLogService(options: LogServiceOptions): ServedService {
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const fetchTracer = createFetchTracer(tracer, clock);
+  const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, controllerHeardMs };
   return serve(
     LogService,
     {
       initProducer: createInitProducer(options.producerIds),
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-      fetch: createFetch({
-        table,
-        codecs,
-        clock,
-        scheduler,
-        tracer: createFetchTracer(tracer, clock),
-        controllerHeardMs,
-      }),
+      fetch: createFetch(reading),
+      subscribe: createSubscribe(reading),
       listOffsets: createListOffsets(table, clock),
       describeLog: createDescribeLog(table, brokerId),
       explainOffset: createExplainOffset(table),

@@ -280,7 +280,6 @@ function createState(options: PartitionTableOptions): TableState {
     isRegistered: false,
     leaving: new Map(),
     removing: new Set(),
-    reported: new Set(),
     started: 0,
     isClosed: false,
   };

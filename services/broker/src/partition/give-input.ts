@@ -47,7 +47,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     replica.shared.onBroken(replica.id, error);
     return;
   }
-  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input);
+  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input, output);
   for (const event of output.trace) noteEvent(replica, event);
   let isTaken = false;
   for (const effect of output.persist) {

@@ -14,7 +14,12 @@ export {
   type TopicDescription,
   type WatchEventsResponse,
 } from "@tidemark/proto/admin/v1";
-export type { DescribeQuorumResponse, QuorumMember } from "@tidemark/proto/admin/v1/metadata";
+export type {
+  DescribeQuorumResponse,
+  Entry as MetadataEntry,
+  QuorumMember,
+  WatchResponse as MetadataWatchResponse,
+} from "@tidemark/proto/admin/v1/metadata";
 export { Outcome, Reason } from "@tidemark/proto/common/v1";
 export { type ExplainOffsetResponse, OffsetState } from "@tidemark/proto/log/v1";
 export { BrokerState } from "@tidemark/proto/metadata/v1";

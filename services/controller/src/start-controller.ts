@@ -129,6 +129,7 @@ function makeController(
     consensus: backend.consensus,
     backend: backend.name,
     quorum: backend.quorum,
+    preferNext: backend.preferNext,
     settings: settingsFromConfig(values),
     runtime,
     probe: transport.probe,

@@ -47,7 +47,12 @@ export function refuseOptions(options: DevOptions): string | undefined {
   return undefined;
 }
 
-function refuseEtcd({ backend, etcds, etcdEndpoints }: DevOptions): string | undefined {
+/** Likewise, of what is said about etcd. */
+export function refuseEtcd({
+  backend,
+  etcds,
+  etcdEndpoints,
+}: Pick<DevOptions, "backend" | "etcds" | "etcdEndpoints">): string | undefined {
   if (backend !== "etcd" && (etcds !== 0 || etcdEndpoints !== undefined)) {
     return "--etcds and --etcd-endpoints go with --backend etcd.";
   }

@@ -76,7 +76,7 @@ export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record
 }
 
 /** etcd with its members; the others keep their data in the controller's own directory. */
-function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
+export function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
   if (backend !== "etcd") return backend;
   const own = specs.filter(({ role }) => role === "etcd").map((spec) => endpoint(spec, "client"));
   return `etcd://${etcdEndpoints ?? own.join(",")}/tidemark`;

@@ -19,6 +19,8 @@ export interface LogContext {
   readonly readAhead: ReadAheadRoom;
   readonly recentRoom: RecentRoom;
   readonly guards: LogGuards;
+  /** Told how long each flush of what was appended took, in milliseconds. */
+  readonly onFlush?: ((ms: number) => void) | undefined;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
   /** Takes the whole directory out of service. The first cause counts. */

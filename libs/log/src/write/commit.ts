@@ -107,8 +107,11 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
   if (!guards.checkpointNeverAhead)
     noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
   if (guards.flushBeforeAck) {
+    const { runtime, onFlush } = log.context;
+    const startMs = runtime.clock.monotonicMs();
     if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
     await held?.file.sync();
+    onFlush?.(runtime.clock.monotonicMs() - startMs);
   }
   writer.held = undefined;
   held?.release();

@@ -7,6 +7,7 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
+import type { IdempotentPlan } from "../workload/idempotent-task.ts";
 import type { OperatorPlan } from "../workload/operator-task.ts";
 import type { ProducerPlan } from "../workload/producer-task.ts";
 
@@ -15,6 +16,7 @@ export interface RunPlan {
   readonly shape: ClusterShape;
   readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
+  readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
   readonly operator: OperatorPlan;
   readonly nemesis: NemesisPlan;
@@ -83,7 +85,8 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
     topic,
     timers,
     broken,
-    producers: drawProducers(draw, topic, bootstraps),
+    producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
+    idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
@@ -191,6 +194,33 @@ function withUpkeep<Shape extends Pick<ClusterShape, "settings">>(draw: Random, 
       controller: { ...settings.controller, ...controller },
       broker: { ...settings.broker, ...broker },
     },
+  };
+}
+
+/** Most of them are idempotent, as they are where nobody says otherwise. */
+function drawIdempotence(draw: Random, producers: RunPlan["producers"]): RunPlan["producers"] {
+  return producers.map((producer) => ({
+    ...producer,
+    options: { ...producer.options, idempotence: draw.next() < 0.75 },
+  }));
+}
+
+/** One that speaks for itself, by a gateway, which knows the way to every partition. */
+function drawIdempotent(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): RunPlan["idempotent"] {
+  return {
+    bootstrap:
+      pick(
+        draw,
+        bootstraps.filter((each) => each.endsWith(`:${ports.gateway.client}`)),
+      ) ?? "",
+    topic: topic.name,
+    partitions: topic.partitions,
+    pauseMs: 100 + below(draw, 300),
+    inFlightMax: 1 + below(draw, 8),
+    copies: { share: draw.next(), lateMsMax: pick(draw, [500, 3000, 20_000]) ?? 3000 },
+    raiseShare: pick(draw, [0, 0.02, 0.2]) ?? 0.02,
+    requestTimeoutMs: pick(draw, [1000, 5000]) ?? 5000,
+    deliveryTimeoutMs: pick(draw, [3000, 20_000]) ?? 20_000,
   };
 }
 

@@ -10,6 +10,7 @@ import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
+import { createProduceWatch } from "../checks/produce-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
@@ -24,6 +25,7 @@ import { formatQuorum } from "../quorum/format-quorum.ts";
 import { type QuorumKeeper, startQuorumKeeper } from "../quorum/quorum-keeper.ts";
 import { createQuorumWatch } from "../quorum/quorum-watch.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
+import { startIdempotentProducer } from "../workload/idempotent-task.ts";
 import { type OperatorTask, startOperator } from "../workload/operator-task.ts";
 import { startProducer } from "../workload/producer-task.ts";
 import type { SideRecord, SideTopics } from "../workload/side-topics.ts";
@@ -68,13 +70,23 @@ export async function simulate(
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
+  const produces = createProduceWatch(violations);
   const quorum = createQuorumWatch(violations);
   const { quorumGuards, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
     wallStartMs,
-    experimentOn: (process, broker) => ({ ...brokerGuards, onStep: replicas.observe(process, broker) }),
+    experimentOn(process, broker) {
+      const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];
+      return {
+        ...brokerGuards,
+        onStep(...step) {
+          replicaStep(...step);
+          produceStep(...step);
+        },
+      };
+    },
     quorumExperimentOn: (process) => ({
       ...plan.quorum.experiment,
       ...(quorumGuards === undefined ? {} : { guards: quorumGuards }),
@@ -82,6 +94,7 @@ export async function simulate(
     }),
     onEnd(process) {
       replicas.forget(process);
+      produces.forget(process);
       quorum.forget(process);
     },
     onRevision: createStoreWatch(violations),
@@ -238,6 +251,10 @@ async function startWorkload(
     hosts.push(client.host.name);
     producers.push(startProducer(client, producer, { random: random.stream(client.name), ledger, onBatch }));
   }
+  const { bootstrap, ...idempotent } = plan.idempotent;
+  const sender = await cluster.connect("idempotent-1", bootstrap);
+  hosts.push(sender.host.name);
+  producers.push(startIdempotentProducer(sender, idempotent, { random: random.stream(sender.name), ledger, onBatch }));
   const consumers: Task[] = [];
   for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);

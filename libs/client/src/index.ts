@@ -23,6 +23,7 @@ export type {
 export { Outcome, Reason } from "@tidemark/proto/common/v1";
 export { type ExplainOffsetResponse, OffsetState } from "@tidemark/proto/log/v1";
 export { BrokerState } from "@tidemark/proto/metadata/v1";
+export type { StoredRecord } from "@tidemark/record";
 export {
   type ClientTls,
   certificatesProblem,
@@ -39,6 +40,6 @@ export type { ConsumedRecord, Consumer, ConsumerOptions } from "./consumer/consu
 export type { ConsumedBatch } from "./consumer/fetcher.ts";
 export type { Start } from "./consumer/offsets.ts";
 export type { ConsumerEvent, OffsetReset } from "./consumer/recover.ts";
-export type { RecordToSend } from "./producer/check-record.ts";
+export type { BytesOrText, HeaderToSend, RecordToSend } from "./producer/check-record.ts";
 export type { RecordOutcome, Settle } from "./producer/outcome.ts";
-export type { AcksName, Producer, ProducerOptions } from "./producer/producer.ts";
+export type { AcksName, Producer, ProducerOptions, SendOptions } from "./producer/producer.ts";

@@ -343,6 +343,10 @@ describe("where records go", () => {
   test.each([
     ["a partition that is no number", { value: null, partition: Number.NaN }, Reason.INVALID_ARGUMENT],
     ["a negative partition", { value: null, partition: -1 }, Reason.INVALID_ARGUMENT],
+    ["a value that is missing", {} as { value: null }, Reason.INVALID_RECORD],
+    ["a value that is a number", { value: 7 as never }, Reason.INVALID_RECORD],
+    ["a key that is an object", { key: {} as never, value: null }, Reason.INVALID_RECORD],
+    ["a header without a key", { value: null, headers: [{} as never] }, Reason.INVALID_RECORD],
     ["a time with fractions", { value: null, timestampMs: 1.5 }, Reason.INVALID_RECORD],
   ])("%s is refused at once", async (_, record, reason) => {
     const { cluster, producer } = await setUp();
@@ -437,4 +441,14 @@ test("records for a topic that was deleted fail within seconds, not at the deliv
   const outcomes = give(producer, ["a"]);
   await cluster.time.advance(10_000);
   expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.UNKNOWN_TOPIC } }]);
+});
+
+test("text is stored as its UTF-8 bytes, in keys, values and headers", async () => {
+  const { cluster, producer } = await setUp({}, 6);
+  const header = { key: "h", value: "ü" };
+  producer.enqueue(topic, { key: "foobar", value: "größe", headers: [header] }, () => undefined);
+  await settle(cluster);
+  const partition = (-790332482 & 0x7fffffff) % 6;
+  expect(cluster.valuesOf(partition)).toEqual(["größe"]);
+  expect(Buffer.from(cluster.bytesOf(partition)[0] ?? []).toString()).toContain("ü");
 });

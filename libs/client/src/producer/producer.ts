@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
-import type { CodecName } from "@tidemark/record";
+import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { orAborted } from "../or-aborted.ts";
@@ -162,9 +162,9 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     );
   };
 
-  const partitionFor = (topic: string, record: RecordToSend): number | undefined => {
+  const partitionFor = (topic: string, named: number | undefined, record: ProducedRecord): number | undefined => {
     const facts = topics.known(topic);
-    if (record.partition !== undefined) return record.partition;
+    if (named !== undefined) return named;
     if (facts === undefined) return undefined;
     const partitioner = getOrMake(partitioners, topic, () => createPartitioner(runtime.random, options.batchBytesMax));
     return partitioner.choose(record, facts.partitions);
@@ -194,13 +194,15 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       await orAborted(topics.describe(topic), signal);
     },
     enqueue(topic, record, settle) {
-      const refusal = closing === undefined ? refuseRecord(record) : closedError();
-      const partition = refusal === undefined ? partitionFor(topic, record) : undefined;
-      if (partition === undefined) {
-        settle({ kind: "notApplied", error: refusal ?? unprepared(topic) });
+      const refuse = (error: TidemarkError) => {
+        settle({ kind: "notApplied", error });
         return !buffer.isFull();
-      }
+      };
+      const refusal = closing === undefined ? refuseRecord(record) : closedError();
+      if (refusal !== undefined) return refuse(refusal);
       const produced = toProduced(record, runtime.clock.wallMs());
+      const partition = partitionFor(topic, record.partition, produced);
+      if (partition === undefined) return refuse(unprepared(topic));
       unsettled += 1;
       buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
       return !buffer.isFull();

@@ -47,7 +47,10 @@ export async function readRevision(node: RaftNode, signal: AbortSignal): Promise
     if (signal.aborted || node.failure() !== undefined) throw new LinkLostError("the session ended before it was read");
     const index = await readIndex(node, signal);
     if (index === undefined) continue;
-    await node.applier.reached(index, signal);
+    // A node that fails meanwhile applies nothing more.
+    while (node.applier.index() < index && !signal.aborted && node.failure() === undefined) {
+      await node.changed.next(signal);
+    }
     if (node.applier.index() >= index) return node.replica.revision();
   }
 }

@@ -92,7 +92,7 @@ describe("the command line", () => {
     [["dev", "--backend", "etcd", "--etcds", "2"], "takes 1 or 3, not 2"],
     [["dev", "--backend", "etcd", "--etcds", "1", "--etcd-endpoints", "a:1"], "or --etcd-endpoints"],
     [["dev", "--controllers", "3"], "runs one controller"],
-    [["metadata", "ls"], "does not say where it keeps its data"],
+    [["metadata", "import", "file"], "does not say where it keeps its data"],
     [["metadata", "ls", "--backend", "etcd"], "does not say where etcd is"],
     [["metadata", "get", "/cluster", "--backend", "raft:///nowhere"], "keep these metadata together"],
     [["dev", "--brokers", "11"], "--brokers takes 1 to 10, not 11"],

@@ -1,5 +1,4 @@
-import type { Client } from "@tidemark/client";
-import { reasonName } from "@tidemark/rpc";
+import { type Client, reasonName } from "@tidemark/client";
 import type { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";

@@ -1,11 +1,13 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
+import { controllerFailover } from "./consensus/controller-failover.ts";
 import { raftCommit } from "./consensus/raft-commit.ts";
 import { raftFailover } from "./consensus/raft-failover.ts";
 import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
+import { bothFailover } from "./replication/both-failover.ts";
 import { failover } from "./replication/failover.ts";
 import { manyPartitions } from "./replication/many-partitions.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
@@ -28,5 +30,7 @@ export const benches: readonly Bench[] = [
   brokerThroughput,
   replicated,
   failover,
+  controllerFailover,
   manyPartitions,
+  bothFailover,
 ];

@@ -156,6 +156,7 @@ async function openSound(
     maintenance: createSerial(),
     writer: createWriterState(),
     cursors: createCursors(),
+    recent: undefined,
     producers,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,

@@ -1,5 +1,5 @@
 import type { LogGuards, ReplicaId } from "@tidemark/log";
-import type { PartitionInput, PartitionView, ReplicationGuards } from "@tidemark/replication";
+import type { PartitionInput, PartitionOutput, PartitionView, ReplicationGuards } from "@tidemark/replication";
 
 /**
  * What tests and the simulator may ask of a broker. The program never does: no setting leads here, so protections can be
@@ -11,5 +11,10 @@ export interface BrokerExperiment {
   /** Absent: every guard on. */
   readonly logGuards?: LogGuards;
   /** Told after each step of a replica's machine, before anything follows from it. Must not throw. */
-  readonly onStep?: (replica: ReplicaId, view: () => PartitionView, input: PartitionInput) => void;
+  readonly onStep?: (
+    replica: ReplicaId,
+    view: () => PartitionView,
+    input: PartitionInput,
+    output: PartitionOutput,
+  ) => void;
 }

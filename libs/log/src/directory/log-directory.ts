@@ -65,6 +65,8 @@ export interface LogDirectoryOptions {
   /** Makes the directory where there is none. Otherwise one that is missing is unavailable, as an unmounted disk is. */
   readonly createMissing?: boolean;
   readonly guards?: LogGuards;
+  /** Told how long each flush of what was appended took, in milliseconds. */
+  readonly onFlush?: (ms: number) => void;
 }
 
 const maxOpenFilesDefault = 1000;
@@ -100,6 +102,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     codecs: options.codecs ?? {},
     indexCacheBytes: options.indexCacheBytes ?? indexCacheBytesDefault,
     guards: options.guards ?? allGuards,
+    onFlush: options.onFlush,
   });
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);

@@ -64,7 +64,9 @@ test("three controllers that keep the metadata together keep every promise, and 
   expect(second.hash).toBe(first.hash);
 });
 
-test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", async () => {
+test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", {
+  timeout,
+}, async () => {
   const bounds = { replicationFactor: 1, backend: "etcd", durationMs: 8000, pace: 2 } as const;
   const onEtcd = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
   const [first, second] = [await onEtcd(7), await onEtcd(7)];
@@ -85,6 +87,14 @@ test("five controllers that lose their power together again and again start agai
   const result = await run(1, { ...bounds, scenario: "quorumGoesDark" });
   expect(result.violations, describeFailure(result, "quorumGoesDark with five controllers")).toEqual([]);
   expect(result.quorum.terms).toBeGreaterThan(1);
+});
+
+test("a broker that takes batches with a gap is found out by a producer whose batches come again", {
+  timeout,
+}, async () => {
+  const taken = switches.get("replication.sequenceGapRefused");
+  const result = await run(1, { ...short, durationMs: 30_000, ...taken });
+  expect(result.violations.map(({ rule }) => rule)).toContain("an acknowledged record was lost");
 });
 
 test("a quorum whose lease is counted by the wall clock is found out", { timeout }, async () => {

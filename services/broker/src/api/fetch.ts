@@ -12,6 +12,7 @@ import {
 import type { Codecs } from "@tidemark/record";
 import type { CallContext } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
 import type { FetchTracer } from "./fetch-trace.ts";
@@ -24,6 +25,7 @@ export interface FetchOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly tracer: FetchTracer;
+  readonly metrics: Pick<BrokerMetrics, "fetched">;
   /** When the controller was last heard, on the monotonic clock. */
   readonly controllerHeardMs: () => number;
 }
@@ -56,6 +58,7 @@ export function createFetch(options: FetchOptions) {
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
         options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }
       const reads = [...round.ends].map(([target, end]) => ({

@@ -5,6 +5,7 @@ import { type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
 import type { ProducerIds } from "../controller/producer-ids.ts";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { createAppender } from "./append.ts";
 import { createDescribeLog, createExplainOffset } from "./describe.ts";
@@ -24,18 +25,19 @@ export interface LogServiceOptions {
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
+  readonly metrics: BrokerMetrics;
   /** When the controller was last heard, on the monotonic clock. */
   readonly controllerHeardMs: () => number;
 }
 
 /** The data service, for the partitions that this broker leads. */
 export function createLogService(options: LogServiceOptions): ServedService {
-  const { brokerId, table, runtime, codecs, tracer, controllerHeardMs } = options;
+  const { brokerId, table, runtime, codecs, tracer, metrics, controllerHeardMs } = options;
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
-  const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics });
   const fetchTracer = createFetchTracer(tracer, clock);
-  const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, controllerHeardMs };
+  const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, metrics, controllerHeardMs };
   return serve(
     LogService,
     {

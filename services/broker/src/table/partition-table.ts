@@ -106,6 +106,7 @@ export interface PartitionTableOptions {
   readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly onFetched?: PartitionShared["onFetched"];
   readonly experiment?: BrokerExperiment | undefined;
 }
 
@@ -247,6 +248,9 @@ function createState(options: PartitionTableOptions): TableState {
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
       options.onTrace?.(replica.place, event);
+    },
+    onFetched: (place, fetched, flushedMs) => {
+      options.onFetched?.(place, fetched, flushedMs);
     },
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {

@@ -30,9 +30,12 @@ import { createProduce } from "../api/produce.ts";
 import { createProduceStream } from "../api/produce-stream.ts";
 import { createProduceTracer } from "../api/produce-trace.ts";
 import { createSubscribe } from "../api/subscribe.ts";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLinks } from "../partition/replica-state.ts";
 import { createPartitionTable } from "../table/partition-table.ts";
 import { gateDisk } from "./gated-disk.ts";
+
+const uncounted: BrokerMetrics = { produced: () => undefined, fetched: () => undefined, flushed: () => undefined };
 
 export const self: BrokerId = brokerId(1);
 const other = brokerId(2);
@@ -176,13 +179,14 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
-  const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics: uncounted });
   const reading = {
     table,
     codecs,
     clock,
     scheduler,
     tracer: createFetchTracer(tracer, clock),
+    metrics: uncounted,
     controllerHeardMs: () => clock.monotonicMs(),
   };
   return {

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
+import { addBenchCommands } from "./commands/bench.ts";
 import { addBrokerCommands } from "./commands/broker.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addControllerCommands } from "./commands/controller.ts";
@@ -47,6 +49,8 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addControllerCommands(program, io, finish);
   addMetadataCommands(program, io, finish);
   addTraceCommands(program, io, finish);
+  addBenchCommands(program, io, finish);
+  addCompletionCommand(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

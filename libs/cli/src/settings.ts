@@ -25,13 +25,27 @@ export interface ClientSettings {
   readonly acks: AcksName;
 }
 
+/** Flags of the commands that talk to a cluster. */
+export interface ConnectionFlags {
+  readonly server?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
 /**
- * The settings of the command line from `tidemark.yaml`, TIDEMARK_* variables and `--server`, in rising order. Throws
+ * The settings of the command line from `tidemark.yaml`, TIDEMARK_* variables and the flags, in rising order. Throws
  * UsageError, which says what to mend.
  */
-export function clientSettings(io: Io, flags: { readonly server?: string }): ClientSettings {
+export function clientSettings(io: Io, flags: ConnectionFlags): ClientSettings {
+  const given = {
+    server: flags.server,
+    "server.tls.ca": flags.tlsCa,
+    "server.tls.cert": flags.tlsCert,
+    "server.tls.key": flags.tlsKey,
+  };
   const resolved = loadConfig(clientSchema, {
-    flags: flags.server === undefined ? [] : [`--server=${flags.server}`],
+    flags: Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [`--${key}=${value}`])),
     environment: io.env,
     workingDirectory: io.workingDirectory,
   });

@@ -1,6 +1,7 @@
 /** What goes into the images runs by itself: elsewhere, as nobody in particular, and ends when it is asked to. */
 import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { metricNames } from "@tidemark/telemetry";
 import { runProgram } from "@tidemark/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { composeProcesses } from "../src/manifests.ts";
@@ -46,6 +47,32 @@ test("every service starts from its folder alone, as nobody, and the cluster tak
   expect(await tidemark(["produce", "kept", "--acks", "all"], "one\ntwo\n")).toMatchObject({ code: 0 });
   const read = await tidemark(["consume", "kept", "--from", "earliest", "--until-end", "--format", "raw"]);
   expect(read.stdout.toString()).toBe("one\ntwo\n");
+});
+
+test("every metric of the dashboard is told by some process of the cluster that took and gave records", async () => {
+  const told = new Set<string>();
+  for (const each of running.values()) {
+    const { metrics } = (
+      JSON.parse(
+        each
+          .output()
+          .split("\n")
+          .find((line) => line.includes('"ready":true')) ?? "{}",
+      ) as {
+        endpoints: { metrics: string };
+      }
+    ).endpoints;
+    const text = await (await fetch(`http://${metrics}/metrics`)).text();
+    for (const name of text.match(/^tidemark_\w+/gm) ?? []) told.add(name.replace(/_(?:bucket|sum|count)$/, ""));
+  }
+  const rare = new Set<string>([
+    // Told once it happens.
+    metricNames.isrShrinks,
+    metricNames.isrExpands,
+    metricNames.uncleanLeaderElections,
+  ]);
+  const expected = Object.values(metricNames).filter((name) => name.startsWith("tidemark_") && !rare.has(name));
+  expect(expected.filter((name) => !told.has(name))).toEqual([]);
 });
 
 test("every service stops by itself within the grace that its manifest gives", async () => {

@@ -40,6 +40,13 @@ export function figure(
   return { ...plain, ratio: { to: beside.to, value } };
 }
 
+/** A figure, and its 90th percentile as another one. */
+export function distribution(name: string, unit: string, values: readonly number[]): readonly Figure[] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const p90 = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? Number.NaN;
+  return [figure(name, unit, values), figure(`${name}, p90`, unit, [p90])];
+}
+
 /** Seconds that `work` takes. */
 export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();

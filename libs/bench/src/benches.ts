@@ -1,5 +1,6 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
+import { controllerFailover } from "./consensus/controller-failover.ts";
 import { raftCommit } from "./consensus/raft-commit.ts";
 import { raftFailover } from "./consensus/raft-failover.ts";
 import { logAppend } from "./log/append.ts";
@@ -7,6 +8,7 @@ import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
 import { failover } from "./replication/failover.ts";
+import { manyPartitions } from "./replication/many-partitions.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
@@ -27,4 +29,6 @@ export const benches: readonly Bench[] = [
   brokerThroughput,
   replicated,
   failover,
+  controllerFailover,
+  manyPartitions,
 ];

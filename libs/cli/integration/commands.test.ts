@@ -148,6 +148,20 @@ test("a reader that goes away ends a consume with 141", async () => {
   expect(stdout.toString()).toBe("line\n141\n");
 });
 
+test("bench counts what it stored and read, and ends with 0 where all was acknowledged", async () => {
+  await create("measured", "--partitions", "1");
+  const bench = async (...args: readonly string[]) => {
+    const { code, stdout } = await cluster.tidemark(["bench", ...args, "-o", "json"]);
+    return { code, result: json(stdout) };
+  };
+  const done = (records: number) => ({ code: 0, result: { records, failed: 0 } });
+  expect(await bench("produce", "measured", "--records", "1000")).toMatchObject(done(1000));
+  expect(await bench("consume", "measured")).toMatchObject(done(1000));
+  expect(await bench("end-to-end", "measured", "--records", "5")).toMatchObject(done(5));
+  const failover = await bench("failover", "measured", "--duration", "200ms");
+  expect(failover).toMatchObject({ code: 0, result: { failed: 0, pausesMs: expect.any(Array) as unknown } });
+});
+
 describe("Ctrl-C", () => {
   function run(...args: readonly string[]) {
     const env = { ...process.env, TIDEMARK_SERVER: cluster.endpoint("gateway-1") };

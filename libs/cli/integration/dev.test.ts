@@ -149,6 +149,7 @@ describe("a start that cannot be", () => {
     // Ports beside it may be taken by whatever else runs on the machine.
     expect(refused.output()).toMatch(new RegExp(`These ports are taken: .*gateway-1 client ${port}\\b`));
     expect(refused.output()).toContain("Choose others with --base-port");
+    expect(existsSync(join(folder, "ports"))).toBe(false);
     taken.close();
   });
 

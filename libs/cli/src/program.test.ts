@@ -44,6 +44,11 @@ const commands = [
   ["controller", "transfer"],
   ["format"],
   ["format", "plan"],
+  ["bench", "produce"],
+  ["bench", "consume"],
+  ["bench", "end-to-end"],
+  ["bench", "failover"],
+  ["completion"],
 ];
 
 /** A file of the repository that is no PEM. */
@@ -59,9 +64,12 @@ describe("the command line", () => {
     },
   );
 
-  test.each(commands.filter((command) => command.join() !== "dev"))("%s %s knows -o json", async (...command) => {
-    expect((await run([...command, "--help"])).stdout).toContain("-o, --output");
-  });
+  test.each(commands.filter(([first]) => first !== "completion").filter((command) => command.join() !== "dev"))(
+    "%s %s knows -o json",
+    async (...command) => {
+      expect((await run([...command, "--help"])).stdout).toContain("-o, --output");
+    },
+  );
 
   test("says its exit codes", async () => {
     expect((await run(["--help"])).stdout).toContain("130");
@@ -92,11 +100,13 @@ describe("the command line", () => {
     [["dev", "--backend", "etcd", "--etcds", "2"], "takes 1 or 3, not 2"],
     [["dev", "--backend", "etcd", "--etcds", "1", "--etcd-endpoints", "a:1"], "or --etcd-endpoints"],
     [["dev", "--controllers", "3"], "runs one controller"],
-    [["metadata", "ls"], "does not say where it keeps its data"],
+    [["metadata", "import", "file"], "does not say where it keeps its data"],
     [["metadata", "ls", "--backend", "etcd"], "does not say where etcd is"],
     [["metadata", "get", "/cluster", "--backend", "raft:///nowhere"], "keep these metadata together"],
     [["dev", "--brokers", "11"], "--brokers takes 1 to 10, not 11"],
     [["config", "print", "broker"], "node.id"],
+    [["completion", "tcsh"], "bash, zsh, fish"],
+    [["bench", "produce", "t", "--size", "0"], "from 1 on"],
   ])("%j is wrong: exit code 2, a sentence, and no stack trace", async (args, words) => {
     const { code, stderr } = await run(args);
     expect(code).toBe(2);
@@ -111,6 +121,19 @@ describe("the command line", () => {
     const { code, stderr } = await run(["topic", "list"], { TIDEMARK_SERVER_TLS_CA: path });
     expect(code).toBe(2);
     expect(stderr).toContain(words);
+  });
+
+  test("takes certificates by flags too, which go before variables", async () => {
+    const { code, stderr } = await run(["topic", "list", "--tls-ca", "/no/flag.pem"], {
+      TIDEMARK_SERVER_TLS_CA: "/no/variable.pem",
+    });
+    expect([code, stderr]).toEqual([2, expect.stringContaining("/no/flag.pem cannot be read")]);
+  });
+
+  test.each(["bash", "zsh", "fish"])("prints a completion script for %s that names every command", async (shell) => {
+    const { code, stdout } = await run(["completion", shell]);
+    expect(code).toBe(0);
+    for (const word of commands.flat()) expect(stdout).toContain(word);
   });
 
   test("prints every setting with where it came from", async () => {

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
+import { addBenchCommands } from "./commands/bench.ts";
 import { addBrokerCommands } from "./commands/broker.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
 import { addControllerCommands } from "./commands/controller.ts";
@@ -12,6 +14,7 @@ import { addMetadataCommands } from "./commands/metadata.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
+import { addTraceCommands } from "./commands/trace.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { UsageError } from "./settings.ts";
@@ -45,6 +48,9 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addFormatCommands(program, io, finish);
   addControllerCommands(program, io, finish);
   addMetadataCommands(program, io, finish);
+  addTraceCommands(program, io, finish);
+  addBenchCommands(program, io, finish);
+  addCompletionCommand(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

@@ -25,13 +25,27 @@ export interface ClientSettings {
   readonly acks: AcksName;
 }
 
+/** Flags of the commands that talk to a cluster. */
+export interface ConnectionFlags {
+  readonly server?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
 /**
- * The settings of the command line from `tidemark.yaml`, TIDEMARK_* variables and `--server`, in rising order. Throws
+ * The settings of the command line from `tidemark.yaml`, TIDEMARK_* variables and the flags, in rising order. Throws
  * UsageError, which says what to mend.
  */
-export function clientSettings(io: Io, flags: { readonly server?: string }): ClientSettings {
+export function clientSettings(io: Io, flags: ConnectionFlags): ClientSettings {
+  const given = {
+    server: flags.server,
+    "server.tls.ca": flags.tlsCa,
+    "server.tls.cert": flags.tlsCert,
+    "server.tls.key": flags.tlsKey,
+  };
   const resolved = loadConfig(clientSchema, {
-    flags: flags.server === undefined ? [] : [`--server=${flags.server}`],
+    flags: Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [`--${key}=${value}`])),
     environment: io.env,
     workingDirectory: io.workingDirectory,
   });
@@ -44,6 +58,17 @@ export function clientSettings(io: Io, flags: { readonly server?: string }): Cli
     deliveryTimeoutMs: values["delivery.timeout.ms"],
     acks: values.acks,
   };
+}
+
+/** Where Jaeger is: the flag, else the setting `jaeger.url`. Undefined: nobody said. Throws UsageError. */
+export function jaegerUrl(io: Io, flag: string | undefined): string | undefined {
+  const resolved = loadConfig(clientSchema, {
+    flags: flag === undefined ? [] : [`--jaeger.url=${flag}`],
+    environment: io.env,
+    workingDirectory: io.workingDirectory,
+  });
+  if (!resolved.ok) throw new UsageError(formatProblems(resolved.problems));
+  return resolved.config.values["jaeger.url"];
 }
 
 function tlsOf(paths: {

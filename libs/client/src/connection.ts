@@ -36,8 +36,8 @@ export interface Connection {
   readonly routes: Routes;
   /** The produce stream. Producing and fetching have a TCP connection each. */
   readonly openProduceStream: OpenProduceStream;
-  /** The data service at an endpoint, for producing where there are no streams. */
-  produceAt(endpoint: string): Pick<LogClient, "produce">;
+  /** The data service at an endpoint, for producer ids, and for producing where there are no streams. */
+  produceAt(endpoint: string): Pick<LogClient, "produce" | "initProducer">;
   /** The data service at an endpoint, for fetching. */
   fetchAt(endpoint: string): Pick<LogClient, "fetch" | "listOffsets">;
 }

@@ -5,5 +5,6 @@ export { bytesToJson, jsonToBytes } from "./json.ts";
 export { murmur2, partitionOfKey } from "./partitioner.ts";
 export { type ChosenCodec, chooseCodec, produceProblem, splitByPartition } from "./produce-request.ts";
 export { keyOf, type Produced, toProduced } from "./produced.ts";
+export { createSubscribeCredit, type SubscribeCredit } from "./subscribe-credit.ts";
 export { bytesToText, textToBytes } from "./text.ts";
 export { shownTimestamp } from "./timestamp.ts";

@@ -5,6 +5,7 @@ import { LogError } from "./errors.ts";
 import type { LogGuards } from "./guards.ts";
 import { createIndexCache, type IndexCache } from "./index/index-cache.ts";
 import { createReadAheadRoom, type ReadAheadRoom, readAheadBytesDefault } from "./read/read-ahead.ts";
+import { createRecentRoom, type RecentRoom, recentBytesDefault } from "./read/recent.ts";
 
 /** What all logs of one directory share. */
 export interface LogContext {
@@ -16,7 +17,10 @@ export interface LogContext {
   readonly codecs: Codecs;
   readonly indexes: IndexCache;
   readonly readAhead: ReadAheadRoom;
+  readonly recentRoom: RecentRoom;
   readonly guards: LogGuards;
+  /** Told how long each flush of what was appended took, in milliseconds. */
+  readonly onFlush?: ((ms: number) => void) | undefined;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
   /** Takes the whole directory out of service. The first cause counts. */
@@ -32,19 +36,22 @@ export interface DirectoryMember {
 }
 
 export interface LogContextOptions
-  extends Omit<LogContext, "failure" | "fail" | "enter" | "leave" | "indexes" | "readAhead"> {
+  extends Omit<LogContext, "failure" | "fail" | "enter" | "leave" | "indexes" | "readAhead" | "recentRoom"> {
   /** The name of the directory, for messages. */
   readonly name: string;
   /** Memory for the indexes of segments that grow no more, in bytes. */
   readonly indexCacheBytes: number;
   /** Memory for what is read before anybody asks for it, in bytes. Default 16 MiB; 0 reads nothing ahead. */
   readonly readAheadBytes?: number;
+  /** Memory for what was written last, in bytes. Default 16 MiB; 0 keeps nothing. */
+  readonly recentBytes?: number;
 }
 
 export function createLogContext({
   name,
   indexCacheBytes,
   readAheadBytes = readAheadBytesDefault,
+  recentBytes = recentBytesDefault,
   ...shared
 }: LogContextOptions): LogContext {
   const members = new Set<DirectoryMember>();
@@ -53,6 +60,7 @@ export function createLogContext({
     ...shared,
     indexes: createIndexCache(indexCacheBytes),
     readAhead: createReadAheadRoom(readAheadBytes, shared.runtime.clock),
+    recentRoom: createRecentRoom(recentBytes),
     failure: () => failure,
     fail(cause, during) {
       if (failure !== undefined) return failure;

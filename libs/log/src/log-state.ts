@@ -10,6 +10,7 @@ import { type Damage, LogError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import type { ProducerState } from "./producers/producer-state.ts";
 import type { Cursors } from "./read/cursors.ts";
+import type { RecentBatches } from "./read/recent.ts";
 import type { Segment } from "./segment/segment.ts";
 import type { Serial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
@@ -68,7 +69,10 @@ export interface LogState {
   readonly maintenance: Serial;
   readonly writer: WriterState;
   readonly cursors: Cursors;
+  recent: RecentBatches;
   readonly producers: ProducerState;
+  /** What the newest snapshot of the producers covers. Undefined: there is none, or it is of a log that was cut. */
+  snapshotAt: Offset | undefined;
   /** What was compacted, and when. */
   cleaned: CleanerRounds;
   /** Below it compaction has removed delete markers. */

@@ -9,6 +9,7 @@ import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNo
 import { rebuildProducers } from "./producers/rebuild.ts";
 import { forgetCursors } from "./read/cursors.ts";
 import { type ReadLimits, type ReadResult, readBatches } from "./read/reader.ts";
+import { forgetRecent } from "./read/recent.ts";
 import { type OffsetAndTimestamp, offsetForTimestamp } from "./read/timestamps.ts";
 import { moveLogStart } from "./retention/log-start.ts";
 import { applyRetention } from "./retention/retention.ts";
@@ -49,7 +50,8 @@ export interface Log {
   /** Where an epoch ended here (KIP-101). Undefined for one newer than all that the log knows. */
   endOffsetFor(leaderEpoch: LeaderEpoch): EpochEnd | undefined;
   /**
-   * Appends whole batches that are stamped and checked, from the log end on, and keeps `bytes` until they are written.
+   * Appends whole batches that are stamped and checked, from the log end on, and holds `bytes` until they are written,
+   * or longer with `mayKeep`.
    * Throws a `LogError` when nothing was appended. Later trouble is told as `refused`.
    */
   append(bytes: Uint8Array, options?: AppendOptions): Appended;
@@ -195,6 +197,7 @@ class PartitionLog implements Log, DirectoryMember {
     } finally {
       log.status = { kind: "closed" };
       forgetCursors(log.cursors);
+      forgetRecent(log);
       releaseFile(log);
       settleWaiters(log, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
       if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);

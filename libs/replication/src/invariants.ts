@@ -35,18 +35,20 @@ export function checkSuccession(before: PartitionState, after: PartitionState): 
   return broken;
 }
 
-/** Of one replica: positions in their order, leader epochs in theirs, and what a leader counts. */
-export function checkReplica(view: PartitionView): readonly string[] {
+/**
+ * Of one replica: positions in their order, leader epochs in theirs, and what a leader counts. `before` is an earlier
+ * view of the same life of it: what has not changed since is not looked at again.
+ */
+export function checkReplica(view: PartitionView, before?: PartitionView): readonly string[] {
   const broken: string[] = [];
   const { logStart, logEnd, flushed, highWatermark, leaderEpochs, leadership, state } = view;
   if (logStart > logEnd) broken.push(`log start ${logStart} is above log end ${logEnd}`);
   if (flushed > logEnd) broken.push(`flushed ${flushed} is above log end ${logEnd}`);
   if (highWatermark > logEnd) broken.push(`high watermark ${highWatermark} is above log end ${logEnd}`);
-  for (const [index, entry] of leaderEpochs.entries()) {
-    const next = leaderEpochs[index + 1];
-    if (next !== undefined && next.leaderEpoch <= entry.leaderEpoch) broken.push("leader epochs do not rise");
-    if (next !== undefined && next.startOffset < entry.startOffset) broken.push("starts of leader epochs fall");
-    if (entry.startOffset > logEnd) broken.push(`leader epoch ${entry.leaderEpoch} starts above the log end`);
+  if (before?.leaderEpochs !== leaderEpochs) broken.push(...checkLeaderEpochs(leaderEpochs));
+  const newest = leaderEpochs.at(-1);
+  if (newest !== undefined && newest.startOffset > logEnd) {
+    broken.push(`leader epoch ${newest.leaderEpoch} starts above the log end`);
   }
   if (leadership === undefined || state === undefined) return broken;
   const { maximalIsr, replicas } = leadership;
@@ -59,6 +61,16 @@ export function checkReplica(view: PartitionView): readonly string[] {
     if (replica !== view.self && verified !== undefined && counted !== undefined && counted > verified) {
       broken.push(`${replica} counts as flushed up to ${counted}, verified up to ${verified} only`);
     }
+  }
+  return broken;
+}
+
+function checkLeaderEpochs(leaderEpochs: PartitionView["leaderEpochs"]): readonly string[] {
+  const broken: string[] = [];
+  for (const [index, entry] of leaderEpochs.entries()) {
+    const next = leaderEpochs[index + 1];
+    if (next !== undefined && next.leaderEpoch <= entry.leaderEpoch) broken.push("leader epochs do not rise");
+    if (next !== undefined && next.startOffset < entry.startOffset) broken.push("starts of leader epochs fall");
   }
   return broken;
 }

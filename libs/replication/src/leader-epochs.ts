@@ -34,13 +34,14 @@ export interface LeaderEpochs {
   advanceStart(logStart: Offset): void;
   /** Forgets everything. */
   clear(): void;
-  /** A copy, oldest first. */
+  /** Oldest first. The same array as long as nothing changes, and then another one. */
   entries(): readonly EpochStart[];
 }
 
 /** `initial` is what the checkpoint of the log holds, oldest first. */
 export function createLeaderEpochs(initial: readonly EpochStart[] = []): LeaderEpochs {
   const entries: EpochStart[] = [...initial];
+  let shown: readonly EpochStart[] | undefined;
   return {
     latest: () => entries.at(-1)?.leaderEpoch ?? noLeaderEpoch,
     startOf: (leaderEpoch) => entries.findLast((entry) => entry.leaderEpoch === leaderEpoch)?.startOffset,
@@ -58,23 +59,27 @@ export function createLeaderEpochs(initial: readonly EpochStart[] = []): LeaderE
     assign(leaderEpoch, startOffset) {
       const last = entries.at(-1);
       if (last !== undefined && (leaderEpoch <= last.leaderEpoch || startOffset < last.startOffset)) return false;
+      shown = undefined;
       entries.push({ leaderEpoch, startOffset });
       return true;
     },
     truncate(cut) {
+      shown = undefined;
       while ((entries.at(-1)?.startOffset ?? -1n) >= cut) entries.pop();
     },
     advanceStart(logStart) {
       let spanning = entries.findLastIndex((entry) => entry.startOffset <= logStart);
-      if (spanning < 0) return;
+      if (spanning < 0 || (spanning === 0 && entries[0]?.startOffset === logStart)) return;
+      shown = undefined;
       entries.splice(0, spanning);
       spanning = 0;
       const first = entries[spanning];
       if (first !== undefined) entries[spanning] = { leaderEpoch: first.leaderEpoch, startOffset: logStart };
     },
     clear() {
+      shown = undefined;
       entries.length = 0;
     },
-    entries: () => [...entries],
+    entries: () => (shown ??= [...entries]),
   };
 }

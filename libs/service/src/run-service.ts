@@ -16,6 +16,7 @@ import { createNodeDisk, reserveThreads } from "@tidemark/disk";
 import { grpcTransport, type RpcServerHooks } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
+import { collectLessOften } from "./heap.ts";
 import type { ServiceWorld } from "./service-world.ts";
 
 /**
@@ -71,6 +72,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   const loaded = loadConfig(program.schema, inputs);
   if (!loaded.ok) end(exitCodes.settings, formatProblems(loaded.problems));
   const { config } = loaded;
+  collectLessOften();
   const { threads, needed } = reserveThreads(program.disks?.(config.values) ?? 1);
   const values = config.values as unknown as CommonValues;
   const id = values["node.id"];

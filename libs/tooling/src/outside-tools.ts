@@ -7,6 +7,7 @@ export interface OutsideTool {
 /** What `npm run test:interop` can make use of. */
 export const outsideTools: readonly OutsideTool[] = [
   { name: "curl", command: "curl" },
+  { name: "npm", command: "npm" },
   { name: "python", command: "python3" },
   { name: "go", command: "go" },
   { name: "java", command: "mvn" },

@@ -7,11 +7,13 @@ import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
 import { type BrokerCondition, type BrokerSession, createBrokerSession } from "./controller/session.ts";
+import type { BrokerMetrics } from "./metrics/broker-metrics.ts";
 import { openDirectories } from "./open-directories.ts";
 import type { OwnMetadata } from "./own-metadata.ts";
 import type { ReplicaStreams } from "./replication/replica-streams.ts";
 import { createPartitionTable, type PartitionTable } from "./table/partition-table.ts";
 import { startTicker, type Ticker } from "./ticker.ts";
+import { createFetchSpans } from "./tracing/fetch-spans.ts";
 import type { PartitionEvents } from "./tracing/partition-events.ts";
 import { startUpkeep, type Upkeep } from "./upkeep/upkeep.ts";
 
@@ -22,6 +24,7 @@ export interface BrokerParts {
   readonly events: PartitionEvents;
   readonly metadata: OwnMetadata;
   readonly streams: ReplicaStreams;
+  readonly metrics: BrokerMetrics;
   /** Ends what goes on for as long as the broker lives. */
   readonly abort: AbortController;
   directories: readonly LogDirectory[];
@@ -43,7 +46,13 @@ export async function open(parts: BrokerParts): Promise<void> {
   parts.running = metadata.run(abort.signal);
   const owner = { clusterId: await metadata.clusterId(), nodeId: options.nodeId };
   const guards = options.experiment?.logGuards;
-  parts.directories = await openDirectories({ ...options, guards, paths: options.logDirs, owner });
+  parts.directories = await openDirectories({
+    ...options,
+    guards,
+    paths: options.logDirs,
+    owner,
+    onFlush: parts.metrics.flushed,
+  });
   const table = createTable(parts);
   await table.openListed(metadata.known());
   parts.table = table;
@@ -127,6 +136,7 @@ function createTable(parts: BrokerParts): PartitionTable {
     }),
     clock,
     logger,
+    onFetched: createFetchSpans(options.tracer),
     onTrace: (place, event) => {
       events.take(place, event);
     },

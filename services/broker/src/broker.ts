@@ -6,13 +6,14 @@ import type { Codecs } from "@tidemark/record";
 import type { ProducerSettings, ReplicationSettings } from "@tidemark/replication";
 import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
-import type { Logger, Tracer } from "@tidemark/telemetry";
+import type { Logger, Metrics, Tracer } from "@tidemark/telemetry";
 import { createAdminService } from "./api/admin-service.ts";
 import { createLogService } from "./api/log-service.ts";
 import { type BrokerParts, join, leave, open, stop, tableOf } from "./broker-life.ts";
 import { createProducerIds } from "./controller/producer-ids.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
+import { createBrokerMetrics } from "./metrics/broker-metrics.ts";
 import { createOwnMetadata } from "./own-metadata.ts";
 import type { TopicDefaults } from "./partition/topic-log-settings.ts";
 import { createReplicaStreams } from "./replication/replica-streams.ts";
@@ -43,6 +44,7 @@ export interface BrokerOptions {
   readonly diskFor: (directory: string) => Disk;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
+  readonly metrics: Metrics;
   readonly logger: Logger;
   readonly experiment?: BrokerExperiment;
   /** The broker cannot go on. */
@@ -106,12 +108,14 @@ export function createBroker(options: BrokerOptions): Broker {
     waitMs: options.replication.fetchWaitMaxMs,
     logger,
   });
+  const metrics = createBrokerMetrics(options.metrics, () => parts.table?.led() ?? []);
   const parts: BrokerParts = {
     options,
     id,
     events,
     metadata,
     streams,
+    metrics,
     abort: new AbortController(),
     directories: [],
     table: undefined,
@@ -137,6 +141,7 @@ export function createBroker(options: BrokerOptions): Broker {
         runtime,
         codecs,
         tracer,
+        metrics,
         controllerHeardMs: () => metadata.heardMs(),
       }),
       createAdminService({
@@ -150,6 +155,9 @@ export function createBroker(options: BrokerOptions): Broker {
     open: () => open(parts),
     join: (endpoints) => join(parts, endpoints),
     leave: () => leave(parts),
-    stop: () => stop(parts),
+    async stop() {
+      await stop(parts);
+      metrics.stop();
+    },
   };
 }

@@ -1,5 +1,5 @@
 import type { LogGuards, ReplicaId } from "@tidemark/log";
-import type { PartitionInput, PartitionView, ReplicationGuards } from "@tidemark/replication";
+import type { PartitionInput, PartitionOutput, PartitionView, ReplicationGuards } from "@tidemark/replication";
 
 /** Protections of a broker's own, beside those of its replicas and logs. */
 export interface BrokerGuards {
@@ -22,5 +22,10 @@ export interface BrokerExperiment {
   /** Absent: every guard on. */
   readonly brokerGuards?: BrokerGuards;
   /** Told after each step of a replica's machine, before anything follows from it. Must not throw. */
-  readonly onStep?: (replica: ReplicaId, view: () => PartitionView, input: PartitionInput) => void;
+  readonly onStep?: (
+    replica: ReplicaId,
+    view: () => PartitionView,
+    input: PartitionInput,
+    output: PartitionOutput,
+  ) => void;
 }

@@ -16,11 +16,13 @@ export interface OpenDirectories {
   readonly logger: Logger;
   /** Absent: every guard on. */
   readonly guards?: LogGuards | undefined;
+  /** Told how long each flush of what was appended took, in milliseconds. */
+  readonly onFlush: (ms: number) => void;
 }
 
 /** Opens those log directories that can be used. Throws StartRefusedError where there is none. */
 export async function openDirectories(of: OpenDirectories): Promise<readonly LogDirectory[]> {
-  const { paths, owner, diskFor, codecs, runtime, logger, guards } = of;
+  const { paths, owner, diskFor, codecs, runtime, logger, guards, onFlush } = of;
   const opened = await openLogDirectories(
     paths.map((path) => ({
       path,
@@ -30,6 +32,7 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       codecs,
       owner,
       createMissing: true,
+      onFlush,
       ...(guards === undefined ? {} : { guards }),
       onStart: createStartReporter(logger, path),
       onFailure: (error) => {

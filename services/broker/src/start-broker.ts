@@ -12,11 +12,8 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import { createBroker } from "./broker.ts";
-
 import type { BrokerExperiment } from "./experiment.ts";
-
 import { replicaKeepalive } from "./replication/limits.ts";
-
 import { producerSettings, replicationSettings } from "./replication-settings.ts";
 
 export interface BrokerStartOptions extends ServiceWorld {
@@ -61,6 +58,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     diskFor: () => openDisk({ hangMs: values["log.flush.hang.ms"] }),
     codecs: options.codecs,
     tracer: telemetry.tracer,
+    metrics: telemetry.metrics,
     logger: telemetry.logger,
     onFatal: options.onFatal,
     ...(options.experiment === undefined ? {} : { experiment: options.experiment }),

@@ -56,23 +56,13 @@ describe("a cluster on etcd", () => {
     for (const { value } of entries) JSON.parse(Buffer.from(value).toString());
   });
 
-  it("goes on behind a kill -9 of its active controller, led by a standby in a later epoch", async () => {
-    const before = await activeController();
-    await cluster.kill(`controller-${before.id}`);
-    await create("second");
-    const after = await activeController();
-    expect(after.epoch).toBeGreaterThan(before.epoch);
-    expect(after.id).not.toBe(before.id);
-    await cluster.start(`controller-${before.id}`);
-  });
-
   it("serves records while etcd is down, and decides again when it is back", async () => {
     await cluster.kill("etcd-1");
-    const sent = await cluster.tidemark(["produce", "second"], { input: "while etcd is away\n" });
+    const sent = await cluster.tidemark(["produce", "first"], { input: "while etcd is away\n" });
     expect(sent.code).toBe(0);
     await cluster.start("etcd-1");
     await waitFor("a topic to be created", () => create("third").then(() => true));
-    const consumed = await tidemark("consume", "second", "--from", "earliest", "--max", "1");
+    const consumed = await tidemark("consume", "first", "--from", "earliest", "--max", "1");
     expect(consumed).toContain("while etcd is away");
   });
 

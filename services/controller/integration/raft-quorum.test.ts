@@ -94,13 +94,20 @@ describe("controllers on their own quorum", () => {
     expect(await topics()).toContain("while-frozen");
   });
 
-  it("hand the place over when they are asked to", async () => {
+  it("hand the place over to the one that is named, and to nobody who cannot have it", async () => {
     const { leader } = await led();
-    expect((await cluster.tidemark(["controller", "transfer"])).code).toBe(0);
-    await waitFor("another to be active", async () => {
-      const now = (await quorum().catch(() => undefined))?.leader;
-      return now !== null && now !== undefined && now !== leader;
-    });
+    const refusals = [
+      { to: leader, says: "is the active one already" },
+      { to: 9, says: "is no member" },
+    ];
+    for (const { to, says } of refusals) {
+      const { code, stderr } = await cluster.tidemark(["controller", "transfer", "--to", String(to)]);
+      expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining(says)]);
+      expect(code).not.toBe(0);
+    }
+    const next = [3, 2, 1].find((id) => id !== leader);
+    expect((await cluster.tidemark(["controller", "transfer", "--to", String(next)])).code).toBe(0);
+    await waitFor("it to be active", async () => (await quorum().catch(() => undefined))?.leader === next);
   });
 
   it("take one in anew that lost its disk, while the others run", async () => {

@@ -17,6 +17,8 @@ export interface Backend {
   readonly clusterId?: string;
   /** What the backend knows of its own quorum. Absent: it has none. */
   readonly quorum?: () => QuorumDetails;
+  /** Says who is to be active when this controller resigns next, if that one can. Absent: the backend cannot choose. */
+  readonly preferNext?: (directory: DirectoryId) => void;
   /** Frees what the backend holds, after the handle was closed. */
   close(): Promise<void>;
 }

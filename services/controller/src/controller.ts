@@ -43,6 +43,8 @@ export interface ControllerOptions {
   readonly backend: string;
   /** What the backend knows of its own quorum, to be shown likewise. Absent: it has none. */
   readonly quorum?: (() => QuorumDetails) | undefined;
+  /** Says who is to be active when this controller resigns next. Absent: the backend cannot choose. */
+  readonly preferNext?: ((directory: DirectoryId) => void) | undefined;
   readonly settings: ControllerSettings;
   /** Tests turn single guards off. Absent: every guard on. */
   readonly guards?: ControllerGuards | undefined;

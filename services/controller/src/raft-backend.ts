@@ -62,6 +62,7 @@ export function openRaftBackend(values: ControllerValues, experiment: RaftExperi
       services: [transport.service],
       ...(clusterId === undefined ? {} : { clusterId }),
       quorum: () => store.quorum(),
+      preferNext: (directory) => store.node.preferHeir(directory),
       close: () => store.close(),
     };
   };

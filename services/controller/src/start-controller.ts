@@ -132,6 +132,7 @@ function makeController(
     consensus: experiment?.wrapConsensus?.(backend.consensus) ?? backend.consensus,
     backend: backend.name,
     quorum: backend.quorum,
+    preferNext: backend.preferNext,
     settings: settingsFromConfig(values),
     guards: experiment?.guards,
     runtime,

@@ -8,6 +8,7 @@ import {
   type OtlpReceiver,
   type ReceivedSpan,
   startDevCluster,
+  waitFor,
 } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -48,6 +49,8 @@ const only = (spans: readonly ReceivedSpan[], name: string): ReceivedSpan => {
   return found[0] as ReceivedSpan;
 };
 
+const instanceOf = ({ resource }: ReceivedSpan) => resource["service.instance.id"];
+
 describe("one record", () => {
   it("is one trace from the gateway to the ack, and its fetch links back to it", async () => {
     const channel = pool.get(cluster.endpoint("gateway-1"), "produce");
@@ -64,9 +67,14 @@ describe("one record", () => {
     const all = await receiver.waitForSpans(
       // Each process sends its spans when it pleases.
       (spans) =>
-        ["gateway route", "broker produce", "ack", "broker fetch"].every((name) => byName(spans, name).length > 0),
+        ["gateway route", "broker produce", "ack", "broker fetch", "replica receive"].every(
+          (name) => byName(spans, name).length > 0,
+        ),
     );
-    const produced = all.filter((span) => span.traceId === produceTrace.traceId);
+    const ofProduce = all.filter((span) => span.traceId === produceTrace.traceId);
+    const receive = only(ofProduce, "replica receive");
+    const inFollower = (span: ReceivedSpan) => instanceOf(span) === instanceOf(receive);
+    const produced = ofProduce.filter((span) => !inFollower(span));
     expect(produced.map((span) => span.name).sort()).toEqual([
       "ack",
       "append",
@@ -94,6 +102,16 @@ describe("one record", () => {
     });
     const [follower] = [1, 2].filter((id) => broker.resource["service.instance.id"] !== `broker-${id}`);
     expect(only(produced, "replicate").attributes).toMatchObject({ "tidemark.follower": follower });
+    // The follower's own part, in its own process: below the leader's span for it, and linked to the fetch that served it.
+    expect(instanceOf(receive)).toBe(`broker-${follower}`);
+    expect(receive.parentSpanId).toBe(only(produced, "replicate").spanId);
+    const replicaFetch = only(all, "replica fetch");
+    expect(instanceOf(replicaFetch)).toBe(`broker-${follower}`);
+    expect(receive.links.map((link) => link.spanId)).toEqual([replicaFetch.spanId]);
+    expect(replicaFetch.traceId).not.toBe(produceTrace.traceId);
+    for (const name of ["append", "flush"]) {
+      expect(only(ofProduce.filter(inFollower), name).parentSpanId).toBe(receive.spanId);
+    }
     expect(only(produced, "ack").attributes).toMatchObject({
       "tidemark.outcome": "APPLIED",
       "tidemark.replicas_counted": 2,
@@ -136,5 +154,51 @@ describe("one record", () => {
     expect(below.parentSpanId).toBe(fetch.spanId);
     expect(below.startNanos).toBeGreaterThanOrEqual(fetch.startNanos);
     expect(below.endNanos).toBeLessThanOrEqual(fetch.endNanos);
+  });
+});
+
+describe("a broker that is lost", () => {
+  it("is one trace from the lost connection to the new leader's first append; its return widens the ISR", async () => {
+    const channel = pool.get(cluster.endpoint("gateway-1"), "produce");
+    const [log, admin] = [createRpcClient(LogService, channel), createRpcClient(AdminService, channel)];
+    const topic = "elected";
+    const settings = { "min.insync.replicas": "1" };
+    await admin.createTopic({ topic, partitions: 1, replicationFactor: 2, settings });
+    const partition = async () => (await admin.describeTopics({ topics: [topic] })).topics[0]?.partitions[0];
+    const lost = await waitFor("both in sync", async () => {
+      const state = await partition();
+      return state?.isr.length === 2 && state.leader;
+    });
+    await cluster.kill(`broker-${lost}`);
+    const left = await waitFor("another leader", async () => {
+      const leader = (await partition())?.leader;
+      return leader !== lost && leader;
+    });
+    await log.produce({ topic, records: [{ valueForm: { case: "text", value: "after it" } }] });
+    await cluster.start(`broker-${lost}`);
+    await waitFor("both in sync", async () => (await partition())?.isr.length === 2);
+
+    const ofTopic = (span: ReceivedSpan) => span.attributes["messaging.destination.name"] === topic;
+    const all = await receiver.waitForSpans((spans) =>
+      ["election", "become leader", "isr expand"].every((name) => {
+        const some = byName(spans, name);
+        return name === "election" ? some.length > 0 : some.some(ofTopic);
+      }),
+    );
+    const led = byName(all, "become leader").filter((span) => ofTopic(span) && instanceOf(span) === `broker-${left}`);
+    const chosen = byName(all, "partition").filter((span) => span.spanId === led[0]?.parentSpanId);
+    expect([led.length, chosen.length]).toEqual([1, 1]);
+    expect(chosen[0]?.attributes).toMatchObject({ "tidemark.leader.old": lost, "tidemark.leader": left });
+    const [election] = byName(all, "election").filter(({ spanId }) => spanId === chosen[0]?.parentSpanId);
+    expect(election?.parentSpanId).toBeUndefined();
+    expect(election?.attributes).toMatchObject({ "tidemark.cause": "connection lost", "tidemark.broker": lost });
+    const below = all.filter(({ parentSpanId }) => parentSpanId === election?.spanId).map(({ name }) => name);
+    expect(new Set(below)).toEqual(new Set(["session end", "decide", "commit batch", "publish", "partition"]));
+
+    const widened = byName(all, "isr expand").filter(ofTopic);
+    expect(widened.map(instanceOf)).toEqual([`broker-${left}`]);
+    const isr = expect.arrayContaining([1, 2]) as unknown;
+    expect(widened[0]?.attributes).toMatchObject({ "tidemark.follower": [lost], "tidemark.isr": isr });
+    expect(widened[0]?.parentSpanId).toBeUndefined();
   });
 });

@@ -17,6 +17,9 @@ export interface AppendRates {
   readonly p99: number;
 }
 
+/** One change of a batch that is measured. */
+export type BenchPut = Change & { readonly kind: "put" };
+
 /** About what a partition's state has, in bytes. */
 const valueBytes = 300;
 
@@ -27,21 +30,34 @@ export async function leadingEpoch(consensus: Consensus): Promise<ControllerEpoc
 }
 
 /** Appends for as long as the load says. Throws for one that was not committed. */
-export async function measureAppends(
-  consensus: Consensus,
-  epoch: ControllerEpoch,
+export function measureAppends(consensus: Consensus, epoch: ControllerEpoch, load: AppendLoad): Promise<AppendRates> {
+  return measureCommits(load, async (changes) => {
+    const outcome = await consensus.append(epoch, changes);
+    if (outcome.kind !== "committed") throw new Error(`Not committed: ${outcome.message}`);
+  });
+}
+
+/** Commits batches for as long as the load says. */
+export async function measureCommits(
   load: AppendLoad,
+  commit: (changes: readonly BenchPut[]) => Promise<unknown>,
 ): Promise<AppendRates> {
   const value = new Uint8Array(valueBytes).fill(120);
-  const changes = Array.from({ length: load.changes }, (_, n): Change => ({ kind: "put", key: `/bench/${n}`, value }));
+  const changes = Array.from(
+    { length: load.changes },
+    (_, n): BenchPut => ({
+      kind: "put",
+      key: `/bench/${n}`,
+      value,
+    }),
+  );
   const latencies: number[] = [];
   const start = performance.now();
   const until = start + load.seconds * 1000;
   const appendOn = async () => {
     while (performance.now() < until) {
       const from = performance.now();
-      const outcome = await consensus.append(epoch, changes);
-      if (outcome.kind !== "committed") throw new Error(`Not committed: ${outcome.message}`);
+      await commit(changes);
       latencies.push(performance.now() - from);
     }
   };

@@ -22,6 +22,9 @@ export type MemberLine =
   | { readonly kind: "measured"; readonly rates: AppendRates }
   | { readonly kind: "failed"; readonly message: string };
 
+/** What a member is told, one line each. */
+export type MemberOrder = AppendLoad | { readonly isCut: boolean };
+
 /** Where a member is, and what differs from the defaults. */
 export interface MemberPlace {
   readonly id: number;
@@ -29,15 +32,20 @@ export interface MemberPlace {
   readonly directory: string;
   readonly directoryId: string;
   readonly electionTimeoutMs?: number;
+  /** Batches that a leader commits at once, for as long as it leads. Default 0. */
+  readonly appendsAtOnce?: number;
 }
+
+/** How a leading member goes: kill -9, SIGSTOP, or nothing passes to and from it. */
+export type Way = "killed" | "frozen" | "cut off";
 
 export interface Quorum {
   /** The leading member carries a load out. */
   measure(load: AppendLoad): Promise<AppendRates>;
-  /** Kills the leading member. Resolves with the milliseconds until another had committed a batch. */
-  killLeader(): Promise<number>;
-  /** Starts the killed one again, and waits until it takes part. */
-  restoreKilled(): Promise<void>;
+  /** Takes the leading member away. Resolves with the milliseconds until another had committed a batch. */
+  takeLeader(way: Way): Promise<number>;
+  /** Brings it back, and waits until a killed one takes part. */
+  bringBack(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -46,7 +54,10 @@ interface Member {
   child: ChildProcessByStdio<Writable, Readable, null>;
 }
 
-export async function startQuorum(folder: string, settings: Pick<MemberPlace, "electionTimeoutMs">): Promise<Quorum> {
+export async function startQuorum(
+  folder: string,
+  settings: Pick<MemberPlace, "electionTimeoutMs" | "appendsAtOnce">,
+): Promise<Quorum> {
   const said = createLines();
   const start = (place: MemberPlace): Member["child"] => {
     const child = spawn(process.execPath, [program, JSON.stringify(place)], { stdio: ["pipe", "pipe", "inherit"] });
@@ -58,28 +69,34 @@ export async function startQuorum(folder: string, settings: Pick<MemberPlace, "e
   const started = Promise.all(places.map(({ id }) => said.next((from, { kind }) => from === id && kind === "joined")));
   let leader = (await said.next((_, { kind }) => kind === "led")).from;
   await started;
+  let gone: { readonly member: Member; readonly way: Way } | undefined;
   return {
     async measure(load) {
-      for (const { child } of members) child.stdin.write(`${JSON.stringify(load)}\n`);
+      for (const member of members) tell(member, load);
       const { line } = await said.next((_, { kind }) => kind === "measured" || kind === "failed");
       if (line.kind === "measured") return line.rates;
       throw new Error(line.kind === "failed" ? line.message : "no rates were said");
     },
-    async killLeader() {
-      const killed = members.find(({ place }) => place.id === leader);
+    async takeLeader(way) {
+      const taken = members.find(({ place }) => place.id === leader);
       const next = said.next((from, { kind }) => from !== leader && kind === "led");
-      const killedMs = performance.timeOrigin + performance.now();
-      killed?.child.kill("SIGKILL");
+      const takenMs = performance.timeOrigin + performance.now();
+      if (taken !== undefined) take(taken, way);
+      gone = taken === undefined ? undefined : { member: taken, way };
       const { line } = await next;
       if (line.kind !== "led") throw new Error("nobody led");
-      return line.atMs - killedMs;
+      return line.atMs - takenMs;
     },
-    async restoreKilled() {
-      const killed = members.find(({ place }) => place.id === leader);
-      if (killed === undefined) return;
-      const joined = said.next((from, { kind }) => from === killed.place.id && kind === "joined");
-      killed.child = start({ ...killed.place, ...settings });
-      await joined;
+    async bringBack() {
+      if (gone === undefined) return;
+      const { member, way } = gone;
+      if (way === "killed") {
+        const joined = said.next((from, { kind }) => from === member.place.id && kind === "joined");
+        member.child = start({ ...member.place, ...settings });
+        await joined;
+      } else if (way === "frozen") member.child.kill("SIGCONT");
+      else tell(member, { isCut: false });
+      gone = undefined;
       leader = said.lastLed();
     },
     async stop() {
@@ -92,6 +109,23 @@ export async function startQuorum(folder: string, settings: Pick<MemberPlace, "e
       await Promise.all(ended);
     },
   };
+}
+
+function tell({ child }: Member, order: MemberOrder): void {
+  child.stdin.write(`${JSON.stringify(order)}\n`);
+}
+
+function take(member: Member, way: Way): void {
+  switch (way) {
+    case "killed":
+      member.child.kill("SIGKILL");
+      return;
+    case "frozen":
+      member.child.kill("SIGSTOP");
+      return;
+    case "cut off":
+      tell(member, { isCut: true });
+  }
 }
 
 type Wanted = (from: number, line: MemberLine) => boolean;

@@ -7,10 +7,11 @@ import { createNodeRuntime, randomUuid } from "@tidemark/runtime";
 import { type Bench, type Figure, figure } from "../bench.ts";
 import { inFolder } from "../log/place.ts";
 import { type AppendLoad, type AppendRates, leadingEpoch, measureAppends } from "./appends.ts";
+import { startEtcdSide } from "./etcd-side.ts";
 import { startQuorum } from "./quorum.ts";
 
 const runs = 3;
-const seconds = 3;
+const seconds = 2;
 const loads: readonly (AppendLoad & { readonly name: string })[] = [
   { name: "1 change, one at a time", inFlight: 1, changes: 1, seconds },
   { name: "1 change, 200 in flight", inFlight: 200, changes: 1, seconds },
@@ -21,43 +22,60 @@ const loads: readonly (AppendLoad & { readonly name: string })[] = [
 export const raftCommit: Bench = {
   name: "raft-commit",
   about:
-    "metadata batches that three controllers commit by their own quorum, each flushed before it counts, beside the " +
-    "single backend's one file of the same machine and run.",
+    "metadata batches that three controllers commit by their own quorum, each flushed before it counts, beside the etcd " +
+    "backend on three members, that etcd alone, and the single backend's one file, on the same machine in the same run.",
   run: (say) =>
     inFolder(async (folder) => {
       // Commits are measured, not elections: a machine that is busy with the load is no reason for one.
       const quorum = await startQuorum(folder, { electionTimeoutMs: 5_000 });
       try {
         const single = await openSingle(join(folder, "single"));
-        const figures: Figure[] = [];
-        for (const load of loads) {
-          say(load.name);
-          const ours: AppendRates[] = [];
-          const beside: AppendRates[] = [];
-          for (let run = 0; run < runs; run++) {
-            ours.push(await quorum.measure(load));
-            beside.push(await single.measure(load));
+        const etcd = await startEtcdSide();
+        try {
+          const figures: Figure[] = [];
+          for (const load of loads) {
+            const measured: Measured = { bare: [], etcd: [], single: [], raft: [] };
+            for (let run = 1; run <= runs; run++) {
+              say(`${load.name}, run ${run} of ${runs}`);
+              measured.raft.push(await quorum.measure(load));
+              measured.etcd.push(await etcd.backend(load));
+              measured.bare.push(await etcd.bare(load));
+              measured.single.push(await single.measure(load));
+            }
+            figures.push(...figuresOf(load.name, measured));
           }
-          figures.push(...figuresOf(load.name, ours, beside));
+          return figures;
+        } finally {
+          await etcd.stop();
+          await single.close();
         }
-        await single.close();
-        return figures;
       } finally {
         await quorum.stop();
       }
     }),
 };
 
-function figuresOf(name: string, ours: readonly AppendRates[], beside: readonly AppendRates[]): readonly Figure[] {
-  const rates = (all: readonly AppendRates[]) => all.map(({ batchesPerSecond }) => batchesPerSecond);
-  const p50 = (all: readonly AppendRates[]) => all.map((each) => each.p50);
-  const p99 = (all: readonly AppendRates[]) => all.map((each) => each.p99);
-  return [
-    figure(`${name}, single`, "batches/s", rates(beside)),
-    figure(name, "batches/s", rates(ours), { to: "single", values: rates(beside) }),
-    figure(`${name}, p50`, "ms", p50(ours), { to: "single", values: p50(beside) }),
-    figure(`${name}, p99`, "ms", p99(ours), { to: "single", values: p99(beside) }),
-  ];
+/** What each side gave, run by run. */
+type Measured = Readonly<Record<"bare" | "etcd" | "single" | "raft", AppendRates[]>>;
+
+const sides = { bare: "etcd alone", etcd: "etcd backend", single: "single", raft: "raft" } as const;
+
+function figuresOf(name: string, measured: Measured): readonly Figure[] {
+  const values = (side: keyof Measured, of: keyof AppendRates) => measured[side].map((each) => each[of]);
+  const rows = [
+    { of: "batchesPerSecond", unit: "batches/s", title: name },
+    { of: "p50", unit: "ms", title: `${name}, p50` },
+    { of: "p99", unit: "ms", title: `${name}, p99` },
+  ] as const;
+  return rows.flatMap(({ of, unit, title }) => {
+    const bare = { to: sides.bare, values: values("bare", of) };
+    return [
+      figure(`${title}, ${sides.bare}`, unit, bare.values),
+      ...(["etcd", "single", "raft"] as const).map((side) =>
+        figure(`${title}, ${sides[side]}`, unit, values(side, of), bare),
+      ),
+    ];
+  });
 }
 
 async function openSingle(directory: string) {

@@ -1,12 +1,16 @@
 import { type Client, createClient } from "@tidemark/client";
+import { LogService } from "@tidemark/proto/log/v1";
+import { type ChannelPool, createChannelPool, createRpcClient } from "@tidemark/rpc";
+import { createNodeRuntime } from "@tidemark/runtime";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
-import { type Bench, type Figure, figure } from "../bench.ts";
+import { type Bench, distribution, type Figure } from "../bench.ts";
+import { type AckedLoad, startAckedLoad } from "./acked-load.ts";
 
 const topic = "failover";
-/** Rounds, each with a killed leader, a killed follower and a leader that is told to stop. */
+/** Has one replica on each broker, and no other. */
+const ownTopic = "own";
+/** Rounds, each with every way of going. */
 const rounds = 20;
-/** Records on their way at once. */
-const inFlight = 20;
 /** Acks after a broker went until that counts as over. */
 const acksAfter = 500;
 
@@ -15,39 +19,54 @@ interface Way {
   readonly name: string;
   readonly of: "leader" | "follower";
   readonly signal: "SIGKILL" | "SIGTERM";
+  /** Started again as soon as it is gone, and not once the others have gone on. */
+  readonly atOnce?: boolean;
 }
 
 const ways: readonly Way[] = [
   { name: "leader killed", of: "leader", signal: "SIGKILL" },
   { name: "follower killed", of: "follower", signal: "SIGKILL" },
+  { name: "leader killed and started at once", of: "leader", signal: "SIGKILL", atOnce: true },
   { name: "leader stopped", of: "leader", signal: "SIGTERM" },
 ];
+
+interface Stage {
+  readonly cluster: DevCluster;
+  readonly client: Client;
+  readonly pool: ChannelPool;
+  readonly load: AckedLoad;
+}
+
+/** What was measured of one way, in milliseconds. */
+interface Measured {
+  readonly gaps: number[];
+  readonly untilAck: number[];
+  readonly untilInSync: number[];
+}
 
 /** Three brokers' processes, a gateway and one client; every broker that goes is started again. */
 export const failover: Bench = {
   name: "failover",
   about:
     "the longest time without an ack of a producer with acks=all to one partition with three replicas, when its leader " +
-    "or a follower is killed with SIGKILL, or its leader is told to stop; and from the start of such a broker until it " +
-    "is in sync.",
+    "or a follower is killed with SIGKILL, or its leader is told to stop; and from the start of such a broker's process " +
+    "until it acknowledges itself, and until it is in sync.",
   async run(say) {
     const cluster = await startDevCluster({ brokers: 3 });
     const client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-    const gaps = new Map(ways.map((way) => [way, [] as number[]]));
-    const back: number[] = [];
+    const pool = createChannelPool({ runtime: createNodeRuntime() });
+    const measured = new Map(ways.map((way): [Way, Measured] => [way, { gaps: [], untilAck: [], untilInSync: [] }]));
     try {
       await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 3 });
-      const load = startLoad(client);
+      await client.admin.createTopic({ topic: ownTopic, partitions: 3, replicationFactor: 1 });
+      const load = startAckedLoad(client, topic);
       try {
         await load.acks(acksAfter);
         for (let round = 1; round <= rounds; round++) {
-          for (const way of ways) {
-            const { leader, replicas } = await inSync(client);
-            const victim = `broker-${way.of === "leader" ? leader : replicas.find((id) => id !== leader)}`;
-            const gapMs = await gapOf(load, () => end(cluster, victim, way.signal));
-            gaps.get(way)?.push(gapMs);
-            back.push(await timeBack(cluster, client, victim));
-            say(`round ${round} of ${rounds}: ${way.name}, ${Math.round(gapMs)} ms without an ack`);
+          for (const [way, into] of measured) {
+            await goAndComeBack({ cluster, client, pool, load }, way, into);
+            const gapMs = Math.round(into.gaps.at(-1) ?? Number.NaN);
+            say(`round ${round} of ${rounds}: ${way.name}, ${gapMs} ms without an ack`);
           }
         }
       } finally {
@@ -55,74 +74,48 @@ export const failover: Bench = {
       }
     } finally {
       client.close();
+      pool.close();
       await cluster.stop();
     }
-    return [
-      ...ways.flatMap((way) => distribution(`without an ack, ${way.name}`, gaps.get(way) ?? [])),
-      ...distribution("from start to in sync", back),
-    ];
+    return [...measured].flatMap(([way, { gaps, untilAck, untilInSync }]): Figure[] => [
+      ...distribution(`without an ack, ${way.name}`, "ms", gaps),
+      ...distribution("  from its start to its own ack", "ms", untilAck),
+      ...distribution("  from its start to in sync", "ms", untilInSync),
+    ]);
   },
 };
 
-interface Load {
-  /** Resolves after so many more acks. */
-  acks(count: number): Promise<void>;
-  /** The longest pause between two acks since `sinceMs`, in milliseconds. */
-  longestPause(sinceMs: number): number;
-  stop(): Promise<void>;
-}
-
-function startLoad(client: Client): Load {
-  const producer = client.createProducer();
-  const value = new Uint8Array(188).fill(120);
-  const ackedAt: number[] = [];
-  let isOver = false;
-  const work = async () => {
-    while (!isOver) {
-      const { kind } = await producer.send(topic, { value, partition: 0 });
-      if (kind === "acknowledged") ackedAt.push(performance.now());
-    }
-  };
-  const workers = Array.from({ length: inFlight }, work);
-  return {
-    async acks(count) {
-      const until = ackedAt.length + count;
-      await waitFor("acks", () => ackedAt.length >= until);
-    },
-    longestPause(sinceMs) {
-      const from = ackedAt.findLastIndex((at) => at < sinceMs);
-      let longest = 0;
-      for (let index = Math.max(1, from + 1); index < ackedAt.length; index++) {
-        longest = Math.max(longest, (ackedAt[index] ?? 0) - (ackedAt[index - 1] ?? 0));
-      }
-      return longest;
-    },
-    async stop() {
-      isOver = true;
-      await Promise.all(workers);
-      await producer.close();
-    },
-  };
-}
-
-/** Resolves when the supervisor has seen the broker go. */
-async function end(cluster: DevCluster, broker: string, signal: Way["signal"]): Promise<void> {
-  cluster.signal(broker, signal);
-  await waitFor(`${broker} to be gone`, () => ["failed", "stopped"].includes(cluster.process(broker).state));
-}
-
-async function gapOf(load: Load, go: () => Promise<void>): Promise<number> {
+async function goAndComeBack(stage: Stage, way: Way, into: Measured): Promise<void> {
+  const { cluster, client, load } = stage;
+  const { leader, replicas } = await inSync(client);
+  const id = way.of === "leader" ? leader : replicas.find((each) => each !== leader);
+  const broker = `broker-${id}`;
   const sinceMs = performance.now();
-  await go();
-  await load.acks(acksAfter);
-  return load.longestPause(sinceMs);
+  cluster.signal(broker, way.signal);
+  await waitFor(`${broker} to be gone`, () => ["failed", "stopped"].includes(cluster.process(broker).state));
+  if (way.atOnce !== true) await load.acks(acksAfter);
+  const startedMs = performance.now();
+  const started = cluster.start(broker);
+  const acked = ownAck(stage, id ?? 0).then(() => into.untilAck.push(performance.now() - startedMs));
+  await started;
+  await inSync(client);
+  into.untilInSync.push(performance.now() - startedMs);
+  await acked;
+  if (way.atOnce === true) await load.acks(acksAfter);
+  into.gaps.push(load.longestPause(sinceMs));
 }
 
-async function timeBack(cluster: DevCluster, client: Client, broker: string): Promise<number> {
-  const startedAt = performance.now();
-  await cluster.start(broker);
-  await inSync(client);
-  return performance.now() - startedAt;
+/** Resolves when a broker acknowledges a record of a partition that it alone has. */
+async function ownAck({ cluster, client, pool }: Stage, broker: number): Promise<void> {
+  const { topics } = await client.admin.describeTopics({ topics: [ownTopic] });
+  const own = topics[0]?.partitions.find(({ replicas }) => replicas[0] === broker)?.partition;
+  if (own === undefined) throw new Error(`Broker ${broker} has no partition of its own`);
+  const log = createRpcClient(LogService, pool.get(cluster.endpoint(`broker-${broker}`), "produce"));
+  const record = { valueForm: { case: "text", value: "back" } as const };
+  await waitFor("an ack", async () => {
+    const { results } = await log.produce({ topic: ownTopic, partition: own, records: [record] }, { timeoutMs: 500 });
+    return results.length > 0;
+  });
 }
 
 /** The partition, once all three replicas are in sync. */
@@ -132,10 +125,4 @@ async function inSync(client: Client) {
     const partition = topics[0]?.partitions[0];
     return partition?.isr.length === 3 ? partition : undefined;
   });
-}
-
-function distribution(name: string, values: readonly number[]): readonly Figure[] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const p90 = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? Number.NaN;
-  return [figure(name, "ms", values), figure(`${name}, p90`, "ms", [p90])];
 }

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { tellError } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { type ClientSettings, clientSettings, UsageError } from "../settings.ts";
+import { type ClientSettings, type ConnectionFlags, clientSettings, UsageError } from "../settings.ts";
 
 /** For people or for programs. */
 export type OutputFormat = "text" | "json";
@@ -12,9 +12,8 @@ export type OutputFormat = "text" | "json";
 export type Finish = (code: number) => void;
 
 /** What every command that talks to a cluster is given by its flags. */
-export interface ServerFlags {
+export interface ServerFlags extends ConnectionFlags {
   readonly output: OutputFormat;
-  readonly server?: string;
 }
 
 /** Adds `-o json`, which every command has. */
@@ -26,10 +25,11 @@ export function withOutput(command: Command): Command {
 
 /** Adds what a command needs that talks to a cluster. */
 export function withServer(command: Command): Command {
-  return withOutput(command).option(
-    "--server <host:port>",
-    "gateway or broker to talk to (default: TIDEMARK_SERVER, else 127.0.0.1:4640)",
-  );
+  return withOutput(command)
+    .option("--server <host:port>", "gateway or broker to talk to (default: TIDEMARK_SERVER, else 127.0.0.1:4640)")
+    .option("--tls-ca <file>", "talk by TLS, and check the server's certificate against these authorities (PEM)")
+    .option("--tls-cert <file>", "certificate to show to a server that wants one (PEM)")
+    .option("--tls-key <file>", "its key (PEM)");
 }
 
 /** Adds an example below the help. */

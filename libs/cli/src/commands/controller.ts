@@ -72,16 +72,20 @@ function addRemoveVoter(controller: Command, io: Io, finish: Finish): void {
 
 function addTransfer(controller: Command, io: Io, finish: Finish): void {
   const transfer = controller.command("transfer").description("make the active controller give its place to another");
-  withExample(withServer(transfer), "tidemark controller transfer").action(async (flags: ServerFlags) => {
-    finish(
-      await runWithClient(io, flags, async ({ client, call }) => {
-        await client.metadata.transferController({}, call);
-        if (flags.output === "json") printJson(io, { transferred: true });
-        else print(io, "The active controller gave its place up.");
-        return exitCodes.done;
-      }),
-    );
-  });
+  transfer.option("--to <id>", "node.id of the one that is to be active, with the raft backend", wholeNumber);
+  withExample(withServer(transfer), "tidemark controller transfer --to 2").action(
+    async (flags: ServerFlags & { readonly to?: number }) => {
+      const { to } = flags;
+      finish(
+        await runWithClient(io, flags, async ({ client, call }) => {
+          await client.metadata.transferController(to === undefined ? {} : { to }, call);
+          if (flags.output === "json") printJson(io, { transferred: true, ...(to === undefined ? {} : { to }) });
+          else print(io, `The active controller gave its place up${to === undefined ? "" : ` to controller ${to}`}.`);
+          return exitCodes.done;
+        }),
+      );
+    },
+  );
 }
 
 function newVoter(text: string): NewVoter {

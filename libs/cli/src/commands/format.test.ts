@@ -1,7 +1,9 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { formatExport } from "@tidemark/consensus/transfer";
+import { controllerEpoch, revision } from "@tidemark/ids";
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { runProgram } from "../program.ts";
 
@@ -45,6 +47,30 @@ describe("tidemark format", () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ nodeId: 2, directoryId: planned.voters[1]?.id });
     expect(await readdir(join(folder, "metadata", "raft"))).toEqual(expect.arrayContaining(["hard-state", "identity"]));
+  });
+
+  it("takes exported metadata of its own cluster, whole, and no others", async () => {
+    const planned = await plan();
+    const exportOf = (clusterId: string) =>
+      formatExport({
+        clusterId,
+        revision: revision(7n),
+        controllerEpoch: controllerEpoch(3),
+        sealed: true,
+        entries: new Map([["/cluster", new TextEncoder().encode(JSON.stringify({ clusterId }))]]),
+      });
+    await writeFile(join(folder, "other.json"), exportOf("another"));
+    await writeFile(join(folder, "cut.json"), exportOf(planned.clusterId).slice(0, -5));
+    await writeFile(join(folder, "move.json"), exportOf(planned.clusterId));
+    const withFile = (file: string) => run(...formatting(planned, "1"), "--import", file);
+    expect((await withFile("none.json")).stderr).toContain("none.json cannot be read: ENOENT");
+    expect((await withFile("other.json")).stderr).toContain("metadata of the cluster another");
+    expect((await withFile("cut.json")).stderr).toContain("damaged or cut off");
+    expect((await withFile("move.json")).code).toBe(0);
+    const snapshots = (await readdir(join(folder, "metadata", "raft"))).filter((name) => name.startsWith("snapshot-"));
+    const content = await readFile(join(folder, "metadata", "raft", snapshots[0] ?? ""), "latin1");
+    expect(content).toContain("/controller_epoch");
+    expect(content).toContain(planned.clusterId);
   });
 
   it("draws other ids for each cluster, and shows what to run where", async () => {

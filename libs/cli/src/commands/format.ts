@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { crc32c } from "@tidemark/compression";
+import { ExportFileError, importedContent, parseExport } from "@tidemark/consensus/transfer";
 import { formatDirectory, memberDirectory, parseAddress, RaftOpenError } from "@tidemark/consensus-raft";
 import { createNodeDisk } from "@tidemark/disk";
 import { type DirectoryId, directoryId } from "@tidemark/ids";
@@ -24,6 +26,9 @@ interface FormatFlags {
   readonly nodeId: number;
   readonly clusterId: string;
   readonly voters: readonly Voter[];
+  /** A file of exported metadata. */
+  readonly import?: string;
+  readonly epochFloor: number;
   readonly output: OutputFormat;
 }
 
@@ -37,10 +42,13 @@ export function addFormatCommands(program: Command, io: Io, finish: Finish): voi
       .option("--dir <folder>", "metadata.log.dir of the controller")
       .option("--node-id <id>", "node.id of the controller", wholeNumber)
       .option("--cluster-id <id>", "the same for every controller")
-      .option("--voters <list>", "id@host:port:directory-id of every first voter, with commas", voterList),
+      .option("--voters <list>", "id@host:port:directory-id of every first voter, with commas", voterList)
+      .option("--import <file>", "begin with these exported metadata; the same file for every first voter")
+      .option("--epoch-floor <epoch>", "with --import: the controller epoch is this at the least", wholeNumber, 0),
     "tidemark format plan 1@a:4651 2@b:4651 3@c:4651",
     "tidemark format --dir /var/lib/tidemark/metadata --node-id 1 --cluster-id ID --voters LIST",
-  ).action(async (flags: Partial<FormatFlags> & { readonly output: OutputFormat }) => {
+    "tidemark format --dir FOLDER --node-id 1 --cluster-id ID --voters LIST --import move.json",
+  ).action(async (flags: GivenFlags) => {
     finish(await formatHere(io, requireAll(flags)));
   });
   const plan = format
@@ -55,32 +63,61 @@ export function addFormatCommands(program: Command, io: Io, finish: Finish): voi
   );
 }
 
-function requireAll(flags: Partial<FormatFlags> & { readonly output: OutputFormat }): FormatFlags {
+type GivenFlags = Partial<FormatFlags> & Pick<FormatFlags, "output" | "epochFloor">;
+
+function requireAll(flags: GivenFlags): FormatFlags {
   const { dir, nodeId, clusterId, voters } = flags;
   if (dir === undefined || nodeId === undefined || clusterId === undefined || voters === undefined) {
     throw new UsageError(
       "format needs --dir, --node-id, --cluster-id and --voters; `tidemark format plan` draws the ids.",
     );
   }
-  return { dir, nodeId, clusterId, voters, output: flags.output };
+  return { ...flags, dir, nodeId, clusterId, voters };
 }
 
-async function formatHere(io: Io, { dir, nodeId, clusterId, voters, output }: FormatFlags): Promise<number> {
+async function formatHere(io: Io, flags: FormatFlags): Promise<number> {
+  const { dir, nodeId, clusterId, voters, output } = flags;
   const self = voters.find(({ address }) => parseAddress(address).controllerId === nodeId);
   if (self === undefined) throw new UsageError(`--voters does not name controller ${nodeId}.`);
   const directory = resolve(io.workingDirectory, dir);
   const disk = createNodeDisk({ runtime: createNodeRuntime() });
   try {
     const identity = { directoryId: self.id, clusterId };
-    await formatDirectory({ disk, directory: memberDirectory(directory), crc32c, identity, voters });
+    const entries = entriesOf(io, flags);
+    await formatDirectory({
+      disk,
+      directory: memberDirectory(directory),
+      crc32c,
+      identity,
+      voters,
+      ...(entries === undefined ? {} : { entries }),
+    });
   } catch (error) {
-    if (!(error instanceof RaftOpenError)) throw error;
+    if (!(error instanceof RaftOpenError || error instanceof ExportFileError)) throw error;
     io.stderr.write(`tidemark: ${error.message}\n`);
     return exitCodes.failed;
   }
   if (output === "json") printJson(io, { directory, nodeId, directoryId: self.id, clusterId, voters });
   else print(io, `${directory} is that of controller ${nodeId} of the cluster ${clusterId}.`);
   return exitCodes.done;
+}
+
+/** What the file holds. Throws UsageError where it is another cluster's, ExportFileError where it is damaged. */
+function entriesOf(io: Io, { import: file, epochFloor, clusterId }: FormatFlags) {
+  if (file === undefined) return undefined;
+  const exported = parseExport(readText(resolve(io.workingDirectory, file)));
+  if (exported.clusterId !== clusterId) {
+    throw new UsageError(`${file} holds the metadata of the cluster ${exported.clusterId}: give it as --cluster-id.`);
+  }
+  return importedContent(exported, epochFloor).entries;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
 }
 
 function showPlan(io: Io, addresses: readonly string[], output: OutputFormat): void {

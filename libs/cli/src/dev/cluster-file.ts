@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Role } from "./layout.ts";
+import type { Backend, Role } from "./layout.ts";
 
 /**
  * | state    | meaning                                    |
@@ -27,7 +27,9 @@ export interface ProcessEntry {
 
 /** `cluster.json` in the data folder: rewritten by rename at each change, so that a reader never sees half of it. */
 export interface ClusterFile {
-  readonly backend: string;
+  readonly backend: Backend;
+  /** An etcd that is not the cluster's own: host:port,host:port. */
+  readonly etcdEndpoints?: string;
   readonly processes: readonly ProcessEntry[];
   /** Where the supervisor takes commands, and the word that it asks for. Absent when it does not run. */
   readonly supervisor?: { readonly pid: number; readonly endpoint: string; readonly token: string };

@@ -7,6 +7,10 @@ import type { CommandResult } from "./supervisor.ts";
 export type Verb = "start" | "stop" | "restart";
 export const verbs: readonly Verb[] = ["start", "stop", "restart"];
 
+/** What a supervisor carries out: a verb for a process, or a move to another backend. */
+export type Order = Verb | "switch";
+const orders: readonly Order[] = [...verbs, "switch"];
+
 /** A command takes as long as the process does, which is killed when it does not stop. */
 const answerTimeoutMs = 120_000;
 
@@ -15,19 +19,19 @@ export interface Control {
   /** host:port. */
   readonly endpoint: string;
   /** Who carries commands out from now on. */
-  serve(commands: Readonly<Record<Verb, (name: string) => Promise<CommandResult>>>): void;
+  serve(commands: Readonly<Record<Order, (name: string) => Promise<CommandResult>>>): void;
   close(): void;
 }
 
 /** Listens on loopback for commands that bring `token` along. Rejects with EADDRINUSE where the port is taken. */
 export async function listenForCommands(port: number, token: string): Promise<Control> {
   const expected = Buffer.from(`Bearer ${token}`);
-  let carryOut: ((verb: Verb, name: string) => Promise<CommandResult>) | undefined;
+  let carryOut: ((order: Order, name: string) => Promise<CommandResult>) | undefined;
   const answer: RequestListener = (request, response) => {
     const given = Buffer.from(request.headers.authorization ?? "");
     const [, word = "", name = ""] = (request.url ?? "").split("/");
-    const verb = verbs.find((known) => known === word);
-    if (given.length !== expected.length || !timingSafeEqual(given, expected) || verb === undefined) {
+    const order = orders.find((known) => known === word);
+    if (given.length !== expected.length || !timingSafeEqual(given, expected) || order === undefined) {
       response.writeHead(403).end();
       return;
     }
@@ -35,7 +39,7 @@ export async function listenForCommands(port: number, token: string): Promise<Co
       response.end(JSON.stringify({ ok: false, message: "The cluster is being prepared; try again in a moment." }));
       return;
     }
-    carryOut(verb, decodeURIComponent(name)).then(
+    carryOut(order, decodeURIComponent(name)).then(
       (result) => response.end(JSON.stringify(result)),
       (error: unknown) => response.end(JSON.stringify({ ok: false, message: String(error) })),
     );
@@ -48,7 +52,7 @@ export async function listenForCommands(port: number, token: string): Promise<Co
   return {
     endpoint: `127.0.0.1:${port}`,
     serve: (commands) => {
-      carryOut = (verb, name) => commands[verb](name);
+      carryOut = (order, name) => commands[order](name);
     },
     close: () => {
       server.close();
@@ -58,12 +62,12 @@ export async function listenForCommands(port: number, token: string): Promise<Co
 }
 
 /** Tells the supervisor of the cluster in `data` to do something. */
-export async function sendCommand(data: string, verb: Verb, name: string): Promise<CommandResult> {
+export async function sendCommand(data: string, order: Order, name: string): Promise<CommandResult> {
   const supervisor = readClusterFile(data)?.supervisor;
   const absent = { ok: false, message: `No \`tidemark dev\` runs over ${data}; name another folder with --data.` };
   if (supervisor === undefined) return absent;
   try {
-    const response = await fetch(`http://${supervisor.endpoint}/${verb}/${encodeURIComponent(name)}`, {
+    const response = await fetch(`http://${supervisor.endpoint}/${order}/${encodeURIComponent(name)}`, {
       method: "POST",
       headers: { authorization: `Bearer ${supervisor.token}` },
       signal: AbortSignal.timeout(answerTimeoutMs),

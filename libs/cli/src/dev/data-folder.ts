@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createNodeDisk, DiskError, type DiskLock } from "@tidemark/disk";
+import { createNodeDisk, DiskError } from "@tidemark/disk";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { clusterFileName } from "./cluster-file.ts";
 import { countsMax, processName, type Role } from "./layout.ts";
@@ -17,7 +17,11 @@ const leftByStart = [".lock", "ports.json", `.${clusterFileName}.new`];
 
 /** The folder was taken for this cluster, or why it was not, as a sentence. */
 export type Taking =
-  | { readonly kind: "taken"; readonly lock: DiskLock }
+  | {
+      readonly kind: "taken";
+      /** Gives the folder back. One that was made for this, and in which there is no cluster, goes. */
+      readonly release: () => Promise<void>;
+    }
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
@@ -25,13 +29,18 @@ export type Taking =
  * holds other things and no cluster is refused, since `--fresh` would one day remove what lies in it.
  */
 export async function takeDataFolder(data: string): Promise<Taking> {
-  mkdirSync(data, { recursive: true });
+  const isNew = mkdirSync(data, { recursive: true }) !== undefined;
   const content = readdirSync(data);
   if (content.some((name) => !leftByStart.includes(name)) && !content.includes(clusterFileName)) {
     return refused(`${data} holds other things and no Tidemark cluster. Name another folder with --data.`);
   }
   try {
-    return { kind: "taken", lock: await createNodeDisk({ runtime: createNodeRuntime() }).lock(data) };
+    const lock = await createNodeDisk({ runtime: createNodeRuntime() }).lock(data);
+    const release = async () => {
+      await lock.release();
+      if (isNew) removeIfUnused(data);
+    };
+    return { kind: "taken", release };
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     if (error.code === "LOCKED") {
@@ -62,6 +71,13 @@ export function removeCluster(data: string): void {
   }
   rmSync(places.ports(data), { force: true });
   for (const folder of [places.config(data), places.logs(data)]) removeIfEmpty(folder);
+}
+
+/** What a start left that was refused. */
+function removeIfUnused(data: string): void {
+  if (readdirSync(data).some((name) => !leftByStart.includes(name))) return;
+  for (const name of leftByStart) rmSync(join(data, name), { force: true });
+  removeIfEmpty(data);
 }
 
 function removeIfEmpty(folder: string): void {

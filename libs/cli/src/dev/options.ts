@@ -7,6 +7,8 @@ export interface DevOptions {
   readonly controllers: number;
   readonly brokers: number;
   readonly gateways: number;
+  /** Log directories of each broker. */
+  readonly logDirectories: number;
   readonly backend: Backend;
   /** Members of an etcd of the cluster's own: 1 or 3 with the etcd backend, 0 without it or with `etcdEndpoints`. */
   readonly etcds: number;
@@ -20,6 +22,9 @@ export interface DevOptions {
   readonly respawn: boolean;
 }
 
+/** More are possible; a cluster on one machine has no use for them. */
+const logDirectoriesMax = 8;
+
 /** Why the options cannot be carried out, as a sentence; undefined where they can. */
 export function refuseOptions(options: DevOptions): string | undefined {
   const etcdRefusal = refuseEtcd(options);
@@ -28,6 +33,10 @@ export function refuseOptions(options: DevOptions): string | undefined {
     const count = options[name];
     const most = countsMax[name];
     if (!Number.isInteger(count) || count < 1 || count > most) return `--${name} takes 1 to ${most}, not ${count}.`;
+  }
+  const { logDirectories } = options;
+  if (!Number.isInteger(logDirectories) || logDirectories < 1 || logDirectories > logDirectoriesMax) {
+    return `--log-dirs takes 1 to ${logDirectoriesMax}, not ${logDirectories}.`;
   }
   if (options.backend === "single" && options.controllers > 1)
     return "The single backend runs one controller: --controllers 1, or --backend raft or etcd.";
@@ -38,7 +47,12 @@ export function refuseOptions(options: DevOptions): string | undefined {
   return undefined;
 }
 
-function refuseEtcd({ backend, etcds, etcdEndpoints }: DevOptions): string | undefined {
+/** Likewise, of what is said about etcd. */
+export function refuseEtcd({
+  backend,
+  etcds,
+  etcdEndpoints,
+}: Pick<DevOptions, "backend" | "etcds" | "etcdEndpoints">): string | undefined {
   if (backend !== "etcd" && (etcds !== 0 || etcdEndpoints !== undefined)) {
     return "--etcds and --etcd-endpoints go with --backend etcd.";
   }

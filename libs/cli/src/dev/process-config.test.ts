@@ -26,6 +26,12 @@ describe("the settings of a process", () => {
     expect(text).toContain("controlled.shutdown.max.ms: 5000");
   });
 
+  test("name as many log directories as a broker is to have", () => {
+    const plan = { specs, data: "/data", backend: "single", logDirectories: 3 } as const;
+    const folders = "/data/broker-2/log,/data/broker-2/log-2,/data/broker-2/log-3";
+    expect(processConfigFile(services[2] as never, plan)).toContain(`log.dirs: ${folders}`);
+  });
+
   test("name the members of the cluster's own etcd to the controllers, or of another", () => {
     const [controller] = services;
     const own = processConfigFile(controller as never, { specs, data: "/data", backend: "etcd" });

@@ -24,6 +24,8 @@ export interface ClusterPlan {
   /** The data folder. */
   readonly data: string;
   readonly backend: Backend;
+  /** Log directories of each broker. Absent: one. */
+  readonly logDirectories?: number;
   /** An etcd that is not the cluster's own: host:port,host:port. */
   readonly etcdEndpoints?: string;
 }
@@ -34,6 +36,13 @@ export type ServiceSpec = ProcessSpec & { readonly role: ServiceRole };
 /** Where a controller keeps the metadata. */
 export function metadataDirectory(spec: ProcessSpec, data: string): string {
   return join(data, processName(spec), "metadata");
+}
+
+/** Where a broker keeps its logs: `log`, `log-2` and so on, so that more of them leave the first as it was. */
+function logDirectories(spec: ProcessSpec, { data, logDirectories: count = 1 }: ClusterPlan): readonly string[] {
+  return Array.from({ length: count }, (_, index) =>
+    join(data, processName(spec), index === 0 ? "log" : `log-${index + 1}`),
+  );
 }
 
 /** Settings of one process of the cluster: only what differs from the defaults, as people would write it. */
@@ -55,7 +64,7 @@ export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record
     }),
     broker: () => ({
       "controller.endpoints": controllers.map((other) => endpoint(other, "internal")).join(","),
-      "log.dirs": join(data, processName(spec), "log"),
+      "log.dirs": logDirectories(spec, cluster).join(","),
       // Where the whole cluster stops, the last broker has nobody to hand its leaderships to.
       "controlled.shutdown.max.ms": 5000,
     }),
@@ -67,7 +76,7 @@ export function processSettings(spec: ServiceSpec, cluster: ClusterPlan): Record
 }
 
 /** etcd with its members; the others keep their data in the controller's own directory. */
-function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
+export function backendReference({ backend, specs, etcdEndpoints }: ClusterPlan): string {
   if (backend !== "etcd") return backend;
   const own = specs.filter(({ role }) => role === "etcd").map((spec) => endpoint(spec, "client"));
   return `etcd://${etcdEndpoints ?? own.join(",")}/tidemark`;

@@ -9,8 +9,9 @@ import { places, removeCluster, takeDataFolder } from "./data-folder.ts";
 import { type EtcdLauncher, prepareEtcd } from "./etcd-process.ts";
 import { formatNewQuorum } from "./format-quorum.ts";
 import { type ProcessSpec, processName } from "./layout.ts";
+import { createMoves } from "./moves.ts";
 import type { DevOptions } from "./options.ts";
-import { processConfigFile, serviceEnvironment } from "./process-config.ts";
+import { type ClusterPlan, processConfigFile, serviceEnvironment } from "./process-config.ts";
 import { createRespawn } from "./respawn.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { type TakenPlace, takePlace } from "./take-ports.ts";
@@ -42,10 +43,15 @@ export async function runDev(options: DevOptions, io: DevIo): Promise<number> {
       io.say(place.reason);
       return 1;
     }
-    if (options.backend === "raft") await formatNewQuorum(place.specs, options.data);
+    const refusal = options.backend === "raft" ? await formatNewQuorum(place.specs, options.data) : undefined;
+    if (refusal !== undefined) {
+      io.say(refusal);
+      place.control.close();
+      return 1;
+    }
     return await supervise(options, place, token, io);
   } finally {
-    await taking.lock.release();
+    await taking.release();
   }
 }
 
@@ -54,14 +60,16 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
   const { specs, control } = place;
   mkdirSync(places.config(data), { recursive: true });
   let isServed = true;
+  let plan: ClusterPlan = { ...options, specs };
   const publish = () =>
     writeClusterFile(data, {
-      backend: options.backend,
+      backend: plan.backend,
+      ...(plan.etcdEndpoints === undefined ? {} : { etcdEndpoints: plan.etcdEndpoints }),
       processes: supervisor.entries(),
       ...(isServed ? { supervisor: { pid: process.pid, endpoint: control.endpoint, token } } : {}),
     });
   const env = serviceEnvironment(io.env);
-  const etcd = options.etcds > 0 ? prepareEtcd({ data, specs, env: io.env, say: io.say }) : undefined;
+  let etcd = options.etcds > 0 ? prepareEtcd({ data, specs, env: io.env, say: io.say }) : undefined;
   const supervisor: Supervisor = createSupervisor({
     specs,
     logs: places.logs(data),
@@ -70,7 +78,7 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
       const { role } = spec;
       if (role === "etcd") return etcdOf(etcd).launch(spec, logFile);
       const file = join(places.config(data), `${processName(spec)}.yaml`);
-      writeFileSync(file, processConfigFile({ ...spec, role }, { ...options, specs }));
+      writeFileSync(file, processConfigFile({ ...spec, role }, plan));
       return startChild([process.execPath, join(services, role, "src", "main.ts"), "--config", file], logFile, env);
     },
     onChange: publish,
@@ -81,7 +89,22 @@ async function supervise(options: DevOptions, place: TakenPlace, token: string, 
   });
   const respawn = createRespawn({ supervisor, ...createNodeRuntime(), say: io.say });
   publish();
-  control.serve(supervisor);
+  const moves = createMoves({
+    plan: () => plan,
+    basePort: place.basePort,
+    io,
+    supervisor,
+    prepare(next) {
+      if (next.specs.some(({ role }) => role === "etcd")) {
+        etcd = prepareEtcd({ data, specs: next.specs, env: io.env, say: io.say });
+      }
+    },
+    adopt(next) {
+      plan = next;
+      publish();
+    },
+  });
+  control.serve({ ...supervisor, switch: moves });
   try {
     const started = await startAll(specs, supervisor, io);
     if (started === "ready") {

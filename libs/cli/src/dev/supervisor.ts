@@ -26,6 +26,8 @@ export interface Supervisor {
   start(name: string): Promise<CommandResult>;
   stop(name: string): Promise<CommandResult>;
   restart(name: string): Promise<CommandResult>;
+  /** Further processes, which do not run yet; those that are known stay as they are. */
+  add(specs: readonly ProcessSpec[]): void;
   /** Stops everything, gateways first, controllers behind the brokers, etcd last. From then on every start is refused. */
   stopAll(): Promise<void>;
   entries(): readonly ProcessEntry[];
@@ -135,6 +137,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     async restart(name) {
       await haltInTurn(name);
       return enqueue(name, launch);
+    },
+    add(specs) {
+      const isKnown = (spec: ProcessSpec) => slots.some(({ name }) => name === processName(spec));
+      slots.push(...specs.filter((spec) => !isKnown(spec)).map(emptySlot));
+      options.onChange();
     },
     async stopAll() {
       isClosing = true;

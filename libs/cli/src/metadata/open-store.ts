@@ -30,7 +30,7 @@ const runtime = createNodeRuntime();
 const disk = createNodeDisk({ runtime });
 
 /** Opens what the settings choose. Throws UsageError on wrong ones, and the backend's error where it cannot be opened. */
-export async function openStore(io: Io, flags: StoreFlags): Promise<OpenedStore> {
+export async function openStore(io: Pick<Io, "env" | "workingDirectory">, flags: StoreFlags): Promise<OpenedStore> {
   const values = valuesOf(io, flags);
   const choice = consensusChoice(values);
   switch (choice.kind) {
@@ -63,7 +63,9 @@ export async function openStore(io: Io, flags: StoreFlags): Promise<OpenedStore>
       return opened("etcd", link, async () => link.close());
     }
     case "raft":
-      throw new UsageError("The controllers keep these metadata together: no other program opens them.");
+      throw new UsageError(
+        "The controllers keep these metadata together: no other program opens them. Ask them, without --backend; to import, `tidemark format --import`.",
+      );
   }
 }
 
@@ -84,7 +86,7 @@ function opened(backend: string, link: StoreLink, close: () => Promise<void>): O
   };
 }
 
-function valuesOf(io: Io, { config, set, backend }: StoreFlags) {
+function valuesOf(io: Pick<Io, "env" | "workingDirectory">, { config, set, backend }: StoreFlags) {
   const settings = Object.entries(set).map(([key, value]) => `--${key}=${value}`);
   // What a controller's file has and this has no use for.
   const alone = config === undefined ? ["--node.id=1"] : [`--config=${config}`];

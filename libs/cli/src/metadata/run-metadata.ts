@@ -1,9 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { exportStore, formatExport, importStore, parseExport, snapshotOf } from "@tidemark/consensus/transfer";
+import {
+  exportStore,
+  formatExport,
+  importStore,
+  type MetadataExport,
+  parseExport,
+  snapshotOf,
+} from "@tidemark/consensus/transfer";
 import { controllerId, directoryId } from "@tidemark/ids";
 import { createNodeRuntime, randomUuid } from "@tidemark/runtime";
-import type { OutputFormat } from "../commands/command.ts";
+import type { OutputFormat, ServerFlags } from "../commands/command.ts";
 import { tellError } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
@@ -11,7 +18,7 @@ import { print, printJson } from "../output.ts";
 import { UsageError } from "../settings.ts";
 import { type OpenedStore, openStore, type StoreFlags } from "./open-store.ts";
 
-export type MetadataFlags = StoreFlags & { readonly output: OutputFormat };
+export type MetadataFlags = StoreFlags & ServerFlags;
 
 /** As which the tool seals: no controller has this id. */
 const toolId = controllerId(2_000_000_000);
@@ -37,12 +44,17 @@ async function withStore(io: Io, flags: MetadataFlags, work: (store: OpenedStore
 export function listKeys(io: Io, under: string, flags: MetadataFlags): Promise<number> {
   return withStore(io, flags, async (store) => {
     const { revision, entries } = await snapshotOf(store.candidate(), io.interrupted);
-    const keys = [...entries].filter(([key]) => under === "/" || key === under || key.startsWith(`${under}/`)).sort();
+    const keys = [...entries].filter(([key]) => isUnder(key, under)).sort();
     if (flags.output === "json") {
       printJson(io, { revision: String(revision), keys: keys.map(([key, value]) => ({ key, bytes: value.length })) });
     } else for (const [key] of keys) print(io, key);
     return exitCodes.done;
   });
+}
+
+/** Whether a key is this one or stands below it. */
+export function isUnder(key: string, under: string): boolean {
+  return under === "/" || key === under || key.startsWith(`${under}/`);
 }
 
 /** `metadata get`: one value, as it is kept. */
@@ -71,20 +83,28 @@ export function exportTo(io: Io, file: string, flags: MetadataFlags & { readonly
       signal: io.interrupted,
     });
     writeFileSync(resolve(io.workingDirectory, file), formatExport(exported), { mode: 0o600 });
-    const { clusterId, revision, controllerEpoch, sealed, entries } = exported;
-    if (flags.output === "json") {
-      printJson(io, { file, clusterId, revision: String(revision), controllerEpoch, sealed, keys: entries.size });
-      return exitCodes.done;
-    }
-    print(io, `${entries.size} keys of cluster ${clusterId} at revision ${revision} are in ${file}.`);
-    print(
-      io,
-      sealed
-        ? `The ${store.backend} store is sealed: it takes nothing more. Import the file elsewhere, or run \`tidemark metadata unseal\`.`
-        : "The store goes on: this is a backup.",
-    );
+    showExported(io, exported, { file, output: flags.output });
     return exitCodes.done;
   });
+}
+
+/** What an export wrote, and what may be done now. */
+export function showExported(
+  io: Io,
+  { clusterId, revision, controllerEpoch, sealed, entries }: MetadataExport,
+  { file, output }: { readonly file: string; readonly output: OutputFormat },
+): void {
+  if (output === "json") {
+    printJson(io, { file, clusterId, revision: String(revision), controllerEpoch, sealed, keys: entries.size });
+    return;
+  }
+  print(io, `${entries.size} keys of cluster ${clusterId} at revision ${revision} are in ${file}.`);
+  print(
+    io,
+    sealed
+      ? "The store is sealed: it takes nothing more. Import the file elsewhere, or run `tidemark metadata unseal`."
+      : "The store goes on: this is a backup.",
+  );
 }
 
 /** `metadata import`. */

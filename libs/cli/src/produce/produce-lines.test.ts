@@ -1,4 +1,4 @@
-import type { Producer, RecordOutcome, RecordToSend } from "@tidemark/client";
+import type { BytesOrText, Producer, RecordOutcome, RecordToSend } from "@tidemark/client";
 import { describe, expect, test } from "vitest";
 import { type LineRules, produceLines } from "./produce-lines.ts";
 import { createTally } from "./tally.ts";
@@ -8,7 +8,8 @@ const rules: LineRules = { topic: "t", keySeparator: undefined, partition: undef
 /** A producer that acknowledges at once and has room while `roomFor` says so. */
 function createFakeProducer(writable: Producer["writable"] = async () => undefined) {
   const given: { key: string | undefined; value: string; partition: number | undefined }[] = [];
-  const text = (bytes: Uint8Array | null | undefined) => (bytes ? Buffer.from(bytes).toString() : undefined);
+  const text = (given: BytesOrText | null | undefined) =>
+    given instanceof Uint8Array ? Buffer.from(given).toString() : (given ?? undefined);
   const producer: Pick<Producer, "enqueue" | "writable"> = {
     enqueue(_topic: string, { key, value, partition }: RecordToSend, settle: (outcome: RecordOutcome) => void) {
       given.push({ key: text(key), value: text(value) ?? "", partition });

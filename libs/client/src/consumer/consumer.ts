@@ -1,19 +1,30 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { StoredRecord } from "@tidemark/record";
-import { TidemarkError } from "@tidemark/rpc";
+import { invalidArgument, type Place, TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { describeTopic } from "./describe-topic.ts";
 import { type ConsumedBatch, createFetcher } from "./fetcher.ts";
 import { highWatermarks, type OffsetsQuery, type Start, startOffsets } from "./offsets.ts";
-import type { PartitionState } from "./partition-state.ts";
+import { jump, type PartitionState } from "./partition-state.ts";
 import { readBatches } from "./reader.ts";
+import { type ConsumerEvent, createRecover, type OffsetReset } from "./recover.ts";
 
 export interface ConsumerOptions {
   readonly topic: string;
   /** Absent: all that there are when reading begins. */
   readonly partitions?: readonly number[];
-  /** Absent: earliest. */
+  /** Where reading begins. Absent: earliest. */
   readonly from?: Start;
+  /** Offsets to begin at, by partition, where they differ from `from`. */
+  readonly offsets?: ReadonlyMap<number, bigint>;
+  /**
+   * What is done where the offset to read is not in the log, or what was read was cut from it by an unclean election:
+   * Kafka's `auto.offset.reset`. `fail`, as when absent: reading ends with the error. Otherwise it goes on: after a cut
+   * from where the logs part, else at the first offset (`earliest`) or at what comes (`latest`).
+   */
+  readonly offsetReset?: OffsetReset;
+  /** Told of each such thing when it is met. Must not throw. */
+  readonly onEvent?: (event: ConsumerEvent) => void;
   /** Ends at the high watermarks that are found when reading begins. Absent: goes on for ever. */
   readonly untilEnd?: boolean;
   /** Bytes of one answer; two of them are held at most for each endpoint. Absent: 3 MiB. */
@@ -43,10 +54,19 @@ export interface Consumer {
   highWatermarks(signal?: AbortSignal): Promise<ReadonlyMap<number, bigint>>;
   /** The offsets behind what the reader was given, by partition. Empty before reading has begun. */
   positions(): ReadonlyMap<number, bigint>;
+  /** Hands out nothing of these partitions and fetches none of them, until `resume`. One answer of each may wait. */
+  pause(partitions: readonly number[]): void;
+  resume(partitions: readonly number[]): void;
+  /**
+   * Goes on elsewhere in a partition: what was fetched ahead of it is thrown away. Before reading has begun it is where
+   * the partition begins. Rejects with a TidemarkError where the place cannot be found.
+   */
+  seek(partition: number, to: Start, signal?: AbortSignal): Promise<void>;
 }
 
 const defaults = {
   from: "earliest",
+  offsetReset: "fail",
   untilEnd: false,
   fetchBytesMax: 3 * 2 ** 20,
   maxWaitMs: 500,
@@ -56,7 +76,17 @@ const defaults = {
 export function createConsumer(connection: Connection, given: ConsumerOptions): Consumer {
   const options = { ...defaults, ...given };
   const { topic, retryTimeoutMs } = options;
+  checkOffsets(topic, options);
   let positions = new Map<number, bigint>();
+  /** Of the reading that began last. */
+  let reading: readonly PartitionState[] = [];
+  const sought = new Map<number, bigint>(options.offsets);
+  const paused = new Set<number>();
+  const watchers = new Set<() => void>();
+  const tellWatchers = () => {
+    for (const watcher of [...watchers]) watcher();
+  };
+  const recover = createRecover(options.offsetReset, (event) => options.onEvent?.(event));
 
   const query = async (signal: AbortSignal | undefined): Promise<OffsetsQuery> => {
     const { topicId, partitions } = await describeTopic(connection, topic, { retryTimeoutMs, signal });
@@ -69,17 +99,23 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
 
   const begin = async (asked: OffsetsQuery, signal: AbortSignal): Promise<readonly PartitionState[]> => {
     const patience = { retryTimeoutMs, signal };
-    const starts = await startOffsets(connection, asked, options.from, patience);
+    const unnamed = asked.partitions.filter((partition) => !sought.has(partition));
+    const found = await startOffsets(connection, { ...asked, partitions: unnamed }, options.from, patience);
+    const starts = new Map([...found, ...sought]);
     const ends = options.untilEnd ? await highWatermarks(connection, asked, patience) : undefined;
     if (ends !== undefined) checkStarts(topic, starts, ends);
-    positions = new Map(starts);
-    return asked.partitions.map((partition) => ({
+    positions = new Map(asked.partitions.map((partition) => [partition, starts.get(partition) ?? 0n]));
+    reading = asked.partitions.map((partition) => ({
       partition,
       offset: starts.get(partition) ?? 0n,
+      given: starts.get(partition) ?? 0n,
       end: ends?.get(partition),
       leaderEpoch: undefined,
+      lastReadLeaderEpoch: undefined,
+      jumps: 0,
       failing: undefined,
     }));
+    return reading;
   };
 
   async function* batches(signal?: AbortSignal): AsyncGenerator<ConsumedBatch, void, undefined> {
@@ -87,8 +123,13 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
       const stop = signal ?? new AbortController().signal;
       const asked = await query(stop);
       const states = await begin(asked, stop);
-      const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId });
-      for await (const batch of readBatches(connection, topic, { fetcher, states, signal: stop })) {
+      const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId, recover });
+      const isPaused = (partition: number) => paused.has(partition);
+      const onChange = (wake: () => void) => {
+        watchers.add(wake);
+        return () => watchers.delete(wake);
+      };
+      for await (const batch of readBatches(connection, topic, { fetcher, states, signal: stop, isPaused, onChange })) {
         positions.set(batch.partition, batch.nextOffset);
         yield batch;
       }
@@ -108,7 +149,37 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     records,
     highWatermarks: async (signal) => highWatermarks(connection, await query(signal), { retryTimeoutMs, signal }),
     positions: () => new Map(positions),
+    pause(partitions) {
+      for (const partition of partitions) paused.add(partition);
+    },
+    resume(partitions) {
+      for (const partition of partitions) paused.delete(partition);
+      tellWatchers();
+    },
+    async seek(partition, to, signal) {
+      const asked = { ...(await query(signal)), partitions: [partition] };
+      const offset = (await startOffsets(connection, asked, to, { retryTimeoutMs, signal })).get(partition) ?? 0n;
+      checkOffset({ topic, partition }, offset);
+      const state = reading.find((each) => each.partition === partition);
+      if (state === undefined) sought.set(partition, offset);
+      else {
+        jump(state, offset);
+        positions.set(partition, offset);
+        tellWatchers();
+      }
+    },
   };
+}
+
+function checkOffsets(topic: string, { from, offsets = new Map() }: Pick<ConsumerOptions, "from" | "offsets">): void {
+  for (const [partition, offset] of offsets) checkOffset({ topic, partition }, offset);
+  if (typeof from === "object" && "offset" in from) checkOffset({ topic, partition: 0 }, from.offset);
+}
+
+/** A wrong one would be found by the broker, when reading has begun. */
+function checkOffset({ topic, partition }: Place, offset: bigint): void {
+  if (typeof offset === "bigint" && offset >= 0n && offset < 2n ** 63n) return;
+  throw invalidArgument(`${offset} is no offset for ${topic}-${partition}: give a bigint from 0 on, such as 7n`);
 }
 
 /** Reading that ends at the high watermarks asks no broker for what is behind them, and none would say that it is not there. */

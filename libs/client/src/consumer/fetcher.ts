@@ -1,10 +1,12 @@
-import { type FetchedPartition, type FetchPartition, Format } from "@tidemark/proto/log/v1";
+import { create } from "@bufbuild/protobuf";
+import { type FetchedPartition, type FetchPartition, FetchPartitionSchema, Format } from "@tidemark/proto/log/v1";
 import type { StoredRecord } from "@tidemark/record";
 import { fromErrorDetail } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { decodeFetched } from "./decode.ts";
 import { startFetchSpan } from "./fetch-span.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
+import type { Recover } from "./recover.ts";
 
 /** Records of one partition in their order, as they came in one answer. */
 export interface ConsumedBatch {
@@ -22,6 +24,8 @@ export interface FetcherOptions {
   readonly fetchBytesMax: number;
   readonly maxWaitMs: number;
   readonly retryTimeoutMs: number;
+  /** What is done about an offset that is not there, or not any more. */
+  readonly recover: Recover;
 }
 
 /**
@@ -30,7 +34,15 @@ export interface FetcherOptions {
  * reader had the rest.
  */
 export interface Fetcher {
-  fetch(endpoint: string, states: readonly PartitionState[], signal: AbortSignal): Promise<readonly ConsumedBatch[]>;
+  fetch(endpoint: string, states: readonly PartitionState[], signal: AbortSignal): Promise<readonly FetchedBatch[]>;
+}
+
+/** A batch that waits for the reader. */
+export interface FetchedBatch {
+  readonly state: PartitionState;
+  /** Those of the state when it was fetched. */
+  readonly jumps: number;
+  readonly batch: ConsumedBatch;
 }
 
 export function createFetcher(connection: Connection, options: FetcherOptions): Fetcher {
@@ -39,6 +51,7 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
   const fatal: Error[] = [];
 
   const fail = (endpoint: string, state: PartitionState, error: unknown) => {
+    if (options.recover(state, error)) return;
     routes.heed({ topic, partition: state.partition }, endpoint, error);
     connection.topics.doubt(topic);
     try {
@@ -48,7 +61,13 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
     }
   };
 
-  const take = (endpoint: string, state: PartitionState, fetched: FetchedPartition): readonly ConsumedBatch[] => {
+  const take = (
+    endpoint: string,
+    { state, jumps }: Asked,
+    fetched: FetchedPartition | undefined,
+  ): readonly FetchedBatch[] => {
+    // Asked before a jump: none of it is wanted any more.
+    if (fetched === undefined || state.jumps !== jumps) return [];
     try {
       if (fetched.error !== undefined) throw fromErrorDetail(fetched.error, fetched.message);
       return takeRecords(state, fetched);
@@ -58,20 +77,23 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
     }
   };
 
-  const takeRecords = (state: PartitionState, fetched: FetchedPartition): readonly ConsumedBatch[] => {
+  const takeRecords = (state: PartitionState, fetched: FetchedPartition): readonly FetchedBatch[] => {
     const { partition, highWatermark, batches } = fetched;
     const range = { from: state.offset, end: state.end };
     const { records, nextOffset, leaderEpoch } = decodeFetched(batches, range, connection.codecs);
     state.failing = undefined;
     state.offset = nextOffset;
     state.leaderEpoch = Math.max(state.leaderEpoch ?? 0, leaderEpoch ?? 0, fetched.leaderEpoch);
-    return records.length === 0 ? [] : [{ partition, records, highWatermark, nextOffset }];
+    state.lastReadLeaderEpoch = leaderEpoch ?? state.lastReadLeaderEpoch;
+    if (records.length === 0) return [];
+    return [{ state, jumps: state.jumps, batch: { partition, records, highWatermark, nextOffset } }];
   };
 
   return {
     async fetch(endpoint, states, signal) {
       throwFirst(fatal);
       let partitions: readonly FetchedPartition[];
+      const asked = states.map((state): Asked => ({ state, jumps: state.jumps }));
       const span = startFetchSpan(topic, runtime.clock);
       const { traceparent } = span;
       const askedMs = runtime.clock.monotonicMs();
@@ -90,33 +112,46 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
       } catch (error) {
         signal.throwIfAborted();
         span.fail(error);
-        for (const state of states) fail(endpoint, state, error);
+        for (const { state, jumps } of asked) if (state.jumps === jumps) fail(endpoint, state, error);
         // Nothing came that the reader would have to have first.
         throwFirst(fatal);
         return [];
       }
-      const batches = partitions.flatMap((fetched) => {
-        const state = states.find((each) => each.partition === fetched.partition);
-        return state === undefined ? [] : take(endpoint, state, fetched);
-      });
+      const batches = asked.flatMap((each) =>
+        take(
+          endpoint,
+          each,
+          partitions.find(({ partition }) => partition === each.state.partition),
+        ),
+      );
       const bytes = partitions.reduce((sum, fetched) => sum + fetched.batches.length, 0);
-      span.end(batches, bytes, runtime.clock.monotonicMs() - askedMs);
+      span.end(
+        batches.map(({ batch }) => batch),
+        bytes,
+        runtime.clock.monotonicMs() - askedMs,
+      );
       if (batches.length === 0) throwFirst(fatal);
       return batches;
     },
   };
 }
 
+/** A partition that was asked for, and its count of jumps then. */
+interface Asked {
+  readonly state: PartitionState;
+  readonly jumps: number;
+}
+
 function throwFirst([error]: readonly Error[]): void {
   if (error !== undefined) throw error;
 }
 
-function toFetchPartition(state: PartitionState): Omit<FetchPartition, "$typeName" | "leaderEpoch"> & {
-  leaderEpoch?: number;
-} {
-  return {
-    partition: state.partition,
-    start: { case: "offset", value: state.offset },
-    ...(state.leaderEpoch === undefined ? {} : { leaderEpoch: state.leaderEpoch }),
-  };
+function toFetchPartition(state: PartitionState): FetchPartition {
+  const { partition, offset, leaderEpoch, lastReadLeaderEpoch } = state;
+  return create(FetchPartitionSchema, {
+    partition,
+    start: { case: "offset", value: offset },
+    ...(leaderEpoch === undefined ? {} : { leaderEpoch }),
+    ...(lastReadLeaderEpoch === undefined ? {} : { lastReadLeaderEpoch }),
+  });
 }

@@ -3,17 +3,32 @@ import { TidemarkError } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import { backoffMs } from "../backoff.ts";
 
-/** How far one partition was fetched, and what has failed since. */
+/** How far one partition was fetched and handed out, and what has failed since. */
 export interface PartitionState {
   readonly partition: number;
   /** The offset to fetch next. */
   offset: bigint;
+  /** The offset behind what the reader was given. */
+  given: bigint;
   /** Where reading ends. Undefined: never. */
-  readonly end: bigint | undefined;
-  /** The newest one that was seen: an older leader refuses. */
+  end: bigint | undefined;
+  /** The newest one that was seen: an older leader refuses (R1). */
   leaderEpoch: number | undefined;
+  /** Leader epoch of the last record below `offset`: a leader that does not have that record says so (KIP-320). */
+  lastReadLeaderEpoch: number | undefined;
+  /** Counts jumps: what was fetched before one is not handed out after it. */
+  jumps: number;
   /** Since the last success. Undefined: nothing. */
   failing: Failing | undefined;
+}
+
+/** Goes on from another offset. What was fetched ahead is thrown away. */
+export function jump(state: PartitionState, offset: bigint): void {
+  state.offset = offset;
+  state.given = offset;
+  state.lastReadLeaderEpoch = undefined;
+  state.failing = undefined;
+  state.jumps += 1;
 }
 
 interface Failing {

@@ -9,18 +9,24 @@
  *
  * While a batch is held nothing later is sent, and what is held goes first and in its order, so a retry never changes
  * the order where one batch is in flight at a time. More than one keeps the order only where the leader knows the
- * producer's sequence: `identify` then gives each batch its producer, once, before it is encoded.
+ * producer's sequence: `sequencer` then gives each batch its producer, once, before it is encoded.
+ *
+ * When the leader cannot go on from the producer's last batch, nothing more is sent until everything on its way is
+ * answered. Then a new producer epoch begins: what is left goes on under it, but for what is in doubt. That might stand
+ * twice under another epoch, and ends as unknown (R11).
  */
 import type { Span, SpanContext } from "@opentelemetry/api";
 import { crc32c } from "@tidemark/compression";
-import { Outcome } from "@tidemark/proto/common/v1";
-import type { BatchProducer, Codec, Codecs, ProducedRecord } from "@tidemark/record";
-import { reasonName, type TidemarkError, withOutcome } from "@tidemark/rpc";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import type { Codec, Codecs, ProducedRecord } from "@tidemark/record";
+import { reasonName, TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel, Runtime } from "@tidemark/runtime";
+import { backoffMs } from "../backoff.ts";
 import { endProduceSpan, traceHeader, traceparentOf } from "../trace.ts";
 import { asTidemarkError, endOf, expired, judgeAttempt } from "./judge-attempt.ts";
 import { addRecord, hasRoomFor, type OpenBatch, openBatch, splitBatch, withTrace } from "./open-batch.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
+import type { Sequencer } from "./sequencer.ts";
 
 /** How the batches of one partition travel. */
 export interface BatchSender {
@@ -28,6 +34,8 @@ export interface BatchSender {
   endpoint(): string;
   /** False while too much is on its way there: `pump` is to be called when that has passed. */
   hasRoom(endpoint: string): boolean;
+  /** Takes note of what a call there failed with. */
+  heed(endpoint: string, error: TidemarkError): void;
   /** Resolves with the base offset, or rejects with a TidemarkError. */
   send(
     endpoint: string,
@@ -47,10 +55,10 @@ export interface PartitionQueueOptions {
   readonly lingerMs: number;
   readonly deliveryTimeoutMs: number;
   readonly requestTimeoutMs: number;
-  /** Batches that may be on their way at once. 1 unless `identify` is given. */
+  /** Batches that may be on their way at once. 1 unless there is a sequencer. */
   readonly inFlightBatchesMax: number;
-  /** Gives a batch of so many records its producer id, epoch and sequence. Absent: not idempotent. */
-  readonly identify?: (records: number) => BatchProducer;
+  /** Absent: not idempotent. */
+  readonly sequencer?: Sequencer | undefined;
   readonly startSpan: () => Span;
   /** A batch left the queue: its records are settled, and the bytes that it took of the buffer are free. */
   readonly onSettled: (batch: { readonly records: number; readonly bytes: number }) => void;
@@ -72,7 +80,7 @@ type Ending =
   | { readonly kind: "failed"; readonly error: TidemarkError };
 
 export function createPartitionQueue(options: PartitionQueueOptions): PartitionQueue {
-  const { runtime, sender } = options;
+  const { runtime, sender, sequencer } = options;
   const { clock, scheduler, random } = runtime;
   const waiting: OpenBatch[] = [];
   /** Sent or held, in their order. */
@@ -81,9 +89,11 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
   let isHolding = false;
   let holdMs = 0;
   let isAbandoned = false;
+  let isPreparing = false;
   let sentTo = "";
   let stopLingering: Cancel | undefined;
   let stopPausing: Cancel | undefined;
+  let identifyFailures = 0;
   let { batchBytesMax } = options;
 
   const pump = () => {
@@ -91,10 +101,60 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
       const batch = left.find(({ isSent }) => !isSent) ?? nextWaiting();
       if (batch === undefined) return;
       const endpoint = sender.endpoint();
+      if (sequencer?.isReady === false) {
+        if (inFlight === 0) prepare(sequencer, endpoint);
+        return;
+      }
       // What goes another way could overtake what is on its way.
       if ((inFlight > 0 && endpoint !== sentTo) || !sender.hasRoom(endpoint)) return;
       if (batch === waiting[0]) leaveWaiting();
       send(batch, endpoint);
+    }
+  };
+
+  const prepare = (asked: Sequencer, endpoint: string) => {
+    if (isPreparing) return;
+    isPreparing = true;
+    asked
+      .prepare(endpoint)
+      .catch((error: unknown) => {
+        const failure = asTidemarkError(error);
+        sender.heed(endpoint, failure);
+        identifyFailures += 1;
+        isHolding = true;
+        holdMs = backoffMs(identifyFailures, random);
+        endWithoutIdentity(failure);
+      })
+      .then(() => {
+        isPreparing = false;
+        if (isAbandoned) return;
+        if (isHolding) pauseThenSend();
+        else {
+          identifyFailures = 0;
+          pump();
+        }
+      })
+      .catch(reportDefect);
+  };
+
+  /** Whoever cannot wait for an identity any longer, or waits for one in vain, is told why there is none. */
+  const endWithoutIdentity = (error: TidemarkError) => {
+    const nowMs = clock.monotonicMs();
+    const isOver = ({ firstAt }: OpenBatch) => !error.retriable || nowMs - firstAt >= options.deliveryTimeoutMs;
+    for (const batch of [...left, ...waiting].filter(isOver)) {
+      const at = waiting.indexOf(batch);
+      if (at !== -1) waiting.splice(at, 1);
+      settle(batch, { kind: "failed", error: endOf(error, batch) });
+    }
+  };
+
+  /** What is left after the end of an identity, once nothing is on its way: sent anew, or in doubt for good. */
+  const endIdentity = () => {
+    for (const batch of [...left]) {
+      if (batch.producer === undefined) continue;
+      batch.producer = undefined;
+      batch.encoded = undefined;
+      if (batch.isUnknown) settle(batch, { kind: "failed", error: endOf(batch.failure ?? inDoubt(), batch) });
     }
   };
 
@@ -136,7 +196,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
   /** Encoded once: what is sent again is the same, byte for byte. */
   const encodedOf = (batch: OpenBatch): Uint8Array => {
     const { codec } = options;
-    batch.producer ??= options.identify?.(batch.settles.length);
+    batch.producer ??= sequencer?.next(batch.settles.length);
     batch.encoded ??= batch.builder.build({
       crc32c,
       ...(codec === undefined ? {} : { codec }),
@@ -150,6 +210,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     batch.isSent = false;
     if (isAbandoned) return;
     then();
+    if (inFlight === 0 && sequencer?.isReady === false) endIdentity();
     if (isHolding && inFlight === 0) pauseThenSend();
     else pump();
   };
@@ -159,12 +220,18 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     batch.failure = error;
     if (error.outcome === Outcome.UNKNOWN) batch.isUnknown = true;
     const { failures, isUnknown, firstAt } = batch;
+    const isFirst = left[0] === batch;
     const { deliveryTimeoutMs } = options;
     const ageMs = clock.monotonicMs() - firstAt;
-    const attempted = { records: batch.settles.length, failures, isUnknown, ageMs, deliveryTimeoutMs };
+    const attempted = { records: batch.settles.length, isFirst, failures, isUnknown, ageMs, deliveryTimeoutMs };
     const verdict = judgeAttempt(error, attempted, random);
     switch (verdict.kind) {
       case "again":
+        isHolding = true;
+        holdMs = Math.max(holdMs, verdict.waitMs);
+        return;
+      case "raiseEpoch":
+        sequencer?.end(verdict.isFenced);
         isHolding = true;
         holdMs = Math.max(holdMs, verdict.waitMs);
         return;
@@ -191,6 +258,8 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
   const settle = (batch: OpenBatch, ending: Ending) => {
     const at = left.indexOf(batch);
     if (at !== -1) left.splice(at, 1);
+    // Certainly not stored: nothing can follow its sequence.
+    if (batch.producer !== undefined && ending.kind === "failed" && !batch.isUnknown) sequencer?.end(false);
     if (batch.span !== undefined) {
       const error = ending.kind === "failed" ? reasonName(ending.error.reason) : undefined;
       endProduceSpan(batch.span, { records: batch.settles.length, bytes: batch.builder.sizeInBytes(), error });
@@ -259,6 +328,15 @@ function outcomes(ending: Ending, partition: number): (index: number) => RecordO
   const { error } = ending;
   const outcome: RecordOutcome = { kind: error.outcome === Outcome.NOT_APPLIED ? "notApplied" : "unknown", error };
   return () => outcome;
+}
+
+/** For a batch of which an attempt ended without an outcome, and whose producer epoch is over. */
+function inDoubt(): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.UNKNOWN_PRODUCER,
+    message: "An attempt to send the batch ended without an outcome, and its producer epoch is over",
+    outcome: Outcome.UNKNOWN,
+  });
 }
 
 /** An error that nobody can answer for ends the process. */

@@ -1,15 +1,15 @@
 import { partitionOfKey } from "@tidemark/format";
+import type { ProducedRecord } from "@tidemark/record";
 import { below, type Random } from "@tidemark/runtime";
-import type { RecordToSend } from "./check-record.ts";
 
-/** Chooses the partitions of one topic's records. */
+/** Chooses the partitions of one topic's records that name none. */
 export interface Partitioner {
   /** `partitions`: how many the topic has, 1 or more. */
-  choose(record: RecordToSend, partitions: number): number;
+  choose(record: Pick<ProducedRecord, "key" | "value">, partitions: number): number;
 }
 
 /**
- * The one that the record names; by its key as Kafka's default does; else one partition until it was given `stickyBytes`
+ * By the record's key as Kafka's default does; else one partition until it was given `stickyBytes`
  * and then one at random (KIP-480, KIP-794), so that batches are full also at many partitions.
  */
 export function createPartitioner(random: Random, stickyBytes: number): Partitioner {
@@ -17,7 +17,6 @@ export function createPartitioner(random: Random, stickyBytes: number): Partitio
   let bytesLeft = 0;
   return {
     choose(record, partitions) {
-      if (record.partition !== undefined) return record.partition;
       if (record.key) return partitionOfKey(record.key, partitions);
       if (bytesLeft <= 0 || sticky >= partitions) {
         sticky = below(random, partitions);

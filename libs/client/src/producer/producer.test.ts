@@ -66,8 +66,11 @@ describe("a producer", () => {
     expect(cluster.seen.map(({ values }) => values.length)).toEqual([2, 1]);
   });
 
-  test("keeps the order of a partition when a batch has to be sent again", async () => {
-    const { cluster, producer } = await setUp({ batchBytesMax: 100 });
+  test.each([
+    { idempotence: true, most: 19 },
+    { idempotence: false, most: 1 },
+  ])("keeps the order when a batch has to be sent again, idempotence $idempotence", async ({ idempotence, most }) => {
+    const { cluster, producer } = await setUp({ batchBytesMax: 100, idempotence });
     const again = { kind: "refuse", error: refused(Reason.NOT_LEADER) } as const;
     cluster.onProduce(0, again, again, again);
     const texts = Array.from({ length: 20 }, (_, index) => `${index} ${"x".repeat(30)}`);
@@ -75,11 +78,11 @@ describe("a producer", () => {
     await untilSettled(cluster, outcomes);
     expect(kinds(outcomes)).toEqual(texts.map(() => "acknowledged"));
     expect(cluster.valuesOf(0)).toEqual(texts);
-    expect(cluster.inFlightMost()).toBe(1);
+    expect(cluster.inFlightMost()).toBe(most);
   });
 
-  test("sends again what is unknown, so it may stand twice, and counts it acknowledged", async () => {
-    const { cluster, producer } = await setUp();
+  test("without idempotence sends again what is unknown too, so it may stand twice", async () => {
+    const { cluster, producer } = await setUp({ idempotence: false });
     cluster.onProduce(0, { kind: "loseAnswer", error: answerLost() });
     const outcomes = give(producer, ["a"]);
     await cluster.time.advance(5000);
@@ -189,7 +192,7 @@ describe("a batch that the topic refuses for its size", () => {
     const { cluster, producer } = await setUp();
     cluster.batchBytesMax = 600;
     const outcomes = give(producer, ["a", "x".repeat(1000), "b"]);
-    await cluster.time.advance(100);
+    await untilSettled(cluster, outcomes);
     expect(kinds(outcomes)).toEqual(["acknowledged", "notApplied", "acknowledged"]);
     expect(outcomes[1]).toMatchObject({ error: { reason: Reason.MESSAGE_TOO_LARGE } });
     expect(cluster.valuesOf(0)).toEqual(["a", "b"]);
@@ -273,7 +276,9 @@ describe("flush and close", () => {
     const { cluster, producer } = await setUp();
     cluster.batchBytesMax = 400;
     const outcomes = give(producer, ["x".repeat(200), "y".repeat(200), "z".repeat(200)]);
-    await producer.flush();
+    const flushed = producer.flush();
+    await untilSettled(cluster, outcomes);
+    await flushed;
     expect(kinds(outcomes)).toEqual(["acknowledged", "acknowledged", "acknowledged"]);
   });
 
@@ -289,7 +294,7 @@ describe("flush and close", () => {
   });
 
   test("close under an aborted signal says unknown of what was sent and notApplied of what was not", async () => {
-    const { cluster, producer } = await setUp({ batchBytesMax: 80 });
+    const { cluster, producer } = await setUp({ batchBytesMax: 80, idempotence: false });
     cluster.onProduce(0, { kind: "hold", until: createDeferred().promise });
     const outcomes = give(producer, ["a".repeat(50), "b".repeat(50)]);
     await settle(cluster);
@@ -338,6 +343,10 @@ describe("where records go", () => {
   test.each([
     ["a partition that is no number", { value: null, partition: Number.NaN }, Reason.INVALID_ARGUMENT],
     ["a negative partition", { value: null, partition: -1 }, Reason.INVALID_ARGUMENT],
+    ["a value that is missing", {} as { value: null }, Reason.INVALID_RECORD],
+    ["a value that is a number", { value: 7 as never }, Reason.INVALID_RECORD],
+    ["a key that is an object", { key: {} as never, value: null }, Reason.INVALID_RECORD],
+    ["a header without a key", { value: null, headers: [{} as never] }, Reason.INVALID_RECORD],
     ["a time with fractions", { value: null, timestampMs: 1.5 }, Reason.INVALID_RECORD],
   ])("%s is refused at once", async (_, record, reason) => {
     const { cluster, producer } = await setUp();
@@ -432,4 +441,14 @@ test("records for a topic that was deleted fail within seconds, not at the deliv
   const outcomes = give(producer, ["a"]);
   await cluster.time.advance(10_000);
   expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.UNKNOWN_TOPIC } }]);
+});
+
+test("text is stored as its UTF-8 bytes, in keys, values and headers", async () => {
+  const { cluster, producer } = await setUp({}, 6);
+  const header = { key: "h", value: "ü" };
+  producer.enqueue(topic, { key: "foobar", value: "größe", headers: [header] }, () => undefined);
+  await settle(cluster);
+  const partition = (-790332482 & 0x7fffffff) % 6;
+  expect(cluster.valuesOf(partition)).toEqual(["größe"]);
+  expect(Buffer.from(cluster.bytesOf(partition)[0] ?? []).toString()).toContain("ü");
 });

@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
-import type { CodecName } from "@tidemark/record";
+import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { orAborted } from "../or-aborted.ts";
@@ -9,9 +9,11 @@ import { createBatchLinks } from "./batch-links.ts";
 import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
 import { reportAtExit } from "./exit-report.ts";
+import { createProducerIdentities } from "./identities.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
 import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
+import { createSequencer } from "./sequencer.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -33,6 +35,11 @@ export interface ProducerOptions {
   readonly requestTimeoutMs?: number;
   /** Bytes that may wait to be acknowledged. Absent: 32 MiB. */
   readonly bufferBytesMax?: number;
+  /**
+   * Whether what is sent again is stored once, in the order in which it was given, with many batches of a partition on
+   * their way at once. Needs acks all. Absent: yes with acks all, no with others.
+   */
+  readonly idempotence?: boolean;
   /** Bytes that may be on their way to one endpoint, which one batch may go beyond. Absent: 8 MiB. */
   readonly inFlightBytesMax?: number;
 }
@@ -43,8 +50,8 @@ export interface SendOptions {
 }
 
 /**
- * Sends records. Those of one partition are stored in the order in which they were given, through every retry. Without
- * a producer id a record that was sent again may stand twice.
+ * Sends records. Those of one partition are stored in the order in which they were given, through every retry. An
+ * idempotent producer's are stored once; without idempotence a record that was sent again may stand twice.
  */
 export interface Producer {
   /**
@@ -83,13 +90,24 @@ const defaults = {
   inFlightBytesMax: 8 * 2 ** 20,
 } as const;
 
+/** Batches of a partition that an idempotent producer has on their way at most: what brokers remember (R11). */
+const windowBatches = 64;
+
 const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
 
-/** Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here. */
+/**
+ * Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here, REASON_INVALID_ARGUMENT for idempotence
+ * with other acks than all.
+ */
 export function createProducer(connection: Connection, given: ProducerOptions): Producer {
   const options = { ...defaults, ...given };
   const { runtime, topics, codecs, routes } = connection;
   const codec = codecOf(connection, options.compression);
+  const isIdempotent = options.idempotence ?? options.acks === "all";
+  if (isIdempotent && options.acks !== "all") throw needsAcksAll();
+  const identities = createProducerIdentities((endpoint, raised) =>
+    connection.produceAt(endpoint).initProducer(raised ?? {}, { timeoutMs: options.requestTimeoutMs }),
+  );
   const buffer = createBuffer(options.bufferBytesMax);
   let unsettled = 0;
   const stopReporting = reportAtExit(() => unsettled);
@@ -107,6 +125,10 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   const senderOf = (topic: string, partition: number): BatchSender => ({
     endpoint: () => routes.endpointOf(topic, partition),
     hasRoom: (endpoint) => links.hasRoom(endpoint),
+    heed(endpoint, error) {
+      routes.heed({ topic, partition }, endpoint, error);
+      topics.doubt(topic);
+    },
     async send(endpoint, batches, { timeoutMs, traceparent }) {
       const target = { topic, partition, acks: acksOf[options.acks], batches, timeoutMs };
       try {
@@ -134,14 +156,15 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
         },
         startSpan: () => startProduceSpan(topic, partition),
         sender: senderOf(topic, partition),
-        inFlightBatchesMax: 1,
+        inFlightBatchesMax: isIdempotent ? windowBatches : 1,
+        sequencer: isIdempotent ? createSequencer(identities) : undefined,
       }),
     );
   };
 
-  const partitionFor = (topic: string, record: RecordToSend): number | undefined => {
+  const partitionFor = (topic: string, named: number | undefined, record: ProducedRecord): number | undefined => {
     const facts = topics.known(topic);
-    if (record.partition !== undefined) return record.partition;
+    if (named !== undefined) return named;
     if (facts === undefined) return undefined;
     const partitioner = getOrMake(partitioners, topic, () => createPartitioner(runtime.random, options.batchBytesMax));
     return partitioner.choose(record, facts.partitions);
@@ -171,13 +194,15 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       await orAborted(topics.describe(topic), signal);
     },
     enqueue(topic, record, settle) {
-      const refusal = closing === undefined ? refuseRecord(record) : closedError();
-      const partition = refusal === undefined ? partitionFor(topic, record) : undefined;
-      if (partition === undefined) {
-        settle({ kind: "notApplied", error: refusal ?? unprepared(topic) });
+      const refuse = (error: TidemarkError) => {
+        settle({ kind: "notApplied", error });
         return !buffer.isFull();
-      }
+      };
+      const refusal = closing === undefined ? refuseRecord(record) : closedError();
+      if (refusal !== undefined) return refuse(refusal);
       const produced = toProduced(record, runtime.clock.wallMs());
+      const partition = partitionFor(topic, record.partition, produced);
+      if (partition === undefined) return refuse(unprepared(topic));
       unsettled += 1;
       buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
       return !buffer.isFull();
@@ -239,6 +264,14 @@ function abortedError(outcome: Outcome, { reason }: AbortSignal): TidemarkError 
       ? "Not waited for any longer: the record may still be stored"
       : "Given up before the record was sent";
   return new TidemarkError({ reason: Reason.CANCELLED, message, outcome, cause: reason });
+}
+
+function needsAcksAll(): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.INVALID_ARGUMENT,
+    message: "An idempotent producer needs acks all: what is acknowledged earlier may be gone when it is sent again",
+    outcome: Outcome.NOT_APPLIED,
+  });
 }
 
 function unprepared(topic: string): TidemarkError {

@@ -1,10 +1,13 @@
 /** A data service in memory behind the client's own seams: logs, and what goes wrong on the way, said beforehand. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { loadCodecs } from "@tidemark/compression";
+import type { Offset } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type FetchRequestSchema,
   FetchResponseSchema,
+  type InitProducerRequestSchema,
+  InitProducerResponseSchema,
   type ListOffsetsRequestSchema,
   ListOffsetsResponseSchema,
   Position,
@@ -13,6 +16,7 @@ import {
   ProduceStreamResponseSchema,
 } from "@tidemark/proto/log/v1";
 import { type Codecs, decodeRecords, nextOffsetOf, readBatchHeader, stampBatch } from "@tidemark/record";
+import { createProducerTable } from "@tidemark/replication";
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { Connection, OpenProduceStream, ProduceMessage } from "../connection.ts";
@@ -56,6 +60,12 @@ export interface FakeCluster {
   valuesOf(partition: number): readonly string[];
   /** What happens to the next produces of a partition, one each; then all goes well. */
   onProduce(partition: number, ...faults: readonly Fault[]): void;
+  /** Identities that were given out: `id:epoch`. */
+  readonly identities: readonly string[];
+  /** What the next calls for an identity fail with, one each. */
+  onInit(...errors: readonly TidemarkError[]): void;
+  /** The partition knows nothing of any producer any more. */
+  forgetProducers(partition: number): void;
   /** What the next fetches of a partition fail with, one each, beside what other partitions answer. */
   onFetch(partition: number, ...errors: readonly TidemarkError[]): void;
   /** Batches above this many bytes are refused. */
@@ -67,6 +77,8 @@ export interface FakeCluster {
   /** Bytes that stand in a partition's log, to be damaged. */
   bytesOf(partition: number): readonly Uint8Array[];
   readonly fetches: readonly (readonly number[])[];
+  /** Partitions of the fetches, one by one, as they were asked for. */
+  readonly fetched: readonly NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][];
 }
 
 export const bootstrap = "gateway:4640";
@@ -99,7 +111,12 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const seen: SeenProduce[] = [];
   const streamed: ProduceMessage[] = [];
   const fetches: number[][] = [];
+  const fetched: NonNullable<MessageInitShape<typeof FetchRequestSchema>["partitions"]>[number][] = [];
   const inFlight = new Map<number, number>();
+  const tables = logs.map(() => createProducerTable());
+  const initFaults: TidemarkError[] = [];
+  const identities: string[] = [];
+  let nextProducerId = 7n;
   let most = 0;
 
   const logOf = (partition: number): StoredBatch[] => {
@@ -112,6 +129,8 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const append = (partition: number, given: Uint8Array): bigint => {
     const bytes = given.slice();
     const base = endOf(partition);
+    const stored = storedAt(partition, given);
+    if (stored !== undefined) return stored;
     stampBatch(bytes, 0, { baseOffset: base as never, leaderEpoch: 0 as never });
     const values = valuesIn(bytes, codecs);
     const batch = readBatchHeader(bytes, 0);
@@ -119,6 +138,31 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     // Compaction may have taken records: their offsets stay.
     logOf(partition).push({ base, next: nextOffsetOf(batch.header), bytes, values });
     return base;
+  };
+
+  /** Where the log holds the batch already. Refuses one that does not follow its producer's last one. */
+  const storedAt = (partition: number, batch: Uint8Array): bigint | undefined => {
+    const read = readBatchHeader(batch, 0);
+    if (read.kind !== "ok" || read.header.producerId < 0n) return undefined;
+    const producers = tables[partition];
+    const verdict = producers?.check(read.header);
+    if (verdict?.kind === "repeat") return verdict.baseOffset;
+    if (verdict?.kind === "refuse") throw refused(Reason[verdict.reason]);
+    producers?.replay({ ...read.header, baseOffset: endOf(partition) as Offset });
+    return undefined;
+  };
+
+  const initProducer = async ({
+    producerId,
+    producerEpoch = 0,
+  }: MessageInitShape<typeof InitProducerRequestSchema>) => {
+    await Promise.resolve();
+    const fault = initFaults.shift();
+    if (fault !== undefined) throw fault;
+    const given =
+      producerId === undefined ? { producerId: nextProducerId++ } : { producerId, producerEpoch: producerEpoch + 1 };
+    identities.push(`${given.producerId}:${"producerEpoch" in given ? given.producerEpoch : 0}`);
+    return create(InitProducerResponseSchema, given);
   };
 
   const produce = async (
@@ -147,7 +191,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       if (fault?.kind === "loseAnswer") throw fault.error;
       return create(ProduceResponseSchema, { results: [{ partition, baseOffset }] });
     } finally {
-      inFlight.set(partition, now - 1);
+      inFlight.set(partition, (inFlight.get(partition) ?? 1) - 1);
     }
   };
 
@@ -190,12 +234,18 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       offset: each.start?.case === "offset" ? each.start.value : 0n,
     }));
     fetches.push(asked.map(({ partition }) => partition));
+    fetched.push(...(request.partitions ?? []));
     const answers = asked.map(({ partition, offset }) => {
       const error = fetchFaults.get(partition)?.shift();
       if (error !== undefined) return { partition, error: toErrorDetail(error), message: error.message };
       const highWatermark = endOf(partition);
       if (offset > highWatermark) {
-        const outside = refused(Reason.OFFSET_OUT_OF_RANGE);
+        const outside = new TidemarkError({
+          reason: Reason.OFFSET_OUT_OF_RANGE,
+          message: "Not there",
+          logStart: 0n,
+          highWatermark,
+        });
         return { partition, error: toErrorDetail(outside), message: outside.message };
       }
       const stored = logOf(partition).filter(({ next }) => next > offset);
@@ -224,12 +274,16 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     streamed,
     withoutStreams: false,
     fetches,
+    fetched,
     inFlightMost: () => most,
     batchBytesMax: Number.POSITIVE_INFINITY,
     batchesPerAnswer: 1,
     valuesOf: (partition) => logOf(partition).flatMap(({ values }) => values),
     bytesOf: (partition) => logOf(partition).map(({ bytes }) => bytes),
     onProduce: (partition, ...faults) => void produceFaults.set(partition, [...faults]),
+    identities,
+    onInit: (...errors) => void initFaults.push(...errors),
+    forgetProducers: (partition) => tables[partition]?.forget(),
     onFetch: (partition, ...errors) => void fetchFaults.set(partition, [...errors]),
     append: (partition, batch) => void append(partition, batch),
     connection: {
@@ -238,7 +292,10 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       topics: createTopicCache(async () => ({ topicId: "id", partitions }), time.clock),
       routes: createRoutes(bootstrap, { isReachable: () => false, avoid: () => undefined }),
       openProduceStream,
-      produceAt: (endpoint) => ({ produce: (request, options = {}) => produce(endpoint, request, options) }),
+      produceAt: (endpoint) => ({
+        initProducer,
+        produce: (request, options = {}) => produce(endpoint, request, options),
+      }),
       fetchAt: () => ({ fetch: (request, options = {}) => fetch(request, options), listOffsets }),
     },
   };

@@ -3,7 +3,7 @@
  * proposed them here.
  */
 import type { StoreAnswer, StoreFeed } from "@tidemark/consensus";
-import { createHistory, createSignal, type History } from "@tidemark/consensus/store";
+import { createHistory, type History } from "@tidemark/consensus/store";
 import type { Revision } from "@tidemark/ids";
 import { type Entry, type LogIndex, noIndex } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
@@ -25,8 +25,6 @@ export interface Applier {
   apply(entry: Entry): void;
   /** Takes the place of everything by the state of a snapshot. Throws MalformedBytesError where that is damaged. */
   restore(index: LogIndex, state: Uint8Array): void;
-  /** Resolves when everything up to `index` is applied, or `signal` is aborted. */
-  reached(index: LogIndex, signal: AbortSignal): Promise<void>;
   /** What a session that resumes behind `from` has missed: the batches, or a snapshot where they are forgotten. */
   missedSince(from: Revision | undefined): readonly StoreFeed[];
   /** Forgets the batches: whoever resumes gets a snapshot. */
@@ -53,7 +51,6 @@ export function createApplier(options: {
   readonly onEvent: NodeEventSink;
 }): Applier {
   const { replica } = options;
-  const applied = createSignal();
   const state: State = {
     ...options,
     history: createHistory(replica.revision()),
@@ -66,7 +63,6 @@ export function createApplier(options: {
       state.index = entry.index;
       const answer = entry.kind === "batch" ? applyCommand(state, entry.data) : nothing;
       state.proposals.settle(entry, answer);
-      applied.notify();
     },
     restore(index, bytes) {
       const before = new Set(replica.sessions().keys());
@@ -75,10 +71,6 @@ export function createApplier(options: {
       state.index = index;
       state.follower?.onFeed(snapshotOf(replica));
       for (const session of before) if (!replica.sessions().has(session)) state.follower?.onSessionEnded(session);
-      applied.notify();
-    },
-    async reached(index, signal) {
-      while (state.index < index && !signal.aborted) await applied.next(signal);
     },
     missedSince(from) {
       const missed = from === undefined ? undefined : state.history.after(from);

@@ -20,6 +20,8 @@ import type { HandoverCause } from "./events.ts";
 import type { Durations } from "./timing.ts";
 
 export interface Handover {
+  /** Who is to have the leadership when it is handed over next, if it can. */
+  prefer(heir: NodeId): void;
   /** To whom this leader is to hand over now, and why. Undefined: to nobody. */
   due(
     status: RaftStatus,
@@ -34,6 +36,7 @@ export function createHandover(options: {
 }): Handover {
   const { clock, durations, replica } = options;
   const stuckMs = 2 * durations.electionTimeoutMs;
+  let preferred: NodeId | undefined;
   let idle: { readonly term: number; readonly sinceMs: number } | undefined;
 
   const causeOf = (status: RaftStatus, standing: CandidateStanding): HandoverCause | undefined => {
@@ -48,10 +51,14 @@ export function createHandover(options: {
   };
 
   return {
+    prefer(heir) {
+      preferred = heir;
+    },
     due(status, standing) {
       const cause = causeOf(status, standing);
-      const to = cause === undefined ? undefined : heirOf(status, replica, durations);
+      const to = cause === undefined ? undefined : heirOf(status, { replica, durations, preferred });
       if (cause === undefined || to === undefined) return undefined;
+      preferred = undefined;
       return { to, cause };
     },
   };
@@ -66,16 +73,27 @@ function isIdle(self: NodeId, standing: CandidateStanding, replica: Replica): bo
   return holder === self && standing !== "leading";
 }
 
-/** The next voter, in the order of the membership, that is heard and whose process takes part in the election. */
-function heirOf({ id, membership, followers }: RaftStatus, replica: Replica, durations: Durations): NodeId | undefined {
+/**
+ * The preferred voter, else the next one in the order of the membership, that is heard and whose process takes part in
+ * the election.
+ */
+function heirOf(
+  { id, membership, followers }: RaftStatus,
+  {
+    replica,
+    durations,
+    preferred,
+  }: { readonly replica: Replica; readonly durations: Durations; readonly preferred: NodeId | undefined },
+): NodeId | undefined {
   const own = membership.voters.findIndex((voter) => voter.id === id);
   const others = [...membership.voters.slice(own + 1), ...membership.voters.slice(0, Math.max(0, own))];
   const candidates = candidatesIn(replica);
-  return others.find((voter) => {
+  const able = others.filter((voter) => {
     const follower = followers.find((known) => known.id === voter.id);
     if (follower === undefined || !candidates.has(voter.id)) return false;
     return follower.lastContactTicks * durations.tickMs < durations.electionTimeoutMs;
-  })?.id;
+  });
+  return (able.find((voter) => voter.id === preferred) ?? able[0])?.id;
 }
 
 /** The nodes whose candidates joined. */

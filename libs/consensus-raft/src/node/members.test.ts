@@ -33,6 +33,32 @@ describe("members", () => {
     await cluster.close();
   });
 
+  it("a leader that removes itself is told that it is done, and another one leads", async () => {
+    const cluster = await createManualCluster();
+    const [first, second, third] = await cluster.joinAll();
+    const change: MemberChange = { kind: "removeVoter", ...cluster.identity(1) };
+    const outcome = await cluster.settled(first.consensus.changeMembers(change));
+    expect(outcome).toMatchObject({ kind: "changed", members: [{ controllerId: 2 }, { controllerId: 3 }] });
+    await cluster.until(() => [second, third].some(({ belief }) => belief().kind === "leading"), "another leads");
+    expect(first.belief().kind).not.toBe("leading");
+    await cluster.close();
+  });
+
+  it("the one that was asked for has the place when the leader resigns, and any that can where it cannot", async () => {
+    const cluster = await createManualCluster();
+    const all = await cluster.joinAll();
+    const leads = (node: number) => all[node - 1]?.belief().kind === "leading";
+    cluster.stores().get(1)?.node.preferHeir(cluster.identity(3).directoryId);
+    await cluster.settled(all[0].consensus.resign());
+    await cluster.until(() => leads(3), "the third leads");
+    cluster.kill(2);
+    cluster.stores().get(3)?.node.preferHeir(cluster.identity(2).directoryId);
+    await cluster.wait(3000);
+    await cluster.settled(all[2].consensus.resign());
+    await cluster.until(() => leads(1), "the first leads");
+    await cluster.close();
+  });
+
   it("the last voter stays", async () => {
     const cluster = await createManualCluster();
     const [first] = await cluster.joinAll();

@@ -85,6 +85,8 @@ export interface RaftNode {
   pump(): void;
   /** Why the node takes nothing more. Undefined: it does. */
   failure(): string | undefined;
+  /** Who is to lead next, where this node leads and hands over, and that one can. */
+  preferHeir(heir: NodeId): void;
   setCandidate(candidate: LocalCandidate | undefined): void;
   /** Stops, and closes transport and storage. A second call waits too. */
   close(): Promise<void>;
@@ -128,6 +130,7 @@ export function startNode(options: NodeOptions): RaftNode {
     changed: createSignal(),
     pump: hooks.pump,
     failure: () => state.failure,
+    preferHeir: (heir) => state.handover.prefer(heir),
     setCandidate(candidate) {
       state.candidate = candidate;
     },

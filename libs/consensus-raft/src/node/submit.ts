@@ -43,11 +43,13 @@ async function submitOnce(node: RaftNode, bytes: Uint8Array, signal: AbortSignal
  * confirms. Rejects with LinkLostError where the signal is aborted or the node failed.
  */
 export async function readRevision(node: RaftNode, signal: AbortSignal): Promise<Revision> {
+  const isOver = () => signal.aborted || node.failure() !== undefined;
   for (;;) {
-    if (signal.aborted || node.failure() !== undefined) throw new LinkLostError("the session ended before it was read");
+    if (isOver()) throw new LinkLostError("the session ended before it was read");
     const index = await readIndex(node, signal);
     if (index === undefined) continue;
-    await node.applier.reached(index, signal);
+    // A node whose disk failed applies nothing more.
+    while (node.applier.index() < index && !isOver()) await node.changed.next(signal);
     if (node.applier.index() >= index) return node.replica.revision();
   }
 }

@@ -4,8 +4,10 @@
  */
 import { join } from "node:path/posix";
 import { type Disk, makeDurableDirectory } from "@tidemark/disk";
+import { revision } from "@tidemark/ids";
 import { blankStart, formattedStart, type Member, type StartState } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
+import { encodeContent } from "../replica/snapshot-codec.ts";
 import { RaftOpenError } from "./errors.ts";
 import { createHardState } from "./hard-state.ts";
 import { type DirectoryIdentity, readIdentity, writeIdentity } from "./identity.ts";
@@ -25,6 +27,8 @@ export interface FormatOptions extends DirectoryOptions {
   readonly identity: DirectoryIdentity & { readonly clusterId: string };
   /** The same for each of them, itself included. */
   readonly voters: readonly Member[];
+  /** What the store holds from the start: the same for each voter. Absent: nothing. */
+  readonly entries?: ReadonlyMap<string, Uint8Array>;
 }
 
 /**
@@ -48,7 +52,7 @@ export async function formatDirectory(options: FormatOptions): Promise<void> {
         "there is a member's log and vote in it: they are not overwritten",
       );
     }
-    await makeDirectory(options, start);
+    await makeDirectory(options, start, stateOf(options));
   } finally {
     await lock.release();
   }
@@ -62,7 +66,15 @@ export async function makeBlankDirectory(options: DirectoryOptions): Promise<voi
     const message = `there is ${foreign.join(", ")} and no identity: its formatting was interrupted, or the identity is lost. Format it again, or take an empty directory`;
     throw new RaftOpenError("MALFORMED", options.directory, message);
   }
-  await makeDirectory(options, blankStart);
+  await makeDirectory(options, blankStart, new Uint8Array());
+}
+
+/** The same bytes at every voter: they start from one snapshot. */
+function stateOf({ entries, crc32c }: FormatOptions): Uint8Array {
+  if (entries === undefined) return new Uint8Array();
+  const sorted = [...entries].sort(([left], [right]) => (left < right ? -1 : 1));
+  const owned = sorted.map(([key, value]) => [key, { value, session: undefined }] as const);
+  return encodeContent({ revision: revision(1n), entries: new Map(owned), sessions: new Map() }, crc32c);
 }
 
 /** Where the quorum's member keeps its own, in the directory of a controller. */
@@ -71,12 +83,12 @@ export function memberDirectory(controllerDirectory: string): string {
 }
 
 /** The identity comes last: it says that the rest is there. */
-async function makeDirectory(options: DirectoryOptions, start: StartState): Promise<void> {
+async function makeDirectory(options: DirectoryOptions, start: StartState, state: Uint8Array): Promise<void> {
   const { disk, directory, identity } = options;
   for (const { name } of await disk.list(directory)) if (isOwnFile(name)) await disk.remove(join(directory, name));
   if (start.snapshot.index > 0) {
     const { files } = await openSnapshots(options);
-    await files.save({ meta: start.snapshot, state: new Uint8Array() });
+    await files.save({ meta: { ...start.snapshot, sizeBytes: state.length }, state });
     await files.close();
   }
   await createHardState(options, start.hardState);

@@ -45,7 +45,14 @@ interface State {
 
 /** `segments`: as recovered, all of it flushed. */
 export function createLogFiles(options: LogFilesOptions, segments: readonly Segment[]): LogFiles {
-  const state: State = { options, segments: [...segments], flushed: noIndex, dirty: false, marked: true, unsynced: false };
+  const state: State = {
+    options,
+    segments: [...segments],
+    flushed: noIndex,
+    dirty: false,
+    marked: true,
+    unsynced: false,
+  };
   state.flushed = lastIndex(state);
   return {
     append: (entries) => append(state, entries),

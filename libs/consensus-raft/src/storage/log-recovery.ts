@@ -106,6 +106,7 @@ function scanFrames(
 ): Scan {
   const positions: number[] = [];
   const entries: Entry[] = [];
+  const ends: number[] = [];
   let end = segmentHeaderBytes;
   let flushed = noIndex;
   for (;;) {
@@ -116,11 +117,13 @@ function scanFrames(
       if (frame.index !== next) throw damaged(segment.path, `entry ${frame.index} stands in the place of ${next}`);
       positions.push(end);
       entries.push(frame.entry);
+      ends.push(end + frame.length);
     }
     flushed = frame.flushed;
     end += frame.length;
   }
-  const flushedEnd = positions[flushed + 1 - segment.first] ?? (flushed < segment.first ? segmentHeaderBytes : end);
+  // A mark behind that entry says that it was flushed, and may not be so itself.
+  const flushedEnd = ends[flushed - segment.first] ?? segmentHeaderBytes;
   return { positions, entries, end, next: logIndex(segment.first + entries.length), flushedEnd };
 }
 

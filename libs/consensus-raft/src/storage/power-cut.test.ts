@@ -1,8 +1,27 @@
-import { createMemoryDisk, dropAll, keepAll, type MemoryDisk, type PowerLoss } from "@tidemark/disk";
+import {
+  createFaultDisk,
+  createMemoryDisk,
+  dropAll,
+  type FaultPlan,
+  keepAll,
+  type MemoryDisk,
+  type PowerLoss,
+} from "@tidemark/disk";
 import { createRaft, logIndex, type StartState, type Write } from "@tidemark/raft";
 import { createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import { batch, batches, chunk, format, hardState, open, ownId, snapshotMeta, write } from "../testing/storage-fixture.ts";
+import {
+  batch,
+  batches,
+  chunk,
+  format,
+  hardState,
+  open,
+  ownId,
+  runtime,
+  snapshotMeta,
+  write,
+} from "../testing/storage-fixture.ts";
 import { allStorageGuards, type StorageGuards } from "./storage.ts";
 
 /** What was acknowledged by some moment. */
@@ -171,6 +190,27 @@ describe("what a start finds that a kill left unflushed", () => {
     const third = await open(disk);
     expect(third.start.entries).toEqual(second.start.entries);
     expect(third.start.hardState).toEqual(hardState(2, 3));
+    await third.storage.close();
+  });
+});
+
+describe("a flush that failed", () => {
+  it("took a mark with it, which is written anew like the entries behind it", async () => {
+    const disk = createMemoryDisk();
+    await format(disk);
+    const failing = { isOn: false };
+    const plan: FaultPlan = ({ kind }) => (failing.isOn && kind === "sync" ? { kind: "fail", code: "IO" } : undefined);
+    const first = await open(createFaultDisk(disk, { plan, scheduler: runtime.scheduler }));
+    await first.storage.write([write({ entries: batches(2, 4, 1) })]);
+    await first.storage.idle();
+    failing.isOn = true;
+    await expect(first.storage.write([write({ entries: batches(5, 5, 1) })])).rejects.toMatchObject({ code: "IO" });
+    disk.kill();
+    const second = await open(disk);
+    await second.storage.write([write({ entries: batches(6, 7, 1) })]);
+    disk.powerCut();
+    const third = await open(disk);
+    expect(third.start.entries.map(({ index }) => index)).toEqual([2, 3, 4, 5, 6, 7]);
     await third.storage.close();
   });
 });

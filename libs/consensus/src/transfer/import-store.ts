@@ -49,6 +49,19 @@ export interface Imported {
 /** A restored backup may lack epochs that brokers have seen: it begins far above them. */
 const backupEpochs = 1_000_000;
 
+/**
+ * What a store holds behind the import, and nothing else: for a store that is made with it. The controller epoch is
+ * above every one that brokers can have seen.
+ */
+export function importedContent(
+  exported: MetadataExport,
+  epochFloor: number,
+): { readonly entries: ReadonlyMap<string, Uint8Array>; readonly controllerEpoch: number } {
+  const epoch = Math.max(exported.controllerEpoch + (exported.sealed ? 1 : backupEpochs), epochFloor);
+  const counted = ["/controller_epoch", encodeControllerEpoch(controllerEpoch(epoch))] as const;
+  return { entries: new Map([...exported.entries, counted]), controllerEpoch: epoch };
+}
+
 /** Throws ImportError; LinkLostError where the store was lost over it: import again then. */
 export async function importStore(
   link: StoreLink,
@@ -89,17 +102,14 @@ async function write(
     const why = "message" in answer ? answer.message : "another change came between";
     throw new ImportError("NOT_WRITTEN", `The import stopped: ${why}. It can be begun again with the same file.`);
   };
-  const epoch = Math.max(exported.controllerEpoch + (exported.sealed ? 1 : backupEpochs), epochFloor);
-  const others = [...exported.entries].filter(([key]) => key !== "/cluster").map(([key, value]) => put(key, value));
+  const { entries, controllerEpoch: epoch } = importedContent(exported, epochFloor);
+  const last = new Set(["/cluster", "/controller_epoch"]);
+  const others = [...entries].filter(([key]) => !last.has(key)).map(([key, value]) => put(key, value));
   const batches = inBatches(others);
   await commit(begun, [put(importKey, marker)]);
   for (const batch of batches) await commit(marker, batch);
-  const cluster = exported.entries.get("/cluster");
-  await commit(marker, [
-    ...(cluster === undefined ? [] : [put("/cluster", cluster)]),
-    put("/controller_epoch", encodeControllerEpoch(controllerEpoch(epoch))),
-    { kind: "delete", key: importKey },
-  ]);
+  const ending = [...entries].filter(([key]) => last.has(key)).map(([key, value]) => put(key, value));
+  await commit(marker, [...ending, { kind: "delete", key: importKey }]);
   return { keys: exported.entries.size, batches: batches.length + 2, controllerEpoch: epoch };
 }
 

@@ -162,10 +162,14 @@ function memoryFile(node: FileNode, path: string, { readOnly, by, note }: FileCo
   };
   return {
     size: () => run("size", false, () => node.seen.length),
-    read: (position, length) =>
-      run("read", false, () =>
-        node.seen.data.slice(position, Math.max(position, Math.min(position + length, node.seen.length))),
-      ),
+    read: (position, length, into) =>
+      run("read", false, () => {
+        const { seen } = node;
+        const end = Math.max(position, Math.min(position + length, seen.length));
+        if (into === undefined) return seen.data.slice(position, end);
+        into.set(seen.data.subarray(position, end));
+        return into.subarray(0, end - position);
+      }),
     write: (position, chunks) =>
       run("write", true, () => {
         const bytes = concatenate(chunks);

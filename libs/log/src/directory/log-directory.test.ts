@@ -183,4 +183,55 @@ describe("a log directory", () => {
     expect(second.replicas()).toEqual([]);
     expect((await disk.list("/d")).map(({ name }) => name)).not.toContain(replicaName(replica));
   });
+
+  it("sets a replica aside with what it holds, and takes it back, also across power cuts", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.create(other);
+    const log = await first.open(replica, settings);
+    log.append(batchAt(0));
+    await first.setAside(replica);
+    expect([first.replicas(), first.aside()]).toEqual([[other], [replica]]);
+    disk.powerCut();
+
+    const second = await openLogDirectory(optionsOn(disk));
+    expect([second.replicas(), second.aside()]).toEqual([[other], [replica]]);
+    await second.takeBack(replica);
+    disk.powerCut();
+
+    const third = await openLogDirectory(optionsOn(disk));
+    expect([third.replicas(), third.aside()]).toEqual([[other, replica], []]);
+    expect((await third.open(replica, settings)).logEndOffset).toBe(at(1));
+    await third.setAside(replica);
+    await third.remove(replica);
+    expect([third.replicas(), third.aside()]).toEqual([[other], []]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
+  it("loses nothing when it is killed at any step of setting a replica aside and taking it back", async () => {
+    let stepsLeft = 0;
+    for (let isDone = false; !isDone; stepsLeft++) {
+      const disk = await newDisk();
+      let left = Number.POSITIVE_INFINITY;
+      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
+      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
+      await first.create(replica);
+      left = stepsLeft;
+      isDone = await first
+        .setAside(replica)
+        .then(() => first.takeBack(replica))
+        .then(
+          () => true,
+          () => false,
+        );
+      disk.powerCut();
+      const second = await openLogDirectory(optionsOn(disk));
+      if (second.aside().length > 0) await second.takeBack(replica);
+      expect(second.replicas()).toEqual([replica]);
+      expect((await second.open(replica, settings)).status).toEqual({ kind: "online" });
+    }
+    expect(stepsLeft).toBeGreaterThan(5);
+  });
 });

@@ -30,7 +30,16 @@ export interface LogDirectory {
   create(replica: ReplicaId, startOffset?: Offset): Promise<void>;
   /** Opens a replica once. A damaged one comes back offline. */
   open(replica: ReplicaId, options: OpenLogOptions): Promise<Log>;
-  /** Removes a replica with all its data; for one that is damaged this is how it is given up. Close its log before. */
+  /** Replicas whose data was set aside here: kept, and opened by nobody. */
+  aside(): readonly ReplicaId[];
+  /** Keeps a replica's data under another name, and lists it no longer; durable on return. */
+  setAside(replica: ReplicaId): Promise<void>;
+  /** Lists a replica again that was set aside, with all its data; durable on return. */
+  takeBack(replica: ReplicaId): Promise<void>;
+  /**
+   * Removes a replica with all its data, set aside or not; for one that is damaged this is how it is given up. Close its
+   * log before.
+   */
   remove(replica: ReplicaId): Promise<void>;
   /** Closes every log. With a broker epoch, and if nothing failed, the stop was clean and says so. */
   close(stop?: { readonly brokerEpoch: BrokerEpoch }): Promise<void>;
@@ -56,12 +65,16 @@ export interface LogDirectoryOptions {
   /** Makes the directory where there is none. Otherwise one that is missing is unavailable, as an unmounted disk is. */
   readonly createMissing?: boolean;
   readonly guards?: LogGuards;
+  /** Told how long each flush of what was appended took, in milliseconds. */
+  readonly onFlush?: (ms: number) => void;
 }
 
 const maxOpenFilesDefault = 1000;
 const indexCacheBytesDefault = 64 * 1024 * 1024;
 /** The suffix of a replica's directory while it is being removed. */
 const removedSuffix = ".removed";
+/** The suffix of a directory whose data was set aside. */
+const asideSuffix = ".stray";
 
 /** Opens a directory, or makes it one. Throws a `DirectoryError`. */
 export async function openLogDirectory(options: LogDirectoryOptions): Promise<LogDirectory> {
@@ -89,11 +102,12 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     codecs: options.codecs ?? {},
     indexCacheBytes: options.indexCacheBytes ?? indexCacheBytesDefault,
     guards: options.guards ?? allGuards,
+    onFlush: options.onFlush,
   });
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);
   const stoppedBy = await takeStopFile(context, path);
-  await sweep(context, path, list);
+  const aside = await sweep(context, path, list);
   context.enter({ directoryFailed: options.onFailure });
   const logs = new Map<string, Log>();
 
@@ -107,6 +121,11 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         throw context.fail(error, during);
       throw error;
     }
+  };
+
+  const forget = async (name: string) => {
+    await logs.get(name)?.close();
+    logs.delete(name);
   };
 
   return {
@@ -140,10 +159,27 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     remove: (replica) =>
       guarded("removing a replica", async () => {
         const name = replicaName(replica);
-        await logs.get(name)?.close();
-        logs.delete(name);
-        await list.remove(replica);
+        await forget(name);
+        if (list.replicas.has(name)) await list.remove(replica);
         await moveAway(context, path, name);
+        if (aside.delete(name)) await moveAway(context, path, name + asideSuffix);
+      }),
+    aside: () => [...aside.values()],
+    setAside: (replica) =>
+      guarded("setting a replica aside", async () => {
+        const name = replicaName(replica);
+        await forget(name);
+        // First from the list: what is not listed and whole is listed again at the next start, what is listed and not
+        // there is damage.
+        await list.remove(replica);
+        if (await renameDurably(context, path, name, name + asideSuffix)) aside.set(name, replica);
+      }),
+    takeBack: (replica) =>
+      guarded("taking a replica back", async () => {
+        const name = replicaName(replica);
+        if (!(await renameDurably(context, path, name + asideSuffix, name))) return;
+        aside.delete(name);
+        await list.add(replica);
       }),
     async close(stop) {
       const closed = await Promise.allSettled([...logs.values()].map((log) => log.close()));
@@ -157,20 +193,27 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   };
 }
 
-/** Finishes removals, and lists replicas that were made and not listed before a crash. One that was half made goes. */
+/**
+ * Finishes removals, and lists replicas that were made and not listed before a crash. One that was half made goes. The
+ * answer are those that were set aside.
+ */
 async function sweep(
   context: LogContext,
   path: string,
   list: Awaited<ReturnType<typeof openReplicaList>>,
-): Promise<void> {
+): Promise<Map<string, ReplicaId>> {
+  const aside = new Map<string, ReplicaId>();
   for (const { name, kind } of await context.disk.list(path)) {
     if (kind !== "directory") continue;
     if (name.endsWith(removedSuffix)) await context.disk.remove(join(path, name));
+    const stray = name.endsWith(asideSuffix) ? parseReplicaName(name.slice(0, -asideSuffix.length)) : undefined;
+    if (stray !== undefined) aside.set(replicaName(stray), stray);
     const replica = parseReplicaName(name);
     if (replica === undefined || list.replicas.has(name)) continue;
     if (await isWhole(context, join(path, name))) await list.add(replica);
     else await context.disk.remove(join(path, name));
   }
+  return aside;
 }
 
 /** The segment is the last thing that is made. What has none was never used. */
@@ -180,14 +223,21 @@ async function isWhole(context: LogContext, directory: string): Promise<boolean>
 
 /** Gone at once and durably, whatever interrupts the removal of the files. */
 async function moveAway(context: LogContext, path: string, name: string): Promise<void> {
+  if (await renameDurably(context, path, name, name + removedSuffix)) {
+    await context.disk.remove(join(path, name + removedSuffix));
+  }
+}
+
+/** False where there is nothing of that name. */
+async function renameDurably(context: LogContext, path: string, from: string, to: string): Promise<boolean> {
   try {
-    await context.disk.rename(join(path, name), join(path, name + removedSuffix));
+    await context.disk.rename(join(path, from), join(path, to));
   } catch (error) {
-    if (error instanceof DiskError && error.code === "NOT_FOUND") return;
+    if (error instanceof DiskError && error.code === "NOT_FOUND") return false;
     throw error;
   }
   await syncEntries(context, path);
-  await context.disk.remove(join(path, name + removedSuffix));
+  return true;
 }
 
 async function orUnavailable<Value>(path: string, work: () => Promise<Value>): Promise<Value> {

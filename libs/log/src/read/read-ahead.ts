@@ -39,10 +39,13 @@ interface Holder {
   readonly onDrop: () => void;
 }
 
-/** Bytes of all logs of a directory: eight readers of 1 MiB at a time, two pieces each. */
+/** Bytes of all logs of a directory: eight readers at a time. */
 export const readAheadBytesDefault = 16 * 1024 * 1024;
-/** Pieces of one reader: while one is handed over, another is being read, and the thread that reads has no pause. */
-const piecesMax = 2;
+/**
+ * Bytes of one read of the disk: several pieces of a reader who takes little at a time. When no more than so many are left
+ * ahead of a reader, as many again are read, so that the thread that reads has no pause.
+ */
+const chunkBytes = 1024 * 1024;
 /** A reader who did not come back for so long may lose his piece to another, in milliseconds. */
 const patienceMs = 1000;
 
@@ -116,48 +119,72 @@ export function readAhead(log: LogState, cursor: Cursor, upTo: Offset): void {
   const { index, baseOffset } = segment;
   // Where several entries' worth do not fit, pieces would end where the reader does not.
   if (index === undefined || maxBytes < settings.indexIntervalBytes) return;
-  const last = cursor.ahead.at(-1);
-  let position = last === undefined ? cursor.position : last.position + last.length;
-  while (cursor.ahead.length < piecesMax) {
-    if (segment === activeSegment(log) && position + maxBytes > segment.size) return;
+  const isActive = segment === activeSegment(log);
+  const endAfter = (position: number): number | undefined => {
+    if (isActive && position + maxBytes > segment.size) return undefined;
     const end = endOfPiece(index, { from: position, maxBytes, baseOffset });
-    if (end.position <= position || end.position > segment.size || end.belowOffset > upTo) return;
-    const piece = beginPiece(context, segment, { position, length: end.position - position });
-    if (piece === undefined) return;
-    cursor.ahead.push(piece);
-    position = end.position;
+    const isThere = end.position > position && end.position <= segment.size && end.belowOffset <= upTo;
+    return isThere ? end.position : undefined;
+  };
+  for (;;) {
+    const last = cursor.ahead.at(-1);
+    const from = last === undefined ? cursor.position : last.position + last.length;
+    if (from - cursor.position > chunkBytes) return;
+    const bounds = [from];
+    for (let end = endAfter(from); end !== undefined; end = endAfter(end)) {
+      if (bounds.length > 1 && end - from > chunkBytes) break;
+      bounds.push(end);
+    }
+    if (bounds.length === 1) return;
+    const pieces = beginPieces(context, segment, bounds);
+    if (pieces === undefined) return;
+    cursor.ahead.push(...pieces);
   }
 }
 
-/** Begins to read bytes that are all in the segment. Undefined: there is no room. */
-function beginPiece(
+/** Begins to read what lies between the bounds, which are all in the segment. Undefined: there is no room. */
+function beginPieces(
   context: LogContext,
   { path }: Segment,
-  { position, length }: { readonly position: number; readonly length: number },
-): PieceAhead | undefined {
+  bounds: readonly number[],
+): readonly PieceAhead[] | undefined {
+  const [from = 0, to = from] = [bounds[0], bounds.at(-1)];
   let isRead = false;
-  let isDropped = false;
-  const drop = () => {
-    isDropped = true;
+  let left = bounds.length - 1;
+  const releaseIfOver = () => {
     // A read that is under way has its memory until it ends.
-    if (isRead) reservation?.release();
+    if (isRead && left === 0) reservation?.release();
   };
-  const reservation = context.readAhead.reserve(length, drop);
+  const pieces: PieceAhead[] = [];
+  const reservation = context.readAhead.reserve(to - from, () => {
+    for (const piece of pieces) piece.drop();
+  });
   if (reservation === undefined) return undefined;
-  const reading = readQuietly(context, path, { position, length }).then((bytes) => {
+  const reading = readQuietly(context, path, { position: from, length: to - from }).then((bytes) => {
     isRead = true;
-    if (isDropped) reservation.release();
+    releaseIfOver();
     return bytes;
   });
-  return {
-    position,
-    length,
-    take() {
-      drop();
-      return reading;
-    },
-    drop,
-  };
+  for (const [number, end] of bounds.slice(1).entries()) {
+    const position = bounds[number] ?? from;
+    let isOver = false;
+    const drop = () => {
+      if (isOver) return;
+      isOver = true;
+      left--;
+      releaseIfOver();
+    };
+    pieces.push({
+      position,
+      length: end - position,
+      async take() {
+        drop();
+        return (await reading)?.subarray(position - from, end - from);
+      },
+      drop,
+    });
+  }
+  return pieces;
 }
 
 async function readQuietly(

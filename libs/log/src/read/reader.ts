@@ -8,6 +8,7 @@ import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
 import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
+import { readRecent } from "./recent.ts";
 import { stableRead } from "./stable.ts";
 
 export interface ReadLimits {
@@ -31,7 +32,8 @@ export function readBatches(log: LogState, offset: Offset, { maxBytes, upTo }: R
   return stableRead(log, async () => {
     assertInRange(log, offset);
     const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
-    return offset >= limits.upTo ? { bytes: nothing, nextOffset: offset } : attempt(log, offset, limits);
+    if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
+    return readRecent(log, offset, limits) ?? attempt(log, offset, limits);
   });
 }
 

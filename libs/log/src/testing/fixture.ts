@@ -95,6 +95,7 @@ export interface TestLogOptions {
   readonly producers?: ProducerState;
   readonly faults?: FaultPlan;
   readonly readAheadBytes?: number;
+  readonly recentBytes?: number;
 }
 
 /** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
@@ -119,7 +120,7 @@ export interface TestLog {
 export function testContext(
   disk: Disk,
   time = createManualTime(),
-  { guards, readAheadBytes }: Pick<TestLogOptions, "guards" | "readAheadBytes"> = {},
+  { guards, readAheadBytes, recentBytes }: Pick<TestLogOptions, "guards" | "readAheadBytes" | "recentBytes"> = {},
 ): LogContext {
   return createLogContext({
     name: "the directory",
@@ -131,6 +132,7 @@ export function testContext(
     indexCacheBytes: 1_000_000,
     guards: { ...allGuards, ...guards },
     ...(readAheadBytes === undefined ? {} : { readAheadBytes }),
+    ...(recentBytes === undefined ? {} : { recentBytes }),
   });
 }
 

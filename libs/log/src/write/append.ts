@@ -20,10 +20,13 @@ export interface AppendOptions {
    * whatever the topic's policy is now. Default: what the settings say.
    */
   readonly gaps?: boolean;
+  /** Nobody changes the bytes any more: readers at the log end may be given them as they are. Default false. */
+  readonly mayKeep?: boolean;
 }
 
 /** Throws a `LogError` when nothing was appended. What becomes of it is told by events. */
-export function append(log: LogState, bytes: Uint8Array, { gaps = log.settings.gaps }: AppendOptions = {}): Appended {
+export function append(log: LogState, bytes: Uint8Array, options: AppendOptions = {}): Appended {
+  const { gaps = log.settings.gaps, mayKeep = false } = options;
   assertAppendable(log);
   const headers = readHeaders(bytes, log, gaps);
   const first = headers[0];
@@ -34,7 +37,7 @@ export function append(log: LogState, bytes: Uint8Array, { gaps = log.settings.g
     replayInto(log.producers, header);
   }
   log.end = nextOffsetOf(last);
-  log.writer.queue.push({ bytes, headers });
+  log.writer.queue.push({ bytes, headers, mayKeep });
   kick(log);
   return { firstOffset: first.baseOffset, nextOffset: log.end };
 }

@@ -7,6 +7,7 @@ import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epo
 import { LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
+import { keepRecent } from "../read/recent.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
@@ -53,6 +54,7 @@ async function commit(log: LogState): Promise<void> {
   // A cut that came meanwhile runs next, and takes away what was just written.
   if (cuts === log.cuts) {
     log.written = group.nextOffset;
+    keepRecent(log, group.taken);
     log.producers.written(log.written);
     tell(log, { kind: "written", upTo: log.written });
   }
@@ -81,7 +83,10 @@ async function write(log: LogState, group: Group, { path, size }: Segment): Prom
   writer.held ??= await log.context.files.acquire(path);
   const { file } = writer.held;
   try {
-    await file.write(size, group.chunks);
+    await file.write(
+      size,
+      group.taken.map(({ bytes }) => bytes),
+    );
   } catch (error) {
     // A part may have been written: no half batch stays (L6).
     if (isSpaceError(error)) await file.truncate(size);
@@ -102,8 +107,11 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
   if (!guards.checkpointNeverAhead)
     noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
   if (guards.flushBeforeAck) {
+    const { runtime, onFlush } = log.context;
+    const startMs = runtime.clock.monotonicMs();
     if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
     await held?.file.sync();
+    onFlush?.(runtime.clock.monotonicMs() - startMs);
   }
   writer.held = undefined;
   held?.release();
@@ -163,6 +171,7 @@ function takeBackProducers(log: LogState): void {
   if (log.producers === noProducerState) return;
   const { end } = log;
   log.producers.takeBack(end);
+  log.snapshotAt = undefined;
   // Before anything else is written.
   log.writer.waiting.push(async () => {
     try {

@@ -17,6 +17,7 @@ import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../
 import { removeSnapshots } from "../producers/producer-state.ts";
 import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
+import { forgetRecent } from "../read/recent.ts";
 import { damageSeen } from "../read/stable.ts";
 import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
@@ -65,6 +66,7 @@ async function cutting(
 function lowerAtOnce(log: LogState, cut: Offset): void {
   log.generation++;
   log.cuts++;
+  forgetRecent(log);
   log.writer.queue.length = 0;
   log.epochs = cutEpochsAtEnd(log.epochs, cut);
   log.written = lesser(log.written, cut);

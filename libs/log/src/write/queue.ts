@@ -11,11 +11,13 @@ const groupBytesMax = 8 * 1024 * 1024;
 export interface QueuedBatches {
   readonly bytes: Uint8Array;
   readonly headers: readonly BatchHeader[];
+  /** The bytes stay as they are for good. */
+  readonly mayKeep: boolean;
 }
 
 /** What one write puts at the end of the active segment. */
 export interface Group {
-  readonly chunks: readonly Uint8Array[];
+  readonly taken: readonly QueuedBatches[];
   readonly headers: readonly BatchHeader[];
   readonly size: number;
   readonly nextOffset: Offset;
@@ -27,21 +29,21 @@ export function takeGroup(
   active: { readonly segment: Segment; readonly index: SegmentIndex },
   settings: LogSettings,
 ): Group | undefined {
-  const chunks: Uint8Array[] = [];
+  const batches: QueuedBatches[] = [];
   const headers: BatchHeader[] = [];
   let size = 0;
   for (let item = queue[0]; item !== undefined; item = queue[0]) {
-    const fitting = countFitting(item, { ...active, pending: size, isFirst: chunks.length === 0 }, settings);
+    const fitting = countFitting(item, { ...active, pending: size, isFirst: batches.length === 0 }, settings);
     if (fitting === 0) break;
     const [taken, rest] = split(item, fitting);
-    chunks.push(taken.bytes);
+    batches.push(taken);
     headers.push(...taken.headers);
     size += taken.bytes.length;
     if (rest === undefined) queue.shift();
     else queue[0] = rest;
   }
   const last = headers.at(-1);
-  return last === undefined ? undefined : { chunks, headers, size, nextOffset: nextOffsetOf(last) };
+  return last === undefined ? undefined : { taken: batches, headers, size, nextOffset: nextOffsetOf(last) };
 }
 
 /** The first `count` batches, and what is left, if anything. */
@@ -52,8 +54,8 @@ function split(item: QueuedBatches, count: number): readonly [QueuedBatches, Que
   if (first === undefined || at === undefined) return [item, undefined];
   const cut = at.position - first.position;
   return [
-    { bytes: item.bytes.subarray(0, cut), headers: item.headers.slice(0, count) },
-    { bytes: item.bytes.subarray(cut), headers: item.headers.slice(count) },
+    { ...item, bytes: item.bytes.subarray(0, cut), headers: item.headers.slice(0, count) },
+    { ...item, bytes: item.bytes.subarray(cut), headers: item.headers.slice(count) },
   ];
 }
 

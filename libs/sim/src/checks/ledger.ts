@@ -5,6 +5,8 @@ export interface Sent {
   /** What its value begins with. */
   readonly id: string;
   readonly producer: string;
+  /** It has a producer id: however often it is sent, it stands once and in its place (P11). */
+  readonly isIdempotent: boolean;
   readonly topic: string;
   readonly partition: number;
   /** Counts the records of its producer in this partition, from 0. */
@@ -26,6 +28,8 @@ interface PartitionHistory {
   readonly sent: Map<string, Sent>;
   /** By offset: what a consumer was given, or an ack named. */
   readonly seen: Map<bigint, Seen>;
+  /** Where each record of an idempotent producer stands. */
+  readonly standsAt: Map<string, bigint>;
   /** First offset behind all that a consumer was given. */
   seenEnd: bigint;
 }
@@ -38,7 +42,9 @@ interface PartitionHistory {
  * - what was called not applied is never seen (P12);
  * - nothing is read that nobody sent, nor other bytes;
  * - at the end: what was acknowledged is read at the offset that its ack named (P1), and acknowledged records of a
- *   producer stand in the order in which it gave them.
+ *   producer stand in the order in which it gave them;
+ * - a record of an idempotent producer stands at one offset, whatever its producer was told; at the end all of them stand
+ *   in the order in which they were given (P11).
  */
 export interface Ledger {
   send(sent: Omit<Sent, "outcome" | "offset">): Sent;
@@ -79,13 +85,21 @@ export function createLedger(violations: Violations): Ledger {
 
   const historyOf = (topic: string, partition: number): PartitionHistory => {
     const key = `${topic}-${partition}`;
-    const known = partitions.get(key) ?? { sent: new Map(), seen: new Map(), seenEnd: 0n };
+    const known = partitions.get(key) ?? { sent: new Map(), seen: new Map(), standsAt: new Map(), seenEnd: 0n };
     partitions.set(key, known);
     return known;
   };
   /** Notes what stands at an offset. */
-  const note = (of: { readonly topic: string; readonly partition: number }, offset: bigint, id: string) => {
-    const { seen } = historyOf(of.topic, of.partition);
+  const note = (of: Sent, offset: bigint, id: string) => {
+    const { seen, standsAt } = historyOf(of.topic, of.partition);
+    const stands = standsAt.get(id) ?? offset;
+    if (of.isIdempotent) standsAt.set(id, stands);
+    if (stands !== offset) {
+      report(
+        "a record of an idempotent producer stands twice",
+        `${of.topic}-${of.partition}: ${id} at ${stands} and at ${offset}`,
+      );
+    }
     const before = seen.get(offset);
     if (before === undefined) seen.set(offset, { id, leaderEpoch: undefined });
     else if (before.id !== id) {
@@ -137,16 +151,18 @@ export function createLedger(violations: Violations): Ledger {
       if (offset >= history.seenEnd) history.seenEnd = offset + 1n;
     },
     checkFinal(topic, partition, read) {
-      const { sent, seen, seenEnd } = historyOf(topic, partition);
+      const { sent, seen, seenEnd, standsAt } = historyOf(topic, partition);
       const where = `${topic}-${partition}`;
       for (const [offset, value] of read) {
         const found = identify(topic, partition, offset, value);
         if (found !== undefined) note(found, offset, found.id);
       }
       for (const record of sent.values()) {
-        if (record.outcome !== "acknowledged" || record.offset === undefined) continue;
-        if (!read.has(record.offset)) {
-          report("an acknowledged record was lost", `${where} offset ${record.offset}: ${record.id}`);
+        if (record.outcome !== "acknowledged") continue;
+        // What was stored long ago is acknowledged without its offset.
+        const offset = record.offset ?? standsAt.get(record.id);
+        if (offset === undefined || !read.has(offset)) {
+          report("an acknowledged record was lost", `${where} offset ${offset ?? "unknown"}: ${record.id}`);
         }
       }
       for (const [offset, { id }] of seen) {
@@ -154,24 +170,29 @@ export function createLedger(violations: Violations): Ledger {
       }
       if (BigInt(read.size) < seenEnd)
         report("the log ends below what was read", `${where}: ${read.size} < ${seenEnd}`);
-      checkOrder(where, [...sent.values()], report);
+      checkOrder(where, [...sent.values()], { standsAt, report });
     },
   };
 }
 
-/** Acknowledged records of one producer have offsets that rise as it gave them. */
-function checkOrder(where: string, sent: readonly Sent[], report: Violations["report"]): void {
-  const last = new Map<string, Sent>();
-  for (const record of sent.toSorted((left, right) => left.sequence - right.sequence)) {
-    if (record.outcome !== "acknowledged" || record.offset === undefined) continue;
-    const before = last.get(record.producer);
-    if (before?.offset !== undefined && before.offset >= record.offset) {
-      report(
+/** Records of one producer have offsets that rise as it gave them: all of an idempotent one, else those acknowledged. */
+function checkOrder(
+  where: string,
+  sent: readonly Sent[],
+  of: { readonly standsAt: ReadonlyMap<string, bigint>; readonly report: Violations["report"] },
+): void {
+  const last = new Map<string, { readonly id: string; readonly offset: bigint }>();
+  for (const { id, producer, ...record } of sent.toSorted((left, right) => left.sequence - right.sequence)) {
+    const offset = record.isIdempotent ? of.standsAt.get(id) : record.offset;
+    if (offset === undefined || (!record.isIdempotent && record.outcome !== "acknowledged")) continue;
+    const before = last.get(producer);
+    if (before !== undefined && before.offset >= offset) {
+      of.report(
         "a producer's records stand in another order",
-        `${where}: ${before.id} at ${before.offset}, ${record.id} at ${record.offset}`,
+        `${where}: ${before.id} at ${before.offset}, ${id} at ${offset}`,
       );
     }
-    last.set(record.producer, record);
+    last.set(producer, { id, offset });
   }
 }
 

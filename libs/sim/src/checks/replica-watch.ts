@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import { findPartition, type MetadataImage, type Partition } from "@tidemark/metadata";
+import { findPartition, findTopicById, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { checkProgress, checkReplica, type PartitionView } from "@tidemark/replication";
 import type { Violations } from "./violations.ts";
 
@@ -61,6 +61,8 @@ export function createReplicaWatch(
   const leaders = new Map<string, number>();
   const committed = new Map<string, Committed>();
   const suspects = new Map<string, Suspect>();
+  /** By partition: the newest partition epoch that any broker knows. */
+  const newestEpochs = new Map<string, number>();
 
   const checkLeader = (key: string, broker: number, view: PartitionView) => {
     const { leadership, highWatermark } = view;
@@ -88,7 +90,7 @@ export function createReplicaWatch(
     if (view.role === "offline" || needed === undefined || holds(view, needed)) return;
     const partition = countedOn(seen);
     const of = `${key} ${process}`;
-    if (partition === undefined || suspects.has(of)) return;
+    if (partition === undefined || suspects.has(of) || mayLose(image(), seen.replica)) return;
     suspects.set(of, {
       sinceMs: clock.nowMs,
       partitionEpoch: partition.partitionEpoch,
@@ -98,7 +100,7 @@ export function createReplicaWatch(
         `it ${describeView(view)}`,
     });
   };
-  /** A change may have been on its way to whoever looks on: then nothing is proved. */
+  /** A change may be on its way to whoever looks on, while brokers know and obey it: then nothing is proved. */
   const judgeSuspects = () => {
     for (const [of, { sinceMs, partitionEpoch, text }] of suspects) {
       if (clock.nowMs - sinceMs < newsMs) continue;
@@ -106,7 +108,9 @@ export function createReplicaWatch(
       const [key = "", process = ""] = of.split(" ");
       const { replica } = lives.get(process)?.get(key) ?? {};
       const now = replica === undefined ? undefined : findPartition(image(), replica.topicId, replica.partition);
-      if (now?.partitionEpoch === partitionEpoch) report("a member of ISR or ELR lacks committed records", text);
+      const isNewest = partitionEpoch >= (newestEpochs.get(key) ?? 0);
+      if (now?.partitionEpoch === partitionEpoch && isNewest)
+        report("a member of ISR or ELR lacks committed records", text);
     }
   };
 
@@ -119,13 +123,16 @@ export function createReplicaWatch(
         const view = takeView();
         const before = own.get(key);
         const where = `${key} on ${process}`;
-        for (const text of checkReplica(view)) report("a replica contradicts itself", `${where}: ${text}`);
+        for (const text of checkReplica(view, before?.view))
+          report("a replica contradicts itself", `${where}: ${text}`);
         if (before !== undefined) {
           for (const text of checkProgress(before.view, view)) report("a replica went back", `${where}: ${text}`);
         }
         checkLeader(key, broker, view);
         const seen = before ?? { broker, replica, view };
         seen.view = view;
+        const { partitionEpoch = 0 } = view.state ?? {};
+        if (partitionEpoch > (newestEpochs.get(key) ?? 0)) newestEpochs.set(key, partitionEpoch);
         own.set(key, seen);
         checkMember(key, process, seen);
       };
@@ -142,6 +149,11 @@ export function createReplicaWatch(
       for (const [process, own] of lives) for (const [key, seen] of own) checkMember(key, process, seen);
     },
   };
+}
+
+/** Whether an unclean election may take committed records away. */
+function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
+  return findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
 }
 
 function keyOf({ topicId, partition }: ReplicaId): string {

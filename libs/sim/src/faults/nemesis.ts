@@ -1,12 +1,13 @@
 import { pick } from "@tidemark/runtime";
+import type { SimNode } from "../cluster/node.ts";
 import { type FaultKind, type FaultWorld, faultKinds } from "./fault-kinds.ts";
 import { type ScenarioName, scenarios } from "./scenarios.ts";
 import { createStage, StageOver } from "./stage.ts";
 
 /** Does harm from time to time until it is told to stop; then everything is mended that can be. */
 export interface Nemesis {
-  /** No further faults, and those that last are ended. Nodes that are down are started. */
-  heal(): void;
+  /** No further faults, and those that last are ended. Nodes that are down are started, those `outside` are ended. */
+  heal(outside?: ReadonlySet<SimNode>): void;
   /** Adds what somebody else did to the history. */
   note(text: string): void;
   /** How often each kind was done. */
@@ -94,11 +95,17 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
     counts,
     history,
     note: (text) => history.push(`${engine.nowMs.toFixed(0)} ms: ${text}`),
-    heal() {
+    heal(outside = new Set()) {
       isOver = true;
-      history.push(`${engine.nowMs.toFixed(0)} ms: heal`);
+      history.push(
+        `${engine.nowMs.toFixed(0)} ms: heal${outside.size === 0 ? "" : `, without ${Array.from(outside, ({ name }) => name).join(",")}`}`,
+      );
       for (const end of [...lasting]) end();
       for (const node of cluster.nodes) {
+        if (outside.has(node)) {
+          node.kill();
+          continue;
+        }
         node.process?.resume();
         node.device.faults.stalledUntilMs = 0;
         node.device.faults.capacity = Number.POSITIVE_INFINITY;

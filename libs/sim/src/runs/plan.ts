@@ -7,6 +7,8 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
+import type { IdempotentPlan } from "../workload/idempotent-task.ts";
+import type { OperatorPlan } from "../workload/operator-task.ts";
 import type { ProducerPlan } from "../workload/producer-task.ts";
 
 /** Everything that a run does, drawn from its seed or written by hand. */
@@ -14,8 +16,12 @@ export interface RunPlan {
   readonly shape: ClusterShape;
   readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
+  readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
+  readonly operator: OperatorPlan;
   readonly nemesis: NemesisPlan;
+  /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
+  readonly healsCoreFirst: boolean;
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
@@ -76,7 +82,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const drawn = drawShape(draw, replicationFactor, timers);
+  const drawn = withUpkeep(random.stream("upkeep"), drawShape(draw, replicationFactor, timers));
   const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
   const bootstraps = bootstrapsOf(shape);
@@ -85,16 +91,19 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
     topic,
     timers,
     broken,
-    producers: drawProducers(draw, topic, bootstraps),
+    producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
+    idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
     })),
+    operator: drawOperator(random.stream("operator plan"), topic, bootstraps),
     nemesis: withEtcd(
       shape.backend === "etcd",
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
   };
@@ -168,6 +177,57 @@ function drawProducers(
     valueBytesMax: pick(draw, [1, 200, 3000]) ?? 200,
     inFlightMax: 1 + below(draw, 64),
   }));
+}
+
+function drawOperator(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): OperatorPlan {
+  const { name, replicationFactor } = topic;
+  const bootstrap = pick(draw, bootstraps) ?? "";
+  return { bootstrap, topic: name, replicationFactor, pauseMs: pick(draw, [1000, 3000, 10_000]) ?? 3000 };
+}
+
+/** What is done from time to time is done often, so that it happens in the time of a run. */
+function withUpkeep<Shape extends Pick<ClusterShape, "settings">>(draw: Random, shape: Shape): Shape {
+  const { settings } = shape;
+  const controller = {
+    "leader.imbalance.check.interval.seconds": pick(draw, [5, 300]) ?? 300,
+    "unclean.recovery.wait.ms": pick(draw, [200, 2000]) ?? 2000,
+  };
+  const broker = { "log.retention.check.interval.ms": 2000, "log.cleaner.backoff.ms": 3000 };
+  return {
+    ...shape,
+    settings: {
+      ...settings,
+      controller: { ...settings.controller, ...controller },
+      broker: { ...settings.broker, ...broker },
+    },
+  };
+}
+
+/** Most of them are idempotent, as they are where nobody says otherwise. */
+function drawIdempotence(draw: Random, producers: RunPlan["producers"]): RunPlan["producers"] {
+  return producers.map((producer) => ({
+    ...producer,
+    options: { ...producer.options, idempotence: draw.next() < 0.75 },
+  }));
+}
+
+/** One that speaks for itself, by a gateway, which knows the way to every partition. */
+function drawIdempotent(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): RunPlan["idempotent"] {
+  return {
+    bootstrap:
+      pick(
+        draw,
+        bootstraps.filter((each) => each.endsWith(`:${ports.gateway.client}`)),
+      ) ?? "",
+    topic: topic.name,
+    partitions: topic.partitions,
+    pauseMs: 100 + below(draw, 300),
+    inFlightMax: 1 + below(draw, 8),
+    copies: { share: draw.next(), lateMsMax: pick(draw, [500, 3000, 20_000]) ?? 3000 },
+    raiseShare: pick(draw, [0, 0.02, 0.2]) ?? 0.02,
+    requestTimeoutMs: pick(draw, [1000, 5000]) ?? 5000,
+    deliveryTimeoutMs: pick(draw, [3000, 20_000]) ?? 20_000,
+  };
 }
 
 function drawNemesis(

@@ -56,16 +56,20 @@ test.for(["controller.electsTheLiving", "controller.keepsTheEligible", "controll
   },
 );
 
-test("three controllers that keep the metadata together keep every promise, and do the same twice", async () => {
-  const bounds = { replicationFactor: 1, controllers: 3, durationMs: 20_000 };
+test("three controllers that keep the metadata together keep every promise, and do the same twice", {
+  timeout,
+}, async () => {
+  const bounds = { replicationFactor: 1, controllers: 3, durationMs: 12_000, pace: 3 };
   const onQuorum = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
   const [first, second] = [await onQuorum(7), await onQuorum(7)];
-  const line = "npm run sim -- --seed 7 --controllers 3 --seconds 20";
+  const line = "npm run sim -- --seed 7 --controllers 3 --seconds 12 --pace 3";
   expect(first.violations, describeFailure(first, line)).toEqual([]);
   expect(second.hash).toBe(first.hash);
 });
 
-test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", async () => {
+test("three controllers that keep the metadata in an etcd keep every promise, and do the same twice", {
+  timeout,
+}, async () => {
   const bounds = { replicationFactor: 1, backend: "etcd", durationMs: 8000, pace: 2 } as const;
   const onEtcd = (seed: number) => simulate(seed, (random) => drawPlan(random, bounds), codecs);
   const [first, second] = [await onEtcd(7), await onEtcd(7)];
@@ -75,9 +79,9 @@ test("three controllers that keep the metadata in an etcd keep every promise, an
 });
 
 test("five controllers whose members change and lose their disks keep every promise", { timeout }, async () => {
-  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 20_000, pace: 4 };
+  const bounds = { replicationFactor: 1, controllers: 5, durationMs: 15_000, pace: 4 };
   const result = await run(1, bounds);
-  expect(result.violations, describeFailure(result, "with five controllers, 20 s, pace 4")).toEqual([]);
+  expect(result.violations, describeFailure(result, "with five controllers, 15 s, pace 4")).toEqual([]);
   expect(result.quorum.changes).toBeGreaterThan(0);
 });
 
@@ -88,8 +92,16 @@ test("five controllers that lose their power together again and again start agai
   expect(result.quorum.terms).toBeGreaterThan(1);
 });
 
+test("a broker that takes batches with a gap is found out by a producer whose batches come again", {
+  timeout,
+}, async () => {
+  const taken = switches.get("replication.sequenceGapRefused");
+  const result = await run(1, { ...short, durationMs: 30_000, ...taken });
+  expect(result.violations.map(({ rule }) => rule)).toContain("an acknowledged record was lost");
+});
+
 test("a quorum whose lease is counted by the wall clock is found out", { timeout }, async () => {
   const taken = switches.get("quorum.leaseByMonotonicClock");
-  const result = await run(2, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 2, ...taken });
+  const result = await run(2, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 3, ...taken });
   expect(result.violations.map(({ rule }) => rule)).toContain("leases do not overlap");
 });

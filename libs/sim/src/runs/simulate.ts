@@ -1,10 +1,18 @@
 import type { ControllerExperiment } from "@tidemark/controller";
-import { eachPartition, emptyImage, findTopic } from "@tidemark/metadata";
-import type { Codecs } from "@tidemark/record";
+import {
+  emptyImage,
+  findTopic,
+  listPartitions,
+  listTopics,
+  type MetadataImage,
+  type Partition,
+} from "@tidemark/metadata";
+import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { watchController } from "../checks/controller-watch.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
+import { createProduceWatch } from "../checks/produce-watch.ts";
 import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
@@ -12,13 +20,18 @@ import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cl
 import { publishEarly } from "../cluster/early-store.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
+import { drawOutside, lacksLeader } from "../faults/core.ts";
+import type { FaultWorld } from "../faults/fault-kinds.ts";
 import { type Nemesis, startNemesis } from "../faults/nemesis.ts";
 import { takeTurns } from "../node/process.ts";
 import { formatQuorum } from "../quorum/format-quorum.ts";
 import { type QuorumKeeper, startQuorumKeeper } from "../quorum/quorum-keeper.ts";
 import { createQuorumWatch } from "../quorum/quorum-watch.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
+import { startIdempotentProducer } from "../workload/idempotent-task.ts";
+import { type OperatorTask, startOperator } from "../workload/operator-task.ts";
 import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
+import type { SideRecord, SideTopics } from "../workload/side-topics.ts";
 import type { Task } from "../workload/task.ts";
 import type { RunPlan } from "./plan.ts";
 import type { RunResult } from "./result.ts";
@@ -60,6 +73,7 @@ export async function simulate(
   const violations = createViolations(engine);
   const ledger = createLedger(violations);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
+  const produces = createProduceWatch(violations);
   const quorum = createQuorumWatch(violations);
   const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
@@ -67,7 +81,16 @@ export async function simulate(
     codecs,
     wallStartMs,
     controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
-    experimentOn: (process, broker) => ({ ...brokerGuards, onStep: replicas.observe(process, broker) }),
+    experimentOn(process, broker) {
+      const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];
+      return {
+        ...brokerGuards,
+        onStep(...step) {
+          replicaStep(...step);
+          produceStep(...step);
+        },
+      };
+    },
     quorumExperimentOn: (process) => ({
       ...plan.quorum.experiment,
       ...(quorumGuards === undefined ? {} : { guards: quorumGuards }),
@@ -75,6 +98,7 @@ export async function simulate(
     }),
     onEnd(process) {
       replicas.forget(process);
+      produces.forget(process);
       quorum.forget(process);
     },
     onRevision: createStoreWatch(violations),
@@ -105,30 +129,38 @@ export async function simulate(
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
-    const { producers, consumers, hosts } = await startWorkload(run, { gate, onBatch: () => counts.batches++ });
-    const draw = random.stream("nemesis");
-    nemesis = startNemesis(
-      {
-        engine,
-        cluster,
-        random: draw,
-        clientHosts: hosts,
-        quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
-        image: () => run.watch.image,
-        topic: plan.topic.name,
-        gate,
-        replicas,
-        operator: observer.client,
-        timers: plan.timers,
-      },
-      plan.nemesis,
-    );
+    const { producers, consumers, operator, hosts } = await startWorkload(run, {
+      gate,
+      onBatch: () => counts.batches++,
+    });
+    const world: FaultWorld = {
+      engine,
+      cluster,
+      random: random.stream("nemesis"),
+      clientHosts: hosts,
+      quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
+      image: () => run.watch.image,
+      topic: plan.topic.name,
+      gate,
+      replicas,
+      operator: observer.client,
+      timers: plan.timers,
+    };
+    nemesis = startNemesis(world, plan.nemesis);
     await delay(observer.process.runtime.scheduler, plan.durationMs);
+    if (plan.healsCoreFirst) {
+      const outside = drawOutside({ ...world, random: random.stream("core") });
+      nemesis.heal(outside);
+      await within(run, limits.convergeMs, "a core was not enough for leaders", async () =>
+        lacksLeader(run.watch.image, cluster, outside),
+      );
+    }
     nemesis.heal();
     keeper?.settle();
     await endWorkload(run, producers, "producers did not settle");
+    await endWorkload(run, [operator], "the operator did not come to an end");
     await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
-    await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run));
+    await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run, operator.sideTopics));
     await endWorkload(run, consumers, "consumers did not end");
   };
   work().then(
@@ -232,6 +264,7 @@ async function startWorkload(
 ): Promise<{
   readonly producers: readonly Task[];
   readonly consumers: readonly Task[];
+  readonly operator: OperatorTask;
   readonly hosts: readonly string[];
 }> {
   const { plan, cluster, random, ledger, violations } = run;
@@ -242,6 +275,10 @@ async function startWorkload(
     hosts.push(client.host.name);
     producers.push(startProducer(client, producer, { ...of, random: random.stream(client.name), ledger }));
   }
+  const { bootstrap, ...idempotent } = plan.idempotent;
+  const sender = await cluster.connect("idempotent-1", bootstrap);
+  hosts.push(sender.host.name);
+  producers.push(startIdempotentProducer(sender, idempotent, { random: random.stream(sender.name), ledger, ...of }));
   const consumers: Task[] = [];
   for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);
@@ -249,7 +286,10 @@ async function startWorkload(
     const { name: topic, partitions } = plan.topic;
     consumers.push(startConsumer(client, { topic, partitions, maxWaitMs }, { ledger, violations }));
   }
-  return { producers, consumers, hosts };
+  const client = await cluster.connect("operator", plan.operator.bootstrap);
+  hosts.push(client.host.name);
+  const operator = startOperator(client, plan.operator, { random: random.stream("commands"), violations });
+  return { producers, consumers, operator, hosts };
 }
 
 async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Promise<void> {
@@ -264,35 +304,67 @@ async function endWorkload(run: Run, tasks: readonly Task[], rule: string): Prom
   });
 }
 
-/** Leaders are there, every replica is in the ISR, and nothing is below the high watermark's reach. */
-async function converged({ watch, plan, observer, cluster, keeper }: Run): Promise<string | undefined> {
-  const missing = keeper?.describe();
-  if (missing !== undefined) return missing;
-  if (findTopic(watch.image, plan.topic.name) === undefined) return "the topic is not in the metadata";
-  for (const { topic, partition } of eachPartition(watch.image)) {
-    const { leader, isr, replicas } = partition;
-    if (leader === undefined) return `partition ${partition.partition} has no leader`;
-    // A replica whose directory is gone for good waits for somebody to say so: it may be a disk that is not mounted.
-    const expected = replicas.filter(({ brokerId }) => cluster.brokers[brokerId - 1]?.device.wasLost !== true);
-    const missing = expected.filter(({ brokerId }) => !isr.includes(brokerId)).map(({ brokerId }) => brokerId);
-    if (missing.length > 0) return `partition ${partition.partition} has no ${missing.join(",")} in its ISR`;
-    const { logs } = await observer.client.log.describeLog(
-      { topic: topic.name, partitions: [partition.partition] },
-      { timeoutMs: 2000 },
-    );
-    for (const { broker, highWatermark, logEnd } of logs) {
+/** Of every topic: leaders are there, every replica is in the ISR, and all that its log holds is committed. */
+async function converged({ watch, observer, cluster, keeper }: Run): Promise<string | undefined> {
+  const unsettled = keeper?.describe();
+  if (unsettled !== undefined) return unsettled;
+  for (const topic of listTopics(watch.image)) {
+    for (const partition of listPartitions(watch.image, topic.topicId)) {
+      const missing = lacks(partition, watch.image, cluster);
+      if (missing !== undefined) return `${topic.name}-${partition.partition} ${missing}`;
+    }
+    const { logs } = await observer.client.log.describeLog({ topic: topic.name }, { timeoutMs: 2000 });
+    for (const { partition, broker, highWatermark, logEnd } of logs) {
       if (highWatermark === logEnd) continue;
-      return `partition ${partition.partition} on broker ${broker}: ${highWatermark} of ${logEnd} committed`;
+      return `${topic.name}-${partition} on broker ${broker}: ${highWatermark} of ${logEnd} committed`;
     }
   }
   return undefined;
 }
 
-async function checkLogs(run: Run): Promise<string | undefined> {
+/** What a partition still needs to be whole. */
+function lacks(
+  { leader, isr, replicas }: Partition,
+  { sessions }: MetadataImage,
+  cluster: SimCluster,
+): string | undefined {
+  if (leader === undefined) return "has no leader";
+  const missing = replicas.filter(({ brokerId, directoryId }) => {
+    if (isr.includes(brokerId)) return false;
+    // A disk that was replaced may as well be one that is not mounted: until somebody says which it is, a replica that
+    // the metadata show on it stays offline (L10, D8).
+    const isGone = cluster.brokers[brokerId - 1]?.device.wasLost === true;
+    const isThere = directoryId === undefined || sessions.get(brokerId)?.directoryIds.includes(directoryId) === true;
+    return isThere || !isGone;
+  });
+  if (missing.length === 0) return undefined;
+  return `has no ${missing.map(({ brokerId }) => brokerId).join(",")} in its ISR`;
+}
+
+async function checkLogs(run: Run, sideTopics: SideTopics): Promise<string | undefined> {
   const { plan, observer, ledger } = run;
-  const found = await readAll(observer, plan.topic.name, new AbortController().signal);
+  const forEver = new AbortController().signal;
+  const found = await readAll(observer, plan.topic.name, forEver);
   for (let partition = 0; partition < plan.topic.partitions; partition++) {
-    ledger.checkFinal(plan.topic.name, partition, found.get(partition) ?? new Map());
+    const values = (found.get(partition) ?? []).map(
+      ({ offset, value }) => [offset, value ?? new Uint8Array(0)] as const,
+    );
+    ledger.checkFinal(plan.topic.name, partition, new Map(values));
+  }
+  for (const topic of sideTopics.all) {
+    // Somebody may have deleted it without hearing so.
+    if (findTopic(run.watch.image, topic.name)?.topicId !== topic.topicId) continue;
+    const read = await readAll(observer, topic.name, forEver);
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      sideTopics.checkFinal(topic, partition, (read.get(partition) ?? []).map(toSideRecord));
+    }
   }
   return undefined;
+}
+
+const decoder = new TextDecoder();
+
+function toSideRecord({ offset, key, value }: StoredRecord): SideRecord {
+  const text = (bytes: Uint8Array | null) => (bytes === null ? undefined : decoder.decode(bytes));
+  return { offset, key: text(key), value: text(value) ?? "" };
 }

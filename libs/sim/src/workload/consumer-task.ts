@@ -1,4 +1,5 @@
 import { type ConsumedBatch, reasonName, TidemarkError } from "@tidemark/client";
+import type { StoredRecord } from "@tidemark/record";
 import type { Ledger } from "../checks/ledger.ts";
 import type { Violations } from "../checks/violations.ts";
 import type { SimClient } from "../cluster/cluster.ts";
@@ -60,13 +61,13 @@ export async function readAll(
   { client }: SimClient,
   topic: string,
   signal: AbortSignal,
-): Promise<ReadonlyMap<number, ReadonlyMap<bigint, Uint8Array>>> {
-  const found = new Map<number, Map<bigint, Uint8Array>>();
+): Promise<ReadonlyMap<number, readonly StoredRecord[]>> {
+  const found = new Map<number, StoredRecord[]>();
   const consumer = client.createConsumer({ topic, untilEnd: true, retryTimeoutMs: patienceMs });
   for await (const { partition, records } of consumer.batches(signal)) {
-    const known = found.get(partition) ?? new Map<bigint, Uint8Array>();
+    const known = found.get(partition) ?? [];
     found.set(partition, known);
-    for (const { offset, value } of records) known.set(offset, value ?? new Uint8Array(0));
+    known.push(...records);
   }
   return found;
 }

@@ -43,7 +43,8 @@ export function startProducer(
     next.set(partition, sequence + 1);
     const id = `${name}/${partition}/${sequence}`;
     const value = valueOf(id, below(random, plan.valueBytesMax), random);
-    const sent = ledger.send({ id, producer: name, topic: plan.topic, partition, sequence, value });
+    const isIdempotent = plan.options.idempotence ?? true;
+    const sent = ledger.send({ id, producer: name, isIdempotent, topic: plan.topic, partition, sequence, value });
     unsettled += 1;
     producer.send(plan.topic, { partition, value }).then((outcome) => {
       unsettled -= 1;

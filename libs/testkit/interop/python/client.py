@@ -1,6 +1,6 @@
 """Produces and fetches through stubs that grpcio-tools made from the project's protos.
 
-Usage: client.py HOST:PORT TOPIC
+Usage: client.py GATEWAY TOPIC BROKER...    each as HOST:PORT
 """
 
 import sys
@@ -40,14 +40,55 @@ def produce_and_fetch(log, topic):
     assert records[2].WhichOneof("value_form") is None, records
 
 
+def subscribe(log, topic):
+    """Follows the topic until it has everything, then further, as far as the credit goes."""
+    frames = log.Subscribe(
+        log_pb2.SubscribeRequest(topic=topic, format=log_pb2.FORMAT_TEXT, credit_records=4)
+    )
+    first = next(frames)
+    assert [each.partition for each in first.assigned.partitions] == [0], first
+    offsets = []
+    for frame in frames:
+        if frame.WhichOneof("frame") == "data":
+            offsets += [record.offset for record in frame.data.records]
+        elif frame.WhichOneof("frame") == "caught_up":
+            assert frame.caught_up.high_watermark == 3, frame
+            log.Produce(log_pb2.ProduceRequest(topic=topic, records=[log_pb2.Record(text="more")]))
+    assert offsets == [0, 1, 2, 3], offsets
+
+
+def follow_hint(brokers, topic):
+    """Asks every broker itself: who does not lead the partition says who does."""
+    request = log_pb2.ProduceRequest(topic=topic, partition=0, records=[log_pb2.Record(text="direct")])
+    hints = []
+    for broker in brokers:
+        with grpc.insecure_channel(broker) as channel:
+            try:
+                log_pb2_grpc.LogServiceStub(channel).Produce(request)
+            except grpc.RpcError as error:
+                detail = detail_of(error)
+                assert detail.reason == common_pb2.REASON_NOT_LEADER, detail
+                hints.append(detail.leader.endpoint)
+    assert len(hints) == len(brokers) - 1, hints
+    for hint in hints:
+        with grpc.insecure_channel(hint) as channel:
+            produced = log_pb2_grpc.LogServiceStub(channel).Produce(request)
+            assert produced.results[0].base_offset > 3, produced
+
+
+def detail_of(error):
+    details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(details)
+    detail = common_pb2.ErrorDetail()
+    assert any(each.Unpack(detail) for each in status.details), status
+    return detail
+
+
 def read_typed_error(log):
     try:
         log.Produce(log_pb2.ProduceRequest(topic="no-such-topic", records=[log_pb2.Record(text="x")]))
     except grpc.RpcError as error:
-        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
-        status = status_pb2.Status.FromString(details)
-        detail = common_pb2.ErrorDetail()
-        assert any(each.Unpack(detail) for each in status.details), status
+        detail = detail_of(error)
         assert detail.reason == common_pb2.REASON_UNKNOWN_TOPIC, detail
         assert detail.outcome == common_pb2.OUTCOME_NOT_APPLIED, detail
         return
@@ -64,13 +105,15 @@ def read_past_doubles(log, topic):
     raise AssertionError("an offset that does not exist was not refused")
 
 
-def main(server, topic):
+def main(server, topic, *brokers):
     with grpc.insecure_channel(server) as channel:
         log = log_pb2_grpc.LogServiceStub(channel)
         admin_pb2_grpc.AdminServiceStub(channel).CreateTopic(
-            admin_pb2.CreateTopicRequest(topic=topic, partitions=1)
+            admin_pb2.CreateTopicRequest(topic=topic, partitions=1, replication_factor=1)
         )
         produce_and_fetch(log, topic)
+        subscribe(log, topic)
+        follow_hint(brokers, topic)
         read_typed_error(log)
         read_past_doubles(log, topic)
     print("ok")

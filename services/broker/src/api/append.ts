@@ -3,6 +3,7 @@ import { Acks } from "@tidemark/proto/log/v1";
 import type { Acks as AckLevel } from "@tidemark/replication";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { ProduceTracer, TracedProduce } from "./produce-trace.ts";
 
@@ -48,19 +49,22 @@ export function createAppender(of: {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly tracer: ProduceTracer;
+  readonly metrics: Pick<BrokerMetrics, "produced">;
 }): Appender {
   return {
     append({ partition, batches, acks, timeoutMs, isPunctual, traced }, settle) {
       const level = ackLevel(acks);
+      const startMs = of.clock.monotonicMs();
       const wait: Wait = { isSettled: false, cancelTimer: undefined };
       const finish = (outcome: ProduceOutcome) => {
         if (wait.isSettled) return;
         wait.isSettled = true;
         wait.cancelTimer?.();
         if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
+        of.metrics.produced({ batches, acks: level, outcome, ms: of.clock.monotonicMs() - startMs });
         settle(outcome);
       };
-      const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : of.clock.monotonicMs() + timeoutMs;
+      const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : startMs + timeoutMs;
       const pending = partition.produce({
         batches,
         acks: level,

@@ -12,6 +12,7 @@ import {
 import type { Codecs } from "@tidemark/record";
 import type { CallContext } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
 import type { FetchTracer } from "./fetch-trace.ts";
@@ -24,6 +25,7 @@ export interface FetchOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly tracer: FetchTracer;
+  readonly metrics: Pick<BrokerMetrics, "fetched">;
   /** When the controller was last heard, on the monotonic clock. */
   readonly controllerHeardMs: () => number;
 }
@@ -46,16 +48,16 @@ export function createFetch(options: FetchOptions) {
     const targets = await Promise.all(
       askedPartitions(request).map((asked) => resolveTarget(table, request, { asked, deadlineMs })),
     );
-    const waitMs = Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
+    const untilMs = startMs + Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
     const enoughBytes = Math.max(1, request.minBytes);
     for (;;) {
       const round = await readPartitions(targets, limitsOf(request));
       if (round.failure !== undefined && targets.length === 1) throw round.failure;
-      const restMs = waitMs - (clock.monotonicMs() - startMs);
-      const isOver = round.bytes >= enoughBytes || restMs <= 0 || context.signal.aborted;
+      const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
         options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }
       const reads = [...round.ends].map(([target, end]) => ({
@@ -63,7 +65,7 @@ export function createFetch(options: FetchOptions) {
         // What was read comes again; it is what lies behind it that is waited for.
         request: { ...target.request, offset: end, lastReadEpoch: undefined },
       }));
-      await waitForData(reads, restMs, { clock, scheduler, signal: context.signal });
+      await waitForData(reads, untilMs, { clock, scheduler, signal: context.signal });
     }
   };
 

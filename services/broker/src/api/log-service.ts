@@ -5,6 +5,7 @@ import { type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
 import type { ProducerIds } from "../controller/producer-ids.ts";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { createAppender } from "./append.ts";
 import { createDescribeLog, createExplainOffset } from "./describe.ts";
@@ -15,6 +16,7 @@ import { createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
 import { createProduceTracer } from "./produce-trace.ts";
+import { createSubscribe } from "./subscribe.ts";
 
 export interface LogServiceOptions {
   readonly brokerId: BrokerId;
@@ -23,29 +25,26 @@ export interface LogServiceOptions {
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;
+  readonly metrics: BrokerMetrics;
   /** When the controller was last heard, on the monotonic clock. */
   readonly controllerHeardMs: () => number;
 }
 
 /** The data service, for the partitions that this broker leads. */
 export function createLogService(options: LogServiceOptions): ServedService {
-  const { brokerId, table, runtime, codecs, tracer, controllerHeardMs } = options;
+  const { brokerId, table, runtime, codecs, tracer, metrics, controllerHeardMs } = options;
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
-  const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics });
+  const fetchTracer = createFetchTracer(tracer, clock);
+  const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, metrics, controllerHeardMs };
   return serve(
     LogService,
     {
       initProducer: createInitProducer(options.producerIds),
       produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-      fetch: createFetch({
-        table,
-        codecs,
-        clock,
-        scheduler,
-        tracer: createFetchTracer(tracer, clock),
-        controllerHeardMs,
-      }),
+      fetch: createFetch(reading),
+      subscribe: createSubscribe(reading),
       listOffsets: createListOffsets(table, clock),
       describeLog: createDescribeLog(table, brokerId),
       explainOffset: createExplainOffset(table),

@@ -5,6 +5,7 @@ import type { Clock } from "@tidemark/runtime";
 import {
   attributeNames,
   extractTraceContext,
+  injectTraceContext,
   messagingSystem,
   type Span,
   spanNames,
@@ -12,7 +13,7 @@ import {
   type Tracer,
 } from "@tidemark/telemetry";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
-import { createTimeline, type Timeline } from "../partition/timeline.ts";
+import { type BeginReplicate, createTimeline, type Timeline } from "../partition/timeline.ts";
 
 /** A produce that is recorded: its span, and when its steps happened. */
 export interface TracedProduce {
@@ -52,7 +53,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
       if (!tracer.samples(parent)) return undefined;
       const startMs = clock.monotonicMs();
       const span = tracer.start({ name: spanNames.brokerProduce, kind: "server", parent, startMs });
-      return { span, startMs, timeline: createTimeline(startMs) };
+      return { span, startMs, timeline: createTimeline(startMs, replicateUnder(tracer, span.context)) };
     },
     finish({ span, startMs, timeline }, { partition, batches, acks, outcome }) {
       const endMs = clock.monotonicMs();
@@ -87,22 +88,26 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
   };
 }
 
+/** Begun when a follower is sent the batch, so that what the follower does can hang below it. */
+function replicateUnder(tracer: Tracer, parent: TraceContext): BeginReplicate {
+  return (follower, startMs) => {
+    const attributes = { [attributeNames.follower]: follower };
+    const span = tracer.start({ name: spanNames.replicate, parent, startMs, attributes });
+    return {
+      traceparent: injectTraceContext(span.context).traceparent,
+      end: (endMs) => span.end({ endMs }),
+    };
+  };
+}
+
 /** What happened to the batch until its answer: a step that had not ended by then is told as far as it went. */
 function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline, endMs: number): void {
   const { appendedMs, writtenMs, flushedMs, replicas, highWatermark } = timeline;
+  for (const { span, flushedMs: reportedMs } of replicas.values()) span.end(reportedMs ?? endMs);
   if (writtenMs === undefined) return;
   tracer.record({ name: spanNames.append, parent, startMs: appendedMs, endMs: writtenMs });
   if (flushedMs !== undefined) {
     tracer.record({ name: spanNames.flush, parent, startMs: Math.min(writtenMs, flushedMs), endMs: flushedMs });
-  }
-  for (const [follower, times] of replicas) {
-    tracer.record({
-      name: spanNames.replicate,
-      parent,
-      startMs: times.sentMs,
-      endMs: times.flushedMs ?? endMs,
-      attributes: { [attributeNames.follower]: follower },
-    });
   }
   if (highWatermark === undefined) return;
   tracer.record({

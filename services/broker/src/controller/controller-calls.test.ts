@@ -91,7 +91,7 @@ async function startController() {
             allocateProducerIds(request) {
               state.blocks.push(request);
               if (state.blockError !== undefined) throw state.blockError;
-              return { controllerEpoch: 1, firstProducerId: BigInt(state.blocks.length * 3), count: 3 };
+              return { controllerEpoch: 1, firstProducerId: BigInt((state.blocks.length - 1) * 3), count: 3 };
             },
           }),
         ],
@@ -389,7 +389,7 @@ describe("producer ids", () => {
   it("are each given out once, from blocks that are asked for one at a time", async () => {
     const { state, initProducer } = await startProducerIds();
     const given = await Promise.all(Array.from({ length: 8 }, () => initProducer({})));
-    expect(given.map(({ producerId }) => producerId)).toEqual([3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n]);
+    expect(given.map(({ producerId }) => producerId)).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n]);
     expect(given.every(({ producerEpoch }) => producerEpoch === 0)).toBe(true);
     expect(state.blocks).toMatchObject(Array.from({ length: 3 }, () => ({ brokerId: 1, brokerEpoch: 5 })));
   });
@@ -398,7 +398,7 @@ describe("producer ids", () => {
     const { initProducer } = await startProducerIds();
     expect(await initProducer({ producerId: 77n, producerEpoch: 4 })).toEqual({ producerId: 77n, producerEpoch: 5 });
     expect(await initProducer({ producerId: 77n, producerEpoch: 32_767 })).toEqual({
-      producerId: 3n,
+      producerId: 1n,
       producerEpoch: 0,
     });
   });
@@ -412,7 +412,7 @@ describe("producer ids", () => {
       outcome: Outcome.NOT_APPLIED,
     });
     state.blockError = undefined;
-    expect(await initProducer({})).toEqual({ producerId: 6n, producerEpoch: 0 });
+    expect(await initProducer({})).toEqual({ producerId: 3n, producerEpoch: 0 });
   });
 
   test.each([

@@ -29,7 +29,8 @@ export function createProducerIds(options: ProducerIdsOptions): ProducerIds {
 
   const refill = async () => {
     const given = await askForBlock(options);
-    block.nextId = given.firstProducerId;
+    // An answer in JSON leaves zeros out: whoever got the id 0 would see none.
+    block.nextId = given.firstProducerId === 0n ? 1n : given.firstProducerId;
     block.end = given.firstProducerId + BigInt(given.count);
   };
 

@@ -97,8 +97,9 @@ function recordsOf(
 ): ReplicaReply {
   const { log, machine } = replica;
   const { from, logStart } = answer;
-  noteSent(replica, answer);
-  const common = { kind: "records", highWatermark: machine.highWatermark, logStart, logEnd: log.logEndOffset } as const;
+  const { highWatermark } = machine;
+  const common = { kind: "records", highWatermark, logStart, logEnd: log.logEndOffset } as const;
   if (from >= log.writtenOffset) return { ...common, read: undefined };
-  return { ...common, read: async (maxBytes) => [(await log.read(from, { maxBytes })).bytes] };
+  const traces = noteSent(replica, answer);
+  return { ...common, traces, read: async (maxBytes) => [(await log.read(from, { maxBytes })).bytes] };
 }

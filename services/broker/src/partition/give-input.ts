@@ -3,6 +3,7 @@ import { Outcome } from "@tidemark/proto/common/v1";
 import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect, TraceEvent } from "@tidemark/replication";
 import { withOutcome } from "@tidemark/rpc";
 import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
+import { forgetFetched, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
@@ -46,7 +47,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     replica.shared.onBroken(replica.id, error);
     return;
   }
-  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input);
+  replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input, output);
   for (const event of output.trace) noteEvent(replica, event);
   let isTaken = false;
   for (const effect of output.persist) {
@@ -54,6 +55,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     if (effect.kind === "appendAsFollower") isTaken = true;
   }
   if (!isTaken) received?.release();
+  else if (received !== undefined) noteFetched(replica, input, received);
   checkpointHighWatermark(replica);
   for (const effect of output.send) send(replica, effect);
   for (const answer of output.answer) settleAnswer(replica, answer);
@@ -68,6 +70,7 @@ function noteEvent(replica: ReplicaState, event: TraceEvent): void {
       break;
     case "truncated":
     case "restarted":
+      forgetFetched(replica);
       noteCut(replica, event);
       break;
     case "isrProposed":
@@ -95,11 +98,11 @@ function persist(replica: ReplicaState, effect: PersistEffect, received: Receive
       if (produce?.kind !== "produce") return;
       produce.baseOffset = effect.baseOffset;
       stampBatches(produce.batches, effect, replica);
-      write(replica, { kind: "append", bytes: produce.batches.bytes });
+      write(replica, { kind: "append", bytes: produce.batches.bytes, mayKeep: true });
       return;
     }
     case "appendAsFollower":
-      if (received !== undefined) write(replica, { kind: "append", ...received });
+      if (received !== undefined) write(replica, { kind: "append", mayKeep: false, ...received });
       return;
     case "epochStart":
     case "truncate":

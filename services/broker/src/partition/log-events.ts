@@ -1,6 +1,7 @@
 /** What a replica's log tells, as inputs to its machine. */
 import type { LogEvent } from "@tidemark/log";
 import { releaseReplies } from "./answers.ts";
+import { noteFetchedFlushed, noteFetchedWritten } from "./fetched-batches.ts";
 import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import { noteFlushed, noteWritten } from "./watched-batches.ts";
@@ -11,12 +12,14 @@ export function takeLogEvent(replica: ReplicaState, event: LogEvent): void {
   switch (event.kind) {
     case "written":
       noteWritten(replica, event.upTo, nowMs);
+      noteFetchedWritten(replica, event.upTo, nowMs);
       releaseWritten(replica, false);
       resumeWrites(replica);
       releaseReplies(replica, false);
       return;
     case "flushed":
       noteFlushed(replica, event.upTo, nowMs);
+      noteFetchedFlushed(replica, event.upTo, nowMs);
       giveInput(replica, { kind: "flushed", offset: event.upTo, generation: replica.writes.generation, nowMs });
       advanceLogStart(replica);
       return;

@@ -13,7 +13,7 @@ import type {
 import type { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { BrokerExperiment } from "../experiment.ts";
-import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
+import type { ReplicaFetcher, ReplicaReply, ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition.ts";
 import type { HintedLeader } from "./refusal-error.ts";
 import type { Timeline } from "./timeline.ts";
@@ -50,6 +50,8 @@ export interface PartitionShared {
   /** Where clients reach a broker. Undefined: not known. */
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
+  /** What a recorded fetch brought is flushed. */
+  readonly onFetched: (place: PartitionPlace, fetched: FetchedBatches, flushedMs: number) => void;
   readonly onStep: BrokerExperiment["onStep"];
   /** A replica is to be told the time then, on the monotonic clock, and not only at its next turn. */
   readonly onDue: (atMs: number) => void;
@@ -82,10 +84,23 @@ export interface WatchedBatch {
   readonly timeline: Timeline;
 }
 
+/** An answer of a leader with batches that are recorded, until all of it is flushed here. */
+export interface FetchedBatches {
+  readonly upTo: Offset;
+  readonly leader: BrokerId;
+  readonly bytes: number;
+  readonly receivedMs: number;
+  writtenMs: number | undefined;
+  /** Of the batches that came whole. */
+  readonly traces: readonly ReplicaTrace[];
+}
+
 /** The batches of a leader's response. They count against what it may send until `release` is called, once. */
 export interface Received {
   readonly bytes: Uint8Array;
   readonly release: () => void;
+  /** Batches among them that are recorded. Absent: none. */
+  readonly traces?: readonly ReplicaTrace[] | undefined;
 }
 
 /** A replica whose records are not written yet: a follower gets its reply when they can be read. */
@@ -129,6 +144,8 @@ export interface ReplicaState {
   /** What was cut in the newest leader epoch. */
   truncation: TruncationRecord | undefined;
   watched: WatchedBatch[];
+  /** What was fetched of a leader and is recorded, until it is flushed. */
+  fetched: FetchedBatches[];
   held: HeldReply[];
   /** What leaders sent and the log has not written yet, in the order of the offsets. */
   unwritten: { readonly upTo: Offset; readonly release: () => void }[];

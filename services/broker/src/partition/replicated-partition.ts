@@ -191,6 +191,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     refusedBy: undefined,
     truncation: undefined,
     watched: [],
+    fetched: [],
     held: [],
     unwritten: [],
     producers,

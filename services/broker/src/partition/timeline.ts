@@ -1,10 +1,21 @@
 import type { BrokerId, Offset } from "@tidemark/ids";
 
+/** The span of a batch's way to one follower, under way. */
+export interface ReplicateSpan {
+  /** W3C trace context, for what the follower does. */
+  readonly traceparent: string;
+  end(endMs: number): void;
+}
+
 /** When one follower was first sent a batch, and when it was seen to have flushed it. */
 export interface ReplicaTimes {
   readonly sentMs: number;
+  readonly span: ReplicateSpan;
   flushedMs: number | undefined;
 }
+
+/** Begins the span of a batch's way to a follower. */
+export type BeginReplicate = (follower: BrokerId, sentMs: number) => ReplicateSpan;
 
 /**
  * When the steps of one sampled append happened, on the monotonic clock in milliseconds. Filled in on the way and only
@@ -15,6 +26,7 @@ export interface Timeline {
   writtenMs: number | undefined;
   flushedMs: number | undefined;
   readonly replicas: Map<BrokerId, ReplicaTimes>;
+  readonly beginReplicate: BeginReplicate;
   /** The step of the high watermark that passed the batch. */
   highWatermark:
     | {
@@ -29,12 +41,13 @@ export interface Timeline {
 }
 
 /** A timeline of a batch that is handed over now. */
-export function createTimeline(nowMs: number): Timeline {
+export function createTimeline(nowMs: number, beginReplicate: BeginReplicate): Timeline {
   return {
     appendedMs: nowMs,
     writtenMs: undefined,
     flushedMs: undefined,
     replicas: new Map(),
+    beginReplicate,
     highWatermark: undefined,
   };
 }

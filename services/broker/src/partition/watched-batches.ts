@@ -1,6 +1,7 @@
 /** What happens to the batches of a partition that are recorded. Costs nothing while there is none. */
 import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
+import type { ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -25,15 +26,31 @@ export function noteFlushed({ watched }: ReplicaState, flushed: Offset, nowMs: n
   for (const { upTo, timeline } of watched) if (upTo <= flushed) timeline.flushedMs ??= nowMs;
 }
 
-/** A follower is handed records from `from` on. */
+/** What one answer tells its follower at most. */
+const tracesMax = 32;
+const noTraces: readonly ReplicaTrace[] = [];
+
+/**
+ * A follower is handed records from `from` on. Returns what it is to know of those that are recorded, also of one that
+ * it was sent before and is not seen to have flushed: the answer may not have reached its end.
+ */
 export function noteSent(
   { watched, shared }: ReplicaState,
   read: { readonly replica: BrokerId; readonly from: Offset },
-): void {
+): readonly ReplicaTrace[] {
+  if (watched.length === 0) return noTraces;
+  const traces: ReplicaTrace[] = [];
   for (const { upTo, timeline } of watched) {
-    if (read.from >= upTo || timeline.replicas.has(read.replica)) continue;
-    timeline.replicas.set(read.replica, { sentMs: shared.clock.monotonicMs(), flushedMs: undefined });
+    if (read.from >= upTo || traces.length === tracesMax) continue;
+    let times = timeline.replicas.get(read.replica);
+    if (times === undefined) {
+      const sentMs = shared.clock.monotonicMs();
+      times = { sentMs, span: timeline.beginReplicate(read.replica, sentMs), flushedMs: undefined };
+      timeline.replicas.set(read.replica, times);
+    }
+    if (times.flushedMs === undefined) traces.push({ traceparent: times.span.traceparent, endOffset: upTo });
   }
+  return traces;
 }
 
 /** A follower says how far it has flushed. */

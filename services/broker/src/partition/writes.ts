@@ -24,6 +24,8 @@ export type Write =
   | {
       readonly kind: "append";
       readonly bytes: Uint8Array;
+      /** Whether followers and consumers will soon ask for them, and nobody changes them. */
+      readonly mayKeep: boolean;
       /** Called when they are written, or thrown away. */
       readonly release?: () => void;
     }
@@ -103,10 +105,10 @@ function perform(replica: ReplicaState, next: Write): boolean {
   }
 }
 
-function append(replica: ReplicaState, { bytes, release }: Write & { readonly kind: "append" }): void {
+function append(replica: ReplicaState, { bytes, mayKeep, release }: Write & { readonly kind: "append" }): void {
   try {
     // What a leader stamps follows its log's end; what a follower copies has the gaps of its leader's compaction.
-    const { nextOffset } = replica.log.append(bytes, { gaps: true });
+    const { nextOffset } = replica.log.append(bytes, { gaps: true, mayKeep });
     if (release !== undefined) replica.unwritten.push({ upTo: nextOffset, release });
   } catch (error) {
     release?.();

@@ -21,6 +21,14 @@ export interface ReplicaServing {
   flushed(partition: ReplicaId, report: ReplicaFlushed): void;
 }
 
+/** A batch that is recorded, as a follower is told of it. */
+export interface ReplicaTrace {
+  /** W3C trace context of the leader's span for this follower. */
+  readonly traceparent: string;
+  /** First offset behind the batch. */
+  readonly endOffset: Offset;
+}
+
 /** The leader's reply to a fetch, before the bytes of an answer are shared among its partitions. */
 export type ReplicaReply =
   | {
@@ -29,6 +37,8 @@ export type ReplicaReply =
       readonly logStart: Offset;
       /** The leader's log end when it replied: how far behind the follower is. */
       readonly logEnd: Offset;
+      /** Recorded batches from the fetch's offset on, whether or not the answer reaches them. Absent: none. */
+      readonly traces?: readonly ReplicaTrace[];
       /**
        * Reads whole batches from the fetch's offset on, up to `maxBytes` but always the first one (L8). Slices of
        * segment bytes, in order. Rejects where the log fails: the answer is REPLICA_OFFLINE then. Undefined: the fetch waited in vain.
@@ -54,7 +64,14 @@ export interface ReplicaReceiving {
    *
    * The receiver calls `release` once, when the bytes were written to the log or thrown away, whatever becomes of the
    * partition: a partition of which much is not written yet is not fetched, and a leader gets no credit while that holds
-   * of many. So a slow disk holds back its leaders instead of filling the memory.
+   * of many. So a slow disk holds back its leaders instead of filling the memory. `traces`: the batches among these that
+   * are recorded.
    */
-  response(partition: ReplicaId, response: ReplicaResponse, bytes: Uint8Array, release: () => void): void;
+  response(
+    partition: ReplicaId,
+    response: ReplicaResponse,
+    bytes: Uint8Array,
+    release: () => void,
+    traces?: readonly ReplicaTrace[],
+  ): void;
 }

@@ -9,7 +9,7 @@ export function removeDeleted(table: TableState): void {
   const image = table.update?.image;
   if (image === undefined) return;
   for (const directory of table.homes.directories) {
-    for (const replica of directory.replicas()) {
+    for (const replica of [...directory.replicas(), ...directory.aside()]) {
       if (isDeleted(table, image, replica)) remove(table, directory, replica);
     }
   }
@@ -48,20 +48,42 @@ export function carriedOut(table: TableState): readonly TopicId[] {
 }
 
 function holdsAnyOf({ homes }: TableState, topic: TopicId): boolean {
-  return homes.directories.some((directory) => directory.replicas().some(({ topicId }) => topicId === topic));
+  const isOfIt = ({ topicId }: ReplicaId) => topicId === topic;
+  return homes.directories.some((directory) => directory.replicas().some(isOfIt) || directory.aside().some(isOfIt));
 }
 
-/** Data of an id that the metadata do not know is kept, and said once. */
-export function reportStray(table: TableState): void {
+/**
+ * Sets data aside of topic ids that the metadata do not know (D7): it is kept, said once, and taken back should the id
+ * turn up again. A topic that is being made or deleted in several batches is known, by its partitions or by its note.
+ */
+export function setStrayAside(table: TableState): void {
   const image = table.update?.image;
   if (image === undefined) return;
   for (const directory of table.homes.directories) {
+    if (directory.failure !== undefined) continue;
     for (const replica of directory.replicas()) {
       const name = replicaName(replica);
-      if (findTopicById(image, replica.topicId) !== undefined || table.reported.has(name)) continue;
-      if (lookup(image.deletedTopics, replica.topicId) !== undefined) continue;
-      table.reported.add(name);
-      table.logger.warn(`${directory.path} holds ${name}, which the metadata do not know: it is kept and not served`);
+      const isKnown = lookup(image.topics, replica.topicId) !== undefined;
+      if (isKnown || lookup(image.deletedTopics, replica.topicId) !== undefined) continue;
+      if (!table.held.has(name)) setAside(table, directory, replica);
     }
   }
+}
+
+function setAside(table: TableState, directory: LogDirectory, replica: ReplicaId): void {
+  const name = replicaName(replica);
+  if (table.removing.has(name)) return;
+  table.removing.add(name);
+  const kept = table.tasks.run(table.leaving.get(name) ?? Promise.resolve(), async () => {
+    try {
+      await directory.setAside(replica);
+      const message = `${directory.path} holds ${name}, whose topic the metadata do not know: it is set aside as ${name}.stray, kept and not served`;
+      table.logger.warn(message);
+    } finally {
+      table.removing.delete(name);
+    }
+    // Its deletion may have been said meanwhile.
+    removeDeleted(table);
+  });
+  table.leaving.set(name, kept);
 }

@@ -49,9 +49,9 @@ export function createInspection(table: TableState): ReplicaInspection {
 
 export function createReceiving(table: TableState): ReplicaReceiving {
   return {
-    response(id, response, bytes, release) {
+    response(id, response, bytes, release, traces) {
       const state = heldOf(table, id)?.state;
-      if (state?.kind === "open") state.partition.takeResponse(response, { bytes, release });
+      if (state?.kind === "open") state.partition.takeResponse(response, { bytes, release, traces });
       else release();
     },
   };

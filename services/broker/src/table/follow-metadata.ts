@@ -14,7 +14,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import { notLeader } from "../partition/refusal-error.ts";
 import { topicLogSettings } from "../partition/topic-log-settings.ts";
 import { maybeCopyAnew } from "./copy-anew.ts";
-import { removeDeleted, reportStray } from "./deleted-topics.ts";
+import { removeDeleted, setStrayAside } from "./deleted-topics.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { openAssigned, replicationOf, startMachine } from "./open-replica.ts";
 import { partitionStateOf } from "./partition-state-of.ts";
@@ -40,7 +40,7 @@ function followAll(table: TableState, { image }: TableUpdate): void {
   }
   for (const [name, held] of table.held) if (!named.has(name)) drop(table, held, deleted(held.topic));
   removeDeleted(table);
-  reportStray(table);
+  setStrayAside(table);
 }
 
 function followDelta(table: TableState, delta: MetadataDelta): void {
@@ -58,7 +58,7 @@ function followDelta(table: TableState, delta: MetadataDelta): void {
     }
   }
   if (delta.deletedTopics.length > 0) removeDeleted(table);
-  if (delta.topics.length > 0) reportStray(table);
+  if (delta.topics.length > 0) setStrayAside(table);
 }
 
 function followPartition(table: TableState, topic: Topic, record: PartitionRecord): void {

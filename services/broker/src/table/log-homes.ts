@@ -35,6 +35,12 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
     return directories.find((directory) => directory.replicas().some((each) => replicaName(each) === name));
   };
 
+  /** The directory in which its data was set aside: what the metadata know again is not made empty (D7). */
+  const keeperOf = (replica: ReplicaId) => {
+    const name = replicaName(replica);
+    return directories.find((directory) => directory.aside().some((each) => replicaName(each) === name));
+  };
+
   const openIn = async (home: LogDirectory, replica: ReplicaId, how: OpenReplica): Promise<Opened> => {
     const log = await home.open(replica, how);
     const { status } = log;
@@ -50,6 +56,11 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
       if (recorded !== undefined && (home?.id ?? recorded) !== recorded)
         return { kind: "misplaced", directoryId: recorded };
       if (home !== undefined) return openIn(home, replica, how);
+      const keeper = keeperOf(replica);
+      if (keeper !== undefined && (recorded === undefined || keeper.id === recorded)) {
+        await keeper.takeBack(replica);
+        return openIn(keeper, replica, how);
+      }
       const target = recorded === undefined ? roomiest(directories) : directories.find(({ id }) => id === recorded);
       if (target === undefined && recorded !== undefined) return { kind: "misplaced", directoryId: recorded };
       if (target === undefined) throw new Error("No log directory is in service");

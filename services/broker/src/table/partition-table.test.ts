@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, revision } from "@tidemark/ids";
+import { brokerEpoch, partitionIndex, revision } from "@tidemark/ids";
+import { applyChanges } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
 import { describe, expect, it } from "vitest";
@@ -58,14 +59,45 @@ describe("the partitions of a broker", () => {
     const id = bench.table.led()[0]?.topicId;
     if (id === undefined) throw new Error("not led");
     await bench.apply(imageOf([]));
-    expect(bench.directory.replicas().length).toBe(1);
+    expect(bench.directory.aside()).toMatchObject([{ topicId: id }]);
     expect(bench.logs.join("")).toContain("kept and not served");
     const deleted = { kind: "deletedTopic", topicId: id, value: { topicId: id, name: "t", awaited: [self] } } as const;
     await bench.apply(imageOf([], [deleted]));
-    expect(bench.directory.replicas()).toEqual([]);
+    expect([bench.directory.replicas(), bench.directory.aside()]).toEqual([[], []]);
     expect(bench.table.deletions()).toEqual([id]);
     await bench.apply(imageOf([]));
     expect(bench.table.deletions()).toEqual([]);
+  });
+
+  it("27b: are set aside while the metadata do not know their topic id, and there again when they do", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    await produce(bench);
+    await bench.apply(imageOf([]));
+    expect([bench.directory.replicas().length, bench.directory.aside().length]).toEqual([0, 1]);
+    // The same name with another id is another topic.
+    await bench.apply(imageOf([{ name: "t", number: 2 }]));
+    expect(await produce(bench)).toMatchObject({ results: [{ baseOffset: 0n }] });
+    expect(bench.directory.aside().length).toBe(1);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
+    expect(await produce(bench)).toMatchObject({ results: [{ baseOffset: 1n, leaderEpoch: 4 }] });
+  });
+
+  it("27d: are not taken for stray while their deletion is under way in several batches", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t", partitions: 2 }]));
+    const id = bench.table.led()[0]?.topicId;
+    if (id === undefined) throw new Error("not led");
+    const note = { kind: "deletedTopic", topicId: id, value: { topicId: id, name: "t", awaited: [self] } } as const;
+    const name = { kind: "topic", name: "t", value: undefined } as const;
+    const partitions = [0, 1].map(
+      (index) => ({ kind: "partition", topicId: id, partition: partitionIndex(index), value: undefined }) as const,
+    );
+    // Without the note, as a controller leaves it that dies in the middle of a creation: the partitions are known.
+    const whole = imageOf([{ name: "t", partitions: 2 }]);
+    await bench.apply(applyChanges(whole, [name]).image);
+    expect([bench.directory.replicas().length, bench.directory.aside().length]).toEqual([2, 0]);
+    await bench.apply(applyChanges(whole, [name, note, ...partitions.slice(1)]).image);
+    await bench.apply(applyChanges(whole, [name, note, ...partitions]).image);
+    expect([bench.directory.replicas(), bench.directory.aside()]).toEqual([[], []]);
   });
 
   it("share nothing with a topic of the same name made again", async () => {

@@ -106,6 +106,7 @@ export interface PartitionTableOptions {
   readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly onFetched?: PartitionShared["onFetched"];
   readonly experiment?: BrokerExperiment | undefined;
 }
 
@@ -248,6 +249,9 @@ function createState(options: PartitionTableOptions): TableState {
     onTrace: (replica, event) => {
       options.onTrace?.(replica.place, event);
     },
+    onFetched: (place, fetched, flushedMs) => {
+      options.onFetched?.(place, fetched, flushedMs);
+    },
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {
       options.onDue?.(atMs);
@@ -281,7 +285,6 @@ function createState(options: PartitionTableOptions): TableState {
     isRegistered: false,
     leaving: new Map(),
     removing: new Set(),
-    reported: new Set(),
     started: 0,
     isClosed: false,
   };

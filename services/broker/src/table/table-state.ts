@@ -56,10 +56,8 @@ export interface TableState {
   isCurrent: boolean;
   /** Logs of replicas that are held no longer, while they are being closed. */
   readonly leaving: Map<string, Promise<void>>;
-  /** Replicas that are being removed. */
+  /** Replicas that are being removed or set aside. */
   readonly removing: Set<string>;
-  /** Stray replicas that were told of. */
-  readonly reported: Set<string>;
   /** Machines that were started. */
   started: number;
   isClosed: boolean;

@@ -29,9 +29,13 @@ import { createListOffsets } from "../api/offsets.ts";
 import { createProduce } from "../api/produce.ts";
 import { createProduceStream } from "../api/produce-stream.ts";
 import { createProduceTracer } from "../api/produce-trace.ts";
+import { createSubscribe } from "../api/subscribe.ts";
+import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLinks } from "../partition/replica-state.ts";
 import { createPartitionTable } from "../table/partition-table.ts";
 import { gateDisk } from "./gated-disk.ts";
+
+const uncounted: BrokerMetrics = { produced: () => undefined, fetched: () => undefined, flushed: () => undefined };
 
 export const self: BrokerId = brokerId(1);
 const other = brokerId(2);
@@ -175,7 +179,16 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
-  const appender = createAppender({ clock, scheduler, tracer: produceTracer });
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics: uncounted });
+  const reading = {
+    table,
+    codecs,
+    clock,
+    scheduler,
+    tracer: createFetchTracer(tracer, clock),
+    metrics: uncounted,
+    controllerHeardMs: () => clock.monotonicMs(),
+  };
   return {
     apply,
     disk,
@@ -187,14 +200,8 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     failures,
     produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
     produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }),
-    fetch: createFetch({
-      table,
-      codecs,
-      clock,
-      scheduler,
-      tracer: createFetchTracer(tracer, clock),
-      controllerHeardMs: () => clock.monotonicMs(),
-    }),
+    fetch: createFetch(reading),
+    subscribe: createSubscribe(reading),
     listOffsets: createListOffsets(table, clock),
     describeLog: createDescribeLog(table, self),
     explainOffset: createExplainOffset(table),

@@ -41,7 +41,7 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
     const wayOut =
       movedFrom === undefined
         ? ""
-        : `. They were kept by ${movedFrom}: set consensus.backend to it, or move them with \`tidemark metadata export FILE --seal\` there and \`tidemark metadata import FILE\` here`;
+        : `. They were kept by ${movedFrom}: set consensus.backend to it, or move them with \`tidemark metadata export FILE --seal\` there and \`tidemark metadata import FILE\` here (\`tidemark format --import FILE\` for raft)`;
     throw new StartRefusedError(
       `This directory belongs to the cluster ${identity.known}, and the store holds no cluster: its metadata are missing${wayOut}`,
     );

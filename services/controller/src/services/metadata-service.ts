@@ -17,6 +17,7 @@ import type { ControllerCore } from "../core.ts";
 import { invalidArgument } from "../errors.ts";
 import { decodeValue } from "../state/store-codec.ts";
 import { createQuorumService, type QuorumServiceOptions } from "./quorum-service.ts";
+import { createTransferService } from "./transfer-service.ts";
 
 const answerBytesMax = 3.5 * 2 ** 20;
 /** A part of a snapshot is about this large. */
@@ -55,6 +56,7 @@ export function createMetadataService(
       for await (const event of consensus.watch(signal)) yield* watchFrames(event, prefix);
     },
     ...createQuorumService(core, about),
+    ...createTransferService(core, consensus),
   };
 }
 

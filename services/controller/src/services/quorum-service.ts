@@ -1,7 +1,7 @@
 /** Who takes part in the consensus, and changing that: the part of the MetadataService that is about members. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Consensus, Member, MemberChange, MemberRefusalReason } from "@tidemark/consensus";
-import { controllerId, directoryId } from "@tidemark/ids";
+import { controllerId, type DirectoryId, directoryId } from "@tidemark/ids";
 import type { MetadataService, QuorumMemberSchema } from "@tidemark/proto/admin/v1/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
@@ -17,11 +17,12 @@ export interface QuorumServiceOptions {
   readonly leader: () => { readonly id: number; readonly controllerEpoch: number } | undefined;
   /** What the backend knows of itself. Absent: nothing. */
   readonly quorum?: (() => QuorumDetails) | undefined;
+  readonly preferNext?: ((directory: DirectoryId) => void) | undefined;
 }
 
 export function createQuorumService(
   core: ControllerCore,
-  { consensus, backend, leader, quorum }: QuorumServiceOptions,
+  { consensus, backend, leader, quorum, preferNext }: QuorumServiceOptions,
 ): Pick<ServiceImpl<typeof MetadataService>, QuorumMethods> {
   const rejectReadably = (error: unknown): never => {
     throw core.readError(error);
@@ -69,12 +70,35 @@ export function createQuorumService(
         directoryId: known,
       });
     },
-    async transferController() {
+    async transferController({ to }) {
       if (core.role.term === undefined) throw notController(undefined);
+      if (to !== undefined) {
+        if (preferNext === undefined) throw cannotChoose(backend);
+        const members = await consensus.describeMembers().catch(rejectReadably);
+        preferNext(nextLeader(members, { to, active: leader()?.id }));
+      }
       await consensus.resign().catch(rejectReadably);
       return {};
     },
   };
+}
+
+function cannotChoose(backend: string): TidemarkError {
+  const message = `to: on the backend ${backend} whoever claims the place first has it: leave the target out`;
+  return new TidemarkError({ reason: Reason.MEMBERS_NOT_MANAGED_HERE, message });
+}
+
+/** The directory of the member that is to be active. Throws for one that cannot be. */
+function nextLeader(
+  members: readonly Member[],
+  { to, active }: { readonly to: number; readonly active: number | undefined },
+): DirectoryId {
+  const found = members.find(({ controllerId: id }) => id === to);
+  if (found === undefined) throw invalidArgument(`to: controller ${to} is no member`);
+  if (to === active) throw invalidArgument(`to: controller ${to} is the active one already`);
+  if (!found.voter) throw invalidArgument(`to: controller ${to} does not vote yet`);
+  if (!found.alive) throw invalidArgument(`to: controller ${to} is not alive`);
+  return found.directoryId;
 }
 
 function memberOf(member: Member, details: QuorumDetails | undefined): MessageInitShape<typeof QuorumMemberSchema> {

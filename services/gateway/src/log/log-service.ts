@@ -6,6 +6,7 @@ import { createInitProducer } from "./init-producer.ts";
 import { createDescribeLog, createExplainOffset, createListOffsets } from "./offsets.ts";
 import { createProduce } from "./produce.ts";
 import { createProduceStream } from "./produce-stream.ts";
+import { createSubscribe } from "./subscribe/subscribe.ts";
 
 /** The data service, for every partition of the cluster. */
 export function createLogService(context: LogContext, deadline: DeadlineRule): ServedService {
@@ -15,6 +16,7 @@ export function createLogService(context: LogContext, deadline: DeadlineRule): S
       initProducer: asCallersSee(createInitProducer(context)),
       produce: asCallersSee(createProduce(context)),
       fetch: asCallersSee(createFetch(context)),
+      subscribe: createSubscribe(context),
       listOffsets: asCallersSee(createListOffsets(context)),
       describeLog: asCallersSee(createDescribeLog(context)),
       explainOffset: asCallersSee(createExplainOffset(context)),

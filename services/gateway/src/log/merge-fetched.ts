@@ -78,7 +78,7 @@ export function fairShares(counts: readonly number[], total: number): number[] {
 }
 
 /** The first `count` records; what follows is read again from its offset. */
-function keepRecords(answer: FetchedPartition, count: number): FetchedPartition {
+export function keepRecords(answer: FetchedPartition, count: number): FetchedPartition {
   const firstLeft = answer.records[count];
   if (firstLeft === undefined) return answer;
   return create(FetchedPartitionSchema, {

@@ -128,6 +128,26 @@ describe("a pause between two tries", () => {
     expect([watchers.size, pending()]).toEqual([0, 0]);
   });
 
+  it("is a first one again for a newer leader, however long the one before it was in vain", async () => {
+    const { refuse, elect, advance } = world();
+    for (const ms of [50, 100, 200, 400]) {
+      refuse();
+      await advance(ms);
+    }
+    refuse();
+    elect(2);
+    await advance(0);
+    const seen = refuse(refusal(), 2);
+    await advance(50);
+    expect(seen.again).toBe(true);
+    elect(3);
+    refuse(refusal(), 2);
+    await advance(0);
+    const later = refuse(refusal(), 3);
+    await advance(50);
+    expect(later.again).toBe(true);
+  });
+
   it("is a first one again after something worked", async () => {
     const { refuse, pauses, advance } = world();
     for (let failures = 0; failures < 5; failures++) {

@@ -41,6 +41,7 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
       const isNewerKnown = () => refused.some((each) => isNewer(table, each));
       if (hops < hopsMax && isNewerKnown()) {
         hops += 1;
+        failures = 0;
         return Promise.resolve((patience.remainingMs() ?? 1) > 0);
       }
       const mayHop = hops < hopsMax;
@@ -67,7 +68,10 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
       const onAbort = () => settle(false);
       const cancel = runtime.scheduler.after(waitMs, () => settle(true));
       const unwatch = table.onChange(() => {
-        if (isNewerKnown()) settle(true);
+        if (!isNewerKnown()) return;
+        // What failed before says nothing about the newer leader, which may need a moment to learn that it leads.
+        failures = 0;
+        settle(true);
       });
       signal.addEventListener("abort", onAbort, { once: true });
     });

@@ -9,6 +9,7 @@ import {
   type ProduceRequest,
   type ProduceResponseSchema,
   type ProduceStreamRequest,
+  type SubscribeRequest,
 } from "@tidemark/proto/log/v1";
 import { iterateBatches } from "@tidemark/record";
 import { type CallContext, createRpcServer, type ServiceImpl, serve } from "@tidemark/rpc";
@@ -29,6 +30,7 @@ export interface FakeBroker {
   readonly produced: ProduceRequest[];
   readonly fetched: FetchRequest[];
   readonly streamed: ProduceStreamRequest[];
+  readonly subscribed: SubscribeRequest[];
   /** Contexts of the calls, in their order. */
   readonly calls: CallContext[];
   /** To be replaced by tests. By default a produce is stored behind the last one. */
@@ -68,7 +70,16 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
     }),
     stream: (request) => ({ baseOffset: append(request), leaderEpoch: 1 }),
   };
-  const broker = { id, produced: [], fetched: [], streamed: [], calls: [], others: {}, ...usual } as Mutable;
+  const broker = {
+    id,
+    produced: [],
+    fetched: [],
+    streamed: [],
+    subscribed: [],
+    calls: [],
+    others: {},
+    ...usual,
+  } as Mutable;
   const server = createRpcServer({
     runtime: createNodeRuntime(),
     listeners: {
@@ -92,6 +103,10 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
                 broker.fetched.push(request);
                 broker.calls.push(call);
                 return broker.fetch(request, call);
+              },
+              subscribe(request, call) {
+                broker.subscribed.push(request);
+                return answerOf(broker.others.subscribe)(request, call);
               },
               initProducer: (request, call) => answerOf(broker.others.initProducer)(request, call),
               listOffsets: (request, call) => answerOf(broker.others.listOffsets)(request, call),
@@ -140,7 +155,8 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
     stop: () => server.stop(0),
     reset() {
       ends.clear();
-      for (const list of [broker.produced, broker.fetched, broker.streamed, broker.calls]) list.length = 0;
+      for (const list of [broker.produced, broker.fetched, broker.streamed, broker.subscribed, broker.calls])
+        list.length = 0;
       for (const key of Object.keys(broker.others)) Reflect.deleteProperty(broker.others, key);
       Object.assign(broker, usual);
     },

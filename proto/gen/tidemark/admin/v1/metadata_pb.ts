@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tidemark/admin/v1/metadata.proto.
  */
 export const file_tidemark_admin_v1_metadata: GenFile = /*@__PURE__*/
-  fileDesc("CiB0aWRlbWFyay9hZG1pbi92MS9tZXRhZGF0YS5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEiGQoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkiOwoFRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlcKC0dldFJlc3BvbnNlEiwKBWVudHJ5GAEgASgLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnlIAIgBARIQCghyZXZpc2lvbhgCIAEoA0IICgZfZW50cnkiHQoLTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIksKDExpc3RSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnkSEAoIcmV2aXNpb24YAiABKAMiHgoMV2F0Y2hSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJrCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEiUKA3B1dBgCIAMoCzIYLnRpZGVtYXJrLmFkbWluLnYxLkVudHJ5Eg8KB3JlbW92ZWQYAyADKAkSEAoIc25hcHNob3QYBCABKAgiFwoVRGVzY3JpYmVRdW9ydW1SZXF1ZXN0ItUBCgxRdW9ydW1NZW1iZXISFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkSDQoFdm90ZXIYBCABKAgSDQoFYWxpdmUYBSABKAgSEgoFbWF0Y2gYBiABKARIAIgBARIQCgNsYWcYByABKARIAYgBARIcCg9sYXN0X2NvbnRhY3RfbXMYCCABKA1IAogBAUIICgZfbWF0Y2hCBgoEX2xhZ0ISChBfbGFzdF9jb250YWN0X21zItEBChZEZXNjcmliZVF1b3J1bVJlc3BvbnNlEg8KB2JhY2tlbmQYASABKAkSEwoGbGVhZGVyGAIgASgNSACIAQESGAoQY29udHJvbGxlcl9lcG9jaBgDIAEoDRIwCgdtZW1iZXJzGAQgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyEhEKBHRlcm0YBSABKARIAYgBARITCgZjb21taXQYBiABKARIAogBAUIJCgdfbGVhZGVyQgcKBV90ZXJtQgkKB19jb21taXQiUAoPQWRkVm90ZXJSZXF1ZXN0EhUKDWNvbnRyb2xsZXJfaWQYASABKA0SFAoMZGlyZWN0b3J5X2lkGAIgASgJEhAKCGVuZHBvaW50GAMgASgJIkQKEEFkZFZvdGVyUmVzcG9uc2USMAoHbWVtYmVycxgBIAMoCzIfLnRpZGVtYXJrLmFkbWluLnYxLlF1b3J1bU1lbWJlciJBChJSZW1vdmVWb3RlclJlcXVlc3QSFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkiRwoTUmVtb3ZlVm90ZXJSZXNwb25zZRIwCgdtZW1iZXJzGAEgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyIhsKGVRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QiHAoaVHJhbnNmZXJDb250cm9sbGVyUmVzcG9uc2Uy+wQKD01ldGFkYXRhU2VydmljZRJECgNHZXQSHS50aWRlbWFyay5hZG1pbi52MS5HZXRSZXF1ZXN0Gh4udGlkZW1hcmsuYWRtaW4udjEuR2V0UmVzcG9uc2USRwoETGlzdBIeLnRpZGVtYXJrLmFkbWluLnYxLkxpc3RSZXF1ZXN0Gh8udGlkZW1hcmsuYWRtaW4udjEuTGlzdFJlc3BvbnNlEkwKBVdhdGNoEh8udGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hSZXF1ZXN0GiAudGlkZW1hcmsuYWRtaW4udjEuV2F0Y2hSZXNwb25zZTABEmUKDkRlc2NyaWJlUXVvcnVtEigudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVRdW9ydW1SZXF1ZXN0GikudGlkZW1hcmsuYWRtaW4udjEuRGVzY3JpYmVRdW9ydW1SZXNwb25zZRJTCghBZGRWb3RlchIiLnRpZGVtYXJrLmFkbWluLnYxLkFkZFZvdGVyUmVxdWVzdBojLnRpZGVtYXJrLmFkbWluLnYxLkFkZFZvdGVyUmVzcG9uc2USXAoLUmVtb3ZlVm90ZXISJS50aWRlbWFyay5hZG1pbi52MS5SZW1vdmVWb3RlclJlcXVlc3QaJi50aWRlbWFyay5hZG1pbi52MS5SZW1vdmVWb3RlclJlc3BvbnNlEnEKElRyYW5zZmVyQ29udHJvbGxlchIsLnRpZGVtYXJrLmFkbWluLnYxLlRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QaLS50aWRlbWFyay5hZG1pbi52MS5UcmFuc2ZlckNvbnRyb2xsZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("CiB0aWRlbWFyay9hZG1pbi92MS9tZXRhZGF0YS5wcm90bxIRdGlkZW1hcmsuYWRtaW4udjEiGQoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkiOwoFRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlcKC0dldFJlc3BvbnNlEiwKBWVudHJ5GAEgASgLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnlIAIgBARIQCghyZXZpc2lvbhgCIAEoA0IICgZfZW50cnkiHQoLTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIksKDExpc3RSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgudGlkZW1hcmsuYWRtaW4udjEuRW50cnkSEAoIcmV2aXNpb24YAiABKAMiHgoMV2F0Y2hSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJrCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEiUKA3B1dBgCIAMoCzIYLnRpZGVtYXJrLmFkbWluLnYxLkVudHJ5Eg8KB3JlbW92ZWQYAyADKAkSEAoIc25hcHNob3QYBCABKAgiFwoVRGVzY3JpYmVRdW9ydW1SZXF1ZXN0ItUBCgxRdW9ydW1NZW1iZXISFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkSEAoIZW5kcG9pbnQYAyABKAkSDQoFdm90ZXIYBCABKAgSDQoFYWxpdmUYBSABKAgSEgoFbWF0Y2gYBiABKARIAIgBARIQCgNsYWcYByABKARIAYgBARIcCg9sYXN0X2NvbnRhY3RfbXMYCCABKA1IAogBAUIICgZfbWF0Y2hCBgoEX2xhZ0ISChBfbGFzdF9jb250YWN0X21zItEBChZEZXNjcmliZVF1b3J1bVJlc3BvbnNlEg8KB2JhY2tlbmQYASABKAkSEwoGbGVhZGVyGAIgASgNSACIAQESGAoQY29udHJvbGxlcl9lcG9jaBgDIAEoDRIwCgdtZW1iZXJzGAQgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyEhEKBHRlcm0YBSABKARIAYgBARITCgZjb21taXQYBiABKARIAogBAUIJCgdfbGVhZGVyQgcKBV90ZXJtQgkKB19jb21taXQiUAoPQWRkVm90ZXJSZXF1ZXN0EhUKDWNvbnRyb2xsZXJfaWQYASABKA0SFAoMZGlyZWN0b3J5X2lkGAIgASgJEhAKCGVuZHBvaW50GAMgASgJIkQKEEFkZFZvdGVyUmVzcG9uc2USMAoHbWVtYmVycxgBIAMoCzIfLnRpZGVtYXJrLmFkbWluLnYxLlF1b3J1bU1lbWJlciJBChJSZW1vdmVWb3RlclJlcXVlc3QSFQoNY29udHJvbGxlcl9pZBgBIAEoDRIUCgxkaXJlY3RvcnlfaWQYAiABKAkiRwoTUmVtb3ZlVm90ZXJSZXNwb25zZRIwCgdtZW1iZXJzGAEgAygLMh8udGlkZW1hcmsuYWRtaW4udjEuUXVvcnVtTWVtYmVyIjMKGVRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QSDwoCdG8YASABKA1IAIgBAUIFCgNfdG8iHAoaVHJhbnNmZXJDb250cm9sbGVyUmVzcG9uc2UiHQoNRXhwb3J0UmVxdWVzdBIMCgRzZWFsGAEgASgIIh4KDkV4cG9ydFJlc3BvbnNlEgwKBHBhcnQYASABKAkiDwoNVW5zZWFsUmVxdWVzdCIQCg5VbnNlYWxSZXNwb25zZTKbBgoPTWV0YWRhdGFTZXJ2aWNlEkQKA0dldBIdLnRpZGVtYXJrLmFkbWluLnYxLkdldFJlcXVlc3QaHi50aWRlbWFyay5hZG1pbi52MS5HZXRSZXNwb25zZRJHCgRMaXN0Eh4udGlkZW1hcmsuYWRtaW4udjEuTGlzdFJlcXVlc3QaHy50aWRlbWFyay5hZG1pbi52MS5MaXN0UmVzcG9uc2USTAoFV2F0Y2gSHy50aWRlbWFyay5hZG1pbi52MS5XYXRjaFJlcXVlc3QaIC50aWRlbWFyay5hZG1pbi52MS5XYXRjaFJlc3BvbnNlMAESZQoORGVzY3JpYmVRdW9ydW0SKC50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVF1b3J1bVJlcXVlc3QaKS50aWRlbWFyay5hZG1pbi52MS5EZXNjcmliZVF1b3J1bVJlc3BvbnNlElMKCEFkZFZvdGVyEiIudGlkZW1hcmsuYWRtaW4udjEuQWRkVm90ZXJSZXF1ZXN0GiMudGlkZW1hcmsuYWRtaW4udjEuQWRkVm90ZXJSZXNwb25zZRJcCgtSZW1vdmVWb3RlchIlLnRpZGVtYXJrLmFkbWluLnYxLlJlbW92ZVZvdGVyUmVxdWVzdBomLnRpZGVtYXJrLmFkbWluLnYxLlJlbW92ZVZvdGVyUmVzcG9uc2USTwoGRXhwb3J0EiAudGlkZW1hcmsuYWRtaW4udjEuRXhwb3J0UmVxdWVzdBohLnRpZGVtYXJrLmFkbWluLnYxLkV4cG9ydFJlc3BvbnNlMAESTQoGVW5zZWFsEiAudGlkZW1hcmsuYWRtaW4udjEuVW5zZWFsUmVxdWVzdBohLnRpZGVtYXJrLmFkbWluLnYxLlVuc2VhbFJlc3BvbnNlEnEKElRyYW5zZmVyQ29udHJvbGxlchIsLnRpZGVtYXJrLmFkbWluLnYxLlRyYW5zZmVyQ29udHJvbGxlclJlcXVlc3QaLS50aWRlbWFyay5hZG1pbi52MS5UcmFuc2ZlckNvbnRyb2xsZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * Reads one key.
@@ -457,6 +457,13 @@ export const RemoveVoterResponseSchema: GenMessage<RemoveVoterResponse> = /*@__P
  * @generated from message tidemark.admin.v1.TransferControllerRequest
  */
 export type TransferControllerRequest = Message<"tidemark.admin.v1.TransferControllerRequest"> & {
+  /**
+   * Controller node id of the one that is to be active next. It votes and is alive. Absent: any. Only where the
+   * controllers keep the metadata themselves: elsewhere whoever claims first is active.
+   *
+   * @generated from field: optional uint32 to = 1;
+   */
+  to?: number | undefined;
 };
 
 /**
@@ -480,6 +487,79 @@ export type TransferControllerResponse = Message<"tidemark.admin.v1.TransferCont
  */
 export const TransferControllerResponseSchema: GenMessage<TransferControllerResponse> = /*@__PURE__*/
   messageDesc(file_tidemark_admin_v1_metadata, 15);
+
+/**
+ * Asks for the metadata as a file.
+ *
+ * @generated from message tidemark.admin.v1.ExportRequest
+ */
+export type ExportRequest = Message<"tidemark.admin.v1.ExportRequest"> & {
+  /**
+   * Seal the store first: it takes nothing more, and nobody is elected on it, until the seal is taken off. The active
+   * controller does so; on a store that is sealed already any controller answers.
+   *
+   * @generated from field: bool seal = 1;
+   */
+  seal: boolean;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.ExportRequest.
+ * Use `create(ExportRequestSchema)` to create a new message.
+ */
+export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 16);
+
+/**
+ * Some of the file.
+ *
+ * @generated from message tidemark.admin.v1.ExportResponse
+ */
+export type ExportResponse = Message<"tidemark.admin.v1.ExportResponse"> & {
+  /**
+   * The next piece of the file, which ends where the stream ends.
+   *
+   * @generated from field: string part = 1;
+   */
+  part: string;
+};
+
+/**
+ * Describes the message tidemark.admin.v1.ExportResponse.
+ * Use `create(ExportResponseSchema)` to create a new message.
+ */
+export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 17);
+
+/**
+ * Asks for the store to be used again.
+ *
+ * @generated from message tidemark.admin.v1.UnsealRequest
+ */
+export type UnsealRequest = Message<"tidemark.admin.v1.UnsealRequest"> & {
+};
+
+/**
+ * Describes the message tidemark.admin.v1.UnsealRequest.
+ * Use `create(UnsealRequestSchema)` to create a new message.
+ */
+export const UnsealRequestSchema: GenMessage<UnsealRequest> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 18);
+
+/**
+ * A controller is elected again.
+ *
+ * @generated from message tidemark.admin.v1.UnsealResponse
+ */
+export type UnsealResponse = Message<"tidemark.admin.v1.UnsealResponse"> & {
+};
+
+/**
+ * Describes the message tidemark.admin.v1.UnsealResponse.
+ * Use `create(UnsealResponseSchema)` to create a new message.
+ */
+export const UnsealResponseSchema: GenMessage<UnsealResponse> = /*@__PURE__*/
+  messageDesc(file_tidemark_admin_v1_metadata, 19);
 
 /**
  * Reads the metadata tree. Served by controllers; a gateway passes calls to the active one.
@@ -547,6 +627,26 @@ export const MetadataService: GenService<{
     methodKind: "unary";
     input: typeof RemoveVoterRequestSchema;
     output: typeof RemoveVoterResponseSchema;
+  },
+  /**
+   * Writes the metadata out as a file: a backup, or with `seal` their move to another backend.
+   *
+   * @generated from rpc tidemark.admin.v1.MetadataService.Export
+   */
+  export: {
+    methodKind: "server_streaming";
+    input: typeof ExportRequestSchema;
+    output: typeof ExportResponseSchema;
+  },
+  /**
+   * Takes the seal of an export off again, where no import of it was begun.
+   *
+   * @generated from rpc tidemark.admin.v1.MetadataService.Unseal
+   */
+  unseal: {
+    methodKind: "unary";
+    input: typeof UnsealRequestSchema;
+    output: typeof UnsealResponseSchema;
   },
   /**
    * The active controller gives leadership up to another one.

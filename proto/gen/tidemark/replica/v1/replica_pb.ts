@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/replica/v1/replica.proto.
  */
 export const file_tidemark_replica_v1_replica: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9yZXBsaWNhL3YxL3JlcGxpY2EucHJvdG8SE3RpZGVtYXJrLnJlcGxpY2EudjEigwIKDEZldGNoUmVxdWVzdBIQCghmb2xsb3dlchgBIAEoDRIOCgZsZWFkZXIYAiABKA0SFAoMY3JlZGl0X2J5dGVzGAMgASgNEhMKC21heF93YWl0X21zGAQgASgNEjgKCnBhcnRpdGlvbnMYBSADKAsyJC50aWRlbWFyay5yZXBsaWNhLnYxLlBhcnRpdGlvbkhhbmRsZRI0CgdmZXRjaGVzGAYgAygLMiMudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GZXRjaBI2CgdmbHVzaGVkGAcgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GbHVzaGVkIjYKD1BhcnRpdGlvbkhhbmRsZRIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0izQEKDlBhcnRpdGlvbkZldGNoEg4KBmhhbmRsZRgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEg8KB3Nlc3Npb24YBCABKA0SFAoMZmV0Y2hfb2Zmc2V0GAUgASgDEg8KB2ZldGNoZWQYBiABKAMSHwoSbGFzdF9mZXRjaGVkX2Vwb2NoGAcgASgNSACIAQESDwoHZmx1c2hlZBgIIAEoA0IVChNfbGFzdF9mZXRjaGVkX2Vwb2NoInAKEFBhcnRpdGlvbkZsdXNoZWQSDgoGaGFuZGxlGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SDwoHc2Vzc2lvbhgEIAEoDRIPCgdmbHVzaGVkGAUgASgDIkYKDUZldGNoUmVzcG9uc2USNQoHYW5zd2VycxgBIAMoCzIkLnRpZGVtYXJrLnJlcGxpY2EudjEuUGFydGl0aW9uQW5zd2VyIpgCCg9QYXJ0aXRpb25BbnN3ZXISDgoGaGFuZGxlGAEgASgNEg8KB3Nlc3Npb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEjYKB3JlY29yZHMYBCABKAsyIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWNvcmRzSAASNwoJZGl2ZXJnaW5nGAUgASgLMiIudGlkZW1hcmsucmVwbGljYS52MS5Mb2dEaXZlcmdlbmNlSAASGgoQYmVoaW5kX2xvZ19zdGFydBgGIAEoA0gAEjYKB3JlZnVzZWQYByABKA4yIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWZ1c2FsSABCCQoHY29udGVudCJ0Cg5SZXBsaWNhUmVjb3JkcxIWCg5oaWdoX3dhdGVybWFyaxgBIAEoAxIRCglsb2dfc3RhcnQYAiABKAMSDwoHbG9nX2VuZBgDIAEoAxIPCgdiYXRjaGVzGAQgASgMEhUKDWJ5dGVzX3RvX2NvbWUYBSABKA0iTwoNTG9nRGl2ZXJnZW5jZRIZCgxsZWFkZXJfZXBvY2gYASABKA1IAIgBARISCgplbmRfb2Zmc2V0GAIgASgDQg8KDV9sZWFkZXJfZXBvY2gijAEKE0xlYWRlckVwb2NoUXVlc3Rpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEiEKFGN1cnJlbnRfbGVhZGVyX2Vwb2NoGAMgASgNSACIAQESFAoMbGVhZGVyX2Vwb2NoGAQgASgNQhcKFV9jdXJyZW50X2xlYWRlcl9lcG9jaCJdCh5FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlcXVlc3QSOwoJcXVlc3Rpb25zGAEgAygLMigudGlkZW1hcmsucmVwbGljYS52MS5MZWFkZXJFcG9jaFF1ZXN0aW9uIqUBCg5MZWFkZXJFcG9jaEVuZBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SGQoMbGVhZGVyX2Vwb2NoGAMgASgNSACIAQESEgoKZW5kX29mZnNldBgEIAEoAxIuCgVlcnJvchgFIAEoCzIfLnRpZGVtYXJrLmNvbW1vbi52MS5FcnJvckRldGFpbEIPCg1fbGVhZGVyX2Vwb2NoIlQKH0VuZE9mZnNldEZvckxlYWRlckVwb2NoUmVzcG9uc2USMQoEZW5kcxgBIAMoCzIjLnRpZGVtYXJrLnJlcGxpY2EudjEuTGVhZGVyRXBvY2hFbmQiNwoQUmVwbGljYVBhcnRpdGlvbhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0iUwoWRGVzY3JpYmVSZXBsaWNhUmVxdWVzdBI5CgpwYXJ0aXRpb25zGAEgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5SZXBsaWNhUGFydGl0aW9uIqACChJSZXBsaWNhRGVzY3JpcHRpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjgKCWNvbmRpdGlvbhgDIAEoDjIlLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYUNvbmRpdGlvbhIeChFsYXN0X2xlYWRlcl9lcG9jaBgEIAEoDUgAiAEBEhEKCWxvZ19zdGFydBgFIAEoAxIPCgdsb2dfZW5kGAYgASgDEg8KB2ZsdXNoZWQYByABKAMSFgoOaGlnaF93YXRlcm1hcmsYCCABKAMSDgoGZGFtYWdlGAkgASgJEhgKEHN0b3JlZF9sb2dfc3RhcnQYCiABKANCFAoSX2xhc3RfbGVhZGVyX2Vwb2NoIpMBChdEZXNjcmliZVJlcGxpY2FSZXNwb25zZRIRCglicm9rZXJfaWQYASABKA0SGQoMYnJva2VyX2Vwb2NoGAIgASgNSACIAQESOQoIcmVwbGljYXMYAyADKAsyJy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FEZXNjcmlwdGlvbkIPCg1fYnJva2VyX2Vwb2NoKrcCCg5SZXBsaWNhUmVmdXNhbBIfChtSRVBMSUNBX1JFRlVTQUxfVU5TUEVDSUZJRUQQABIeChpSRVBMSUNBX1JFRlVTQUxfTk9UX0xFQURFUhABEicKI1JFUExJQ0FfUkVGVVNBTF9GRU5DRURfTEVBREVSX0VQT0NIEAISKAokUkVQTElDQV9SRUZVU0FMX1VOS05PV05fTEVBREVSX0VQT0NIEAMSJgoiUkVQTElDQV9SRUZVU0FMX1NUQUxFX0JST0tFUl9FUE9DSBAEEiEKHVJFUExJQ0FfUkVGVVNBTF9TVEFMRV9TRVNTSU9OEAUSIQodUkVQTElDQV9SRUZVU0FMX05PVF9BX1JFUExJQ0EQBhIjCh9SRVBMSUNBX1JFRlVTQUxfUkVQTElDQV9PRkZMSU5FEAcqkAEKEFJlcGxpY2FDb25kaXRpb24SIQodUkVQTElDQV9DT05ESVRJT05fVU5TUEVDSUZJRUQQABIcChhSRVBMSUNBX0NPTkRJVElPTl9PTkxJTkUQARIdChlSRVBMSUNBX0NPTkRJVElPTl9PRkZMSU5FEAISHAoYUkVQTElDQV9DT05ESVRJT05fQUJTRU5UEAMy2QIKDlJlcGxpY2FTZXJ2aWNlElIKBUZldGNoEiEudGlkZW1hcmsucmVwbGljYS52MS5GZXRjaFJlcXVlc3QaIi50aWRlbWFyay5yZXBsaWNhLnYxLkZldGNoUmVzcG9uc2UoATABEoQBChdFbmRPZmZzZXRGb3JMZWFkZXJFcG9jaBIzLnRpZGVtYXJrLnJlcGxpY2EudjEuRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXF1ZXN0GjQudGlkZW1hcmsucmVwbGljYS52MS5FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlc3BvbnNlEmwKD0Rlc2NyaWJlUmVwbGljYRIrLnRpZGVtYXJrLnJlcGxpY2EudjEuRGVzY3JpYmVSZXBsaWNhUmVxdWVzdBosLnRpZGVtYXJrLnJlcGxpY2EudjEuRGVzY3JpYmVSZXBsaWNhUmVzcG9uc2ViBnByb3RvMw", [file_tidemark_common_v1_common]);
+  fileDesc("CiF0aWRlbWFyay9yZXBsaWNhL3YxL3JlcGxpY2EucHJvdG8SE3RpZGVtYXJrLnJlcGxpY2EudjEigwIKDEZldGNoUmVxdWVzdBIQCghmb2xsb3dlchgBIAEoDRIOCgZsZWFkZXIYAiABKA0SFAoMY3JlZGl0X2J5dGVzGAMgASgNEhMKC21heF93YWl0X21zGAQgASgNEjgKCnBhcnRpdGlvbnMYBSADKAsyJC50aWRlbWFyay5yZXBsaWNhLnYxLlBhcnRpdGlvbkhhbmRsZRI0CgdmZXRjaGVzGAYgAygLMiMudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GZXRjaBI2CgdmbHVzaGVkGAcgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GbHVzaGVkIjYKD1BhcnRpdGlvbkhhbmRsZRIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0izQEKDlBhcnRpdGlvbkZldGNoEg4KBmhhbmRsZRgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEg8KB3Nlc3Npb24YBCABKA0SFAoMZmV0Y2hfb2Zmc2V0GAUgASgDEg8KB2ZldGNoZWQYBiABKAMSHwoSbGFzdF9mZXRjaGVkX2Vwb2NoGAcgASgNSACIAQESDwoHZmx1c2hlZBgIIAEoA0IVChNfbGFzdF9mZXRjaGVkX2Vwb2NoInAKEFBhcnRpdGlvbkZsdXNoZWQSDgoGaGFuZGxlGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SDwoHc2Vzc2lvbhgEIAEoDRIPCgdmbHVzaGVkGAUgASgDIkYKDUZldGNoUmVzcG9uc2USNQoHYW5zd2VycxgBIAMoCzIkLnRpZGVtYXJrLnJlcGxpY2EudjEuUGFydGl0aW9uQW5zd2VyIpgCCg9QYXJ0aXRpb25BbnN3ZXISDgoGaGFuZGxlGAEgASgNEg8KB3Nlc3Npb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEjYKB3JlY29yZHMYBCABKAsyIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWNvcmRzSAASNwoJZGl2ZXJnaW5nGAUgASgLMiIudGlkZW1hcmsucmVwbGljYS52MS5Mb2dEaXZlcmdlbmNlSAASGgoQYmVoaW5kX2xvZ19zdGFydBgGIAEoA0gAEjYKB3JlZnVzZWQYByABKA4yIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWZ1c2FsSABCCQoHY29udGVudCKnAQoOUmVwbGljYVJlY29yZHMSFgoOaGlnaF93YXRlcm1hcmsYASABKAMSEQoJbG9nX3N0YXJ0GAIgASgDEg8KB2xvZ19lbmQYAyABKAMSDwoHYmF0Y2hlcxgEIAEoDBIVCg1ieXRlc190b19jb21lGAUgASgNEjEKBnRyYWNlcxgGIAMoCzIhLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVRyYWNlIjcKDFJlcGxpY2FUcmFjZRITCgt0cmFjZXBhcmVudBgBIAEoCRISCgplbmRfb2Zmc2V0GAIgASgDIk8KDUxvZ0RpdmVyZ2VuY2USGQoMbGVhZGVyX2Vwb2NoGAEgASgNSACIAQESEgoKZW5kX29mZnNldBgCIAEoA0IPCg1fbGVhZGVyX2Vwb2NoIowBChNMZWFkZXJFcG9jaFF1ZXN0aW9uEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIhChRjdXJyZW50X2xlYWRlcl9lcG9jaBgDIAEoDUgAiAEBEhQKDGxlYWRlcl9lcG9jaBgEIAEoDUIXChVfY3VycmVudF9sZWFkZXJfZXBvY2giXQoeRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXF1ZXN0EjsKCXF1ZXN0aW9ucxgBIAMoCzIoLnRpZGVtYXJrLnJlcGxpY2EudjEuTGVhZGVyRXBvY2hRdWVzdGlvbiKlAQoOTGVhZGVyRXBvY2hFbmQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhkKDGxlYWRlcl9lcG9jaBgDIAEoDUgAiAEBEhIKCmVuZF9vZmZzZXQYBCABKAMSLgoFZXJyb3IYBSABKAsyHy50aWRlbWFyay5jb21tb24udjEuRXJyb3JEZXRhaWxCDwoNX2xlYWRlcl9lcG9jaCJUCh9FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlc3BvbnNlEjEKBGVuZHMYASADKAsyIy50aWRlbWFyay5yZXBsaWNhLnYxLkxlYWRlckVwb2NoRW5kIjcKEFJlcGxpY2FQYXJ0aXRpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNIlMKFkRlc2NyaWJlUmVwbGljYVJlcXVlc3QSOQoKcGFydGl0aW9ucxgBIAMoCzIlLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVBhcnRpdGlvbiKgAgoSUmVwbGljYURlc2NyaXB0aW9uEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRI4Cgljb25kaXRpb24YAyABKA4yJS50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FDb25kaXRpb24SHgoRbGFzdF9sZWFkZXJfZXBvY2gYBCABKA1IAIgBARIRCglsb2dfc3RhcnQYBSABKAMSDwoHbG9nX2VuZBgGIAEoAxIPCgdmbHVzaGVkGAcgASgDEhYKDmhpZ2hfd2F0ZXJtYXJrGAggASgDEg4KBmRhbWFnZRgJIAEoCRIYChBzdG9yZWRfbG9nX3N0YXJ0GAogASgDQhQKEl9sYXN0X2xlYWRlcl9lcG9jaCKTAQoXRGVzY3JpYmVSZXBsaWNhUmVzcG9uc2USEQoJYnJva2VyX2lkGAEgASgNEhkKDGJyb2tlcl9lcG9jaBgCIAEoDUgAiAEBEjkKCHJlcGxpY2FzGAMgAygLMicudGlkZW1hcmsucmVwbGljYS52MS5SZXBsaWNhRGVzY3JpcHRpb25CDwoNX2Jyb2tlcl9lcG9jaCq3AgoOUmVwbGljYVJlZnVzYWwSHwobUkVQTElDQV9SRUZVU0FMX1VOU1BFQ0lGSUVEEAASHgoaUkVQTElDQV9SRUZVU0FMX05PVF9MRUFERVIQARInCiNSRVBMSUNBX1JFRlVTQUxfRkVOQ0VEX0xFQURFUl9FUE9DSBACEigKJFJFUExJQ0FfUkVGVVNBTF9VTktOT1dOX0xFQURFUl9FUE9DSBADEiYKIlJFUExJQ0FfUkVGVVNBTF9TVEFMRV9CUk9LRVJfRVBPQ0gQBBIhCh1SRVBMSUNBX1JFRlVTQUxfU1RBTEVfU0VTU0lPThAFEiEKHVJFUExJQ0FfUkVGVVNBTF9OT1RfQV9SRVBMSUNBEAYSIwofUkVQTElDQV9SRUZVU0FMX1JFUExJQ0FfT0ZGTElORRAHKpABChBSZXBsaWNhQ29uZGl0aW9uEiEKHVJFUExJQ0FfQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASHAoYUkVQTElDQV9DT05ESVRJT05fT05MSU5FEAESHQoZUkVQTElDQV9DT05ESVRJT05fT0ZGTElORRACEhwKGFJFUExJQ0FfQ09ORElUSU9OX0FCU0VOVBADMtkCCg5SZXBsaWNhU2VydmljZRJSCgVGZXRjaBIhLnRpZGVtYXJrLnJlcGxpY2EudjEuRmV0Y2hSZXF1ZXN0GiIudGlkZW1hcmsucmVwbGljYS52MS5GZXRjaFJlc3BvbnNlKAEwARKEAQoXRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2gSMy50aWRlbWFyay5yZXBsaWNhLnYxLkVuZE9mZnNldEZvckxlYWRlckVwb2NoUmVxdWVzdBo0LnRpZGVtYXJrLnJlcGxpY2EudjEuRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXNwb25zZRJsCg9EZXNjcmliZVJlcGxpY2ESKy50aWRlbWFyay5yZXBsaWNhLnYxLkRlc2NyaWJlUmVwbGljYVJlcXVlc3QaLC50aWRlbWFyay5yZXBsaWNhLnYxLkRlc2NyaWJlUmVwbGljYVJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common]);
 
 /**
  * A follower speaks to a leader: everything that came up in one turn of its event loop.
@@ -39,6 +39,7 @@ export type FetchRequest = Message<"tidemark.replica.v1.FetchRequest"> & {
   /**
    * Bytes of batches that the leader may send beyond what was granted before. In the first message 0 means 1 MiB.
    * A leader with any credit left may overdraw it by one batch, so that a batch larger than the credit passes.
+   * A leader counts no more than 64 MiB of credit, however much was granted.
    *
    * @generated from field: uint32 credit_bytes = 3;
    */
@@ -363,6 +364,13 @@ export type ReplicaRecords = Message<"tidemark.replica.v1.ReplicaRecords"> & {
    * @generated from field: uint32 bytes_to_come = 5;
    */
   bytesToCome: number;
+
+  /**
+   * Batches among these that are recorded, in the last piece. At most 32.
+   *
+   * @generated from field: repeated tidemark.replica.v1.ReplicaTrace traces = 6;
+   */
+  traces: ReplicaTrace[];
 };
 
 /**
@@ -371,6 +379,34 @@ export type ReplicaRecords = Message<"tidemark.replica.v1.ReplicaRecords"> & {
  */
 export const ReplicaRecordsSchema: GenMessage<ReplicaRecords> = /*@__PURE__*/
   messageDesc(file_tidemark_replica_v1_replica, 6);
+
+/**
+ * A batch that is recorded on its way to a follower.
+ *
+ * @generated from message tidemark.replica.v1.ReplicaTrace
+ */
+export type ReplicaTrace = Message<"tidemark.replica.v1.ReplicaTrace"> & {
+  /**
+   * W3C trace context of the leader's span for this follower: what the follower does hangs below it.
+   *
+   * @generated from field: string traceparent = 1;
+   */
+  traceparent: string;
+
+  /**
+   * First offset behind the batch. An answer that ends before it does not bring the whole batch.
+   *
+   * @generated from field: int64 end_offset = 2;
+   */
+  endOffset: bigint;
+};
+
+/**
+ * Describes the message tidemark.replica.v1.ReplicaTrace.
+ * Use `create(ReplicaTraceSchema)` to create a new message.
+ */
+export const ReplicaTraceSchema: GenMessage<ReplicaTrace> = /*@__PURE__*/
+  messageDesc(file_tidemark_replica_v1_replica, 7);
 
 /**
  * Where two logs part (KIP-101, KIP-279).
@@ -398,7 +434,7 @@ export type LogDivergence = Message<"tidemark.replica.v1.LogDivergence"> & {
  * Use `create(LogDivergenceSchema)` to create a new message.
  */
 export const LogDivergenceSchema: GenMessage<LogDivergence> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 7);
+  messageDesc(file_tidemark_replica_v1_replica, 8);
 
 /**
  * Asks where a leader epoch ended in one partition.
@@ -440,7 +476,7 @@ export type LeaderEpochQuestion = Message<"tidemark.replica.v1.LeaderEpochQuesti
  * Use `create(LeaderEpochQuestionSchema)` to create a new message.
  */
 export const LeaderEpochQuestionSchema: GenMessage<LeaderEpochQuestion> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 8);
+  messageDesc(file_tidemark_replica_v1_replica, 9);
 
 /**
  * Asks where leader epochs ended.
@@ -461,7 +497,7 @@ export type EndOffsetForLeaderEpochRequest = Message<"tidemark.replica.v1.EndOff
  * Use `create(EndOffsetForLeaderEpochRequestSchema)` to create a new message.
  */
 export const EndOffsetForLeaderEpochRequestSchema: GenMessage<EndOffsetForLeaderEpochRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 9);
+  messageDesc(file_tidemark_replica_v1_replica, 10);
 
 /**
  * Where a leader epoch ended in one partition.
@@ -510,7 +546,7 @@ export type LeaderEpochEnd = Message<"tidemark.replica.v1.LeaderEpochEnd"> & {
  * Use `create(LeaderEpochEndSchema)` to create a new message.
  */
 export const LeaderEpochEndSchema: GenMessage<LeaderEpochEnd> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 10);
+  messageDesc(file_tidemark_replica_v1_replica, 11);
 
 /**
  * Where leader epochs ended.
@@ -531,7 +567,7 @@ export type EndOffsetForLeaderEpochResponse = Message<"tidemark.replica.v1.EndOf
  * Use `create(EndOffsetForLeaderEpochResponseSchema)` to create a new message.
  */
 export const EndOffsetForLeaderEpochResponseSchema: GenMessage<EndOffsetForLeaderEpochResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 11);
+  messageDesc(file_tidemark_replica_v1_replica, 12);
 
 /**
  * A partition by the id of its topic.
@@ -559,7 +595,7 @@ export type ReplicaPartition = Message<"tidemark.replica.v1.ReplicaPartition"> &
  * Use `create(ReplicaPartitionSchema)` to create a new message.
  */
 export const ReplicaPartitionSchema: GenMessage<ReplicaPartition> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 12);
+  messageDesc(file_tidemark_replica_v1_replica, 13);
 
 /**
  * Asks for replicas of one broker.
@@ -580,7 +616,7 @@ export type DescribeReplicaRequest = Message<"tidemark.replica.v1.DescribeReplic
  * Use `create(DescribeReplicaRequestSchema)` to create a new message.
  */
 export const DescribeReplicaRequestSchema: GenMessage<DescribeReplicaRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 13);
+  messageDesc(file_tidemark_replica_v1_replica, 14);
 
 /**
  * One replica. The offsets are those of its log, and 0 unless it is online.
@@ -664,7 +700,7 @@ export type ReplicaDescription = Message<"tidemark.replica.v1.ReplicaDescription
  * Use `create(ReplicaDescriptionSchema)` to create a new message.
  */
 export const ReplicaDescriptionSchema: GenMessage<ReplicaDescription> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 14);
+  messageDesc(file_tidemark_replica_v1_replica, 15);
 
 /**
  * Replicas of one broker.
@@ -699,7 +735,7 @@ export type DescribeReplicaResponse = Message<"tidemark.replica.v1.DescribeRepli
  * Use `create(DescribeReplicaResponseSchema)` to create a new message.
  */
 export const DescribeReplicaResponseSchema: GenMessage<DescribeReplicaResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 15);
+  messageDesc(file_tidemark_replica_v1_replica, 16);
 
 /**
  * Why a fetch was refused.

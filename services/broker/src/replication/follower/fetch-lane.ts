@@ -135,7 +135,7 @@ export function createFetchLane(options: LaneOptions): FetchLane {
   };
 
   const deliver = (from: LaneConnection, partition: LanePartition, answer: ReadAnswer) => {
-    const { response, bytes, cost } = answer;
+    const { response, bytes, cost, traces } = answer;
     if (!partition.isFetchDue && partition.fetch?.session === response.session) partition.fetch = undefined;
     if (answer.corruption !== undefined) {
       const { topicId, partition: index } = partition.id;
@@ -143,7 +143,7 @@ export function createFetchLane(options: LaneOptions): FetchLane {
     }
     options.onAnswer(partition.id, answer);
     const release = unwritten.hold(from, partition, cost);
-    options.receiving.response(partition.id, response, bytes, release);
+    options.receiving.response(partition.id, response, bytes, release, traces);
     // Nobody holds its bytes.
     if (bytes.length === 0) release();
   };

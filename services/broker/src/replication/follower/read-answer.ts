@@ -1,9 +1,10 @@
 import type { BrokerId } from "@tidemark/ids";
 import { leaderEpoch, noLeaderEpoch, type Offset, offset } from "@tidemark/ids";
-import type { PartitionAnswer } from "@tidemark/proto/replica/v1";
+import type { PartitionAnswer, ReplicaRecords } from "@tidemark/proto/replica/v1";
 import type { Crc32c } from "@tidemark/record";
 import type { FetchSession, ReplicaResponse } from "@tidemark/replication";
 import { refusalFromWire } from "../refusals.ts";
+import type { ReplicaTrace } from "../replica-exchange.ts";
 import type { AnswerPieces } from "./answer-pieces.ts";
 import { readRanges } from "./batch-ranges.ts";
 
@@ -16,11 +17,14 @@ export interface ReadAnswer {
   readonly cost: number;
   /** The leader's log end. Undefined unless there are records. */
   readonly logEnd: Offset | undefined;
+  /** Batches among these that are recorded. */
+  readonly traces: readonly ReplicaTrace[];
   /** What is wrong with the batches; the response is a refusal then, and the follower asks again. */
   readonly corruption: string | undefined;
 }
 
 const nothing = new Uint8Array(0);
+const noTraces: readonly ReplicaTrace[] = [];
 
 /**
  * Reads one answer, or one piece: undefined while more of it is to come. Throws a RangeError for what no leader sends:
@@ -43,6 +47,7 @@ export function readAnswer(
     bytes: nothing,
     cost: 0,
     logEnd: undefined,
+    traces: noTraces,
     corruption: undefined,
   });
   switch (content.case) {
@@ -57,7 +62,9 @@ export function readAnswer(
       const { batches } = ranges;
       const highWatermark = offset(content.value.highWatermark);
       const response = respond({ kind: "records", batches, highWatermark, logStart: offset(content.value.logStart) });
-      return { response, bytes, cost: bytes.length, logEnd: offset(content.value.logEnd), corruption: undefined };
+      const traces = readTraces(content.value);
+      const logEnd = offset(content.value.logEnd);
+      return { response, bytes, cost: bytes.length, logEnd, traces, corruption: undefined };
     }
     case "diverging": {
       const epoch = content.value.leaderEpoch;
@@ -74,4 +81,9 @@ export function readAnswer(
     case undefined:
       throw new RangeError("an answer is empty");
   }
+}
+
+function readTraces({ traces }: ReplicaRecords): readonly ReplicaTrace[] {
+  if (traces.length === 0) return noTraces;
+  return traces.map(({ traceparent, endOffset }) => ({ traceparent, endOffset: offset(endOffset) }));
 }

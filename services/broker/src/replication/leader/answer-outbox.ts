@@ -133,8 +133,10 @@ function wireAnswer({ fetch, reply, left }: Waiting, piece: Uint8Array): WireAns
 function contentOf(reply: ReplicaReply, batches: Uint8Array, bytesToCome: number): WireAnswer["content"] & object {
   switch (reply.kind) {
     case "records": {
-      const { highWatermark, logStart, logEnd } = reply;
-      return { case: "records", value: { highWatermark, logStart, logEnd, batches, bytesToCome } };
+      const { highWatermark, logStart, logEnd, traces = [] } = reply;
+      const value = { highWatermark, logStart, logEnd, batches, bytesToCome };
+      if (traces.length === 0 || bytesToCome > 0) return { case: "records", value };
+      return { case: "records", value: { ...value, traces: [...traces] } };
     }
     case "diverging": {
       const { leaderEpoch, endOffset } = reply.divergence;

@@ -1,0 +1,31 @@
+import { LinkLostError } from "@tidemark/consensus";
+import { createSignal } from "@tidemark/consensus/store";
+import { createManualTime } from "@tidemark/runtime";
+import { expect, it } from "vitest";
+import type { RaftNode } from "./node.ts";
+import { readRevision } from "./submit.ts";
+
+it("a read of what the node has not applied ends when its disk fails, as nothing is applied any more", async () => {
+  const changed = createSignal();
+  const failures: string[] = [];
+  const confirmedAtOnce: RaftNode["reads"]["ask"] = (_, onEnd) => {
+    onEnd({ kind: "confirmed", index: 5 as never });
+    return { forget: () => undefined };
+  };
+  const node = {
+    runtime: createManualTime(),
+    durations: { electionTimeoutMs: 500 },
+    reads: { ask: confirmedAtOnce },
+    applier: { index: () => 4 },
+    pump: () => undefined,
+    failure: () => failures.at(-1),
+    changed,
+  } as unknown as RaftNode;
+  const reading = readRevision(node, new AbortController().signal);
+  reading.catch(() => undefined);
+  // It has its index now, and waits.
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  failures.push("IO: sync");
+  changed.notify();
+  await expect(reading).rejects.toBeInstanceOf(LinkLostError);
+});

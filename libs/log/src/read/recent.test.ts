@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest";
+import { at, batchAt, createTestLog, rangesOf, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+
+const size = batchAt(0, { value: "v" }).length;
+const keep = { mayKeep: true };
+
+/** A log of so many batches of one record that may be kept, appended in groups; and the reads of its file since then. */
+async function logOf(groups: readonly number[], options: TestLogOptions = {}) {
+  const test = await createTestLog(options);
+  for (const count of groups) {
+    const from = Number(test.log.logEndOffset);
+    const batches = Array.from({ length: count }, (_, index) => batchAt(from + index, { value: "v" }));
+    test.log.append(Buffer.concat(batches), keep);
+    await test.log.flushed(test.log.logEndOffset);
+  }
+  const reads: string[] = [];
+  test.faulty.plan(({ kind, path }) => {
+    if (kind === "read" && path.endsWith(".log")) reads.push(path);
+    return undefined;
+  });
+  return { test, reads };
+}
+
+const read = async ({ log }: TestLog, from: number, maxBytes = 1_000_000, upTo = log.logEndOffset) =>
+  rangesOf((await log.read(at(from), { maxBytes, upTo })).bytes);
+
+describe("what was written last", () => {
+  it("is read without the disk, as the disk would give it", async () => {
+    const groups = [3, 1, 4, 2];
+    const { test, reads } = await logOf(groups);
+    const { test: other } = await logOf(groups, { recentBytes: 0 });
+    for (let offset = 0; offset < 10; offset++) {
+      for (const maxBytes of [1, size, 2 * size, 5 * size - 1, 100 * size]) {
+        for (const upTo of [at(4), at(9), at(10)]) {
+          const limits = { maxBytes, upTo };
+          const found = await test.log.read(at(offset), limits);
+          const same = await other.log.read(at(offset), limits);
+          expect([Buffer.compare(found.bytes, same.bytes), found.nextOffset]).toEqual([0, same.nextOffset]);
+        }
+      }
+    }
+    expect(reads).toEqual([]);
+  });
+
+  it("is read from the disk after a restart, and where nobody said that it may be kept", async () => {
+    const { test, reads } = await logOf([4]);
+    await test.log.close();
+    await test.reopen();
+    expect(await read(test, 2)).toEqual(["2..3", "3..4"]);
+    expect(reads.length).toBeGreaterThan(0);
+    await test.flush(batchAt(4, { value: "v" }));
+    const before = reads.length;
+    expect(await read(test, 4)).toEqual(["4..5"]);
+    expect(reads.length).toBeGreaterThan(before);
+  });
+
+  it("has no gap where something between may not be kept", async () => {
+    const { test } = await logOf([2]);
+    await test.flush(batchAt(2, { value: "v" }));
+    test.log.append(batchAt(3, { value: "v" }), keep);
+    await test.log.flushed(at(4));
+    expect(await read(test, 0)).toEqual(["0..1", "1..2", "2..3", "3..4"]);
+    expect(await read(test, 3)).toEqual(["3..4"]);
+  });
+
+  it("skips no batch for a smaller one behind it", async () => {
+    const { test } = await logOf([1]);
+    test.log.append(Buffer.concat([batchAt(1, { value: "x".repeat(500) }), batchAt(2, { value: "v" })]), keep);
+    test.log.append(batchAt(3, { value: "v" }), keep);
+    await test.log.flushed(at(4));
+    expect(await read(test, 0, 4 * size)).toEqual(["0..1"]);
+    expect(await read(test, 1, 4 * size)).toEqual(["1..2"]);
+  });
+
+  it("is gone after a cut", async () => {
+    const { test } = await logOf([6]);
+    await test.log.truncateTo(at(3));
+    const anew = batchAt(3, { value: "w", leaderEpoch: 1 });
+    await test.flush(anew);
+    const { bytes } = await test.log.read(at(3), { maxBytes: 1 });
+    expect(Buffer.compare(bytes, anew)).toBe(0);
+  });
+
+  it("is not there before it was written, and never where the disk had no room for it", async () => {
+    const { test } = await logOf([1]);
+    test.faulty.plan(({ kind }) => (kind === "write" ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined));
+    test.log.append(batchAt(1, { value: "v" }), keep);
+    expect(await read(test, 0)).toEqual(["0..1"]);
+    await expect(test.log.flushed(at(2))).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect(await read(test, 0)).toEqual(["0..1"]);
+  });
+
+  it("is let go of, the oldest first, when there is no more room", async () => {
+    const held = new Uint8Array(Buffer.concat([batchAt(0, { value: "v" })])).buffer.byteLength;
+    const { test, reads } = await logOf([], { recentBytes: 3 * held });
+    for (let offset = 0; offset < 5; offset++) test.log.append(new Uint8Array(batchAt(offset, { value: "v" })), keep);
+    await test.log.flushed(at(5));
+    expect(await read(test, 2)).toEqual(["2..3", "3..4", "4..5"]);
+    expect(reads).toEqual([]);
+    expect(await read(test, 1)).toEqual(["1..2", "2..3", "3..4", "4..5"]);
+    expect(reads.length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,58 @@
+import type { BrokerExperiment } from "@tidemark/broker";
+import type { Answer, PartitionInput, PartitionView } from "@tidemark/replication";
+import type { Violations } from "./violations.ts";
+
+type OnStep = NonNullable<BrokerExperiment["onStep"]>;
+type Produce = Extract<PartitionInput, { kind: "produce" }>;
+
+/**
+ * Looks at what leaders answer to produces, in the step in which they do:
+ *
+ * - acks=all is answered only below the high watermark of that moment, a repeat like its original (R4, R11);
+ * - what was acknowledged once to an idempotent producer is not refused later on for the size of the ISR (R11).
+ */
+export interface ProduceWatch {
+  /** What a process of a broker tells. `process`: unlike that of any other life of a broker. */
+  observe(process: string): OnStep;
+  /** The process has ended. */
+  forget(process: string): void;
+}
+
+export function createProduceWatch({ report }: Violations): ProduceWatch {
+  const waiting = new Map<string, Map<number, Produce>>();
+  /** Batches of idempotent producers that were acknowledged: `partition id:epoch:sequence`. */
+  const acknowledged = new Set<string>();
+
+  const checkAnswer = (key: string, answer: Answer, produce: Produce, view: PartitionView) => {
+    const stamp = produce.producer;
+    const name = stamp === undefined ? "" : ` ${stamp.producerId}:${stamp.producerEpoch}:${stamp.baseSequence}`;
+    if (answer.kind === "produced" && produce.acks === "all") {
+      if (answer.endOffset > view.highWatermark) {
+        const text = `${key}${name}: up to ${answer.endOffset}, high watermark ${view.highWatermark}`;
+        report("a produce was acknowledged before it was committed", text);
+      }
+      if (stamp !== undefined) acknowledged.add(key + name);
+    }
+    const isRefused = answer.kind === "refused" && answer.refusal.reason === "NOT_ENOUGH_REPLICAS";
+    if (isRefused && stamp !== undefined && acknowledged.has(key + name)) {
+      report("a repeat was refused for the size of the ISR", `${key}${name}`);
+    }
+  };
+
+  return {
+    observe(process) {
+      const own = new Map<number, Produce>();
+      waiting.set(process, own);
+      return (replica, takeView, input, output) => {
+        if (input.kind === "produce") own.set(input.requestId, input);
+        for (const answer of output.answer) {
+          const produce = own.get(answer.requestId);
+          if (produce === undefined) continue;
+          own.delete(answer.requestId);
+          checkAnswer(`${replica.topicId}-${replica.partition}`, answer, produce, takeView());
+        }
+      };
+    },
+    forget: (process) => waiting.delete(process),
+  };
+}

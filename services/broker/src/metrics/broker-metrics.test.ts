@@ -1,0 +1,81 @@
+import { leaderEpoch, offset } from "@tidemark/ids";
+import type { BatchHeader } from "@tidemark/record";
+import type { Metrics, Report } from "@tidemark/telemetry";
+import { expect, test } from "vitest";
+import { producerBatch } from "../testing/producer-batch.ts";
+import { createReplicaCluster, one, three, two } from "../testing/replica-cluster.ts";
+import { createBrokerMetrics } from "./broker-metrics.ts";
+
+/** Metrics whose values can be looked at. */
+function collect() {
+  const observed = new Map<string, (report: Report) => void>();
+  const recorded: { name: string; value: number; labels: unknown }[] = [];
+  const metrics: Metrics = {
+    counter: () => ({ add: () => undefined }),
+    histogram: ({ name }) => ({ record: (value, labels) => recorded.push({ name, value, labels }) }),
+    observeGauge: ({ name }, read) => {
+      observed.set(name, read);
+      return () => observed.delete(name);
+    },
+    observeCounter: ({ name }, read) => {
+      observed.set(name, read);
+      return () => observed.delete(name);
+    },
+  };
+  const read = (name: string) => {
+    const values: [number, unknown][] = [];
+    observed.get(name)?.((value, labels) => values.push([value, labels]));
+    return values;
+  };
+  return { metrics, recorded, observed, read };
+}
+
+const producer = { id: 1n, epoch: 0, sequence: 0 };
+const bytes = producerBatch(producer, "a", "b", "c");
+const batches = { bytes, headers: [] as readonly BatchHeader[], records: 3 };
+const acknowledged = { kind: "acknowledged", baseOffset: offset(0n), leaderEpoch: leaderEpoch(1) } as const;
+
+test("what is acknowledged is counted, and how long each answer took by acks and outcome", () => {
+  const { metrics, recorded, read } = collect();
+  const broker = createBrokerMetrics(metrics, () => []);
+  broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5 });
+  broker.produced({ batches, acks: "leader", outcome: { kind: "failed", error: new Error() as never }, ms: 250 });
+  expect(read("tidemark_produced_records_total")).toEqual([[3, undefined]]);
+  expect(read("tidemark_produced_bytes_total")).toEqual([[bytes.length, undefined]]);
+  expect(recorded).toEqual([
+    { name: "tidemark_produce_duration_seconds", value: 0.005, labels: { acks: "all", outcome: "acknowledged" } },
+    { name: "tidemark_produce_duration_seconds", value: 0.25, labels: { acks: "leader", outcome: "failed" } },
+  ]);
+});
+
+test("what is handed out is counted by the records of its batches", () => {
+  const { metrics, read } = collect();
+  const broker = createBrokerMetrics(metrics, () => []);
+  broker.fetched({ batches: [bytes, new Uint8Array([...bytes, ...bytes])], bytes: 3 * bytes.length, ms: 1 });
+  expect(read("tidemark_fetched_records_total")).toEqual([[9, undefined]]);
+  expect(read("tidemark_fetched_bytes_total")).toEqual([[3 * bytes.length, undefined]]);
+});
+
+test("the lag of each follower is what it has not flushed", async () => {
+  const cluster = await createReplicaCluster();
+  const { metrics, read } = collect();
+  createBrokerMetrics(metrics, () => cluster.broker(one).table.led());
+  const release = cluster.broker(three).disk.holdSyncs();
+  const produced = cluster.produce(one, "a");
+  await cluster.until(() => cluster.broker(two).partition().log.flushedOffset === 1n);
+  await cluster.advance(500);
+  expect(read("tidemark_high_watermark_lag_records")).toEqual([
+    [0, { follower: two }],
+    [1, { follower: three }],
+  ]);
+  release();
+  await cluster.until(() => cluster.broker(one).partition().highWatermark === 1n);
+  await produced;
+  expect(read("tidemark_high_watermark_lag_records").map(([value]) => value)).toEqual([0, 0]);
+});
+
+test("a broker that stopped tells nothing more", () => {
+  const { metrics, observed } = collect();
+  createBrokerMetrics(metrics, () => []).stop();
+  expect([...observed.keys()]).toEqual([]);
+});

@@ -1,0 +1,37 @@
+/** What becomes of batches that a leader records, on a follower. Costs nothing while there is none. */
+import type { Offset } from "@tidemark/ids";
+import type { PartitionInput } from "@tidemark/replication";
+import type { Received, ReplicaState } from "./replica-state.ts";
+
+/** What is waited for at most: beyond it spans are missing, and nothing else. */
+const fetchedMax = 64;
+
+/** Takes note of an answer that is being appended. */
+export function noteFetched(replica: ReplicaState, input: PartitionInput, received: Received): void {
+  const { traces = [] } = received;
+  if (traces.length === 0 || input.kind !== "replicaResponse" || replica.fetched.length >= fetchedMax) return;
+  const { from, content } = input.response;
+  const upTo = content.kind === "records" ? content.batches.at(-1)?.endOffset : undefined;
+  if (upTo === undefined) return;
+  const whole = traces.filter(({ endOffset }) => endOffset <= upTo);
+  if (whole.length === 0) return;
+  const bytes = received.bytes.length;
+  const receivedMs = input.nowMs;
+  replica.fetched.push({ upTo, leader: from, bytes, receivedMs, writtenMs: undefined, traces: whole });
+}
+
+export function noteFetchedWritten({ fetched }: ReplicaState, written: Offset, nowMs: number): void {
+  for (const each of fetched) if (each.upTo <= written) each.writtenMs ??= nowMs;
+}
+
+export function noteFetchedFlushed(replica: ReplicaState, flushed: Offset, nowMs: number): void {
+  const { fetched, shared, place } = replica;
+  if (fetched.length === 0) return;
+  replica.fetched = fetched.filter(({ upTo }) => upTo > flushed);
+  for (const each of fetched) if (each.upTo <= flushed) shared.onFetched(place, each, nowMs);
+}
+
+/** A cut, or the end of the replica: what was to be flushed may be gone. */
+export function forgetFetched(replica: ReplicaState): void {
+  if (replica.fetched.length > 0) replica.fetched = [];
+}

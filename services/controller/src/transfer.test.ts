@@ -1,0 +1,62 @@
+import { parseExport } from "@tidemark/consensus/transfer";
+import { ExportRequestSchema, UnsealRequestSchema } from "@tidemark/proto/admin/v1/metadata";
+import { Reason } from "@tidemark/proto/common/v1";
+import { afterEach, expect, it } from "vitest";
+import { callContext, createTopic, joinBroker, request } from "./testing/calls.ts";
+import { createWorld, type Node, type World } from "./testing/world.ts";
+
+const context = callContext();
+let world: World;
+
+afterEach(() => world.close());
+
+async function withStandby(): Promise<{ readonly active: Node; readonly standby: Node }> {
+  world = await createWorld();
+  const first = await world.start(1);
+  const second = await world.start(2);
+  const active = await world.active();
+  await joinBroker(world, active, 1);
+  await world.settle(createTopic(active, "orders"));
+  return { active, standby: active === first ? second : first };
+}
+
+/** The file that a controller writes. */
+async function exportFrom({ controller }: Node, seal: boolean) {
+  const read = async () => {
+    let text = "";
+    for await (const { part } of controller.metadata.export(request(ExportRequestSchema, { seal }), context))
+      text += part ?? "";
+    return parseExport(text);
+  };
+  return world.settle(read());
+}
+
+it("any controller writes a backup, and the cluster goes on", async () => {
+  const { active, standby } = await withStandby();
+  const backup = await exportFrom(standby, false);
+  expect(backup.sealed).toBe(false);
+  expect([...backup.entries.keys()]).toContain("/topics/orders");
+  await expect(world.settle(createTopic(active, "more"))).resolves.toBeDefined();
+});
+
+it("the active controller seals, then nobody leads, and any controller writes the same again", async () => {
+  const { active, standby } = await withStandby();
+  await expect(exportFrom(standby, true)).rejects.toMatchObject({ reason: Reason.NOT_CONTROLLER });
+  const moved = await exportFrom(active, true);
+  expect(moved.sealed).toBe(true);
+  await world.until(() => !active.controller.isActive, "leadership ended");
+  await expect(world.settle(createTopic(active, "late"))).rejects.toMatchObject({ reason: Reason.NOT_CONTROLLER });
+  const again = await exportFrom(standby, true);
+  expect(again.checksum).toBe(moved.checksum);
+  expect([active.controller.isActive, standby.controller.isActive]).toEqual([false, false]);
+});
+
+it("a seal that is taken off lets a controller lead again", async () => {
+  const { active, standby } = await withStandby();
+  const unseal = () => world.settle(standby.controller.metadata.unseal(request(UnsealRequestSchema), context));
+  await expect(unseal()).rejects.toMatchObject({ reason: Reason.INVALID_ARGUMENT });
+  await exportFrom(active, true);
+  await unseal();
+  const next = await world.active();
+  await expect(world.settle(createTopic(next, "after"))).resolves.toBeDefined();
+});

@@ -1,5 +1,5 @@
 /** Chains of faults that aim at what controllers decide and at what they keep (D2, D7, D9, R13, L10). */
-import { castInOrder, isInIsr, killAndAwaitRemoval, leads } from "../cast.ts";
+import { castInOrder, electPreferred, isInIsr, killAndAwaitRemoval, leads } from "../cast.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** The leader's process ends, and another replica leads. */
@@ -66,8 +66,14 @@ export const damagedLeaderRestarts: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader } = cast;
-  // What was flushed a while ago is not read when a broker starts.
-  await stage.sleep(3000);
+  // What was flushed a while ago is not read when a broker starts, and what it read or wrote before is not in memory.
+  await stage.sleep(2000);
+  leader.kill();
+  leader.boot();
+  await stage.until(() => !leads(stage, partition, leader) && isInIsr(stage, partition, leader), 3000);
+  await electPreferred(stage);
+  await stage.until(() => leads(stage, partition, leader), 1000);
+  await stage.sleep(200);
   const isHarmed = stage.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
   if (isHarmed || !leader.device.damage()) return;
   for (const controller of stage.controllers) stage.hold(controller, leader, "WatchMetadata", 1000);

@@ -12,6 +12,7 @@ import { addMetadataCommands } from "./commands/metadata.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
+import { addTraceCommands } from "./commands/trace.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { UsageError } from "./settings.ts";
@@ -45,6 +46,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addFormatCommands(program, io, finish);
   addControllerCommands(program, io, finish);
   addMetadataCommands(program, io, finish);
+  addTraceCommands(program, io, finish);
   try {
     await program.parseAsync(args, { from: "user" });
     return code;

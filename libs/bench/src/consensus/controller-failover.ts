@@ -55,8 +55,8 @@ async function measure(backend: "etcd" | "raft", say: (line: string) => void): P
     await cluster.stop();
   }
   return ways.flatMap((way) => [
-    ...distribution(`${backend}: next decision, ${way}`, decisions.get(way) ?? []),
-    ...distribution(`${backend}: without an ack, ${way}`, gaps.get(way) ?? []),
+    ...distribution(`${backend}: next decision, ${way}`, "ms", decisions.get(way) ?? []),
+    ...distribution(`${backend}: without an ack, ${way}`, "ms", gaps.get(way) ?? []),
   ]);
 }
 

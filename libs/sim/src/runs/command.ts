@@ -21,10 +21,10 @@ function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, s
   };
 }
 
-/** What the simulator is to prove: the protocol and its drivers, without their tests and adapters. */
+/** What the simulator is to prove: the protocol and its drivers, without their tests, their adapters and their spans. */
 function isProven(path: string): boolean {
   const isOf = ["libs/replication/", "libs/metadata/", "libs/log/", "services/broker/", "services/controller/"];
-  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$/.test(path);
+  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$|-trace\.ts$/.test(path);
   return isOf.some((prefix) => path.startsWith(prefix)) && !isLeftOut;
 }
 

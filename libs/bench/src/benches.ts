@@ -7,7 +7,6 @@ import { logAppend } from "./log/append.ts";
 import { logMemory } from "./log/memory.ts";
 import { logRead } from "./log/read.ts";
 import { logRecovery, logRestart } from "./log/recovery.ts";
-import { bothFailover } from "./replication/both-failover.ts";
 import { failover } from "./replication/failover.ts";
 import { manyPartitions } from "./replication/many-partitions.ts";
 import { replicaStream } from "./replication/replica-stream.ts";
@@ -32,5 +31,4 @@ export const benches: readonly Bench[] = [
   failover,
   controllerFailover,
   manyPartitions,
-  bothFailover,
 ];

@@ -14,6 +14,7 @@ import { addMetadataCommands } from "./commands/metadata.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
 import { addTopicCommands } from "./commands/topic.ts";
+import { addTraceCommands } from "./commands/trace.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { UsageError } from "./settings.ts";
@@ -47,6 +48,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addFormatCommands(program, io, finish);
   addControllerCommands(program, io, finish);
   addMetadataCommands(program, io, finish);
+  addTraceCommands(program, io, finish);
   addBenchCommands(program, io, finish);
   addCompletionCommand(program, io);
   try {

@@ -60,6 +60,17 @@ export function clientSettings(io: Io, flags: ConnectionFlags): ClientSettings {
   };
 }
 
+/** Where Jaeger is: the flag, else the setting `jaeger.url`. Undefined: nobody said. Throws UsageError. */
+export function jaegerUrl(io: Io, flag: string | undefined): string | undefined {
+  const resolved = loadConfig(clientSchema, {
+    flags: flag === undefined ? [] : [`--jaeger.url=${flag}`],
+    environment: io.env,
+    workingDirectory: io.workingDirectory,
+  });
+  if (!resolved.ok) throw new UsageError(formatProblems(resolved.problems));
+  return resolved.config.values["jaeger.url"];
+}
+
 function tlsOf(paths: {
   readonly ca: string | undefined;
   readonly certificate: string | undefined;

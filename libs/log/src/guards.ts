@@ -17,6 +17,8 @@ export interface LogGuards {
   readonly rewriteUnflushedTail: boolean;
   /** Noted offsets are lowered, and that flushed, before a cut (L4). */
   readonly lowerNotesBeforeCut: boolean;
+  /** Damage is noted in the directory, so that a start knows of it (L10). */
+  readonly noteDamage: boolean;
 }
 
 export const allGuards: LogGuards = {
@@ -27,4 +29,5 @@ export const allGuards: LogGuards = {
   cutEndsFlushes: true,
   rewriteUnflushedTail: true,
   lowerNotesBeforeCut: true,
+  noteDamage: true,
 };

@@ -71,6 +71,8 @@ export interface LogState {
   readonly cursors: Cursors;
   recent: RecentBatches;
   readonly producers: ProducerState;
+  /** What the newest snapshot of the producers covers. Undefined: there is none, or it is of a log that was cut. */
+  snapshotAt: Offset | undefined;
   /** What was compacted, and when. */
   cleaned: CleanerRounds;
   /** Below it compaction has removed delete markers. */

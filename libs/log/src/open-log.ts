@@ -158,6 +158,7 @@ async function openSound(
     cursors: createCursors(),
     recent: undefined,
     producers,
+    snapshotAt: undefined,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
     tail: tailOf(recovered),

@@ -48,6 +48,7 @@ export type {
   ReceiptEvent,
   SessionEndCause,
 } from "./events.ts";
+export { allElectionGuards, type ElectionGuards } from "./guards.ts";
 export {
   eachPartition,
   emptyImage,

@@ -29,7 +29,7 @@ export interface RegisterBrokerCommand {
   readonly damaged: readonly ReplicaId[];
 }
 
-export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw">;
+export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw" | "guards">;
 
 /**
  * Begins a broker's session (D8), in this order: the old session goes, then partitions change, then the new session

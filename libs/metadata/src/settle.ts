@@ -18,6 +18,7 @@ import type { BrokerId, ControllerEpoch } from "@tidemark/ids";
 import type { MetadataChange } from "./change.ts";
 import type { Draw } from "./decision.ts";
 import type { ElectionCause, ElectionRule, MetadataEvent } from "./events.ts";
+import { allElectionGuards, type ElectionGuards } from "./guards.ts";
 import { eachPartition, type MetadataImage } from "./image.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Partition, Replica, Topic } from "./model.ts";
@@ -34,6 +35,8 @@ export interface SettleContext {
   readonly draw: Draw;
   /** Brokers whose leaderships end in any case. They are elected again only where nobody else can be. */
   readonly unseated?: ReadonlySet<BrokerId>;
+  /** Tests turn single guards off. Absent: every guard on. */
+  readonly guards?: ElectionGuards;
   /** Whether a replica may have lost records that counted as held by it (D8). */
   readonly isLost?: (topic: Topic, replica: Replica) => boolean;
   /** Notes something about a partition's replicas beforehand. Returns the very same partition where it has nothing to. */
@@ -65,7 +68,10 @@ export function settlePartition(topic: Topic, given: Partition, context: SettleC
   const lost = holders.filter((replica) => context.isLost?.(topic, replica)).map((replica) => replica.brokerId);
   const staying = replicasOf(before, without(before.isr, lost)).filter(liveness.mayStay);
   const isr = staying.map((replica) => replica.brokerId);
-  const change = (wanted: WantedState) => changePartition(topic, before, { ...wanted, lost }, context.controllerEpoch);
+  const { keepsTheEligible } = context.guards ?? allElectionGuards;
+  const ineligible = keepsTheEligible ? lost : holders.map((replica) => replica.brokerId);
+  const change = (wanted: WantedState) =>
+    changePartition(topic, before, { ...wanted, lost: ineligible }, context.controllerEpoch);
   const leaderStays = before.leader !== undefined && isr.includes(before.leader) && !unseated?.has(before.leader);
   if (leaderStays) {
     if (isr.length === before.isr.length && lost.length === 0 && !isMarked) return undefined;
@@ -73,7 +79,7 @@ export function settlePartition(topic: Topic, given: Partition, context: SettleC
   }
   const chosen = chooseLeader({ ...before, elr: without(before.elr, lost) }, staying, context);
   if (chosen !== undefined) {
-    const isrAfter = chosen.rule === "isr" ? isr : [chosen.leader];
+    const isrAfter = chosen.rule === "isr" ? [...isr, chosen.leader] : [chosen.leader];
     return change({ isr: isrAfter, leader: chosen.leader, election: { cause, rule: chosen.rule } });
   }
   if (before.leader === undefined && before.isr.length === 0) {
@@ -87,13 +93,14 @@ function chooseLeader(
   staying: readonly Replica[],
   context: SettleContext,
 ): { readonly leader: BrokerId; readonly rule: ElectionRule } | undefined {
-  const { liveness, unseated } = context;
-  const running = staying.filter(liveness.mayJoin);
+  const { liveness, unseated, guards = allElectionGuards } = context;
+  const running = guards.electsTheLiving ? staying.filter(liveness.mayJoin) : replicasOf(partition, partition.isr);
   const choices: readonly (readonly [ElectionRule, readonly Replica[]])[] = [
     ["isr", running.filter((replica) => !unseated?.has(replica.brokerId))],
     ["isr", running],
     ["isr", staying],
     ["elr", replicasOf(partition, partition.elr).filter(liveness.mayJoin)],
+    ["unclean", guards.staysClean ? [] : partition.replicas.filter(liveness.mayJoin)],
   ];
   for (const [rule, candidates] of choices) {
     const index = context.selection === "random" && candidates.length > 1 ? context.draw(candidates.length) : 0;

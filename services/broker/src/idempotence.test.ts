@@ -140,6 +140,21 @@ describe("the sequence of a producer", () => {
     expect(await ask(2, 1)).toBe("DUPLICATE_SEQUENCE");
   });
 
+  it("is remembered as far as the settings say: so many batches, and so long", async () => {
+    const producers = { windowBatches: 2, expirationMs: 10_000 };
+    const cluster = await createReplicaCluster({ producers });
+    for (let sequence = 0; sequence < 4; sequence++) await answer(cluster, one, producer(sequence), `${sequence}`);
+    expect(await answer(cluster, one, producer(1), "1")).toBe("DUPLICATE_SEQUENCE");
+    expect(await answer(cluster, one, producer(2), "2")).toBe(2n);
+    await cluster.advance(5000);
+    expect(await answer(cluster, one, producer(4), "4")).toBe(4n);
+    await cluster.advance(8000);
+    expect(await answer(cluster, one, producer(5), "5")).toBe(5n);
+    await cluster.advance(13_000);
+    expect(await answer(cluster, one, producer(6), "6")).toBe("UNKNOWN_PRODUCER");
+    expect(await answer(cluster, one, producer(0, 1), "6")).toBe(6n);
+  });
+
   it("goes on after the disk was full", async () => {
     const bench = await createBrokerBench(imageOf([{ name: "t", partitions: 1 }]));
     const produce = (sequence: number, text: string) =>

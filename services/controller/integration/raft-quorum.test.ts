@@ -94,13 +94,20 @@ describe("controllers on their own quorum", () => {
     expect(await topics()).toContain("while-frozen");
   });
 
-  it("hand the place over when they are asked to", async () => {
+  it("hand the place over to the one that is named, and to nobody who cannot have it", async () => {
     const { leader } = await led();
-    expect((await cluster.tidemark(["controller", "transfer"])).code).toBe(0);
-    await waitFor("another to be active", async () => {
-      const now = (await quorum().catch(() => undefined))?.leader;
-      return now !== null && now !== undefined && now !== leader;
-    });
+    const refusals = [
+      { to: leader, says: "is the active one already" },
+      { to: 9, says: "is no member" },
+    ];
+    for (const { to, says } of refusals) {
+      const { code, stderr } = await cluster.tidemark(["controller", "transfer", "--to", String(to)]);
+      expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining(says)]);
+      expect(code).not.toBe(0);
+    }
+    const next = [3, 2, 1].find((id) => id !== leader);
+    expect((await cluster.tidemark(["controller", "transfer", "--to", String(next)])).code).toBe(0);
+    await waitFor("it to be active", async () => (await quorum().catch(() => undefined))?.leader === next);
   });
 
   it("take one in anew that lost its disk, while the others run", async () => {
@@ -108,6 +115,10 @@ describe("controllers on their own quorum", () => {
     const lost = [1, 2, 3].find((id) => id !== leader) ?? 0;
     const before = members.find(({ id }) => id === lost)?.directoryId;
     await cluster.kill(`controller-${lost}`);
+    await waitFor("its absence to be named", async () => {
+      const { code, stdout } = await cluster.tidemark(["cluster", "health"]);
+      return code === 1 && stdout.toString().includes(`controller-${lost}: does not answer the active one`);
+    });
     rmSync(join(cluster.data, `controller-${lost}`), { recursive: true });
     const starting = cluster.start(`controller-${lost}`);
     const logFile = join(cluster.data, "logs", `controller-${lost}.log`);

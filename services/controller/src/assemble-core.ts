@@ -9,6 +9,7 @@ import { type ControllerCore, electionContext } from "./core.ts";
 import { createErrorReader, type KnownController } from "./errors.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
 import { createEventLog } from "./events/event-log.ts";
+import { allControllerGuards } from "./experiment.ts";
 import { createSessionTracker } from "./sessions/session-tracker.ts";
 import { createMetadataFollower } from "./state/metadata-follower.ts";
 import { createUncleanElections } from "./unclean/unclean-elections.ts";
@@ -23,7 +24,7 @@ export function assembleCore(options: ControllerOptions): {
   readonly core: ControllerCore;
   readonly leadership: LeadershipLoop;
 } {
-  const { consensus, runtime, settings, onEvent, controllerId } = options;
+  const { consensus, runtime, settings, onEvent, controllerId, guards = allControllerGuards } = options;
   const { clock } = runtime;
   const events = createEventLog(eventLimits);
   const tell = (event: ControllerEvent) => {
@@ -59,12 +60,19 @@ export function assembleCore(options: ControllerOptions): {
     onPartial: () => leadership.repairLater(),
   });
   const queue = createCommandQueue({ consensus, follower, role, commit, clock, waitingMax, readError, onEvent: tell });
-  const endEnded = oncePerRound(runtime, () =>
-    queue.submitOwn({
-      name: "end sessions",
-      decide: (image, epoch) => endSessions(image, sessions.takeEnded(), electionContext(core, epoch)),
-    }),
-  );
+  const endEnded = oncePerRound(runtime, async () => {
+    // What is found over in one round is decided in one decision (D9), unless that is what is taken out.
+    const rounds = guards.decidesTogether ? 1 : sessions.takeEnded().length;
+    for (let round = 0; round < rounds; round++) {
+      await queue.submitOwn({
+        name: "end sessions",
+        decide: (image, epoch) => {
+          const ended = sessions.takeEnded();
+          return endSessions(image, guards.decidesTogether ? ended : ended.slice(0, 1), electionContext(core, epoch));
+        },
+      });
+    }
+  });
   const sessions = createSessionTracker({
     ...runtime,
     ...settings,
@@ -73,7 +81,19 @@ export function assembleCore(options: ControllerOptions): {
     onEvent: tell,
   });
   const { traces } = options;
-  const parts = { settings, runtime, follower, queue, role, sessions, events, traces, readError, onEvent: tell };
+  const parts = {
+    settings,
+    guards,
+    runtime,
+    follower,
+    queue,
+    role,
+    sessions,
+    events,
+    traces,
+    readError,
+    onEvent: tell,
+  };
   const core: ControllerCore = { ...parts, unclean: createUncleanElections(parts, options.describeReplicas) };
   const leadership = createLeadershipLoop(core, options);
   return { core, leadership };

@@ -25,6 +25,7 @@ import type { QuorumDetails } from "./backend.ts";
 import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
+import type { ControllerGuards } from "./experiment.ts";
 import { createAdminService } from "./services/admin-service.ts";
 import { createClusterService } from "./services/cluster-service.ts";
 import { createMetadataService } from "./services/metadata-service.ts";
@@ -45,6 +46,8 @@ export interface ControllerOptions {
   /** Says who is to be active when this controller resigns next. Absent: the backend cannot choose. */
   readonly preferNext?: ((directory: DirectoryId) => void) | undefined;
   readonly settings: ControllerSettings;
+  /** Tests turn single guards off. Absent: every guard on. */
+  readonly guards?: ControllerGuards | undefined;
   readonly runtime: Runtime;
   readonly probe: Probe;
   /** Asks brokers how far their logs go, before an unclean election. */

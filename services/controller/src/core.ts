@@ -6,6 +6,7 @@ import type { Role } from "./commands/role.ts";
 import type { ErrorReader } from "./errors.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
 import type { EventLog } from "./events/event-log.ts";
+import type { ControllerGuards } from "./experiment.ts";
 import type { SessionTracker } from "./sessions/session-tracker.ts";
 import type { ControllerSettings } from "./settings.ts";
 import type { MetadataFollower } from "./state/metadata-follower.ts";
@@ -15,6 +16,7 @@ import type { UncleanElections } from "./unclean/unclean-elections.ts";
 /** What the services answer from. */
 export interface ControllerCore {
   readonly settings: ControllerSettings;
+  readonly guards: ControllerGuards;
   readonly runtime: Runtime;
   readonly follower: MetadataFollower;
   readonly queue: CommandQueue;
@@ -29,13 +31,14 @@ export interface ControllerCore {
 
 /** What an election needs beside the image. */
 export function electionContext(
-  core: Pick<ControllerCore, "settings" | "runtime">,
+  core: Pick<ControllerCore, "settings" | "runtime" | "guards">,
   epoch: ControllerEpoch,
 ): ElectionContext {
   return {
     controllerEpoch: epoch,
     selection: core.settings.leaderSelection,
     draw: drawFrom(core.runtime.random),
+    guards: core.guards,
   };
 }
 

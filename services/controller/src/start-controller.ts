@@ -15,6 +15,7 @@ import {
 import type { Backend, OpenBackend } from "./backend.ts";
 import { type Controller, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
+import type { ControllerExperiment } from "./experiment.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
 import { createElectionTracer } from "./tracing/election-tracer.ts";
@@ -27,6 +28,8 @@ export interface ControllerStartOptions extends ServiceWorld {
   readonly openBackend: OpenBackend;
   /** Noted with the directory, so that the start on another backend can say where the metadata are. Absent: it is not. */
   readonly backendName?: string;
+  /** Absent, as in the program: every protection in place, nobody looks on. */
+  readonly experiment?: ControllerExperiment | undefined;
   /** The id that the directory was formatted with, where the backend has it formatted. Absent: it has not. */
   readonly formattedAs?: (disk: Disk) => Promise<DirectoryId | undefined>;
 }
@@ -108,7 +111,7 @@ function makeController(
     readonly describeReplicas: DescribeReplicas;
   },
 ): Controller {
-  const { values, runtime, transport, telemetry, onFatal } = options;
+  const { values, runtime, transport, telemetry, onFatal, experiment } = options;
   const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
   const traces = createElectionTracer({
     tracer: telemetry.tracer,
@@ -126,11 +129,12 @@ function makeController(
         ? {}
         : { movedFrom: directory.backend }),
     },
-    consensus: backend.consensus,
+    consensus: experiment?.wrapConsensus?.(backend.consensus) ?? backend.consensus,
     backend: backend.name,
     quorum: backend.quorum,
     preferNext: backend.preferNext,
     settings: settingsFromConfig(values),
+    guards: experiment?.guards,
     runtime,
     probe: transport.probe,
     describeReplicas,
@@ -138,6 +142,7 @@ function makeController(
     onEvent(event) {
       traces.onEvent(event);
       report(event);
+      experiment?.onEvent?.(event);
     },
     onCluster: (clusterId) => {
       directory.belongTo(clusterId).catch((error: unknown) => {

@@ -11,7 +11,7 @@ import { startEtcdSide } from "./etcd-side.ts";
 import { startQuorum } from "./quorum.ts";
 
 const runs = 3;
-const seconds = 3;
+const seconds = 2;
 const loads: readonly (AppendLoad & { readonly name: string })[] = [
   { name: "1 change, one at a time", inFlight: 1, changes: 1, seconds },
   { name: "1 change, 200 in flight", inFlight: 200, changes: 1, seconds },

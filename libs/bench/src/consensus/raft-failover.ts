@@ -2,7 +2,7 @@ import { type Bench, distribution } from "../bench.ts";
 import { inFolder } from "../log/place.ts";
 import { startQuorum, type Way } from "./quorum.ts";
 
-const rounds = 20;
+const rounds = 12;
 /** Batches that the leader commits at once while it leads. */
 const appendsAtOnce = 8;
 const ways: readonly Way[] = ["killed", "frozen", "cut off"];

@@ -96,6 +96,38 @@ describe("an idempotent producer", () => {
     expect(sent(cluster).slice(-2)).toEqual(["7:1:0", "7:1:1"]);
   });
 
+  test("sends nothing that cannot follow a batch that was given up", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.onProduce(0, { kind: "refuse", error: refused(Reason.CORRUPT_BATCH) });
+    await untilSettled(cluster, give(producer, ["a"]));
+    await untilSettled(cluster, give(producer, ["b"]));
+    expect(sent(cluster)).toEqual(["7:0:0", "7:1:0"]);
+  });
+
+  test("begins no producer epoch while something of the one before is on its way", async () => {
+    const { cluster, producer } = await setUp();
+    const gate = createDeferred();
+    cluster.onProduce(
+      0,
+      { kind: "refuse", error: refused(Reason.CORRUPT_BATCH) },
+      { kind: "hold", until: gate.promise },
+    );
+    const first = give(producer, ["a", "b"]);
+    await producer.flush(AbortSignal.abort()).catch(() => undefined);
+    await cluster.time.advance(10);
+    const later = give(producer, ["c", "d"]);
+    await cluster.time.advance(1000);
+    expect(cluster.identities).toEqual(["7:0"]);
+    gate.resolve();
+    await untilSettled(cluster, first);
+    await untilSettled(cluster, later);
+    expect([kinds(first), kinds(later)]).toEqual([
+      ["notApplied", "acknowledged"],
+      ["acknowledged", "acknowledged"],
+    ]);
+    expect(cluster.valuesOf(0)).toEqual(["b", "c", "d"]);
+  });
+
   test("goes on under the next producer epoch where its state has expired, and the others as they were", async () => {
     const { cluster, producer } = await setUp({}, 2);
     const before = [give(producer, ["a"], 0), give(producer, ["x"], 1)];

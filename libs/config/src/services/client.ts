@@ -3,7 +3,7 @@ import { identityIsWhole } from "../listener-rules.ts";
 import { duration } from "../numbers.ts";
 import { createSchema } from "../schema.ts";
 import { defaulted, optional } from "../setting.ts";
-import { oneOf, path } from "../words.ts";
+import { oneOf, path, text } from "../words.ts";
 
 /** Every setting of the command line and of programs that use the SDK through it. */
 export const clientSchema = createSchema(
@@ -22,6 +22,10 @@ export const clientSchema = createSchema(
       duration({ min: 1 }),
       120_000,
       "How long a record is sent again, from when it was handed over, before it counts as failed.",
+    ),
+    "jaeger.url": optional(
+      text({ pattern: /^https?:\/\/[^\s/]+(?:\/\S*)?$/, form: "http://host:port" }),
+      "Where Jaeger's pages are, for traces that are named or drawn.",
     ),
     acks: defaulted(
       oneOf("none", "leader", "all"),

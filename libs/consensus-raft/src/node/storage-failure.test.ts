@@ -1,10 +1,11 @@
 import { crc32c } from "@tidemark/compression";
 import { ConsensusError } from "@tidemark/consensus";
-import { createFaultDisk, createMemoryDisk, scriptedFaults } from "@tidemark/disk";
+import { createFaultDisk, createMemoryDisk, type FaultPlan, scriptedFaults } from "@tidemark/disk";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { openRaftStore } from "../open.ts";
 import { formatDirectory } from "../storage/format.ts";
+import { createManualCluster } from "../testing/manual-cluster.ts";
 import { createMemoryNetwork } from "../testing/memory-network.ts";
 import { identityOf } from "../testing/raft-cluster.ts";
 import type { NodeEvent } from "./events.ts";
@@ -44,5 +45,24 @@ describe("a node whose disk failed", () => {
     await expect(consensus.sync(new AbortController().signal)).rejects.toBeInstanceOf(ConsensusError);
     await consensus.close();
     await store.close();
+  });
+
+  it("is said to its candidate also where the disk failed before that had a session", async () => {
+    let isFull = false;
+    const planOf = (node: number): FaultPlan => {
+      return ({ kind }) => (isFull && node === 3 && kind === "write" ? { kind: "hang", ms: 2000 } : undefined);
+    };
+    const cluster = await createManualCluster({ planOf });
+    const first = await cluster.join(1);
+    await cluster.until(() => first.belief().kind === "leading", "the first leads");
+    await cluster.join(2);
+    const third = await cluster.start(3);
+    cluster.cut(3);
+    await cluster.settled(first.append("/test/a", "1"));
+    isFull = true;
+    const joining = third.join(cluster.identity(3));
+    cluster.heal(3);
+    await expect(cluster.settled(joining)).rejects.toBeInstanceOf(ConsensusError);
+    await cluster.close();
   });
 });

@@ -1,4 +1,5 @@
 import type { AppendOutcome, Consensus, Leadership } from "@tidemark/consensus";
+import type { FaultPlan } from "@tidemark/disk";
 import type { ControllerEpoch } from "@tidemark/ids";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { NodeEvent } from "../node/events.ts";
@@ -29,14 +30,16 @@ export interface Candidate {
 export async function createManualCluster({
   time = createManualTime(),
   onNodeEvent = () => {},
+  planOf,
 }: {
   readonly time?: ManualTime;
   readonly onNodeEvent?: (node: number, event: NodeEvent) => void;
+  readonly planOf?: (node: number) => FaultPlan;
 } = {}): Promise<ManualCluster> {
   const events: { node: number; event: NodeEvent }[] = [];
   const cluster = await createRaftCluster({
     runtime: { ...time, random: createSeededRandom(1) },
-    places: createMemoryPlaces(time.scheduler),
+    places: createMemoryPlaces(time.scheduler, planOf),
     turn: () => time.advance(5),
     patienceMs: 60_000,
     onNodeEvent(node, event) {

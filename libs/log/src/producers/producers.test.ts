@@ -120,4 +120,31 @@ describe("the producers of a log", () => {
     await test.reopen();
     expect([...producers.last]).toEqual([["1", "1 at 1"]]);
   });
+
+  it("are not kept again by a stop of a log that did not grow, nor by one of an empty log", async () => {
+    const producers = createTestProducers();
+    const test = await createTestLog({ producers });
+    const kept: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "write" && path.includes(".snapshot")) kept.push(path);
+      return undefined;
+    });
+    await test.log.close();
+    await test.reopen();
+    expect(kept).toEqual([]);
+    await test.flush(from(0, 1n));
+    await test.log.close();
+    await test.reopen();
+    expect(kept).toHaveLength(1);
+    await test.log.close();
+    await test.reopen();
+    expect([kept.length, [...producers.last]]).toEqual([1, [["1", "0 at 0"]]]);
+    await test.flush(from(1, 1n));
+    await test.log.truncateTo(at(1));
+    await test.flush(from(1, 2n));
+    await test.log.close();
+    producers.replayed = 0;
+    await test.reopen();
+    expect([producers.replayed, kept.length]).toEqual([0, 2]);
+  });
 });

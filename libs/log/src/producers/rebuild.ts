@@ -13,6 +13,7 @@ export async function rebuildProducers(log: LogState): Promise<void> {
   const { context, directory, producers } = log;
   const snapshot = await readSnapshot(context, directory, log.written);
   producers.restore(snapshot?.state);
+  log.snapshotAt = snapshot?.offset;
   const from = snapshot?.offset ?? log.logStart;
   for (let number = segmentIndexFor(log.segments, from); number < log.segments.length; number++) {
     const segment = log.segments[number];

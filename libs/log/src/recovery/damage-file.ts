@@ -10,7 +10,7 @@ const kinds: readonly DamageKind[] = ["corruptBatch", "unreadable", "shortLog", 
 
 /** Durable on return. The first note stays: what is found later may only follow from it. */
 export async function writeDamage(context: LogContext, directory: string, damage: Damage): Promise<void> {
-  if ((await readDamage(context, directory)) !== undefined) return;
+  if (!context.guards.noteDamage || (await readDamage(context, directory)) !== undefined) return;
   // Of a replica that is missing, even the directory is.
   await context.disk.makeDirectory(directory);
   await syncEntries(context, parentOf(directory));

@@ -171,6 +171,7 @@ function takeBackProducers(log: LogState): void {
   if (log.producers === noProducerState) return;
   const { end } = log;
   log.producers.takeBack(end);
+  log.snapshotAt = undefined;
   // Before anything else is written.
   log.writer.waiting.push(async () => {
     try {

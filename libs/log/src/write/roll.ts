@@ -33,9 +33,15 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
  * has seen then what lies above the end.
  */
 export async function keepSnapshot(log: LogState): Promise<void> {
-  if (log.producers === noProducerState || log.cutting > 0) return;
-  const snapshot = { offset: log.end, state: log.producers.snapshot() };
-  await ifThereIsSpace(() => writeSnapshot(log.context, log.directory, snapshot));
+  const { end } = log;
+  // An empty log has none, and one that did not grow has it.
+  if (log.producers === noProducerState || log.cutting > 0 || end === 0n || log.snapshotAt === end) return;
+  const snapshot = { offset: end, state: log.producers.snapshot() };
+  const { cuts } = log;
+  await ifThereIsSpace(async () => {
+    await writeSnapshot(log.context, log.directory, snapshot);
+    if (cuts === log.cuts) log.snapshotAt = end;
+  });
 }
 
 /** Makes everything that was written durable, also where nobody waits for it. */

@@ -23,6 +23,10 @@ export function startMetadataWatch(
     readonly transport: Transport;
     readonly controllers: readonly string[];
     readonly violations: Violations;
+    /** Whether a broker's disk still has the file of a replica in which a bit has changed. */
+    readonly hasDamage: (broker: number, replica: string) => boolean;
+    /** False where a power cut may take what counts as held. */
+    readonly isFlushed: boolean;
   },
 ): MetadataWatch {
   const { runtime } = process;
@@ -31,6 +35,7 @@ export function startMetadataWatch(
   const leaders = new Map<string, number>();
   const { report } = given.violations;
   let elections = 0;
+  let known: ControllerEpoch | undefined;
 
   const checkLeader = (key: string, { leader, leaderEpoch }: Partition) => {
     if (leader === undefined) return;
@@ -45,7 +50,10 @@ export function startMetadataWatch(
     controller: createActiveController({ endpoints: given.controllers, pool, runtime }),
     runtime,
     controllerEpochFloor: 0 as ControllerEpoch,
-    onUpdate({ delta }) {
+    onUpdate({ delta, image, controllerEpoch }) {
+      // Each epoch begins with a snapshot, and so perhaps between two batches that belong together.
+      const isStep = known === controllerEpoch;
+      known = controllerEpoch;
       for (const { before, after } of delta.partitions) {
         if (after === undefined) continue;
         const key = `${after.topicId}-${after.partition}`;
@@ -54,6 +62,14 @@ export function startMetadataWatch(
           report("metadata of a partition contradict themselves", `${key}: ${text}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
+        for (const broker of healedIn(before, after)) {
+          if (!given.hasDamage(broker, key)) continue;
+          report("a damaged replica is in the ISR again", `${key}: broker ${broker}, whose damage was told`);
+        }
+        if (!isStep) continue;
+        for (const text of checkElection(before, after, image)) report("nobody living was elected", `${key}: ${text}`);
+        if (!given.isFlushed) continue;
+        for (const text of checkEligible(before, after)) report("the ELR is not what R13 says", `${key}: ${text}`);
       }
     },
   });
@@ -93,4 +109,34 @@ function checkEpochs(before: Partition, after: Partition): readonly string[] {
     broken.push(`leader epoch from ${before.leaderEpoch} to ${after.leaderEpoch}`);
   }
   return broken;
+}
+
+/** Brokers whose damaged replica is in the ISR again, as if it had been copied anew (L10). */
+function healedIn(before: Partition, after: Partition): readonly number[] {
+  const wasDamaged = (id: number) =>
+    before.replicas.some(({ brokerId, damagedIn }) => brokerId === id && damagedIn !== undefined);
+  return after.isr.filter((id) => !before.isr.includes(id) && wasDamaged(id));
+}
+
+/** Whoever is elected has a session (D2). */
+function checkElection(before: Partition, { leader, leaderEpoch }: Partition, image: MetadataImage): readonly string[] {
+  if (leader === undefined || leaderEpoch === before.leaderEpoch || image.sessions.has(leader)) return [];
+  return [`leader ${leader} of leader epoch ${leaderEpoch} has no session`];
+}
+
+/**
+ * R13, KIP-966: below min ISR whoever was in ISR or ELR and is not in the ISR stays eligible, unless it is damaged; and
+ * nobody else is. After an unclean election another history counts.
+ */
+function checkEligible(before: Partition, after: Partition): readonly string[] {
+  if (after.isr.length >= after.minIsr || after.recovering) return [];
+  const held = [...before.isr, ...before.elr].filter((id) => !after.isr.includes(id));
+  const isSound = (id: number) =>
+    after.replicas.some(({ brokerId, damagedIn }) => brokerId === id && damagedIn === undefined);
+  const missing = held.filter((id) => isSound(id) && !after.elr.includes(id));
+  const strange = after.elr.filter((id) => !held.includes(id));
+  return [
+    ...missing.map((id) => `${id} held everything and is not eligible`),
+    ...strange.map((id) => `${id} is eligible and was not in ISR or ELR`),
+  ];
 }

@@ -16,6 +16,10 @@ type ReplicaId = Parameters<NonNullable<BrokerExperiment["onStep"]>>[0];
 export interface ReplicaWatch {
   /** What a process of a broker tells of its replicas. `process`: unlike that of any other life of a broker. */
   observe(process: string, broker: number): NonNullable<BrokerExperiment["onStep"]>;
+  /** A replica as it stood last in a process that lives. `process`: as it was observed. */
+  viewOf(process: string, replica: ReplicaId): PartitionView | undefined;
+  /** First offset behind all that any leader called committed. */
+  committed(replica: ReplicaId): bigint;
   /** The process has ended. */
   forget(process: string): void;
   /** The replicas as they stood last, a line each. */
@@ -37,6 +41,13 @@ interface Suspect {
   readonly text: string;
 }
 
+/** What a leader called committed, and the leader epochs of its log. */
+interface Committed {
+  /** First offset behind it. */
+  readonly offset: bigint;
+  readonly leaderEpochs: PartitionView["leaderEpochs"];
+}
+
 /** Within so many milliseconds whoever looks on has heard of a change that a broker acts upon. */
 const newsMs = 50;
 
@@ -48,8 +59,7 @@ export function createReplicaWatch(
 ): ReplicaWatch {
   const lives = new Map<string, Map<string, Seen>>();
   const leaders = new Map<string, number>();
-  /** By partition: first offset behind all that any leader called committed. */
-  const committed = new Map<string, bigint>();
+  const committed = new Map<string, Committed>();
   const suspects = new Map<string, Suspect>();
   /** By partition: the newest partition epoch that any broker knows. */
   const newestEpochs = new Map<string, number>();
@@ -61,7 +71,9 @@ export function createReplicaWatch(
     const known = leaders.get(of);
     if (known === undefined) leaders.set(of, broker);
     else if (known !== broker) report("a leader epoch is led by two brokers", `${of}: ${known} and ${broker}`);
-    if (highWatermark > (committed.get(key) ?? 0n)) committed.set(key, highWatermark);
+    if (highWatermark > (committed.get(key)?.offset ?? 0n)) {
+      committed.set(key, { offset: highWatermark, leaderEpochs: view.leaderEpochs });
+    }
   };
   /** The partition, where this replica is counted on: in ISR or ELR, and registered as it is. */
   const countedOn = ({ broker, replica, view }: Seen): Partition | undefined => {
@@ -73,9 +85,9 @@ export function createReplicaWatch(
   };
   const checkMember = (key: string, process: string, seen: Seen) => {
     const { view } = seen;
-    const needed = committed.get(key) ?? 0n;
+    const needed = committed.get(key);
     // After a start flushed is less than what is on disk until it was written anew (L4): the log end counts.
-    if (view.role === "offline" || view.logEnd >= needed) return;
+    if (view.role === "offline" || needed === undefined || holds(view, needed)) return;
     const partition = countedOn(seen);
     const of = `${key} ${process}`;
     if (partition === undefined || suspects.has(of) || mayLose(image(), seen.replica)) return;
@@ -83,7 +95,7 @@ export function createReplicaWatch(
       sinceMs: clock.nowMs,
       partitionEpoch: partition.partitionEpoch,
       text:
-        `${key} on ${process}: log end ${view.logEnd}, committed ${needed}; leader ${partition.leader ?? "none"} in leader ` +
+        `${key} on ${process}: log end ${view.logEnd}, committed ${needed.offset}; leader ${partition.leader ?? "none"} in leader ` +
         `epoch ${partition.leaderEpoch}, ISR ${partition.isr.join(",")}, ELR ${partition.elr.join(",")}; ` +
         `it ${describeView(view)}`,
     });
@@ -107,7 +119,7 @@ export function createReplicaWatch(
       const own = new Map<string, Seen>();
       lives.set(process, own);
       return (replica, takeView) => {
-        const key = `${replica.topicId}-${replica.partition}`;
+        const key = keyOf(replica);
         const view = takeView();
         const before = own.get(key);
         const where = `${key} on ${process}`;
@@ -129,6 +141,8 @@ export function createReplicaWatch(
       [...lives]
         .flatMap(([process, own]) => [...own].map(([key, { view }]) => `  ${key} on ${process} ${describeView(view)}`))
         .join("\n"),
+    viewOf: (process, replica) => lives.get(process)?.get(keyOf(replica))?.view,
+    committed: (replica) => committed.get(keyOf(replica))?.offset ?? 0n,
     forget: (process) => lives.delete(process),
     checkTogether() {
       judgeSuspects();
@@ -140,6 +154,24 @@ export function createReplicaWatch(
 /** Whether an unclean election may take committed records away. */
 function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
   return findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
+}
+
+function keyOf({ topicId, partition }: ReplicaId): string {
+  return `${topicId}-${partition}`;
+}
+
+/**
+ * Whether a log reaches as far as what was committed, and ends that in the same leader epoch. An epoch has one leader,
+ * whose log it is, so that what agrees in its last epoch agrees below.
+ */
+function holds(view: PartitionView, { offset, leaderEpochs }: Committed): boolean {
+  if (view.logEnd < offset) return false;
+  return offset <= view.logStart || epochBelow(view.leaderEpochs, offset) === epochBelow(leaderEpochs, offset);
+}
+
+/** The leader epoch of the last record below an offset. */
+function epochBelow(leaderEpochs: PartitionView["leaderEpochs"], offset: bigint): number | undefined {
+  return leaderEpochs.findLast(({ startOffset }) => startOffset < offset)?.leaderEpoch;
 }
 
 function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {

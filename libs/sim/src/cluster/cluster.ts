@@ -63,7 +63,7 @@ export function createSimCluster(
   engine: Engine,
   random: RandomTree,
   given: ClusterShape &
-    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "quorumExperimentOn" | "onEnd"> &
+    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"> &
     Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
@@ -80,6 +80,7 @@ export function createSimCluster(
     etcd,
     wallStartMs: given.wallStartMs,
     experimentOn: given.experimentOn,
+    controllerExperimentOn: given.controllerExperimentOn,
     quorumExperimentOn: given.quorumExperimentOn,
     onEnd: given.onEnd,
     onLog(node: string, line: string) {

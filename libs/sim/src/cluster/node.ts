@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import type { RaftExperiment } from "@tidemark/controller";
+import type { ControllerExperiment, RaftExperiment } from "@tidemark/controller";
 import type { RunningService } from "@tidemark/service";
 import { startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
@@ -44,6 +44,8 @@ export interface NodeWorld {
   /** What is asked of the broker that lives in this process. */
   readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
   /** What is asked of the controller that lives in this process. */
+  readonly controllerExperimentOn: (process: string) => ControllerExperiment;
+  /** What is asked of its part of the controllers' quorum. */
   readonly quorumExperimentOn: (process: string) => RaftExperiment;
   /** A process has ended, however it did. */
   readonly onEnd: (process: string) => void;
@@ -103,6 +105,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
           role,
           bootId: `boot ${boots} of ${name}`,
           experiment: world.experimentOn(mine.name, identity.id),
+          controllerExperiment: world.controllerExperimentOn(mine.name),
           etcd: { members: () => world.etcd.reach(place), dial: dialFrom(network, place) },
           quorumExperiment: world.quorumExperimentOn(mine.name),
         },

@@ -3,6 +3,7 @@ import { crc32c } from "@tidemark/compression";
 import { brokerSchema, consensusChoice, controllerSchema, gatewaySchema } from "@tidemark/config";
 import { openSingleStore } from "@tidemark/consensus";
 import {
+  type ControllerExperiment,
   type EtcdReach,
   type OpenBackend,
   openEtcdBackend,
@@ -34,6 +35,8 @@ export interface NodeStart extends NodeIdentity {
   readonly bootId: string;
   /** What is asked of a broker that no program asks. */
   readonly experiment: BrokerExperiment;
+  /** The same of a controller. */
+  readonly controllerExperiment: ControllerExperiment;
   /** What is asked of a controller's part of its quorum that no program asks. */
   readonly quorumExperiment: RaftExperiment;
 }
@@ -64,7 +67,7 @@ const openSingle: OpenBackend = async ({ disk, directory, runtime }) => {
 
 /** Starts a service by the factory that its program calls: only clock, randomness, timers, disk and transport differ. */
 export function startNode(start: NodeStart, world: ServiceWorld): Promise<RunningService> {
-  const { role, id, hostName, controllers, backend, codecs, bootId, experiment } = start;
+  const { role, id, hostName, controllers, backend, codecs, bootId, experiment, controllerExperiment } = start;
   const settings = {
     "node.id": id,
     "log.level": "info",
@@ -78,7 +81,13 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
       const place = { "consensus.backend": backend, "metadata.log.dir": metadataDirectory };
       const values = valuesOf(controllerSchema, { ...settings, ...place });
       const choice = consensusChoice(values);
-      const common = { ...world, values, directory: metadataDirectory, backendName: choice.kind };
+      const common = {
+        ...world,
+        values,
+        directory: metadataDirectory,
+        backendName: choice.kind,
+        experiment: controllerExperiment,
+      };
       switch (choice.kind) {
         case "single":
           return startController({ ...common, openBackend: openSingle });

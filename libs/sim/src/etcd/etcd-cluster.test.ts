@@ -26,6 +26,7 @@ async function createMachines() {
     link: { delayMs: 0.2, jitterMs: 0.5 },
     codecs,
     wallStartMs: 0,
+    controllerExperimentOn: () => ({}),
     experimentOn: () => ({}),
     quorumExperimentOn: () => ({}),
     onEnd: () => undefined,

@@ -1,10 +1,13 @@
+import type { Client } from "@tidemark/client";
 import { listPartitions, listTopics, type MetadataImage } from "@tidemark/metadata";
 import { below, pick, type Random } from "@tidemark/runtime";
+import type { ReplicaWatch } from "../checks/replica-watch.ts";
 import type { SimCluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { QuorumKeeper } from "../quorum/quorum-keeper.ts";
 import type { QuorumWatch } from "../quorum/quorum-watch.ts";
+import type { WorkloadGate } from "../workload/producer-task.ts";
 import { quorumFaultKinds } from "./quorum-faults.ts";
 
 /** What a fault can be done to, and by what chance. */
@@ -17,6 +20,12 @@ export interface FaultWorld {
   readonly clientHosts: readonly string[];
   /** The topic of the workload. */
   readonly topic: string;
+  /** Shut: the producers of the workload send nothing new. */
+  readonly gate: WorkloadGate;
+  /** What the machines of the replicas know, which nobody in the cluster can look up. */
+  readonly replicas: Pick<ReplicaWatch, "viewOf" | "committed">;
+  /** Of a client on a machine that no fault reaches. */
+  readonly operator: Client;
   /** The controllers' own quorum and its operator. Undefined: they have none. */
   readonly quorum: { readonly watch: QuorumWatch; readonly keeper: QuorumKeeper } | undefined;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds. */

@@ -61,7 +61,11 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
     isInScenario = true;
     note(name, `${name} begins`);
     const mends: (() => void)[] = [];
-    const stage = createStage(world, { undo: (mend) => mends.push(once(mend)), isOver: () => isOver });
+    const stage = createStage(world, {
+      undo: (mend) => mends.push(once(mend)),
+      isOver: () => isOver,
+      note: (text) => history.push(`${engine.nowMs.toFixed(0)} ms:   ${text}`),
+    });
     scenarios[name](stage)
       .catch((error: unknown) => {
         if (!(error instanceof StageOver)) throw error;
@@ -104,6 +108,7 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
         }
         node.process?.resume();
         node.device.faults.stalledUntilMs = 0;
+        node.device.faults.capacity = Number.POSITIVE_INFINITY;
         node.device.faults.failedSyncs = 0;
         node.boot();
       }

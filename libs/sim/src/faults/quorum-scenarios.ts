@@ -1,5 +1,5 @@
 import { below } from "@tidemark/runtime";
-import type { Scenario } from "./scenarios.ts";
+import type { Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 
 /** The controller that leads the quorum, and the others. Undefined where there is no quorum, or none leads now. */

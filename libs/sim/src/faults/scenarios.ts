@@ -1,24 +1,10 @@
 import { below } from "@tidemark/runtime";
+import * as elections from "./aimed/elections.ts";
+import * as positions from "./aimed/positions.ts";
+import * as proposals from "./aimed/proposals.ts";
+import { castOf } from "./cast.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
-import type { Stage } from "./stage.ts";
-
-/** A chain of faults that aims at one weakness. The numbers in the names are those of the failure cases. */
-export type Scenario = (stage: Stage) => Promise<void>;
-
-/** Leader and followers of a healthy partition. */
-function castOf(stage: Stage) {
-  const partition = stage.healthyPartition();
-  if (partition?.leader === undefined) return undefined;
-  const followers = partition.replicas.map(({ brokerId }) => brokerId).filter((id) => id !== partition.leader);
-  const [first, second] = stage.random.next() < 0.5 ? followers : followers.toReversed();
-  if (first === undefined || second === undefined) return undefined;
-  return {
-    partition,
-    leader: stage.broker(partition.leader),
-    first: stage.broker(first),
-    second: stage.broker(second),
-  };
-}
+import type { Scenario } from "./scenario.ts";
 
 /** The leader's disk stands still while it serves, it loses its power, and is back before anybody missed it. */
 const stalledLeaderLosesPower: Scenario = async (stage) => {
@@ -272,6 +258,9 @@ export const scenarios = {
   restartAtReentry,
   everythingGoesDark,
   pausedLeaderWakes,
+  ...elections,
+  ...positions,
+  ...proposals,
   ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 

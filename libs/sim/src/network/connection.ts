@@ -53,6 +53,10 @@ interface Side extends Connection {
   lastSentMs: number;
   /** What has come waits until the way here is mended. */
   isStuck: boolean;
+  /** The calls that run, by their stream: both sides have the same map. */
+  paths: Map<number, string>;
+  /** Streams of which something was held back, and when the last of it arrives at the other side. */
+  readonly heldUntilMs: Map<number, number>;
 }
 
 export interface SidePlace {
@@ -70,6 +74,7 @@ export function createConnection(
   const far = createSide(net, server, client.host);
   near.peer = far;
   far.peer = near;
+  far.paths = near.paths;
   return { client: near, server: far };
 }
 
@@ -81,6 +86,7 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
   };
   const put = (frame: Frame | "fin", bytes: number) => {
     if (!side.isOpen) return;
+    if (frame !== "fin" && isHeld(net, side, frame)) return;
     const to = side.peer;
     const last = to.inbound.at(-1);
     if (last !== undefined && side.lastSentMs === engine.nowMs) {
@@ -103,6 +109,8 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
     inbound: [],
     lastSentMs: -1,
     isStuck: false,
+    paths: new Map(),
+    heldUntilMs: new Map(),
     onFrame: () => undefined,
     onBroken: () => undefined,
     send: (frame) => put(frame, sizeOf(frame)),
@@ -119,6 +127,27 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
   };
   host.connections.add(side);
   return side;
+}
+
+/** Takes a frame that is to come later than what is sent after it on other streams. False: it goes its usual way. */
+function isHeld({ engine, links }: NetworkContext, side: Side, frame: Frame): boolean {
+  if (!("stream" in frame)) return false;
+  const { paths, heldUntilMs, local, remote, peer } = side;
+  if (frame.kind === "headers") paths.set(frame.stream, frame.path);
+  const path = paths.get(frame.stream);
+  if (frame.kind === "status" || frame.kind === "reset") paths.delete(frame.stream);
+  if (path === undefined) return false;
+  const heldMs = links.heldMs(local.name, remote.name, path);
+  const untilMs = heldUntilMs.get(frame.stream) ?? 0;
+  if (heldMs === 0 && untilMs <= engine.nowMs) return false;
+  const atMs = Math.max(engine.nowMs + heldMs + links.delayMs(local.name, remote.name), untilMs);
+  heldUntilMs.set(frame.stream, atMs);
+  const arrive = () => {
+    if (links.isCut(local.name, remote.name)) links.whenMended(local.name, remote.name, arrive);
+    else peer.process.enter("input", () => take(peer, frame));
+  };
+  engine.after(atMs - engine.nowMs, arrive);
+  return true;
 }
 
 /** Lets arrive what has come by now. */

@@ -22,6 +22,14 @@ export interface Links {
   cut(from: string, to: string): () => void;
   /** Makes one direction slow, until the returned function is called. */
   slow(from: string, to: string, state: LinkState): () => void;
+  /**
+   * Holds back what belongs to calls of one method on its way in one direction: of the streams of a connection one then
+   * comes later than the others, and each keeps its own order. `call` is a part of the method's path. Returns what ends
+   * it for what is sent from then on.
+   */
+  holdCalls(from: string, to: string, hold: { readonly call: string; readonly ms: number }): () => void;
+  /** For how long what belongs to a call is held back, in milliseconds. */
+  heldMs(from: string, to: string, path: string): number;
   /** Calls `resend` some time after the direction is mended, as a sender's next try would. */
   whenMended(from: string, to: string, resend: () => void): void;
 }
@@ -33,6 +41,7 @@ interface Way {
   cuts: number;
   cutAtMs: number;
   slowed: LinkState[];
+  held: { readonly call: string; readonly ms: number }[];
   waiting: (() => void)[];
 }
 
@@ -42,7 +51,7 @@ export function createLinks(engine: Engine, random: Random, usual: LinkState): L
   const changed = (from: string, to: string): Way => {
     const waysFrom = ways.get(from) ?? new Map<string, Way>();
     ways.set(from, waysFrom);
-    const known = waysFrom.get(to) ?? { cuts: 0, cutAtMs: 0, slowed: [], waiting: [] };
+    const known = waysFrom.get(to) ?? { cuts: 0, cutAtMs: 0, slowed: [], held: [], waiting: [] };
     waysFrom.set(to, known);
     return known;
   };
@@ -84,6 +93,14 @@ export function createLinks(engine: Engine, random: Random, usual: LinkState): L
         way.slowed = way.slowed.filter((each) => each !== state);
       });
     },
+    holdCalls(from, to, hold) {
+      const way = changed(from, to);
+      way.held.push(hold);
+      return once(() => {
+        way.held = way.held.filter((each) => each !== hold);
+      });
+    },
+    heldMs: (from, to, path) => wayOf(from, to)?.held.find(({ call }) => path.includes(call))?.ms ?? 0,
     whenMended(from, to, resend) {
       changed(from, to).waiting.push(resend);
     },

@@ -25,7 +25,7 @@ export interface SimArguments {
   readonly jobs: number;
   /** Whether the lines that were run are counted. */
   readonly isCovered: boolean;
-  /** Name of the protection that is taken out. Undefined: none; "all": each in turn. */
+  /** Name of the protection that is taken out. Undefined: no such run; "all": each in turn; "nothing": none. */
   readonly broken: string | undefined;
 }
 
@@ -42,7 +42,8 @@ export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes
                           ${scenarioNames.join(", ")}
   --jobs N                so many processes at once, each with a core of its own (1); with --coverage there is one
   --coverage              also tells which share of the lines of each package was run
-  --break NAME            takes a protection out, and is well when a run finds it: all, or one of
+  --break NAME            takes a protection out, and is well when a run finds it: all, nothing (then no run may find
+                          anything), or one of
                           ${[...switches.keys()].join(", ")}`;
 
 /** Throws an error with the usage where the arguments are not understood. */
@@ -104,7 +105,8 @@ export function readArguments(given: readonly string[]): SimArguments {
         asked = { ...asked, scenario: scenarioNamed(value) };
         break;
       case "--break":
-        if (value !== "all" && !switches.has(value)) throw new Error(`There is no protection ${value}.\n${usage}`);
+        if (!["all", "nothing"].includes(value) && !switches.has(value))
+          throw new Error(`There is no protection ${value}.\n${usage}`);
         asked = { ...asked, broken: value };
         break;
       default:

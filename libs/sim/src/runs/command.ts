@@ -1,13 +1,17 @@
 import { loadCodecs } from "@tidemark/compression";
 import type { Codecs } from "@tidemark/record";
+import type { RandomTree } from "../engine/random-tree.ts";
+import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
 import { recordCoverage } from "../node/coverage.ts";
 import { coreTimeMs, print, realTimeMs } from "../node/process.ts";
+import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
 import { drawPlan, type SwarmBounds } from "./plan.ts";
 import { describeCoverage, describeFailure, describeRun } from "./report.ts";
+import type { RunResult } from "./result.ts";
 import { notStarted, simulate } from "./simulate.ts";
-import { switches } from "./switches.ts";
+import { type Switch, switches } from "./switches.ts";
 import type { Told } from "./tally.ts";
 
 function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, scenario }: SimArguments): SwarmBounds {
@@ -21,23 +25,22 @@ function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, s
   };
 }
 
-/** What the simulator is to prove: the protocol and its drivers, without their tests and adapters. */
+/** What the simulator is to prove: the protocol and its drivers, without their tests, their adapters and their spans. */
 function isProven(path: string): boolean {
   const isOf = ["libs/replication/", "libs/metadata/", "libs/log/", "services/broker/", "services/controller/"];
-  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$/.test(path);
+  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$|-trace\.ts$/.test(path);
   return isOf.some((prefix) => path.startsWith(prefix)) && !isLeftOut;
 }
 
 /** What repeats one run. */
-function lineOf(seed: number, asked: SimArguments, name?: string): string {
+function lineOf(seed: number, asked: SimArguments): string {
   const { replicationFactor, backend, controllers, durationMs, pace, scenario } = asked;
   const kept = backend === undefined ? "" : ` --backend ${backend}`;
   const quorum = controllers === undefined ? "" : ` --controllers ${controllers}`;
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
   const often = pace === 1 ? "" : ` --pace ${pace}`;
   const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
-  const without = name === undefined ? "" : ` --break ${name}`;
-  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${kept}${quorum}${length}${often}${only}${without}`;
+  return `npm run sim -- --seed ${seed} --replication-factor ${replicationFactor}${kept}${quorum}${length}${often}${only}`;
 }
 
 function tell(told: Told): void {
@@ -67,38 +70,73 @@ async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Prom
   return failed === 0 ? 0 : 1;
 }
 
-/**
- * Takes one protection out, and runs until a seed finds that something is broken: by turns with the chain of faults that
- * aims at it, unless another is asked for, and with whatever is drawn.
- */
-async function isFound(name: string, given: SimArguments, codecs: Codecs): Promise<boolean> {
+/** How long faults are done in a run that takes a protection out, in milliseconds: a few rounds of a scenario. */
+const brokenMs = 15_000;
+
+/** What repeats one run with a protection taken out. */
+function aimedLineOf(name: string, seed: number, { scenario, durationMs }: SimArguments): string {
+  const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
+  const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
+  return `npm run sim -- --break ${name} --seed ${seed}${only}${length}`;
+}
+
+/** Runs a chain of faults until a seed finds that something is broken. Returns that run; undefined: none did. */
+async function findBroken(aimed: Switch, asked: SimArguments, codecs: Codecs): Promise<RunResult | undefined> {
+  const { broken, scenario, isDrawn = false } = aimed;
+  const { from, to, limitMs, durationMs = brokenMs } = asked;
+  const bounds = { ...boundsOf(asked), scenario, broken };
+  const plan = (random: RandomTree) =>
+    isDrawn ? drawPlan(random, bounds) : aimedPlan(random, { scenario, broken, durationMs });
+  const startedMs = realTimeMs();
+  for (let seed = from; seed <= to && realTimeMs() - startedMs < limitMs; seed++) {
+    const result = await simulate(seed, plan, codecs);
+    if (result.violations.length > 0) return result;
+  }
+  return undefined;
+}
+
+/** Takes one protection out: it is well when a run finds that. */
+async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promise<boolean> {
   const aimed = switches.get(name);
   if (aimed === undefined) throw new Error(`There is no protection ${name}`);
-  const startedMs = realTimeMs();
-  let asked = given;
-  let seed = asked.from;
-  for (; seed <= asked.to && realTimeMs() - startedMs < asked.limitMs; seed++) {
-    asked = { ...given, scenario: given.scenario ?? (seed % 4 === 0 ? undefined : aimed.scenario) };
-    const bounds = { ...boundsOf(asked), broken: aimed.broken };
-    const result = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
-    const [first] = result.violations;
-    if (first === undefined) continue;
-    if (first.rule === notStarted) throw new Error(describeFailure(result, lineOf(seed, asked, name)));
-    print(`${name}: found: ${first.rule} (${lineOf(seed, asked, name)})`);
-    return true;
+  const { scenario = aimed.scenario } = asked;
+  const result = await findBroken({ ...aimed, scenario }, asked, codecs);
+  const [first] = result?.violations ?? [];
+  if (result === undefined || first === undefined) {
+    print(`${name}: NOT found by ${scenario}`);
+    return false;
   }
-  print(`${name}: NOT found by the seeds ${asked.from} to ${seed - 1}`);
-  return false;
+  const line =
+    aimed.isDrawn === true ? `${lineOf(result.seed, asked)} --break ${name}` : aimedLineOf(name, result.seed, asked);
+  if (first.rule === notStarted) throw new Error(describeFailure(result, line));
+  print(`${name}: found by ${scenario}: ${first.rule} (${line})`);
+  return true;
+}
+
+/** Takes nothing out and does the same harm: it is well when no run finds anything. */
+async function isUnbroken(scenario: ScenarioName, asked: SimArguments, codecs: Codecs): Promise<boolean> {
+  const result = await findBroken({ broken: {}, scenario }, asked, codecs);
+  if (result === undefined) print(`${scenario}: breaks no promise`);
+  else print(describeFailure(result, aimedLineOf("nothing", result.seed, { ...asked, scenario })));
+  return result === undefined;
+}
+
+function checksOf(name: string, asked: SimArguments, codecs: Codecs): readonly (() => Promise<boolean>)[] {
+  if (name === "nothing") {
+    const harms = asked.scenario === undefined ? scenarioNames : [asked.scenario];
+    return harms.map((scenario) => () => isUnbroken(scenario, asked, codecs));
+  }
+  const names = name === "all" ? [...switches.keys()] : [name];
+  return names.map((each) => () => isFound(each, asked, codecs));
 }
 
 async function runSwitches(name: string, asked: SimArguments, share: Share, codecs: Codecs): Promise<number> {
-  const names = name === "all" ? [...switches.keys()] : [name];
   let missed = 0;
-  for (const [index, each] of names.entries()) {
+  for (const [index, check] of checksOf(name, asked, codecs).entries()) {
     if (index % share.of !== share.index) continue;
-    const found = await isFound(each, asked, codecs);
-    tell({ kind: "switch", isFound: found });
-    if (!found) missed += 1;
+    const isRight = await check();
+    tell({ kind: "switch", isRight });
+    if (!isRight) missed += 1;
   }
   return missed === 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 import type { BrokerExperiment } from "@tidemark/broker";
-import type { RaftExperiment } from "@tidemark/controller";
+import type { ControllerGuards, RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
 import { ports } from "../cluster/roles.ts";
@@ -28,9 +28,15 @@ export interface RunPlan {
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
-  readonly broken: Pick<BrokerExperiment, "replicationGuards" | "logGuards"> & {
-    readonly quorumGuards?: RaftExperiment["guards"];
-  };
+  readonly broken: Broken;
+}
+
+/** Protections that are taken out of brokers, of their logs and replicas, and of controllers. */
+export interface Broken extends Pick<BrokerExperiment, "replicationGuards" | "logGuards" | "brokerGuards"> {
+  readonly controllerGuards?: ControllerGuards | undefined;
+  /** Controllers tell of changes before they are committed. */
+  readonly publishesEarly?: boolean | undefined;
+  readonly quorumGuards?: RaftExperiment["guards"];
 }
 
 /** How the controllers' own quorum is made, where they have one. */

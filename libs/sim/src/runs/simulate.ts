@@ -1,3 +1,4 @@
+import type { ControllerExperiment } from "@tidemark/controller";
 import {
   emptyImage,
   findTopic,
@@ -8,6 +9,7 @@ import {
 } from "@tidemark/metadata";
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
+import { watchController } from "../checks/controller-watch.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createProduceWatch } from "../checks/produce-watch.ts";
@@ -15,6 +17,7 @@ import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.t
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
+import { publishEarly } from "../cluster/early-store.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import { createRandomTree, type RandomTree } from "../engine/random-tree.ts";
 import { drawOutside, lacksLeader } from "../faults/core.ts";
@@ -27,7 +30,7 @@ import { createQuorumWatch } from "../quorum/quorum-watch.ts";
 import { readAll, startConsumer } from "../workload/consumer-task.ts";
 import { startIdempotentProducer } from "../workload/idempotent-task.ts";
 import { type OperatorTask, startOperator } from "../workload/operator-task.ts";
-import { startProducer } from "../workload/producer-task.ts";
+import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
 import type { SideRecord, SideTopics } from "../workload/side-topics.ts";
 import type { Task } from "../workload/task.ts";
 import type { RunPlan } from "./plan.ts";
@@ -72,11 +75,12 @@ export async function simulate(
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const produces = createProduceWatch(violations);
   const quorum = createQuorumWatch(violations);
-  const { quorumGuards, ...brokerGuards } = plan.broken;
+  const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
     wallStartMs,
+    controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
     experimentOn(process, broker) {
       const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];
       return {
@@ -100,6 +104,7 @@ export async function simulate(
     onRevision: createStoreWatch(violations),
   });
   const counts = { batches: 0 };
+  const gate = { isOpen: true };
   let nemesis: Nemesis | undefined;
   let keeper: QuorumKeeper | undefined;
   let watch: MetadataWatch | undefined;
@@ -112,6 +117,8 @@ export async function simulate(
       transport: observer.transport,
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
+      hasDamage: (broker, replica) => cluster.brokers[broker - 1]?.device.hasDamage(replica) ?? false,
+      isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
     const hasQuorum = plan.shape.backend === "raft";
@@ -122,7 +129,10 @@ export async function simulate(
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
-    const { producers, consumers, operator, hosts } = await startWorkload(run, () => counts.batches++);
+    const { producers, consumers, operator, hosts } = await startWorkload(run, {
+      gate,
+      onBatch: () => counts.batches++,
+    });
     const world: FaultWorld = {
       engine,
       cluster,
@@ -131,6 +141,9 @@ export async function simulate(
       quorum: keeper === undefined ? undefined : { watch: quorum, keeper },
       image: () => run.watch.image,
       topic: plan.topic.name,
+      gate,
+      replicas,
+      operator: observer.client,
       timers: plan.timers,
     };
     nemesis = startNemesis(world, plan.nemesis);
@@ -178,6 +191,17 @@ export async function simulate(
     history: nemesis?.history ?? [],
     exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
     logs: cluster.logs,
+  };
+}
+
+function controllerExperiment(
+  { controllerGuards, publishesEarly }: Pick<RunPlan["broken"], "controllerGuards" | "publishesEarly">,
+  violations: Violations,
+): ControllerExperiment {
+  return {
+    ...(controllerGuards === undefined ? {} : { guards: controllerGuards }),
+    ...(publishesEarly === true ? { wrapConsensus: publishEarly } : {}),
+    onEvent: watchController(violations),
   };
 }
 
@@ -236,7 +260,7 @@ async function createTopic({ observer, plan }: Run): Promise<string | undefined>
 
 async function startWorkload(
   run: Run,
-  onBatch: () => void,
+  of: { readonly gate: WorkloadGate; readonly onBatch: () => void },
 ): Promise<{
   readonly producers: readonly Task[];
   readonly consumers: readonly Task[];
@@ -249,12 +273,12 @@ async function startWorkload(
   for (const [index, producer] of plan.producers.entries()) {
     const client = await cluster.connect(`producer-${index + 1}`, producer.bootstrap);
     hosts.push(client.host.name);
-    producers.push(startProducer(client, producer, { random: random.stream(client.name), ledger, onBatch }));
+    producers.push(startProducer(client, producer, { ...of, random: random.stream(client.name), ledger }));
   }
   const { bootstrap, ...idempotent } = plan.idempotent;
   const sender = await cluster.connect("idempotent-1", bootstrap);
   hosts.push(sender.host.name);
-  producers.push(startIdempotentProducer(sender, idempotent, { random: random.stream(sender.name), ledger, onBatch }));
+  producers.push(startIdempotentProducer(sender, idempotent, { random: random.stream(sender.name), ledger, ...of }));
   const consumers: Task[] = [];
   for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);

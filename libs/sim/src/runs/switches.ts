@@ -1,4 +1,6 @@
+import { allBrokerGuards, type BrokerGuards } from "@tidemark/broker";
 import type { NodeGuards } from "@tidemark/consensus-raft";
+import { allControllerGuards, type ControllerGuards } from "@tidemark/controller";
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
@@ -8,27 +10,29 @@ import type { RunPlan } from "./plan.ts";
 export interface Switch {
   readonly broken: RunPlan["broken"];
   readonly scenario: ScenarioName;
+  /** In a cluster as it is drawn for any run, and not in the small one that most are aimed at. */
+  readonly isDrawn?: boolean;
 }
 
 const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
   ackAfterFlush: "stalledLeaderLosesPower",
   maximalIsr: "expansionWhoseAnswerIsLost",
   flushedOnly: "stalledFollowersLosePower",
-  positionsForgottenAtElection: "leadershipWanders",
+  positionsForgottenAtElection: "leadershipComesBack",
   minIsr: "lastOneStanding",
   truncationByLeaderEpoch: "restartBeforeHighWatermark",
-  divergingFetchIgnored: "leadershipWanders",
-  leaderEpochOnFetch: "leadershipWanders",
-  leaderEpochOnAppend: "leadershipWanders",
-  emptyEpochWritten: "quickLeaderChanges",
-  reentryAfterEpochStart: "leadershipWanders",
-  brokerEpoch: "restartAtReentry",
-  mismatchSettlesNothing: "expansionWhoseAnswerIsLost",
-  refusalNeedsEveryAnswer: "expansionWhoseAnswerIsLost",
-  flushedUpToVerified: "leadershipWanders",
-  cutEndsFlushes: "leadershipWanders",
-  unsettledWaits: "lastOneStanding",
-  oldIsrAnswerIgnored: "expansionWhoseAnswerIsLost",
+  divergingFetchIgnored: "divergingFollowerReturns",
+  leaderEpochOnFetch: "followerHearsLate",
+  leaderEpochOnAppend: "fullDiskWithAnswersOnTheirWay",
+  emptyEpochWritten: "returnsBelowTheEpochStart",
+  reentryAfterEpochStart: "returnsBelowTheEpochStart",
+  brokerEpoch: "oldFetchArrivesLast",
+  mismatchSettlesNothing: "repeatFailsByItsEpoch",
+  refusalNeedsEveryAnswer: "refusedBeforeTheFirstArrives",
+  flushedUpToVerified: "flushEndsBeforeTheVerdict",
+  cutEndsFlushes: "cutWhileFlushing",
+  unsettledWaits: "tailOfAnUnsettledLeader",
+  oldIsrAnswerIgnored: "answerOfAnOlderState",
   producersTakenOver: "leadershipWanders",
   repeatAfterCommit: "lastOneStanding",
   producerEpochFenced: "leadershipWanders",
@@ -41,9 +45,21 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   syncDirectories: "everythingGoesDark",
   cutTailOnly: "everythingGoesDark",
   checkpointNeverAhead: "everythingGoesDark",
-  cutEndsFlushes: "leadershipWanders",
+  cutEndsFlushes: "cutWhileFlushing",
   rewriteUnflushedTail: "killWithUnflushedTail",
   lowerNotesBeforeCut: "quickLeaderChanges",
+  noteDamage: "damagedLeaderRestarts",
+};
+
+const brokerAims: Readonly<Record<keyof BrokerGuards, ScenarioName>> = {
+  deletesById: "madeAgainWhileOneIsAway",
+};
+
+const controllerAims: Readonly<Record<keyof ControllerGuards, ScenarioName>> = {
+  electsTheLiving: "leaderFalls",
+  keepsTheEligible: "outsiderReturnsFirst",
+  staysClean: "outsiderReturnsFirst",
+  decidesTogether: "twoGoDarkTogether",
 };
 
 const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
@@ -74,8 +90,17 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `log.${key}`,
     { scenario, broken: { logGuards: { ...allLogGuards, [key]: false } } },
   ]),
+  ...Object.entries(brokerAims).map(([key, scenario]): [string, Switch] => [
+    `broker.${key}`,
+    { scenario, broken: { brokerGuards: { ...allBrokerGuards, [key]: false } } },
+  ]),
+  ...Object.entries(controllerAims).map(([key, scenario]): [string, Switch] => [
+    `controller.${key}`,
+    { scenario, broken: { controllerGuards: { ...allControllerGuards, [key]: false } } },
+  ]),
+  ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
   ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
     `quorum.${key}`,
-    { scenario, broken: { quorumGuards: { [key]: false } } },
+    { scenario, isDrawn: true, broken: { quorumGuards: { [key]: false } } },
   ]),
 ]);

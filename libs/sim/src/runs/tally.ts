@@ -4,7 +4,7 @@ import type { RunResult } from "./result.ts";
 /** What a process that runs simulations tells the one that was called. */
 export type Told =
   | { readonly kind: "run"; readonly result: RunResult; readonly coreMs: number }
-  | { readonly kind: "switch"; readonly isFound: boolean };
+  | { readonly kind: "switch"; readonly isRight: boolean };
 
 /** Adds up what several processes tell. */
 export interface Tally {
@@ -25,12 +25,12 @@ export function createTally(): Tally {
           coreMs += told.coreMs;
           return;
         case "switch":
-          switches.push(told.isFound);
+          switches.push(told.isRight);
           return;
       }
     },
     describe() {
-      if (switches.length > 1) return `${switches.filter(Boolean).length} of ${switches.length} found`;
+      if (switches.length > 1) return `${switches.filter(Boolean).length} of ${switches.length} as it should be`;
       return results.length > 1 ? describeSwarm(results, coreMs) : undefined;
     },
   };

@@ -31,6 +31,8 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
+  /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
+  hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
   damage(): boolean;
   /** An empty device takes its place. */
@@ -44,8 +46,12 @@ const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
   const segments = new Set<string>();
+  /** Files in which a bit has changed, as long as they are what they were then. */
+  const damaged = new Set<string>();
   const memory = createMemoryDisk({
     onChange(change) {
+      if (change.kind === "remove") forget(damaged, change.path);
+      if (change.kind === "rename") forget(damaged, change.from);
       if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
     },
   });
@@ -75,6 +81,7 @@ export function createDevice(random: Random): Device {
   return {
     memory,
     faults,
+    hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get wasDamaged() {
       return wasDamaged;
     },
@@ -84,6 +91,7 @@ export function createDevice(random: Random): Device {
       if (path === undefined || length === 0) return false;
       memory.flipBit(path, { byte: below(random, length), bit: below(random, 8) });
       wasDamaged = true;
+      damaged.add(path);
       return true;
     },
     get wasLost() {
@@ -104,6 +112,11 @@ export function createDevice(random: Random): Device {
       }),
     losePower: () => memory.powerCut(randomLoss(random)),
   };
+}
+
+/** What lay at a path, or below it, is not there any more. */
+function forget(paths: Set<string>, gone: string): void {
+  for (const path of paths) if (path === gone || path.startsWith(`${gone}/`)) paths.delete(path);
 }
 
 function isFlush({ kind }: DiskOperation): boolean {

@@ -10,6 +10,7 @@ import { type BatchProducer, encodeBatch } from "@tidemark/record";
 import { below, delay, type Random } from "@tidemark/runtime";
 import type { Ledger, Sent } from "../checks/ledger.ts";
 import type { SimClient } from "../cluster/cluster.ts";
+import type { WorkloadGate } from "./producer-task.ts";
 import type { Task } from "./task.ts";
 
 /** How it behaves. */
@@ -61,7 +62,7 @@ const breaksSequence: ReadonlySet<Reason> = new Set([
 export function startIdempotentProducer(
   { name, process, client }: SimClient,
   plan: IdempotentPlan,
-  of: { readonly random: Random; readonly ledger: Ledger; readonly onBatch: () => void },
+  of: { readonly random: Random; readonly ledger: Ledger; readonly gate: WorkloadGate; readonly onBatch: () => void },
 ): Task {
   const { random, ledger } = of;
   const { scheduler, clock } = process.runtime;
@@ -162,7 +163,7 @@ export function startIdempotentProducer(
   };
 
   const takeTurn = async (lane: Lane): Promise<void> => {
-    if (lane.open.length >= plan.inFlightMax) return;
+    if (!of.gate.isOpen || lane.open.length >= plan.inFlightMax) return;
     const isRaised = lane.open.length === 0 && random.next() < plan.raiseShare;
     if (lane.identity === undefined || lane.isOver || isRaised) await identify(lane);
     if (lane.identity !== undefined) give(lane, lane.identity);

@@ -1,5 +1,6 @@
 import type { Client, Producer } from "@tidemark/client";
 import { ElectionType } from "@tidemark/proto/admin/v1";
+import { Acks } from "@tidemark/proto/log/v1";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { OperatorPlan } from "./operator-task.ts";
 import { type SideTopic, type SideTopics, sideKinds, sideSettings } from "./side-topics.ts";
@@ -117,9 +118,34 @@ const describe: Action = async ({ admin, log, metadata, random, plan, options, p
     () => log.explainOffset({ topic, partition: 0, offset: BigInt(below(random, 500)) }, options),
     () => log.listOffsets({ topic, linearizable: random.next() < 0.5 }, options),
     () => metadata.list({ prefix: "/topics" }, options),
+    () => metadata.get({ key: "/controller" }, options),
+    () => metadata.describeQuorum({}, options),
   ];
   await pick(random, calls)?.();
 };
+
+/** One request with one answer, as people send it, of records that nobody looks for later. */
+const produceByHand: Action = async ({ log, random, options, pickTopic, nextNumber }) => {
+  const topic = pickTopic();
+  if (topic === undefined) return;
+  const value = `${nextNumber()}|by hand`;
+  const acks = pick(random, [Acks.ALL, Acks.LEADER, Acks.NONE]) ?? Acks.ALL;
+  const records = [{ keyForm: { case: "keyText", value: "by hand" }, valueForm: { case: "text", value } }] as const;
+  await log.produce({ topic: topic.name, partition: 0, acks, records: [...records] }, options);
+};
+
+/** Follows a topic for a while, from its beginning. */
+const subscribe: Action = async ({ log, random, plan, options, pickTopic }) => {
+  const topic = random.next() < 0.5 ? plan.topic : (pickTopic()?.name ?? plan.topic);
+  let left = 20;
+  for await (const { frame } of log.subscribe({ topic, partitions: [{ partition: 0 }] }, options)) {
+    if (frame.case === undefined) throw new Error("a frame of a subscription says nothing");
+    left -= 1;
+    if (left === 0) return;
+  }
+};
+
+const transferController: Action = ({ metadata, options }) => metadata.transferController({}, options);
 
 /** By name, for reports; what is there twice comes twice as often. */
 export const operatorActions: readonly (readonly [string, Action])[] = [
@@ -136,4 +162,7 @@ export const operatorActions: readonly (readonly [string, Action])[] = [
   ["electUnclean", electUnclean],
   ["describe", describe],
   ["describe", describe],
+  ["produceByHand", produceByHand],
+  ["subscribe", subscribe],
+  ["transferController", transferController],
 ];

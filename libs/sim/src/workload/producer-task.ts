@@ -19,11 +19,16 @@ export interface ProducerPlan {
   readonly inFlightMax: number;
 }
 
+/** While it is shut nothing new is sent. */
+export interface WorkloadGate {
+  isOpen: boolean;
+}
+
 /** Sends records until it is told to stop, and notes how each ended. `onBatch` is told of each acknowledged batch. */
 export function startProducer(
   { name, process, client }: SimClient,
   plan: ProducerPlan,
-  of: { readonly random: Random; readonly ledger: Ledger; readonly onBatch: () => void },
+  of: { readonly random: Random; readonly ledger: Ledger; readonly gate: WorkloadGate; readonly onBatch: () => void },
 ): Task {
   const { random, ledger } = of;
   const { scheduler, clock } = process.runtime;
@@ -56,7 +61,7 @@ export function startProducer(
   };
   const run = async () => {
     while (!stopping.signal.aborted) {
-      if (unsettled < plan.inFlightMax) {
+      if (of.gate.isOpen && unsettled < plan.inFlightMax) {
         const partition = below(random, plan.partitions);
         for (let count = 1 + below(random, plan.burstMax); count > 0; count--) send(partition);
       }

@@ -48,13 +48,12 @@ export function createFetch(options: FetchOptions) {
     const targets = await Promise.all(
       askedPartitions(request).map((asked) => resolveTarget(table, request, { asked, deadlineMs })),
     );
-    const waitMs = Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
+    const untilMs = startMs + Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
     const enoughBytes = Math.max(1, request.minBytes);
     for (;;) {
       const round = await readPartitions(targets, limitsOf(request));
       if (round.failure !== undefined && targets.length === 1) throw round.failure;
-      const restMs = waitMs - (clock.monotonicMs() - startMs);
-      const isOver = round.bytes >= enoughBytes || restMs <= 0 || context.signal.aborted;
+      const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
         options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
@@ -66,7 +65,7 @@ export function createFetch(options: FetchOptions) {
         // What was read comes again; it is what lies behind it that is waited for.
         request: { ...target.request, offset: end, lastReadEpoch: undefined },
       }));
-      await waitForData(reads, restMs, { clock, scheduler, signal: context.signal });
+      await waitForData(reads, untilMs, { clock, scheduler, signal: context.signal });
     }
   };
 

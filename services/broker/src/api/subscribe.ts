@@ -78,7 +78,7 @@ export function createSubscribe(options: FetchOptions) {
         yield* leave(fetched.partition, error, isOne);
       }
       if (readers.length === 0 || readers.some(({ isCaughtUp }) => !isCaughtUp)) continue;
-      await waitForData(readers.map(targetOf), lookAgainMs, { ...options, signal });
+      await waitForData(readers.map(targetOf), options.clock.monotonicMs() + lookAgainMs, { ...options, signal });
     }
     throwIfStopped(signal);
     if (readers.length === 0 && lastError !== undefined) throw lastError;

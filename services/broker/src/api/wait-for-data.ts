@@ -8,12 +8,13 @@ export interface WaitingRead {
 }
 
 /**
- * Resolves when one of the reads has something to tell, data or an error, after `waitMs`, or when `signal` is aborted:
- * whichever is first. Then none of them waits any more.
+ * Resolves when one of the reads has something to tell, data or an error, at `untilMs`, or when `signal` is aborted:
+ * whichever is first. Then none of them waits any more. `untilMs`: monotonic milliseconds, the very number that the caller
+ * holds the clock against, since a rest that is subtracted and added again may differ by a rounding.
  */
 export function waitForData(
   reads: readonly WaitingRead[],
-  waitMs: number,
+  untilMs: number,
   { clock, scheduler, signal }: { readonly clock: Clock; readonly scheduler: Scheduler; readonly signal: AbortSignal },
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -23,15 +24,15 @@ export function waitForData(
       signal.removeEventListener("abort", finish);
       resolve();
     };
+    const waitMs = untilMs - clock.monotonicMs();
     if (signal.aborted || waitMs <= 0) {
       resolve();
       return;
     }
     signal.addEventListener("abort", finish, { once: true });
     cancels.push(scheduler.after(waitMs, finish));
-    const deadlineMs = clock.monotonicMs() + waitMs;
     for (const { partition, request } of reads) {
-      const cancel = partition.read({ ...request, deadlineMs }, finish);
+      const cancel = partition.read({ ...request, deadlineMs: untilMs }, finish);
       // Settled during the call: the others need not wait.
       if (cancels.length === 0) return;
       cancels.push(cancel);

@@ -31,7 +31,7 @@ import { createConfirmLeader } from "./confirm-leader.ts";
 import { createIsrChanges } from "./isr-changes.ts";
 import { createPartitionLinks } from "./partition-links.ts";
 import { createProducerIds } from "./producer-ids.ts";
-import { type BrokerCondition, createBrokerSession } from "./session.ts";
+import { type BrokerCondition, type BrokerSession, createBrokerSession } from "./session.ts";
 
 const runtime = createNodeRuntime();
 const cleanups: (() => Promise<void> | void)[] = [];
@@ -117,12 +117,15 @@ const healthy: BrokerCondition = {
   offlineReplicas: [],
 };
 
-async function startSession(change: Partial<BrokerCondition> = {}) {
+async function startSession(
+  change: Partial<BrokerCondition> = {},
+  onRegistered: (session: BrokerSession) => void = () => {},
+) {
   const { state, controller } = await startController();
   const events: string[] = [];
   const uncleanDefaults: boolean[] = [];
   const condition = { ...healthy, ...change };
-  const session = createBrokerSession({
+  const session: BrokerSession = createBrokerSession({
     controller,
     runtime,
     logger: createLogger({
@@ -144,7 +147,10 @@ async function startSession(change: Partial<BrokerCondition> = {}) {
       cleanStopBrokerEpoch: brokerEpoch(6),
     },
     condition: () => condition,
-    onRegistered: (registration) => events.push(`registered ${registration.brokerEpoch} at ${registration.revision}`),
+    onRegistered(registration) {
+      events.push(`registered ${registration.brokerEpoch} at ${registration.revision}`);
+      onRegistered(session);
+    },
     onLost: () => events.push("lost"),
     onHeard: () => undefined,
     onUncleanDefault: (isAllowed) => uncleanDefaults.push(isAllowed),
@@ -203,6 +209,13 @@ describe("a broker's session", () => {
     await eventually(() => uncleanDefaults.at(-1)).toBe(false);
     state.uncleanDefault = true;
     await eventually(() => uncleanDefaults.at(-1)).toBe(true);
+  });
+
+  it("is given up where that is asked for before its first heartbeat", async () => {
+    const { events } = await startSession({}, (session) => {
+      if (session.brokerEpoch === 1) session.renew("damage");
+    });
+    await eventually(() => events).toEqual(["registered 1 at 10", "lost", "registered 2 at 20"]);
   });
 
   it("is given up for a newer broker epoch on demand", async () => {

@@ -80,6 +80,8 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
   const { controller, runtime, logger } = options;
   let brokerEpoch: BrokerEpoch | undefined;
   let endStream: ((end: StreamEnd) => void) | undefined;
+  /** Why the session in force is to be given up. It may be asked for while no stream is open. Undefined: it is not. */
+  let renewal: string | undefined;
   let beatNow: (() => void) | undefined;
   let mayStop: Deferred<void> | undefined;
 
@@ -126,6 +128,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
   const live = async (signal: AbortSignal): Promise<string> => {
     const isOver = () => signal.aborted;
     for (let failures = 0; ; failures++) {
+      if (renewal !== undefined) return renewal;
       const end = await keepAlive(signal, () => {
         failures = 0;
       });
@@ -149,6 +152,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       while (!isOver()) {
         const registered = await register(options, brokerEpoch === undefined, signal);
         brokerEpoch = registered.brokerEpoch;
+        renewal = undefined;
         options.onRegistered(registered);
         const why = await live(signal);
         if (isOver()) return;
@@ -157,6 +161,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       }
     },
     renew(why) {
+      renewal = why;
       endStream?.({ kind: "renew", why });
     },
     leave() {

@@ -1,7 +1,7 @@
 /** Deletions, and data that belongs to nothing: absence is not deletion (D7). */
 import type { TopicId } from "@tidemark/ids";
 import { type LogDirectory, type ReplicaId, replicaName } from "@tidemark/log";
-import { entriesOf, lookup } from "@tidemark/metadata";
+import { entriesOf, findTopicById, lookup, type MetadataImage, valuesOf } from "@tidemark/metadata";
 import { isActive, type TableState } from "./table-state.ts";
 
 /** Removes the data of topics whose deletion is said. A replica that is served is ended before. */
@@ -10,11 +10,16 @@ export function removeDeleted(table: TableState): void {
   if (image === undefined) return;
   for (const directory of table.homes.directories) {
     for (const replica of [...directory.replicas(), ...directory.aside()]) {
-      const name = replicaName(replica);
-      if (lookup(image.deletedTopics, replica.topicId) === undefined || table.held.has(name)) continue;
-      remove(table, directory, replica);
+      if (isDeleted(table, image, replica)) remove(table, directory, replica);
     }
   }
+}
+
+function isDeleted({ held, brokerGuards }: TableState, image: MetadataImage, replica: ReplicaId): boolean {
+  if (lookup(image.deletedTopics, replica.topicId) !== undefined) return !held.has(replicaName(replica));
+  if (brokerGuards.deletesById) return false;
+  const topic = findTopicById(image, replica.topicId);
+  return [...valuesOf(image.deletedTopics)].some(({ name }) => name === topic?.name);
 }
 
 function remove(table: TableState, directory: LogDirectory, replica: ReplicaId): void {

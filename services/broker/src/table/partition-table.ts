@@ -14,7 +14,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
-import type { BrokerExperiment } from "../experiment.ts";
+import { allBrokerGuards, type BrokerExperiment } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -270,6 +270,7 @@ function createState(options: PartitionTableOptions): TableState {
     replication: options.replication,
     producers: options.producers ?? defaultProducerSettings,
     guards: options.experiment?.replicationGuards,
+    brokerGuards: options.experiment?.brokerGuards ?? allBrokerGuards,
     shared,
     sessions: createFetchSessions(),
     logger,

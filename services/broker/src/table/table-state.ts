@@ -3,6 +3,7 @@ import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import type { MetadataDelta, MetadataImage } from "@tidemark/metadata";
 import type { FetchSessions, ProducerSettings, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
 import type { Logger } from "@tidemark/telemetry";
+import type { BrokerGuards } from "../experiment.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionShared } from "../partition/replica-state.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
@@ -34,6 +35,7 @@ export interface TableState {
   readonly replication: ReplicationSettings;
   readonly producers: ProducerSettings;
   readonly guards: ReplicationGuards | undefined;
+  readonly brokerGuards: BrokerGuards;
   readonly shared: PartitionShared;
   readonly sessions: FetchSessions;
   readonly logger: Logger;

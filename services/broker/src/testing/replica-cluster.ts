@@ -13,6 +13,7 @@ import {
   type AlterPartitionAnswer,
   defaultSettings,
   formatTrace,
+  type ProducerSettings,
   type ReplicationSettings,
 } from "@tidemark/replication";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
@@ -32,6 +33,8 @@ export interface ClusterOptions {
   readonly replicas?: readonly BrokerId[];
   readonly minIsr?: number;
   readonly settings?: Partial<ReplicationSettings>;
+  /** What brokers remember of idempotent producers. Default: as documented. */
+  readonly producers?: ProducerSettings;
   /** Log directories of each broker. Default: one. */
   readonly directories?: number;
 }
@@ -183,6 +186,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
         "message.max.bytes": 64 * 1024,
       },
       replication: { ...defaultSettings, ...options.settings },
+      ...(options.producers === undefined ? {} : { producers: options.producers }),
       links: linksOf(id),
       clock: time.clock,
       logger: createLogger({

@@ -18,7 +18,7 @@ export interface RepairLoop {
 const retryDelayMs = 1000;
 
 export function createRepairLoop(
-  core: Pick<ControllerCore, "queue" | "role" | "settings" | "runtime">,
+  core: Pick<ControllerCore, "queue" | "role" | "settings" | "runtime" | "guards">,
   options: { readonly clusterId: string; readonly onFatal: (error: Error) => void },
 ): RepairLoop {
   let cancel: Cancel = () => undefined;

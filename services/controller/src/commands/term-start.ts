@@ -63,7 +63,7 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
  * it is, so that it may be repeated. Rejects with the TidemarkError of the part that failed.
  */
 export async function repair(
-  core: Pick<ControllerCore, "queue" | "settings" | "runtime">,
+  core: Pick<ControllerCore, "queue" | "settings" | "runtime" | "guards">,
   epoch: ControllerEpoch,
   clusterId: string,
 ): Promise<void> {

@@ -39,6 +39,7 @@ export type FetchRequest = Message<"tidemark.replica.v1.FetchRequest"> & {
   /**
    * Bytes of batches that the leader may send beyond what was granted before. In the first message 0 means 1 MiB.
    * A leader with any credit left may overdraw it by one batch, so that a batch larger than the credit passes.
+   * A leader counts no more than 64 MiB of credit, however much was granted.
    *
    * @generated from field: uint32 credit_bytes = 3;
    */

@@ -1,0 +1,203 @@
+/** Chains of faults that aim at what a leader believes of its followers' logs (R2, R7, L9). */
+import { awaitRest, castInOrder, electPreferred, isInIsr, leads } from "../cast.ts";
+import type { Scenario } from "../scenario.ts";
+
+/** The answers of replica fetches, and what followers say on the same stream. */
+const replicaFetch = "tidemark.replica.v1";
+
+/**
+ * A leader knows how far a follower is; another leads, cuts that follower's log, and the first one leads again: what it
+ * knew holds no longer.
+ */
+export const leadershipComesBack: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  // The second follower is ahead of the first one.
+  const reach = stage.cut(leader, [first]);
+  await stage.sleep(200);
+  const open = stage.quiet();
+  const show = stage.hide(first);
+  const mend = stage.cut(leader, [first, second, ...stage.controllers]);
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  await stage.until(() => stage.view(second, partition)?.logEnd === stage.view(first, partition)?.logEnd, 2000);
+  mend();
+  reach();
+  await stage.until(() => isInIsr(stage, partition, leader), 8000);
+  stage.cut(leader, [second]);
+  await electPreferred(stage);
+  show();
+  open();
+  await stage.sleep(1200);
+};
+
+/** A follower comes back with records that its new leader never had, and hears late that the logs part. */
+export const divergingFollowerReturns: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  const mend = stage.cut(leader, [first, second, ...stage.controllers]);
+  await stage.sleep(300);
+  const open = stage.quiet();
+  // What was not acknowledged is not sent to the new leader yet, whose log is shorter for a while.
+  const show = stage.hide(first);
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  stage.hold(first, leader, replicaFetch, 4000);
+  mend();
+  await stage.until(() => isInIsr(stage, partition, leader), 1500);
+  const before = stage.committed(partition);
+  show();
+  open();
+  await stage.until(() => stage.committed(partition) > before, 3000);
+  await stage.sleep(200);
+};
+
+/**
+ * A follower hears late of two leaders that came after its own: it asks the second, which is the old one again, in the
+ * leader epoch of before, and then follows the first, which does not have its last records.
+ */
+export const followerHearsLate: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  stage.cut(leader, [first]);
+  await stage.sleep(200);
+  stage.quiet();
+  stage.hide(first);
+  await stage.sleep(100);
+  for (const controller of stage.controllers) stage.hold(controller, second, "WatchMetadata", 2500);
+  leader.kill();
+  leader.boot();
+  if (!(await stage.until(() => leads(stage, partition, first), 1000))) return;
+  stage.cut(first, stage.controllers);
+  await stage.until(() => leads(stage, partition, leader), stage.timers.sessionMs + 2000);
+  await stage.sleep(3500);
+};
+
+/** 20h: a flush that began before the logs were found to part ends, and is told, before the follower hears of it. */
+export const flushEndsBeforeTheVerdict: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  stage.cut(leader, [first]);
+  stage.stall(second, 700);
+  await stage.sleep(150);
+  const open = stage.quiet();
+  const show = stage.hide(first);
+  stage.hold(first, second, replicaFetch, 4000);
+  leader.kill();
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  await stage.sleep(700);
+  const before = stage.committed(partition);
+  show();
+  open();
+  await stage.until(() => stage.committed(partition) > before, 3000);
+  await stage.sleep(100);
+  leader.boot();
+};
+
+/** 20f: a follower cuts its log while a flush is out, takes new records, and loses its power when that flush has ended. */
+export const cutWhileFlushing: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  stage.cut(leader, [first]);
+  stage.stall(second, 700);
+  await stage.sleep(150);
+  // What is flushed from now on waits for longer than the flush that is out.
+  stage.stall(second, 2500);
+  leader.kill();
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  await stage.sleep(900);
+  second.losePower();
+  stage.cut(second, [first]);
+  stage.stall(second, 0);
+  second.boot();
+  await stage.sleep(1000);
+  leader.boot();
+};
+
+/** A follower's disk is full while answers are on their way: what it could not write is not there, whatever comes next. */
+export const fullDiskWithAnswersOnTheirWay: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { leader, first } = cast;
+  const { faults, memory } = first.device;
+  stage.slow(leader, first, 20);
+  for (let round = 0; round < 12; round++) {
+    faults.capacity = memory.usedBytes() + 64;
+    await stage.sleep(40 + 60 * stage.random.next());
+    faults.capacity = Number.POSITIVE_INFINITY;
+    await stage.sleep(60);
+  }
+};
+
+/**
+ * 16: a fetch of a follower is on its way for long. Meanwhile the follower loses what it did not flush, comes back and
+ * fetches anew; then the old one arrives. To be run with `log.flush=async`, where what was told as had may be lost.
+ */
+export const oldFetchArrivesLast: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, second } = cast;
+  const open = stage.quiet();
+  await awaitRest(stage, cast);
+  const mend = stage.hold(second, leader, replicaFetch, 900);
+  // One batch: the follower has it, and asks for what comes behind it with a fetch that is late.
+  const ends = () => [leader, second].map((node) => stage.view(node, partition)?.logEnd ?? 0n);
+  const [before = 0n] = ends();
+  open();
+  await stage.until(() => ends().every((end) => end > before), 1000);
+  const shut = stage.quiet();
+  await stage.sleep(20);
+  mend();
+  second.losePower();
+  stage.hold(leader, second, replicaFetch, 3000);
+  await stage.sleep(20);
+  second.boot();
+  await stage.until(() => !isInIsr(stage, partition, second), stage.timers.sessionMs + 1000);
+  await stage.sleep(1500);
+  shut();
+};
+
+/** 14: a follower that was out of the ISR asks a leader that does not know yet how much was committed. */
+export const returnsBelowTheEpochStart: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  const open = stage.quiet();
+  await awaitRest(stage, cast);
+  stage.cut(second, [leader]);
+  open();
+  await stage.sleep(100);
+  stage.quiet();
+  // What was written since is committed when the second follower leaves, and the first one has not heard so.
+  await stage.until(() => !isInIsr(stage, partition, second), stage.timers.lagMs + 2000);
+  stage.hold(first, second, replicaFetch, 1500);
+  leader.kill();
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  await stage.sleep(1500);
+  leader.boot();
+};
+
+/** 20g: the same, with nobody to return: what is committed stays unknown for long, while consumers wait at the tail. */
+export const tailOfAnUnsettledLeader: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  if (cast === undefined) return;
+  const { partition, leader, first, second } = cast;
+  const open = stage.quiet();
+  await awaitRest(stage, cast);
+  stage.cut(second, [leader]);
+  open();
+  await stage.sleep(100);
+  stage.quiet();
+  await stage.until(() => !isInIsr(stage, partition, second), stage.timers.lagMs + 2000);
+  second.kill();
+  // Who reads is told; the follower hears it with its next answer.
+  await stage.sleep(8);
+  leader.kill();
+  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
+  await stage.sleep(1500);
+  second.boot();
+  leader.boot();
+};

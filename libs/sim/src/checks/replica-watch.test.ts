@@ -43,9 +43,10 @@ function brokenRules(leaderKnows: number): readonly string[] {
   const violations = createViolations(clock);
   const { image } = applyChanges(emptyImage, partitionAt(7));
   const watch = createReplicaWatch(violations, clock, () => image);
+  const output = { trace: [], persist: [], send: [], answer: [] };
   const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
-  watch.observe("broker-1#1", 1)(replica, () => viewOf(1, 10n, leaderKnows), input);
-  watch.observe("broker-2#1", 2)(replica, () => viewOf(2, 5n, 7), input);
+  watch.observe("broker-1#1", 1)(replica, () => viewOf(1, 10n, leaderKnows), input, output);
+  watch.observe("broker-2#1", 2)(replica, () => viewOf(2, 5n, 7), input, output);
   clock.nowMs = 100;
   watch.checkTogether();
   return violations.found.map(({ rule }) => rule);

@@ -26,7 +26,7 @@ async function run(...args: readonly string[]): Promise<string> {
 }
 
 interface Topic {
-  readonly partitions: readonly { readonly osr: readonly { readonly broker: number }[] }[];
+  readonly partitions: readonly { readonly osr: readonly { readonly broker: number; readonly lagMs: number }[] }[];
 }
 
 const json = async <Answer>(...args: readonly string[]): Promise<Answer> =>
@@ -88,7 +88,10 @@ describe("the command line over three replicas", () => {
       (await partitions()).every(({ leader, isr }) => leader !== undefined && leader !== 2 && !isr.includes(2)),
     );
     const { partitions: shown } = await json<Topic>("topic", "describe", "orders");
-    for (const { osr } of shown) expect(osr.map(({ broker }) => broker)).toEqual([2]);
+    for (const { osr } of shown) {
+      expect(osr.map(({ broker }) => broker)).toEqual([2]);
+      expect(osr[0]?.lagMs).toBeGreaterThan(0);
+    }
     expect(await run("topic", "describe", "--under-replicated")).toMatch(/^Topic +Partition[^]*orders +0/);
     expect(await run("topic", "describe", "--at-min-isr")).toMatch(/orders +0/);
     expect(await run("topic", "describe", "--under-min-isr")).toBe("No partition is under-min-isr.\n");
@@ -106,6 +109,26 @@ describe("the command line over three replicas", () => {
     );
     tail.kill("SIGINT");
     expect(await ended).toBe(130);
+  });
+
+  test("deletes the oldest records, on every replica", async () => {
+    await run("topic", "create", "short", "--partitions", "1", "--replication-factor", "3");
+    await cluster.tidemark(["produce", "short"], { input: "a\n".repeat(10) });
+    const deleted = await run("topic", "delete-records", "short", "--partition", "0", "--before", "4");
+    expect(deleted).toBe("short-0 begins at 4\n");
+    const starts = await Promise.all(
+      [1, 2, 3].map(async (id) => {
+        const at = await createClient({ bootstrap: cluster.endpoint(`broker-${id}`) });
+        const { logs } = await at.log.describeLog({ topic: "short" });
+        at.close();
+        return logs[0]?.logStart;
+      }),
+    );
+    expect(starts).toEqual([4n, 4n, 4n]);
+    const beyond = await cluster.tidemark(["topic", "delete-records", "short", "--before", "99"]);
+    expect([beyond.code, beyond.stderr]).toEqual([1, expect.stringContaining("up to the high watermark, 10")]);
+    expect(await run("topic", "delete-records", "short", "--all")).toBe("short-0 begins at 10\n");
+    expect((await cluster.tidemark(["topic", "delete-records", "short"])).code).toBe(2);
   });
 
   test("elects preferred leaders, and tells what keeps an unclean election from being one", async () => {

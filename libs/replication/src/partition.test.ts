@@ -222,6 +222,20 @@ describe("a leader hears a follower", () => {
   });
 });
 
+describe("the lag that is shown", () => {
+  it("of a replica out of sync grows since it was last seen with everything, though nothing is appended", () => {
+    const machine = leading();
+    const out = next({ isr: brokers(1, 2) });
+    machine.step(out);
+    const lags = machine.view(5_000).leadership?.replicas.map(({ replica, lagMs }) => [replica, lagMs]);
+    expect(lags).toEqual([
+      [1, 0],
+      [2, 0],
+      [3, 5_000],
+    ]);
+  });
+});
+
 describe("why an offset is not committed", () => {
   it("is told by the members that have not flushed it, the furthest behind first", () => {
     const machine = leading();

@@ -1,11 +1,12 @@
 import type { BrokerEpoch, BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { PartitionContext } from "./context.ts";
-import { lagMs } from "./isr-lag.ts";
+import { type LeaderEnd, lagMs } from "./isr-lag.ts";
 import type { OpenProposal } from "./isr-proposals.ts";
 import type { EpochStart } from "./leader-epochs.ts";
 import { epochStartOf, type LeaderState } from "./leader-state.ts";
 import type { LeaderHint } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
+import type { ReplicaProgress } from "./replica-progress.ts";
 
 /** A copy of what a partition knows, made on demand: for descriptions, metrics, ExplainOffset and invariants. */
 export interface PartitionView {
@@ -67,14 +68,26 @@ export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipVi
       const progress = context.progress.get(replica);
       if (progress === undefined) return [];
       const { verified, flushed } = progress;
-      const own = replica === context.self;
+      const inIsr = state.isr.includes(replica);
       return [
-        { replica, verified, flushed, lagMs: own ? 0 : lagMs(progress, leaderEnd), inIsr: state.isr.includes(replica) },
+        { replica, verified, flushed, lagMs: shownLagMs(progress, { ...leaderEnd, own: context.self, inIsr }), inIsr },
       ];
     }),
     pendingAcks: leader.acksOfAll.size + leader.acksOfLeader.size,
     pendingFetches: leader.consumers.size + leader.followers.size + leader.confirmed.size,
   };
+}
+
+/**
+ * A member that has everything does not lag. One that is not in sync is behind since it was seen to have everything: it
+ * may be gone for good, though nothing was appended since.
+ */
+function shownLagMs(
+  progress: ReplicaProgress,
+  of: LeaderEnd & { readonly own: BrokerId; readonly inIsr: boolean },
+): number {
+  if (progress.replica === of.own) return 0;
+  return of.inIsr ? lagMs(progress, of) : of.nowMs - progress.caughtUpMs;
 }
 
 export function viewLog(

@@ -115,6 +115,10 @@ describe("controllers on their own quorum", () => {
     const lost = [1, 2, 3].find((id) => id !== leader) ?? 0;
     const before = members.find(({ id }) => id === lost)?.directoryId;
     await cluster.kill(`controller-${lost}`);
+    await waitFor("its absence to be named", async () => {
+      const { code, stdout } = await cluster.tidemark(["cluster", "health"]);
+      return code === 1 && stdout.toString().includes(`controller-${lost}: does not answer the active one`);
+    });
     rmSync(join(cluster.data, `controller-${lost}`), { recursive: true });
     const starting = cluster.start(`controller-${lost}`);
     const logFile = join(cluster.data, "logs", `controller-${lost}.log`);

@@ -52,7 +52,8 @@ async function checkHealth(io: Io, flags: ServerFlags, session: Session): Promis
   const brokers = cluster.ok
     ? await Promise.all(cluster.value.brokers.map((broker) => checkBroker(broker, session)))
     : [];
-  const processes = [server, controllerOf(cluster), ...brokers];
+  const controllers = cluster.ok ? await otherControllers(session, cluster.value.controller?.id) : [];
+  const processes = [server, controllerOf(cluster), ...controllers, ...brokers];
   const problems = processes.flatMap(({ process, problem }) =>
     problem === undefined ? [] : [`${process}: ${problem}`],
   );
@@ -126,6 +127,19 @@ function controllerOf(cluster: Attempt<DescribeClusterResponse>): Checked {
   const { controller } = cluster.value;
   if (controller === undefined) return { process: "controller", endpoint: "", problem: "none is active" };
   return { process: `controller-${controller.id}`, endpoint: controller.endpoint };
+}
+
+/** The members of the controllers' quorum beside the active one, alive or not. Who is nobody's member is not known. */
+async function otherControllers({ client, call }: Session, active: number | undefined): Promise<readonly Checked[]> {
+  const quorum = await attempt(client.metadata.describeQuorum({}, { ...call, timeoutMs: answerTimeoutMs }));
+  if (!quorum.ok) return [];
+  return quorum.value.members
+    .filter(({ controllerId }) => controllerId !== active)
+    .map(({ controllerId, endpoint, alive }) => ({
+      process: `controller-${controllerId}`,
+      endpoint,
+      ...(alive ? {} : { problem: "does not answer the active one" }),
+    }));
 }
 
 async function checkBroker(broker: BrokerDescription, { client, call }: Session): Promise<Checked> {

@@ -37,7 +37,8 @@ test.for(seeds)("seed %i keeps every promise with one replica", { timeout }, asy
   expect(result.violations, describeFailure(result, "with one replica, 12 s")).toEqual([]);
 });
 
-const ownScenarios: readonly ScenarioName[] = ["quickLeaderChanges", "everythingGoesDark"];
+/** `damagedLeaderRestarts`: a wish for a newer broker epoch that comes before the first heartbeat is not lost. */
+const ownScenarios: readonly ScenarioName[] = ["quickLeaderChanges", "everythingGoesDark", "damagedLeaderRestarts"];
 
 test.for(seeds.length > 2 ? scenarioNames : ownScenarios)("%s breaks no promise", { timeout }, async (scenario) => {
   const result = await run(1, { ...short, scenario });

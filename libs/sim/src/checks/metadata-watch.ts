@@ -1,6 +1,6 @@
 import { createActiveController, createMetadataFeed } from "@tidemark/controller-link";
 import type { ControllerEpoch } from "@tidemark/ids";
-import type { MetadataImage, Partition } from "@tidemark/metadata";
+import { findReceipt, findTopicById, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { createChannelPool, type Transport } from "@tidemark/rpc";
 import type { SimProcess } from "../engine/sim-process.ts";
 import type { Violations } from "./violations.ts";
@@ -15,7 +15,8 @@ export interface MetadataWatch {
 
 /**
  * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); epochs
- * only grow, and a leader epoch has one leader (P14).
+ * only grow, and a leader epoch has one leader (P14); an unclean election was allowed or commanded, and has its receipt
+ * (P5).
  */
 export function startMetadataWatch(
   process: SimProcess,
@@ -60,6 +61,9 @@ export function startMetadataWatch(
         checkLeader(key, after);
         for (const text of checkMembers(after))
           report("metadata of a partition contradict themselves", `${key}: ${text}`);
+        const unclean =
+          after.recovering && before?.leaderEpoch !== after.leaderEpoch ? checkUnclean(image, after) : undefined;
+        if (unclean !== undefined) report("an unclean election is not as it must be", `${key}: ${unclean}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
         for (const broker of healedIn(before, after)) {
@@ -98,6 +102,14 @@ function checkMembers({ replicas, isr, elr, leader, minIsr }: Partition): readon
   }
   if (elr.length > 0 && isr.length >= minIsr) broken.push(`ELR (${elr.join(",")}) though the ISR reaches min ISR`);
   return broken;
+}
+
+/** Of an unclean election: its receipt came with it, and it was allowed or commanded (P5, D3). */
+function checkUnclean(image: MetadataImage, { topicId, partition, leaderEpoch }: Partition): string | undefined {
+  const receipt = findReceipt(image, { topicId, partition });
+  if (receipt?.leaderEpoch !== leaderEpoch) return `leader epoch ${leaderEpoch} has no receipt`;
+  const isAllowed = findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
+  return isAllowed || receipt.commanded ? undefined : `leader epoch ${leaderEpoch} was neither allowed nor commanded`;
 }
 
 function checkEpochs(before: Partition, after: Partition): readonly string[] {

@@ -1,5 +1,5 @@
 import { applyChanges, emptyImage, type MetadataChange, type Partition } from "@tidemark/metadata";
-import type { PartitionOutput, PartitionView } from "@tidemark/replication";
+import type { PartitionView } from "@tidemark/replication";
 import { expect, test } from "vitest";
 import { createReplicaWatch } from "./replica-watch.ts";
 import { createViolations } from "./violations.ts";
@@ -43,8 +43,8 @@ function brokenRules(leaderKnows: number): readonly string[] {
   const violations = createViolations(clock);
   const { image } = applyChanges(emptyImage, partitionAt(7));
   const watch = createReplicaWatch(violations, clock, () => image);
+  const output = { trace: [], persist: [], send: [], answer: [] };
   const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
-  const output = { effects: [], trace: [] } as unknown as PartitionOutput;
   watch.observe("broker-1#1", 1)(replica, () => viewOf(1, 10n, leaderKnows), input, output);
   watch.observe("broker-2#1", 2)(replica, () => viewOf(2, 5n, 7), input, output);
   clock.nowMs = 100;

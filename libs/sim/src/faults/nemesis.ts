@@ -1,3 +1,4 @@
+import { TidemarkError } from "@tidemark/rpc";
 import { pick } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
 import { type FaultKind, type FaultWorld, faultKinds } from "./fault-kinds.ts";
@@ -68,7 +69,8 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
     });
     scenarios[name](stage)
       .catch((error: unknown) => {
-        if (!(error instanceof StageOver)) throw error;
+        // Other faults may keep its commands from being carried out: then it ends there.
+        if (!(error instanceof StageOver || error instanceof TidemarkError)) throw error;
       })
       .finally(() => {
         isInScenario = false;

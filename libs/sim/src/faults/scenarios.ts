@@ -1,7 +1,7 @@
 import { below } from "@tidemark/runtime";
-import * as elections from "./aimed/elections.ts";
-import * as positions from "./aimed/positions.ts";
-import * as proposals from "./aimed/proposals.ts";
+import { elections } from "./aimed/elections.ts";
+import { positions } from "./aimed/positions.ts";
+import { proposals } from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";

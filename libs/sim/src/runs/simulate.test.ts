@@ -103,6 +103,6 @@ test("a broker that takes batches with a gap is found out by a producer whose ba
 
 test("a quorum whose lease is counted by the wall clock is found out", { timeout }, async () => {
   const taken = switches.get("quorum.leaseByMonotonicClock");
-  const result = await run(2, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 3, ...taken });
+  const result = await run(3, { replicationFactor: 1, controllers: 3, durationMs: 20_000, pace: 3, ...taken });
   expect(result.violations.map(({ rule }) => rule)).toContain("leases do not overlap");
 });

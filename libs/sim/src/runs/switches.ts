@@ -77,6 +77,15 @@ const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
   leaseByMonotonicClock: "leaderClockSetBack",
 };
 
+/** What producers that retry rely on: they are of many kinds only where they are drawn. */
+const ofProducers: ReadonlySet<string> = new Set<keyof ReplicationGuards>([
+  "producersTakenOver",
+  "repeatAfterCommit",
+  "producerEpochFenced",
+  "sequenceGapRefused",
+  "repeatBeforeMinIsr",
+]);
+
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
  * protection whose absence no run finds is a missing check.
@@ -84,7 +93,11 @@ const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
 export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
   ...Object.entries(replicationAims).map(([key, scenario]): [string, Switch] => [
     `replication.${key}`,
-    { scenario, broken: { replicationGuards: { ...allReplicationGuards, [key]: false } } },
+    {
+      scenario,
+      isDrawn: ofProducers.has(key),
+      broken: { replicationGuards: { ...allReplicationGuards, [key]: false } },
+    },
   ]),
   ...Object.entries(logAims).map(([key, scenario]): [string, Switch] => [
     `log.${key}`,

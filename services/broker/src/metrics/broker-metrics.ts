@@ -15,7 +15,7 @@ export interface BrokerMetrics {
   /** A fetch was answered, or a message of a subscription made, `ms` after it was asked for. */
   fetched(fetch: { readonly batches: readonly Uint8Array[]; readonly bytes: number; readonly ms: number }): void;
   /** What was written is on stable storage, `ms` after that was asked for. */
-  flushed(ms: number): void;
+  readonly flushed: (ms: number) => void;
 }
 
 /** `led`: the partitions that this broker leads when somebody reads. */

@@ -1,9 +1,9 @@
 /** Chains of faults that aim at what controllers decide and at what they keep (D2, D7, D9, R13, L10). */
-import { castInOrder, isInIsr, killAndAwaitRemoval, leads } from "../cast.ts";
+import { castInOrder, electPreferred, isInIsr, killAndAwaitRemoval, leads } from "../cast.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** The leader's process ends, and another replica leads. */
-export const leaderFalls: Scenario = async (stage) => {
+const leaderFalls: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader } = cast;
@@ -14,7 +14,7 @@ export const leaderFalls: Scenario = async (stage) => {
 };
 
 /** All that may lead are gone, and whoever was left behind comes back first. */
-export const outsiderReturnsFirst: Scenario = async (stage) => {
+const outsiderReturnsFirst: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -30,7 +30,7 @@ export const outsiderReturnsFirst: Scenario = async (stage) => {
 };
 
 /** 27h: two machines go dark together; the controller that finds out has heard neither of them, and so both at once. */
-export const twoGoDarkTogether: Scenario = async (stage) => {
+const twoGoDarkTogether: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -46,7 +46,7 @@ export const twoGoDarkTogether: Scenario = async (stage) => {
 };
 
 /** 25: the controller's disk is slow, something is decided, and the power fails before it is written. */
-export const powerFailsBeforeTheCommit: Scenario = async (stage) => {
+const powerFailsBeforeTheCommit: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   const [controller] = stage.controllers;
   if (cast === undefined || controller === undefined) return;
@@ -62,12 +62,18 @@ export const powerFailsBeforeTheCommit: Scenario = async (stage) => {
 };
 
 /** L10: a leader's damage is found and told, and its process ends before it could copy the replica anew. */
-export const damagedLeaderRestarts: Scenario = async (stage) => {
+const damagedLeaderRestarts: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader } = cast;
-  // What was flushed a while ago is not read when a broker starts.
-  await stage.sleep(3000);
+  // What was flushed a while ago is not read when a broker starts, and what it read or wrote before is not in memory.
+  await stage.sleep(2000);
+  leader.kill();
+  leader.boot();
+  await stage.until(() => !leads(stage, partition, leader) && isInIsr(stage, partition, leader), 3000);
+  await electPreferred(stage);
+  await stage.until(() => leads(stage, partition, leader), 1000);
+  await stage.sleep(200);
   const isHarmed = stage.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
   if (isHarmed || !leader.device.damage()) return;
   for (const controller of stage.controllers) stage.hold(controller, leader, "WatchMetadata", 1000);
@@ -92,7 +98,7 @@ const again = "again";
  * 27: a topic is deleted while a broker that holds it is away, and one of the same name is made on the others. One of
  * those starts anew while the deletion still waits for who is away. To be run with more brokers than replicas.
  */
-export const madeAgainWhileOneIsAway: Scenario = async (stage) => {
+const madeAgainWhileOneIsAway: Scenario = async (stage) => {
   const { admin } = stage.operator;
   const call = { timeoutMs: 3000 };
   const make = async () => {
@@ -124,3 +130,12 @@ export const madeAgainWhileOneIsAway: Scenario = async (stage) => {
   await admin.deleteTopic({ topic: again }, call);
   await stage.until(() => stage.partitions(again).length === 0, 2000);
 };
+
+export const elections = {
+  leaderFalls,
+  outsiderReturnsFirst,
+  twoGoDarkTogether,
+  powerFailsBeforeTheCommit,
+  damagedLeaderRestarts,
+  madeAgainWhileOneIsAway,
+} as const;

@@ -9,7 +9,7 @@ const replicaFetch = "tidemark.replica.v1";
  * A leader knows how far a follower is; another leads, cuts that follower's log, and the first one leads again: what it
  * knew holds no longer.
  */
-export const leadershipComesBack: Scenario = async (stage) => {
+const leadershipComesBack: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -32,7 +32,7 @@ export const leadershipComesBack: Scenario = async (stage) => {
 };
 
 /** A follower comes back with records that its new leader never had, and hears late that the logs part. */
-export const divergingFollowerReturns: Scenario = async (stage) => {
+const divergingFollowerReturns: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -56,7 +56,7 @@ export const divergingFollowerReturns: Scenario = async (stage) => {
  * A follower hears late of two leaders that came after its own: it asks the second, which is the old one again, in the
  * leader epoch of before, and then follows the first, which does not have its last records.
  */
-export const followerHearsLate: Scenario = async (stage) => {
+const followerHearsLate: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -75,7 +75,7 @@ export const followerHearsLate: Scenario = async (stage) => {
 };
 
 /** 20h: a flush that began before the logs were found to part ends, and is told, before the follower hears of it. */
-export const flushEndsBeforeTheVerdict: Scenario = async (stage) => {
+const flushEndsBeforeTheVerdict: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -97,7 +97,7 @@ export const flushEndsBeforeTheVerdict: Scenario = async (stage) => {
 };
 
 /** 20f: a follower cuts its log while a flush is out, takes new records, and loses its power when that flush has ended. */
-export const cutWhileFlushing: Scenario = async (stage) => {
+const cutWhileFlushing: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -118,7 +118,7 @@ export const cutWhileFlushing: Scenario = async (stage) => {
 };
 
 /** A follower's disk is full while answers are on their way: what it could not write is not there, whatever comes next. */
-export const fullDiskWithAnswersOnTheirWay: Scenario = async (stage) => {
+const fullDiskWithAnswersOnTheirWay: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { leader, first } = cast;
@@ -136,7 +136,7 @@ export const fullDiskWithAnswersOnTheirWay: Scenario = async (stage) => {
  * 16: a fetch of a follower is on its way for long. Meanwhile the follower loses what it did not flush, comes back and
  * fetches anew; then the old one arrives. To be run with `log.flush=async`, where what was told as had may be lost.
  */
-export const oldFetchArrivesLast: Scenario = async (stage) => {
+const oldFetchArrivesLast: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, second } = cast;
@@ -161,7 +161,7 @@ export const oldFetchArrivesLast: Scenario = async (stage) => {
 };
 
 /** 14: a follower that was out of the ISR asks a leader that does not know yet how much was committed. */
-export const returnsBelowTheEpochStart: Scenario = async (stage) => {
+const returnsBelowTheEpochStart: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -181,7 +181,7 @@ export const returnsBelowTheEpochStart: Scenario = async (stage) => {
 };
 
 /** 20g: the same, with nobody to return: what is committed stays unknown for long, while consumers wait at the tail. */
-export const tailOfAnUnsettledLeader: Scenario = async (stage) => {
+const tailOfAnUnsettledLeader: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, first, second } = cast;
@@ -201,3 +201,15 @@ export const tailOfAnUnsettledLeader: Scenario = async (stage) => {
   second.boot();
   leader.boot();
 };
+
+export const positions = {
+  leadershipComesBack,
+  divergingFollowerReturns,
+  followerHearsLate,
+  flushEndsBeforeTheVerdict,
+  cutWhileFlushing,
+  fullDiskWithAnswersOnTheirWay,
+  oldFetchArrivesLast,
+  returnsBelowTheEpochStart,
+  tailOfAnUnsettledLeader,
+} as const;

@@ -9,7 +9,7 @@ const watchMetadata = "WatchMetadata";
  * A follower is taken in, whose answer is late and of which no news come; then something else changes, so that the
  * repeated proposal fails by its partition epoch.
  */
-export const repeatFailsByItsEpoch: Scenario = async (stage) => {
+const repeatFailsByItsEpoch: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, second } = cast;
@@ -30,7 +30,7 @@ export const repeatFailsByItsEpoch: Scenario = async (stage) => {
 };
 
 /** 20j: the first attempt is late, the second is refused for want of room, and then the first arrives. */
-export const refusedBeforeTheFirstArrives: Scenario = async (stage) => {
+const refusedBeforeTheFirstArrives: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, second } = cast;
@@ -53,7 +53,7 @@ export const refusedBeforeTheFirstArrives: Scenario = async (stage) => {
 };
 
 /** 15: the answer to a removal comes when the follower is back in the ISR, and lags again. */
-export const answerOfAnOlderState: Scenario = async (stage) => {
+const answerOfAnOlderState: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, second } = cast;
@@ -71,3 +71,9 @@ export const answerOfAnOlderState: Scenario = async (stage) => {
   stage.cut(second, [leader]);
   await stage.sleep(1200);
 };
+
+export const proposals = {
+  repeatFailsByItsEpoch,
+  refusedBeforeTheFirstArrives,
+  answerOfAnOlderState,
+} as const;

@@ -37,12 +37,17 @@ test.for(seeds)("seed %i keeps every promise with one replica", { timeout }, asy
   expect(result.violations, describeFailure(result, "with one replica, 12 s")).toEqual([]);
 });
 
-/** `damagedLeaderRestarts`: a wish for a newer broker epoch that comes before the first heartbeat is not lost. */
-const ownScenarios: readonly ScenarioName[] = ["quickLeaderChanges", "everythingGoesDark", "damagedLeaderRestarts"];
+const ownScenarios: readonly ScenarioName[] = ["quickLeaderChanges", "everythingGoesDark"];
 
 test.for(seeds.length > 2 ? scenarioNames : ownScenarios)("%s breaks no promise", { timeout }, async (scenario) => {
   const result = await run(1, { ...short, scenario });
   expect(result.violations, describeFailure(result, scenario)).toEqual([]);
+});
+
+/** In this seed the broker wants a newer broker epoch before its first heartbeat: where that is lost, it never converges. */
+test("a replica whose damage is known before its broker registers is copied anew", { timeout }, async () => {
+  const result = await run(3, { ...short, scenario: "damagedLeaderRestarts" });
+  expect(result.violations, describeFailure(result, "damagedLeaderRestarts, seed 3")).toEqual([]);
 });
 
 /** Those that a run finds soonest. `npm run sim -- --break all` takes out every one. */

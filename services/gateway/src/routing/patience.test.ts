@@ -148,6 +148,27 @@ describe("a pause between two tries", () => {
     expect(later.again).toBe(true);
   });
 
+  it("grows where leaders point on in circles, each with a newer leader epoch", async () => {
+    const { refuse, elect, advance } = world();
+    let epoch = 1;
+    const goRound = async () => {
+      for (let hop = 0; hop < 3; hop++) {
+        elect(epoch + 1);
+        refuse(refusal(), epoch++);
+        await advance(0);
+      }
+      elect(epoch + 1);
+      return refuse(refusal(), epoch++);
+    };
+    for (const ms of [50, 100, 200]) {
+      const seen = await goRound();
+      await advance(ms / 2 - 1);
+      expect(seen.again).toBeUndefined();
+      await advance(ms / 2 + 1);
+      expect(seen.again).toBe(true);
+    }
+  });
+
   it("is a first one again after something worked", async () => {
     const { refuse, pauses, advance } = world();
     for (let failures = 0; failures < 5; failures++) {

@@ -34,6 +34,8 @@ export interface Pauses {
 export function createPauses(table: RouteTable, runtime: Runtime, patience: Patience): Pauses {
   let failures = 0;
   let hops = 0;
+  // A newer leader that was pointed to in a circle is no reason to hurry.
+  let isInCircle = false;
 
   return {
     next(refused, error) {
@@ -41,10 +43,11 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
       const isNewerKnown = () => refused.some((each) => isNewer(table, each));
       if (hops < hopsMax && isNewerKnown()) {
         hops += 1;
-        failures = 0;
+        if (!isInCircle) failures = 0;
         return Promise.resolve((patience.remainingMs() ?? 1) > 0);
       }
       const mayHop = hops < hopsMax;
+      if (!mayHop) isInCircle = true;
       hops = 0;
       const waitMs = Math.max(backoffMs(failures++, runtime.random), error.fields.retryAfterMs ?? 0);
       if (waitMs >= (patience.remainingMs() ?? Number.POSITIVE_INFINITY)) return Promise.resolve(false);
@@ -53,6 +56,7 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
     reset() {
       failures = 0;
       hops = 0;
+      isInCircle = false;
     },
   };
 
@@ -70,7 +74,7 @@ export function createPauses(table: RouteTable, runtime: Runtime, patience: Pati
       const unwatch = table.onChange(() => {
         if (!isNewerKnown()) return;
         // What failed before says nothing about the newer leader, which may need a moment to learn that it leads.
-        failures = 0;
+        if (!isInCircle) failures = 0;
         settle(true);
       });
       signal.addEventListener("abort", onAbort, { once: true });

@@ -69,6 +69,8 @@ Ends with "acknowledged N, unknown N, failed N", also on Ctrl-C, and with exit c
 
 async function run(io: Io, topic: string, flags: ProduceFlags, { client, settings }: Session): Promise<number> {
   const producer = client.createProducer({
+    // A command goes on where no controller is there to give out a producer id, as when it is being replaced.
+    idempotence: false,
     acks: flags.acks ?? settings.acks,
     compression: flags.compression,
     deliveryTimeoutMs: flags.timeout ?? settings.deliveryTimeoutMs,

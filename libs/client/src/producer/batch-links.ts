@@ -65,7 +65,11 @@ export function createBatchLinks(
   };
 
   return {
-    hasRoom: (endpoint) => links.get(endpoint)?.hasRoom ?? true,
+    hasRoom(endpoint) {
+      const link = links.get(endpoint);
+      // Where a stream is over, the next batch opens another one.
+      return link === undefined || !link.isOpen || link.hasRoom;
+    },
     async send(endpoint, batch) {
       if (withoutStreams.has(endpoint)) return sendByCall(endpoint, batch);
       try {

@@ -1,8 +1,7 @@
 /** Starts the processes of a manifest on this machine: same settings, other addresses and folders. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { join } from "node:path";
-import { waitFor } from "@tidemark/testkit";
+import { freePorts, waitFor } from "@tidemark/testkit";
 import type { ManifestProcess } from "./manifests.ts";
 
 /** Where everything of a manifest is on this machine. */
@@ -15,24 +14,12 @@ export interface Place {
 
 /** Free ports of this machine for every address that the processes advertise or bind. */
 export async function placeFor(processes: readonly ManifestProcess[], folder: string): Promise<Place> {
-  const addresses = new Map<string, string>();
-  for (const { environment } of processes) {
-    for (const address of (environment.TIDEMARK_ADVERTISED_LISTENERS ?? "").split(",")) {
-      addresses.set(address.replace(/^\w+:\/\//, ""), `127.0.0.1:${await freePort()}`);
-    }
-  }
+  const advertised = processes.flatMap(({ environment }) =>
+    (environment.TIDEMARK_ADVERTISED_LISTENERS ?? "").split(",").map((listener) => listener.replace(/^\w+:\/\//, "")),
+  );
+  const ports = await freePorts(advertised.length);
+  const addresses = new Map(advertised.map((address, index) => [address, `127.0.0.1:${ports[index] ?? 0}`]));
   return { addresses, folder };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** The environment of a process with addresses and folders of this machine. Nobody collects its traces. */

@@ -1,4 +1,5 @@
 export { type ClusterProcess, type DevCluster, type DevClusterOptions, startDevCluster } from "./dev-cluster.ts";
+export { freePorts } from "./free-ports.ts";
 export type { Attributes, AttributeValue, ReceivedSpan } from "./otlp-decode.ts";
 export { createOtlpReceiver, type OtlpReceiver, type ReceiverMood } from "./otlp-receiver.ts";
 export { type Finished, type RunOptions, runProgram } from "./run-program.ts";

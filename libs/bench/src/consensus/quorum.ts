@@ -1,7 +1,6 @@
 /** Three members of a quorum, each a process with a directory of its own. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -11,6 +10,7 @@ import { formatAddress, formatDirectory } from "@tidemark/consensus-raft";
 import { createNodeDisk } from "@tidemark/disk";
 import { controllerId, directoryId } from "@tidemark/ids";
 import { createNodeRuntime, randomUuid } from "@tidemark/runtime";
+import { freePorts } from "@tidemark/testkit";
 import type { AppendLoad, AppendRates } from "./appends.ts";
 
 const program = join(dirname(fileURLToPath(import.meta.url)), "member-program.ts");
@@ -166,15 +166,4 @@ async function formatQuorum(folder: string): Promise<readonly MemberPlace[]> {
     await formatDirectory({ disk, directory, crc32c, identity: { directoryId: own, clusterId }, voters });
   }
   return places;
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
 }

@@ -63,8 +63,8 @@ export const faultKinds = {
   split: (world) => split(world),
   slowLink: (world) => slow(world),
   resetConnections: (world) => reset(world),
-  diskStall: (world) => stall(world),
-  diskFull: (world) => fill(world),
+  diskStall: (world) => stallDisk(world, world.cluster.brokers),
+  diskFull: (world) => fillDisk(world, world.cluster.brokers),
   wallClock: (world) => skew(world),
   killEtcd: (world) => crash(world, world.cluster.etcds, "kill"),
   powerCutEtcd: (world) => crash(world, world.cluster.etcds, "losePower"),
@@ -249,16 +249,16 @@ function reset({ random, cluster }: FaultWorld): FaultEnd | undefined {
   return { text: `reset connections of ${node.name}`, lastsMs: 0, end: () => undefined };
 }
 
-function stall({ random, cluster, engine }: FaultWorld): FaultEnd | undefined {
-  const node = pick(random, cluster.brokers);
+export function stallDisk({ random, engine }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {
+  const node = pick(random, among);
   if (node === undefined) return undefined;
   const lastsMs = lengthMs(random, 20, 8000);
   node.device.faults.stalledUntilMs = engine.nowMs + lastsMs;
   return { text: `disk of ${node.name} stands still`, lastsMs, end: () => undefined };
 }
 
-function fill({ random, cluster }: FaultWorld): FaultEnd | undefined {
-  const node = pick(random, cluster.brokers);
+export function fillDisk({ random }: FaultWorld, among: readonly SimNode[]): FaultEnd | undefined {
+  const node = pick(random, among);
   if (node === undefined) return undefined;
   const { faults, memory } = node.device;
   faults.capacity = memory.usedBytes() + below(random, 4096);

@@ -1,33 +1,14 @@
-import { below, pick } from "@tidemark/runtime";
+import { pick } from "@tidemark/runtime";
 import { directoryOf } from "../quorum/format-quorum.ts";
-import { type FaultEnd, type FaultWorld, lengthMs } from "./fault-kinds.ts";
+import { type FaultEnd, type FaultWorld, fillDisk, lengthMs, stallDisk } from "./fault-kinds.ts";
 
 /** What befalls the disks on which controllers keep the metadata. */
 export const quorumFaultKinds = {
-  stallControllerDisk,
-  fillControllerDisk,
+  stallControllerDisk: (world: FaultWorld) => stallDisk(world, world.cluster.controllers),
+  fillControllerDisk: (world: FaultWorld) => fillDisk(world, world.cluster.controllers),
   failControllerFlush,
   loseControllerDisk,
 } as const;
-
-function stallControllerDisk({ random, cluster, engine }: FaultWorld): FaultEnd | undefined {
-  const node = pick(random, cluster.controllers);
-  if (node === undefined) return undefined;
-  const lastsMs = lengthMs(random, 20, 8000);
-  node.device.faults.stalledUntilMs = engine.nowMs + lastsMs;
-  return { text: `disk of ${node.name} stands still`, lastsMs, end: () => undefined };
-}
-
-function fillControllerDisk({ random, cluster }: FaultWorld): FaultEnd | undefined {
-  const node = pick(random, cluster.controllers);
-  if (node === undefined) return undefined;
-  const { faults, memory } = node.device;
-  faults.capacity = memory.usedBytes() + below(random, 4096);
-  const end = () => {
-    faults.capacity = Number.POSITIVE_INFINITY;
-  };
-  return { text: `disk of ${node.name} is full`, lastsMs: lengthMs(random, 100, 10_000), end };
-}
 
 function failControllerFlush({ random, cluster }: FaultWorld): FaultEnd | undefined {
   const node = pick(random, cluster.controllers);

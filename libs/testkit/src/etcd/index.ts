@@ -3,9 +3,9 @@ import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getEtcdBinary } from "@tidemark/tooling/etcd-binary";
+import { freePorts } from "../free-ports.ts";
 import { waitFor } from "../wait-for.ts";
 import { createEtcdMember, type EtcdMember, type EtcdTls } from "./etcd-member.ts";
-import { freePorts } from "./free-ports.ts";
 import { replaceMember } from "./membership.ts";
 
 export type { EtcdMember, EtcdTls } from "./etcd-member.ts";

@@ -72,6 +72,19 @@ describe("what was written last", () => {
     expect(await read(test, 1, 4 * size)).toEqual(["1..2"]);
   });
 
+  it("is read on behind offsets that are missing, as compaction leaves them", async () => {
+    const { test, reads } = await logOf([1], { settings: { gaps: true } });
+    test.log.append(Buffer.concat([5, 6, 9].map((offset) => batchAt(offset, { value: "v" }))), keep);
+    await test.log.flushed(at(10));
+    for (const [from, found] of [
+      [5, ["5..6", "6..7"]],
+      [7, ["9..10"]],
+    ] as const) {
+      expect(await read(test, from, 2 * size)).toEqual(found);
+    }
+    expect(reads).toEqual([]);
+  });
+
   it("is gone after a cut", async () => {
     const { test } = await logOf([6]);
     await test.log.truncateTo(at(3));

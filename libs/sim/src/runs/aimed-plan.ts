@@ -64,6 +64,8 @@ export function aimedPlan(
       valueBytesMax: 200,
       inFlightMax: 64,
     })),
+    // Commands of anybody else would come between the steps of a chain.
+    operator: { ...drawn.operator, pauseMs: Number.MAX_SAFE_INTEGER },
     consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500 }],
     nemesis: { kinds: [], scenarios: [scenario], pauseMs: 150 },
     durationMs,

@@ -99,6 +99,15 @@ export async function fallTo(stage: Stage, { partition, leader }: Cast, next: Si
   return stage.until(() => leads(stage, partition, next), stage.timers.sessionMs + 2000);
 }
 
+/**
+ * For so long, in milliseconds, a replica gets nothing of its leader, and the controller does not hear what the leader
+ * thinks of it: what the replica lacks shows.
+ */
+export function leaveAlone(stage: Stage, { leader }: Cast, node: SimNode, ms: number): void {
+  stage.hold(leader, node, replicaFetch, ms);
+  for (const controller of stage.controllers) stage.hold(leader, controller, alterPartition, ms);
+}
+
 /** Gives leaderships to the first replicas. */
 export async function electPreferred({ operator }: Stage): Promise<void> {
   await operator.admin.electLeaders({ type: ElectionType.PREFERRED }, { timeoutMs: 2000 }).catch(() => undefined);

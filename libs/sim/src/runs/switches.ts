@@ -15,12 +15,12 @@ export interface Switch {
 }
 
 const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
-  ackAfterFlush: "stalledLeaderLosesPower",
+  ackAfterFlush: "stalledLeaderReturns",
   maximalIsr: "expansionWhoseAnswerIsLost",
   flushedOnly: "stalledFollowersLosePower",
   positionsForgottenAtElection: "leadershipComesBack",
   minIsr: "lastOneStanding",
-  truncationByLeaderEpoch: "restartBeforeHighWatermark",
+  truncationByLeaderEpoch: "restartsBelowHighWatermark",
   divergingFetchIgnored: "divergingFollowerReturns",
   leaderEpochOnFetch: "followerHearsLate",
   leaderEpochOnAppend: "verdictOfAnOlderLeader",
@@ -41,10 +41,10 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
-  flushBeforeAck: "everythingGoesDark",
-  syncDirectories: "everythingGoesDark",
+  flushBeforeAck: "powerFailsEverywhere",
+  syncDirectories: "powerFailsEverywhere",
   cutTailOnly: "flushedEndIsDamaged",
-  checkpointNeverAhead: "everythingGoesDark",
+  checkpointNeverAhead: "powerFailsEverywhere",
   cutEndsFlushes: "cutWhileFlushing",
   rewriteUnflushedTail: "readTailLosesPower",
   lowerNotesBeforeCut: "diesWhileCutting",

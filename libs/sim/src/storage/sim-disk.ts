@@ -31,6 +31,8 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
+  /** Nothing was done to it but what any disk may do with what is not flushed. */
+  readonly isSound: boolean;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
@@ -92,6 +94,9 @@ export function createDevice(random: Random): Device {
     memory,
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
+    get isSound() {
+      return !wasLost && !wasDamaged;
+    },
     get wasDamaged() {
       return wasDamaged;
     },

@@ -1,4 +1,5 @@
 /** Chains of faults that aim at what a log makes of what it finds on its disk (L4, L9). */
+import { below } from "@tidemark/runtime";
 import {
   alterPartition,
   awaitFlushed,
@@ -8,6 +9,7 @@ import {
   endOf,
   fallTo,
   leads,
+  leaveAlone,
   leaveBehind,
   play,
   replicaFetch,
@@ -45,17 +47,40 @@ const readTailLosesPower = play(async (stage, cast) => {
   leader.boot();
 });
 
+/** All machines lose their power at one moment, while some of their disks are busy (P1). */
+const powerFailsEverywhere = play(async (stage, cast) => {
+  const nodes = [cast.leader, cast.first, cast.second];
+  for (const node of nodes) if (stage.random.next() < 0.5) stage.stall(node, below(stage.random, 400));
+  await stage.sleep(100 + below(stage.random, 400));
+  for (const node of nodes) node.losePower();
+  for (const node of nodes) {
+    await stage.sleep(below(stage.random, 300));
+    node.boot();
+  }
+  await stage.sleep(300);
+});
+
+/** A leader's disk stands still while its followers flush. Then its power fails, and it leads again at once. */
+const stalledLeaderReturns = play(async (stage, cast) => {
+  const { partition, leader } = cast;
+  stage.stall(leader, 1000);
+  const before = stage.committed(partition);
+  await stage.until(() => stage.committed(partition) > before, 300);
+  leader.losePower();
+  await stage.sleep(20);
+  leader.boot();
+  await stage.sleep(500);
+});
+
 /** 2: the end of a follower's log, which was flushed and committed, is damaged at rest, and the follower starts again. */
 const flushedEndIsDamaged = play(async (stage, cast) => {
-  const { partition, leader, second } = cast;
+  const { partition, second } = cast;
   stage.quiet();
   await awaitRest(stage, cast);
   const isHarmed = stage.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
   if (isHarmed || !second.device.damageEndOf(`${partition.topicId}-${partition.partition}`)) return;
   second.kill();
-  // Nobody tells it what it lacks, and nobody hears of that.
-  for (const controller of stage.controllers) stage.hold(leader, controller, alterPartition, 1000);
-  stage.hold(second, leader, replicaFetch, 1000);
+  leaveAlone(stage, cast, second, 1000);
   second.boot();
   await awaitFollowing(stage, cast, second);
   await stage.sleep(200);
@@ -126,4 +151,11 @@ const cutTwiceAtOnce = play(async (stage, cast) => {
   first.boot();
 });
 
-export const logs = { readTailLosesPower, flushedEndIsDamaged, diesWhileCutting, cutTwiceAtOnce } as const;
+export const logs = {
+  powerFailsEverywhere,
+  stalledLeaderReturns,
+  readTailLosesPower,
+  flushedEndIsDamaged,
+  diesWhileCutting,
+  cutTwiceAtOnce,
+} as const;

@@ -1,6 +1,6 @@
 /** Chains of faults that aim at what a leader believes of its followers' logs (R2, R7, L9). */
 import {
-  alterPartition,
+  awaitFollowing,
   awaitRest,
   castInOrder,
   electPreferred,
@@ -8,6 +8,7 @@ import {
   fallTo,
   isInIsr,
   leads,
+  leaveAlone,
   leaveBehind,
   play,
   replicaFetch,
@@ -150,7 +151,7 @@ const verdictOfAnOlderLeader = play(async (stage, cast) => {
   show();
   open();
   await stage.sleep(500);
-  for (const controller of stage.controllers) stage.hold(leader, controller, alterPartition, 1500);
+  leaveAlone(stage, cast, second, 1500);
   await stage.sleep(1200);
 });
 
@@ -219,7 +220,18 @@ const tailOfAnUnsettledLeader: Scenario = async (stage) => {
   leader.boot();
 };
 
+/** 9: a follower starts again that does not know how much of its log is committed (KIP-101). */
+const restartsBelowHighWatermark = play(async (stage, cast) => {
+  const { first } = cast;
+  leaveAlone(stage, cast, first, 1000);
+  first.kill();
+  first.boot();
+  await awaitFollowing(stage, cast, first);
+  await stage.sleep(200);
+});
+
 export const positions = {
+  restartsBelowHighWatermark,
   leadershipComesBack,
   divergingFollowerReturns,
   followerHearsLate,

@@ -64,6 +64,18 @@ export function aimedPlan(
       valueBytesMax: 200,
       inFlightMax: 64,
     })),
+    // What comes twice and late is refused or answered as before, and so it is no harm to any chain.
+    idempotent: {
+      ...drawn.idempotent,
+      bootstrap: "gateway-1.sim:4640",
+      partitions: 1,
+      pauseMs: 60,
+      inFlightMax: 4,
+      copies: { share: 0.5, lateMsMax: 2000 },
+      raiseShare: 0.2,
+      requestTimeoutMs: 1000,
+      deliveryTimeoutMs: 10_000,
+    },
     // Commands of anybody else would come between the steps of a chain.
     operator: { ...drawn.operator, pauseMs: Number.MAX_SAFE_INTEGER },
     consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500 }],

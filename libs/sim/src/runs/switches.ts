@@ -33,10 +33,10 @@ const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> =
   cutEndsFlushes: "cutTwiceAtOnce",
   unsettledWaits: "tailOfAnUnsettledLeader",
   oldIsrAnswerIgnored: "answerOfAnOlderState",
-  producersTakenOver: "leadershipWanders",
+  producersTakenOver: "leaderFalls",
   repeatAfterCommit: "lastOneStanding",
-  producerEpochFenced: "leadershipWanders",
-  sequenceGapRefused: "leadershipWanders",
+  producerEpochFenced: "leaderFalls",
+  sequenceGapRefused: "leaderFalls",
   repeatBeforeMinIsr: "lastOneStanding",
 };
 
@@ -77,15 +77,6 @@ const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
   leaseByMonotonicClock: "leaderClockSetBack",
 };
 
-/** What producers that retry rely on: they are of many kinds only where they are drawn. */
-const ofProducers: ReadonlySet<string> = new Set<keyof ReplicationGuards>([
-  "producersTakenOver",
-  "repeatAfterCommit",
-  "producerEpochFenced",
-  "sequenceGapRefused",
-  "repeatBeforeMinIsr",
-]);
-
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
  * protection whose absence no run finds is a missing check.
@@ -95,7 +86,6 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `replication.${key}`,
     {
       scenario,
-      isDrawn: ofProducers.has(key),
       broken: { replicationGuards: { ...allReplicationGuards, [key]: false } },
     },
   ]),

@@ -63,11 +63,14 @@ const powerFailsEverywhere = play(async (stage, cast) => {
 /** A leader's disk stands still while its followers flush. Then its power fails, and it leads again at once. */
 const stalledLeaderReturns = play(async (stage, cast) => {
   const { partition, leader } = cast;
+  const open = stage.quiet();
+  await awaitRest(stage, cast);
   stage.stall(leader, 1000);
   const before = stage.committed(partition);
+  open();
   await stage.until(() => stage.committed(partition) > before, 300);
   leader.losePower();
-  await stage.sleep(20);
+  stage.stall(leader, 0);
   leader.boot();
   await stage.sleep(500);
 });

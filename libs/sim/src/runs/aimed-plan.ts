@@ -6,11 +6,14 @@ import { drawPlan, type RunPlan } from "./plan.ts";
 interface Needs {
   readonly broker?: Readonly<Record<string, string | number | boolean>>;
   readonly brokers?: number;
+  readonly controllers?: number;
+  readonly backend?: RunPlan["shape"]["backend"];
 }
 
 const needs: Partial<Record<ScenarioName, Needs>> = {
   oldFetchArrivesLast: { broker: { "log.flush": "async" } },
   madeAgainWhileOneIsAway: { brokers: 4 },
+  appendArrivesLast: { controllers: 3, backend: "etcd" },
 };
 
 /** Short ones: more happens in the time of a run. */
@@ -25,8 +28,8 @@ export function aimedPlan(
   of: { readonly scenario: ScenarioName; readonly broken: RunPlan["broken"]; readonly durationMs: number },
 ): RunPlan {
   const { scenario, broken, durationMs } = of;
-  const drawn = drawPlan(random, { replicationFactor: 3, controllers: 1 });
-  const { broker = {}, brokers = 3 } = needs[scenario] ?? {};
+  const { broker = {}, brokers = 3, controllers = 1, backend = "single" } = needs[scenario] ?? {};
+  const drawn = drawPlan(random, { replicationFactor: 3, controllers, backend });
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,
     "broker.session.timeout.ms": timers.sessionMs,

@@ -77,7 +77,7 @@ export async function simulate(
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const produces = createProduceWatch(violations);
   const quorum = createQuorumWatch(violations);
-  const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
+  const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
@@ -104,6 +104,7 @@ export async function simulate(
       quorum.forget(process);
     },
     onRevision: createStoreWatch(violations),
+    isUnfenced: appendsUnfenced,
   });
   const counts = { batches: 0 };
   const gate = { isOpen: true };

@@ -101,6 +101,7 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `controller.${key}`,
     { scenario, broken: { controllerGuards: { ...allControllerGuards, [key]: false } } },
   ]),
+  ["controller.appendsFenced", { scenario: "appendArrivesLast", broken: { appendsUnfenced: true } }],
   ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
   ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
     `quorum.${key}`,

@@ -4,14 +4,14 @@ import { allControllerGuards, type ControllerGuards } from "@tidemark/controller
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
-import type { RunPlan } from "./plan.ts";
+import type { RunPlan, SwarmBounds } from "./plan.ts";
 
 /** A protection that is taken out, and the chain of faults that aims at what it protects from. */
 export interface Switch {
   readonly broken: RunPlan["broken"];
   readonly scenario: ScenarioName;
-  /** In a cluster as it is drawn for any run, and not in the small one that most are aimed at. */
-  readonly isDrawn?: boolean;
+  /** A cluster as it is drawn for any run, within these bounds, and not the small one that most are aimed at. */
+  readonly drawn?: SwarmBounds;
 }
 
 const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
@@ -77,6 +77,9 @@ const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
   leaseByMonotonicClock: "leaderClockSetBack",
 };
 
+/** Controllers enough for a quorum to lose some, over a small log. */
+const quorumBounds: SwarmBounds = { replicationFactor: 1, controllers: 3, durationMs: 30_000, pace: 3 };
+
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
  * protection whose absence no run finds is a missing check.
@@ -105,6 +108,6 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
   ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
   ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
     `quorum.${key}`,
-    { scenario, isDrawn: true, broken: { quorumGuards: { [key]: false } } },
+    { scenario, drawn: quorumBounds, broken: { quorumGuards: { [key]: false } } },
   ]),
 ]);

@@ -112,6 +112,7 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
         node.device.faults.stalledUntilMs = 0;
         node.device.faults.capacity = Number.POSITIVE_INFINITY;
         node.device.faults.failedSyncs = 0;
+        node.device.faults.failing = undefined;
         node.boot();
       }
     },

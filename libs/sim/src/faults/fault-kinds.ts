@@ -57,6 +57,7 @@ export const faultKinds = {
   loseDisk: (world) => loseDisk(world),
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
+  restartController: (world) => stopAndStart(world, world.cluster.controllers),
   restartGateway: (world) => stopAndStart(world, world.cluster.gateways),
   pause: (world) => pauseOne(world, world.cluster.nodes),
   isolate: (world) => isolateOne(world, world.cluster.nodes),

@@ -2,6 +2,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import { pick } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
 import { type FaultKind, type FaultWorld, faultKinds } from "./fault-kinds.ts";
+import { repairDirectories } from "./repair.ts";
 import { type ScenarioName, scenarios } from "./scenarios.ts";
 import { createStage, StageOver } from "./stage.ts";
 
@@ -115,6 +116,8 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
         node.device.faults.failing = undefined;
         node.boot();
       }
+      if (outside.size === 0)
+        repairDirectories(world, (text) => history.push(`${engine.nowMs.toFixed(0)} ms: ${text}`));
     },
   };
 }

@@ -3,6 +3,7 @@ import { elections } from "./aimed/elections.ts";
 import { positions } from "./aimed/positions.ts";
 import { proposals } from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
+import { losingScenarios } from "./losing-scenarios.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -261,6 +262,7 @@ export const scenarios = {
   ...elections,
   ...positions,
   ...proposals,
+  ...losingScenarios,
   ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 

@@ -25,7 +25,7 @@ export function aimedPlan(
   of: { readonly scenario: ScenarioName; readonly broken: RunPlan["broken"]; readonly durationMs: number },
 ): RunPlan {
   const { scenario, broken, durationMs } = of;
-  const drawn = drawPlan(random, { replicationFactor: 3, controllers: 1 });
+  const drawn = drawPlan(random, { replicationFactor: 3, controllers: 1, broken });
   const { broker = {}, brokers = 3 } = needs[scenario] ?? {};
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,

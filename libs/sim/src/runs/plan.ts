@@ -14,7 +14,13 @@ import type { ProducerPlan } from "../workload/producer-task.ts";
 /** Everything that a run does, drawn from its seed or written by hand. */
 export interface RunPlan {
   readonly shape: ClusterShape;
-  readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
+  readonly topic: {
+    readonly name: string;
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    /** Whether unclean elections are allowed: then what their receipts say was cut may be lost, and nothing else. */
+    readonly mayLose: boolean;
+  };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
@@ -79,19 +85,20 @@ type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
 export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
-  const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
+  const { replicationFactor, durationMs, broken, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
   const bare = drawShape(draw, replicationFactor, timers);
   const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
   const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
-  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
+  const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
+  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
   return {
     shape,
     topic,
     timers,
-    broken,
+    broken: broken ?? {},
     producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
     idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({

@@ -4,7 +4,7 @@ import { counts, countsFrom, faultsOf, type RunResult } from "./result.ts";
 
 /** One line for a run that kept every promise. */
 export function describeRun(result: RunResult, coreMs: number): string {
-  const { seed, hash, simulatedMs, acknowledgedBatches, elections, records, quorum } = result;
+  const { seed, hash, simulatedMs, acknowledgedBatches, elections, uncleanElections, records, quorum } = result;
   return [
     `seed ${seed}`,
     result.violations.length === 0 ? "clean" : "FAILED",
@@ -12,7 +12,7 @@ export function describeRun(result: RunResult, coreMs: number): string {
     `${(simulatedMs / 1000).toFixed(0)} s`,
     `${acknowledgedBatches} batches`,
     `${records.acknowledged}/${records.sent} records acknowledged`,
-    `${elections} elections`,
+    `${elections} elections${uncleanElections === 0 ? "" : ` of which ${uncleanElections} unclean`}`,
     `${faultsOf(result)} faults of ${result.faults.size} kinds`,
     ...(quorum.terms === 0
       ? []
@@ -48,6 +48,7 @@ export function describeSwarm(results: readonly RunResult[], coreMs: number): st
     ["faults", countsFrom.faults, results.map(faultsOf)],
     ["kinds of faults", countsFrom.faultKinds, results.map(({ faults }) => faults.size)],
     ["elections", countsFrom.elections, results.map(({ elections }) => elections)],
+    ["unclean elections", 0, results.map((each) => each.uncleanElections)],
     ["terms of the quorum", 0, results.map(({ quorum }) => quorum.terms)],
     ["entries of the quorum", 0, results.map(({ quorum }) => quorum.entries)],
     ["changes of members", 0, results.map(({ quorum }) => quorum.changes)],

@@ -152,6 +152,8 @@ export async function simulate(
     nemesis = startNemesis(world, plan.nemesis);
     await delay(observer.process.runtime.scheduler, plan.durationMs);
     if (plan.healsCoreFirst) {
+      // Votes are not taken from those who are to be enough.
+      keeper?.settle();
       const outside = drawOutside({ ...world, random: random.stream("core") });
       nemesis.heal(outside);
       await within(run, limits.convergeMs, "a core was not enough for leaders", async () =>

@@ -54,6 +54,8 @@ export async function open(parts: BrokerParts): Promise<void> {
     paths: options.logDirs,
     owner,
     onFlush: parts.metrics.flushed,
+    // Started anew it may find a disk that works again; as it is it can do nothing any more.
+    onNoneLeft: options.onFatal,
   });
   const table = createTable(parts);
   await table.openListed(metadata.known());

@@ -18,7 +18,7 @@ import {
   withOutcome,
 } from "@tidemark/rpc";
 import { delay, type Runtime } from "@tidemark/runtime";
-import { passOn } from "../log/context.ts";
+import { asCallerSees, passOn } from "../log/context.ts";
 
 export interface PassThroughOptions<Desc extends DescService> {
   readonly controller: ActiveController;
@@ -103,7 +103,8 @@ function passUnary<Desc extends DescService>(
     } catch (error) {
       // Time ran out between two tries: what the last one found says more than that.
       const found = call.signal.aborted && last?.outcome === Outcome.NOT_APPLIED ? last : error;
-      throw found instanceof TidemarkError && isElsewhere(found) ? noController(found, controller) : found;
+      if (found instanceof TidemarkError && isElsewhere(found)) throw noController(found, controller);
+      throw asCallerSees(found, call);
     }
   };
 }

@@ -6,7 +6,7 @@
 import { Socket } from "node:net";
 
 const relayPort = Number(process.env["TIDEMARK_TEST_RELAY"]);
-const connect = Socket.prototype.connect as (this: Socket, ...args: unknown[]) => Socket;
+const connect = Reflect.get(Socket.prototype, "connect") as (this: Socket, ...args: unknown[]) => Socket;
 
 /** The options of a connect, in any of the forms in which Node.js hands them over. Undefined: another form. */
 function optionsOf(first: unknown): { port?: number | string; host?: string } | undefined {
@@ -24,4 +24,4 @@ function connectThrough(this: Socket, ...args: unknown[]): Socket {
   return socket;
 }
 
-Socket.prototype.connect = connectThrough as typeof Socket.prototype.connect;
+Socket.prototype.connect = connectThrough;

@@ -92,7 +92,7 @@ async function askForBlock({ controller, brokerId, brokerEpoch, onHeard }: Produ
   try {
     const client = createRpcClient(ClusterService, controller.channel("control"));
     const request = { brokerId, brokerEpoch: brokerEpoch() ?? 0 };
-    const given = await client.allocateProducerIds(request, { timeoutMs: answerTimeoutMs });
+    const given = await client.allocateProducerIds(request, { timeoutMs: answerTimeoutMs, signal: controller.givenUp });
     onHeard();
     if (given.count > 0 && given.firstProducerId >= 0n) return given;
     throw new TidemarkError({ reason: Reason.INTERNAL, message: "The controller gave a block without producer ids" });

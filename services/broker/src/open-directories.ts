@@ -37,6 +37,7 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       owner,
       createMissing: true,
       onFlush,
+      beginWriting: runtime.scheduler.afterInput,
       ...(guards === undefined ? {} : { guards }),
       onStart: createStartReporter(logger, path),
       onFailure: (error) => {

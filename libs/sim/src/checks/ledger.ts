@@ -58,6 +58,8 @@ export interface Ledger {
   read(topic: string, partition: number, record: ReadRecord): void;
   /** `read` names every record of a partition from its beginning, as found at the end of the run. */
   checkFinal(topic: string, partition: number, read: ReadonlyMap<bigint, Uint8Array>): void;
+  /** `held` names the records of a partition that any disk holds, where nobody can be asked for them (P1). */
+  checkHeld(topic: string, partition: number, held: ReadonlySet<string>): void;
   readonly counts: LedgerCounts;
 }
 
@@ -206,6 +208,13 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
       for (const { offset, rule, text } of suspects) {
         if (!losses.isCut(topic, partition, offset)) report(rule, `${text}; no receipt says that it was cut`);
       }
+    },
+    checkHeld(topic, partition, held) {
+      const sent = [...historyOf(topic, partition).sent.values()];
+      const [first, ...more] = sent.filter(({ id, outcome }) => outcome === "acknowledged" && !held.has(id));
+      if (first === undefined) return;
+      const where = `${topic}-${partition} offset ${first.offset ?? "unknown"}`;
+      report("an acknowledged record was lost", `${where}: ${first.id} and ${more.length} more are on no disk`);
     },
   };
 }

@@ -18,7 +18,7 @@ export interface MetadataWatch {
 /**
  * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); epochs
  * only grow, and a leader epoch has one leader (P14); an unclean election was allowed or commanded, and has its receipt
- * (P5).
+ * (P5); damage is told of disks that were harmed, and of no others (L4).
  */
 export function startMetadataWatch(
   process: SimProcess,
@@ -30,6 +30,8 @@ export function startMetadataWatch(
     readonly onImage: (image: MetadataImage) => void;
     /** Whether a broker's disk still has the file of a replica in which a bit has changed. */
     readonly hasDamage: (broker: number, replica: string) => boolean;
+    /** Whether nothing was ever done to a broker's disk but what a disk may do: losing what was not flushed. */
+    readonly isSound: (broker: number) => boolean;
     /** False where a power cut may take what counts as held. */
     readonly isFlushed: boolean;
   },
@@ -73,6 +75,10 @@ export function startMetadataWatch(
         if (unclean !== undefined) report("an unclean election is not as it must be", `${key}: ${unclean}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
+        for (const broker of damagedIn(before, after)) {
+          if (!given.isSound(broker)) continue;
+          given.violations.reportAtEnd("a sound replica was called damaged", `${key}: on broker ${broker}`);
+        }
         for (const broker of healedIn(before, after)) {
           if (!given.hasDamage(broker, key)) continue;
           report("a damaged replica is in the ISR again", `${key}: broker ${broker}, whose damage was told`);
@@ -132,6 +138,13 @@ function checkEpochs(before: Partition, after: Partition): readonly string[] {
     broken.push(`leader epoch from ${before.leaderEpoch} to ${after.leaderEpoch}`);
   }
   return broken;
+}
+
+/** Brokers that tell of damage which they did not tell of before (L4). */
+function damagedIn(before: Partition, after: Partition): readonly number[] {
+  const known = new Map(before.replicas.map(({ brokerId, damagedIn: epoch }) => [brokerId, epoch]));
+  const told = after.replicas.filter((replica) => replica.damagedIn !== undefined);
+  return told.filter(({ brokerId, damagedIn: epoch }) => known.get(brokerId) !== epoch).map(({ brokerId }) => brokerId);
 }
 
 /** Brokers whose damaged replica is in the ISR again, as if it had been copied anew (L10). */

@@ -1,5 +1,6 @@
 import { below } from "@tidemark/runtime";
 import { elections } from "./aimed/elections.ts";
+import { logs } from "./aimed/logs.ts";
 import { positions } from "./aimed/positions.ts";
 import { proposals } from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
@@ -260,6 +261,7 @@ export const scenarios = {
   everythingGoesDark,
   pausedLeaderWakes,
   ...elections,
+  ...logs,
   ...positions,
   ...proposals,
   ...losingScenarios,

@@ -72,19 +72,20 @@ async function runSeeds(
 const brokenMs = 15_000;
 
 /** What repeats one run with a protection taken out. */
-function aimedLineOf(name: string, seed: number, { scenario, durationMs }: SimArguments): string {
+function aimedLineOf(name: string, seed: number, { scenario, controllers, durationMs }: SimArguments): string {
+  const quorum = controllers === undefined ? "" : ` --controllers ${controllers}`;
   const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
-  return `npm run sim -- --break ${name} --seed ${seed}${only}${length}`;
+  return `npm run sim -- --break ${name} --seed ${seed}${quorum}${only}${length}`;
 }
 
 /** Runs a chain of faults until a seed finds that something is broken. Returns that run; undefined: none did. */
 async function findBroken(aimed: Switch, asked: SimArguments, codecs: Codecs): Promise<RunResult | undefined> {
-  const { broken, scenario, isDrawn = false } = aimed;
-  const { from, to, limitMs, durationMs = brokenMs } = asked;
-  const bounds = { ...boundsOf(asked), scenario, broken };
+  const { broken, scenario, drawn } = aimed;
+  const { from, to, limitMs, durationMs = drawn?.durationMs ?? brokenMs, controllers = drawn?.controllers } = asked;
+  const of = { scenario, broken, durationMs, ...(controllers === undefined ? {} : { controllers }) };
   const plan = (random: RandomTree) =>
-    isDrawn ? drawPlan(random, bounds) : aimedPlan(random, { scenario, broken, durationMs });
+    drawn === undefined ? aimedPlan(random, of) : drawPlan(random, { ...drawn, ...of });
   const startedMs = realTimeMs();
   for (let seed = from; seed <= to && realTimeMs() - startedMs < limitMs; seed++) {
     const result = await simulate(seed, plan, codecs);
@@ -104,8 +105,7 @@ async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promi
     print(`${name}: NOT found by ${scenario}`);
     return false;
   }
-  const line =
-    aimed.isDrawn === true ? `${lineOf(result.seed, asked)} --break ${name}` : aimedLineOf(name, result.seed, asked);
+  const line = aimedLineOf(name, result.seed, asked);
   if (first.rule === notStarted) throw new Error(describeFailure(result, line));
   print(`${name}: found by ${scenario}: ${first.rule} (${line})`);
   return true;
@@ -113,7 +113,8 @@ async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promi
 
 /** Takes nothing out and does the same harm: it is well when no run finds anything. */
 async function isUnbroken(scenario: ScenarioName, asked: SimArguments, codecs: Codecs): Promise<boolean> {
-  const result = await findBroken({ broken: {}, scenario }, asked, codecs);
+  const drawn = [...switches.values()].find((aimed) => aimed.scenario === scenario)?.drawn;
+  const result = await findBroken({ broken: {}, scenario, ...(drawn && { drawn }) }, asked, codecs);
   if (result === undefined) print(`${scenario}: breaks no promise`);
   else print(describeFailure(result, aimedLineOf("nothing", result.seed, { ...asked, scenario })));
   return result === undefined;

@@ -42,6 +42,8 @@ export interface Broken extends Pick<BrokerExperiment, "replicationGuards" | "lo
   readonly controllerGuards?: ControllerGuards | undefined;
   /** Controllers tell of changes before they are committed. */
   readonly publishesEarly?: boolean | undefined;
+  /** What a controller appends to an etcd is not held against the controllers that came after it. */
+  readonly appendsUnfenced?: boolean | undefined;
   readonly quorumGuards?: RaftExperiment["guards"];
 }
 

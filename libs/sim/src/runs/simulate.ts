@@ -10,6 +10,7 @@ import {
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { watchController } from "../checks/controller-watch.ts";
+import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { createLossWatch } from "../checks/losses.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
@@ -38,7 +39,7 @@ import type { RunPlan } from "./plan.ts";
 import type { RunResult } from "./result.ts";
 
 /** How long what was begun may take after the faults have ended, in milliseconds of the run. */
-const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000 } as const;
+const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000, compareMs: 20_000 } as const;
 
 /** The wall clocks' start: any time does, and this one is not today. */
 const wallStartMs = Date.UTC(2030, 0, 1);
@@ -55,6 +56,7 @@ interface Run {
   readonly observer: SimClient;
   readonly watch: MetadataWatch;
   readonly replicas: ReplicaWatch;
+  readonly codecs: Codecs;
   /** The operator of the controllers' own quorum. Undefined: they have none. */
   readonly keeper: QuorumKeeper | undefined;
 }
@@ -77,7 +79,7 @@ export async function simulate(
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const produces = createProduceWatch(violations, (replica) => mayLose(watch?.image ?? emptyImage, replica));
   const quorum = createQuorumWatch(violations);
-  const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
+  const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
@@ -104,6 +106,7 @@ export async function simulate(
       quorum.forget(process);
     },
     onRevision: createStoreWatch(violations),
+    isUnfenced: appendsUnfenced,
   });
   const counts = { batches: 0 };
   const gate = { isOpen: true };
@@ -121,6 +124,7 @@ export async function simulate(
       violations,
       onImage: (image) => losses.observe(image),
       hasDamage: (broker, replica) => cluster.brokers[broker - 1]?.device.hasDamage(replica) ?? false,
+      isSound: (broker) => cluster.brokers[broker - 1]?.device.isSound === true,
       isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
@@ -129,7 +133,7 @@ export async function simulate(
       await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
     }
     keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
-    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, codecs, keeper };
     for (const node of cluster.nodes) node.boot();
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, operator, hosts } = await startWorkload(run, {
@@ -166,7 +170,11 @@ export async function simulate(
     await endWorkload(run, [operator], "the operator did not come to an end");
     await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
     await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run, operator.sideTopics));
+    await within(run, limits.compareMs, "replicas differ below the high watermark", () =>
+      findDifference({ image: run.watch.image, cluster, codecs }, replicas),
+    );
     await endWorkload(run, consumers, "consumers did not end");
+    violations.conclude();
   };
   work().then(
     () => {
@@ -253,6 +261,8 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
     if (missing === undefined) return;
     await delay(scheduler, 200);
   } while (engine.nowMs < untilMs);
+  // What was acknowledged and is nowhere any more is worse than whatever waits for it.
+  await reportLosses({ ...run, image: run.watch.image }, run.plan.topic.name, run.ledger);
   violations.report(rule, `${missing}; the replicas:\n${run.replicas.describe()}`);
   throw new Overdue(rule);
 }

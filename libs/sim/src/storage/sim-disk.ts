@@ -42,10 +42,14 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
+  /** Nothing was done to it but what any disk may do with what is not flushed. */
+  readonly isSound: boolean;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
   damage(): boolean;
+  /** The same in the last bytes of a replica's log. `replica`: its directory's name. */
+  damageEndOf(replica: string): boolean;
   /** An empty device takes its place. */
   lose(): void;
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
@@ -98,21 +102,28 @@ export function createDevice(random: Random): Device {
 
   let wasLost = false;
   let wasDamaged = false;
+  const flip = (path: string | undefined, byteOf: (length: number) => number): boolean => {
+    const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
+    if (path === undefined || length === 0) return false;
+    memory.flipBit(path, { byte: byteOf(length), bit: below(random, 8) });
+    wasDamaged = true;
+    damaged.add(path);
+    return true;
+  };
   return {
     memory,
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
+    get isSound() {
+      return !wasLost && !wasDamaged;
+    },
     get wasDamaged() {
       return wasDamaged;
     },
-    damage() {
-      const path = pick(random, [...segments]);
-      const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
-      if (path === undefined || length === 0) return false;
-      memory.flipBit(path, { byte: below(random, length), bit: below(random, 8) });
-      wasDamaged = true;
-      damaged.add(path);
-      return true;
+    damage: () => flip(pick(random, [...segments]), (length) => below(random, length)),
+    damageEndOf(replica) {
+      const own = [...segments].filter((path) => path.includes(`/${replica}/`) && memory.peek(path) !== undefined);
+      return flip(own.toSorted().at(-1), (length) => length - 1 - below(random, Math.min(length, 8)));
     },
     get wasLost() {
       return wasLost;

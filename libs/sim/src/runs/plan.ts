@@ -107,7 +107,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
     })),
-    operator: drawOperator(random.stream("operator plan"), topic, bootstraps),
+    operator: drawOperator(random.stream("operator plan"), topic, shape),
     nemesis: withEtcd(
       shape.backend === "etcd",
       random.stream("etcd faults"),
@@ -189,10 +189,27 @@ function drawProducers(
   }));
 }
 
-function drawOperator(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): OperatorPlan {
+function drawOperator(
+  draw: Random,
+  topic: RunPlan["topic"],
+  shape: Pick<ClusterShape, "gateways" | "brokers" | "controllers">,
+): OperatorPlan {
+  // Brokers do not administer.
+  const bootstraps = bootstrapsOf(shape).filter((each) => each.endsWith(`:${ports.gateway.client}`));
   const { name, replicationFactor } = topic;
   const bootstrap = pick(draw, bootstraps) ?? "";
-  return { bootstrap, topic: name, replicationFactor, pauseMs: pick(draw, [1000, 3000, 10_000]) ?? 3000 };
+  const pauseMs = pick(draw, [500, 1000, 3000]) ?? 1000;
+  const internal = (role: "broker" | "controller", count: number) =>
+    Array.from({ length: count }, (_, at) => `${role}-${at + 1}.sim:${ports[role].internal}`);
+  return {
+    bootstrap,
+    topic: name,
+    replicationFactor,
+    logs: bootstrapsOf(shape),
+    brokers: internal("broker", shape.brokers),
+    controllers: internal("controller", shape.controllers),
+    pauseMs,
+  };
 }
 
 /** What is done from time to time is done often, so that it happens in the time of a run. */

@@ -64,7 +64,7 @@ export function aimedPlan(
       valueBytesMax: 200,
       inFlightMax: 64,
     })),
-    consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500 }],
+    consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500, busyMs: 0 }],
     nemesis: { kinds: [], scenarios: [scenario], pauseMs: 150 },
     durationMs,
   };

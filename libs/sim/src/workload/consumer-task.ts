@@ -1,5 +1,6 @@
 import { type ConsumedBatch, reasonName, TidemarkError } from "@tidemark/client";
 import type { StoredRecord } from "@tidemark/record";
+import { delay } from "@tidemark/runtime";
 import type { Ledger } from "../checks/ledger.ts";
 import type { Violations } from "../checks/violations.ts";
 import type { SimClient } from "../cluster/cluster.ts";
@@ -13,8 +14,14 @@ const patienceMs = 1e9;
  * once and in order, and no error that it cannot go on after.
  */
 export function startConsumer(
-  { name, client }: SimClient,
-  plan: { readonly topic: string; readonly partitions: number; readonly maxWaitMs: number },
+  { name, process, client }: SimClient,
+  plan: {
+    readonly topic: string;
+    readonly partitions: number;
+    readonly maxWaitMs: number;
+    /** How long it is busy with each batch, in milliseconds. */
+    readonly busyMs: number;
+  },
   of: { readonly ledger: Ledger; readonly violations: Violations },
 ): Task {
   const { topic } = plan;
@@ -43,7 +50,10 @@ export function startConsumer(
       retryTimeoutMs: patienceMs,
     });
     try {
-      for await (const batch of consumer.batches(stopping.signal)) take(batch);
+      for await (const batch of consumer.batches(stopping.signal)) {
+        take(batch);
+        if (plan.busyMs > 0) await delay(process.runtime.scheduler, plan.busyMs);
+      }
     } catch (error) {
       of.violations.report("a consumer met an error that does not pass", `${name}: ${describeError(error)}`);
     }

@@ -18,12 +18,17 @@ export interface ProduceWatch {
   forget(process: string): void;
 }
 
-export function createProduceWatch({ report }: Violations): ProduceWatch {
+/** `mayLose`: whether an unclean election may take away what a replica's leader acknowledged. */
+export function createProduceWatch(
+  { report }: Violations,
+  mayLose: (replica: Parameters<OnStep>[0]) => boolean,
+): ProduceWatch {
   const waiting = new Map<string, Map<number, Produce>>();
   /** Batches of idempotent producers that were acknowledged: `partition id:epoch:sequence`. */
   const acknowledged = new Set<string>();
 
-  const checkAnswer = (key: string, answer: Answer, produce: Produce, view: PartitionView) => {
+  const checkAnswer = (replica: Parameters<OnStep>[0], answer: Answer, produce: Produce, view: PartitionView) => {
+    const key = `${replica.topicId}-${replica.partition}`;
     const stamp = produce.producer;
     const name = stamp === undefined ? "" : ` ${stamp.producerId}:${stamp.producerEpoch}:${stamp.baseSequence}`;
     if (answer.kind === "produced" && produce.acks === "all") {
@@ -34,7 +39,7 @@ export function createProduceWatch({ report }: Violations): ProduceWatch {
       if (stamp !== undefined) acknowledged.add(key + name);
     }
     const isRefused = answer.kind === "refused" && answer.refusal.reason === "NOT_ENOUGH_REPLICAS";
-    if (isRefused && stamp !== undefined && acknowledged.has(key + name)) {
+    if (isRefused && stamp !== undefined && acknowledged.has(key + name) && !mayLose(replica)) {
       report("a repeat was refused for the size of the ISR", `${key}${name}`);
     }
   };
@@ -49,7 +54,7 @@ export function createProduceWatch({ report }: Violations): ProduceWatch {
           const produce = own.get(answer.requestId);
           if (produce === undefined) continue;
           own.delete(answer.requestId);
-          checkAnswer(`${replica.topicId}-${replica.partition}`, answer, produce, takeView());
+          checkAnswer(replica, answer, produce, takeView());
         }
       };
     },

@@ -152,7 +152,7 @@ export function createReplicaWatch(
 }
 
 /** Whether an unclean election may take committed records away. */
-function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
+export function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
   return findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
 }
 

@@ -2,7 +2,7 @@ import type { BrokerExperiment } from "@tidemark/broker";
 import type { ControllerGuards, RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
-import { ports } from "../cluster/roles.ts";
+import { logDirectories, ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
@@ -14,7 +14,13 @@ import type { ProducerPlan } from "../workload/producer-task.ts";
 /** Everything that a run does, drawn from its seed or written by hand. */
 export interface RunPlan {
   readonly shape: ClusterShape;
-  readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
+  readonly topic: {
+    readonly name: string;
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    /** Whether unclean elections are allowed: then what their receipts say was cut may be lost, and nothing else. */
+    readonly mayLose: boolean;
+  };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
@@ -36,6 +42,8 @@ export interface Broken extends Pick<BrokerExperiment, "replicationGuards" | "lo
   readonly controllerGuards?: ControllerGuards | undefined;
   /** Controllers tell of changes before they are committed. */
   readonly publishesEarly?: boolean | undefined;
+  /** What a controller appends to an etcd is not held against the controllers that came after it. */
+  readonly appendsUnfenced?: boolean | undefined;
   readonly quorumGuards?: RaftExperiment["guards"];
 }
 
@@ -79,18 +87,20 @@ type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
 export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
-  const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
+  const { replicationFactor, durationMs, broken, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const drawn = withUpkeep(random.stream("upkeep"), drawShape(draw, replicationFactor, timers));
+  const bare = drawShape(draw, replicationFactor, timers);
+  const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
   const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
-  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
+  const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
+  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
   return {
     shape,
     topic,
     timers,
-    broken,
+    broken: broken ?? {},
     producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
     idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
@@ -201,6 +211,19 @@ function withUpkeep<Shape extends Pick<ClusterShape, "settings">>(draw: Random, 
       broker: { ...settings.broker, ...broker },
     },
   };
+}
+
+/** How brokers keep their logs, and what their replicas may do. */
+function withLogs<Shape extends Pick<ClusterShape, "settings">>(draw: Random, shape: Shape): Shape {
+  const { settings } = shape;
+  const broker = {
+    "log.dirs": logDirectories(1 + below(draw, 2)).join(","),
+    "log.message.timestamp.type": pick(draw, ["CreateTime", "LogAppendTime"]) ?? "CreateTime",
+    "log.flush.hang.ms": pick(draw, [2000, 10_000]) ?? 10_000,
+    "producer.window.batches": pick(draw, [5, 64]) ?? 64,
+    ...(draw.next() < 0.3 ? { "replica.lag.records.max": 20 + below(draw, 200) } : {}),
+  };
+  return { ...shape, settings: { ...settings, broker: { ...settings.broker, ...broker } } };
 }
 
 /** Most of them are idempotent, as they are where nobody says otherwise. */

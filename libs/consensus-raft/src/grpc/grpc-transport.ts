@@ -151,10 +151,14 @@ async function probe(state: State, link: PeerLink): Promise<void> {
     // It is reached elsewhere by now, or nobody wants to know any more.
     if (state.handlers === undefined || state.links.get(id) !== link) break;
     if ((await rpc.probe({ host, port: Number(endpoint.slice(colon + 1)) }, probeMs)) !== "refused") continue;
-    state.handlers?.onRefused(id);
+    tellRefused(state, id);
     break;
   }
   state.probing.delete(id);
+}
+
+function tellRefused({ handlers }: State, id: NodeId): void {
+  handlers?.onRefused(id);
 }
 
 async function submit(

@@ -3,7 +3,7 @@ import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatc
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
 import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
-import { type LogState, segmentIndexFor } from "../log-state.ts";
+import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { assertNothingMissed, floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
@@ -28,14 +28,29 @@ export interface ReadResult {
 const nothing = new Uint8Array(0);
 
 /** The batches from the one that holds `offset` on. Throws `LogError`: OFFSET_OUT_OF_RANGE, OFFLINE, ... */
-export function readBatches(log: LogState, offset: Offset, { maxBytes, upTo }: ReadLimits): Promise<ReadResult> {
-  return stableRead(log, async () => {
-    assertInRange(log, offset);
-    const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
-    if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
-    return readRecent(log, offset, limits) ?? attempt(log, offset, limits);
-  });
+export async function readBatches(log: LogState, offset: Offset, limits: ReadLimits): Promise<ReadResult> {
+  assertOnline(log);
+  // Nothing of that is of the disk, so that it waits for nothing that goes on there.
+  return readMemory(log, offset, limits) ?? stableRead(log, () => readDisk(log, offset, limits));
 }
+
+/** Undefined where the disk has to be asked. */
+function readMemory(log: LogState, offset: Offset, limits: ReadLimits): ReadResult | undefined {
+  assertInRange(log, offset);
+  const within = withinWritten(log, limits);
+  if (offset >= within.upTo) return { bytes: nothing, nextOffset: offset };
+  return readRecent(log, offset, within);
+}
+
+/** What is there may have changed since the last attempt. */
+async function readDisk(log: LogState, offset: Offset, limits: ReadLimits): Promise<ReadResult> {
+  return readMemory(log, offset, limits) ?? attempt(log, offset, withinWritten(log, limits));
+}
+
+const withinWritten = (log: LogState, { maxBytes, upTo }: ReadLimits): Required<ReadLimits> => ({
+  maxBytes,
+  upTo: upTo === undefined ? log.written : lesser(upTo, log.written),
+});
 
 async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> {
   const { segments, generation, cursors } = log;

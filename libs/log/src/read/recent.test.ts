@@ -1,5 +1,15 @@
+import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, it, vi } from "vitest";
-import { at, batchAt, createTestLog, rangesOf, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+import { defaultCompactionSettings } from "../settings.ts";
+import {
+  at,
+  batchAt,
+  createTestLog,
+  rangesOf,
+  type TestLog,
+  type TestLogOptions,
+  whileTimeGoes,
+} from "../testing/fixture.ts";
 
 const size = batchAt(0, { value: "v" }).length;
 const keep = { mayKeep: true };
@@ -115,6 +125,36 @@ describe("what was written last", () => {
     expect(await read(test, 0)).toEqual(["0..1"]);
     await expect(test.log.flushed(at(2))).rejects.toMatchObject({ code: "NO_SPACE" });
     expect(await read(test, 0)).toEqual(["0..1"]);
+  });
+
+  it("is read at once while compaction puts files in the place of others, which reads of the disk wait for", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const { test } = await logOf([], { settings: { gaps: true, segmentBytes: 200, compaction } });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "k", value: "v" }));
+    test.log.append(batchAt(8, { key: "k", value: "v" }), keep);
+    await test.log.flushed(at(9));
+    test.log.setHighWatermark(at(9));
+    const renamed = createDeferred();
+    const reads: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "read") reads.push(path);
+      if (kind !== "rename" || !path.includes(".log.")) return undefined;
+      reads.length = 0;
+      renamed.resolve();
+      return { kind: "delay", ms: 1000 };
+    });
+    const compacted = test.log.compact(1_800_000_000_000n);
+    await renamed.promise;
+    const order: string[] = [];
+    const fromDisk = read(test, 0).then(([first]) => order.push(`disk ${first}`));
+    expect(await read(test, 8)).toEqual(["8..9"]);
+    expect(await read(test, 9)).toEqual([]);
+    order.push("memory");
+    await test.time.advance(10);
+    expect(reads).toEqual([]);
+    await whileTimeGoes(test.time, compacted);
+    await fromDisk;
+    expect(order).toEqual(["memory", "disk 0..1"]);
   });
 
   it("is let go of, the oldest first, when there is no more room", async () => {

@@ -54,6 +54,8 @@ export async function open(parts: BrokerParts): Promise<void> {
     paths: options.logDirs,
     owner,
     onFlush: parts.metrics.flushed,
+    // Started anew it may find a disk that works again; as it is it can do nothing any more.
+    onNoneLeft: options.onFatal,
   });
   const table = createTable(parts);
   await table.openListed(metadata.known());
@@ -170,7 +172,8 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
       tableOf(parts).registered(registration);
       metadata.awaitRevision(registration.revision);
       metadata.applyAgain();
-      void parts.producerIds.stock(parts.abort.signal);
+      // It goes on until it has some, and fails only with what ends the broker anyway.
+      parts.producerIds.stock(parts.abort.signal).catch(() => undefined);
     },
     onLost: (why) => {
       tableOf(parts).resignAll(why);

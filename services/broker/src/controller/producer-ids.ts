@@ -89,16 +89,17 @@ export function createProducerIds(options: ProducerIdsOptions): ProducerIds {
 
 /** A block whose answer is lost is lost with it: nobody gets its ids. */
 async function askForBlock({ controller, brokerId, brokerEpoch, onHeard }: ProducerIdsOptions) {
+  const { endpoint } = controller;
   try {
     const client = createRpcClient(ClusterService, controller.channel("control"));
     const request = { brokerId, brokerEpoch: brokerEpoch() ?? 0 };
-    const given = await client.allocateProducerIds(request, { timeoutMs: answerTimeoutMs });
+    const given = await client.allocateProducerIds(request, { timeoutMs: answerTimeoutMs, signal: controller.givenUp });
     onHeard();
     if (given.count > 0 && given.firstProducerId >= 0n) return given;
     throw new TidemarkError({ reason: Reason.INTERNAL, message: "The controller gave a block without producer ids" });
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
-    controller.learnFrom(error);
+    controller.learnFrom(error, endpoint);
     throw new TidemarkError({
       reason: Reason.UNAVAILABLE,
       message: `The controller gives out no producer ids now; retry in a moment: ${error.message}`,

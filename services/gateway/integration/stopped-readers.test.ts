@@ -59,7 +59,7 @@ async function fill(topic: string): Promise<bigint> {
 
 /** Follows by gRPC and stops when it has the first records. */
 function stopAfterTheFirst(topic: string) {
-  const reader = { next: 0n, resume: () => undefined as void };
+  const reader: { next: bigint; resume: () => void } = { next: 0n, resume: () => undefined };
   const onMessage = ({ frame }: SubscribeResponse) => {
     if (frame.case !== "data") return;
     if (reader.next === 0n) stream.pause();

@@ -64,13 +64,13 @@ export function createSimCluster(
   random: RandomTree,
   given: ClusterShape &
     Pick<NodeWorld, "wallStartMs" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"> &
-    Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
+    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
   const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
-  const { onRevision } = given;
-  const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision }, etcdHosts);
+  const { onRevision, isUnfenced } = given;
+  const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision, isUnfenced }, etcdHosts);
   const exits: { atMs: number; node: string; error: Error }[] = [];
   const logs: string[] = [];
   const world = {

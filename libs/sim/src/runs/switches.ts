@@ -4,50 +4,50 @@ import { allControllerGuards, type ControllerGuards } from "@tidemark/controller
 import { allGuards as allLogGuards, type LogGuards } from "@tidemark/log";
 import { allGuards as allReplicationGuards, type ReplicationGuards } from "@tidemark/replication";
 import type { ScenarioName } from "../faults/scenarios.ts";
-import type { RunPlan } from "./plan.ts";
+import type { RunPlan, SwarmBounds } from "./plan.ts";
 
 /** A protection that is taken out, and the chain of faults that aims at what it protects from. */
 export interface Switch {
   readonly broken: RunPlan["broken"];
   readonly scenario: ScenarioName;
-  /** In a cluster as it is drawn for any run, and not in the small one that most are aimed at. */
-  readonly isDrawn?: boolean;
+  /** A cluster as it is drawn for any run, within these bounds, and not the small one that most are aimed at. */
+  readonly drawn?: SwarmBounds;
 }
 
 const replicationAims: Readonly<Record<keyof ReplicationGuards, ScenarioName>> = {
-  ackAfterFlush: "stalledLeaderLosesPower",
+  ackAfterFlush: "stalledLeaderReturns",
   maximalIsr: "expansionWhoseAnswerIsLost",
   flushedOnly: "stalledFollowersLosePower",
   positionsForgottenAtElection: "leadershipComesBack",
   minIsr: "lastOneStanding",
-  truncationByLeaderEpoch: "restartBeforeHighWatermark",
+  truncationByLeaderEpoch: "restartsBelowHighWatermark",
   divergingFetchIgnored: "divergingFollowerReturns",
   leaderEpochOnFetch: "followerHearsLate",
-  leaderEpochOnAppend: "fullDiskWithAnswersOnTheirWay",
+  leaderEpochOnAppend: "verdictOfAnOlderLeader",
   emptyEpochWritten: "returnsBelowTheEpochStart",
   reentryAfterEpochStart: "returnsBelowTheEpochStart",
   brokerEpoch: "oldFetchArrivesLast",
   mismatchSettlesNothing: "repeatFailsByItsEpoch",
   refusalNeedsEveryAnswer: "refusedBeforeTheFirstArrives",
   flushedUpToVerified: "flushEndsBeforeTheVerdict",
-  cutEndsFlushes: "cutWhileFlushing",
+  cutEndsFlushes: "cutTwiceAtOnce",
   unsettledWaits: "tailOfAnUnsettledLeader",
   oldIsrAnswerIgnored: "answerOfAnOlderState",
-  producersTakenOver: "leadershipWanders",
+  producersTakenOver: "leaderFalls",
   repeatAfterCommit: "lastOneStanding",
-  producerEpochFenced: "leadershipWanders",
-  sequenceGapRefused: "leadershipWanders",
+  producerEpochFenced: "leaderFalls",
+  sequenceGapRefused: "leaderFalls",
   repeatBeforeMinIsr: "lastOneStanding",
 };
 
 const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
-  flushBeforeAck: "everythingGoesDark",
-  syncDirectories: "everythingGoesDark",
-  cutTailOnly: "everythingGoesDark",
-  checkpointNeverAhead: "everythingGoesDark",
+  flushBeforeAck: "powerFailsEverywhere",
+  syncDirectories: "powerFailsEverywhere",
+  cutTailOnly: "flushedEndIsDamaged",
+  checkpointNeverAhead: "powerFailsEverywhere",
   cutEndsFlushes: "cutWhileFlushing",
-  rewriteUnflushedTail: "killWithUnflushedTail",
-  lowerNotesBeforeCut: "quickLeaderChanges",
+  rewriteUnflushedTail: "readTailLosesPower",
+  lowerNotesBeforeCut: "diesWhileCutting",
   noteDamage: "damagedLeaderRestarts",
 };
 
@@ -77,14 +77,8 @@ const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
   leaseByMonotonicClock: "leaderClockSetBack",
 };
 
-/** What producers that retry rely on: they are of many kinds only where they are drawn. */
-const ofProducers: ReadonlySet<string> = new Set<keyof ReplicationGuards>([
-  "producersTakenOver",
-  "repeatAfterCommit",
-  "producerEpochFenced",
-  "sequenceGapRefused",
-  "repeatBeforeMinIsr",
-]);
+/** Controllers enough for a quorum to lose some, over a small log. */
+const quorumBounds: SwarmBounds = { replicationFactor: 1, controllers: 3, durationMs: 30_000, pace: 3 };
 
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A
@@ -95,7 +89,6 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `replication.${key}`,
     {
       scenario,
-      isDrawn: ofProducers.has(key),
       broken: { replicationGuards: { ...allReplicationGuards, [key]: false } },
     },
   ]),
@@ -111,9 +104,10 @@ export const switches: ReadonlyMap<string, Switch> = new Map<string, Switch>([
     `controller.${key}`,
     { scenario, broken: { controllerGuards: { ...allControllerGuards, [key]: false } } },
   ]),
+  ["controller.appendsFenced", { scenario: "appendArrivesLast", broken: { appendsUnfenced: true } }],
   ["controller.publishesCommitted", { scenario: "powerFailsBeforeTheCommit", broken: { publishesEarly: true } }],
   ...Object.entries(quorumAims).map(([key, scenario]): [string, Switch] => [
     `quorum.${key}`,
-    { scenario, isDrawn: true, broken: { quorumGuards: { [key]: false } } },
+    { scenario, drawn: quorumBounds, broken: { quorumGuards: { [key]: false } } },
   ]),
 ]);

@@ -45,6 +45,22 @@ const twoGoDarkTogether: Scenario = async (stage) => {
   first.boot();
 };
 
+/**
+ * 21: what the active controller appends is on its way for so long that its lease ends and another one decides. To be run
+ * with several controllers on an etcd.
+ */
+const appendArrivesLast: Scenario = async (stage) => {
+  const cast = await castInOrder(stage);
+  const active = stage.activeController();
+  if (cast === undefined || active === undefined) return;
+  const mends = stage.etcds.map((member) => stage.slow(active, member, 6000));
+  cast.second.kill();
+  await stage.until(() => stage.activeController() !== active, 5000);
+  for (const mend of mends) mend();
+  await stage.sleep(4000);
+  cast.second.boot();
+};
+
 /** 25: the controller's disk is slow, something is decided, and the power fails before it is written. */
 const powerFailsBeforeTheCommit: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
@@ -135,6 +151,7 @@ export const elections = {
   leaderFalls,
   outsiderReturnsFirst,
   twoGoDarkTogether,
+  appendArrivesLast,
   powerFailsBeforeTheCommit,
   damagedLeaderRestarts,
   madeAgainWhileOneIsAway,

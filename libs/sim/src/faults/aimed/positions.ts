@@ -1,9 +1,22 @@
 /** Chains of faults that aim at what a leader believes of its followers' logs (R2, R7, L9). */
-import { awaitRest, castInOrder, electPreferred, isInIsr, leads } from "../cast.ts";
+import {
+  awaitFollowing,
+  awaitRest,
+  castInOrder,
+  electPreferred,
+  endOf,
+  fallTo,
+  isInIsr,
+  leads,
+  leaveAlone,
+  leaveBehind,
+  play,
+  replicaFetch,
+} from "../cast.ts";
 import type { Scenario } from "../scenario.ts";
 
-/** The answers of replica fetches, and what followers say on the same stream. */
-const replicaFetch = "tidemark.replica.v1";
+/** Longest that a fetch waits for records, in milliseconds, by any settings of a run. */
+const fetchWaitMostMs = 500;
 
 /**
  * A leader knows how far a follower is; another leads, cuts that follower's log, and the first one leads again: what it
@@ -117,20 +130,30 @@ const cutWhileFlushing: Scenario = async (stage) => {
   leader.boot();
 };
 
-/** A follower's disk is full while answers are on their way: what it could not write is not there, whatever comes next. */
-const fullDiskWithAnswersOnTheirWay: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  if (cast === undefined) return;
-  const { leader, first } = cast;
-  const { faults, memory } = first.device;
-  stage.slow(leader, first, 20);
-  for (let round = 0; round < 12; round++) {
-    faults.capacity = memory.usedBytes() + 64;
-    await stage.sleep(40 + 60 * stage.random.next());
-    faults.capacity = Number.POSITIVE_INFINITY;
-    await stage.sleep(60);
-  }
-};
+/**
+ * 13: a leader tells a follower where their logs part, and that is late. Meanwhile the leader of before leads again, tells
+ * the same, and the follower has new records of it in that place.
+ */
+const verdictOfAnOlderLeader = play(async (stage, cast) => {
+  const { partition, leader, first, second } = cast;
+  const reach = await leaveBehind(stage, cast, [first]);
+  const open = stage.quiet();
+  await stage.until(() => endOf(stage, cast, second) === endOf(stage, cast, leader), 500);
+  const show = stage.hide(first);
+  const mend = stage.hold(first, second, replicaFetch, 1500);
+  if (!(await fallTo(stage, cast, first))) return;
+  reach();
+  leader.boot();
+  if (!(await stage.until(() => isInIsr(stage, partition, leader), 1000))) return;
+  await electPreferred(stage);
+  if (!(await stage.until(() => leads(stage, partition, leader), 500))) return;
+  mend();
+  show();
+  open();
+  await stage.sleep(500);
+  leaveAlone(stage, cast, second, 1500);
+  await stage.sleep(1200);
+});
 
 /**
  * 16: a fetch of a follower is on its way for long. Meanwhile the follower loses what it did not flush, comes back and
@@ -140,16 +163,11 @@ const oldFetchArrivesLast: Scenario = async (stage) => {
   const cast = await castInOrder(stage);
   if (cast === undefined) return;
   const { partition, leader, second } = cast;
-  const open = stage.quiet();
-  await awaitRest(stage, cast);
-  const mend = stage.hold(second, leader, replicaFetch, 900);
-  // One batch: the follower has it, and asks for what comes behind it with a fetch that is late.
-  const ends = () => [leader, second].map((node) => stage.view(node, partition)?.logEnd ?? 0n);
-  const [before = 0n] = ends();
-  open();
-  await stage.until(() => ends().every((end) => end > before), 1000);
   const shut = stage.quiet();
-  await stage.sleep(20);
+  await awaitRest(stage, cast);
+  const mend = stage.hold(second, leader, replicaFetch, 1200);
+  // A fetch that waited in vain is followed by another one, which says that everything is there.
+  await stage.sleep(fetchWaitMostMs + 100);
   mend();
   second.losePower();
   stage.hold(leader, second, replicaFetch, 3000);
@@ -202,13 +220,24 @@ const tailOfAnUnsettledLeader: Scenario = async (stage) => {
   leader.boot();
 };
 
+/** 9: a follower starts again that does not know how much of its log is committed (KIP-101). */
+const restartsBelowHighWatermark = play(async (stage, cast) => {
+  const { first } = cast;
+  leaveAlone(stage, cast, first, 1000);
+  first.kill();
+  first.boot();
+  await awaitFollowing(stage, cast, first);
+  await stage.sleep(200);
+});
+
 export const positions = {
+  restartsBelowHighWatermark,
   leadershipComesBack,
   divergingFollowerReturns,
   followerHearsLate,
   flushEndsBeforeTheVerdict,
   cutWhileFlushing,
-  fullDiskWithAnswersOnTheirWay,
+  verdictOfAnOlderLeader,
   oldFetchArrivesLast,
   returnsBelowTheEpochStart,
   tailOfAnUnsettledLeader,

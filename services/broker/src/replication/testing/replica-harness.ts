@@ -191,6 +191,7 @@ const nobody: ReplicaInspection = {
   replicas: () => [],
   log: () => undefined,
   trouble: () => undefined,
+  regressedFrom: () => undefined,
   ledIn: () => undefined,
 };
 

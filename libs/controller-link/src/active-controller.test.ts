@@ -25,7 +25,7 @@ function wayTo(...endpoints: readonly string[]): ActiveController {
 }
 
 const register = (way: ActiveController, options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) =>
-  way.call((channel) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000 }), {
+  way.call((channel, signal) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000, signal }), {
     signal: options.signal ?? new AbortController().signal,
     trafficClass: "control",
     isRepeatable: options.isRepeatable ?? false,
@@ -135,16 +135,105 @@ describe("a call to it", () => {
   it("ends with the signal's reason", async () => {
     const one = await controller();
     let calls = 0;
-    one.register = () => {
+    const refuse = () => {
       calls += 1;
-      throw notController();
+      return Promise.reject(notController());
     };
     const abort = new AbortController();
-    const call = register(wayTo(one.endpoint), { signal: abort.signal });
+    const { signal } = abort;
+    const call = wayTo(one.endpoint).call(refuse, { signal, trafficClass: "control", isRepeatable: false });
     const ended = expect(call).rejects.toThrow("enough");
     await waitFor("the first try", () => calls > 0);
     abort.abort(new Error("enough"));
     await ended;
+  });
+});
+
+describe("a controller that says nothing any more", () => {
+  /** Two controllers, of which the first takes calls and answers none; whoever listens to both hears the second. */
+  async function frozen() {
+    const [silent, other] = [await controller(), await controller()];
+    let taken = 0;
+    silent.register = () => {
+      taken += 1;
+      return new Promise(() => undefined);
+    };
+    other.register = () => ({ brokerEpoch: 7 });
+    const way = wayTo(silent.endpoint, other.endpoint);
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    cleanups.push(async () => {
+      listening.abort();
+      await followed;
+    });
+    const replace = () => other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    return { silent, other, way, replace, taken: () => taken };
+  }
+
+  it("is left when another one tells that it has taken its place: what was asked may have been done (P12)", async () => {
+    const { way, replace, taken } = await frozen();
+    const call = register(way);
+    const failed = expect(call).rejects.toMatchObject({
+      reason: Reason.METADATA_OUTCOME_UNKNOWN,
+      outcome: Outcome.UNKNOWN,
+    });
+    await waitFor("the call to arrive", () => taken() === 1);
+    replace();
+    await failed;
+    expect((await register(way)).brokerEpoch).toBe(7);
+  });
+
+  it("is left by a call that may be repeated, which the other one answers", async () => {
+    const { way, replace, taken } = await frozen();
+    const call = register(way, { isRepeatable: true });
+    await waitFor("the call to arrive", () => taken() === 1);
+    replace();
+    expect((await call).brokerEpoch).toBe(7);
+  });
+
+  it("is not asked where it was known to be replaced before", async () => {
+    const { way, other, replace, taken } = await frozen();
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    expect((await register(way)).brokerEpoch).toBe(7);
+    expect(taken()).toBe(0);
+  });
+
+  it("is heard where it answers all the same, a moment after it was replaced", async () => {
+    const { silent, way, other, replace } = await frozen();
+    let answer: (of: { brokerEpoch: number }) => void = () => undefined;
+    let isAsked = false;
+    silent.register = () => {
+      isAsked = true;
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
+    };
+    const call = register(way);
+    await waitFor("the call to arrive", () => isAsked);
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    answer({ brokerEpoch: 1 });
+    expect((await call).brokerEpoch).toBe(1);
+  });
+
+  it("is asked again where it says that it is not yet what was told of it", async () => {
+    const { silent, other, way } = await frozen();
+    silent.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
+    other.register = () => {
+      throw notController();
+    };
+    silent.register = () => ({ brokerEpoch: 9 });
+    await waitFor("both to be listened to", () => silent.listeners > 0 && other.listeners > 0);
+    const calls = failsOnce(silent, notController());
+    expect((await register(way)).brokerEpoch).toBe(2);
+    expect(calls()).toBe(2);
+  });
+
+  it("is not listened to where it is the only one", async () => {
+    const one = await controller();
+    await wayTo(one.endpoint).follow(new AbortController().signal);
+    expect(one.listeners).toBe(0);
   });
 });
 

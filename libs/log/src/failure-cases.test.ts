@@ -7,6 +7,7 @@ import {
   batchAt,
   contentOf,
   createTestLog,
+  epoch,
   everything,
   rangesOf,
   type TestLog,
@@ -15,6 +16,7 @@ import {
 } from "./testing/fixture.ts";
 
 const logFile = "/data/log/00000000000000000000.log";
+const epochFile = "/data/log/leader-epoch-checkpoint";
 const checkpointFile = "/data/log/offset-checkpoint";
 
 const namesOf = async ({ disk }: TestLog) => (await disk.list("/data/log")).map(({ name }) => name);
@@ -157,6 +159,29 @@ describe("case 4: the disk is full", () => {
     await test.reopen();
     expect(test.log.status.kind).toBe("online");
   });
+
+  it.each(["alone", "before a batch"])(
+    "a leader epoch that finds no room %s is written when there is some",
+    async (how) => {
+      const test = await threeFlushed();
+      const start = { leaderEpoch: epoch(5), startOffset: at(3) };
+      test.faulty.plan(({ kind, path }) =>
+        kind === "write" && path === epochFile ? { kind: "short", bytes: 3, code: "NO_SPACE" } : undefined,
+      );
+      test.log.beginEpoch(start.leaderEpoch);
+      if (how === "alone") await settled(test);
+      else {
+        test.log.append(batchAt(3, { leaderEpoch: 5 }));
+        await expect(test.log.flushed(at(4))).rejects.toMatchObject({ code: "NO_SPACE" });
+      }
+      expect(test.log.status.kind).toBe("online");
+      test.faulty.plan(() => undefined);
+      await test.flush(batchAt(3, { leaderEpoch: 7 }));
+      test.disk.powerCut();
+      await test.reopen();
+      expect(test.log.epochs.slice(-2)).toEqual([start, { leaderEpoch: epoch(7), startOffset: at(3) }]);
+    },
+  );
 
   it("a checkpoint that cannot be written fails the directory rather than lie", async () => {
     const test = await threeFlushed();

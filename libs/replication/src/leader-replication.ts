@@ -8,6 +8,7 @@
  * | of a broker that holds no replica         | NOT_A_REPLICA            | nothing                                   |
  * | with an older broker epoch                | STALE_BROKER_EPOCH       | nothing                                   |
  * | of an older session                       | STALE_SESSION            | nothing                                   |
+ * | of a log of a later leader epoch          | METADATA_REGRESSED       | nothing: nobody leads any more            |
  * | from below the log start                  | behind the log start     | a sign of life                            |
  * | whose (log end, last epoch) diverges      | where the logs part      | a sign of life                            |
  * | otherwise                                 | records, or waits        | verified and flushed positions            |
@@ -41,6 +42,12 @@ export function replicaFetch(leader: LeaderState, input: ReplicaFetchInput): voi
   const progress = admit(leader, fetch);
   if (typeof progress === "string") {
     refuseReplica(leader, input, progress);
+    return;
+  }
+  const { lastFetchedEpoch: lastEpoch } = fetch;
+  if (fetch.leaderEpoch === leader.leaderEpoch && lastEpoch > leader.leaderEpoch) {
+    leader.laterReplica = { replica: fetch.replica, lastEpoch };
+    refuseReplica(leader, input, "METADATA_REGRESSED");
     return;
   }
   hear(leader, nowMs);

@@ -60,6 +60,7 @@ export function becomeLeader(
     hint: { leader: context.self, leaderEpoch },
     counted: [],
     reports: 0,
+    laterReplica: undefined,
     fencedItself: false,
     settled: false,
   };

@@ -56,6 +56,7 @@ export interface ReplicaFlushed {
  * | STALE_SESSION        | a newer session of the follower was heard of     | ignores it                      |
  * | NOT_A_REPLICA        | not assigned, by what the leader knows           | waits, asks again               |
  * | REPLICA_OFFLINE      | the leader's log directory failed                | waits for metadata              |
+ * | METADATA_REGRESSED   | a log is of later leader epochs than the metadata | waits for metadata             |
  */
 export type ReplicaRefusal =
   | "NOT_LEADER"
@@ -64,7 +65,8 @@ export type ReplicaRefusal =
   | "STALE_BROKER_EPOCH"
   | "STALE_SESSION"
   | "NOT_A_REPLICA"
-  | "REPLICA_OFFLINE";
+  | "REPLICA_OFFLINE"
+  | "METADATA_REGRESSED";
 
 /** What a follower finds in the answer to its fetch. */
 export interface ReplicaResponse {

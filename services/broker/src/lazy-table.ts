@@ -31,6 +31,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
       replicas: () => table().inspection.replicas(),
       log: (replica) => table().inspection.log(replica),
       trouble: (replica) => table().inspection.trouble(replica),
+      regressedFrom: (replica) => table().inspection.regressedFrom(replica),
       ledIn: (replica) => table().inspection.ledIn(replica),
     },
   };

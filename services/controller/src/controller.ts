@@ -128,7 +128,7 @@ export function createController(options: ControllerOptions): Controller {
   const about = { backend: options.backend, controllerId, endpoint: () => endpoint };
   return {
     admin: createAdminService(core, about),
-    cluster: createClusterService(core),
+    cluster: createClusterService(core, controllerId),
     metadata: createMetadataService(core, { ...options, consensus, leader: leadership.leader }),
     led: leadership.led,
     get isActive() {

@@ -29,6 +29,7 @@ export function measuredStreams(options: {
       log: () => undefined,
       ledIn: () => undefined,
       trouble: () => undefined,
+      regressedFrom: () => undefined,
     },
     endpointOf: () => (options.port === undefined ? undefined : `127.0.0.1:${options.port}`),
     openChannel: (endpoint, trafficClass) => createChannel(endpoint, { trafficClass, runtime }),

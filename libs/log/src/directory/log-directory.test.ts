@@ -112,6 +112,20 @@ describe("a log directory", () => {
     ]);
   });
 
+  it("is offline alone when it has replicas and lost its meta.properties: nobody knows whose it is", async () => {
+    for (const left of ["replicas", replicaName(replica)]) {
+      const disk = await newDisk();
+      const first = await openLogDirectory(optionsOn(disk));
+      await first.create(replica);
+      await first.close();
+      for (const name of ["meta.properties", "replicas", replicaName(replica)]) {
+        if (name !== left) await disk.remove(`/d/${name}`);
+      }
+      await expect(openLogDirectory(optionsOn(disk))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      expect((await disk.list("/d")).map(({ name }) => name)).toContain(left);
+    }
+  });
+
   it.each(["lock", "create"] as const)("is offline alone where the file system is read-only (%s)", async (kind) => {
     const disk = await newDisk();
     await disk.makeDirectory("/d/sound");

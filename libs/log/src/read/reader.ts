@@ -2,7 +2,7 @@ import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
-import { endOfPiece, type Floor } from "../index/segment-index.ts";
+import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
 import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
@@ -95,7 +95,8 @@ async function readIn(
       readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
     let from = floor.position;
     let bytes =
-      ahead ?? (await fetch(from, cursor === undefined ? bytesFromFloor(log, limits) : bytesAt(cursor, limits)));
+      ahead ??
+      (await fetch(from, cursor === undefined ? bytesFromFloor(log, segment, floor, limits) : bytesAt(cursor, limits)));
     if (!floorHolds(floor, bytes)) {
       segment.index = await rebuildIndex(log, segment);
       return await readIn(log, segment, { offset, limits });
@@ -107,18 +108,27 @@ async function readIn(
       if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
       // The range ended before the batch that was looked for, or within it.
       from += step.at;
-      if (from >= segment.size) return undefined;
+      if (from === segment.size) return undefined;
+      // A batch that was passed over may claim more than there is, too.
       if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
-      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
+      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes, log.settings.indexIntervalBytes));
     }
   } finally {
     release();
   }
 }
 
-/** An index says where to begin to within its interval. */
-function bytesFromFloor({ settings }: LogState, { maxBytes }: ReadLimits): number {
-  return Math.max(maxBytes + 2 * settings.indexIntervalBytes, batchHeaderBytes);
+/** So much is read at once for a batch whose place is known to within an entry of the index. Bytes. */
+const lookupBytesMax = 256 * 1024;
+
+/**
+ * An index says where to begin to within an entry, and by the entries behind it where the batch that is looked for must
+ * have ended: so much in one read, unless that is far more than was asked for.
+ */
+function bytesFromFloor(log: LogState, { index }: Segment, floor: Floor, { maxBytes }: ReadLimits): number {
+  const span = index === undefined ? 0 : endOfLookup(index, floor) - floor.position;
+  const wanted = maxBytes + 2 * log.settings.indexIntervalBytes;
+  return Math.max(wanted, span > lookupBytesMax ? 0 : span, batchHeaderBytes);
 }
 
 /** Up to where the index says that a batch ends, which also tells how large one is that is larger than `maxBytes`. */
@@ -160,7 +170,12 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     }
     if (step.kind === "incomplete") {
       if (headers.length > 0) break;
-      if (step.header !== undefined && nextOffsetOf(step.header) > upTo) return { kind: "none" };
+      const { header } = step;
+      if (header !== undefined && nextOffsetOf(header) > upTo) return { kind: "none" };
+      // One before the batch that is looked for need not be read to its end.
+      if (header !== undefined && nextOffsetOf(header) <= offset) {
+        return { kind: "more", at: at + header.sizeInBytes, bytesNeeded: batchHeaderBytes };
+      }
       return { kind: "more", at, bytesNeeded: step.bytesNeeded };
     }
     const { header } = step;
@@ -174,7 +189,9 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     end = at;
     nextOffset = next;
   }
-  if (headers.length === 0) return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: 1 };
+  if (headers.length === 0) {
+    return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: batchHeaderBytes };
+  }
   return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset };
 }
 

@@ -10,6 +10,8 @@ export interface MetadataWatch {
   readonly image: MetadataImage;
   /** Leaders that were elected after the first of a partition. */
   readonly elections: number;
+  /** Those of them that were unclean. */
+  readonly uncleanElections: number;
   readonly stop: () => void;
 }
 
@@ -24,6 +26,8 @@ export function startMetadataWatch(
     readonly transport: Transport;
     readonly controllers: readonly string[];
     readonly violations: Violations;
+    /** Told of the metadata after each step. */
+    readonly onImage: (image: MetadataImage) => void;
     /** Whether a broker's disk still has the file of a replica in which a bit has changed. */
     readonly hasDamage: (broker: number, replica: string) => boolean;
     /** Whether nothing was ever done to a broker's disk but what a disk may do: losing what was not flushed. */
@@ -38,6 +42,7 @@ export function startMetadataWatch(
   const leaders = new Map<string, number>();
   const { report } = given.violations;
   let elections = 0;
+  let uncleanElections = 0;
   let known: ControllerEpoch | undefined;
 
   const checkLeader = (key: string, { leader, leaderEpoch }: Partition) => {
@@ -57,14 +62,16 @@ export function startMetadataWatch(
       // Each epoch begins with a snapshot, and so perhaps between two batches that belong together.
       const isStep = known === controllerEpoch;
       known = controllerEpoch;
+      given.onImage(image);
       for (const { before, after } of delta.partitions) {
         if (after === undefined) continue;
         const key = `${after.topicId}-${after.partition}`;
         checkLeader(key, after);
         for (const text of checkMembers(after))
           report("metadata of a partition contradict themselves", `${key}: ${text}`);
-        const unclean =
-          after.recovering && before?.leaderEpoch !== after.leaderEpoch ? checkUnclean(image, after) : undefined;
+        const isUnclean = after.recovering && before?.leaderEpoch !== after.leaderEpoch;
+        if (isUnclean) uncleanElections += 1;
+        const unclean = isUnclean ? checkUnclean(image, after) : undefined;
         if (unclean !== undefined) report("an unclean election is not as it must be", `${key}: ${unclean}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
@@ -78,7 +85,8 @@ export function startMetadataWatch(
         }
         if (!isStep) continue;
         for (const text of checkElection(before, after, image)) report("nobody living was elected", `${key}: ${text}`);
-        if (!given.isFlushed) continue;
+        const isLeftToTheSystem = findTopicById(image, after.topicId)?.settings.get("flush") === "async";
+        if (!given.isFlushed || isLeftToTheSystem) continue;
         for (const text of checkEligible(before, after)) report("the ELR is not what R13 says", `${key}: ${text}`);
       }
     },
@@ -91,6 +99,9 @@ export function startMetadataWatch(
     },
     get elections() {
       return elections;
+    },
+    get uncleanElections() {
+      return uncleanElections;
     },
     stop: () => stopping.abort(),
   };

@@ -4,6 +4,7 @@ import { logs } from "./aimed/logs.ts";
 import { positions } from "./aimed/positions.ts";
 import { proposals } from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
+import { losingScenarios } from "./losing-scenarios.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -263,6 +264,7 @@ export const scenarios = {
   ...logs,
   ...positions,
   ...proposals,
+  ...losingScenarios,
   ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 

@@ -3,10 +3,11 @@ import type { Codecs } from "@tidemark/record";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
-import { recordCoverage } from "../node/coverage.ts";
+import type { CoverageRecorder } from "../node/coverage.ts";
 import { coreTimeMs, print, realTimeMs } from "../node/process.ts";
 import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
+import { isProven, provenFolders } from "./coverage-scope.ts";
 import { drawPlan, type SwarmBounds } from "./plan.ts";
 import { describeCoverage, describeFailure, describeRun } from "./report.ts";
 import type { RunResult } from "./result.ts";
@@ -25,13 +26,6 @@ function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, s
   };
 }
 
-/** What the simulator is to prove: the protocol and its drivers, without their tests, their adapters and their spans. */
-function isProven(path: string): boolean {
-  const isOf = ["libs/replication/", "libs/metadata/", "libs/log/", "services/broker/", "services/controller/"];
-  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$|-trace\.ts$/.test(path);
-  return isOf.some((prefix) => path.startsWith(prefix)) && !isLeftOut;
-}
-
 /** What repeats one run. */
 function lineOf(seed: number, asked: SimArguments): string {
   const { replicationFactor, backend, controllers, durationMs, pace, scenario } = asked;
@@ -47,9 +41,13 @@ function tell(told: Told): void {
   tellParent(told);
 }
 
-async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Promise<number> {
+async function runSeeds(
+  asked: SimArguments,
+  share: Share,
+  of: { readonly codecs: Codecs; readonly recorder: CoverageRecorder | undefined },
+): Promise<number> {
+  const { codecs, recorder } = of;
   const bounds = boundsOf(asked);
-  const recorder = asked.isCovered ? await recordCoverage() : undefined;
   const startedMs = realTimeMs();
   let failed = 0;
   for (
@@ -66,7 +64,7 @@ async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Prom
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));
   }
-  if (recorder !== undefined) print(describeCoverage(await recorder.take(isProven)));
+  if (recorder !== undefined) print(describeCoverage(await recorder.take(provenFolders, isProven)));
   return failed === 0 ? 0 : 1;
 }
 
@@ -142,9 +140,14 @@ async function runSwitches(name: string, asked: SimArguments, share: Share, code
   return missed === 0 ? 0 : 1;
 }
 
-/** Runs this process's share of what is asked for. Resolves to the exit code. */
-export async function runCommand(asked: SimArguments, share: Share): Promise<number> {
+/** Runs this process's share of what is asked for. `recorder`: of the lines that are run. Resolves to the exit code. */
+export async function runCommand(
+  asked: SimArguments,
+  share: Share,
+  recorder: CoverageRecorder | undefined,
+): Promise<number> {
   endWithParent();
   const { codecs } = await loadCodecs();
-  return asked.broken === undefined ? runSeeds(asked, share, codecs) : runSwitches(asked.broken, asked, share, codecs);
+  if (asked.broken !== undefined) return runSwitches(asked.broken, asked, share, codecs);
+  return runSeeds(asked, share, { codecs, recorder });
 }

@@ -2,7 +2,7 @@ import type { BrokerExperiment } from "@tidemark/broker";
 import type { ControllerGuards, RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
-import { ports } from "../cluster/roles.ts";
+import { logDirectories, ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
@@ -14,7 +14,13 @@ import type { ProducerPlan } from "../workload/producer-task.ts";
 /** Everything that a run does, drawn from its seed or written by hand. */
 export interface RunPlan {
   readonly shape: ClusterShape;
-  readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
+  readonly topic: {
+    readonly name: string;
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    /** Whether unclean elections are allowed: then what their receipts say was cut may be lost, and nothing else. */
+    readonly mayLose: boolean;
+  };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
   readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
@@ -81,25 +87,27 @@ type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
 export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
-  const { replicationFactor, durationMs, broken = {}, pace = 1 } = bounds;
+  const { replicationFactor, durationMs, broken, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const drawn = withUpkeep(random.stream("upkeep"), drawShape(draw, replicationFactor, timers));
+  const bare = drawShape(draw, replicationFactor, timers);
+  const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
   const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
-  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
+  const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
+  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
   return {
     shape,
     topic,
     timers,
-    broken,
+    broken: broken ?? {},
     producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
     idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
     })),
-    operator: drawOperator(random.stream("operator plan"), topic, bootstraps),
+    operator: drawOperator(random.stream("operator plan"), topic, shape),
     nemesis: withEtcd(
       shape.backend === "etcd",
       random.stream("etcd faults"),
@@ -181,10 +189,27 @@ function drawProducers(
   }));
 }
 
-function drawOperator(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): OperatorPlan {
+function drawOperator(
+  draw: Random,
+  topic: RunPlan["topic"],
+  shape: Pick<ClusterShape, "gateways" | "brokers" | "controllers">,
+): OperatorPlan {
+  // Brokers do not administer.
+  const bootstraps = bootstrapsOf(shape).filter((each) => each.endsWith(`:${ports.gateway.client}`));
   const { name, replicationFactor } = topic;
   const bootstrap = pick(draw, bootstraps) ?? "";
-  return { bootstrap, topic: name, replicationFactor, pauseMs: pick(draw, [1000, 3000, 10_000]) ?? 3000 };
+  const pauseMs = pick(draw, [500, 1000, 3000]) ?? 1000;
+  const internal = (role: "broker" | "controller", count: number) =>
+    Array.from({ length: count }, (_, at) => `${role}-${at + 1}.sim:${ports[role].internal}`);
+  return {
+    bootstrap,
+    topic: name,
+    replicationFactor,
+    logs: bootstrapsOf(shape),
+    brokers: internal("broker", shape.brokers),
+    controllers: internal("controller", shape.controllers),
+    pauseMs,
+  };
 }
 
 /** What is done from time to time is done often, so that it happens in the time of a run. */
@@ -203,6 +228,19 @@ function withUpkeep<Shape extends Pick<ClusterShape, "settings">>(draw: Random, 
       broker: { ...settings.broker, ...broker },
     },
   };
+}
+
+/** How brokers keep their logs, and what their replicas may do. */
+function withLogs<Shape extends Pick<ClusterShape, "settings">>(draw: Random, shape: Shape): Shape {
+  const { settings } = shape;
+  const broker = {
+    "log.dirs": logDirectories(1 + below(draw, 2)).join(","),
+    "log.message.timestamp.type": pick(draw, ["CreateTime", "LogAppendTime"]) ?? "CreateTime",
+    "log.flush.hang.ms": pick(draw, [2000, 10_000]) ?? 10_000,
+    "producer.window.batches": pick(draw, [5, 64]) ?? 64,
+    ...(draw.next() < 0.3 ? { "replica.lag.records.max": 20 + below(draw, 200) } : {}),
+  };
+  return { ...shape, settings: { ...settings, broker: { ...settings.broker, ...broker } } };
 }
 
 /** Most of them are idempotent, as they are where nobody says otherwise. */

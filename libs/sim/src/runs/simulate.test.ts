@@ -60,7 +60,7 @@ test.for([
   ["replication.cutEndsFlushes", lacks],
   ["replication.brokerEpoch", lacks],
   ["replication.producersTakenOver", "a record of an idempotent producer stands twice"],
-  ["log.rewriteUnflushedTail", lacks],
+  ["log.rewriteUnflushedTail", "a sound replica was called damaged"],
   ["log.lowerNotesBeforeCut", "a sound replica was called damaged"],
 ] as const)("a cluster without %s is found out", { timeout }, async ([name, rule]) => {
   const { broken = {}, scenario = "leaderFalls" } = switches.get(name) ?? {};

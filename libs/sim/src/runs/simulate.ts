@@ -12,9 +12,10 @@ import { delay } from "@tidemark/runtime";
 import { watchController } from "../checks/controller-watch.ts";
 import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
+import { createLossWatch } from "../checks/losses.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createProduceWatch } from "../checks/produce-watch.ts";
-import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createReplicaWatch, mayLose, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
@@ -73,9 +74,10 @@ export async function simulate(
   const random = createRandomTree(seed);
   const plan = makePlan(random);
   const violations = createViolations(engine);
-  const ledger = createLedger(violations);
+  const losses = createLossWatch(plan.topic.mayLose ? [plan.topic.name] : []);
+  const ledger = createLedger(violations, losses);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
-  const produces = createProduceWatch(violations);
+  const produces = createProduceWatch(violations, (replica) => mayLose(watch?.image ?? emptyImage, replica));
   const quorum = createQuorumWatch(violations);
   const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
@@ -120,6 +122,7 @@ export async function simulate(
       transport: observer.transport,
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
+      onImage: (image) => losses.observe(image),
       hasDamage: (broker, replica) => cluster.brokers[broker - 1]?.device.hasDamage(replica) ?? false,
       isSound: (broker) => cluster.brokers[broker - 1]?.device.isSound === true,
       isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
@@ -153,6 +156,8 @@ export async function simulate(
     nemesis = startNemesis(world, plan.nemesis);
     await delay(observer.process.runtime.scheduler, plan.durationMs);
     if (plan.healsCoreFirst) {
+      // Votes are not taken from those who are to be enough.
+      keeper?.settle();
       const outside = drawOutside({ ...world, random: random.stream("core") });
       nemesis.heal(outside);
       await within(run, limits.convergeMs, "a core was not enough for leaders", async () =>
@@ -193,6 +198,7 @@ export async function simulate(
     events: engine.events,
     acknowledgedBatches: counts.batches,
     elections: watch?.elections ?? 0,
+    uncleanElections: watch?.uncleanElections ?? 0,
     quorum: { terms: quorum.elections, entries: quorum.committed, changes: keeper?.changes ?? 0 },
     faults: nemesis?.counts ?? new Map(),
     records: { ...ledger.counts },
@@ -263,8 +269,10 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
 
 /** Each returns what is still missing. */
 async function createTopic({ observer, plan }: Run): Promise<string | undefined> {
-  const { name, partitions, replicationFactor } = plan.topic;
-  await observer.client.admin.createTopic({ topic: name, partitions, replicationFactor }, { timeoutMs: 5000 });
+  const { name, partitions, replicationFactor, mayLose } = plan.topic;
+  const settings: Record<string, string> = mayLose ? { "unclean.leader.election.enable": "true" } : {};
+  const topic = { topic: name, partitions, replicationFactor, settings };
+  await observer.client.admin.createTopic(topic, { timeoutMs: 5000 });
   return undefined;
 }
 
@@ -294,7 +302,9 @@ async function startWorkload(
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);
     hosts.push(client.host.name);
     const { name: topic, partitions } = plan.topic;
-    consumers.push(startConsumer(client, { topic, partitions, maxWaitMs }, { ledger, violations }));
+    consumers.push(
+      startConsumer(client, { topic, partitions, maxWaitMs, mayLose: plan.topic.mayLose }, { ledger, violations }),
+    );
   }
   const client = await cluster.connect("operator", plan.operator.bootstrap);
   hosts.push(client.host.name);

@@ -2,6 +2,7 @@ import {
   createFaultDisk,
   createMemoryDisk,
   type Disk,
+  type DiskErrorCode,
   type DiskOperation,
   type FaultPlan,
   limitedSpace,
@@ -19,6 +20,16 @@ export interface DeviceFaults {
   stalledUntilMs: number;
   /** Bytes that fit. Infinity: any number. */
   capacity: number;
+  /** What a part of the device refuses. Undefined: nothing. */
+  failing: FailingPart | undefined;
+}
+
+/** A directory of a device that does not do everything any more: of several that a process has, one may fail alone. */
+export interface FailingPart {
+  /** Everything at or below it. */
+  readonly directory: string;
+  readonly refuses: (kind: DiskOperation["kind"]) => boolean;
+  readonly code: DiskErrorCode;
 }
 
 /** The disk of one machine: it outlives the processes that use it. */
@@ -59,7 +70,12 @@ export function createDevice(random: Random): Device {
       if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
     },
   });
-  const faults: DeviceFaults = { failedSyncs: 0, stalledUntilMs: 0, capacity: Number.POSITIVE_INFINITY };
+  const faults: DeviceFaults = {
+    failedSyncs: 0,
+    stalledUntilMs: 0,
+    capacity: Number.POSITIVE_INFINITY,
+    failing: undefined,
+  };
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
@@ -70,6 +86,10 @@ export function createDevice(random: Random): Device {
     return (operation) => {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
+      }
+      const { failing } = faults;
+      if (failing?.refuses(operation.kind) === true && isWithin(operation.path, failing.directory)) {
+        return { kind: "fail", code: failing.code };
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
       if (full !== undefined && !isInPlace(operation)) return full;
@@ -127,7 +147,11 @@ export function createDevice(random: Random): Device {
 
 /** What lay at a path, or below it, is not there any more. */
 function forget(paths: Set<string>, gone: string): void {
-  for (const path of paths) if (path === gone || path.startsWith(`${gone}/`)) paths.delete(path);
+  for (const path of paths) if (isWithin(path, gone)) paths.delete(path);
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 function isFlush({ kind }: DiskOperation): boolean {

@@ -21,7 +21,10 @@ export function createConfirmLeader(of: {
     try {
       const client = createRpcClient(ClusterService, controller.channel("control"));
       const question = { topicId, partition, brokerId, leaderEpoch };
-      const { leads } = await client.confirmLeader(question, { timeoutMs: answerTimeoutMs });
+      const { leads } = await client.confirmLeader(question, {
+        timeoutMs: answerTimeoutMs,
+        signal: controller.givenUp,
+      });
       onHeard();
       return leads;
     } catch (error) {

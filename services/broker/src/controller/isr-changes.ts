@@ -82,7 +82,7 @@ async function call(
   const client = createRpcClient(ClusterService, controller.channel("control"));
   const response = await client.alterPartition(
     { brokerId, brokerEpoch: brokerEpoch() ?? 0, partitions: proposals.map(itemOf) },
-    { timeoutMs: answerTimeoutMs },
+    { timeoutMs: answerTimeoutMs, signal: controller.givenUp },
   );
   onHeard();
   return response;

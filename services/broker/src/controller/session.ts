@@ -104,7 +104,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
           ended.resolve({ kind: "closed", error });
         },
       }),
-      { signal },
+      { signal: AbortSignal.any([signal, controller.superseded]) },
     );
     endStream = ended.resolve;
     const beat = () => {
@@ -179,7 +179,7 @@ async function register(
 ): Promise<{ readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }> {
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
-    (channel) => {
+    (channel, until) => {
       const { directoryIds, controllerEpoch, damagedReplicas } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
@@ -190,7 +190,7 @@ async function register(
           damagedReplicas: [...damagedReplicas],
           ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
         },
-        { signal, timeoutMs: 5000 },
+        { signal: until, timeoutMs: 5000 },
       );
     },
     { signal, trafficClass: "control", isRepeatable: true },

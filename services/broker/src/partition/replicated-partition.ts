@@ -63,6 +63,8 @@ export interface ReplicatedPartition extends Partition {
   tick(time: { readonly nowMs: number; readonly controllerHeardMs: number }): void;
   /** Takes a committed state. One that is not newer changes nothing. */
   applyMetadata(state: PartitionState, controllerEpoch: ControllerEpoch): void;
+  /** The newest leader epoch that it has seen, where the newest metadata are older; undefined: they are not. */
+  readonly regressedFrom: LeaderEpoch | undefined;
   onLogEvent(event: LogEvent): void;
   /** Settings of the topic changed. */
   configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
@@ -101,6 +103,9 @@ export function createReplicatedPartition(
     },
     get leaderEpoch(): LeaderEpoch {
       return replica.metadata?.leaderEpoch ?? noLeaderEpoch;
+    },
+    get regressedFrom() {
+      return machine.view(shared.clock.monotonicMs()).regressedFrom;
     },
     get isLed() {
       return machine.role === "leader";

@@ -40,6 +40,10 @@ export function createInspection(table: TableState): ReplicaInspection {
           return held?.home?.failure?.message;
       }
     },
+    regressedFrom(id) {
+      const state = heldOf(table, id)?.state;
+      return state?.kind === "open" ? state.partition.regressedFrom : undefined;
+    },
     ledIn(id) {
       const state = heldOf(table, id)?.state;
       return state?.kind === "open" && state.partition.isLed ? state.partition.leaderEpoch : undefined;

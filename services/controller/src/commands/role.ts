@@ -28,6 +28,8 @@ export interface Role {
   known(): KnownController | undefined;
   error(): TidemarkError;
   activate(epoch: ControllerEpoch): ActiveTerm;
+  /** Calls back whenever a term has begun. Must not throw. Returns how to stop that. */
+  onActivated(listener: () => void): () => void;
   /**
    * Ends the term and lets no other begin in this process: every call fails with this error until an operator has
    * decided. It does not resign, so that no other controller goes on with the same metadata.
@@ -45,6 +47,7 @@ export function createRole(options: {
 }): Role {
   let current: { readonly term: ActiveTerm; readonly abort: AbortController } | undefined;
   let halted: TidemarkError | undefined;
+  const listeners = new Set<() => void>();
   const error = () => halted ?? notController(options.known());
   const deactivate = (epoch: ControllerEpoch, why: string) => {
     if (current === undefined || current.term.epoch !== epoch) return;
@@ -67,7 +70,14 @@ export function createRole(options: {
       const abort = new AbortController();
       const term = { epoch, signal: abort.signal };
       current = { term, abort };
+      for (const listener of listeners) listener();
       return term;
+    },
+    onActivated(listener) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
     },
     deactivate,
     halt(why) {

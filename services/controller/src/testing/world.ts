@@ -4,7 +4,7 @@
  */
 import { type Consensus, createConsensusTwin } from "@tidemark/consensus";
 import type { CandidateNumber, ConsensusCluster } from "@tidemark/consensus/contract";
-import type { BrokerEpoch, Offset } from "@tidemark/ids";
+import type { BrokerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { ProbeResult } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime, type Runtime } from "@tidemark/runtime";
 import { type Controller, createController } from "../controller.ts";
@@ -46,6 +46,7 @@ interface LogOfTest {
   readonly lastLeaderEpoch: number;
   readonly logEnd: Offset;
   readonly logStart: Offset;
+  readonly regressedFrom?: LeaderEpoch;
   /** Of the answer. Absent: the one that it has. */
   readonly brokerEpoch?: BrokerEpoch;
 }

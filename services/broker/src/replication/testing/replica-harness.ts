@@ -164,6 +164,7 @@ const nobody: ReplicaInspection = {
   replicas: () => [],
   log: () => undefined,
   trouble: () => undefined,
+  regressedFrom: () => undefined,
   ledIn: () => undefined,
 };
 

@@ -64,3 +64,13 @@ export function leads(stage: Stage, partition: Partition, node: SimNode): boolea
   const { leader } = stage.latest(partition);
   return leader !== undefined && stage.broker(leader) === node;
 }
+
+/** The replica's process ends, and the ISR goes on without it. Whether it does. */
+export async function killAndAwaitRemoval(
+  stage: Stage,
+  { partition }: Pick<Cast, "partition">,
+  node: SimNode,
+): Promise<boolean> {
+  node.kill();
+  return stage.until(() => !isInIsr(stage, partition, node), stage.timers.sessionMs + 3000);
+}

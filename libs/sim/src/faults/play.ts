@@ -1,6 +1,6 @@
 import type { PartitionView } from "@tidemark/replication";
 import type { SimNode } from "../cluster/node.ts";
-import { type Cast, castInOrder, electPreferred, isInIsr, leads } from "./cast.ts";
+import { type Cast, castInOrder, electPreferred, isInIsr, killAndAwaitRemoval, leads } from "./cast.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 
@@ -104,10 +104,7 @@ function createPlay(stage: Stage, cast: Cast, controller: SimNode): Play {
       node.kill();
       node.boot();
     },
-    killAndForget(node) {
-      node.kill();
-      return untilOutOfIsr(node);
-    },
+    killAndForget: (node) => killAndAwaitRemoval(stage, cast, node),
     fallTo(next) {
       leader.kill();
       return untilLeads(next);

@@ -70,11 +70,19 @@ export function createDevice(random: Random): Device {
       if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
     },
   });
+  let failing: FailingPart | undefined;
+  let hasFailed = false;
   const faults: DeviceFaults = {
     failedSyncs: 0,
     stalledUntilMs: 0,
     capacity: Number.POSITIVE_INFINITY,
-    failing: undefined,
+    get failing() {
+      return failing;
+    },
+    set failing(part: FailingPart | undefined) {
+      failing = part;
+      hasFailed ||= part !== undefined;
+    },
   };
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
@@ -115,7 +123,7 @@ export function createDevice(random: Random): Device {
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
-      return !wasLost && !wasDamaged;
+      return !wasLost && !wasDamaged && !hasFailed;
     },
     get wasDamaged() {
       return wasDamaged;

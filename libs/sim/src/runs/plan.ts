@@ -28,6 +28,8 @@ export interface RunPlan {
   readonly nemesis: NemesisPlan;
   /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
   readonly healsCoreFirst: boolean;
+  /** When a broker that no partition needs joins, in milliseconds of the run. Undefined: all are there from the beginning. */
+  readonly lateBrokerMs: number | undefined;
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
@@ -83,6 +85,9 @@ const timerChoices = [
   { sessionMs: 1500, lagMs: 2500, heartbeatMs: 200, graceMs: 100, fetchWaitMs: 500 },
 ] as const;
 
+/** The last is far beyond what any clock does, and within what the terms of leases allow for. */
+const clockDrifts = [0, 0.001, 0.03] as const;
+
 type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
@@ -92,7 +97,8 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
   const bare = drawShape(draw, replicationFactor, timers);
   const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
-  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
+  const clockDriftMax = broken === undefined ? (pick(random.stream("clocks"), clockDrifts) ?? 0) : 0;
+  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn), clockDriftMax };
   const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
@@ -113,6 +119,10 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    lateBrokerMs:
+      broken === undefined && shape.brokers > replicationFactor
+        ? drawLateBroker(random.stream("late broker"))
+        : undefined,
     healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
     durationMs: durationMs ?? 150_000 + below(draw, 90_000),
@@ -243,6 +253,10 @@ function withLogs<Shape extends Pick<ClusterShape, "settings">>(draw: Random, sh
   return { ...shape, settings: { ...settings, broker: { ...settings.broker, ...broker } } };
 }
 
+function drawLateBroker(draw: Random): number | undefined {
+  return draw.next() < 0.5 ? 10_000 + below(draw, 60_000) : undefined;
+}
+
 /** Most of them are idempotent, as they are where nobody says otherwise. */
 function drawIdempotence(draw: Random, producers: RunPlan["producers"]): RunPlan["producers"] {
   return producers.map((producer) => ({
@@ -291,6 +305,7 @@ function drawShape(draw: Random, replicationFactor: number, timers: Timers): Omi
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },
+    clockDriftMax: 0,
     settings: {
       controller: {
         ...session,

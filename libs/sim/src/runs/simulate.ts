@@ -134,7 +134,9 @@ export async function simulate(
     }
     keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, codecs, keeper };
-    for (const node of cluster.nodes) node.boot();
+    const late = plan.lateBrokerMs === undefined ? undefined : cluster.brokers.at(-1);
+    for (const node of cluster.nodes) if (node !== late) node.boot();
+    engine.after(plan.lateBrokerMs ?? 0, () => late?.boot());
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, operator, hosts } = await startWorkload(run, {
       gate,

@@ -230,6 +230,37 @@ describe("a controller that says nothing any more", () => {
     expect(calls()).toBe(2);
   });
 
+  it("is not waited for longer than until another one tells of itself", async () => {
+    const other = await controller();
+    const after: typeof runtime.scheduler.after = (delayMs, task) =>
+      // The longest pauses never end by themselves.
+      delayMs >= 1000 ? () => undefined : runtime.scheduler.after(delayMs, task);
+    const pool = createChannelPool({ runtime });
+    const way = createActiveController({
+      endpoints: ["127.0.0.1:1", other.endpoint],
+      pool,
+      runtime: { ...runtime, scheduler: { ...runtime.scheduler, after } },
+    });
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    await waitFor("the other one to be listened to", () => other.listeners > 0);
+    const paused = way.pause(20, listening.signal);
+    other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    await paused;
+    expect(way.endpoint).toBe(other.endpoint);
+    listening.abort();
+    await followed;
+    pool.close();
+  });
+
+  it("says nothing of the one that is asked when its errors come late", async () => {
+    const { silent, other, way, replace } = await frozen();
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    way.learnFrom(lost(), silent.endpoint);
+    expect(way.endpoint).toBe(other.endpoint);
+  });
+
   it("is not listened to where it is the only one", async () => {
     const one = await controller();
     await wayTo(one.endpoint).follow(new AbortController().signal);

@@ -27,8 +27,16 @@ export interface ActiveController {
    * what it does not.
    */
   readonly givenUp: AbortSignal;
-  /** Takes note of an answer: follows a hint, or turns to the next endpoint where this one cannot be reached. */
-  learnFrom(error: TidemarkError): void;
+  /**
+   * Takes note of an answer of the controller at `from`: follows a hint, or turns to the next endpoint where that one
+   * cannot be reached. What comes late, of one that is not asked any more, says nothing of the one that is.
+   */
+  learnFrom(error: TidemarkError, from: string): void;
+  /**
+   * Waits before a further try: as `backoffMs` says, and no longer than until a controller tells that it is the active one
+   * now. Rejects with the signal's reason.
+   */
+  pause(failures: number, signal: AbortSignal): Promise<void>;
   /**
    * Calls the active controller, and others after a refusal that says so, until it works, `signal` is aborted, or the
    * error is one that another controller would give too, or `patienceMs` are over. A call whose outcome is unknown is repeated only if the caller
@@ -60,19 +68,26 @@ export function createActiveController(options: ActiveControllerOptions): Active
   const { endpoints, pool, runtime } = options;
   const places = createWhereabouts(endpoints, runtime.scheduler);
 
-  const learnFrom = (error: TidemarkError) => {
+  const learnFrom = (error: TidemarkError, from: string) => {
     const hint = error.reason === Reason.NOT_CONTROLLER ? error.fields.controller : undefined;
     if (hint !== undefined && places.hinted(hint)) return;
-    if (!saysElsewhere(error)) return;
+    if (!saysElsewhere(error) || from !== places.endpoint) return;
     // It was told to be the active one, and says that it is not: it begins at this moment, or the next one will be told.
     if (error.reason === Reason.NOT_CONTROLLER && places.isTold) return;
     places.turnToNext();
+  };
+
+  const wait = async (waitMs: number, signal: AbortSignal, news = places.news) => {
+    await delay(runtime.scheduler, waitMs, AbortSignal.any([signal, news])).catch((reason: unknown) => {
+      if (signal.aborted) throw reason;
+    });
   };
 
   return {
     get endpoint() {
       return places.endpoint;
     },
+    pause: (failures, signal) => wait(backoffMs(failures, runtime.random), signal),
     channel: (trafficClass) => pool.get(places.endpoint, trafficClass),
     get superseded() {
       return places.superseded;
@@ -86,19 +101,19 @@ export function createActiveController(options: ActiveControllerOptions): Active
       for (let failures = 0; ; failures++) {
         signal.throwIfAborted();
         const waitMs = backoffMs(failures, runtime.random);
-        const { endpoint, givenUp } = places;
+        const { endpoint, givenUp, news } = places;
         try {
           return await attempt(pool.get(endpoint, trafficClass), AbortSignal.any([signal, givenUp]));
         } catch (thrown) {
           if (!(thrown instanceof TidemarkError)) throw thrown;
           const isOurs = thrown.reason === Reason.CANCELLED && givenUp.aborted && !signal.aborted;
           const error = isOurs ? supersededError(thrown, { from: endpoint, to: places.endpoint }) : thrown;
-          if (!isOurs) learnFrom(error);
+          if (!isOurs) learnFrom(error, endpoint);
           const nowMs = runtime.clock.monotonicMs();
           untilMs = Math.min(untilMs, nowMs + patienceMs);
           if (!mayTryAgain(error, isRepeatable) || nowMs + waitMs > untilMs) throw error;
         }
-        await delay(runtime.scheduler, waitMs, signal);
+        await wait(waitMs, signal, news);
       }
     },
     async follow(signal) {

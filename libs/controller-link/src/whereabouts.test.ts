@@ -23,6 +23,17 @@ describe("which controller is asked", () => {
     expect(places.endpoint).toBe("d");
   });
 
+  it("is news once for each newer controller epoch, also where that one is asked already", () => {
+    const { places } = start();
+    const heard: boolean[] = [];
+    for (const told of [active(4, "a"), active(5, "a"), active(5, "b"), active(4, "c"), active(6, "c")]) {
+      const { news } = places;
+      places.told(told);
+      heard.push(news.aborted);
+    }
+    expect(heard).toEqual([true, true, false, false, true]);
+  });
+
   it("is not one without an endpoint", () => {
     const { places } = start();
     places.told(active(4, ""));

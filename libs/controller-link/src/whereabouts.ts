@@ -15,6 +15,8 @@ export interface Whereabouts {
   readonly endpoint: string;
   /** Whether a controller has told that it is the active one. */
   readonly isTold: boolean;
+  /** Aborted when a controller tells that it is the active one in a newer controller epoch. */
+  readonly news: AbortSignal;
   /** Aborted when the one that is asked now is left for one that was told. */
   readonly superseded: AbortSignal;
   /** Aborted `graceMs` after that. */
@@ -37,6 +39,7 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
   let newest: { readonly controllerEpoch: number; readonly endpoint: string } | undefined;
   let superseded = new AbortController();
   let givenUp = new AbortController();
+  let news = new AbortController();
   let endDetour: Cancel = () => undefined;
 
   const ask = (next: string) => {
@@ -58,6 +61,8 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
   const told: Whereabouts["told"] = (active) => {
     if (active.endpoint === "" || active.controllerEpoch <= (newest?.controllerEpoch ?? 0)) return;
     newest = active;
+    news.abort();
+    news = new AbortController();
     if (endpoint === active.endpoint) endDetour();
     else leaveFor(active.endpoint);
   };
@@ -68,6 +73,9 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
     },
     get isTold() {
       return newest?.endpoint === endpoint;
+    },
+    get news() {
+      return news.signal;
     },
     get superseded() {
       return superseded.signal;

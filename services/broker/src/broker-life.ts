@@ -172,7 +172,8 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
       tableOf(parts).registered(registration);
       metadata.awaitRevision(registration.revision);
       metadata.applyAgain();
-      void parts.producerIds.stock(parts.abort.signal);
+      // It goes on until it has some, and fails only with what ends the broker anyway.
+      parts.producerIds.stock(parts.abort.signal).catch(() => undefined);
     },
     onLost: (why) => {
       tableOf(parts).resignAll(why);

@@ -37,7 +37,9 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       owner,
       createMissing: true,
       onFlush,
-      beginWriting: runtime.scheduler.afterInput,
+      beginWriting: (write) => {
+        runtime.scheduler.afterInput(write);
+      },
       ...(guards === undefined ? {} : { guards }),
       onStart: createStartReporter(logger, path),
       onFailure: (error) => {

@@ -81,7 +81,7 @@ export function aimedPlan(
     },
     // Commands of anybody else would come between the steps of a chain.
     operator: { ...drawn.operator, pauseMs: Number.MAX_SAFE_INTEGER },
-    consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500 }],
+    consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500, busyMs: 0 }],
     nemesis: { kinds: [], scenarios: [scenario], pauseMs: 150 },
     durationMs,
   };

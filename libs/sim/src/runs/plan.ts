@@ -7,6 +7,7 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
+import type { startConsumer } from "../workload/consumer-task.ts";
 import type { IdempotentPlan } from "../workload/idempotent-task.ts";
 import type { OperatorPlan } from "../workload/operator-task.ts";
 import type { ProducerPlan } from "../workload/producer-task.ts";
@@ -23,7 +24,9 @@ export interface RunPlan {
   };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
-  readonly consumers: readonly { readonly bootstrap: string; readonly maxWaitMs: number }[];
+  readonly consumers: readonly (Omit<Parameters<typeof startConsumer>[1], "topic" | "partitions" | "mayLose"> & {
+    readonly bootstrap: string;
+  })[];
   readonly operator: OperatorPlan;
   readonly nemesis: NemesisPlan;
   /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
@@ -92,8 +95,9 @@ type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
 export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
-  const { replicationFactor, durationMs, broken, pace = 1 } = bounds;
+  const { replicationFactor, broken, pace = 1 } = bounds;
   const draw = random.stream("plan");
+  const wholeMs = 150_000 + below(draw, 90_000);
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
   const bare = drawShape(draw, replicationFactor, timers);
   const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
@@ -102,16 +106,23 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
+  const idempotent = drawIdempotent(random.stream("idempotent"), topic, bootstraps);
+  // It waits in each outage, so that only a part of what it might send is counted upon.
+  const batches = 2300 + below(draw, 500) - (0.6 * wholeMs) / idempotent.pauseMs;
   return {
     shape,
     topic,
     timers,
     broken: broken ?? {},
-    producers: drawIdempotence(random.stream("idempotence"), drawProducers(draw, topic, bootstraps)),
-    idempotent: drawIdempotent(random.stream("idempotent"), topic, bootstraps),
+    producers: drawIdempotence(
+      random.stream("idempotence"),
+      drawProducers(draw, { topic, bootstraps, batchesPerS: (1000 * batches) / wholeMs }),
+    ),
+    idempotent,
     consumers: Array.from({ length: 1 + below(draw, 2) }, () => ({
       bootstrap: pick(draw, bootstraps) ?? "",
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
+      busyMs: pick(draw, [0, 50, 300]) ?? 50,
     })),
     operator: drawOperator(random.stream("operator plan"), topic, shape),
     nemesis: withEtcd(
@@ -125,7 +136,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
         : undefined,
     healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
-    durationMs: durationMs ?? 150_000 + below(draw, 90_000),
+    durationMs: bounds.durationMs ?? wholeMs,
   };
 }
 
@@ -175,13 +186,20 @@ function drawQuorum(draw: Random, controllers: number, pace: number): QuorumPlan
   };
 }
 
+/** `batchesPerS`: what all of them together aim at. */
 function drawProducers(
   draw: Random,
-  topic: RunPlan["topic"],
-  bootstraps: readonly string[],
+  {
+    topic,
+    bootstraps,
+    batchesPerS,
+  }: {
+    readonly topic: RunPlan["topic"];
+    readonly bootstraps: readonly string[];
+    readonly batchesPerS: number;
+  },
 ): readonly (ProducerPlan & { readonly bootstrap: string })[] {
   const producerCount = 2 + below(draw, 3);
-  const burstsPerS = 14 + below(draw, 16);
   return Array.from({ length: producerCount }, () => ({
     bootstrap: pick(draw, bootstraps) ?? "",
     topic: topic.name,
@@ -192,7 +210,8 @@ function drawProducers(
       requestTimeoutMs: pick(draw, [1000, 5000, 30_000]) ?? 30_000,
       deliveryTimeoutMs: pick(draw, [10_000, 30_000, 120_000]) ?? 120_000,
     },
-    pauseMs: (1000 * producerCount) / burstsPerS,
+    pauseMs: (1000 * producerCount) / batchesPerS,
+    aimPerS: batchesPerS / producerCount,
     burstMax: 1 + below(draw, 8),
     valueBytesMax: pick(draw, [1, 200, 3000]) ?? 200,
     inFlightMax: 1 + below(draw, 64),

@@ -300,13 +300,12 @@ async function startWorkload(
   hosts.push(sender.host.name);
   producers.push(startIdempotentProducer(sender, idempotent, { random: random.stream(sender.name), ledger, ...of }));
   const consumers: Task[] = [];
-  for (const [index, { bootstrap, maxWaitMs }] of plan.consumers.entries()) {
+  for (const [index, { bootstrap, ...consumer }] of plan.consumers.entries()) {
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);
     hosts.push(client.host.name);
     const { name: topic, partitions } = plan.topic;
-    consumers.push(
-      startConsumer(client, { topic, partitions, maxWaitMs, mayLose: plan.topic.mayLose }, { ledger, violations }),
-    );
+    const { mayLose } = plan.topic;
+    consumers.push(startConsumer(client, { topic, partitions, mayLose, ...consumer }, { ledger, violations }));
   }
   const client = await cluster.connect("operator", plan.operator.bootstrap);
   hosts.push(client.host.name);

@@ -1,5 +1,6 @@
 import { type ConsumedBatch, type ConsumerEvent, reasonName, TidemarkError } from "@tidemark/client";
 import type { StoredRecord } from "@tidemark/record";
+import { delay } from "@tidemark/runtime";
 import type { Ledger } from "../checks/ledger.ts";
 import type { Violations } from "../checks/violations.ts";
 import type { SimClient } from "../cluster/cluster.ts";
@@ -14,13 +15,15 @@ const patienceMs = 1e9;
  * told of that, and goes on from where the logs part (P5).
  */
 export function startConsumer(
-  { name, client }: SimClient,
+  { name, process, client }: SimClient,
   plan: {
     readonly topic: string;
     readonly partitions: number;
     readonly maxWaitMs: number;
     /** Whether an unclean election may take away what it was given. */
     readonly mayLose: boolean;
+    /** How long it is busy with each batch, in milliseconds. */
+    readonly busyMs: number;
   },
   of: { readonly ledger: Ledger; readonly violations: Violations },
 ): Task {
@@ -59,7 +62,10 @@ export function startConsumer(
       ...(plan.mayLose ? { offsetReset: "earliest" as const, onEvent: meet } : {}),
     });
     try {
-      for await (const batch of consumer.batches(stopping.signal)) take(batch);
+      for await (const batch of consumer.batches(stopping.signal)) {
+        take(batch);
+        if (plan.busyMs > 0) await delay(process.runtime.scheduler, plan.busyMs);
+      }
     } catch (error) {
       of.violations.report("a consumer met an error that does not pass", `${name}: ${describeError(error)}`);
     }

@@ -11,6 +11,11 @@ export interface ProducerPlan {
   readonly options: ProducerOptions;
   /** Mean pause between two bursts, in milliseconds. */
   readonly pauseMs: number;
+  /**
+   * Acknowledged batches a second that it aims at over the whole of its life: while it has fewer, as behind an outage, its
+   * pauses are shorter.
+   */
+  readonly aimPerS: number;
   /** Records given at once, at most. */
   readonly burstMax: number;
   /** Bytes of a value, at most. */
@@ -18,6 +23,9 @@ export interface ProducerPlan {
   /** Records that may be unsettled. */
   readonly inFlightMax: number;
 }
+
+/** By how much the pauses of a producer are shorter that has fewer acks than it aims at. */
+const hurry = 3;
 
 /** While it is shut nothing new is sent. */
 export interface WorkloadGate {
@@ -37,6 +45,9 @@ export function startProducer(
   const stopping = new AbortController();
   let unsettled = 0;
   let lastAckMs = -1;
+  let acknowledged = 0;
+  const beganMs = clock.monotonicMs();
+  const isBehind = () => acknowledged < ((clock.monotonicMs() - beganMs) / 1000) * plan.aimPerS;
 
   const send = (partition: number): void => {
     const sequence = next.get(partition) ?? 0;
@@ -56,8 +67,10 @@ export function startProducer(
     if (outcome.kind !== "acknowledged") return;
     // The records of one batch are settled at one moment.
     const nowMs = clock.monotonicMs();
-    if (nowMs !== lastAckMs) of.onBatch();
+    if (nowMs === lastAckMs) return;
     lastAckMs = nowMs;
+    acknowledged += 1;
+    of.onBatch();
   };
   const run = async () => {
     while (!stopping.signal.aborted) {
@@ -65,7 +78,8 @@ export function startProducer(
         const partition = below(random, plan.partitions);
         for (let count = 1 + below(random, plan.burstMax); count > 0; count--) send(partition);
       }
-      await delay(scheduler, 2 * random.next() * plan.pauseMs, stopping.signal).catch(() => undefined);
+      const pauseMs = 2 * random.next() * (isBehind() ? plan.pauseMs / hurry : plan.pauseMs);
+      await delay(scheduler, pauseMs, stopping.signal).catch(() => undefined);
     }
     await producer.close();
   };

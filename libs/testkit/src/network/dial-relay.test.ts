@@ -9,7 +9,11 @@ import { createDialRelay, type DialRelay } from "./dial-relay.ts";
 
 /** Connects to the port that it is given, sends each line of its input, and prints what comes back and its end. */
 const program = `
-  const socket = require("node:net").connect(Number(process.argv[1]), "127.0.0.1");
+  const { connect, Socket } = require("node:net");
+  const options = { port: Number(process.argv[1]), host: "127.0.0.1" };
+  // What is asked for is not changed by being relayed: it may be asked for again.
+  new Socket().connect(options).on("error", () => {}).unref();
+  const socket = connect(options);
   socket.on("data", (bytes) => process.stdout.write(bytes));
   socket.on("error", () => console.log("reset"));
   process.stdin.on("data", (bytes) => socket.write(bytes));

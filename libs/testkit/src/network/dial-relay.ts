@@ -101,8 +101,10 @@ function readCall(client: Socket, onCall: (call: Call) => void): void {
     client.off("data", onData);
     client.pause();
     client.unshift(begun.subarray(end + 1));
-    const [pid, host = "", port] = begun.toString("latin1", 0, end).split(" ");
-    onCall({ pid: Number(pid), host, port: Number(port) });
+    const call = /^(\d+) (\S+) (\d{1,5})$/.exec(begun.toString("latin1", 0, end));
+    // Some other program of this machine.
+    if (call === null) client.destroy();
+    else onCall({ pid: Number(call[1]), host: call[2] ?? "", port: Number(call[3]) });
   };
   client.on("data", onData);
 }

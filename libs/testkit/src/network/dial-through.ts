@@ -18,7 +18,10 @@ function connectThrough(this: Socket, ...args: unknown[]): Socket {
   const options = optionsOf(args[0]);
   if (options?.port === undefined) return connect.apply(this, args);
   const wanted = `${process.pid} ${options.host ?? "127.0.0.1"} ${options.port}\n`;
-  Object.assign(options, { host: "127.0.0.1", port: relayPort });
+  // A copy: whoever connects again with the same options wants the same place.
+  const through = { ...options, host: "127.0.0.1", port: relayPort };
+  if (Array.isArray(args[0])) args[0][0] = through;
+  else args[0] = through;
   const socket = connect.apply(this, args);
   socket.write(wanted);
   return socket;

@@ -18,6 +18,7 @@ export function createConfirmLeader(of: {
 }): ConfirmLeader {
   const { controller, brokerId, onHeard } = of;
   return async ({ topicId, partition }, leaderEpoch) => {
+    const { endpoint } = controller;
     try {
       const client = createRpcClient(ClusterService, controller.channel("control"));
       const question = { topicId, partition, brokerId, leaderEpoch };
@@ -28,7 +29,7 @@ export function createConfirmLeader(of: {
       onHeard();
       return leads;
     } catch (error) {
-      if (error instanceof TidemarkError) controller.learnFrom(error);
+      if (error instanceof TidemarkError) controller.learnFrom(error, endpoint);
       return undefined;
     }
   };

@@ -89,6 +89,7 @@ export function createProducerIds(options: ProducerIdsOptions): ProducerIds {
 
 /** A block whose answer is lost is lost with it: nobody gets its ids. */
 async function askForBlock({ controller, brokerId, brokerEpoch, onHeard }: ProducerIdsOptions) {
+  const { endpoint } = controller;
   try {
     const client = createRpcClient(ClusterService, controller.channel("control"));
     const request = { brokerId, brokerEpoch: brokerEpoch() ?? 0 };
@@ -98,7 +99,7 @@ async function askForBlock({ controller, brokerId, brokerEpoch, onHeard }: Produ
     throw new TidemarkError({ reason: Reason.INTERNAL, message: "The controller gave a block without producer ids" });
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
-    controller.learnFrom(error);
+    controller.learnFrom(error, endpoint);
     throw new TidemarkError({
       reason: Reason.UNAVAILABLE,
       message: `The controller gives out no producer ids now; retry in a moment: ${error.message}`,

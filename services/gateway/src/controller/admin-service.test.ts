@@ -153,6 +153,7 @@ describe("a call for the controller", () => {
       superseded: over.signal,
       givenUp: over.signal,
       learnFrom: () => undefined,
+      pause: () => Promise.resolve(),
       follow: () => Promise.resolve(),
       async call(attempt) {
         await attempt(channel, over.signal).catch(() => undefined);

@@ -7,7 +7,7 @@ import type {
   DescService,
   MessageShape,
 } from "@bufbuild/protobuf";
-import { type ActiveController, backoffMs } from "@tidemark/controller-link";
+import type { ActiveController } from "@tidemark/controller-link";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type CallContext,
@@ -17,7 +17,7 @@ import {
   TidemarkError,
   withOutcome,
 } from "@tidemark/rpc";
-import { delay, type Runtime } from "@tidemark/runtime";
+import type { Runtime } from "@tidemark/runtime";
 import { asCallerSees, passOn } from "../log/context.ts";
 
 export interface PassThroughOptions<Desc extends DescService> {
@@ -120,7 +120,7 @@ function passStream<Desc extends DescService>(
       let hasBegun = false;
       // What has begun goes on: a controller that was deposed, and is not frozen, still has what it streams.
       const unanswered = new AbortController();
-      const { superseded } = controller;
+      const { endpoint, superseded } = controller;
       const leave = () => {
         if (!hasBegun) unanswered.abort();
       };
@@ -135,13 +135,13 @@ function passStream<Desc extends DescService>(
         return;
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
-        controller.learnFrom(error);
+        controller.learnFrom(error, endpoint);
         if (hasBegun || !(isElsewhere(error) || unanswered.signal.aborted)) throw error;
         if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
       } finally {
         superseded.removeEventListener("abort", leave);
       }
-      await delay(runtime.scheduler, backoffMs(failures, runtime.random), call.signal);
+      await controller.pause(failures, call.signal);
     }
   };
 }

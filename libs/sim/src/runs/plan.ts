@@ -36,6 +36,8 @@ export interface RunPlan {
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** How much longer they may be done where the run would not count otherwise, in milliseconds. */
+  readonly extraMs: number;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
@@ -136,6 +138,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
         : undefined,
     healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
+    extraMs: bounds.durationMs === undefined ? 180_000 : 0,
     durationMs: bounds.durationMs ?? wholeMs,
   };
 }

@@ -60,9 +60,9 @@ test.for([
   ["replication.cutEndsFlushes", lacks],
   ["replication.brokerEpoch", lacks],
   ["replication.producersTakenOver", "a record of an idempotent producer stands twice"],
-  ["log.rewriteUnflushedTail", "a sound replica was called damaged"],
+  ["log.rewriteUnflushedTail", lacks, "a sound replica was called damaged"],
   ["log.lowerNotesBeforeCut", "a sound replica was called damaged"],
-] as const)("a cluster without %s is found out", { timeout }, async ([name, rule]) => {
+] as const)("a cluster without %s is found out", { timeout }, async ([name, ...harms]) => {
   const { broken = {}, scenario = "leaderFalls" } = switches.get(name) ?? {};
   const found = async (seed: number) => {
     const result = await simulate(seed, (random) => aimedPlan(random, { scenario, broken, durationMs: 5000 }), codecs);
@@ -70,7 +70,7 @@ test.for([
   };
   let rules: readonly string[] = [];
   for (let seed = 1; rules.length === 0 && seed <= 4; seed++) rules = await found(seed);
-  expect(rules).toContain(rule);
+  expect(harms).toContain(rules[0]);
 });
 
 test("when all machines lose their power at once, a log that does not flush has lost what was acknowledged", {

@@ -36,7 +36,7 @@ export interface CandidateOptions {
   readonly guards?: CandidateGuards;
   /** Defaults to everybody's. */
   readonly right?: ClaimRight;
-  /** Defaults to every candidate that lives, and nothing to change. */
+  /** Defaults to every candidate that was seen to live, and nothing to change. */
   readonly members?: MemberRegister;
   /** Where a store takes a while to miss a leader. Absent: only the store ends the leadership of others. */
   readonly takeover?: TakeoverSettings;
@@ -44,8 +44,8 @@ export interface CandidateOptions {
 
 /** Who takes part in the consensus behind the candidates. */
 export interface MemberRegister {
-  /** `living`: the candidates that live. */
-  describe(living: readonly CandidateIdentity[]): readonly Member[];
+  /** `living`: the candidates that live. `known`: those that lived while this one looked on, the living too. */
+  describe(living: readonly CandidateIdentity[], known: readonly CandidateIdentity[]): readonly Member[];
   change(change: MemberChange, signal: AbortSignal): Promise<MemberChangeOutcome>;
 }
 
@@ -113,7 +113,7 @@ export function createCandidate(options: CandidateOptions): Consensus {
     async describeMembers() {
       ending.signal.throwIfAborted();
       await hub.reached(toRevision(0n), ending.signal);
-      return members.describe(keys.candidates());
+      return members.describe(keys.candidates(), keys.known());
     },
     async changeMembers(change) {
       ending.signal.throwIfAborted();
@@ -127,7 +127,13 @@ export function createCandidate(options: CandidateOptions): Consensus {
 }
 
 const onlyCandidates: MemberRegister = {
-  describe: (living) => living.map((identity) => ({ ...identity, voter: true, alive: true })),
+  // The store has the living only: who is down is remembered, so that he is missed by name.
+  describe: (living, known) =>
+    known.map((identity) => ({
+      ...identity,
+      voter: true,
+      alive: living.some(({ directoryId }) => directoryId === identity.directoryId),
+    })),
   async change() {
     const message = "this store has no members to change: every controller that is started on it is a candidate";
     return { kind: "refused", reason: "MEMBERS_NOT_MANAGED_HERE", message };

@@ -11,7 +11,7 @@ import type { Violations } from "../checks/violations.ts";
  * | both      | compaction, and retention          | what is there is what was acknowledged                           |
  * | unclean   | min ISR 1, unclean elections       | none of a record: it converges, and each election has its receipt |
  * | loose     | the same, with compaction          | the same                                                         |
- * | unflushed | flushes are left to the system     | none of a record: it converges (P2)                              |
+ * | unflushed | flushes are left to the system; unclean elections, since nobody is eligible after a power cut | the same (P2, D8) |
  */
 export type SideKind = "plain" | "compacted" | "expiring" | "both" | "unclean" | "loose" | "unflushed";
 
@@ -60,7 +60,7 @@ export const sideSettings: Readonly<Record<SideKind, Readonly<Record<string, str
     "min.insync.replicas": "1",
     ...compaction,
   },
-  unflushed: { flush: "async", "segment.bytes": "16384" },
+  unflushed: { flush: "async", "unclean.leader.election.enable": "true", "segment.bytes": "16384" },
   unclean: { "unclean.leader.election.enable": "true", "min.insync.replicas": "1" },
 };
 

@@ -15,7 +15,10 @@ export interface Bench {
   readonly name: string;
   /** What it measures and against what, as a sentence. */
   readonly about: string;
-  run(say: (line: string) => void): Promise<readonly Figure[]>;
+  /** Parts that can be measured alone, by name. Absent: it has none. */
+  readonly scenarios?: readonly string[];
+  /** `only`: of `scenarios`. Absent or empty: all. */
+  run(say: (line: string) => void, only?: readonly string[]): Promise<readonly Figure[]>;
 }
 
 /** The middle of some numbers; of an even count the lower middle. NaN of none. */

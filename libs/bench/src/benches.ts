@@ -1,5 +1,6 @@
 import type { Bench } from "./bench.ts";
 import { brokerThroughput } from "./broker/throughput.ts";
+import { clientBench } from "./client/client.ts";
 import { controllerFailover } from "./consensus/controller-failover.ts";
 import { raftCommit } from "./consensus/raft-commit.ts";
 import { raftFailover } from "./consensus/raft-failover.ts";
@@ -27,6 +28,7 @@ export const benches: readonly Bench[] = [
   raftCommit,
   raftFailover,
   brokerThroughput,
+  clientBench,
   replicated,
   failover,
   controllerFailover,

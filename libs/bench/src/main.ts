@@ -1,9 +1,16 @@
-/** `npm run bench`: alone it lists what there is; with a name it measures, `--json` for programs. */
+/**
+ * `npm run bench`: alone it lists what there is; with a name it measures, `--json` for programs. `--only` takes a part of
+ * a bench, and may be said again.
+ */
 import { parseArgs } from "node:util";
 import type { Figure } from "./bench.ts";
 import { benches } from "./benches.ts";
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, only: { type: "string", multiple: true } },
+});
+const only = values.only ?? [];
 
 function line({ name, unit, min, median, max, ratio }: Figure): string {
   const number = (value: number) => value.toFixed(value < 10 ? 2 : 1).padStart(9);
@@ -12,7 +19,10 @@ function line({ name, unit, min, median, max, ratio }: Figure): string {
 }
 
 if (positionals.length === 0) {
-  for (const bench of benches) console.log(`${bench.name.padEnd(20)} ${bench.about}`);
+  for (const { name, about, scenarios = [] } of benches) {
+    console.log(`${name.padEnd(20)} ${about}`);
+    if (scenarios.length > 0) console.log(`${"".padEnd(20)} --only ${scenarios.join(", ")}`);
+  }
 }
 for (const name of positionals) {
   const bench = benches.find((each) => each.name === name);
@@ -21,7 +31,13 @@ for (const name of positionals) {
     process.exitCode = 2;
     continue;
   }
-  const figures = await bench.run((text) => console.error(text));
+  const unknown = only.filter((each) => !(bench.scenarios ?? []).includes(each));
+  if (unknown.length > 0) {
+    console.error(`${name} has no ${unknown.join(", ")}; there are ${bench.scenarios?.join(", ") ?? "no parts"}.`);
+    process.exitCode = 2;
+    continue;
+  }
+  const figures = await bench.run((text) => console.error(text), only);
   if (values.json) console.log(JSON.stringify({ bench: name, figures }, null, 2));
   else {
     console.log(`${name}: ${bench.about} min / median / max`);

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from "node:crypto";
 import { crc32c } from "@tidemark/compression";
 import { murmur2 } from "@tidemark/format";
 
@@ -45,4 +46,34 @@ export function difference(
   let missing = 0;
   for (const times of wanted.values()) missing += times;
   return { missing, extra };
+}
+
+/** A line, and the key that it is sent under. */
+export interface KeyedLine {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** The lines of some bytes under their first word. */
+export function keyedLines(bytes: Buffer): readonly KeyedLine[] {
+  const lines: KeyedLine[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    const newline = bytes.indexOf(0x0a, from);
+    const value = bytes.subarray(from, newline === -1 ? bytes.length : newline);
+    const space = value.indexOf(0x20);
+    lines.push({ key: value.subarray(0, space === -1 ? value.length : space), value });
+    from += value.length + 1;
+  }
+  return lines;
+}
+
+/** One digest of all lines of each key, in their order: equal where the same lines came, each as often, in one order. */
+export function digestsByKey(lines: readonly KeyedLine[]): Readonly<Record<string, string>> {
+  const hashes = new Map<string, Hash>();
+  for (const { key, value } of lines) {
+    const name = key.toString("latin1");
+    const hash = hashes.get(name) ?? createHash("sha256");
+    hashes.set(name, hash.update(value).update("\n"));
+  }
+  return Object.fromEntries(Array.from(hashes, ([name, hash]) => [name, hash.digest("hex")]));
 }

@@ -1,6 +1,6 @@
 import { directoryId } from "@tidemark/ids";
 import { logIndex, type Message, term } from "@tidemark/raft";
-import { createRpcServer, grpcTransport } from "@tidemark/rpc";
+import { createRpcServer, grpcTransport, type Transport } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { afterEach, describe, expect, it } from "vitest";
@@ -15,11 +15,15 @@ afterEach(async () => {
 });
 
 /** A member that takes what comes, and notes it. */
-async function member(index: 0 | 1, clusterId: string | undefined) {
+async function member(
+  index: 0 | 1,
+  clusterId: string | undefined,
+  rpc: Pick<Transport, "createChannel" | "probe"> = grpcTransport,
+) {
   const id = ids[index] ?? directoryId("");
   const noted = { messages: [] as Message[], refused: 0, broken: 0, cluster: clusterId };
   let address = "";
-  const transport = createGrpcTransport({ id, address: () => address, runtime, rpc: grpcTransport });
+  const transport = createGrpcTransport({ id, address: () => address, runtime, rpc });
   const handlers: TransportHandlers = {
     onMessage: (message) => noted.messages.push(message),
     onSubmit: async (command) =>
@@ -101,5 +105,24 @@ describe("members over gRPC", () => {
       one.transport.send(to, heartbeat(0, 1, 1));
       return one.noted.refused > 0;
     });
+  });
+
+  it("are known to be gone though their port still took a connection when the first one was reset", async () => {
+    const probed: string[] = [];
+    const one = await member(0, "c", {
+      ...grpcTransport,
+      async probe(endpoint, timeoutMs) {
+        const result = probed.length === 0 ? "reached" : await grpcTransport.probe(endpoint, timeoutMs);
+        probed.push(result);
+        return result;
+      },
+    });
+    const two = await member(1, "c");
+    one.transport.send({ id: two.id, address: two.address() }, heartbeat(0, 1, 0));
+    await waitFor("it to arrive", () => two.noted.messages.length === 1);
+    await two.server.stop(0);
+    // Nothing more is said to it, so that no other connection breaks.
+    await waitFor("the refusal", () => one.noted.refused > 0);
+    expect(probed.slice(0, 2)).toEqual(["reached", "refused"]);
   });
 });

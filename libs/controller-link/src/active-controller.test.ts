@@ -24,11 +24,15 @@ function wayTo(...endpoints: readonly string[]): ActiveController {
   return createActiveController({ endpoints, pool, runtime });
 }
 
-const register = (way: ActiveController, options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) =>
-  way.call((channel) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000 }), {
+const register = (
+  way: ActiveController,
+  options: { isRepeatable?: boolean; signal?: AbortSignal; patienceMs?: number } = {},
+) =>
+  way.call((channel, signal) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000, signal }), {
     signal: options.signal ?? new AbortController().signal,
     trafficClass: "control",
     isRepeatable: options.isRepeatable ?? false,
+    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
   });
 const failsOnce = (target: FakeController, error: TidemarkError) => {
   let calls = 0;
@@ -123,6 +127,16 @@ describe("a call to it", () => {
     expect((await register(wayTo(one.endpoint), { isRepeatable: true })).brokerEpoch).toBe(2);
   });
 
+  it("waits out a seal where its patience has no end, and tells of it where it has", async () => {
+    const one = await controller();
+    const sealed = new TidemarkError({ reason: Reason.METADATA_SEALED, message: "sealed" });
+    const calls = failsOnce(one, sealed);
+    expect((await register(wayTo(one.endpoint))).brokerEpoch).toBe(2);
+    expect(calls()).toBe(2);
+    failsOnce(one, sealed);
+    await expect(register(wayTo(one.endpoint), { patienceMs: 1000 })).rejects.toMatchObject({ reason: sealed.reason });
+  });
+
   it("is not repeated for an error that another controller would give too", async () => {
     const one = await controller();
     const calls = failsOnce(one, new TidemarkError({ reason: Reason.DUPLICATE_BROKER_ID, message: "taken" }));
@@ -135,16 +149,136 @@ describe("a call to it", () => {
   it("ends with the signal's reason", async () => {
     const one = await controller();
     let calls = 0;
-    one.register = () => {
+    const refuse = () => {
       calls += 1;
-      throw notController();
+      return Promise.reject(notController());
     };
     const abort = new AbortController();
-    const call = register(wayTo(one.endpoint), { signal: abort.signal });
+    const { signal } = abort;
+    const call = wayTo(one.endpoint).call(refuse, { signal, trafficClass: "control", isRepeatable: false });
     const ended = expect(call).rejects.toThrow("enough");
     await waitFor("the first try", () => calls > 0);
     abort.abort(new Error("enough"));
     await ended;
+  });
+});
+
+describe("a controller that says nothing any more", () => {
+  /** Two controllers, of which the first takes calls and answers none; whoever listens to both hears the second. */
+  async function frozen() {
+    const [silent, other] = [await controller(), await controller()];
+    let taken = 0;
+    silent.register = () => {
+      taken += 1;
+      return new Promise(() => undefined);
+    };
+    other.register = () => ({ brokerEpoch: 7 });
+    const way = wayTo(silent.endpoint, other.endpoint);
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    cleanups.push(async () => {
+      listening.abort();
+      await followed;
+    });
+    const replace = () => other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    return { silent, other, way, replace, taken: () => taken };
+  }
+
+  it("is left when another one tells that it has taken its place: what was asked may have been done (P12)", async () => {
+    const { way, replace, taken } = await frozen();
+    const call = register(way);
+    const failed = expect(call).rejects.toMatchObject({
+      reason: Reason.METADATA_OUTCOME_UNKNOWN,
+      outcome: Outcome.UNKNOWN,
+    });
+    await waitFor("the call to arrive", () => taken() === 1);
+    replace();
+    await failed;
+    expect((await register(way)).brokerEpoch).toBe(7);
+  });
+
+  it("is left by a call that may be repeated, which the other one answers", async () => {
+    const { way, replace, taken } = await frozen();
+    const call = register(way, { isRepeatable: true });
+    await waitFor("the call to arrive", () => taken() === 1);
+    replace();
+    expect((await call).brokerEpoch).toBe(7);
+  });
+
+  it("is not asked where it was known to be replaced before", async () => {
+    const { way, other, replace, taken } = await frozen();
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    expect((await register(way)).brokerEpoch).toBe(7);
+    expect(taken()).toBe(0);
+  });
+
+  it("is heard where it answers all the same, a moment after it was replaced", async () => {
+    const { silent, way, other, replace } = await frozen();
+    let answer: (of: { brokerEpoch: number }) => void = () => undefined;
+    let isAsked = false;
+    silent.register = () => {
+      isAsked = true;
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
+    };
+    const call = register(way);
+    await waitFor("the call to arrive", () => isAsked);
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    answer({ brokerEpoch: 1 });
+    expect((await call).brokerEpoch).toBe(1);
+  });
+
+  it("is asked again where it says that it is not yet what was told of it", async () => {
+    const { silent, other, way } = await frozen();
+    silent.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
+    other.register = () => {
+      throw notController();
+    };
+    silent.register = () => ({ brokerEpoch: 9 });
+    await waitFor("both to be listened to", () => silent.listeners > 0 && other.listeners > 0);
+    const calls = failsOnce(silent, notController());
+    expect((await register(way)).brokerEpoch).toBe(2);
+    expect(calls()).toBe(2);
+  });
+
+  it("is not waited for longer than until another one tells of itself", async () => {
+    const other = await controller();
+    const after: typeof runtime.scheduler.after = (delayMs, task) =>
+      // The longest pauses never end by themselves.
+      delayMs >= 1000 ? () => undefined : runtime.scheduler.after(delayMs, task);
+    const pool = createChannelPool({ runtime });
+    const way = createActiveController({
+      endpoints: ["127.0.0.1:1", other.endpoint],
+      pool,
+      runtime: { ...runtime, scheduler: { ...runtime.scheduler, after } },
+    });
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    await waitFor("the other one to be listened to", () => other.listeners > 0);
+    const paused = way.pause(20, listening.signal);
+    other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    await paused;
+    expect(way.endpoint).toBe(other.endpoint);
+    listening.abort();
+    await followed;
+    pool.close();
+  });
+
+  it("says nothing of the one that is asked when its errors come late", async () => {
+    const { silent, other, way, replace } = await frozen();
+    replace();
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    way.learnFrom(lost(), silent.endpoint);
+    expect(way.endpoint).toBe(other.endpoint);
+  });
+
+  it("is not listened to where it is the only one", async () => {
+    const one = await controller();
+    await wayTo(one.endpoint).follow(new AbortController().signal);
+    expect(one.listeners).toBe(0);
   });
 });
 

@@ -170,6 +170,17 @@ describe("the feed of metadata", () => {
     expect(names()).toBe("a");
   });
 
+  it("leaves a controller that says nothing for the one that tells of itself", async () => {
+    const [silent, other] = [await controller(), await controller()];
+    silent.watch = says(frame(1, 5n, SNAPSHOT_END, "a"));
+    other.watch = says(frame(2, 6n, SNAPSHOT_END, "b"));
+    const { reached, names } = follow([silent, other]);
+    await reached(5n);
+    other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    await reached(6n);
+    expect(names()).toBe("b");
+  });
+
   it("passes over keys of kinds that it does not know", async () => {
     const one = await controller();
     const foreign = create(MetadataChangeSchema, { key: "/tomorrow/1" });

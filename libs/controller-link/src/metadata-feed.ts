@@ -16,8 +16,8 @@ import {
 } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, TidemarkError } from "@tidemark/rpc";
-import { delay, type Runtime } from "@tidemark/runtime";
-import { type ActiveController, backoffMs } from "./active-controller.ts";
+import type { Runtime } from "@tidemark/runtime";
+import type { ActiveController } from "./active-controller.ts";
 
 /** Where in the controllers' order of changes something stands: first by controller epoch, then by revision. */
 export interface MetadataVersion {
@@ -56,7 +56,7 @@ export interface MetadataFeed {
   readonly version: MetadataVersion | undefined;
   /** Milliseconds on the monotonic clock when something last came from a controller. Undefined: never. */
   readonly lastContactMs: number | undefined;
-  /** Runs until `signal` is aborted; then resolves. Never rejects. */
+  /** Runs until `signal` is aborted, and lets the controllers tell of newer ones; then resolves. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
         ...(options.brokerId === undefined ? {} : { brokerId: options.brokerId }),
         ...(version === undefined ? {} : { afterRevision: version.revision }),
       },
-      { signal },
+      { signal: AbortSignal.any([signal, controller.superseded]) },
     );
     for await (const frame of frames) {
       // A controller that was deposed and does not know it yet.
@@ -126,20 +126,23 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
     },
     async run(signal) {
       const isOver = () => signal.aborted;
+      const following = controller.follow(signal);
       for (let failures = 0; !isOver(); failures++) {
+        const { endpoint } = controller;
         let why = "the controller ended the stream";
         try {
           await follow(signal, () => {
             failures = 0;
           });
         } catch (error) {
-          if (error instanceof TidemarkError) controller.learnFrom(error);
+          if (error instanceof TidemarkError) controller.learnFrom(error, endpoint);
           why = error instanceof Error ? error.message : String(error);
         }
-        if (isOver()) return;
+        if (isOver()) break;
         options.onInterrupted?.(why);
-        await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
+        await controller.pause(failures, signal).catch(() => undefined);
       }
+      await following;
     },
   };
 }

@@ -45,6 +45,16 @@ describe("a pool of files", () => {
     for (const held of [a, again, b]) held.release();
   });
 
+  it("closes what is more than so many as soon as it is not in use any more", async () => {
+    const { disk, open } = await countingDisk();
+    const pool = createFilePool(disk, 1);
+    const held = await Promise.all(["a", "b", "c"].map((name) => pool.acquire(`/${name}`)));
+    expect(open.now).toBe(3);
+    for (const { release } of held) release();
+    await Promise.resolve();
+    expect(open.now).toBe(1);
+  });
+
   it("opens a forgotten path anew, and leaves the old file to those who use it", async () => {
     const { disk } = await countingDisk();
     const pool = createFilePool(disk, 4);

@@ -67,6 +67,11 @@ export function createFilePool(disk: Disk, capacity: number): FilePool {
         else void closeFile(entry).catch(ignore);
         return;
       }
+      // More are open than may be: so many were in use at once.
+      if (entries.size > capacity) {
+        void retire(entry).catch(ignore);
+        return;
+      }
       entries.delete(entry.path);
       entries.set(entry.path, entry);
     };

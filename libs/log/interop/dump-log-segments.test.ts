@@ -164,6 +164,29 @@ describe("Kafka's DumpLogSegments", () => {
     expect(records.at(-1)).toContain("offset: 119 ");
   });
 
+  testWith("java", "reads the batch without records that stands for a gap in which the log was cut", async () => {
+    const directory = join(folder, "gap");
+    const { log, close } = await logIn(directory, { gaps: true });
+    log.append(batch(log, "none", [record("a", "1"), record("b", "2"), record("c", "3")]));
+    log.append(batch({ logEndOffset: 90n }, "none", [record("a", "4")], epoch(5)));
+    await log.flushed(log.logEndOffset);
+    expect(await log.truncateTo(at(70))).toBe(70n);
+    log.append(batch(log, "none", [record("d", "5")], epoch(6)));
+    await log.flushed(log.logEndOffset);
+    await close();
+    const { batches, records, complaints } = await readByKafka(segmentsOf(directory)[0] ?? "");
+    expect(complaints).toEqual([]);
+    expect(batches.map((line) => /^baseOffset: (\d+) lastOffset: (\d+) count: (\d+) /.exec(line)?.slice(1))).toEqual([
+      ["0", "2", "3"],
+      ["3", "69", "0"],
+      ["70", "70", "1"],
+    ]);
+    expect(batches[1]).toMatch(
+      / baseSequence: -1 lastSequence: -1 producerId: -1 producerEpoch: -1 partitionLeaderEpoch: 3 isTransactional: false isControl: false .* CreateTime: -1 size: 61 magic: 2 compresscodec: none crc: \d+ isvalid: true/,
+    );
+    expect(records.map((line) => /offset: (\d+)/.exec(line)?.[1])).toEqual(["0", "1", "2", "70"]);
+  });
+
   testWith("java", "complains of a segment that is damaged, so that its silence means something", async () => {
     const directory = join(folder, "damaged");
     const { log, close } = await logIn(directory, {});

@@ -21,6 +21,11 @@ export interface LogContext {
   readonly guards: LogGuards;
   /** Told how long each flush of what was appended took, in milliseconds. */
   readonly onFlush?: ((ms: number) => void) | undefined;
+  /**
+   * When a log that was idle begins to write. Default: at once, so that of a burst the first append is a group by itself.
+   * Given `afterInput`, all that one turn of the event loop brought becomes one write and one flush.
+   */
+  readonly beginWriting?: ((write: () => void) => void) | undefined;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
   /** Takes the whole directory out of service. The first cause counts. */

@@ -7,6 +7,7 @@ import {
   batchAt,
   contentOf,
   createTestLog,
+  epoch,
   everything,
   rangesOf,
   type TestLog,
@@ -15,6 +16,7 @@ import {
 } from "./testing/fixture.ts";
 
 const logFile = "/data/log/00000000000000000000.log";
+const epochFile = "/data/log/leader-epoch-checkpoint";
 const checkpointFile = "/data/log/offset-checkpoint";
 
 const namesOf = async ({ disk }: TestLog) => (await disk.list("/data/log")).map(({ name }) => name);
@@ -158,6 +160,29 @@ describe("case 4: the disk is full", () => {
     expect(test.log.status.kind).toBe("online");
   });
 
+  it.each(["alone", "before a batch"])(
+    "a leader epoch that finds no room %s is written when there is some",
+    async (how) => {
+      const test = await threeFlushed();
+      const start = { leaderEpoch: epoch(5), startOffset: at(3) };
+      test.faulty.plan(({ kind, path }) =>
+        kind === "write" && path === epochFile ? { kind: "short", bytes: 3, code: "NO_SPACE" } : undefined,
+      );
+      test.log.beginEpoch(start.leaderEpoch);
+      if (how === "alone") await settled(test);
+      else {
+        test.log.append(batchAt(3, { leaderEpoch: 5 }));
+        await expect(test.log.flushed(at(4))).rejects.toMatchObject({ code: "NO_SPACE" });
+      }
+      expect(test.log.status.kind).toBe("online");
+      test.faulty.plan(() => undefined);
+      await test.flush(batchAt(3, { leaderEpoch: 7 }));
+      test.disk.powerCut();
+      await test.reopen();
+      expect(test.log.epochs.slice(-2)).toEqual([start, { leaderEpoch: epoch(7), startOffset: at(3) }]);
+    },
+  );
+
   it("a checkpoint that cannot be written fails the directory rather than lie", async () => {
     const test = await threeFlushed();
     test.faulty.plan(({ kind, path }) =>
@@ -247,6 +272,32 @@ describe("case 5: an index", () => {
     }
     await test.reopen();
     await expectSound(test);
+  });
+});
+
+describe("case 5: an index of another log", () => {
+  it("that ends with the very same batch does not mislead", async () => {
+    const sizes = [50, 300, 50, 300, 50, 300];
+    const logOf = async (values: readonly number[]) => {
+      const test = await createTestLog({ settings: { indexIntervalBytes: 1 } });
+      for (const [batch, size] of values.entries()) {
+        await test.flush(batchAt(2 * batch, { records: 2, value: "x".repeat(size) }));
+      }
+      await test.flush(batchAt(12));
+      await test.log.close();
+      return test;
+    };
+    const [test, other] = [await logOf(sizes), await logOf(sizes.toReversed())];
+    for (const ending of ["index", "timeindex"]) {
+      const path = logFile.replace(/log$/, ending);
+      test.disk.put(path, other.disk.peek(path)!);
+    }
+    await test.reopen();
+    for (const offset of [3, 5, 7, 9, 11]) {
+      const { bytes } = await test.log.read(at(offset), { maxBytes: 1 });
+      expect(rangesOf(bytes)).toEqual([`${offset - 1}..${offset + 1}`]);
+    }
+    expect(test.log.status.kind).toBe("online");
   });
 });
 

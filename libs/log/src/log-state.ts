@@ -11,6 +11,7 @@ import type { LogListener } from "./events.ts";
 import type { ProducerState } from "./producers/producer-state.ts";
 import type { Cursors } from "./read/cursors.ts";
 import type { RecentBatches } from "./read/recent.ts";
+import type { Replacing } from "./replacing.ts";
 import type { Segment } from "./segment/segment.ts";
 import type { Serial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
@@ -63,8 +64,8 @@ export interface LogState {
   cutting: number;
   /** Rises with each cut: what goes on meanwhile, beside the writer, ends. */
   cuts: number;
-  /** Files that are being put in the place of others: nobody may rely upon positions. */
-  replacing: number;
+  /** Undefined: no file is being put in the place of another. */
+  replacing: Replacing | undefined;
   /** One at a time of those that replace or remove whole segments. */
   readonly maintenance: Serial;
   readonly writer: WriterState;

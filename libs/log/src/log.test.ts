@@ -90,6 +90,21 @@ describe("a log", () => {
     expect(done).toEqual(["write 1", "sync", "write 4", "sync"]);
   });
 
+  it("puts all that comes in one turn into one write and one flush where it is told to begin behind the turn", async () => {
+    const turns: (() => void)[] = [];
+    const test = await createTestLog({ beginWriting: (write) => turns.push(write) });
+    const flushes = () => test.events.filter(({ kind }) => kind === "flushed").length;
+    for (let offset = 0; offset < 5; offset++) test.log.append(batchAt(offset));
+    expect([turns.length, test.log.writtenOffset]).toEqual([1, at(0)]);
+    turns[0]?.();
+    await test.log.flushed(at(5));
+    expect(flushes()).toBe(1);
+    test.log.append(batchAt(5));
+    turns[1]?.();
+    await test.log.flushed(at(6));
+    expect(flushes()).toBe(2);
+  });
+
   it("rolls by size and reads across segments", async () => {
     const test = await createTestLog({ settings: { segmentBytes: 300, indexIntervalBytes: 0 } });
     for (let offset = 0; offset < 20; offset++) await test.flush(batchAt(offset));

@@ -152,7 +152,7 @@ async function openSound(
     status: { kind: "online" },
     cutting: 0,
     cuts: 0,
-    replacing: 0,
+    replacing: undefined,
     maintenance: createSerial(),
     writer: createWriterState(),
     cursors: createCursors(),

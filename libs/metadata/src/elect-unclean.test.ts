@@ -104,6 +104,18 @@ describe("an unclean election (D2)", () => {
     });
   });
 
+  it("decides on command where replicas have seen later leader epochs than the metadata, though there is a leader", () => {
+    const image = live(partitionOf(), 1, 2, 3);
+    const later = { ...answer(2, 9, 20), regressedFrom: leaderEpoch(9) };
+    const { image: after } = follow(image, elect(image, answer(1, 4, 30), later));
+    expect(shapeOf(partitionIn(after))).toMatchObject({ leader: 2, isr: [2], leaderEpoch: 10 });
+    const positions = new Map([[receiptId(orders0), [later]]]);
+    const byItself = { partitions: [orders0], positions, commanded: false, timeMs: 5 };
+    expect(electUnclean(image, byItself, context)).toMatchObject({
+      answer: [{ refusal: { reason: Reason.ELECTION_NOT_NEEDED } }],
+    });
+  });
+
   it("leaves nobody eligible beside the leader: the others hold another history", () => {
     const image = live(leaderless({ elr: [1, 3] }), 2, 3);
     expect(partitionIn(follow(image, elect(image, answer(2, 4, 9))).image).elr).toEqual([]);

@@ -6,8 +6,11 @@
  * 2. It leads alone in the ISR, marked *recovering* until it has flushed the start of its leader epoch.
  * 3. Nobody is eligible beside it: whoever was holds another history now, and cuts what the leader does not have.
  * 4. A receipt is opened, which each of the other replicas completes by what it cut.
+ * 5. Where the metadata are older than what replicas hold, as restored ones are, a command decides so though there is a
+ *    leader: nobody takes writes until then. The leader epoch rises above all that replicas have seen.
  */
-import type { BrokerEpoch, PartitionIndex } from "@tidemark/ids";
+import type { BrokerEpoch, LeaderEpoch, PartitionIndex } from "@tidemark/ids";
+import { leaderEpoch } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { type MetadataChange, putReceipt } from "./change.ts";
 import type { ReplicaId } from "./damage.ts";
@@ -23,6 +26,8 @@ import type { ElectionContext } from "./register-broker.ts";
 export interface AnsweredPosition extends ReplicaPosition {
   /** Of the broker that answered: an answer of an incarnation that is gone counts for nothing. */
   readonly brokerEpoch: BrokerEpoch;
+  /** The newest leader epoch that it has seen, where the metadata are older by now. Undefined: they are not. */
+  readonly regressedFrom?: LeaderEpoch | undefined;
 }
 
 export interface UncleanElectionCommand {
@@ -58,12 +63,13 @@ export function electUnclean(
     const state = findPartition(image, topicId, partition);
     if (topic === undefined || state === undefined) continue;
     const about = { topic, partition };
-    if (state.leader !== undefined) {
+    const answered = credible(image, state, command.positions.get(receiptId(state)) ?? []);
+    const regressedFrom = newestSeen(answered);
+    if (state.leader !== undefined && !(command.commanded && regressedFrom !== undefined)) {
       const text = `Broker ${state.leader} leads`;
       results.push({ ...about, state, refusal: { reason: Reason.ELECTION_NOT_NEEDED, message: text } });
       continue;
     }
-    const answered = credible(image, state, command.positions.get(receiptId(state)) ?? []);
     const best = longest(state, answered);
     if (best === undefined) {
       const message = `No live replica of ${topic.name}-${partition} said how far its log goes`;
@@ -72,7 +78,7 @@ export function electUnclean(
     }
     const { brokerId: leader } = best;
     const others = state.replicas.map((replica) => replica.brokerId).filter((id) => id !== leader);
-    const election = { cause: "unclean", rule: "unclean" } as const;
+    const election = { cause: "unclean", rule: "unclean", above: regressedFrom } as const;
     const wanted = { isr: [leader], leader, recovering: true, lost: others, election };
     const step = changePartition(topic, state, wanted, context.controllerEpoch);
     const receipt: Receipt = {
@@ -109,6 +115,11 @@ function credible(
     const replica = state.replicas.find((each) => each.brokerId === brokerId);
     return replica !== undefined && mayJoin(replica) && image.sessions.get(brokerId)?.brokerEpoch === brokerEpoch;
   });
+}
+
+function newestSeen(positions: readonly AnsweredPosition[]): LeaderEpoch | undefined {
+  const seen = positions.flatMap(({ regressedFrom }) => regressedFrom ?? []);
+  return seen.length === 0 ? undefined : leaderEpoch(Math.max(...seen));
 }
 
 function longest(state: Partition, positions: readonly AnsweredPosition[]): AnsweredPosition | undefined {

@@ -24,7 +24,12 @@ export interface WantedState {
   /** Replicas that may lack what they had: they are not eligible, whatever R13 says (D8). */
   readonly lost?: readonly BrokerId[];
   /** Given where leadership was decided anew: the leader epoch rises, also when the same broker leads again (D8). */
-  readonly election?: { readonly cause: ElectionCause; readonly rule: ElectionRule };
+  readonly election?: {
+    readonly cause: ElectionCause;
+    readonly rule: ElectionRule;
+    /** Seen by replicas: the leader epoch rises above it too. */
+    readonly above?: LeaderEpoch | undefined;
+  };
 }
 
 /** A partition's next state with its change and events. */
@@ -54,7 +59,7 @@ export function changePartition(
     replicas: before.replicas.map((replica) => (isr.includes(replica.brokerId) ? healed(replica) : replica)),
     leader: wanted.leader,
     recovering: wanted.recovering ?? before.recovering,
-    leaderEpoch: wanted.election === undefined ? before.leaderEpoch : nextLeaderEpoch(before.leaderEpoch),
+    leaderEpoch: wanted.election === undefined ? before.leaderEpoch : nextLeaderEpoch(before, wanted.election),
     partitionEpoch: nextPartitionEpoch(before.partitionEpoch),
     controllerEpoch: epoch,
   };
@@ -105,7 +110,8 @@ function eventsBetween(
     events.push({
       kind: "elected",
       ...about,
-      ...election,
+      cause: election.cause,
+      rule: election.rule,
       oldLeader: before.leader,
       newLeader: after.leader,
       leaderEpoch: after.leaderEpoch,
@@ -124,8 +130,8 @@ function inReplicaOrder(partition: Partition, members: readonly BrokerId[]): rea
   return partition.replicas.map((replica) => replica.brokerId).filter((id) => members.includes(id));
 }
 
-function nextLeaderEpoch(epoch: LeaderEpoch): LeaderEpoch {
-  return leaderEpoch(epoch + 1);
+function nextLeaderEpoch(before: Partition, { above }: NonNullable<WantedState["election"]>): LeaderEpoch {
+  return leaderEpoch(Math.max(before.leaderEpoch, above ?? 0) + 1);
 }
 
 function nextPartitionEpoch(epoch: PartitionEpoch): PartitionEpoch {

@@ -14,6 +14,8 @@ export function formatTrace(event: TraceEvent): string {
       return `resigned reason=${quote(event.reason)}`;
     case "offline":
       return `offline reason=${quote(event.reason)}`;
+    case "metadataRegressed":
+      return `found the metadata regressed reason=${quote(event.reason)}`;
     case "staleMetadata":
       return `ignored metadata leader-epoch=${event.leaderEpoch} partition-epoch=${event.partitionEpoch}`;
     case "truncated":
@@ -35,6 +37,7 @@ type RoleEvent =
   | "leaderless"
   | "resigned"
   | "offline"
+  | "metadataRegressed"
   | "staleMetadata"
   | "truncated"
   | "restarted"

@@ -1,4 +1,4 @@
-import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import { assert } from "./assert.ts";
 import type { ConfirmedReads } from "./confirmed-reads.ts";
 import type { PartitionContext } from "./context.ts";
@@ -32,6 +32,8 @@ export interface LeaderState {
   counted: readonly ReplicaProgress[];
   /** Numbers the reports, so that the last one is known. */
   reports: number;
+  /** A follower whose log is of a later leader epoch than the one that is led. */
+  laterReplica: { readonly replica: BrokerId; readonly lastEpoch: LeaderEpoch } | undefined;
   fencedItself: boolean;
   settled: boolean;
 }

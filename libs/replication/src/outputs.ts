@@ -61,6 +61,7 @@ export interface LeaderHint {
  * | NOT_LEADER                        | another broker leads, or nobody; the hint says who               | yes       |
  * | LEADER_FENCED_ITSELF              | heard neither controller nor follower for a session timeout      | yes       |
  * | REPLICA_OFFLINE                   | its log directory failed                                         | yes       |
+ * | METADATA_REGRESSED                | a replica's log is of later leader epochs than the metadata      | no        |
  * | UNKNOWN_LEADER_EPOCH              | the client saw a newer leader epoch than this leader's           | yes       |
  * | NOT_ENOUGH_REPLICAS               | the ISR is below min ISR; nothing was appended                   | yes       |
  * | NOT_ENOUGH_REPLICAS_AFTER_APPEND  | it fell below min ISR after the append                           | yes       |
@@ -79,6 +80,7 @@ export type RefusalReason =
   | "NOT_LEADER"
   | "LEADER_FENCED_ITSELF"
   | "REPLICA_OFFLINE"
+  | "METADATA_REGRESSED"
   | "UNKNOWN_LEADER_EPOCH"
   | "NOT_ENOUGH_REPLICAS"
   | "NOT_ENOUGH_REPLICAS_AFTER_APPEND"

@@ -60,6 +60,25 @@ describe("a partition takes its role from the metadata", () => {
     expect(machine.view(0).role).toBe("leader");
   });
 
+  it("serves nothing where a later controller tells of less than was known, until a newer leader epoch", () => {
+    const machine = leading();
+    machine.step(next({ isr: brokers(1, 2) }, 6));
+    const restored = metadata(state({ partitionEpoch: partitionEpoch(3) }), 7);
+    const told = { ...restored, controllerEpoch: 1_000_000 as typeof restored.controllerEpoch };
+    expect(machine.step(told).trace).toMatchObject([{ kind: "staleMetadata" }, { kind: "metadataRegressed" }]);
+    expect(machine.view(0)).toMatchObject({ role: "regressed", regressedFrom: 4 });
+    expect(machine.step(produce(1)).answer).toMatchObject([{ refusal: { reason: "METADATA_REGRESSED" } }]);
+    machine.step({ ...told, state: state({ leaderEpoch: epoch(5), partitionEpoch: partitionEpoch(4) }) });
+    expect(machine.view(0)).toMatchObject({ role: "leader", regressedFrom: undefined });
+  });
+
+  it("takes no late word of an earlier or of the same controller for older metadata", () => {
+    const machine = leading();
+    machine.step(next({ isr: brokers(1, 2) }, 6));
+    machine.step(next({}, 3));
+    expect(machine.view(0).role).toBe("leader");
+  });
+
   it("gives leadership up when told so, and leads again in a newer leader epoch only", () => {
     const machine = leading();
     machine.step({ kind: "resign", reason: "controlled shutdown" });

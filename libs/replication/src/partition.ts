@@ -9,12 +9,15 @@
  * | follower   | leader               | same epoch: goes on; newer: follower anew | leaderless | follower, new session | offline |
  * | leaderless | leader               | follower        | leaderless   | leaderless                 | offline   |
  * | resigned   | newer leader epoch: leader; same: resigned | follower | leaderless | resigned | offline   |
+ * | regressed  | newer leader epoch: leader; same: regressed | newer: follower | newer: leaderless | regressed | offline |
  * | offline    | offline              | offline         | offline      | offline                    | offline   |
  *
  * 1. Metadata counts by (leader epoch, partition epoch); what is not newer is ignored.
  * 2. A leader epoch is led once. A log that holds an epoch at or above the one to be led has led it before, or
  *    belongs to a later time: it waits for a newer leader epoch (P14).
  * 3. Whoever waits for an answer gets one when a leadership ends (R12).
+ * 4. Metadata that are older than what replicas hold, as restored ones are, make nobody leader: a replica's log is of a
+ *    later leader epoch, or a later controller tells of less than was known. A newer leader epoch ends that.
  */
 import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
 import { noLeaderEpoch } from "@tidemark/ids";
@@ -36,7 +39,7 @@ import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLe
 import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
 import { leaderTookBack, ownFlush, produce } from "./leader-produce.ts";
 import { leadershipConfirmed, read } from "./leader-reads.ts";
-import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
+import { replicaFetch, replicaFlushed, standingFetch } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -77,7 +80,7 @@ export interface PartitionOptions {
 }
 
 type Role =
-  | { readonly kind: "waiting" | "leaderless" | "resigned" | "offline" }
+  | { readonly kind: "waiting" | "leaderless" | "resigned" | "regressed" | "offline" }
   | { readonly kind: "leader"; readonly leader: LeaderState }
   | { readonly kind: "follower"; readonly follower: FollowerState };
 
@@ -86,6 +89,8 @@ interface PartitionMachine {
   readonly numbers: LeaderNumbers;
   readonly sessions: FetchSessions;
   state: PartitionState | undefined;
+  /** Of the controller that told of the newest state. */
+  toldBy: ControllerEpoch | undefined;
   role: Role;
 }
 
@@ -107,6 +112,7 @@ export function createPartition(options: PartitionOptions): Partition {
     numbers: { attempts: counter<ProposalAttempt>(), confirmations: counter<Confirmation>() },
     sessions: options.sessions,
     state: undefined,
+    toldBy: undefined,
     role: { kind: "waiting" },
   };
   return {
@@ -130,9 +136,20 @@ export function createPartition(options: PartitionOptions): Partition {
       const { self, brokerEpoch } = context;
       const leadership = role.kind === "leader" ? viewLeadership(role.leader, nowMs) : undefined;
       const state = newestState(machine);
-      return { self, brokerEpoch, role: role.kind, hint: hintOf(state), state, ...viewLog(context), leadership };
+      const regressedFrom = regressedFromOf(machine);
+      const own = { self, brokerEpoch, role: role.kind, hint: hintOf(state), state, regressedFrom };
+      return { ...own, ...viewLog(context), leadership };
     },
   };
+}
+
+/** What a leader epoch has to be above to be believed again, where the metadata are older than what is held here. */
+function regressedFromOf(machine: PartitionMachine): LeaderEpoch | undefined {
+  const known = newestState(machine)?.leaderEpoch;
+  const held = machine.context.log.epochs.latest();
+  if (known === undefined) return undefined;
+  if (machine.role.kind !== "regressed" && held <= known) return undefined;
+  return held > known ? held : known;
 }
 
 /** The fetch sessions of a broker process, numbered over all its partitions. */
@@ -183,7 +200,7 @@ function handle(machine: PartitionMachine, input: PartitionInput): void {
       context.settings = input.settings;
       return;
     default:
-      if (role.kind === "leader") handleAsLeader(role.leader, context, input);
+      if (role.kind === "leader") stepLeader(machine, role.leader, input);
       else refuseAsOther(machine, input);
   }
 }
@@ -196,12 +213,23 @@ type LeaderInput = Extract<
       | "consumerFetch"
       | "latestOffset"
       | "replicaFetch"
+      | "standingFetch"
       | "replicaFlushed"
       | "proposalAnswered"
       | "leadershipConfirmed"
       | "cancel";
   }
 >;
+
+function stepLeader(machine: PartitionMachine, leader: LeaderState, input: LeaderInput): void {
+  const { state } = leader;
+  handleAsLeader(leader, machine.context, input);
+  if (leader.state !== state) machine.toldBy = machine.context.controllerEpoch;
+  const { laterReplica } = leader;
+  if (laterReplica === undefined) return;
+  const { replica, lastEpoch } = laterReplica;
+  regress(machine, `the log of ${replica} holds leader epoch ${lastEpoch}`);
+}
 
 function handleAsLeader(leader: LeaderState, context: PartitionContext, input: LeaderInput): void {
   switch (input.kind) {
@@ -214,6 +242,9 @@ function handleAsLeader(leader: LeaderState, context: PartitionContext, input: L
       return;
     case "replicaFetch":
       replicaFetch(leader, input);
+      return;
+    case "standingFetch":
+      standingFetch(leader, input);
       return;
     case "replicaFlushed":
       replicaFlushed(leader, input.report, input.nowMs);
@@ -233,7 +264,8 @@ function handleAsLeader(leader: LeaderState, context: PartitionContext, input: L
 
 /** Only a leader answers for the partition (R1). */
 function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
-  const reason = machine.role.kind === "offline" ? "REPLICA_OFFLINE" : "NOT_LEADER";
+  const { kind } = machine.role;
+  const reason = kind === "offline" ? "REPLICA_OFFLINE" : kind === "regressed" ? "METADATA_REGRESSED" : "NOT_LEADER";
   const { answer } = machine.context.out;
   switch (input.kind) {
     case "produce":
@@ -243,7 +275,8 @@ function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
       answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome: "NOT_APPLIED", hint } });
       return;
     }
-    case "replicaFetch": {
+    case "replicaFetch":
+    case "standingFetch": {
       const { requestId, fetch } = input;
       const { replica, session, leaderEpoch } = fetch;
       answer.push({ kind: "replicaRefused", requestId, replica, session, leaderEpoch, reason });
@@ -262,12 +295,25 @@ function applyMetadata(machine: PartitionMachine, input: MetadataInput): void {
   const { state, nowMs } = input;
   hearController(context, input.controllerEpoch);
   const known = newestState(machine);
-  if (known !== undefined && (state.leaderEpoch < known.leaderEpoch || state.partitionEpoch <= known.partitionEpoch)) {
+  const regressedFrom = role.kind === "regressed" ? regressedFromOf(machine) : undefined;
+  const isDecidedAnew = regressedFrom !== undefined && state.leaderEpoch > regressedFrom;
+  const isNews =
+    known === undefined ||
+    isDecidedAnew ||
+    (state.leaderEpoch >= known.leaderEpoch && state.partitionEpoch > known.partitionEpoch);
+  if (!isNews) {
     const { leaderEpoch, partitionEpoch } = state;
     context.out.trace.push({ kind: "staleMetadata", leaderEpoch, partitionEpoch });
+    // The same state again is no news of an earlier one.
+    const isOlder = state.leaderEpoch < known.leaderEpoch || state.partitionEpoch < known.partitionEpoch;
+    if (isOlder && machine.toldBy !== undefined && input.controllerEpoch > machine.toldBy) {
+      const { leaderEpoch: held, partitionEpoch: at } = known;
+      regress(machine, `leader epoch ${held} and partition epoch ${at} were known`);
+    }
     return;
   }
   machine.state = state;
+  machine.toldBy = input.controllerEpoch;
   if (role.kind === "offline") return;
   const assigned = state.replicas.includes(context.self);
   if (assigned && known !== undefined && state.leaderEpoch === known.leaderEpoch) {
@@ -288,7 +334,12 @@ function takeRole(machine: PartitionMachine, state: PartitionState, nowMs: numbe
   if (leader !== context.self) {
     return { kind: "follower", follower: becomeFollower(context, machine.sessions, { leader, leaderEpoch, nowMs }) };
   }
-  if (context.log.epochs.latest() >= leaderEpoch) {
+  if (context.log.epochs.latest() > leaderEpoch) {
+    const reason = `the own log holds leader epoch ${context.log.epochs.latest()}`;
+    context.out.trace.push({ kind: "metadataRegressed", reason });
+    return { kind: "regressed" };
+  }
+  if (context.log.epochs.latest() === leaderEpoch) {
     const reason = `the log holds leader epoch ${context.log.epochs.latest()} already`;
     context.out.trace.push({ kind: "resigned", reason });
     return { kind: "resigned" };
@@ -363,6 +414,15 @@ function resign(machine: PartitionMachine, reason: string): void {
   machine.role = { kind: "resigned" };
 }
 
+/** Nothing is served until a newer leader epoch says who leads: what replicas hold would be cut for less. */
+function regress(machine: PartitionMachine, reason: string): void {
+  const { role } = machine;
+  if (role.kind === "offline" || role.kind === "regressed") return;
+  machine.context.out.trace.push({ kind: "metadataRegressed", reason });
+  end(machine, "METADATA_REGRESSED", hintOf(newestState(machine)));
+  machine.role = { kind: "regressed" };
+}
+
 function goOffline(machine: PartitionMachine, reason: string): void {
   if (machine.role.kind === "offline") return;
   machine.context.out.trace.push({ kind: "offline", reason });
@@ -372,7 +432,7 @@ function goOffline(machine: PartitionMachine, reason: string): void {
 
 function end(
   machine: PartitionMachine,
-  reason: RefusalReason & ("NOT_LEADER" | "REPLICA_OFFLINE"),
+  reason: RefusalReason & ("NOT_LEADER" | "REPLICA_OFFLINE" | "METADATA_REGRESSED"),
   hint: LeaderHint,
 ): void {
   machine.state = newestOf(machine.state, newestState(machine));

@@ -37,6 +37,15 @@ export interface ReplicaFetch {
   readonly flushed: Offset;
 }
 
+/**
+ * A fetch that stands is asked on by the leader's own end of the stream, from where its last answer ended: the follower has
+ * said nothing since. It counts for nothing, neither as a position (R2) nor as a sign of life.
+ */
+export interface StandingFetch extends Pick<ReplicaFetch, "replica" | "brokerEpoch" | "leaderEpoch" | "session"> {
+  /** First offset that the follower was not sent yet. */
+  readonly fetchOffset: Offset;
+}
+
 /** A follower's flush ended: sent at once, also while a fetch of it waits (R2). */
 export interface ReplicaFlushed {
   readonly replica: BrokerId;
@@ -44,6 +53,15 @@ export interface ReplicaFlushed {
   readonly leaderEpoch: LeaderEpoch;
   readonly session: FetchSession;
   readonly flushed: Offset;
+  /** How far its log goes, held against the leader's as that of a fetch is. Undefined: not said, by an older follower. */
+  readonly position?: ReplicaPosition | undefined;
+}
+
+/** Where a follower's log ends. */
+export interface ReplicaPosition {
+  readonly fetched: Offset;
+  /** Leader epoch of the newest entry below `fetched`; `noLeaderEpoch` when there is none. */
+  readonly lastFetchedEpoch: LeaderEpoch;
 }
 
 /**
@@ -56,6 +74,7 @@ export interface ReplicaFlushed {
  * | STALE_SESSION        | a newer session of the follower was heard of     | ignores it                      |
  * | NOT_A_REPLICA        | not assigned, by what the leader knows           | waits, asks again               |
  * | REPLICA_OFFLINE      | the leader's log directory failed                | waits for metadata              |
+ * | METADATA_REGRESSED   | a log is of later leader epochs than the metadata | waits for metadata             |
  */
 export type ReplicaRefusal =
   | "NOT_LEADER"
@@ -64,7 +83,8 @@ export type ReplicaRefusal =
   | "STALE_BROKER_EPOCH"
   | "STALE_SESSION"
   | "NOT_A_REPLICA"
-  | "REPLICA_OFFLINE";
+  | "REPLICA_OFFLINE"
+  | "METADATA_REGRESSED";
 
 /** What a follower finds in the answer to its fetch. */
 export interface ReplicaResponse {

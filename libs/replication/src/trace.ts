@@ -20,6 +20,8 @@ export type TraceEvent =
   | { readonly kind: "leaderless"; readonly leaderEpoch: LeaderEpoch }
   | { readonly kind: "resigned"; readonly reason: string }
   | { readonly kind: "offline"; readonly reason: string }
+  /** The metadata are older than what replicas hold: nobody leads until a newer leader epoch says who does. */
+  | { readonly kind: "metadataRegressed"; readonly reason: string }
   | { readonly kind: "staleMetadata"; readonly leaderEpoch: LeaderEpoch; readonly partitionEpoch: PartitionEpoch }
   | { readonly kind: "appended"; readonly baseOffset: Offset; readonly endOffset: Offset }
   /** The disk was full: the log ends at `from` again. */

@@ -12,7 +12,7 @@ import type { ReplicaProgress } from "./replica-progress.ts";
 export interface PartitionView {
   readonly self: BrokerId;
   readonly brokerEpoch: BrokerEpoch;
-  readonly role: "waiting" | "leader" | "follower" | "leaderless" | "resigned" | "offline";
+  readonly role: "waiting" | "leader" | "follower" | "leaderless" | "resigned" | "regressed" | "offline";
   /** Who leads, by the newest metadata. */
   readonly hint: LeaderHint;
   /** The newest metadata; undefined before any came. */
@@ -23,6 +23,11 @@ export interface PartitionView {
   readonly highWatermark: Offset;
   /** Oldest first. */
   readonly leaderEpochs: readonly EpochStart[];
+  /**
+   * The newest leader epoch that this replica has seen, in its log or in metadata, where the newest metadata are older.
+   * Undefined: they are not.
+   */
+  readonly regressedFrom: LeaderEpoch | undefined;
   /** Present while it leads. */
   readonly leadership: LeadershipView | undefined;
 }

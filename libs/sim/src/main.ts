@@ -1,13 +1,16 @@
 /** `npm run sim`: whole clusters in one process, from a seed each. */
 import process from "node:process";
 import { runChildren, shareOfThisProcess } from "./node/children.ts";
+import { isToBeCovered, recordCoverage } from "./node/coverage.ts";
 import { print } from "./node/process.ts";
-import { readOrEnd } from "./runs/arguments.ts";
-import { createTally, type Told } from "./runs/tally.ts";
+import type { Told } from "./runs/tally.ts";
 
-// The cluster's own code is loaded only by those who run it.
 const share = shareOfThisProcess();
+const recorder = share !== undefined && isToBeCovered() ? await recordCoverage() : undefined;
+// The cluster's own code is loaded after that.
+const { readOrEnd } = await import("./runs/arguments.ts");
 if (share === undefined) {
+  const { createTally } = await import("./runs/tally.ts");
   const asked = readOrEnd();
   const tally = createTally();
   process.exitCode = await runChildren("../main.ts", asked.jobs, (told) => tally.take(told as Told));
@@ -15,5 +18,5 @@ if (share === undefined) {
   if (summary !== undefined) print(summary);
 } else {
   const { runCommand } = await import("./runs/command.ts");
-  process.exitCode = await runCommand(readOrEnd(), share);
+  process.exitCode = await runCommand(readOrEnd(), share, recorder);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { add, closingLine, countReport, countTask, none, readClosingLine } from "./counts.ts";
+import { add, closingLine, countedIn, countReport, countTask, none, readClosingLine } from "./counts.ts";
 
 const report = (over: object = {}) => ({
   numPassedTests: 3,
@@ -48,5 +48,15 @@ describe("counting", () => {
     ["a test task counts its tests", task("test:unit", 0), report(), { passed: 3, failed: 0 }],
   ])("%s", (_, given, results, counts) => {
     expect(countTask(given, results)).toEqual(counts);
+  });
+
+  test("sums up what tests say that they went through", () => {
+    const counted = (...counts: number[]) => ({
+      assertionResults: [{}, { meta: {} }, ...counts.map((states) => ({ meta: { counted: { states } } }))],
+    });
+    expect(countedIn(report({ testResults: [counted(2, 3), counted(), counted(5)] }))).toEqual(
+      new Map([["states", 10]]),
+    );
+    expect(countedIn(report())).toEqual(new Map());
   });
 });

@@ -28,6 +28,24 @@ export interface TestReport {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly success: boolean;
+  readonly testResults?: readonly { readonly assertionResults: readonly { readonly meta?: TestMeta }[] }[];
+}
+
+/** What a test may say of itself (`task.meta`). */
+export interface TestMeta {
+  /** What it went through many of, and how many: "crash states recovered and checked" -> 1,200. */
+  readonly counted?: Readonly<Record<string, number>>;
+}
+
+/** What the tests of a report went through, summed up by what it is. */
+export function countedIn({ testResults = [] }: TestReport): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const { assertionResults } of testResults) {
+    for (const { meta } of assertionResults) {
+      for (const [what, count] of Object.entries(meta?.counted ?? {})) sums.set(what, (sums.get(what) ?? 0) + count);
+    }
+  }
+  return sums;
 }
 
 /** Counts one package's report. A test that did not run counts as failed: nothing passes by silently not running. */

@@ -4,12 +4,18 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { closingLine, type TestReport } from "./counts.ts";
+import { closingLine, type TestMeta, type TestReport } from "./counts.ts";
 import { root } from "./repository.ts";
 import { runCommand } from "./run-command.ts";
 
+interface TestResult {
+  readonly status: string;
+  readonly fullName: string;
+  readonly meta?: TestMeta;
+}
+
 interface InteropReport extends TestReport {
-  readonly testResults: readonly { readonly assertionResults: readonly { status: string; fullName: string }[] }[];
+  readonly testResults: readonly { readonly assertionResults: readonly TestResult[] }[];
 }
 
 const reportFile = join(root, "test-results", "interop.json");

@@ -11,4 +11,5 @@ export const outsideTools: readonly OutsideTool[] = [
   { name: "python", command: "python3" },
   { name: "go", command: "go" },
   { name: "java", command: "mvn" },
+  { name: "chromium", command: "chromium" },
 ];

@@ -4,7 +4,16 @@
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { add, type Counts, closingLine, countTask, none, type TaskSummary, type TestReport } from "./counts.ts";
+import {
+  add,
+  type Counts,
+  closingLine,
+  countedIn,
+  countTask,
+  none,
+  type TaskSummary,
+  type TestReport,
+} from "./counts.ts";
 import { root } from "./repository.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -65,9 +74,12 @@ const code = await runCommand(
 let total = none;
 for (const task of newestSummary()) {
   if (!tasks.includes(task.task)) continue;
-  const counts = countTask(task, task.task.startsWith("test:") ? reportOf(task) : undefined);
+  const report = task.task.startsWith("test:") ? reportOf(task) : undefined;
+  const counts = countTask(task, report);
   total = add(total, counts);
   console.log(line(task, counts));
+  for (const [what, count] of report === undefined ? [] : countedIn(report))
+    console.log(`${" ".repeat(27)}${what}: ${count}`);
 }
 if (code !== 0 && total.failed === 0) total = add(total, { passed: 0, failed: 1 });
 if (total.failed > 0) console.log("\n`npm run fix` mends formatting, imports and generated code.");

@@ -6,6 +6,7 @@ import type { AdvertisedEndpoint, BrokerOptions } from "./broker.ts";
 import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
+import type { ProducerIds } from "./controller/producer-ids.ts";
 import { type BrokerCondition, type BrokerSession, createBrokerSession } from "./controller/session.ts";
 import type { BrokerMetrics } from "./metrics/broker-metrics.ts";
 import { openDirectories } from "./open-directories.ts";
@@ -23,6 +24,7 @@ export interface BrokerParts {
   readonly id: BrokerId;
   readonly events: PartitionEvents;
   readonly metadata: OwnMetadata;
+  readonly producerIds: ProducerIds;
   readonly streams: ReplicaStreams;
   readonly metrics: BrokerMetrics;
   /** Ends what goes on for as long as the broker lives. */
@@ -52,6 +54,8 @@ export async function open(parts: BrokerParts): Promise<void> {
     paths: options.logDirs,
     owner,
     onFlush: parts.metrics.flushed,
+    // Started anew it may find a disk that works again; as it is it can do nothing any more.
+    onNoneLeft: options.onFatal,
   });
   const table = createTable(parts);
   await table.openListed(metadata.known());
@@ -168,6 +172,8 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
       tableOf(parts).registered(registration);
       metadata.awaitRevision(registration.revision);
       metadata.applyAgain();
+      // It goes on until it has some, and fails only with what ends the broker anyway.
+      parts.producerIds.stock(parts.abort.signal).catch(() => undefined);
     },
     onLost: (why) => {
       tableOf(parts).resignAll(why);

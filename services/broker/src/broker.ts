@@ -109,11 +109,21 @@ export function createBroker(options: BrokerOptions): Broker {
     logger,
   });
   const metrics = createBrokerMetrics(options.metrics, () => parts.table?.led() ?? []);
+  const producerIds = createProducerIds({
+    controller,
+    brokerId: id,
+    brokerEpoch: () => parts.session?.brokerEpoch,
+    runtime,
+    onHeard: () => {
+      metadata.noteHeard();
+    },
+  });
   const parts: BrokerParts = {
     options,
     id,
     events,
     metadata,
+    producerIds,
     streams,
     metrics,
     abort: new AbortController(),
@@ -130,14 +140,7 @@ export function createBroker(options: BrokerOptions): Broker {
       createLogService({
         brokerId: id,
         table: lazy.lookup,
-        producerIds: createProducerIds({
-          controller,
-          brokerId: id,
-          brokerEpoch: () => parts.session?.brokerEpoch,
-          onHeard: () => {
-            metadata.noteHeard();
-          },
-        }),
+        producerIds,
         runtime,
         codecs,
         tracer,

@@ -23,6 +23,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
     },
     exchange: {
       fetch: (...fetch) => table().serving.fetch(...fetch),
+      goOn: (...fetch) => table().serving.goOn(...fetch),
       flushed: (...report) => table().serving.flushed(...report),
       response: (...response) => table().receiving.response(...response),
     },
@@ -31,6 +32,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
       replicas: () => table().inspection.replicas(),
       log: (replica) => table().inspection.log(replica),
       trouble: (replica) => table().inspection.trouble(replica),
+      regressedFrom: (replica) => table().inspection.regressedFrom(replica),
       ledIn: (replica) => table().inspection.ledIn(replica),
     },
   };

@@ -18,11 +18,15 @@ export interface OpenDirectories {
   readonly guards?: LogGuards | undefined;
   /** Told how long each flush of what was appended took, in milliseconds. */
   readonly onFlush: (ms: number) => void;
+  /** Told when the last one that could be used has failed. */
+  readonly onNoneLeft: (error: Error) => void;
 }
 
 /** Opens those log directories that can be used. Throws StartRefusedError where there is none. */
 export async function openDirectories(of: OpenDirectories): Promise<readonly LogDirectory[]> {
-  const { paths, owner, diskFor, codecs, runtime, logger, guards, onFlush } = of;
+  const { paths, owner, diskFor, codecs, runtime, logger, guards, onFlush, onNoneLeft } = of;
+  let inUse: readonly LogDirectory[] = [];
+  const isOver = () => inUse.length > 0 && inUse.every(({ failure }) => failure !== undefined);
   const opened = await openLogDirectories(
     paths.map((path) => ({
       path,
@@ -33,14 +37,19 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
       owner,
       createMissing: true,
       onFlush,
+      beginWriting: (write) => {
+        runtime.scheduler.afterInput(write);
+      },
       ...(guards === undefined ? {} : { guards }),
       onStart: createStartReporter(logger, path),
       onFailure: (error) => {
         logger.error(`The log directory ${path} failed: ${error.message}`);
+        if (isOver()) onNoneLeft(new Error(`No log directory is left: ${error.message}`, { cause: error }));
       },
     })),
   );
   for (const error of opened.failed) logger.error(`A log directory is out of service: ${error.message}`);
+  inUse = opened.open;
   if (opened.open.length > 0) return opened.open;
   throw new StartRefusedError(
     `No log directory can be used: ${opened.failed.map((error) => error.message).join("; ")}`,

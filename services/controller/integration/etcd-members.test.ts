@@ -4,12 +4,13 @@ import { etcdMembers } from "@tidemark/consensus-etcd";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Load, missingOf, startLoad } from "./load.ts";
 
 const { clock } = createNodeRuntime();
 const members = ["etcd-1", "etcd-2", "etcd-3"] as const;
 let cluster: DevCluster;
 let client: Client;
-let load: ReturnType<typeof startLoad>;
+let load: Load;
 const decided: string[] = [];
 
 beforeAll(async () => {
@@ -21,7 +22,7 @@ beforeAll(async () => {
     replicationFactor: 2,
     settings: { "min.insync.replicas": "1" },
   });
-  load = startLoad();
+  load = startLoad(client);
 });
 
 afterAll(async () => {
@@ -29,32 +30,6 @@ afterAll(async () => {
   client.close();
   await cluster.stop();
 });
-
-/** Records with acks=all, one behind the other. */
-function startLoad() {
-  const producer = client.createProducer();
-  const acked: string[] = [];
-  let isOver = false;
-  const work = async () => {
-    for (let n = 0; !isOver; n++) {
-      const { kind } = await producer.send("load", { value: new TextEncoder().encode(String(n)), partition: 0 });
-      if (kind === "acknowledged") acked.push(String(n));
-    }
-  };
-  const working = work();
-  return {
-    acked,
-    async goesOn(what: string) {
-      const until = acked.length + 50;
-      await waitFor(`acks ${what}`, () => acked.length >= until);
-    },
-    async stop() {
-      isOver = true;
-      await working;
-      await producer.close();
-    },
-  };
-}
 
 /** Something is decided and committed, by whoever is the active controller then. */
 async function decide(what: string): Promise<void> {
@@ -141,16 +116,6 @@ it("a partition has a leader again when its own and the active controller die to
   await load.goesOn("from the next leader");
   await decide("behind both deaths");
   const count = load.acked.length;
-  const { code, stdout } = await cluster.tidemark([
-    "consume",
-    "load",
-    "--from",
-    "earliest",
-    "--until-end",
-    "--format",
-    "raw",
-  ]);
-  expect(code).toBe(0);
-  const read = new Set(stdout.toString().split("\n"));
-  expect(load.acked.slice(0, count).filter((value) => !read.has(value))).toEqual([]);
+  const read = async (args: readonly string[]) => (await cluster.tidemark(args)).stdout.toString();
+  expect(await missingOf(load.acked.slice(0, count), read)).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /** Unclean elections (D2, D3) with brokers that are played: when they happen, who is asked, what is told of them. */
-import { brokerEpoch, offset } from "@tidemark/ids";
+import { brokerEpoch, leaderEpoch, offset } from "@tidemark/ids";
 import { DescribeReceiptsRequestSchema, ElectionType, ElectLeadersRequestSchema } from "@tidemark/proto/admin/v1";
 import { AlterPartitionRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
@@ -95,6 +95,21 @@ async function withoutEligible(options: Parameters<typeof open>[0]) {
   await loseEligible(w, node, [eligible, leader], [outsider, leader]);
   return { ...all, eligible, outsider };
 }
+
+describe("a partition whose replicas have seen later leader epochs than the metadata (34g)", () => {
+  it("is decided anew on command though it has a leader, where its topic is named", async () => {
+    const { w, node, leader, others, partition } = await open({});
+    for (const { brokerId } of [leader, ...others]) w.logs.set(brokerId, log(0, 90));
+    expect(await elect(w, node, "orders")).toEqual([]);
+    const [longest] = others;
+    const later = { ...log(9, 95), regressedFrom: leaderEpoch(9) };
+    w.logs.set(longest?.brokerId ?? 0, later);
+    expect(await elect(w, node, "")).toEqual([]);
+    expect((await partition())?.leader).toBe(leader.brokerId);
+    expect(await elect(w, node, "orders")).toMatchObject([{ leader: longest?.brokerId, leaderEpoch: 10 }]);
+    expect(await partition()).toMatchObject({ leader: longest?.brokerId, isr: [longest?.brokerId], leaderEpoch: 10 });
+  });
+});
 
 describe("a partition whose eligible replicas are all gone", () => {
   it("stays without a leader where nobody allowed anything (P5)", async () => {

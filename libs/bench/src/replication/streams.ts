@@ -19,6 +19,7 @@ export function measuredStreams(options: {
     brokerId: brokerId(options.id),
     partitions: {
       fetch: () => () => undefined,
+      goOn: () => () => undefined,
       flushed: () => undefined,
       response: () => undefined,
       ...options.partitions,
@@ -29,6 +30,7 @@ export function measuredStreams(options: {
       log: () => undefined,
       ledIn: () => undefined,
       trouble: () => undefined,
+      regressedFrom: () => undefined,
     },
     endpointOf: () => (options.port === undefined ? undefined : `127.0.0.1:${options.port}`),
     openChannel: (endpoint, trafficClass) => createChannel(endpoint, { trafficClass, runtime }),

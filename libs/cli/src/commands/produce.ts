@@ -50,7 +50,8 @@ export function addProduceCommand(program: Command, io: Io, finish: Finish): voi
     .addHelpText(
       "after",
       `
-A record whose outcome is retriable or unknown is sent again until the timeout, so it may stand twice.
+A record whose outcome is retriable or unknown is sent again until the timeout. With acks all it is stored once, in the
+order of the input; with others it may stand twice.
 Ends with "acknowledged N, unknown N, failed N", also on Ctrl-C, and with exit code 0 only if all are acknowledged.`,
     );
   withExample(
@@ -69,8 +70,6 @@ Ends with "acknowledged N, unknown N, failed N", also on Ctrl-C, and with exit c
 
 async function run(io: Io, topic: string, flags: ProduceFlags, { client, settings }: Session): Promise<number> {
   const producer = client.createProducer({
-    // A command goes on where no controller is there to give out a producer id, as when it is being replaced.
-    idempotence: false,
     acks: flags.acks ?? settings.acks,
     compression: flags.compression,
     deliveryTimeoutMs: flags.timeout ?? settings.deliveryTimeoutMs,

@@ -96,6 +96,63 @@ describe("an idempotent producer", () => {
     expect(sent(cluster).slice(-2)).toEqual(["7:1:0", "7:1:1"]);
   });
 
+  test("stores what follows a batch that was refused for its size, once, though answers are lost on both sides of it", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.batchBytesMax = 100;
+    const gate = createDeferred();
+    // The batch after the refused one breaks the stream, and nobody hears what became of the one before it either.
+    cluster.onProduce(0, { kind: "hold", until: gate.promise }, { kind: "refuse", error: answerLost() });
+    const outcomes = give(producer, ["a", "b".repeat(100), "c", "d"]);
+    await cluster.time.advance(1);
+    gate.resolve();
+    await untilSettled(cluster, outcomes);
+    expect(kinds(outcomes)).toEqual(["acknowledged", "notApplied", "acknowledged", "acknowledged"]);
+    expect(outcomes[1]).toMatchObject({ error: { reason: Reason.MESSAGE_TOO_LARGE } });
+    expect(cluster.valuesOf(0)).toEqual(["a", "c", "d"]);
+    expect(cluster.identities).toEqual(["7:0", "7:1"]);
+  });
+
+  test("is not in doubt of what was sent behind a batch that is given up later", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.onProduce(
+      0,
+      { kind: "refuse", error: refused(Reason.RESOURCE_EXHAUSTED) },
+      { kind: "refuse", error: answerLost() },
+      { kind: "refuse", error: refused(Reason.CORRUPT_BATCH) },
+    );
+    const outcomes = give(producer, ["a", "b", "c"]);
+    await untilSettled(cluster, outcomes);
+    expect(kinds(outcomes)).toEqual(["notApplied", "acknowledged", "acknowledged"]);
+    expect(cluster.valuesOf(0)).toEqual(["b", "c"]);
+  });
+
+  test("settles what came before a gap under the identity that it was sent with", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.batchBytesMax = 100;
+    const refusals = Array.from({ length: 3 }, () => ({
+      kind: "refuse" as const,
+      error: refused(Reason.NOT_ENOUGH_REPLICAS, { retriable: true }),
+    }));
+    cluster.onProduce(0, ...refusals);
+    const outcomes = give(producer, ["a", "b".repeat(100), "c"]);
+    await untilSettled(cluster, outcomes);
+    expect(kinds(outcomes)).toEqual(["acknowledged", "notApplied", "acknowledged"]);
+    expect(cluster.valuesOf(0)).toEqual(["a", "c"]);
+    expect(sent(cluster).at(-1)).toBe("7:1:0");
+    expect(sent(cluster).filter((name) => name === "7:0:0").length).toBeGreaterThan(1);
+  });
+
+  test("calls what was sent behind a gap not applied, and not unknown, when it is closed before the answer", async () => {
+    const { cluster, producer } = await setUp();
+    cluster.batchBytesMax = 100;
+    const outcomes = give(producer, ["a".repeat(100), "b", "c"]);
+    cluster.onProduce(0, { kind: "hold", until: createDeferred().promise });
+    await cluster.time.advance(0);
+    await producer.close(AbortSignal.abort());
+    expect(kinds(outcomes)).toEqual(["notApplied", "notApplied", "notApplied"]);
+    expect(cluster.valuesOf(0)).toEqual([]);
+  });
+
   test("sends nothing that cannot follow a batch that was given up", async () => {
     const { cluster, producer } = await setUp();
     cluster.onProduce(0, { kind: "refuse", error: refused(Reason.CORRUPT_BATCH) });

@@ -38,6 +38,8 @@ export interface OpenBatch {
   failure: TidemarkError | undefined;
   /** Whether an attempt to send it ended without an outcome. */
   isUnknown: boolean;
+  /** Whether a batch before it, under the same identity, is certainly not stored: no leader stores this one then. */
+  isBehindGap: boolean;
   /** Its span, where one of its records came under a sampled one. */
   span: Span | undefined;
   /** Resolved once every record of it is settled. */
@@ -60,6 +62,7 @@ export function openBatch(firstAt: number): OpenBatch {
     failures: 0,
     failure: undefined,
     isUnknown: false,
+    isBehindGap: false,
     span: undefined,
     settled: createDeferred(),
   };
@@ -113,7 +116,10 @@ export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatc
   }
   parts[0].bufferedBytes = Math.floor(batch.bufferedBytes / 2);
   parts[1].bufferedBytes = batch.bufferedBytes - parts[0].bufferedBytes;
-  for (const part of parts) part.isUnknown = batch.isUnknown;
+  for (const part of parts) {
+    part.isUnknown = batch.isUnknown;
+    part.isBehindGap = batch.isBehindGap;
+  }
   // The records keep their sequences: none is left out, and none is given twice.
   const { producer } = batch;
   parts[0].producer = producer;

@@ -14,6 +14,10 @@
  * When the leader cannot go on from the producer's last batch, nothing more is sent until everything on its way is
  * answered. Then a new producer epoch begins: what is left goes on under it, but for what is in doubt. That might stand
  * twice under another epoch, and ends as unknown (R11).
+ *
+ * A batch that ends certainly not stored, as one too large, leaves a gap in the sequence. No leader stores anything behind
+ * it under this producer epoch, so what was sent behind it is not in doubt, whatever became of its answer. What came before
+ * it is settled first, as ever; then a new producer epoch begins, and what is left goes on under it.
  */
 import type { Span, SpanContext } from "@opentelemetry/api";
 import { crc32c } from "@tidemark/compression";
@@ -90,6 +94,8 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
   let holdMs = 0;
   let isAbandoned = false;
   let isPreparing = false;
+  /** Whether a sequence of the present identity is left out: nothing new goes under it. */
+  let hasGap = false;
   let sentTo = "";
   let stopLingering: Cancel | undefined;
   let stopPausing: Cancel | undefined;
@@ -101,6 +107,11 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
       const batch = left.find(({ isSent }) => !isSent) ?? nextWaiting();
       if (batch === undefined) return;
       const endpoint = sender.endpoint();
+      if (hasGap && (batch.isBehindGap || batch.producer === undefined)) {
+        if (inFlight > 0) return;
+        sequencer?.end(false);
+        endIdentity();
+      }
       if (sequencer?.isReady === false) {
         if (inFlight === 0) prepare(sequencer, endpoint);
         return;
@@ -150,10 +161,12 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
 
   /** What is left after the end of an identity, once nothing is on its way: sent anew, or in doubt for good. */
   const endIdentity = () => {
+    hasGap = false;
     for (const batch of [...left]) {
       if (batch.producer === undefined) continue;
       batch.producer = undefined;
       batch.encoded = undefined;
+      batch.isBehindGap = false;
       if (batch.isUnknown) settle(batch, { kind: "failed", error: endOf(batch.failure ?? inDoubt(), batch) });
     }
   };
@@ -218,7 +231,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
   const onFailure = (batch: OpenBatch, error: TidemarkError) => {
     batch.failures += 1;
     batch.failure = error;
-    if (error.outcome === Outcome.UNKNOWN) batch.isUnknown = true;
+    if (error.outcome === Outcome.UNKNOWN && !batch.isBehindGap) batch.isUnknown = true;
     const { failures, isUnknown, firstAt } = batch;
     const isFirst = left[0] === batch;
     const { deliveryTimeoutMs } = options;
@@ -255,11 +268,20 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     });
   };
 
+  /** A batch with a sequence is certainly not stored, so nothing of what came behind it under its identity is. */
+  const leaveGap = (behind: readonly OpenBatch[]) => {
+    hasGap = true;
+    for (const batch of behind) {
+      if (batch.producer === undefined) continue;
+      batch.isBehindGap = true;
+      batch.isUnknown = false;
+    }
+  };
+
   const settle = (batch: OpenBatch, ending: Ending) => {
     const at = left.indexOf(batch);
     if (at !== -1) left.splice(at, 1);
-    // Certainly not stored: nothing can follow its sequence.
-    if (batch.producer !== undefined && ending.kind === "failed" && !batch.isUnknown) sequencer?.end(false);
+    if (batch.producer !== undefined && ending.kind === "failed" && !batch.isUnknown) leaveGap(left.slice(at));
     if (batch.span !== undefined) {
       const error = ending.kind === "failed" ? reasonName(ending.error.reason) : undefined;
       endProduceSpan(batch.span, { records: batch.settles.length, bytes: batch.builder.sizeInBytes(), error });
@@ -311,7 +333,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
       stopLingering?.();
       stopPausing?.();
       for (const batch of [...left, ...waiting.splice(0)]) {
-        const isUnknown = batch.isUnknown || batch.isSent;
+        const isUnknown = batch.isUnknown || (batch.isSent && !batch.isBehindGap);
         const outcome = isUnknown ? Outcome.UNKNOWN : Outcome.NOT_APPLIED;
         settle(batch, { kind: "failed", error: withOutcome(batch.failure ?? error, outcome) });
       }

@@ -105,9 +105,13 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   const codec = codecOf(connection, options.compression);
   const isIdempotent = options.idempotence ?? options.acks === "all";
   if (isIdempotent && options.acks !== "all") throw needsAcksAll();
-  const identities = createProducerIdentities((endpoint, raised) =>
-    connection.produceAt(endpoint).initProducer(raised ?? {}, { timeoutMs: options.requestTimeoutMs }),
-  );
+  const identities = createProducerIdentities(async (endpoint, raised) => {
+    const asked = await connection
+      .produceAt(endpoint)
+      .initProducer(raised ?? {}, { timeoutMs: options.requestTimeoutMs });
+    // An answer is a message of its own type, and no request takes it as it is.
+    return { producerId: asked.producerId, producerEpoch: asked.producerEpoch };
+  });
   const buffer = createBuffer(options.bufferBytesMax);
   let unsettled = 0;
   const stopReporting = reportAtExit(() => unsettled);

@@ -6,7 +6,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type FetchRequestSchema,
   FetchResponseSchema,
-  type InitProducerRequestSchema,
+  InitProducerRequestSchema,
   InitProducerResponseSchema,
   type ListOffsetsRequestSchema,
   ListOffsetsResponseSchema,
@@ -152,11 +152,10 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     return undefined;
   };
 
-  const initProducer = async ({
-    producerId,
-    producerEpoch = 0,
-  }: MessageInitShape<typeof InitProducerRequestSchema>) => {
+  const initProducer = async (request: MessageInitShape<typeof InitProducerRequestSchema>) => {
     await Promise.resolve();
+    // As the real one does, which takes no message of another type.
+    const { producerId, producerEpoch = 0 } = create(InitProducerRequestSchema, request);
     const fault = initFaults.shift();
     if (fault !== undefined) throw fault;
     const given =

@@ -15,7 +15,7 @@ import {
   type ServedService,
   TidemarkError,
 } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
+import { delay, type Runtime } from "@tidemark/runtime";
 import { parseAddress } from "../node/address.ts";
 import type { Peer, SubmitAnswer, Transport, TransportHandlers } from "../node/transport.ts";
 import { createPeerLink, type PeerLink } from "./peer-link.ts";
@@ -39,6 +39,11 @@ export interface GrpcTransport extends Transport {
 
 /** How long a probe waits, and how long a leader may take to answer a command, in milliseconds. */
 const probeMs = 200;
+/**
+ * How long after a stream broke its port is probed, in milliseconds. More than once: a process that dies resets its
+ * connections one by one, and its port may still take a probe then.
+ */
+const probesAtMs = [0, 20, 60, 140, 300];
 /** A connection that a cut network left behind is given up before a member is missed for long. */
 const keepalive = { timeMs: 2_000, timeoutMs: 2_000 };
 const submitMs = 5_000;
@@ -132,14 +137,28 @@ function linkTo(state: State, peer: Peer): PeerLink | undefined {
   return link;
 }
 
-async function probe(state: State, { id, endpoint }: PeerLink): Promise<void> {
+async function probe(state: State, link: PeerLink): Promise<void> {
+  const { id, endpoint } = link;
   if (state.probing.has(id)) return;
   state.probing.add(id);
+  const { rpc, runtime } = state.options;
   const colon = endpoint.lastIndexOf(":");
   const host = endpoint.slice(0, colon).replace(/^\[|\]$/g, "");
-  const result = await state.options.rpc.probe({ host, port: Number(endpoint.slice(colon + 1)) }, probeMs);
+  let passedMs = 0;
+  for (const atMs of probesAtMs) {
+    if (atMs > passedMs) await delay(runtime.scheduler, atMs - passedMs);
+    passedMs = atMs;
+    // It is reached elsewhere by now, or nobody wants to know any more.
+    if (state.handlers === undefined || state.links.get(id) !== link) break;
+    if ((await rpc.probe({ host, port: Number(endpoint.slice(colon + 1)) }, probeMs)) !== "refused") continue;
+    tellRefused(state, id);
+    break;
+  }
   state.probing.delete(id);
-  if (result === "refused") state.handlers?.onRefused(id);
+}
+
+function tellRefused({ handlers }: State, id: NodeId): void {
+  handlers?.onRefused(id);
 }
 
 async function submit(

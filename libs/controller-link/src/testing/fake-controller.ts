@@ -2,15 +2,18 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   ClusterService,
+  type WatchControllerResponseSchema,
   type WatchMetadataRequest,
   type WatchMetadataResponseSchema,
 } from "@tidemark/proto/cluster/v1";
 import { type CallContext, createRpcServer, type ServiceImpl, serve } from "@tidemark/rpc";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { createDeferred, createNodeRuntime } from "@tidemark/runtime";
 
 export const runtime = createNodeRuntime();
 
 export type Frame = MessageInitShape<typeof WatchMetadataResponseSchema>;
+
+type Active = MessageInitShape<typeof WatchControllerResponseSchema>;
 
 export interface FakeController {
   readonly endpoint: string;
@@ -19,12 +22,37 @@ export interface FakeController {
   /** To be replaced by tests. */
   watch: (request: WatchMetadataRequest, call: CallContext) => AsyncIterable<Frame>;
   register: ServiceImpl<typeof ClusterService>["register"];
+  /** Tells everyone who listens, and who will, which controller is the active one. */
+  tell(active: Active): void;
+  /** How many listen. */
+  readonly listeners: number;
   stop(): Promise<void>;
 }
 
 export async function startFakeController(): Promise<FakeController> {
+  const told: Active[] = [];
+  let listeners = 0;
+  let changed = createDeferred();
+  async function* tellOn(signal: AbortSignal): AsyncGenerator<Active> {
+    listeners += 1;
+    signal.addEventListener("abort", () => changed.resolve(), { once: true });
+    for (let place = 0; !signal.aborted; ) {
+      const change = changed.promise;
+      for (; place < told.length; place++) yield told[place] as Active;
+      await change;
+    }
+  }
   const controller: Omit<FakeController, "endpoint" | "stop"> = {
     watched: [],
+    get listeners() {
+      return listeners;
+    },
+    tell(active) {
+      told.push(active);
+      const before = changed;
+      changed = createDeferred();
+      before.resolve();
+    },
     watch: (_, { signal }) => silence(signal),
     register: () => ({}),
   };
@@ -40,16 +68,17 @@ export async function startFakeController(): Promise<FakeController> {
               return controller.watch(request, call);
             },
             register: (request, call) => controller.register(request, call),
+            watchController: (_, { signal }) => tellOn(signal),
           }),
         ],
       },
     },
   });
   const { internal } = await server.start();
-  return Object.assign(controller, {
-    endpoint: `127.0.0.1:${internal?.port ?? 0}`,
-    stop: () => server.stop(0),
-  });
+  return Object.defineProperties(controller, {
+    endpoint: { value: `127.0.0.1:${internal?.port ?? 0}` },
+    stop: { value: () => server.stop(0) },
+  }) as FakeController;
 }
 
 /** Sends these frames, then says nothing more until the watcher leaves. */

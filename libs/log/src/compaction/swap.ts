@@ -15,6 +15,7 @@ import { type LogContext, syncEntries } from "../context.ts";
 import type { SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import { join, parseSegmentFileName, parseSwapFileName, segmentFileName, swapFileName } from "../names.ts";
+import { whileReplacing } from "../replacing.ts";
 import { createSegment, removeIndex, type Segment, writeIndex } from "../segment/segment.ts";
 
 interface Replacement {
@@ -40,8 +41,7 @@ export async function putInPlace(log: LogState, { group, cleaned, index }: Repla
 
 async function rename(log: LogState, { group, cleaned }: Omit<Replacement, "index">, path: string): Promise<void> {
   const { context } = log;
-  log.replacing++;
-  try {
+  await whileReplacing(log, async () => {
     await context.disk.rename(cleaned.path, path);
     context.files.forget(cleaned.path);
     context.files.forget(path);
@@ -51,10 +51,7 @@ async function rename(log: LogState, { group, cleaned }: Omit<Replacement, "inde
     log.segments = log.segments.flatMap((other) =>
       other === group[0] ? [cleaned] : group.includes(other) ? [] : [other],
     );
-  } finally {
-    log.generation++;
-    log.replacing--;
-  }
+  });
   await syncEntries(context, log.directory);
 }
 

@@ -67,6 +67,8 @@ export interface LogDirectoryOptions {
   readonly guards?: LogGuards;
   /** Told how long each flush of what was appended took, in milliseconds. */
   readonly onFlush?: (ms: number) => void;
+  /** When a log that was idle begins to write, see `LogContext`. Default: at once. */
+  readonly beginWriting?: (write: () => void) => void;
 }
 
 const maxOpenFilesDefault = 1000;
@@ -103,6 +105,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     indexCacheBytes: options.indexCacheBytes ?? indexCacheBytesDefault,
     guards: options.guards ?? allGuards,
     onFlush: options.onFlush,
+    beginWriting: options.beginWriting,
   });
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);

@@ -4,10 +4,12 @@ import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import { join } from "../names.ts";
 import { unlessMissing } from "../recovery/find-files.ts";
+import { DirectoryError } from "./directory-error.ts";
 import { checkMeta, type DirectoryOwner, encodeMeta, type MetaProperties, metaFileName } from "./meta-properties.ts";
+import { parseReplicaName, replicaListName } from "./replica-list.ts";
 import { encodeStop, parseStop, stopFileName } from "./stop-file.ts";
 
-/** Reads whose directory this is, or makes it the owner's when it was nobody's. */
+/** Reads whose directory this is, or makes it the owner's when it was nobody's. Throws a DirectoryError for another's. */
 export async function readMeta(
   context: LogContext,
   path: string,
@@ -15,6 +17,14 @@ export async function readMeta(
 ): Promise<MetaProperties> {
   const bytes = await readSmallFile(context, join(path, metaFileName));
   if (bytes !== undefined) return checkMeta(bytes, owner, path);
+  // It is written before anything else: where there is anything else it was lost, and nobody knows whose directory this is.
+  const isUsed = (await context.disk.list(path)).some(
+    ({ name }) => name === replicaListName || parseReplicaName(name) !== undefined,
+  );
+  if (isUsed) {
+    const message = `has replicas, and ${metaFileName} is gone; put it back, or empty the directory`;
+    throw new DirectoryError("UNAVAILABLE", path, message);
+  }
   const meta = { ...owner, directoryId: directoryId(randomUuid(random)) };
   await createAside(context, path, metaFileName, encodeMeta(meta));
   return meta;

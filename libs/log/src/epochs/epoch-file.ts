@@ -38,14 +38,16 @@ export function hasUnsyncedEpochs(file: EpochFile): boolean {
   return file.held !== undefined;
 }
 
-/** Writes the lines that were added. */
+/** Writes the lines that were added. Where that fails they are still to be written. */
 export async function writeEpochs(context: LogContext, file: EpochFile): Promise<void> {
-  if (file.added.length === 0) return;
-  const bytes = encodeEpochs(file.added, context);
-  file.added = noLines;
+  const { added } = file;
+  if (added.length === 0) return;
+  const bytes = encodeEpochs(added, context);
   file.held ??= await context.files.acquire(pathOf(file));
   await file.held.file.write(file.end, [bytes]);
   file.end += bytes.length;
+  // More may have come meanwhile.
+  file.added = file.added.slice(added.length);
 }
 
 /** Makes what was written durable. */

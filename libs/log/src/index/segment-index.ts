@@ -116,6 +116,15 @@ export function floorOfOffset(index: SegmentIndex, offset: Offset, baseOffset: O
   return { position, lastOffset: (baseOffset + BigInt(lastOffset)) as Offset };
 }
 
+/**
+ * Where a batch ends that is the one looked for at `floor`, or lies behind it: an entry names the last offset of its batch,
+ * so that the one looked for may be that of the next entry.
+ */
+export function endOfLookup({ positions, covered }: SegmentIndex, { position }: Floor): number {
+  const next = countUpTo(positions.items, positions.length, position);
+  return next + 1 < positions.length ? (positions.items[next + 1] ?? covered.bytes) : covered.bytes;
+}
+
 /** Where a batch ends, and an offset that no batch before it reaches; all by what the index says. */
 export interface PieceEnd {
   readonly position: number;

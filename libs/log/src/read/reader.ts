@@ -2,11 +2,11 @@ import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
 import { DamageError, LogError } from "../errors.ts";
-import { endOfPiece, type Floor } from "../index/segment-index.ts";
-import { type LogState, segmentIndexFor } from "../log-state.ts";
+import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
+import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
-import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
+import { assertNothingMissed, floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
 import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
 import { readRecent } from "./recent.ts";
 import { stableRead } from "./stable.ts";
@@ -28,14 +28,29 @@ export interface ReadResult {
 const nothing = new Uint8Array(0);
 
 /** The batches from the one that holds `offset` on. Throws `LogError`: OFFSET_OUT_OF_RANGE, OFFLINE, ... */
-export function readBatches(log: LogState, offset: Offset, { maxBytes, upTo }: ReadLimits): Promise<ReadResult> {
-  return stableRead(log, async () => {
-    assertInRange(log, offset);
-    const limits = { maxBytes, upTo: upTo === undefined ? log.written : lesser(upTo, log.written) };
-    if (offset >= limits.upTo) return { bytes: nothing, nextOffset: offset };
-    return readRecent(log, offset, limits) ?? attempt(log, offset, limits);
-  });
+export async function readBatches(log: LogState, offset: Offset, limits: ReadLimits): Promise<ReadResult> {
+  assertOnline(log);
+  // Nothing of that is of the disk, so that it waits for nothing that goes on there.
+  return readMemory(log, offset, limits) ?? stableRead(log, () => readDisk(log, offset, limits));
 }
+
+/** Undefined where the disk has to be asked. */
+function readMemory(log: LogState, offset: Offset, limits: ReadLimits): ReadResult | undefined {
+  assertInRange(log, offset);
+  const within = withinWritten(log, limits);
+  if (offset >= within.upTo) return { bytes: nothing, nextOffset: offset };
+  return readRecent(log, offset, within);
+}
+
+/** What is there may have changed since the last attempt. */
+async function readDisk(log: LogState, offset: Offset, limits: ReadLimits): Promise<ReadResult> {
+  return readMemory(log, offset, limits) ?? attempt(log, offset, withinWritten(log, limits));
+}
+
+const withinWritten = (log: LogState, { maxBytes, upTo }: ReadLimits): Required<ReadLimits> => ({
+  maxBytes,
+  upTo: upTo === undefined ? log.written : lesser(upTo, log.written),
+});
 
 async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimits>): Promise<ReadResult> {
   const { segments, generation, cursors } = log;
@@ -80,30 +95,49 @@ async function readIn(
       readOrDamage(file, segment, { from, length: Math.min(length, segment.size - from), offset });
     let from = floor.position;
     let bytes =
-      ahead ?? (await fetch(from, cursor === undefined ? bytesFromFloor(log, limits) : bytesAt(cursor, limits)));
+      ahead ??
+      (await fetch(from, cursor === undefined ? bytesFromFloor(log, segment, floor, limits) : bytesAt(cursor, limits)));
     if (!floorHolds(floor, bytes)) {
       segment.index = await rebuildIndex(log, segment);
       return await readIn(log, segment, { offset, limits });
     }
     for (;;) {
       const step = findBatches(bytes, offset, limits);
-      if (step.kind === "found") return { ...step, position: from + step.at, cameFrom: cursor };
-      if (step.kind === "none") return undefined;
+      if (step.kind === "found") {
+        const isMissing = cursor === undefined && (step.headers[0]?.baseOffset ?? offset) > offset;
+        if (isMissing) await assertNothingMissed(log, segment, { file, from: floor.position, offset });
+        return { ...step, position: from + step.at, cameFrom: cursor };
+      }
       if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
       // The range ended before the batch that was looked for, or within it.
       from += step.at;
-      if (from >= segment.size) return undefined;
+      if (step.kind === "none" || from === segment.size) {
+        if (offset < segment.nextOffset)
+          await assertNothingMissed(log, segment, { file, from: floor.position, offset });
+        return undefined;
+      }
+      // A batch that was passed over may claim more than there is, too.
       if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
-      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes));
+      bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes, log.settings.indexIntervalBytes));
+      // The file is shorter than it was.
+      if (bytes.length < step.bytesNeeded) throw corrupt(segment, from, offset);
     }
   } finally {
     release();
   }
 }
 
-/** An index says where to begin to within its interval. */
-function bytesFromFloor({ settings }: LogState, { maxBytes }: ReadLimits): number {
-  return Math.max(maxBytes + 2 * settings.indexIntervalBytes, batchHeaderBytes);
+/** So much is read at once for a batch whose place is known to within an entry of the index. Bytes. */
+const lookupBytesMax = 256 * 1024;
+
+/**
+ * An index says where to begin to within an entry, and by the entries behind it where the batch that is looked for must
+ * have ended: so much in one read, unless that is far more than was asked for.
+ */
+function bytesFromFloor(log: LogState, { index }: Segment, floor: Floor, { maxBytes }: ReadLimits): number {
+  const span = index === undefined ? 0 : endOfLookup(index, floor) - floor.position;
+  const wanted = maxBytes + 2 * log.settings.indexIntervalBytes;
+  return Math.max(wanted, span > lookupBytesMax ? 0 : span, batchHeaderBytes);
 }
 
 /** Up to where the index says that a batch ends, which also tells how large one is that is larger than `maxBytes`. */
@@ -126,7 +160,7 @@ interface Found {
 
 type Step =
   | ({ readonly kind: "found" } & Omit<Found, "position" | "cameFrom">)
-  | { readonly kind: "none" }
+  | { readonly kind: "none"; readonly at: number }
   | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
   | { readonly kind: "malformed"; readonly at: number };
 
@@ -145,7 +179,11 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     }
     if (step.kind === "incomplete") {
       if (headers.length > 0) break;
-      if (step.header !== undefined && nextOffsetOf(step.header) > upTo) return { kind: "none" };
+      const { header } = step;
+      // One before the batch that is looked for need not be read to its end.
+      if (header !== undefined && nextOffsetOf(header) <= offset) {
+        return { kind: "more", at: at + header.sizeInBytes, bytesNeeded: batchHeaderBytes };
+      }
       return { kind: "more", at, bytesNeeded: step.bytesNeeded };
     }
     const { header } = step;
@@ -159,7 +197,9 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     end = at;
     nextOffset = next;
   }
-  if (headers.length === 0) return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: 1 };
+  if (headers.length === 0) {
+    return at < source.length ? { kind: "none", at } : { kind: "more", at, bytesNeeded: batchHeaderBytes };
+  }
   return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset };
 }
 

@@ -1,5 +1,15 @@
-import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, rangesOf, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
+import { createDeferred } from "@tidemark/runtime";
+import { describe, expect, it, vi } from "vitest";
+import { defaultCompactionSettings } from "../settings.ts";
+import {
+  at,
+  batchAt,
+  createTestLog,
+  rangesOf,
+  type TestLog,
+  type TestLogOptions,
+  whileTimeGoes,
+} from "../testing/fixture.ts";
 
 const size = batchAt(0, { value: "v" }).length;
 const keep = { mayKeep: true };
@@ -57,6 +67,7 @@ describe("what was written last", () => {
   it("has no gap where something between may not be kept", async () => {
     const { test } = await logOf([2]);
     await test.flush(batchAt(2, { value: "v" }));
+    expect(await read(test, 2)).toEqual(["2..3"]);
     test.log.append(batchAt(3, { value: "v" }), keep);
     await test.log.flushed(at(4));
     expect(await read(test, 0)).toEqual(["0..1", "1..2", "2..3", "3..4"]);
@@ -72,6 +83,24 @@ describe("what was written last", () => {
     expect(await read(test, 1, 4 * size)).toEqual(["1..2"]);
   });
 
+  it("skips none either that stands behind one which fits", async () => {
+    const { test } = await logOf([]);
+    test.log.append(Buffer.concat([batchAt(0, { value: "v" }), batchAt(1, { value: "x".repeat(500) })]), keep);
+    test.log.append(batchAt(2, { value: "v" }), keep);
+    await test.log.flushed(at(3));
+    expect(await read(test, 0, 4 * size)).toEqual(["0..1"]);
+  });
+
+  it("is read on behind offsets that are missing, as compaction leaves them", async () => {
+    const { test, reads } = await logOf([1], { settings: { gaps: true } });
+    test.log.append(Buffer.concat([5, 6, 9].map((offset) => batchAt(offset, { value: "v" }))), keep);
+    await test.log.flushed(at(10));
+    expect(await read(test, 5, 2 * size)).toEqual(["5..6", "6..7"]);
+    expect(await read(test, 7, 2 * size)).toEqual(["9..10"]);
+    expect(reads).toEqual([]);
+    expect(await read(test, 1, 2 * size)).toEqual(["5..6", "6..7"]);
+  });
+
   it("is gone after a cut", async () => {
     const { test } = await logOf([6]);
     await test.log.truncateTo(at(3));
@@ -79,6 +108,14 @@ describe("what was written last", () => {
     await test.flush(anew);
     const { bytes } = await test.log.read(at(3), { maxBytes: 1 });
     expect(Buffer.compare(bytes, anew)).toBe(0);
+  });
+
+  it("does not end before the log does where that is cut between two batches", async () => {
+    const { test } = await logOf([], { settings: { gaps: true } });
+    test.log.append(Buffer.concat([0, 1, 2, 10].map((offset) => batchAt(offset, { value: "v" }))), keep);
+    await test.log.flushed(at(11));
+    await test.log.truncateTo(at(7));
+    expect(await read(test, 3)).toEqual(["3..7"]);
   });
 
   it("is not there before it was written, and never where the disk had no room for it", async () => {
@@ -90,6 +127,36 @@ describe("what was written last", () => {
     expect(await read(test, 0)).toEqual(["0..1"]);
   });
 
+  it("is read at once while compaction puts files in the place of others, which reads of the disk wait for", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const { test } = await logOf([], { settings: { gaps: true, segmentBytes: 200, compaction } });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "k", value: "v" }));
+    test.log.append(batchAt(8, { key: "k", value: "v" }), keep);
+    await test.log.flushed(at(9));
+    test.log.setHighWatermark(at(9));
+    const renamed = createDeferred();
+    const reads: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "read") reads.push(path);
+      if (kind !== "rename" || !path.includes(".log.")) return undefined;
+      reads.length = 0;
+      renamed.resolve();
+      return { kind: "delay", ms: 1000 };
+    });
+    const compacted = test.log.compact(1_800_000_000_000n);
+    await renamed.promise;
+    const order: string[] = [];
+    const fromDisk = read(test, 0).then(([first]) => order.push(`disk ${first}`));
+    expect(await read(test, 8)).toEqual(["8..9"]);
+    expect(await read(test, 9)).toEqual([]);
+    order.push("memory");
+    await test.time.advance(10);
+    expect(reads).toEqual([]);
+    await whileTimeGoes(test.time, compacted);
+    await fromDisk;
+    expect(order).toEqual(["memory", "disk 0..1"]);
+  });
+
   it("is let go of, the oldest first, when there is no more room", async () => {
     const held = new Uint8Array(Buffer.concat([batchAt(0, { value: "v" })])).buffer.byteLength;
     const { test, reads } = await logOf([], { recentBytes: 3 * held });
@@ -99,5 +166,33 @@ describe("what was written last", () => {
     expect(reads).toEqual([]);
     expect(await read(test, 1)).toEqual(["1..2", "2..3", "3..4", "4..5"]);
     expect(reads.length).toBeGreaterThan(0);
+  });
+
+  it("gives its room back after a cut and when the log is closed", async () => {
+    const batch = (offset: number) => new Uint8Array(batchAt(offset, { value: "v" }));
+    const { test, reads } = await logOf([], { recentBytes: 3 * batch(0).length });
+    const write = async () => {
+      for (const offset of [0, 1, 2]) test.log.append(batch(offset), keep);
+      await test.log.flushed(at(3));
+    };
+    await write();
+    await test.log.truncateTo(at(0));
+    reads.length = 0;
+    await write();
+    expect(await read(test, 0)).toEqual(["0..1", "1..2", "2..3"]);
+    expect(reads).toEqual([]);
+    const given = vi.spyOn(test.context.recentRoom, "remove");
+    await test.log.close();
+    expect(given).toHaveBeenCalledTimes(3);
+  });
+
+  it("counts for all of the memory that it holds, not for the part that was written", async () => {
+    const { test, reads } = await logOf([], { recentBytes: 10 * size });
+    const large = new Uint8Array(11 * size);
+    large.set(batchAt(0, { value: "v" }));
+    test.log.append(large.subarray(0, size), keep);
+    await test.log.flushed(at(1));
+    expect(await read(test, 0)).toEqual(["0..1"]);
+    expect(reads).toHaveLength(1);
   });
 });

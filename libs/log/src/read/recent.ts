@@ -10,7 +10,7 @@
  * | the log is cut, or closed                 | dropped                                           |
  */
 import type { Offset } from "@tidemark/ids";
-import { nextOffsetOf } from "@tidemark/record";
+import { type BatchHeader, nextOffsetOf } from "@tidemark/record";
 import type { LogState } from "../log-state.ts";
 import type { QueuedBatches } from "../write/queue.ts";
 import type { ReadLimits, ReadResult } from "./reader.ts";
@@ -91,22 +91,33 @@ export function readRecent(
   let size = 0;
   let nextOffset = offset;
   for (const { bytes, headers } of recent.slice(from)) {
-    const fitting = headers.filter((header) => {
-      const next = nextOffsetOf(header);
-      // What follows upon one that does not fit does not either: it would leave a gap.
-      const fits =
-        next <= upTo && (size === 0 || size + header.sizeInBytes <= maxBytes) && header.baseOffset <= nextOffset;
-      if (next <= offset || !fits) return false;
-      size += header.sizeInBytes;
-      nextOffset = next;
-      return true;
-    });
+    const wanted = headers.filter((header) => nextOffsetOf(header) > offset);
+    const fitting = wanted.slice(0, countFitting(wanted, { maxBytes, upTo, size }));
     const [first, last] = [fitting[0], fitting.at(-1)];
     if (first === undefined || last === undefined) break;
     const origin = headers[0]?.position ?? 0;
-    chunks.push(bytes.subarray(first.position - origin, last.position + last.sizeInBytes - origin));
+    const chunk = bytes.subarray(first.position - origin, last.position + last.sizeInBytes - origin);
+    chunks.push(chunk);
+    size += chunk.length;
+    nextOffset = nextOffsetOf(last);
+    // What follows upon one that does not fit does not either: it would leave a gap.
+    if (fitting.length < wanted.length) break;
   }
   return { bytes: joined(chunks, size), nextOffset };
+}
+
+/** How many of these batches are within the limits, with `size` bytes before them. The first of all always is (L8). */
+function countFitting(
+  headers: readonly BatchHeader[],
+  { maxBytes, upTo, size }: Required<ReadLimits> & { readonly size: number },
+): number {
+  let end = size;
+  const tooFar = headers.findIndex((header) => {
+    const isFirst = end === 0;
+    end += header.sizeInBytes;
+    return nextOffsetOf(header) > upTo || (end > maxBytes && !isFirst);
+  });
+  return tooFar === -1 ? headers.length : tooFar;
 }
 
 function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {

@@ -4,14 +4,19 @@ import { assertOnline, type LogState } from "../log-state.ts";
 import { tell } from "../tell.ts";
 
 /**
- * Runs a read again whose bytes lost their meaning under it: cut, compacted, deleted. What is found wrong in a read
- * that nothing disturbed is damage, and takes the replica offline.
+ * Runs a read of the disk again whose bytes lost their meaning under it: cut, compacted, deleted. What is found wrong in
+ * a read that nothing disturbed is damage, and takes the replica offline.
  */
 export async function stableRead<Value>(log: LogState, attempt: () => Promise<Value>): Promise<Value> {
   for (;;) {
     assertOnline(log);
+    // What is read meanwhile would count for nothing.
+    if (log.replacing !== undefined) {
+      await log.replacing.over.promise;
+      continue;
+    }
     const { generation } = log;
-    const isUndisturbed = () => generation === log.generation && log.replacing === 0;
+    const isUndisturbed = () => generation === log.generation && log.replacing === undefined;
     try {
       const result = await attempt();
       if (isUndisturbed()) return result;

@@ -17,6 +17,7 @@ import { type LogContext, syncEntries } from "../context.ts";
 import { type Coverage, cutIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, type UnflushedTail } from "../log-state.ts";
 import { asideSuffix, join, segmentFileName } from "../names.ts";
+import { whileReplacing } from "../replacing.ts";
 import { buildIndex, createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { coverageBelow } from "../write/coverage.ts";
 
@@ -36,13 +37,7 @@ export async function rewriteTail(log: LogState, { from, tornBytes }: UnflushedT
   next.index = await buildIndex(context, next, log.settings.indexIntervalBytes);
   next.nextOffset = segment.nextOffset;
 
-  log.replacing++;
-  try {
-    await putBehind(log, { segment, next, kept });
-  } finally {
-    log.generation++;
-    log.replacing--;
-  }
+  await whileReplacing(log, () => putBehind(log, { segment, next, kept }));
 }
 
 /** Cuts the segment and gives its tail a name of its own. Without anything left of it, the tail takes its place. */

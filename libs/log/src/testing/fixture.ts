@@ -96,6 +96,7 @@ export interface TestLogOptions {
   readonly faults?: FaultPlan;
   readonly readAheadBytes?: number;
   readonly recentBytes?: number;
+  readonly beginWriting?: LogContext["beginWriting"];
 }
 
 /** A log on a disk in memory, which can be killed, cut off from power, and opened again. */
@@ -120,7 +121,12 @@ export interface TestLog {
 export function testContext(
   disk: Disk,
   time = createManualTime(),
-  { guards, readAheadBytes, recentBytes }: Pick<TestLogOptions, "guards" | "readAheadBytes" | "recentBytes"> = {},
+  {
+    guards,
+    readAheadBytes,
+    recentBytes,
+    beginWriting,
+  }: Pick<TestLogOptions, "guards" | "readAheadBytes" | "recentBytes" | "beginWriting"> = {},
 ): LogContext {
   return createLogContext({
     name: "the directory",
@@ -131,6 +137,7 @@ export function testContext(
     codecs: {},
     indexCacheBytes: 1_000_000,
     guards: { ...allGuards, ...guards },
+    beginWriting,
     ...(readAheadBytes === undefined ? {} : { readAheadBytes }),
     ...(recentBytes === undefined ? {} : { recentBytes }),
   });

@@ -10,7 +10,7 @@ import { noProducerState, removeSnapshotsAbove } from "../producers/producer-sta
 import { keepRecent } from "../read/recent.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
-import { isSpaceError } from "../space.ts";
+import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
@@ -37,7 +37,8 @@ async function commit(log: LogState): Promise<void> {
   const { index } = segment;
   if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
   if (writer.queue.length === 0) {
-    if (writer.hasEpoch) await writeEpochs(log.context, log.epochFile);
+    // Where it finds no room it goes before the next batch.
+    if (writer.hasEpoch) await ifThereIsSpace(() => writeEpochs(log.context, log.epochFile));
     writer.hasEpoch = false;
     return;
   }

@@ -46,6 +46,12 @@ export function createWriterState(): WriterState {
 export function kick(log: LogState): void {
   if (log.writer.isRunning) return;
   log.writer.isRunning = true;
+  const { beginWriting } = log.context;
+  if (beginWriting === undefined) start(log);
+  else beginWriting(() => start(log));
+}
+
+function start(log: LogState): void {
   // What fails is told where it fails; only a listener that throws can bring the log to a stop.
   run(log).catch((error: unknown) => log.context.fail(error, `telling of ${log.directory}`));
 }

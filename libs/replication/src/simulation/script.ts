@@ -25,7 +25,7 @@
  * | damage N to=                              | cuts the log of a dead broker below what was flushed                   |
  * | log-start at= offset=, fail N, resign N   | moves the log start; the log directory fails; leadership is given up   |
  * | end-session N..., fence N, unfence N, stopping N, register N | the controller's view of brokers                    |
- * | min-isr K, move-leader N, elect-unclean N, restart-controller | the controller's decisions                         |
+ * | min-isr K, move-leader N, elect-unclean N [above=], restart-controller | the controller's decisions         |
  * | not-attempted                             | the controller drops the next proposal before any write                |
  * | forge-answer at= isr= partition-epoch=    | a success of an older partition epoch arrives                          |
  * | lag-records K                             | sets replica.lag.records.max                                           |
@@ -328,7 +328,11 @@ const commands: Record<string, (cluster: Cluster, command: Command, world: World
     assert(cluster.controller.moveLeader(named(cluster, command).id), "the new leader is a live ISR member");
   },
   "elect-unclean": (cluster, command) => {
-    cluster.controller.electUnclean(named(cluster, command).id);
+    const above = command.values.get("above");
+    cluster.controller.electUnclean(
+      named(cluster, command).id,
+      above === undefined ? undefined : (Number(above) as LeaderEpoch),
+    );
   },
   "restart-controller": (cluster) => {
     cluster.controller.restart();

@@ -37,7 +37,8 @@ export interface SimulatedController {
   /** Moves leadership to a live ISR member. False when it is none. */
   moveLeader(broker: BrokerId): boolean;
   /** D2, by command: the live replica `broker` leads, whatever it lacks. */
-  electUnclean(broker: BrokerId): void;
+  /** `above`: the leader epoch rises above it too. */
+  electUnclean(broker: BrokerId, above?: LeaderEpoch): void;
   /** A new controller takes over. */
   restart(): void;
 }
@@ -110,8 +111,9 @@ export function createSimulatedController(options: ControllerOptions): Simulated
       tellElection(model);
       return true;
     },
-    electUnclean: (broker) => {
-      commit(model, { leader: broker, isr: [broker], leaderEpoch: nextEpoch(model), recovering: true });
+    electUnclean: (broker, above) => {
+      const leaderEpoch = Math.max(nextEpoch(model), (above ?? -1) + 1) as LeaderEpoch;
+      commit(model, { leader: broker, isr: [broker], leaderEpoch, recovering: true });
       options.onEvent(`elects ${broker} uncleanly leader-epoch=${model.state.leaderEpoch}`);
     },
     restart: () => {

@@ -1,3 +1,4 @@
+import type { AllowedLosses } from "./losses.ts";
 import type { Violations } from "./violations.ts";
 
 /** One record that a producer of the workload gave away. */
@@ -32,6 +33,8 @@ interface PartitionHistory {
   readonly standsAt: Map<string, bigint>;
   /** First offset behind all that a consumer was given. */
   seenEnd: bigint;
+  /** What is broken unless an unclean election cut this offset, which its receipt will say (P5). */
+  readonly suspects: { readonly offset: bigint; readonly rule: string; readonly text: string }[];
 }
 
 /**
@@ -49,10 +52,14 @@ interface PartitionHistory {
 export interface Ledger {
   send(sent: Omit<Sent, "outcome" | "offset">): Sent;
   settled(sent: Sent, outcome: NonNullable<Sent["outcome"]>, offset: bigint | undefined): void;
+  /** A consumer was told that what it was given of these offsets was cut. */
+  truncated(topic: string, partition: number, cut: { readonly from: bigint; readonly to: bigint }): void;
   /** A consumer was given a record. */
   read(topic: string, partition: number, record: ReadRecord): void;
   /** `read` names every record of a partition from its beginning, as found at the end of the run. */
   checkFinal(topic: string, partition: number, read: ReadonlyMap<bigint, Uint8Array>): void;
+  /** `held` names the records of a partition that any disk holds, where nobody can be asked for them (P1). */
+  checkHeld(topic: string, partition: number, held: ReadonlySet<string>): void;
   readonly counts: LedgerCounts;
 }
 
@@ -70,6 +77,9 @@ export interface LedgerCounts {
   readonly read: number;
 }
 
+/** A broken rule, and where. */
+type Finding = readonly [rule: string, text: string];
+
 const decoder = new TextDecoder();
 
 /** The id at the beginning of a value. Undefined where there is none. */
@@ -78,35 +88,45 @@ export function idOf(value: Uint8Array): string | undefined {
   return end < 0 ? undefined : decoder.decode(value.subarray(0, end));
 }
 
-export function createLedger(violations: Violations): Ledger {
+const nothingIsLost: AllowedLosses = { mayLose: () => false, isCut: () => false };
+
+/** `losses`: what unclean elections may take away. Absent: nothing. */
+export function createLedger(violations: Violations, losses: AllowedLosses = nothingIsLost): Ledger {
   const { report } = violations;
   const partitions = new Map<string, PartitionHistory>();
   const counts = { sent: 0, acknowledged: 0, notApplied: 0, unknown: 0, read: 0 };
 
   const historyOf = (topic: string, partition: number): PartitionHistory => {
     const key = `${topic}-${partition}`;
-    const known = partitions.get(key) ?? { sent: new Map(), seen: new Map(), standsAt: new Map(), seenEnd: 0n };
+    const known = partitions.get(key) ?? {
+      sent: new Map(),
+      seen: new Map(),
+      standsAt: new Map(),
+      seenEnd: 0n,
+      suspects: [],
+    };
     partitions.set(key, known);
     return known;
+  };
+  /** Something is gone from an offset, which is broken at once unless an unclean election may have cut it. */
+  const gone = (of: { readonly topic: string; readonly partition: number }, offset: bigint, [rule, text]: Finding) => {
+    if (losses.mayLose(of.topic)) historyOf(of.topic, of.partition).suspects.push({ offset, rule, text });
+    else report(rule, text);
   };
   /** Notes what stands at an offset. */
   const note = (of: Sent, offset: bigint, id: string) => {
     const { seen, standsAt } = historyOf(of.topic, of.partition);
     const stands = standsAt.get(id) ?? offset;
-    if (of.isIdempotent) standsAt.set(id, stands);
+    if (of.isIdempotent) standsAt.set(id, offset);
     if (stands !== offset) {
-      report(
-        "a record of an idempotent producer stands twice",
-        `${of.topic}-${of.partition}: ${id} at ${stands} and at ${offset}`,
-      );
+      const text = `${of.topic}-${of.partition}: ${id} at ${stands} and at ${offset}`;
+      gone(of, stands, ["a record of an idempotent producer stands twice", text]);
     }
-    const before = seen.get(offset);
-    if (before === undefined) seen.set(offset, { id, leaderEpoch: undefined });
-    else if (before.id !== id) {
-      report(
-        "an offset names two records",
-        `${of.topic}-${of.partition} offset ${offset}: first ${before.id}, then ${id}`,
-      );
+    const before = seen.get(offset)?.id ?? id;
+    seen.set(offset, { id, leaderEpoch: undefined });
+    if (before !== id) {
+      const text = `${of.topic}-${of.partition} offset ${offset}: first ${before}, then ${id}`;
+      gone(of, offset, ["an offset names two records", text]);
     }
   };
   const identify = (topic: string, partition: number, offset: bigint, value: Uint8Array): Sent | undefined => {
@@ -150,9 +170,16 @@ export function createLedger(violations: Violations): Ledger {
       const history = historyOf(topic, partition);
       if (offset >= history.seenEnd) history.seenEnd = offset + 1n;
     },
+    truncated(topic, partition, { from, to }) {
+      const text = `${topic}-${partition}: from ${from} to ${to}`;
+      for (let offset = from; offset < to; offset++) {
+        gone({ topic, partition }, offset, ["a consumer was told of a cut", `${text}, offset ${offset}`]);
+      }
+    },
     checkFinal(topic, partition, read) {
-      const { sent, seen, seenEnd, standsAt } = historyOf(topic, partition);
+      const { sent, seen, seenEnd, standsAt, suspects } = historyOf(topic, partition);
       const where = `${topic}-${partition}`;
+      const of = { topic, partition };
       for (const [offset, value] of read) {
         const found = identify(topic, partition, offset, value);
         if (found !== undefined) note(found, offset, found.id);
@@ -161,16 +188,34 @@ export function createLedger(violations: Violations): Ledger {
         if (record.outcome !== "acknowledged") continue;
         // What was stored long ago is acknowledged without its offset.
         const offset = record.offset ?? standsAt.get(record.id);
-        if (offset === undefined || !read.has(offset)) {
-          report("an acknowledged record was lost", `${where} offset ${offset ?? "unknown"}: ${record.id}`);
-        }
+        if (offset !== undefined && read.has(offset)) continue;
+        const text = `${where} offset ${offset ?? "unknown"}: ${record.id}`;
+        if (offset === undefined) report("an acknowledged record was lost", text);
+        else gone(of, offset, ["an acknowledged record was lost", text]);
       }
       for (const [offset, { id }] of seen) {
-        if (!read.has(offset)) report("a record that was read is gone", `${where} offset ${offset}: ${id}`);
+        if (!read.has(offset)) gone(of, offset, ["a record that was read is gone", `${where} offset ${offset}: ${id}`]);
       }
-      if (BigInt(read.size) < seenEnd)
-        report("the log ends below what was read", `${where}: ${read.size} < ${seenEnd}`);
-      checkOrder(where, [...sent.values()], { standsAt, report });
+      for (let offset = BigInt(read.size); offset < seenEnd; offset++) {
+        gone(of, offset, ["the log ends below what was read", `${where}: ${read.size} < ${seenEnd}`]);
+      }
+      const stands = ({ id, ...record }: Sent) => {
+        const value = read.get(standsAt.get(id) ?? record.offset ?? -1n);
+        return value !== undefined && idOf(value) === id;
+      };
+      const inOrder = [...sent.values()].filter((record) => !losses.mayLose(topic) || stands(record));
+      checkOrder(where, inOrder, { standsAt, report });
+      for (const { offset, rule, text } of suspects) {
+        if (!losses.isCut(topic, partition, offset)) report(rule, `${text}; no receipt says that it was cut`);
+      }
+    },
+    checkHeld(topic, partition, held) {
+      if (losses.mayLose(topic)) return;
+      const sent = [...historyOf(topic, partition).sent.values()];
+      const [first, ...more] = sent.filter(({ id, outcome }) => outcome === "acknowledged" && !held.has(id));
+      if (first === undefined) return;
+      const where = `${topic}-${partition} offset ${first.offset ?? "unknown"}`;
+      report("an acknowledged record was lost", `${where}: ${first.id} and ${more.length} more are on no disk`);
     },
   };
 }

@@ -10,13 +10,15 @@ export interface MetadataWatch {
   readonly image: MetadataImage;
   /** Leaders that were elected after the first of a partition. */
   readonly elections: number;
+  /** Those of them that were unclean. */
+  readonly uncleanElections: number;
   readonly stop: () => void;
 }
 
 /**
  * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); epochs
  * only grow, and a leader epoch has one leader (P14); an unclean election was allowed or commanded, and has its receipt
- * (P5).
+ * (P5); damage is told of disks that were harmed, and of no others (L4).
  */
 export function startMetadataWatch(
   process: SimProcess,
@@ -24,8 +26,12 @@ export function startMetadataWatch(
     readonly transport: Transport;
     readonly controllers: readonly string[];
     readonly violations: Violations;
+    /** Told of the metadata after each step. */
+    readonly onImage: (image: MetadataImage) => void;
     /** Whether a broker's disk still has the file of a replica in which a bit has changed. */
     readonly hasDamage: (broker: number, replica: string) => boolean;
+    /** Whether nothing was ever done to a broker's disk but what a disk may do: losing what was not flushed. */
+    readonly isSound: (broker: number) => boolean;
     /** False where a power cut may take what counts as held. */
     readonly isFlushed: boolean;
   },
@@ -36,6 +42,7 @@ export function startMetadataWatch(
   const leaders = new Map<string, number>();
   const { report } = given.violations;
   let elections = 0;
+  let uncleanElections = 0;
   let known: ControllerEpoch | undefined;
 
   const checkLeader = (key: string, { leader, leaderEpoch }: Partition) => {
@@ -55,24 +62,31 @@ export function startMetadataWatch(
       // Each epoch begins with a snapshot, and so perhaps between two batches that belong together.
       const isStep = known === controllerEpoch;
       known = controllerEpoch;
+      given.onImage(image);
       for (const { before, after } of delta.partitions) {
         if (after === undefined) continue;
         const key = `${after.topicId}-${after.partition}`;
         checkLeader(key, after);
         for (const text of checkMembers(after))
           report("metadata of a partition contradict themselves", `${key}: ${text}`);
-        const unclean =
-          after.recovering && before?.leaderEpoch !== after.leaderEpoch ? checkUnclean(image, after) : undefined;
+        const isUnclean = after.recovering && before?.leaderEpoch !== after.leaderEpoch;
+        if (isUnclean) uncleanElections += 1;
+        const unclean = isUnclean ? checkUnclean(image, after) : undefined;
         if (unclean !== undefined) report("an unclean election is not as it must be", `${key}: ${unclean}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
+        for (const broker of damagedIn(before, after)) {
+          if (!given.isSound(broker)) continue;
+          given.violations.reportAtEnd("a sound replica was called damaged", `${key}: on broker ${broker}`);
+        }
         for (const broker of healedIn(before, after)) {
           if (!given.hasDamage(broker, key)) continue;
           report("a damaged replica is in the ISR again", `${key}: broker ${broker}, whose damage was told`);
         }
         if (!isStep) continue;
         for (const text of checkElection(before, after, image)) report("nobody living was elected", `${key}: ${text}`);
-        if (!given.isFlushed) continue;
+        const isLeftToTheSystem = findTopicById(image, after.topicId)?.settings.get("flush") === "async";
+        if (!given.isFlushed || isLeftToTheSystem) continue;
         for (const text of checkEligible(before, after)) report("the ELR is not what R13 says", `${key}: ${text}`);
       }
     },
@@ -85,6 +99,9 @@ export function startMetadataWatch(
     },
     get elections() {
       return elections;
+    },
+    get uncleanElections() {
+      return uncleanElections;
     },
     stop: () => stopping.abort(),
   };
@@ -121,6 +138,13 @@ function checkEpochs(before: Partition, after: Partition): readonly string[] {
     broken.push(`leader epoch from ${before.leaderEpoch} to ${after.leaderEpoch}`);
   }
   return broken;
+}
+
+/** Brokers that tell of damage which they did not tell of before (L4). */
+function damagedIn(before: Partition, after: Partition): readonly number[] {
+  const known = new Map(before.replicas.map(({ brokerId, damagedIn: epoch }) => [brokerId, epoch]));
+  const told = after.replicas.filter((replica) => replica.damagedIn !== undefined);
+  return told.filter(({ brokerId, damagedIn: epoch }) => known.get(brokerId) !== epoch).map(({ brokerId }) => brokerId);
 }
 
 /** Brokers whose damaged replica is in the ISR again, as if it had been copied anew (L10). */

@@ -151,9 +151,10 @@ export function createReplicaWatch(
   };
 }
 
-/** Whether an unclean election may take committed records away. */
-function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
-  return findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
+/** Whether an unclean election may take committed records away, or a power cut those that nobody flushed (P2). */
+export function mayLose(image: MetadataImage, { topicId }: ReplicaId): boolean {
+  const settings = findTopicById(image, topicId)?.settings;
+  return settings?.get("unclean.leader.election.enable") === "true" || settings?.get("flush") === "async";
 }
 
 function keyOf({ topicId, partition }: ReplicaId): string {

@@ -24,6 +24,8 @@ export interface ClusterShape {
   /** Settings by role, beside those that say who and where a process is. */
   readonly settings: Readonly<Record<Role, Readonly<Record<string, string | number | boolean>>>>;
   readonly link: LinkState;
+  /** How much faster or slower than time a machine's clocks run at most: 0.01 is 10 ms a second. */
+  readonly clockDriftMax: number;
 }
 
 /** A client of the cluster on a machine of its own, with the process that it lives in. */
@@ -64,13 +66,13 @@ export function createSimCluster(
   random: RandomTree,
   given: ClusterShape &
     Pick<NodeWorld, "wallStartMs" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"> &
-    Pick<SimEtcdWorld, "onRevision"> & { readonly codecs: Codecs },
+    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
   const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
-  const { onRevision } = given;
-  const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision }, etcdHosts);
+  const { onRevision, isUnfenced } = given;
+  const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision, isUnfenced }, etcdHosts);
   const exits: { atMs: number; node: string; error: Error }[] = [];
   const logs: string[] = [];
   const world = {
@@ -79,6 +81,7 @@ export function createSimCluster(
     network,
     etcd,
     wallStartMs: given.wallStartMs,
+    clockDriftMax: given.clockDriftMax,
     experimentOn: given.experimentOn,
     controllerExperimentOn: given.controllerExperimentOn,
     quorumExperimentOn: given.quorumExperimentOn,

@@ -44,6 +44,11 @@ export interface NodeStart extends NodeIdentity {
 /** Where a controller keeps what is its own. */
 export const metadataDirectory = "/data/metadata";
 
+/** Where a broker keeps its partitions. */
+export function logDirectories(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `/data/log-${index + 1}`);
+}
+
 /** What stays the same from one start of a node to the next. */
 export interface NodeIdentity {
   readonly role: Role | "etcd";
@@ -102,8 +107,8 @@ export function startNode(start: NodeStart, world: ServiceWorld): Promise<Runnin
       }
     }
     case "broker": {
-      const place = { "log.dirs": "/data/log", "controller.endpoints": controllers.join(",") };
-      const values = valuesOf(brokerSchema, { ...settings, ...place });
+      const place = { "log.dirs": logDirectories(1).join(","), "controller.endpoints": controllers.join(",") };
+      const values = valuesOf(brokerSchema, { ...place, ...settings });
       return startBroker({ ...world, values, codecs, bootId, experiment });
     }
     case "gateway": {

@@ -11,6 +11,8 @@ export type Arrival = "timer" | "input" | "afterInput";
 export interface SimProcess {
   readonly name: string;
   readonly runtime: Runtime;
+  /** Milliseconds since the start of the run, whatever its own clocks show. */
+  nowMs(): number;
   readonly isAlive: boolean;
   readonly isPaused: boolean;
   /** Lets `task` run in the process after `delayMs`: late while it is paused, never once it is dead. */
@@ -36,11 +38,28 @@ const order: readonly Arrival[] = ["timer", "input", "afterInput"];
 /** One turn of a process's event loop, in milliseconds: what is to run after the input runs so much later. */
 const turnMs = 0.02;
 
-/** `wallStartMs`: what its wall clock showed at the start of the run, in milliseconds since 1970. */
+/** A rate is so many parts of this: a power of two, so that what a clock shows is exact and no timer fires early by it. */
+const rateParts = 1024;
+
+/** The rate nearest to this one that a clock can have: 1.01 gains 10 ms a second. */
+export function clockRateNear(rate: number): number {
+  return Math.round(rate * rateParts) / rateParts;
+}
+
+/**
+ * `wallStartMs`: what its wall clock showed at the start of the run, in milliseconds since 1970. `clockRate`: how fast its
+ * clocks run, from `clockRateNear`; absent: as time does.
+ */
 export function createSimProcess(
   engine: Engine,
-  options: { readonly name: string; readonly random: Random; readonly wallStartMs: number },
+  options: {
+    readonly name: string;
+    readonly random: Random;
+    readonly wallStartMs: number;
+    readonly clockRate?: number;
+  },
 ): SimProcess {
+  const { clockRate = 1 } = options;
   let skewMs = 0;
   let waiting: Waiting[] = [];
   /** Only so many were let go: what waited before is run before what comes while it is run. */
@@ -67,15 +86,16 @@ export function createSimProcess(
     name: options.name,
     isAlive: true,
     isPaused: false,
+    nowMs: () => engine.nowMs,
     runtime: {
       random: options.random,
       clock: {
-        monotonicMs: () => engine.nowMs,
-        wallMs: () => Math.floor(options.wallStartMs + skewMs + engine.nowMs),
+        monotonicMs: () => engine.nowMs * clockRate,
+        wallMs: () => Math.floor(options.wallStartMs + skewMs + engine.nowMs * clockRate),
       },
       scheduler: {
         // As Node's timers: whole milliseconds, at least one.
-        after: (delayMs, task) => process.arrive("timer", Math.max(1, Math.trunc(delayMs)), task),
+        after: (delayMs, task) => process.arrive("timer", Math.max(1, Math.trunc(delayMs)) / clockRate, task),
         afterInput: (task) => process.arrive("afterInput", turnMs, task),
       },
     },

@@ -8,6 +8,7 @@ import type { Network } from "../network/network.ts";
 import { startMajority } from "./majority.ts";
 import { connectMember } from "./member-stubs.ts";
 import { etcdPort, serveMember } from "./serve-member.ts";
+import { takeFenceOut } from "./unfenced.ts";
 
 /** An etcd whose members are machines of the simulated network: what befalls those befalls it. */
 export interface SimEtcd {
@@ -36,10 +37,12 @@ export interface SimEtcdWorld {
   readonly random: Random;
   /** Told of everything that is committed, once and in order. */
   readonly onRevision: (changes: readonly EtcdChange[]) => void;
+  /** Appends are not held against the fence. Absent: they are. */
+  readonly isUnfenced?: boolean | undefined;
 }
 
 export function createSimEtcd(
-  { engine, network, random, onRevision }: SimEtcdWorld,
+  { engine, network, random, onRevision, isUnfenced = false }: SimEtcdWorld,
   hosts: readonly string[],
 ): SimEtcd {
   const started: { majority?: ReturnType<typeof startMajority> } = {};
@@ -87,10 +90,13 @@ export function createSimEtcd(
       etcd.heal(member);
       serveMember(place, () => etcd.members.connect(etcd.members.endpoints[member - 1] ?? ""));
     },
-    reach: (place) => ({
-      endpoints: hosts.map((host) => `${host}:${etcdPort}`),
-      connect: (endpoint) => connectMember(network, place, { host: endpoint.split(":")[0] ?? "", port: etcdPort }),
-    }),
+    reach(place) {
+      const members: EtcdMembers = {
+        endpoints: hosts.map((host) => `${host}:${etcdPort}`),
+        connect: (endpoint) => connectMember(network, place, { host: endpoint.split(":")[0] ?? "", port: etcdPort }),
+      };
+      return isUnfenced ? takeFenceOut(members) : members;
+    },
     begin(members) {
       started.majority = startMajority({ engine, links: network.links, random }, members, {
         leader(member) {

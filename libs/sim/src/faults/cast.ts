@@ -11,6 +11,9 @@ export interface Cast {
   readonly second: SimNode;
 }
 
+/** So many records are committed before anything is done to them. */
+const recordsMin = 20n;
+
 /** Leader and followers of a healthy partition, the followers in any order. */
 export function castOf(stage: Stage): Cast | undefined {
   const partition = stage.healthyPartition();
@@ -42,7 +45,7 @@ export async function castInOrder(stage: Stage): Promise<Cast | undefined> {
   };
   if (!(await stage.until(isReady, 3000))) return undefined;
   if (leader === undefined || first === undefined || second === undefined) return undefined;
-  await stage.until(() => stage.view(leader, found)?.role === "leader", 1000);
+  await stage.until(() => stage.view(leader, found)?.role === "leader" && stage.committed(found) > recordsMin, 2000);
   return { partition: stage.latest(found), leader, first, second };
 }
 
@@ -62,18 +65,12 @@ export function leads(stage: Stage, partition: Partition, node: SimNode): boolea
   return leader !== undefined && stage.broker(leader) === node;
 }
 
-/** The replica's process ends, and the ISR goes on without it. */
-export async function killAndAwaitRemoval(stage: Stage, { partition }: Cast, node: SimNode): Promise<void> {
+/** The replica's process ends, and the ISR goes on without it. Whether it does. */
+export async function killAndAwaitRemoval(
+  stage: Stage,
+  { partition }: Pick<Cast, "partition">,
+  node: SimNode,
+): Promise<boolean> {
   node.kill();
-  await stage.until(() => !isInIsr(stage, partition, node), stage.timers.sessionMs + 3000);
-}
-
-/** The replica's log ends where its leader's does, and both know that everything in it is committed. */
-export async function awaitRest(stage: Stage, { partition, leader, first, second }: Cast): Promise<void> {
-  const isAtRest = () =>
-    [first, second].every((node) => {
-      const [view, leading] = [stage.view(node, partition), stage.view(leader, partition)];
-      return view !== undefined && leading !== undefined && view.highWatermark === leading.logEnd;
-    });
-  await stage.until(isAtRest, 3000);
+  return stage.until(() => !isInIsr(stage, partition, node), stage.timers.sessionMs + 3000);
 }

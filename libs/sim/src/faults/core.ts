@@ -20,7 +20,8 @@ export function drawOutside({
     const node = pick(random, soundMembers(partition, cluster));
     if (node !== undefined) kept.add(node);
   }
-  const voters = quorum?.watch.settledMembership()?.voters ?? [];
+  const isSettled = quorum !== undefined && !quorum.keeper.isChanging;
+  const voters = isSettled ? (quorum.watch.settledMembership()?.voters ?? []) : [];
   const voting = cluster.controllers.filter((node) => voters.some(({ id }) => id === directoryOf(node)));
   const majority = take(random, voting, Math.floor(voting.length / 2) + 1);
   // Whoever joins or leaves the quorum now needs everybody.

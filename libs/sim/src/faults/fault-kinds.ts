@@ -8,6 +8,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { QuorumKeeper } from "../quorum/quorum-keeper.ts";
 import type { QuorumWatch } from "../quorum/quorum-watch.ts";
 import type { WorkloadGate } from "../workload/producer-task.ts";
+import { directoryFaultKinds } from "./directory-faults.ts";
 import { quorumFaultKinds } from "./quorum-faults.ts";
 
 /** What a fault can be done to, and by what chance. */
@@ -56,6 +57,7 @@ export const faultKinds = {
   loseDisk: (world) => loseDisk(world),
   powerCutController: (world) => crash(world, world.cluster.controllers, "losePower"),
   restartBroker: (world) => stopAndStart(world, world.cluster.brokers),
+  restartController: (world) => stopAndStart(world, world.cluster.controllers),
   restartGateway: (world) => stopAndStart(world, world.cluster.gateways),
   pause: (world) => pauseOne(world, world.cluster.nodes),
   isolate: (world) => isolateOne(world, world.cluster.nodes),
@@ -72,6 +74,7 @@ export const faultKinds = {
   isolateEtcd: (world) => isolateOne(world, world.cluster.etcds),
   compactEtcd: (world) => compactEtcd(world),
   fillEtcd: (world) => fillEtcd(world),
+  ...directoryFaultKinds,
   ...quorumFaultKinds,
 } as const satisfies Readonly<Record<string, BeginFault>>;
 

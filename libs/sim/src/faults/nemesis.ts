@@ -2,6 +2,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import { pick } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
 import { type FaultKind, type FaultWorld, faultKinds } from "./fault-kinds.ts";
+import { repairDirectories } from "./repair.ts";
 import { type ScenarioName, scenarios } from "./scenarios.ts";
 import { createStage, StageOver } from "./stage.ts";
 
@@ -112,8 +113,11 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
         node.device.faults.stalledUntilMs = 0;
         node.device.faults.capacity = Number.POSITIVE_INFINITY;
         node.device.faults.failedSyncs = 0;
+        node.device.faults.failing = undefined;
         node.boot();
       }
+      if (outside.size === 0)
+        repairDirectories(world, (text) => history.push(`${engine.nowMs.toFixed(0)} ms: ${text}`));
     },
   };
 }

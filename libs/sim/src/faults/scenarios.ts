@@ -1,8 +1,10 @@
 import { below } from "@tidemark/runtime";
 import { elections } from "./aimed/elections.ts";
+import { logs } from "./aimed/logs.ts";
 import { positions } from "./aimed/positions.ts";
 import { proposals } from "./aimed/proposals.ts";
 import { castOf } from "./cast.ts";
+import { losingScenarios } from "./losing-scenarios.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -259,8 +261,10 @@ export const scenarios = {
   everythingGoesDark,
   pausedLeaderWakes,
   ...elections,
+  ...logs,
   ...positions,
   ...proposals,
+  ...losingScenarios,
   ...quorumScenarios,
 } as const satisfies Readonly<Record<string, Scenario>>;
 

@@ -23,6 +23,10 @@ export interface Stage extends Harm {
   readonly broker: (id: number) => SimNode;
   readonly brokers: readonly SimNode[];
   readonly controllers: readonly SimNode[];
+  /** Members of etcd; none on another backend. */
+  readonly etcds: readonly SimNode[];
+  /** The controller that is active by the metadata. Undefined: none is, or it was lost. */
+  readonly activeController: () => SimNode | undefined;
   /** The controller that leads the controllers' own quorum. Undefined: none does, or there is none. */
   readonly quorumLeader: () => SimNode | undefined;
   /** The topic of the workload. */
@@ -117,6 +121,11 @@ export function createStage(
     broker,
     brokers: cluster.brokers,
     controllers: cluster.controllers,
+    etcds: cluster.etcds,
+    activeController() {
+      const id = image().controller?.controllerId;
+      return cluster.controllers.find(({ identity }) => identity.id === id);
+    },
     quorumLeader() {
       const leader = world.quorum?.watch.leader();
       return leader && cluster.controllers.find((node) => directoryOf(node) === leader);

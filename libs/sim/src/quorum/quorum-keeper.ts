@@ -16,6 +16,8 @@ export interface QuorumKeeper {
   mayLose(): boolean;
   /** No further changes but those that replace a lost disk. */
   settle(): void;
+  /** A change was asked for and may yet happen. */
+  readonly isChanging: boolean;
   /** What is still to be done before the quorum is whole. Undefined: nothing. */
   describe(): string | undefined;
   /** Changes that were done. */
@@ -84,6 +86,9 @@ export function startQuorumKeeper(options: KeeperOptions): QuorumKeeper {
   return {
     get changes() {
       return changes;
+    },
+    get isChanging() {
+      return isChanging;
     },
     mayLose() {
       if (isChanging || isSettled || seen === undefined) return false;

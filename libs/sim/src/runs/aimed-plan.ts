@@ -6,11 +6,14 @@ import { drawPlan, type RunPlan } from "./plan.ts";
 interface Needs {
   readonly broker?: Readonly<Record<string, string | number | boolean>>;
   readonly brokers?: number;
+  readonly controllers?: number;
+  readonly backend?: RunPlan["shape"]["backend"];
 }
 
 const needs: Partial<Record<ScenarioName, Needs>> = {
   oldFetchArrivesLast: { broker: { "log.flush": "async" } },
   madeAgainWhileOneIsAway: { brokers: 4 },
+  appendArrivesLast: { controllers: 3, backend: "etcd" },
 };
 
 /** Short ones: more happens in the time of a run. */
@@ -25,8 +28,8 @@ export function aimedPlan(
   of: { readonly scenario: ScenarioName; readonly broken: RunPlan["broken"]; readonly durationMs: number },
 ): RunPlan {
   const { scenario, broken, durationMs } = of;
-  const drawn = drawPlan(random, { replicationFactor: 3, controllers: 1 });
-  const { broker = {}, brokers = 3 } = needs[scenario] ?? {};
+  const { broker = {}, brokers = 3, controllers = 1, backend = "single" } = needs[scenario] ?? {};
+  const drawn = drawPlan(random, { replicationFactor: 3, controllers, backend, broken });
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,
     "broker.session.timeout.ms": timers.sessionMs,
@@ -64,6 +67,20 @@ export function aimedPlan(
       valueBytesMax: 200,
       inFlightMax: 64,
     })),
+    // What comes twice and late is refused or answered as before, and so it is no harm to any chain.
+    idempotent: {
+      ...drawn.idempotent,
+      bootstrap: "gateway-1.sim:4640",
+      partitions: 1,
+      pauseMs: 60,
+      inFlightMax: 4,
+      copies: { share: 0.5, lateMsMax: 2000 },
+      raiseShare: 0.2,
+      requestTimeoutMs: 1000,
+      deliveryTimeoutMs: 10_000,
+    },
+    // Commands of anybody else would come between the steps of a chain.
+    operator: { ...drawn.operator, pauseMs: Number.MAX_SAFE_INTEGER },
     consumers: [{ bootstrap: "gateway-1.sim:4640", maxWaitMs: 500, busyMs: 0 }],
     nemesis: { kinds: [], scenarios: [scenario], pauseMs: 150 },
     durationMs,

@@ -3,10 +3,11 @@ import type { Codecs } from "@tidemark/record";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
-import { recordCoverage } from "../node/coverage.ts";
+import type { CoverageRecorder } from "../node/coverage.ts";
 import { coreTimeMs, print, realTimeMs } from "../node/process.ts";
 import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
+import { isProven, provenFolders } from "./coverage-scope.ts";
 import { drawPlan, type SwarmBounds } from "./plan.ts";
 import { describeCoverage, describeFailure, describeRun } from "./report.ts";
 import type { RunResult } from "./result.ts";
@@ -25,13 +26,6 @@ function boundsOf({ replicationFactor, backend, controllers, durationMs, pace, s
   };
 }
 
-/** What the simulator is to prove: the protocol and its drivers, without their tests, their adapters and their spans. */
-function isProven(path: string): boolean {
-  const isOf = ["libs/replication/", "libs/metadata/", "libs/log/", "services/broker/", "services/controller/"];
-  const isLeftOut = /\/(?:testing|simulation|dump|tracing|node)\/|\.test\.ts$|\/main\.ts$|-trace\.ts$/.test(path);
-  return isOf.some((prefix) => path.startsWith(prefix)) && !isLeftOut;
-}
-
 /** What repeats one run. */
 function lineOf(seed: number, asked: SimArguments): string {
   const { replicationFactor, backend, controllers, durationMs, pace, scenario } = asked;
@@ -47,9 +41,13 @@ function tell(told: Told): void {
   tellParent(told);
 }
 
-async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Promise<number> {
+async function runSeeds(
+  asked: SimArguments,
+  share: Share,
+  of: { readonly codecs: Codecs; readonly recorder: CoverageRecorder | undefined },
+): Promise<number> {
+  const { codecs, recorder } = of;
   const bounds = boundsOf(asked);
-  const recorder = asked.isCovered ? await recordCoverage() : undefined;
   const startedMs = realTimeMs();
   let failed = 0;
   for (
@@ -66,7 +64,7 @@ async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Prom
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));
   }
-  if (recorder !== undefined) print(describeCoverage(await recorder.take(isProven)));
+  if (recorder !== undefined) print(describeCoverage(await recorder.take(provenFolders, isProven)));
   return failed === 0 ? 0 : 1;
 }
 
@@ -74,19 +72,20 @@ async function runSeeds(asked: SimArguments, share: Share, codecs: Codecs): Prom
 const brokenMs = 15_000;
 
 /** What repeats one run with a protection taken out. */
-function aimedLineOf(name: string, seed: number, { scenario, durationMs }: SimArguments): string {
+function aimedLineOf(name: string, seed: number, { scenario, controllers, durationMs }: SimArguments): string {
+  const quorum = controllers === undefined ? "" : ` --controllers ${controllers}`;
   const only = scenario === undefined ? "" : ` --scenario ${scenario}`;
   const length = durationMs === undefined ? "" : ` --seconds ${durationMs / 1000}`;
-  return `npm run sim -- --break ${name} --seed ${seed}${only}${length}`;
+  return `npm run sim -- --break ${name} --seed ${seed}${quorum}${only}${length}`;
 }
 
 /** Runs a chain of faults until a seed finds that something is broken. Returns that run; undefined: none did. */
 async function findBroken(aimed: Switch, asked: SimArguments, codecs: Codecs): Promise<RunResult | undefined> {
-  const { broken, scenario, isDrawn = false } = aimed;
-  const { from, to, limitMs, durationMs = brokenMs } = asked;
-  const bounds = { ...boundsOf(asked), scenario, broken };
+  const { broken, scenario, drawn } = aimed;
+  const { from, to, limitMs, durationMs = drawn?.durationMs ?? brokenMs, controllers = drawn?.controllers } = asked;
+  const of = { scenario, broken, durationMs, ...(controllers === undefined ? {} : { controllers }) };
   const plan = (random: RandomTree) =>
-    isDrawn ? drawPlan(random, bounds) : aimedPlan(random, { scenario, broken, durationMs });
+    drawn === undefined ? aimedPlan(random, of) : drawPlan(random, { ...drawn, ...of });
   const startedMs = realTimeMs();
   for (let seed = from; seed <= to && realTimeMs() - startedMs < limitMs; seed++) {
     const result = await simulate(seed, plan, codecs);
@@ -106,8 +105,7 @@ async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promi
     print(`${name}: NOT found by ${scenario}`);
     return false;
   }
-  const line =
-    aimed.isDrawn === true ? `${lineOf(result.seed, asked)} --break ${name}` : aimedLineOf(name, result.seed, asked);
+  const line = aimedLineOf(name, result.seed, asked);
   if (first.rule === notStarted) throw new Error(describeFailure(result, line));
   print(`${name}: found by ${scenario}: ${first.rule} (${line})`);
   return true;
@@ -115,7 +113,8 @@ async function isFound(name: string, asked: SimArguments, codecs: Codecs): Promi
 
 /** Takes nothing out and does the same harm: it is well when no run finds anything. */
 async function isUnbroken(scenario: ScenarioName, asked: SimArguments, codecs: Codecs): Promise<boolean> {
-  const result = await findBroken({ broken: {}, scenario }, asked, codecs);
+  const drawn = [...switches.values()].find((aimed) => aimed.scenario === scenario)?.drawn;
+  const result = await findBroken({ broken: {}, scenario, ...(drawn && { drawn }) }, asked, codecs);
   if (result === undefined) print(`${scenario}: breaks no promise`);
   else print(describeFailure(result, aimedLineOf("nothing", result.seed, { ...asked, scenario })));
   return result === undefined;
@@ -141,9 +140,14 @@ async function runSwitches(name: string, asked: SimArguments, share: Share, code
   return missed === 0 ? 0 : 1;
 }
 
-/** Runs this process's share of what is asked for. Resolves to the exit code. */
-export async function runCommand(asked: SimArguments, share: Share): Promise<number> {
+/** Runs this process's share of what is asked for. `recorder`: of the lines that are run. Resolves to the exit code. */
+export async function runCommand(
+  asked: SimArguments,
+  share: Share,
+  recorder: CoverageRecorder | undefined,
+): Promise<number> {
   endWithParent();
   const { codecs } = await loadCodecs();
-  return asked.broken === undefined ? runSeeds(asked, share, codecs) : runSwitches(asked.broken, asked, share, codecs);
+  if (asked.broken !== undefined) return runSwitches(asked.broken, asked, share, codecs);
+  return runSeeds(asked, share, { codecs, recorder });
 }

@@ -2,7 +2,7 @@ import type { BrokerExperiment } from "@tidemark/broker";
 import type { ControllerGuards, RaftExperiment } from "@tidemark/controller";
 import { below, pick, type Random } from "@tidemark/runtime";
 import type { ClusterShape } from "../cluster/cluster.ts";
-import { ports } from "../cluster/roles.ts";
+import { logDirectories, ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
@@ -15,19 +15,29 @@ import type { ProducerPlan } from "../workload/producer-task.ts";
 /** Everything that a run does, drawn from its seed or written by hand. */
 export interface RunPlan {
   readonly shape: ClusterShape;
-  readonly topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number };
+  readonly topic: {
+    readonly name: string;
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    /** Whether unclean elections are allowed: then what their receipts say was cut may be lost, and nothing else. */
+    readonly mayLose: boolean;
+  };
   readonly producers: readonly (ProducerPlan & { readonly bootstrap: string })[];
   readonly idempotent: IdempotentPlan & { readonly bootstrap: string };
-  readonly consumers: readonly (Omit<Parameters<typeof startConsumer>[1], "topic" | "partitions"> & {
+  readonly consumers: readonly (Omit<Parameters<typeof startConsumer>[1], "topic" | "partitions" | "mayLose"> & {
     readonly bootstrap: string;
   })[];
   readonly operator: OperatorPlan;
   readonly nemesis: NemesisPlan;
   /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
   readonly healsCoreFirst: boolean;
+  /** When a broker that no partition needs joins, in milliseconds of the run. Undefined: all are there from the beginning. */
+  readonly lateBrokerMs: number | undefined;
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** How much longer they may be done where the run would not count otherwise, in milliseconds. */
+  readonly extraMs: number;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
@@ -39,6 +49,8 @@ export interface Broken extends Pick<BrokerExperiment, "replicationGuards" | "lo
   readonly controllerGuards?: ControllerGuards | undefined;
   /** Controllers tell of changes before they are committed. */
   readonly publishesEarly?: boolean | undefined;
+  /** What a controller appends to an etcd is not held against the controllers that came after it. */
+  readonly appendsUnfenced?: boolean | undefined;
   readonly quorumGuards?: RaftExperiment["guards"];
 }
 
@@ -78,17 +90,23 @@ const timerChoices = [
   { sessionMs: 1500, lagMs: 2500, heartbeatMs: 200, graceMs: 100, fetchWaitMs: 500 },
 ] as const;
 
+/** The last is far beyond what any clock does, and within what the terms of leases allow for. */
+const clockDrifts = [0, 0.001, 0.03] as const;
+
 type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
 export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
-  const { replicationFactor, broken = {}, pace = 1 } = bounds;
+  const { replicationFactor, broken, pace = 1 } = bounds;
   const draw = random.stream("plan");
   const wholeMs = 150_000 + below(draw, 90_000);
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
-  const drawn = withUpkeep(random.stream("upkeep"), drawShape(draw, replicationFactor, timers));
-  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
-  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor };
+  const bare = drawShape(draw, replicationFactor, timers);
+  const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
+  const clockDriftMax = broken === undefined ? (pick(random.stream("clocks"), clockDrifts) ?? 0) : 0;
+  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn), clockDriftMax };
+  const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
+  const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
   const idempotent = drawIdempotent(random.stream("idempotent"), topic, bootstraps);
   // It waits in each outage, so that only a part of what it might send is counted upon.
@@ -97,7 +115,7 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
     shape,
     topic,
     timers,
-    broken,
+    broken: broken ?? {},
     producers: drawIdempotence(
       random.stream("idempotence"),
       drawProducers(draw, { topic, bootstraps, batchesPerS: (1000 * batches) / wholeMs }),
@@ -108,14 +126,19 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       maxWaitMs: pick(draw, [100, 500, 2000]) ?? 500,
       busyMs: pick(draw, [0, 50, 300]) ?? 50,
     })),
-    operator: drawOperator(random.stream("operator plan"), topic, bootstraps),
+    operator: drawOperator(random.stream("operator plan"), topic, shape),
     nemesis: withEtcd(
       shape.backend === "etcd",
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    lateBrokerMs:
+      broken === undefined && shape.brokers > replicationFactor
+        ? drawLateBroker(random.stream("late broker"))
+        : undefined,
     healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
+    extraMs: bounds.durationMs === undefined ? 180_000 : 0,
     durationMs: bounds.durationMs ?? wholeMs,
   };
 }
@@ -198,10 +221,27 @@ function drawProducers(
   }));
 }
 
-function drawOperator(draw: Random, topic: RunPlan["topic"], bootstraps: readonly string[]): OperatorPlan {
+function drawOperator(
+  draw: Random,
+  topic: RunPlan["topic"],
+  shape: Pick<ClusterShape, "gateways" | "brokers" | "controllers">,
+): OperatorPlan {
+  // Brokers do not administer.
+  const bootstraps = bootstrapsOf(shape).filter((each) => each.endsWith(`:${ports.gateway.client}`));
   const { name, replicationFactor } = topic;
   const bootstrap = pick(draw, bootstraps) ?? "";
-  return { bootstrap, topic: name, replicationFactor, pauseMs: pick(draw, [1000, 3000, 10_000]) ?? 3000 };
+  const pauseMs = pick(draw, [500, 1000, 3000]) ?? 1000;
+  const internal = (role: "broker" | "controller", count: number) =>
+    Array.from({ length: count }, (_, at) => `${role}-${at + 1}.sim:${ports[role].internal}`);
+  return {
+    bootstrap,
+    topic: name,
+    replicationFactor,
+    logs: bootstrapsOf(shape),
+    brokers: internal("broker", shape.brokers),
+    controllers: internal("controller", shape.controllers),
+    pauseMs,
+  };
 }
 
 /** What is done from time to time is done often, so that it happens in the time of a run. */
@@ -220,6 +260,23 @@ function withUpkeep<Shape extends Pick<ClusterShape, "settings">>(draw: Random, 
       broker: { ...settings.broker, ...broker },
     },
   };
+}
+
+/** How brokers keep their logs, and what their replicas may do. */
+function withLogs<Shape extends Pick<ClusterShape, "settings">>(draw: Random, shape: Shape): Shape {
+  const { settings } = shape;
+  const broker = {
+    "log.dirs": logDirectories(1 + below(draw, 2)).join(","),
+    "log.message.timestamp.type": pick(draw, ["CreateTime", "LogAppendTime"]) ?? "CreateTime",
+    "log.flush.hang.ms": pick(draw, [2000, 10_000]) ?? 10_000,
+    "producer.window.batches": pick(draw, [5, 64]) ?? 64,
+    ...(draw.next() < 0.3 ? { "replica.lag.records.max": 20 + below(draw, 200) } : {}),
+  };
+  return { ...shape, settings: { ...settings, broker: { ...settings.broker, ...broker } } };
+}
+
+function drawLateBroker(draw: Random): number | undefined {
+  return draw.next() < 0.5 ? 10_000 + below(draw, 60_000) : undefined;
 }
 
 /** Most of them are idempotent, as they are where nobody says otherwise. */
@@ -270,6 +327,7 @@ function drawShape(draw: Random, replicationFactor: number, timers: Timers): Omi
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },
+    clockDriftMax: 0,
     settings: {
       controller: {
         ...session,

@@ -1,9 +1,10 @@
 import type { LineCoverage } from "../node/coverage.ts";
+import { leftOut } from "./coverage-scope.ts";
 import { counts, countsFrom, faultsOf, type RunResult } from "./result.ts";
 
 /** One line for a run that kept every promise. */
 export function describeRun(result: RunResult, coreMs: number): string {
-  const { seed, hash, simulatedMs, acknowledgedBatches, elections, records, quorum } = result;
+  const { seed, hash, simulatedMs, acknowledgedBatches, elections, uncleanElections, records, quorum } = result;
   return [
     `seed ${seed}`,
     result.violations.length === 0 ? "clean" : "FAILED",
@@ -11,7 +12,7 @@ export function describeRun(result: RunResult, coreMs: number): string {
     `${(simulatedMs / 1000).toFixed(0)} s`,
     `${acknowledgedBatches} batches`,
     `${records.acknowledged}/${records.sent} records acknowledged`,
-    `${elections} elections`,
+    `${elections} elections${uncleanElections === 0 ? "" : ` of which ${uncleanElections} unclean`}`,
     `${faultsOf(result)} faults of ${result.faults.size} kinds`,
     ...(quorum.terms === 0
       ? []
@@ -47,6 +48,7 @@ export function describeSwarm(results: readonly RunResult[], coreMs: number): st
     ["faults", countsFrom.faults, results.map(faultsOf)],
     ["kinds of faults", countsFrom.faultKinds, results.map(({ faults }) => faults.size)],
     ["elections", countsFrom.elections, results.map(({ elections }) => elections)],
+    ["unclean elections", 0, results.map((each) => each.uncleanElections)],
     ["terms of the quorum", 0, results.map(({ quorum }) => quorum.terms)],
     ["entries of the quorum", 0, results.map(({ quorum }) => quorum.entries)],
     ["changes of members", 0, results.map(({ quorum }) => quorum.changes)],
@@ -72,23 +74,39 @@ function spread(values: readonly number[]): readonly number[] {
   return [0, 0.1, 0.5, 0.9, 1].map((share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0);
 }
 
-/** The share of lines that were run, a line for each package, and the files of which least was run. */
+/** How many files are named that have lines which were not run. */
+const filesNamed = 40;
+
+/** The share of lines that were run, a line for each package; where most were not; and what does not count. */
 export function describeCoverage(files: readonly LineCoverage[]): string {
   const packages = Map.groupBy(files, ({ path }) => path.split("/").slice(0, 2).join("/"));
-  const least = files
-    .filter(({ lines }) => lines >= 10)
-    .toSorted((left, right) => left.covered / left.lines - right.covered / right.lines)
-    .slice(0, 15);
+  const worst = files
+    .filter(({ missed }) => missed.length > 0)
+    .toSorted((left, right) => right.missed.length - left.missed.length);
   return [
     "lines that were run:",
     ...Array.from(packages, ([name, each]) => `  ${shareOf(each)} ${name}`),
-    `  ${shareOf(files)} together; least of all:`,
-    ...least.map((file) => `  ${shareOf([file])} ${file.path}`),
+    `  ${shareOf(files)} together`,
+    "files with the most lines that were not run, and these lines:",
+    ...worst.slice(0, filesNamed).map(({ path, missed }) => `  ${column(missed.length)} ${path}: ${rangesOf(missed)}`),
+    "left out:",
+    ...leftOut.map(({ what, reason }) => `  ${what}: ${reason}`),
   ].join("\n");
+}
+
+/** 3 4 5 8: `3-5 8`. */
+function rangesOf(numbers: readonly number[]): string {
+  const ranges: { from: number; to: number }[] = [];
+  for (const number of numbers) {
+    const last = ranges.at(-1);
+    if (last !== undefined && number <= last.to + 1) last.to = number;
+    else ranges.push({ from: number, to: number });
+  }
+  return ranges.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(" ");
 }
 
 function shareOf(files: readonly LineCoverage[]): string {
   const lines = files.reduce((sum, file) => sum + file.lines, 0);
-  const covered = files.reduce((sum, file) => sum + file.covered, 0);
-  return `${((100 * covered) / Math.max(1, lines)).toFixed(1).padStart(5)} % of ${String(lines).padStart(5)}`;
+  const missed = files.reduce((sum, file) => sum + file.missed.length, 0);
+  return `${((100 * (lines - missed)) / Math.max(1, lines)).toFixed(1).padStart(5)} % of ${String(lines).padStart(5)}`;
 }

@@ -11,6 +11,8 @@ export interface RunResult {
   readonly events: number;
   readonly acknowledgedBatches: number;
   readonly elections: number;
+  /** Those of them that were unclean. */
+  readonly uncleanElections: number;
   /** Of the controllers' own quorum; zeros where they have none. */
   readonly quorum: QuorumCounts;
   readonly faults: ReadonlyMap<string, number>;

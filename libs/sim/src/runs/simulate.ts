@@ -10,10 +10,12 @@ import {
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import { watchController } from "../checks/controller-watch.ts";
+import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
+import { createLossWatch } from "../checks/losses.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createProduceWatch } from "../checks/produce-watch.ts";
-import { createReplicaWatch, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createReplicaWatch, mayLose, type ReplicaWatch } from "../checks/replica-watch.ts";
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
@@ -34,10 +36,13 @@ import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
 import type { SideRecord, SideTopics } from "../workload/side-topics.ts";
 import type { Task } from "../workload/task.ts";
 import type { RunPlan } from "./plan.ts";
-import type { RunResult } from "./result.ts";
+import { countsFrom, type RunResult } from "./result.ts";
 
 /** How long what was begun may take after the faults have ended, in milliseconds of the run. */
-const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000 } as const;
+const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000, compareMs: 20_000 } as const;
+
+/** How often a run that does not count yet is looked at, in milliseconds. */
+const goOnMs = 5000;
 
 /** The wall clocks' start: any time does, and this one is not today. */
 const wallStartMs = Date.UTC(2030, 0, 1);
@@ -54,6 +59,7 @@ interface Run {
   readonly observer: SimClient;
   readonly watch: MetadataWatch;
   readonly replicas: ReplicaWatch;
+  readonly codecs: Codecs;
   /** The operator of the controllers' own quorum. Undefined: they have none. */
   readonly keeper: QuorumKeeper | undefined;
 }
@@ -71,11 +77,12 @@ export async function simulate(
   const random = createRandomTree(seed);
   const plan = makePlan(random);
   const violations = createViolations(engine);
-  const ledger = createLedger(violations);
+  const losses = createLossWatch(plan.topic.mayLose ? [plan.topic.name] : []);
+  const ledger = createLedger(violations, losses);
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
-  const produces = createProduceWatch(violations);
+  const produces = createProduceWatch(violations, (replica) => mayLose(watch?.image ?? emptyImage, replica));
   const quorum = createQuorumWatch(violations);
-  const { quorumGuards, controllerGuards, publishesEarly, ...brokerGuards } = plan.broken;
+  const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
@@ -102,6 +109,7 @@ export async function simulate(
       quorum.forget(process);
     },
     onRevision: createStoreWatch(violations),
+    isUnfenced: appendsUnfenced,
   });
   const counts = { batches: 0 };
   const gate = { isOpen: true };
@@ -117,7 +125,9 @@ export async function simulate(
       transport: observer.transport,
       controllers: cluster.controllers.map(({ identity }) => `${identity.hostName}:4651`),
       violations,
+      onImage: (image) => losses.observe(image),
       hasDamage: (broker, replica) => cluster.brokers[broker - 1]?.device.hasDamage(replica) ?? false,
+      isSound: (broker) => cluster.brokers[broker - 1]?.device.isSound === true,
       isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
     checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
@@ -126,8 +136,10 @@ export async function simulate(
       await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
     }
     keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
-    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, keeper };
-    for (const node of cluster.nodes) node.boot();
+    const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, codecs, keeper };
+    const late = plan.lateBrokerMs === undefined ? undefined : cluster.brokers.at(-1);
+    for (const node of cluster.nodes) if (node !== late) node.boot();
+    engine.after(plan.lateBrokerMs ?? 0, () => late?.boot());
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, operator, hosts } = await startWorkload(run, {
       gate,
@@ -147,8 +159,14 @@ export async function simulate(
       timers: plan.timers,
     };
     nemesis = startNemesis(world, plan.nemesis);
-    await delay(observer.process.runtime.scheduler, plan.durationMs);
+    const { scheduler } = observer.process.runtime;
+    await delay(scheduler, plan.durationMs);
+    const mayCount = () =>
+      counts.batches >= countsFrom.acknowledgedBatches && run.watch.elections >= countsFrom.elections;
+    for (let extraMs = 0; extraMs < plan.extraMs && !mayCount(); extraMs += goOnMs) await delay(scheduler, goOnMs);
     if (plan.healsCoreFirst) {
+      // Votes are not taken from those who are to be enough.
+      keeper?.settle();
       const outside = drawOutside({ ...world, random: random.stream("core") });
       nemesis.heal(outside);
       await within(run, limits.convergeMs, "a core was not enough for leaders", async () =>
@@ -161,7 +179,11 @@ export async function simulate(
     await endWorkload(run, [operator], "the operator did not come to an end");
     await within(run, limits.convergeMs, "the cluster did not converge", () => converged(run));
     await within(run, limits.settleMs, "the log could not be read", () => checkLogs(run, operator.sideTopics));
+    await within(run, limits.compareMs, "replicas differ below the high watermark", () =>
+      findDifference({ image: run.watch.image, cluster, codecs }, replicas),
+    );
     await endWorkload(run, consumers, "consumers did not end");
+    violations.conclude();
   };
   work().then(
     () => {
@@ -185,6 +207,7 @@ export async function simulate(
     events: engine.events,
     acknowledgedBatches: counts.batches,
     elections: watch?.elections ?? 0,
+    uncleanElections: watch?.uncleanElections ?? 0,
     quorum: { terms: quorum.elections, entries: quorum.committed, changes: keeper?.changes ?? 0 },
     faults: nemesis?.counts ?? new Map(),
     records: { ...ledger.counts },
@@ -247,14 +270,18 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
     if (missing === undefined) return;
     await delay(scheduler, 200);
   } while (engine.nowMs < untilMs);
+  // What was acknowledged and is nowhere any more is worse than whatever waits for it.
+  await reportLosses({ ...run, image: run.watch.image }, run.plan.topic.name, run.ledger);
   violations.report(rule, `${missing}; the replicas:\n${run.replicas.describe()}`);
   throw new Overdue(rule);
 }
 
 /** Each returns what is still missing. */
 async function createTopic({ observer, plan }: Run): Promise<string | undefined> {
-  const { name, partitions, replicationFactor } = plan.topic;
-  await observer.client.admin.createTopic({ topic: name, partitions, replicationFactor }, { timeoutMs: 5000 });
+  const { name, partitions, replicationFactor, mayLose } = plan.topic;
+  const settings: Record<string, string> = mayLose ? { "unclean.leader.election.enable": "true" } : {};
+  const topic = { topic: name, partitions, replicationFactor, settings };
+  await observer.client.admin.createTopic(topic, { timeoutMs: 5000 });
   return undefined;
 }
 
@@ -284,7 +311,8 @@ async function startWorkload(
     const client = await cluster.connect(`consumer-${index + 1}`, bootstrap);
     hosts.push(client.host.name);
     const { name: topic, partitions } = plan.topic;
-    consumers.push(startConsumer(client, { topic, partitions, ...consumer }, { ledger, violations }));
+    const { mayLose } = plan.topic;
+    consumers.push(startConsumer(client, { topic, partitions, mayLose, ...consumer }, { ledger, violations }));
   }
   const client = await cluster.connect("operator", plan.operator.bootstrap);
   hosts.push(client.host.name);

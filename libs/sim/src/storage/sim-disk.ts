@@ -2,6 +2,7 @@ import {
   createFaultDisk,
   createMemoryDisk,
   type Disk,
+  type DiskErrorCode,
   type DiskOperation,
   type FaultPlan,
   limitedSpace,
@@ -19,6 +20,16 @@ export interface DeviceFaults {
   stalledUntilMs: number;
   /** Bytes that fit. Infinity: any number. */
   capacity: number;
+  /** What a part of the device refuses. Undefined: nothing. */
+  failing: FailingPart | undefined;
+}
+
+/** A directory of a device that does not do everything any more: of several that a process has, one may fail alone. */
+export interface FailingPart {
+  /** Everything at or below it. */
+  readonly directory: string;
+  readonly refuses: (kind: DiskOperation["kind"]) => boolean;
+  readonly code: DiskErrorCode;
 }
 
 /** The disk of one machine: it outlives the processes that use it. */
@@ -31,10 +42,16 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
+  /** Nothing was done to it but what any disk may do with what is not flushed. */
+  readonly isSound: boolean;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
   damage(): boolean;
+  /** The same in the last bytes of a replica's log. `replica`: its directory's name. */
+  damageEndOf(replica: string): boolean;
+  /** Harms a file at rest that only repeats what a log says: an index, or a snapshot. Returns its path. Undefined: none. */
+  harmDerived(): string | undefined;
   /** An empty device takes its place. */
   lose(): void;
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
@@ -46,6 +63,7 @@ const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
   const segments = new Set<string>();
+  const derived = new Set<string>();
   /** Files in which a bit has changed, as long as they are what they were then. */
   const damaged = new Set<string>();
   const memory = createMemoryDisk({
@@ -53,9 +71,23 @@ export function createDevice(random: Random): Device {
       if (change.kind === "remove") forget(damaged, change.path);
       if (change.kind === "rename") forget(damaged, change.from);
       if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
+      if (change.kind === "write" && /\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
     },
   });
-  const faults: DeviceFaults = { failedSyncs: 0, stalledUntilMs: 0, capacity: Number.POSITIVE_INFINITY };
+  let failing: FailingPart | undefined;
+  let hasFailed = false;
+  const faults: DeviceFaults = {
+    failedSyncs: 0,
+    stalledUntilMs: 0,
+    capacity: Number.POSITIVE_INFINITY,
+    get failing() {
+      return failing;
+    },
+    set failing(part: FailingPart | undefined) {
+      failing = part;
+      hasFailed ||= part !== undefined;
+    },
+  };
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
@@ -67,9 +99,13 @@ export function createDevice(random: Random): Device {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
       }
+      const { failing } = faults;
+      if (failing?.refuses(operation.kind) === true && isWithin(operation.path, failing.directory)) {
+        return { kind: "fail", code: failing.code };
+      }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
       if (full !== undefined && !isInPlace(operation)) return full;
-      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.runtime.clock.monotonicMs() : 0;
+      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.nowMs() : 0;
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
@@ -78,21 +114,39 @@ export function createDevice(random: Random): Device {
 
   let wasLost = false;
   let wasDamaged = false;
+  const flip = (path: string | undefined, byteOf: (length: number) => number): boolean => {
+    const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
+    if (path === undefined || length === 0) return false;
+    memory.flipBit(path, { byte: byteOf(length), bit: below(random, 8) });
+    wasDamaged = true;
+    damaged.add(path);
+    return true;
+  };
   return {
     memory,
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
+    get isSound() {
+      return !wasLost && !wasDamaged && !hasFailed;
+    },
     get wasDamaged() {
       return wasDamaged;
     },
-    damage() {
-      const path = pick(random, [...segments]);
-      const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
-      if (path === undefined || length === 0) return false;
-      memory.flipBit(path, { byte: below(random, length), bit: below(random, 8) });
-      wasDamaged = true;
-      damaged.add(path);
-      return true;
+    damage: () => flip(pick(random, [...segments]), (length) => below(random, length)),
+    damageEndOf(replica) {
+      const own = [...segments].filter((path) => path.includes(`/${replica}/`) && memory.peek(path) !== undefined);
+      return flip(own.toSorted().at(-1), (length) => length - 1 - below(random, Math.min(length, 8)));
+    },
+    harmDerived() {
+      const path = pick(
+        random,
+        [...derived].filter((each) => memory.peek(each) !== undefined),
+      );
+      const bytes = path === undefined ? undefined : memory.peek(path);
+      if (path === undefined || bytes === undefined) return undefined;
+      const harms = [new Uint8Array(0), new Uint8Array(bytes.length), bytes.slice(0, below(random, bytes.length + 1))];
+      memory.put(path, pick(random, harms) ?? bytes);
+      return path;
     },
     get wasLost() {
       return wasLost;
@@ -116,7 +170,11 @@ export function createDevice(random: Random): Device {
 
 /** What lay at a path, or below it, is not there any more. */
 function forget(paths: Set<string>, gone: string): void {
-  for (const path of paths) if (path === gone || path.startsWith(`${gone}/`)) paths.delete(path);
+  for (const path of paths) if (isWithin(path, gone)) paths.delete(path);
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 function isFlush({ kind }: DiskOperation): boolean {

@@ -1,4 +1,4 @@
-import { type ConsumedBatch, reasonName, TidemarkError } from "@tidemark/client";
+import { type ConsumedBatch, type ConsumerEvent, reasonName, TidemarkError } from "@tidemark/client";
 import type { StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import type { Ledger } from "../checks/ledger.ts";
@@ -11,7 +11,8 @@ const patienceMs = 1e9;
 
 /**
  * Reads a topic from its beginning until it is told to stop. Whatever happens to the cluster it is given every offset
- * once and in order, and no error that it cannot go on after.
+ * once and in order, and no error that it cannot go on after. Where unclean elections may cut what it was given, it is
+ * told of that, and goes on from where the logs part (P5).
  */
 export function startConsumer(
   { name, process, client }: SimClient,
@@ -19,6 +20,8 @@ export function startConsumer(
     readonly topic: string;
     readonly partitions: number;
     readonly maxWaitMs: number;
+    /** Whether an unclean election may take away what it was given. */
+    readonly mayLose: boolean;
     /** How long it is busy with each batch, in milliseconds. */
     readonly busyMs: number;
   },
@@ -39,6 +42,14 @@ export function startConsumer(
       of.ledger.read(topic, partition, { offset, value: value ?? new Uint8Array(0), highWatermark });
     }
   };
+  const meet = (event: ConsumerEvent) => {
+    if (event.kind === "outOfRange" || event.resumesAt === undefined) {
+      of.violations.report("a consumer was told that its offset is not there", `${name}: ${event.offset}`);
+      return;
+    }
+    positions.set(event.partition, event.resumesAt);
+    of.ledger.truncated(topic, event.partition, { from: event.offset, to: event.given });
+  };
   const read = async () => {
     // Partitions are named, so that a reader that comes before the cluster answers waits for it.
     const partitions = Array.from({ length: plan.partitions }, (_, index) => index);
@@ -48,6 +59,7 @@ export function startConsumer(
       from: { offset: 0n },
       maxWaitMs: plan.maxWaitMs,
       retryTimeoutMs: patienceMs,
+      ...(plan.mayLose ? { offsetReset: "earliest" as const, onEvent: meet } : {}),
     });
     try {
       for await (const batch of consumer.batches(stopping.signal)) {

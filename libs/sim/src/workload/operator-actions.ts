@@ -1,27 +1,17 @@
-import type { Client, Producer } from "@tidemark/client";
+import { TidemarkError } from "@tidemark/client";
 import { ElectionType } from "@tidemark/proto/admin/v1";
+import { Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
-import { below, pick, type Random } from "@tidemark/runtime";
-import type { OperatorPlan } from "./operator-task.ts";
-import { type SideTopic, type SideTopics, sideKinds, sideSettings } from "./side-topics.ts";
-
-/** What the commands of an operator are given with. */
-export interface OperatorContext extends Pick<Client, "admin" | "log" | "metadata"> {
-  readonly producer: Producer;
-  readonly random: Random;
-  readonly plan: OperatorPlan;
-  readonly sideTopics: SideTopics;
-  readonly options: { readonly timeoutMs: number; readonly signal: AbortSignal };
-  /** Undefined while there is none. */
-  readonly pickTopic: () => SideTopic | undefined;
-  /** 1, 2, 3, ... */
-  readonly nextNumber: () => number;
-}
+import { below, pick } from "@tidemark/runtime";
+import type { OperatorContext } from "./operator-context.ts";
+import { questions } from "./operator-questions.ts";
+import { isKeyed, mayBeGone, sideKinds, sideSettings } from "./side-topics.ts";
+import { wrongCommands } from "./wrong-commands.ts";
 
 /** Rejects as the call does that it is. */
 type Action = (context: OperatorContext) => Promise<unknown>;
 
-const topicsMax = 3;
+const topicsMax = 4;
 const partitionsMax = 4;
 const keys = 8;
 
@@ -54,22 +44,29 @@ const addPartitions: Action = async ({ admin, options, pickTopic }) => {
 const alterTopic: Action = async ({ admin, random, plan, options, pickTopic }) => {
   const topic = pickTopic();
   if (topic === undefined) return;
-  const least = topic.kind === "unclean" ? 1 : Math.min(2, plan.replicationFactor);
+  const least = mayBeGone(topic.kind) ? 1 : Math.min(2, plan.replicationFactor);
   const minIsr = least + below(random, plan.replicationFactor - least + 1);
   const set = { "min.insync.replicas": String(minIsr), "max.message.bytes": String(8192 + below(random, 8192)) };
   const unset = random.next() < 0.3 ? ["segment.ms"] : [];
   await admin.configureTopic({ topic: topic.name, set, unset }, options);
 };
 
-const feed: Action = async ({ producer, random, sideTopics, pickTopic, nextNumber }) => {
+const feed: Action = async ({ producer: pickProducer, random, sideTopics, pickTopic, nextNumber }) => {
   const topic = pickTopic();
   if (topic === undefined) return;
   const partition = below(random, topic.partitions);
+  const producer = pickProducer();
+  const keyOf = () => (isKeyed(topic.kind) ? `k${below(random, keys)}` : undefined);
   const records = Array.from({ length: 1 + below(random, 30) }, () => ({
-    key: topic.kind === "compacted" ? `k${below(random, keys)}` : undefined,
+    key: keyOf(),
     value: `${nextNumber()}|${"x".repeat(below(random, 400))}`,
   }));
   const encoder = new TextEncoder();
+  // Delete markers, of keys that nothing is promised of.
+  if (isKeyed(topic.kind) && random.next() < 0.5) {
+    const gone = { partition, key: encoder.encode(`gone ${below(random, keys)}`), value: null };
+    producer.send(topic.name, gone).catch(() => undefined);
+  }
   const sent = records.map(async ({ key, value }) => {
     const encoded = { value: encoder.encode(value), ...(key === undefined ? {} : { key: encoder.encode(key) }) };
     const outcome = await producer.send(topic.name, { partition, ...encoded });
@@ -101,7 +98,7 @@ const electPreferred: Action = ({ admin, random, plan, options, pickTopic }) => 
 /** Only where records may be lost. */
 const electUnclean: Action = async ({ admin, options, pickTopic }) => {
   const topic = pickTopic();
-  if (topic?.kind !== "unclean") return;
+  if (topic?.kind !== "unclean" && topic?.kind !== "loose") return;
   await admin.electLeaders({ type: ElectionType.UNCLEAN, topic: topic.name }, options);
 };
 
@@ -147,6 +144,20 @@ const subscribe: Action = async ({ log, random, plan, options, pickTopic }) => {
 
 const transferController: Action = ({ metadata, options }) => metadata.transferController({}, options);
 
+const ask: Action = async (context) => pick(context.random, questions)?.(context);
+
+/** Whatever the state of the cluster, it is refused. */
+const commandWrongly: Action = async (context) => {
+  const [name, wrong] = pick(context.random, wrongCommands) ?? ["nothing", () => Promise.resolve()];
+  try {
+    await wrong(context);
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || error.reason === Reason.INTERNAL) throw error;
+    return;
+  }
+  context.reportCarriedOut(name);
+};
+
 /** By name, for reports; what is there twice comes twice as often. */
 export const operatorActions: readonly (readonly [string, Action])[] = [
   ["createTopic", createTopic],
@@ -165,4 +176,10 @@ export const operatorActions: readonly (readonly [string, Action])[] = [
   ["produceByHand", produceByHand],
   ["subscribe", subscribe],
   ["transferController", transferController],
+  ["ask", ask],
+  ["ask", ask],
+  ["ask", ask],
+  ["commandWrongly", commandWrongly],
+  ["commandWrongly", commandWrongly],
+  ["commandWrongly", commandWrongly],
 ];

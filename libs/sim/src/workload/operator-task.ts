@@ -1,19 +1,30 @@
 import { TidemarkError } from "@tidemark/client";
+import { ClusterService } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
+import { LogService } from "@tidemark/proto/log/v1";
+import { ReplicaService } from "@tidemark/proto/replica/v1";
+import type { CodecName } from "@tidemark/record";
+import { createChannelPool, createRpcClient } from "@tidemark/rpc";
 import { delay, pick, type Random } from "@tidemark/runtime";
 import type { Violations } from "../checks/violations.ts";
 import type { SimClient } from "../cluster/cluster.ts";
-import { type OperatorContext, operatorActions } from "./operator-actions.ts";
+import { operatorActions } from "./operator-actions.ts";
+import type { OperatorContext } from "./operator-context.ts";
 import { createSideTopics, type SideTopic, type SideTopics } from "./side-topics.ts";
 import type { Task } from "./task.ts";
 
 /** What an operator does while the workload runs. */
 export interface OperatorPlan {
-  /** The endpoint that it calls, host:port. */
+  /** The endpoint of the gateway that it calls, host:port. */
   readonly bootstrap: string;
+  /** Client endpoints of gateways and brokers, where it reads and writes. */
+  readonly logs: readonly string[];
   /** The topic of the workload: it is described and its leaders are elected, and nothing else. */
   readonly topic: string;
   readonly replicationFactor: number;
+  /** Internal endpoints of the brokers and of the controllers, host:port: what is said there by nobody else is refused. */
+  readonly brokers: readonly string[];
+  readonly controllers: readonly string[];
   /** Mean pause between two commands, in milliseconds. */
   readonly pauseMs: number;
 }
@@ -21,6 +32,8 @@ export interface OperatorPlan {
 export interface OperatorTask extends Task {
   readonly sideTopics: SideTopics;
 }
+
+const codecs: readonly (CodecName | undefined)[] = [undefined, "gzip", "snappy", "lz4", "zstd"];
 
 /** How long one command may take, in milliseconds. */
 const commandMs = 8000;
@@ -38,20 +51,30 @@ export function startOperator(
   const { scheduler } = client.process.runtime;
   const stopping = new AbortController();
   const sideTopics = createSideTopics(violations);
-  const producer = client.client.createProducer({ lingerMs: 0, deliveryTimeoutMs: commandMs, requestTimeoutMs: 2000 });
+  const pool = createChannelPool({ runtime: client.process.runtime, transport: client.transport });
+  const timing = { lingerMs: 0, deliveryTimeoutMs: commandMs, requestTimeoutMs: 2000 };
+  const producers = codecs.map((compression) =>
+    client.client.createProducer(compression === undefined ? timing : { ...timing, compression }),
+  );
+  const [uncompressed = client.client.createProducer(timing)] = producers;
   let now = "nothing";
   let made = 0;
   const context: OperatorContext = {
     admin: client.client.admin,
     log: client.client.log,
     metadata: client.client.metadata,
-    producer,
+    producer: () => pick(random, producers) ?? uncompressed,
+    anyLog: () => createRpcClient(LogService, pool.get(pick(random, plan.logs) ?? "", "fetch")),
+    replica: () => createRpcClient(ReplicaService, pool.get(pick(random, plan.brokers) ?? "", "admin")),
+    cluster: () => createRpcClient(ClusterService, pool.get(pick(random, plan.controllers) ?? "", "admin")),
     random,
     plan,
     sideTopics,
     options: { timeoutMs: commandMs, signal: stopping.signal },
     pickTopic: () => pick<SideTopic>(random, sideTopics.all),
     nextNumber: () => ++made,
+    wallMs: () => client.process.runtime.clock.wallMs(),
+    reportCarriedOut: (name) => violations.report("a command was carried out that is wrong", name),
   };
   const excuse = (error: unknown) => {
     if (error instanceof TidemarkError && error.reason !== Reason.INTERNAL) return;
@@ -80,7 +103,7 @@ export function startOperator(
   };
   const run = async () => {
     await Promise.all([command(), watch()]);
-    await producer.close();
+    await Promise.all(producers.map((producer) => producer.close()));
   };
   return {
     name: client.name,

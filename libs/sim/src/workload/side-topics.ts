@@ -8,28 +8,60 @@ import type { Violations } from "../checks/violations.ts";
  * | plain     | small segments                     | what was acknowledged above the last `deleteRecords` is there    |
  * | compacted | compaction all the time            | the last acknowledged value of each key, or a later one, is there |
  * | expiring  | retention of seconds and kilobytes | what is there is what was acknowledged                           |
+ * | both      | compaction, and retention          | what is there is what was acknowledged                           |
  * | unclean   | min ISR 1, unclean elections       | none of a record: it converges, and each election has its receipt |
+ * | loose     | the same, with compaction          | the same                                                         |
+ * | unflushed | flushes are left to the system; unclean elections, since nobody is eligible after a power cut | the same (P2, D8) |
  */
-export type SideKind = "plain" | "compacted" | "expiring" | "unclean";
+export type SideKind = "plain" | "compacted" | "expiring" | "both" | "unclean" | "loose" | "unflushed";
 
-export const sideKinds: readonly SideKind[] = ["plain", "compacted", "expiring", "unclean"];
+export const sideKinds: readonly SideKind[] = [
+  "plain",
+  "compacted",
+  "expiring",
+  "both",
+  "unclean",
+  "loose",
+  "unflushed",
+];
+
+/** Whether nothing is promised of its records. */
+export function mayBeGone(kind: SideKind): boolean {
+  return kind === "unclean" || kind === "loose" || kind === "unflushed";
+}
+
+/** Whether its records need keys. */
+export function isKeyed(kind: SideKind): boolean {
+  return kind === "compacted" || kind === "both" || kind === "loose";
+}
+
+const compaction = {
+  "segment.bytes": "16384",
+  "segment.ms": "2000",
+  "min.cleanable.dirty.ratio": "0.01",
+  "delete.retention.ms": "1000",
+} as const;
 
 /** What a topic of each kind is made with. */
 export const sideSettings: Readonly<Record<SideKind, Readonly<Record<string, string>>>> = {
   plain: { "segment.bytes": "16384" },
-  compacted: {
-    "cleanup.policy": "compact",
-    "segment.bytes": "16384",
-    "segment.ms": "2000",
-    "min.cleanable.dirty.ratio": "0.01",
-    "delete.retention.ms": "1000",
-  },
+  compacted: { "cleanup.policy": "compact", ...compaction },
   expiring: {
     "retention.ms": "8000",
     "retention.bytes": "20000",
     "segment.bytes": "16384",
     "segment.ms": "1000",
+    "message.timestamp.type": "LogAppendTime",
   },
+  both: { "cleanup.policy": "compact,delete", "retention.ms": "20000", "min.compaction.lag.ms": "500", ...compaction },
+  loose: {
+    "cleanup.policy": "compact",
+    "unclean.leader.election.enable": "true",
+    "min.insync.replicas": "1",
+    ...compaction,
+  },
+  // Where all lose their power at once nobody is eligible any more (D8): without unclean elections nobody would lead.
+  unflushed: { flush: "async", "segment.bytes": "16384", "unclean.leader.election.enable": "true" },
   unclean: { "unclean.leader.election.enable": "true", "min.insync.replicas": "1" },
 };
 
@@ -87,7 +119,7 @@ export function createSideTopics({ report }: Violations): SideTopics {
       const { acknowledged } = partitionOf(topic, partition);
       const before = acknowledged.get(offset);
       acknowledged.set(offset, { key, value });
-      if (before === undefined || before.value === value || topic.kind === "unclean") return;
+      if (before === undefined || before.value === value || mayBeGone(topic.kind)) return;
       report("an offset names two records", `${topic.name}-${partition} offset ${offset}: ${before.value}, ${value}`);
     },
     deleting(topic, partition, offset) {
@@ -95,7 +127,7 @@ export function createSideTopics({ report }: Violations): SideTopics {
       if (offset > known.deletedBelow) known.deletedBelow = offset;
     },
     checkFinal(topic, partition, read) {
-      if (topic.kind === "unclean") return;
+      if (mayBeGone(topic.kind)) return;
       const where = `${topic.name}-${partition}`;
       const known = partitionOf(topic, partition);
       const found = new Map(read.map((record) => [record.offset, record]));

@@ -18,14 +18,18 @@ export function createConfirmLeader(of: {
 }): ConfirmLeader {
   const { controller, brokerId, onHeard } = of;
   return async ({ topicId, partition }, leaderEpoch) => {
+    const { endpoint } = controller;
     try {
       const client = createRpcClient(ClusterService, controller.channel("control"));
       const question = { topicId, partition, brokerId, leaderEpoch };
-      const { leads } = await client.confirmLeader(question, { timeoutMs: answerTimeoutMs });
+      const { leads } = await client.confirmLeader(question, {
+        timeoutMs: answerTimeoutMs,
+        signal: controller.givenUp,
+      });
       onHeard();
       return leads;
     } catch (error) {
-      if (error instanceof TidemarkError) controller.learnFrom(error);
+      if (error instanceof TidemarkError) controller.learnFrom(error, endpoint);
       return undefined;
     }
   };

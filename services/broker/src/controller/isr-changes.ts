@@ -56,12 +56,14 @@ export function createIsrChanges(options: IsrChangesOptions): IsrChanges {
     waiting = [];
     for (let from = 0; from < all.length; from += proposalsMax) {
       const some = all.slice(from, from + proposalsMax);
+      const { endpoint } = options.controller;
       call(options, some).then(
         (response) => {
           settle(some, response);
         },
         (error: unknown) => {
-          settleFailed(options, some, error);
+          if (error instanceof TidemarkError) options.controller.learnFrom(error, endpoint);
+          settleFailed(some, error);
         },
       );
     }
@@ -82,7 +84,7 @@ async function call(
   const client = createRpcClient(ClusterService, controller.channel("control"));
   const response = await client.alterPartition(
     { brokerId, brokerEpoch: brokerEpoch() ?? 0, partitions: proposals.map(itemOf) },
-    { timeoutMs: answerTimeoutMs },
+    { timeoutMs: answerTimeoutMs, signal: controller.givenUp },
   );
   onHeard();
   return response;
@@ -139,8 +141,7 @@ function answerOf(
   }
 }
 
-function settleFailed({ controller }: IsrChangesOptions, proposals: readonly Proposal[], error: unknown): void {
-  if (error instanceof TidemarkError) controller.learnFrom(error);
+function settleFailed(proposals: readonly Proposal[], error: unknown): void {
   const neverArrived = error instanceof TidemarkError && error.outcome === Outcome.NOT_APPLIED;
   for (const { answered } of proposals) answered({ kind: neverArrived ? "NOT_CONTROLLER" : "UNKNOWN" });
 }

@@ -1,13 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ActiveController } from "@tidemark/controller-link";
-import { backoffMs } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
 import type { ReportedTruncation } from "@tidemark/metadata";
 import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
-import { createDeferred, type Deferred, delay, type Runtime } from "@tidemark/runtime";
+import { createDeferred, type Deferred, type Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 
 /** What a broker tells of itself when it registers, as long as its process lives. */
@@ -104,7 +103,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
           ended.resolve({ kind: "closed", error });
         },
       }),
-      { signal },
+      { signal: AbortSignal.any([signal, controller.superseded]) },
     );
     endStream = ended.resolve;
     const beat = () => {
@@ -129,16 +128,17 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
     const isOver = () => signal.aborted;
     for (let failures = 0; ; failures++) {
       if (renewal !== undefined) return renewal;
+      const { endpoint } = controller;
       const end = await keepAlive(signal, () => {
         failures = 0;
       });
       if (isOver()) return "the broker stops";
       if (end.kind === "renew") return end.why;
       const { error } = end;
-      if (error !== undefined) controller.learnFrom(error);
+      if (error !== undefined) controller.learnFrom(error, endpoint);
       if (isSessionLost(error)) return error?.message ?? "";
       logger.debug("The heartbeat stream ended; opening it again", { why: error?.message ?? "" });
-      await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);
+      await controller.pause(failures, signal).catch(() => undefined);
       if (isOver()) return "the broker stops";
     }
   };
@@ -179,7 +179,7 @@ async function register(
 ): Promise<{ readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }> {
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
-    (channel) => {
+    (channel, until) => {
       const { directoryIds, controllerEpoch, damagedReplicas } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
@@ -190,7 +190,7 @@ async function register(
           damagedReplicas: [...damagedReplicas],
           ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
         },
-        { signal, timeoutMs: 5000 },
+        { signal: until, timeoutMs: 5000 },
       );
     },
     { signal, trafficClass: "control", isRepeatable: true },

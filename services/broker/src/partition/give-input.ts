@@ -80,6 +80,7 @@ function noteEvent(replica: ReplicaState, event: TraceEvent): void {
     case "proposalSettled":
     case "resigned":
     case "offline":
+    case "metadataRegressed":
     case "leaderless":
     case "becameFollower":
     case "becameLeader":

@@ -85,6 +85,12 @@ export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: W
         reason: Reason.LOG_DIRECTORY_FAILED,
         message: `The log of ${name} on broker ${shared.self} is out of service`,
       });
+    case "METADATA_REGRESSED":
+      return new TidemarkError({
+        ...where,
+        reason: Reason.METADATA_REGRESSED,
+        message: `The metadata of ${name} are older than what its replicas hold: nothing is served until \`tidemark partition elect --election-type unclean --topic ${topic} --partition ${index}\` decides whose records stay`,
+      });
     case "APPEND_REFUSED":
       return fromLogError(refusedBy, { topic, partition: index }, outcome);
     case "REQUEST_TIMED_OUT":
@@ -121,7 +127,13 @@ type Where = {
 
 type StateReason = Exclude<
   Refusal["reason"],
-  "NOT_LEADER" | "LEADER_FENCED_ITSELF" | "REPLICA_OFFLINE" | "APPEND_REFUSED" | "REQUEST_TIMED_OUT" | ProducerReason
+  | "NOT_LEADER"
+  | "LEADER_FENCED_ITSELF"
+  | "REPLICA_OFFLINE"
+  | "METADATA_REGRESSED"
+  | "APPEND_REFUSED"
+  | "REQUEST_TIMED_OUT"
+  | ProducerReason
 >;
 
 /** Refusals that are explained by how the partition stands. */

@@ -9,6 +9,7 @@ const toWire: Readonly<Record<ReplicaRefusal, WireRefusal>> = {
   STALE_SESSION: WireRefusal.STALE_SESSION,
   NOT_A_REPLICA: WireRefusal.NOT_A_REPLICA,
   REPLICA_OFFLINE: WireRefusal.REPLICA_OFFLINE,
+  METADATA_REGRESSED: WireRefusal.METADATA_REGRESSED,
 };
 const fromWire = new Map<number, ReplicaRefusal>(
   Object.entries(toWire).map(([name, value]) => [value, name as ReplicaRefusal]),

@@ -11,6 +11,8 @@ export interface ReplicaInspection {
   log(replica: ReplicaId): Log | undefined;
   /** Why a replica that the broker holds is not served though it has no log to say so. Undefined: it is, or is damaged. */
   trouble(replica: ReplicaId): string | undefined;
+  /** The newest leader epoch that the replica has seen, where the newest metadata are older; undefined: they are not. */
+  regressedFrom(replica: ReplicaId): LeaderEpoch | undefined;
   /** The leader epoch in which this broker leads the partition; undefined: it does not. */
   ledIn(replica: ReplicaId): LeaderEpoch | undefined;
 }
@@ -26,6 +28,8 @@ export type ReplicaStanding =
       readonly logEnd: Offset;
       readonly flushed: Offset;
       readonly highWatermark: Offset;
+      /** As in `ReplicaInspection`. */
+      readonly regressedFrom: LeaderEpoch | undefined;
     }
   /** `damage`: what is wrong, in words. */
   | { readonly kind: "offline"; readonly damage: string }
@@ -46,6 +50,7 @@ export function standingOf(inspection: ReplicaInspection, replica: ReplicaId): R
         logEnd: log.logEndOffset,
         flushed: log.flushedOffset,
         highWatermark: log.highWatermark,
+        regressedFrom: inspection.regressedFrom(replica),
       };
     case "offline":
       return { kind: "offline", damage: log.status.damage.detail };

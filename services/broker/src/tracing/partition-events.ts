@@ -100,6 +100,7 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
       case "leaderless":
       case "resigned":
       case "offline":
+      case "metadataRegressed":
         endChange(key, place, { error: "NOT_LEADER" });
         endBeginning(key, place);
         return;
@@ -197,6 +198,7 @@ function log(logger: Logger, { topic, index }: PartitionPlace, event: TraceEvent
       return;
     case "fencedItself":
     case "offline":
+    case "metadataRegressed":
     case "positionLost":
       logger.warn(`${topic}-${index} ${formatTrace(event)}`, where);
       return;

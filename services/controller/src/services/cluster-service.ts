@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Revision } from "@tidemark/ids";
+import type { ControllerId, Revision } from "@tidemark/ids";
 import { allocateProducerIds, findPartition, registerBroker, sessionProblem } from "@tidemark/metadata";
 import type {
   ClusterService,
@@ -25,10 +25,11 @@ import {
   readTopicId,
   readUuid,
 } from "./requests.ts";
+import { watchController } from "./watch-controller.ts";
 import { watchMetadata } from "./watch-metadata.ts";
 
-/** What brokers and gateways ask of the active controller. Each answer carries its epoch. */
-export function createClusterService(core: ControllerCore): ServiceImpl<typeof ClusterService> {
+/** What brokers and gateways ask of the active controller, `own` or another. Each answer carries its epoch. */
+export function createClusterService(core: ControllerCore, own: ControllerId): ServiceImpl<typeof ClusterService> {
   return {
     register: (request, { signal }) => register(core, request, signal),
     heartbeat: (requests) => heartbeat(core, requests),
@@ -42,6 +43,7 @@ export function createClusterService(core: ControllerCore): ServiceImpl<typeof C
     },
     alterPartition: (request, { signal }) => alterPartition(core, request, signal),
     confirmLeader: (request) => confirmLeader(core, request),
+    watchController: (_, { signal }) => watchController(core, own, signal),
     async allocateProducerIds(request, { signal }) {
       const broker = readBroker(request);
       const { answer, epoch } = await core.queue.submit(

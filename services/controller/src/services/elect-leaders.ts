@@ -44,7 +44,8 @@ export async function elect(
 
 /**
  * Unclean elections on command. A named topic is permission enough; where all topics are meant, only those that allow
- * it are touched. Partitions that have a leader are told so where they were named, and passed over otherwise.
+ * it are touched. Partitions that have a leader are told so where they were named, and passed over otherwise; those of
+ * a named topic are asked whether they hold more than the metadata know of.
  */
 async function electUncleanly(
   core: ControllerCore,
@@ -60,12 +61,13 @@ async function electUncleanly(
   for (const each of wanted) {
     const refusal = uncleanProblem(each, selection, core.settings.uncleanElection);
     if (refusal === undefined) asked.push({ topicId: each.topic.topicId, partition: each.partition });
-    else if (refusal.reason !== Reason.ELECTION_NOT_NEEDED || selection.partitions !== undefined) {
-      refusals.push({ ...each, refusal });
-    }
+    else refusals.push({ ...each, refusal });
   }
   const elected = asked.length === 0 ? [] : await core.unclean.command(asked, signal);
-  return [...elected, ...refusals].map(electionResult);
+  const wasNamed = selection.partitions !== undefined;
+  return [...elected, ...refusals]
+    .filter(({ refusal }) => wasNamed || refusal?.reason !== Reason.ELECTION_NOT_NEEDED)
+    .map(electionResult);
 }
 
 function uncleanProblem(
@@ -76,7 +78,8 @@ function uncleanProblem(
   const because = (reason: Reason, message: string) => ({ reason, message, topic: topic.name, partition });
   if (state === undefined)
     return because(Reason.UNKNOWN_PARTITION, `Topic ${topic.name} has no partition ${partition}`);
-  if (state.leader !== undefined) return because(Reason.ELECTION_NOT_NEEDED, `Broker ${state.leader} leads`);
+  if (state.leader !== undefined && selection.name === undefined)
+    return because(Reason.ELECTION_NOT_NEEDED, `Broker ${state.leader} leads`);
   if (selection.name !== undefined || allowsUnclean(topic, clusterAllows)) return undefined;
   const text = `Topic ${topic.name} does not allow unclean elections; name it to elect all the same`;
   return because(Reason.UNCLEAN_ELECTION_NOT_ALLOWED, text);

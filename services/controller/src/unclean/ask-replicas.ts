@@ -25,10 +25,10 @@ export async function askReplicas(
   const ask = async (broker: BrokerSession, asked: readonly ReplicaId[]) => {
     const { brokerEpoch, replicas } = await options.describe(broker, asked, options.waitMs);
     if (!isOpen || brokerEpoch === undefined) return;
-    for (const { lastLeaderEpoch, logEnd, logStart, ...partition } of replicas) {
+    for (const { lastLeaderEpoch, logEnd, logStart, regressedFrom, ...partition } of replicas) {
       const id = receiptId(partition);
       const answered = positions.get(id) ?? [];
-      answered.push({ brokerId: broker.brokerId, brokerEpoch, lastLeaderEpoch, logEnd, logStart });
+      answered.push({ brokerId: broker.brokerId, brokerEpoch, lastLeaderEpoch, logEnd, logStart, regressedFrom });
       positions.set(id, answered);
     }
   };

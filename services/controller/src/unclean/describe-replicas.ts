@@ -1,5 +1,5 @@
 import type { BrokerEpoch } from "@tidemark/ids";
-import { brokerEpoch, offset } from "@tidemark/ids";
+import { brokerEpoch, leaderEpoch, offset } from "@tidemark/ids";
 import type { AnsweredPosition, BrokerSession, ReplicaId } from "@tidemark/metadata";
 import { ReplicaCondition, type ReplicaDescription, ReplicaService } from "@tidemark/proto/replica/v1";
 import { type ChannelOptions, createRpcClient, type Transport } from "@tidemark/rpc";
@@ -73,6 +73,7 @@ function positionsOf(
         lastLeaderEpoch: replica.lastLeaderEpoch ?? -1,
         logEnd: offset(replica.logEnd),
         logStart: offset(replica.logStart),
+        regressedFrom: replica.regressedFrom === undefined ? undefined : leaderEpoch(replica.regressedFrom),
       },
     ];
   });

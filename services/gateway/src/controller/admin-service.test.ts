@@ -1,7 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { type ActiveController, createActiveController } from "@tidemark/controller-link";
 import { emptyImage } from "@tidemark/metadata";
-import { AddPartitionsRequestSchema, AdminService, CreateTopicRequestSchema } from "@tidemark/proto/admin/v1";
+import {
+  AddPartitionsRequestSchema,
+  AdminService,
+  CreateTopicRequestSchema,
+  DescribeClusterRequestSchema,
+  WatchEventsRequestSchema,
+} from "@tidemark/proto/admin/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type CallContext, createChannelPool, TidemarkError } from "@tidemark/rpc";
 import { waitFor } from "@tidemark/testkit";
@@ -144,9 +150,13 @@ describe("a call for the controller", () => {
     const onceThenLate: ActiveController = {
       endpoint: controller.endpoint,
       channel: () => channel,
+      superseded: over.signal,
+      givenUp: over.signal,
       learnFrom: () => undefined,
+      pause: () => Promise.resolve(),
+      follow: () => Promise.resolve(),
       async call(attempt) {
-        await attempt(channel).catch(() => undefined);
+        await attempt(channel, over.signal).catch(() => undefined);
         over.abort(tooLate);
         throw tooLate;
       },
@@ -158,6 +168,73 @@ describe("a call for the controller", () => {
       outcome: Outcome.NOT_APPLIED,
     });
     pool.close();
+  });
+});
+
+describe("a controller that is frozen", () => {
+  /** It takes calls and answers none, and another one takes its place as soon as a call has arrived. */
+  async function frozen() {
+    const [silent, other] = [await startFakeController(1), await startFakeController(2)];
+    const pool = createChannelPool({ runtime });
+    const listening = new AbortController();
+    const controller = createActiveController({ endpoints: [silent.endpoint, other.endpoint], pool, runtime });
+    const followed = controller.follow(listening.signal);
+    const stop = async () => {
+      listening.abort();
+      await followed;
+      pool.close();
+      await Promise.all([silent.stop(), other.stop()]);
+    };
+    const neverAnswers = () => {
+      other.takeOver();
+      return new Promise<never>(() => undefined);
+    };
+    const call = { signal: new AbortController().signal, timeoutMs: () => 60_000 } as unknown as CallContext;
+    const passed = passThrough(AdminService, { controller, runtime, reads: ["describeCluster"] });
+    return { silent, other, passed, call, neverAnswers, stop };
+  }
+
+  it("is left by a reader, whom the one that took its place answers", async () => {
+    const { silent, other, passed, call, neverAnswers, stop } = await frozen();
+    silent.admin.describeCluster = neverAnswers;
+    other.admin.describeCluster = () => ({ clusterId: "found" });
+    expect(await passed.describeCluster(create(DescribeClusterRequestSchema), call)).toMatchObject({
+      clusterId: "found",
+    });
+    await stop();
+  });
+
+  it("is left by a change of which nobody knows whether it was made, and which is not sent again (P12)", async () => {
+    const { silent, other, passed, call, neverAnswers, stop } = await frozen();
+    let repeats = 0;
+    silent.admin.createTopic = neverAnswers;
+    other.admin.createTopic = () => {
+      repeats += 1;
+      return {};
+    };
+    await expect(passed.createTopic(create(CreateTopicRequestSchema, { topic: "t" }), call)).rejects.toMatchObject({
+      reason: Reason.METADATA_OUTCOME_UNKNOWN,
+      outcome: Outcome.UNKNOWN,
+      message: expect.stringContaining("Read back before a retry") as string,
+    });
+    expect(repeats).toBe(0);
+    await stop();
+  });
+
+  it("is left by a stream that has not begun", async () => {
+    const { silent, other, passed, call, stop } = await frozen();
+    silent.admin.watchEvents = async function* () {
+      other.takeOver();
+      await new Promise(() => undefined);
+      yield {};
+    };
+    other.admin.watchEvents = async function* () {
+      yield { event: { case: "election", value: { topic: "a", leaderEpoch: 1 } } };
+    };
+    const seen: unknown[] = [];
+    for await (const { event } of passed.watchEvents(create(WatchEventsRequestSchema), call)) seen.push(event.case);
+    expect(seen).toEqual(["election"]);
+    await stop();
   });
 });
 

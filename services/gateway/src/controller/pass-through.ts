@@ -7,7 +7,7 @@ import type {
   DescService,
   MessageShape,
 } from "@bufbuild/protobuf";
-import { type ActiveController, backoffMs } from "@tidemark/controller-link";
+import type { ActiveController } from "@tidemark/controller-link";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   type CallContext,
@@ -17,8 +17,8 @@ import {
   TidemarkError,
   withOutcome,
 } from "@tidemark/rpc";
-import { delay, type Runtime } from "@tidemark/runtime";
-import { passOn } from "../log/context.ts";
+import type { Runtime } from "@tidemark/runtime";
+import { asCallerSees, passOn } from "../log/context.ts";
 
 export interface PassThroughOptions<Desc extends DescService> {
   readonly controller: ActiveController;
@@ -83,12 +83,13 @@ function passUnary<Desc extends DescService>(
   const isRead = reads.includes(localName);
   return async (request: AnyMessage, call: CallContext): Promise<AnyMessage> => {
     let last: TidemarkError | undefined;
-    const attempt = async (channel: RpcChannel) => {
+    const attempt = async (channel: RpcChannel, signal: AbortSignal) => {
       try {
-        return await (clientOf(channel)[localName] as UnaryCall)(request, passOn(call));
+        return await (clientOf(channel)[localName] as UnaryCall)(request, { ...passOn(call), signal });
       } catch (error) {
+        const isGivenUp = signal.aborted && !call.signal.aborted;
         // What changes nothing was certainly not applied.
-        if (isRead && error instanceof TidemarkError && isElsewhere(error)) {
+        if (isRead && error instanceof TidemarkError && (isElsewhere(error) || isGivenUp)) {
           last = withOutcome(error, Outcome.NOT_APPLIED);
           throw last;
         }
@@ -102,7 +103,8 @@ function passUnary<Desc extends DescService>(
     } catch (error) {
       // Time ran out between two tries: what the last one found says more than that.
       const found = call.signal.aborted && last?.outcome === Outcome.NOT_APPLIED ? last : error;
-      throw found instanceof TidemarkError && isElsewhere(found) ? noController(found, controller) : found;
+      if (found instanceof TidemarkError && isElsewhere(found)) throw noController(found, controller);
+      throw asCallerSees(found, call);
     }
   };
 }
@@ -116,20 +118,30 @@ function passStream<Desc extends DescService>(
     const until = runtime.clock.monotonicMs() + patienceMs;
     for (let failures = 0; ; failures++) {
       let hasBegun = false;
+      // What has begun goes on: a controller that was deposed, and is not frozen, still has what it streams.
+      const unanswered = new AbortController();
+      const { endpoint, superseded } = controller;
+      const leave = () => {
+        if (!hasBegun) unanswered.abort();
+      };
+      superseded.addEventListener("abort", leave, { once: true });
+      const signal = AbortSignal.any([call.signal, unanswered.signal]);
       try {
-        const stream = (clientOf(controller.channel("admin"))[localName] as StreamCall)(request, passOn(call));
-        for await (const message of stream) {
+        const client = clientOf(controller.channel("admin"));
+        for await (const message of (client[localName] as StreamCall)(request, { ...passOn(call), signal })) {
           hasBegun = true;
           yield message;
         }
         return;
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
-        controller.learnFrom(error);
-        if (hasBegun || !isElsewhere(error)) throw error;
+        controller.learnFrom(error, endpoint);
+        if (hasBegun || !(isElsewhere(error) || unanswered.signal.aborted)) throw error;
         if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
+      } finally {
+        superseded.removeEventListener("abort", leave);
       }
-      await delay(runtime.scheduler, backoffMs(failures, runtime.random), call.signal);
+      await controller.pause(failures, call.signal);
     }
   };
 }

@@ -16,7 +16,12 @@ import {
 import { applyChanges, changeToWire, emptyImage, imageToChanges, type MetadataChange } from "@tidemark/metadata";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
-import { ClusterService, MetadataFrame, type WatchMetadataResponseSchema } from "@tidemark/proto/cluster/v1";
+import {
+  ClusterService,
+  MetadataFrame,
+  type WatchControllerResponseSchema,
+  type WatchMetadataResponseSchema,
+} from "@tidemark/proto/cluster/v1";
 import { createRpcServer, type ServiceImpl, serve } from "@tidemark/rpc";
 import { createDeferred, createNodeRuntime } from "@tidemark/runtime";
 
@@ -53,6 +58,8 @@ export interface FakeController {
   lead(leads: Leads, id?: TopicId): void;
   /** Id of the topic `orders`. */
   readonly ordersId: TopicId;
+  /** Tells everyone who listens that this controller took the place of the active one. Called once. */
+  takeOver(): void;
   stop(): Promise<void>;
 }
 
@@ -65,6 +72,11 @@ export async function startFakeController(id = 1): Promise<FakeController> {
   let orders = newTopicId();
   const frames: Frame[] = [];
   let changed = createDeferred();
+  const tookOver = createDeferred<MessageInitShape<typeof WatchControllerResponseSchema>>();
+  async function* watchController() {
+    yield await tookOver.promise;
+    await new Promise(() => undefined);
+  }
 
   const admin: Partial<ServiceImpl<typeof AdminService>> = {};
   const metadata: Partial<ServiceImpl<typeof MetadataService>> = {};
@@ -90,7 +102,7 @@ export async function startFakeController(id = 1): Promise<FakeController> {
       internal: {
         port: 0,
         services: [
-          serve(ClusterService, { watchMetadata: (_, { signal }) => watch(signal) }),
+          serve(ClusterService, { watchMetadata: (_, { signal }) => watch(signal), watchController }),
           serve(AdminService, lazily(admin, AdminService.methods)),
           serve(MetadataService, lazily(metadata, MetadataService.methods)),
         ],
@@ -149,6 +161,7 @@ export async function startFakeController(id = 1): Promise<FakeController> {
       controller.commit([...leads.map((each) => putPartition(ownId, each)), { kind: "topic", name, value }]);
     },
     lead: (leads, ownId = orders) => controller.commit([putPartition(ownId, leads)]),
+    takeOver: () => tookOver.resolve({ controllerEpoch: id, controllerId: id, endpoint: controller.endpoint }),
     stop: () => server.stop(0),
   };
   return controller;

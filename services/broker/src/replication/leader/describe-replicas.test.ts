@@ -27,6 +27,7 @@ const inspection: ReplicaInspection = {
   replicas: () => [replica(0), replica(1)],
   log: ({ partition }) => [soundLog, damagedLog][partition],
   trouble: ({ partition }) => (partition === 3 ? "its directory is not there" : undefined),
+  regressedFrom: ({ partition }) => (partition === 0 ? leaderEpoch(9) : undefined),
   ledIn: ({ partition }) => (partition === 0 ? leaderEpoch(5) : undefined),
 };
 
@@ -47,6 +48,7 @@ describe("questions about replicas", () => {
         partition: 0,
         condition: ReplicaCondition.ONLINE,
         lastLeaderEpoch: 5,
+        regressedFrom: 9,
         logStart: 10n,
         storedLogStart: 9n,
         logEnd: 100n,

@@ -81,7 +81,13 @@ function describe(standing: ReturnType<typeof standingOf>): MessageInitShape<typ
       const { lastLeaderEpoch, logStart, storedLogStart, logEnd, flushed, highWatermark } = standing;
       const offsets = { logStart, storedLogStart, logEnd, flushed, highWatermark };
       const condition = ReplicaCondition.ONLINE;
-      return { condition, ...offsets, ...(lastLeaderEpoch === undefined ? {} : { lastLeaderEpoch }) };
+      const { regressedFrom } = standing;
+      return {
+        condition,
+        ...offsets,
+        ...(lastLeaderEpoch === undefined ? {} : { lastLeaderEpoch }),
+        ...(regressedFrom === undefined ? {} : { regressedFrom }),
+      };
     }
     case "offline":
       return { condition: ReplicaCondition.OFFLINE, damage: standing.damage };

@@ -1,0 +1,103 @@
+import { type Client, createClient } from "@tidemark/client";
+import { startDevCluster, waitFor } from "@tidemark/testkit";
+import { type Bench, type Figure, figure } from "../bench.ts";
+import { endToEnd, type LoadFigures, readBack, saturate, sendInRounds, valueBytes } from "./loads.ts";
+
+const runs = 3;
+const replicationFactors = [1, 3] as const;
+/** To the leader itself, and by the gateway alone. */
+const routings = ["direct", "bootstrap"] as const;
+
+interface Work {
+  readonly name: string;
+  /** Records that one latency speaks of. */
+  readonly of: string;
+  run(client: Client, topic: string, durationMs: number): Promise<LoadFigures>;
+}
+
+const works: readonly Work[] = [
+  {
+    name: "produce, one at a time",
+    of: "ack",
+    run: (client, topic, durationMs) => sendInRounds(client, topic, { atOnce: 1, durationMs }),
+  },
+  {
+    name: "produce, 100 at a time",
+    of: "all acks",
+    run: (client, topic, durationMs) => sendInRounds(client, topic, { atOnce: 100, durationMs }),
+  },
+  { name: "produce, saturated", of: "ack", run: saturate },
+  { name: "consume", of: "batch", run: readBack },
+  { name: "end to end, one at a time", of: "record", run: endToEnd },
+];
+
+/** How long each load lasts in a run, in milliseconds. */
+const durationMs = 1500;
+const warmUpMs = 300;
+
+/** Three brokers' processes, a gateway and one client with the SDK. */
+export const clientBench: Bench = {
+  name: "client",
+  about:
+    `the SDK (acks=all, idempotent, flush=sync) with records of ${valueBytes} B made one by one, one partition: producing, ` +
+    "consuming and end to end, to the leader directly and through the gateway, with one and three replicas.",
+  async run(say) {
+    const cluster = await startDevCluster({ brokers: 3 });
+    const bootstrap = cluster.endpoint("gateway-1");
+    const clients = await Promise.all(routings.map((routing) => createClient({ bootstrap, routing })));
+    const measured = new Map<string, LoadFigures[]>();
+    try {
+      for (let run = 0; run <= runs; run++) {
+        say(run === 0 ? "warming up" : `run ${run} of ${runs}`);
+        for (const replicationFactor of replicationFactors) {
+          for (const [index, client] of clients.entries()) {
+            const where = `RF ${replicationFactor}, ${routings[index] === "direct" ? "direct" : "gateway"}`;
+            const topic = `bench-${run}-${index}-${replicationFactor}`;
+            await createTopic(client, topic, replicationFactor);
+            for (const work of works) {
+              const figures = await work.run(client, topic, run === 0 ? warmUpMs : durationMs);
+              const key = `${where}: ${work.name}`;
+              if (run > 0) measured.set(key, [...(measured.get(key) ?? []), figures]);
+            }
+          }
+        }
+      }
+    } finally {
+      for (const client of clients) client.close();
+      await cluster.stop();
+    }
+    return works.flatMap((work) =>
+      replicationFactors.flatMap((factor) =>
+        ["direct", "gateway"].flatMap((route) => {
+          const key = `RF ${factor}, ${route}: ${work.name}`;
+          return figuresOf(key, work, measured.get(key) ?? []);
+        }),
+      ),
+    );
+  },
+};
+
+function figuresOf(name: string, { of }: Work, all: readonly LoadFigures[]): readonly Figure[] {
+  const at = (share: number) =>
+    all.map(({ latenciesMs }) => {
+      const sorted = [...latenciesMs].sort((a, b) => a - b);
+      return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
+    });
+  return [
+    figure(
+      name,
+      "records/s",
+      all.map(({ recordsPerSecond }) => recordsPerSecond),
+    ),
+    figure(`  ${of}, p50`, "ms", at(0.5)),
+    figure(`  ${of}, p99`, "ms", at(0.99)),
+  ];
+}
+
+async function createTopic(client: Client, topic: string, replicationFactor: number): Promise<void> {
+  await client.admin.createTopic({ topic, partitions: 1, replicationFactor });
+  await waitFor(`${topic} to be in sync`, async () => {
+    const { topics } = await client.admin.describeTopics({ topics: [topic] });
+    return topics[0]?.partitions[0]?.isr.length === replicationFactor;
+  });
+}

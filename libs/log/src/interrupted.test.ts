@@ -1,6 +1,9 @@
 /** What is interrupted half way, by a full disk or by the log's end, and must not be gone on with as if it had not begun. */
+import { keepAll } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog } from "./testing/fixture.ts";
+import { at, batchAt, contentOf, createTestLog } from "./testing/fixture.ts";
+
+const logFile = "/data/log/00000000000000000000.log";
 
 describe("a log start above what is durable", () => {
   it("makes that durable first, so that no power cut leaves a log that ends before it starts", async () => {
@@ -16,5 +19,29 @@ describe("a log start above what is durable", () => {
       at(3),
       at(3),
     ]);
+  });
+});
+
+describe("a tail that is written anew", () => {
+  it("is still there after the disk refused the rename that gives it its name, which is the directory's end", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0));
+    await test.time.advance(2000);
+    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
+    test.log.append(batchAt(1));
+    await test.time.advance(10);
+    test.disk.powerCut(keepAll);
+    let left = 1;
+    test.faulty.plan(({ kind, path }) =>
+      kind === "rename" && path.includes("00000000000000000001.log") && left-- > 0
+        ? { kind: "fail", code: "NO_SPACE" }
+        : undefined,
+    );
+    await test.reopen();
+    await expect(test.log.flushed(at(2))).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    test.disk.powerCut();
+    await test.reopen();
+    await test.log.flushed(at(2));
+    expect((await contentOf(test.log)).slice(0, 2)).toEqual(["0..1", "1..2"]);
   });
 });

@@ -1,6 +1,7 @@
 /** What is interrupted half way, by a full disk or by the log's end, and must not be gone on with as if it had not begun. */
 import { keepAll } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
+import { defaultCompactionSettings } from "./settings.ts";
 import { at, batchAt, contentOf, createTestLog } from "./testing/fixture.ts";
 
 const logFile = "/data/log/00000000000000000000.log";
@@ -43,5 +44,29 @@ describe("a tail that is written anew", () => {
     await test.reopen();
     await test.log.flushed(at(2));
     expect((await contentOf(test.log)).slice(0, 2)).toEqual(["0..1", "1..2"]);
+  });
+});
+
+describe("a replacement of several segments", () => {
+  it("whose last rename the disk refuses is the directory's end, and finished by the next start", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const settings = { gaps: true, segmentBytes: 200, compaction };
+    const test = await createTestLog({ settings });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "a", value: String(offset) }));
+    test.log.setHighWatermark(at(8));
+    let left = 1;
+    await test.log.compact(1_800_000_000_000n).catch(() => undefined);
+    for (let offset = 8; offset < 14; offset++) await test.flush(batchAt(offset, { key: "b", value: String(offset) }));
+    test.log.setHighWatermark(at(14));
+    const renames: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      if (kind !== "rename") return undefined;
+      renames.push(path);
+      return path.includes("swap") && left-- > 0 ? { kind: "fail", code: "NO_SPACE" } : undefined;
+    });
+    await expect(test.log.compact(1_800_000_000_000n)).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    const log = await test.reopen();
+    expect(log.status.kind).toBe("online");
+    expect((await test.disk.list("/data/log")).filter(({ name }) => name.includes("swap"))).toEqual([]);
   });
 });

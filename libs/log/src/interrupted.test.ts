@@ -70,3 +70,30 @@ describe("a replacement of several segments", () => {
     expect((await test.disk.list("/data/log")).filter(({ name }) => name.includes("swap"))).toEqual([]);
   });
 });
+
+describe("a log that is being closed", () => {
+  it("is not cut any more", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0), batchAt(1), batchAt(2));
+    const bytes = test.disk.peek(logFile)!.length;
+    const closed = test.log.close();
+    await expect(test.log.truncateTo(at(1))).rejects.toMatchObject({ code: "CLOSED" });
+    await closed;
+    expect(test.disk.peek(logFile)!.length).toBe(bytes);
+    expect(test.context.failure()).toBeUndefined();
+  });
+
+  it("is closed for everyone only when it is closed", async () => {
+    const test = await createTestLog();
+    test.faulty.plan(({ kind, path }) =>
+      kind === "sync" && path === logFile ? { kind: "delay", ms: 1000 } : undefined,
+    );
+    test.log.append(batchAt(0));
+    const order: string[] = [];
+    const first = test.log.close().then(() => order.push("first"));
+    const second = test.log.close().then(() => order.push(`second, durable ${test.log.flushedOffset}`));
+    await test.time.advance(5000);
+    await Promise.all([first, second]);
+    expect(order).toContain("second, durable 1");
+  });
+});

@@ -39,7 +39,7 @@ import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLe
 import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
 import { leaderTookBack, ownFlush, produce } from "./leader-produce.ts";
 import { leadershipConfirmed, read } from "./leader-reads.ts";
-import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
+import { replicaFetch, replicaFlushed, standingFetch } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -213,6 +213,7 @@ type LeaderInput = Extract<
       | "consumerFetch"
       | "latestOffset"
       | "replicaFetch"
+      | "standingFetch"
       | "replicaFlushed"
       | "proposalAnswered"
       | "leadershipConfirmed"
@@ -241,6 +242,9 @@ function handleAsLeader(leader: LeaderState, context: PartitionContext, input: L
       return;
     case "replicaFetch":
       replicaFetch(leader, input);
+      return;
+    case "standingFetch":
+      standingFetch(leader, input);
       return;
     case "replicaFlushed":
       replicaFlushed(leader, input.report, input.nowMs);
@@ -271,7 +275,8 @@ function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
       answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome: "NOT_APPLIED", hint } });
       return;
     }
-    case "replicaFetch": {
+    case "replicaFetch":
+    case "standingFetch": {
       const { requestId, fetch } = input;
       const { replica, session, leaderEpoch } = fetch;
       answer.push({ kind: "replicaRefused", requestId, replica, session, leaderEpoch, reason });

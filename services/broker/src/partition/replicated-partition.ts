@@ -15,6 +15,7 @@ import {
   type ReplicaResponse,
   type ReplicationGuards,
   type ReplicationSettings,
+  type StandingFetch,
 } from "@tidemark/replication";
 import { type TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
@@ -70,6 +71,8 @@ export interface ReplicatedPartition extends Partition {
   configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
   /** A follower asks; it gets one reply unless the result is called. */
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
+  /** The same for a fetch that stands and was answered. */
+  goOnServing(fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   takeFlushed(report: ReplicaFlushed): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
   /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
@@ -144,6 +147,14 @@ export function createReplicatedPartition(
         nowMs: shared.clock.monotonicMs(),
       }));
     },
+    goOnServing: (fetch, deadlineMs, reply) =>
+      ask(replica, { kind: "replica", leaderEpoch: fetch.leaderEpoch, reply }, (requestId) => ({
+        kind: "standingFetch",
+        requestId,
+        fetch,
+        deadlineMs,
+        nowMs: shared.clock.monotonicMs(),
+      })),
     takeFlushed(report) {
       noteReport(replica, report);
       giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });

@@ -4,7 +4,7 @@
  * leader is announced after its watches were given everything (C4).
  */
 import { revision as toRevision } from "@tidemark/ids";
-import { createDeferred, type Runtime } from "@tidemark/runtime";
+import { abortWith, createDeferred, type Runtime } from "@tidemark/runtime";
 import { createAppendFront } from "../append-front.ts";
 import {
   type AppendOutcome,
@@ -108,7 +108,11 @@ export function createCandidate(options: CandidateOptions): Consensus {
     append: createAppendFront({ append: (epoch, changes) => whenTold(election.append(epoch, changes)), onEvent }),
     seal: (epoch) => whenTold(election.seal(epoch)),
     unseal: () => whenTold(election.unseal()),
-    sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
+    async sync(signal) {
+      const over = new AbortController();
+      const unbind = abortWith(over, signal, ending.signal);
+      return sync(over.signal, { connection, hub }).finally(unbind);
+    },
     watch: (signal) => hub.watch(signal),
     async describeMembers() {
       ending.signal.throwIfAborted();

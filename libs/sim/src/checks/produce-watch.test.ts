@@ -1,4 +1,4 @@
-import type { PartitionInput, PartitionOutput, PartitionView } from "@tidemark/replication";
+import type { PartitionInput, PartitionView } from "@tidemark/replication";
 import { expect, test } from "vitest";
 import { createProduceWatch } from "./produce-watch.ts";
 import { createViolations } from "./violations.ts";
@@ -17,8 +17,8 @@ function rulesWhenRefusedIn(leaderEpoch: number): readonly string[] {
   const watch = createProduceWatch(violations, () => false);
   const answered = { answer: [{ kind: "produced", requestId: 1, baseOffset: 5n, endOffset: 6n, leaderEpoch: 2 }] };
   const refused = { answer: [{ kind: "refused", requestId: 1, refusal: { reason: "NOT_ENOUGH_REPLICAS" } }] };
-  watch.observe("a")(replica, () => viewIn(2), produce, answered as never as PartitionOutput);
-  watch.observe("b")(replica, () => viewIn(leaderEpoch), produce, refused as never as PartitionOutput);
+  watch.observe("a")(replica, () => viewIn(2), produce, answered as never);
+  watch.observe("b")(replica, () => viewIn(leaderEpoch), produce, refused as never);
   return violations.found.map(({ rule }) => rule);
 }
 

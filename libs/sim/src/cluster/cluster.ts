@@ -24,6 +24,8 @@ export interface ClusterShape {
   /** Settings by role, beside those that say who and where a process is. */
   readonly settings: Readonly<Record<Role, Readonly<Record<string, string | number | boolean>>>>;
   readonly link: LinkState;
+  /** How much faster or slower than time a machine's clocks run at most: 0.01 is 10 ms a second. */
+  readonly clockDriftMax: number;
 }
 
 /** A client of the cluster on a machine of its own, with the process that it lives in. */
@@ -79,6 +81,7 @@ export function createSimCluster(
     network,
     etcd,
     wallStartMs: given.wallStartMs,
+    clockDriftMax: given.clockDriftMax,
     experimentOn: given.experimentOn,
     controllerExperimentOn: given.controllerExperimentOn,
     quorumExperimentOn: given.quorumExperimentOn,

@@ -4,7 +4,7 @@ import type { RunningService } from "@tidemark/service";
 import { startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
-import { createSimProcess, type SimProcess } from "../engine/sim-process.ts";
+import { clockRateNear, createSimProcess, type SimProcess } from "../engine/sim-process.ts";
 import type { SimEtcd } from "../etcd/etcd-cluster.ts";
 import { dialFrom } from "../etcd/hold-connection.ts";
 import type { Host } from "../network/host.ts";
@@ -39,6 +39,8 @@ export interface NodeWorld {
   readonly network: Network;
   readonly etcd: SimEtcd;
   readonly wallStartMs: number;
+  /** As the shape of the cluster has it. */
+  readonly clockDriftMax: number;
   /** A line of a service's log. */
   readonly onLog: (node: string, line: string) => void;
   /** What is asked of the broker that lives in this process. */
@@ -58,6 +60,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
   const random = world.random.branch(name);
   const host = network.addHost(identity.hostName);
   const device = createDevice(random.stream("device"));
+  const clockRate = clockRateNear(1 + (2 * random.stream("clock").next() - 1) * world.clockDriftMax);
   let lives = 0;
   let boots = 1;
   let process: SimProcess | undefined;
@@ -136,6 +139,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         name: `${name}#${lives}`,
         random: random.stream(`life ${lives}`),
         wallStartMs: world.wallStartMs,
+        clockRate,
       });
       process = mine;
       mine.arrive("input", 0, () => {

@@ -11,6 +11,8 @@ export type Arrival = "timer" | "input" | "afterInput";
 export interface SimProcess {
   readonly name: string;
   readonly runtime: Runtime;
+  /** Milliseconds since the start of the run, whatever its own clocks show. */
+  nowMs(): number;
   readonly isAlive: boolean;
   readonly isPaused: boolean;
   /** Lets `task` run in the process after `delayMs`: late while it is paused, never once it is dead. */
@@ -36,13 +38,28 @@ const order: readonly Arrival[] = ["timer", "input", "afterInput"];
 /** One turn of a process's event loop, in milliseconds: what is to run after the input runs so much later. */
 const turnMs = 0.02;
 
-/** `wallStartMs`: what its wall clock showed at the start of the run, in milliseconds since 1970. */
+/** A rate is so many parts of this: a power of two, so that what a clock shows is exact and no timer fires early by it. */
+const rateParts = 1024;
+
+/** The rate nearest to this one that a clock can have: 1.01 gains 10 ms a second. */
+export function clockRateNear(rate: number): number {
+  return Math.round(rate * rateParts) / rateParts;
+}
+
+/**
+ * `wallStartMs`: what its wall clock showed at the start of the run, in milliseconds since 1970. `clockRate`: how fast its
+ * clocks run, from `clockRateNear`; absent: as time does.
+ */
 export function createSimProcess(
   engine: Engine,
-  options: { readonly name: string; readonly random: Random; readonly wallStartMs: number },
+  options: {
+    readonly name: string;
+    readonly random: Random;
+    readonly wallStartMs: number;
+    readonly clockRate?: number;
+  },
 ): SimProcess {
-  let isAlive = true;
-  let isPaused = false;
+  const { clockRate = 1 } = options;
   let skewMs = 0;
   let waiting: Waiting[] = [];
   /** Only so many were let go: what waited before is run before what comes while it is run. */
@@ -54,7 +71,7 @@ export function createSimProcess(
     return entry;
   };
   const drainNext = () => {
-    if (!isAlive || isPaused) {
+    if (!process.isAlive || process.isPaused) {
       draining = 0;
       return;
     }
@@ -64,31 +81,29 @@ export function createSimProcess(
     next?.task?.();
   };
 
-  const process: SimProcess = {
+  // Plain fields: what runs in a process looks at them at every event.
+  const process: SimProcess & { isAlive: boolean; isPaused: boolean } = {
     name: options.name,
-    get isAlive() {
-      return isAlive;
-    },
-    get isPaused() {
-      return isPaused;
-    },
+    isAlive: true,
+    isPaused: false,
+    nowMs: () => engine.nowMs,
     runtime: {
       random: options.random,
       clock: {
-        monotonicMs: () => engine.nowMs,
-        wallMs: () => Math.floor(options.wallStartMs + skewMs + engine.nowMs),
+        monotonicMs: () => engine.nowMs * clockRate,
+        wallMs: () => Math.floor(options.wallStartMs + skewMs + engine.nowMs * clockRate),
       },
       scheduler: {
         // As Node's timers: whole milliseconds, at least one.
-        after: (delayMs, task) => process.arrive("timer", Math.max(1, Math.trunc(delayMs)), task),
+        after: (delayMs, task) => process.arrive("timer", Math.max(1, Math.trunc(delayMs)) / clockRate, task),
         afterInput: (task) => process.arrive("afterInput", turnMs, task),
       },
     },
     arrive(arrival, delayMs, task) {
       let entry: Waiting | undefined;
       const cancel = engine.after(delayMs, () => {
-        if (!isAlive) return;
-        if (isPaused || draining > 0) entry = wait(arrival, task);
+        if (!process.isAlive) return;
+        if (process.isPaused || draining > 0) entry = wait(arrival, task);
         else task();
       });
       return () => {
@@ -97,22 +112,22 @@ export function createSimProcess(
       };
     },
     enter(arrival, task) {
-      if (!isAlive) return;
-      if (isPaused || draining > 0) wait(arrival, task);
+      if (!process.isAlive) return;
+      if (process.isPaused || draining > 0) wait(arrival, task);
       else task();
     },
     pause() {
-      isPaused = true;
+      process.isPaused = true;
     },
     resume() {
-      if (!isPaused) return;
-      isPaused = false;
+      if (!process.isPaused) return;
+      process.isPaused = false;
       waiting = order.flatMap((arrival) => waiting.filter((entry) => entry.arrival === arrival));
       draining = waiting.length;
       if (draining > 0) engine.after(0, drainNext);
     },
     kill() {
-      isAlive = false;
+      process.isAlive = false;
       waiting = [];
     },
     skewWallClock(byMs) {

@@ -24,6 +24,7 @@ async function createMachines() {
     gateways: 0,
     settings: { controller: {}, broker: {}, gateway: {} },
     link: { delayMs: 0.2, jitterMs: 0.5 },
+    clockDriftMax: 0,
     codecs,
     wallStartMs: 0,
     controllerExperimentOn: () => ({}),

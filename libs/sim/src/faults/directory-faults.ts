@@ -1,5 +1,5 @@
 import type { DiskErrorCode, DiskOperation } from "@tidemark/disk";
-import { pick } from "@tidemark/runtime";
+import { below, pick } from "@tidemark/runtime";
 import { logDirectories } from "../cluster/roles.ts";
 import { type FaultEnd, type FaultWorld, lengthMs } from "./fault-kinds.ts";
 
@@ -57,8 +57,20 @@ function failWith(
   return { text: `${directory} of ${node.name} ${how.text}`, lastsMs: lengthMs(random, 200, 15_000), end };
 }
 
-/** What befalls single log directories. */
+/** A broker comes back with indexes and snapshots that are empty, zeros or cut: it makes them anew from its logs (case 5). */
+function harmDerived({ random, cluster }: FaultWorld): FaultEnd | undefined {
+  const node = pick(random, cluster.brokers);
+  if (node?.process === undefined) return undefined;
+  if (random.next() < 0.5) node.kill();
+  else node.losePower();
+  const harmed = Array.from({ length: 1 + below(random, 6) }, () => node.device.harmDerived());
+  const text = `kill ${node.name} and harm ${harmed.filter((path) => path !== undefined).length} indexes and snapshots`;
+  return { text, lastsMs: lengthMs(random, 20, 2000), end: () => node.boot() };
+}
+
+/** What befalls single log directories, and files in them. */
 export const directoryFaultKinds = {
+  harmDerived,
   failDirectory: (world: FaultWorld) => {
     const how = pick(world.random, manners);
     return how && failWith(world, how, world.random.next() < 0.2);

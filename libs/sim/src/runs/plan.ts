@@ -31,9 +31,13 @@ export interface RunPlan {
   readonly nemesis: NemesisPlan;
   /** After the faults only a random core is mended first, and has to have leaders; then the rest. */
   readonly healsCoreFirst: boolean;
+  /** When a broker that no partition needs joins, in milliseconds of the run. Undefined: all are there from the beginning. */
+  readonly lateBrokerMs: number | undefined;
   readonly quorum: QuorumPlan;
   /** How long faults are done, in milliseconds. */
   readonly durationMs: number;
+  /** How much longer they may be done where the run would not count otherwise, in milliseconds. */
+  readonly extraMs: number;
   /** Longest silence that a session survives, and a follower's lag, in milliseconds: as the settings have them. */
   readonly timers: { readonly sessionMs: number; readonly lagMs: number };
   /** Protections that are taken out. Empty: none. */
@@ -86,6 +90,9 @@ const timerChoices = [
   { sessionMs: 1500, lagMs: 2500, heartbeatMs: 200, graceMs: 100, fetchWaitMs: 500 },
 ] as const;
 
+/** The last is far beyond what any clock does, and within what the terms of leases allow for. */
+const clockDrifts = [0, 0.001, 0.03] as const;
+
 type Timers = (typeof timerChoices)[number];
 
 /** A run of its own for each seed: sizes, faults and workload are drawn, so that each leaves out what others do. */
@@ -96,7 +103,8 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
   const timers = pick(draw, timerChoices) ?? timerChoices[0];
   const bare = drawShape(draw, replicationFactor, timers);
   const drawn = withLogs(random.stream("logs"), withUpkeep(random.stream("upkeep"), bare));
-  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn) };
+  const clockDriftMax = broken === undefined ? (pick(random.stream("clocks"), clockDrifts) ?? 0) : 0;
+  const shape = { ...drawn, ...drawBackend(random.stream("backend"), bounds, drawn), clockDriftMax };
   const mayLose = broken === undefined && random.stream("losses").next() < 0.3;
   const topic = { name: "events", partitions: 1 + below(draw, 3), replicationFactor, mayLose };
   const bootstraps = bootstrapsOf(shape);
@@ -124,8 +132,13 @@ export function drawPlan(random: RandomTree, bounds: SwarmBounds): RunPlan {
       random.stream("etcd faults"),
       drawNemesis(draw, { replicationFactor, pace, scenario: bounds.scenario }),
     ),
+    lateBrokerMs:
+      broken === undefined && shape.brokers > replicationFactor
+        ? drawLateBroker(random.stream("late broker"))
+        : undefined,
     healsCoreFirst: random.stream("core first").next() < 0.5,
     quorum: drawQuorum(random.stream("quorum plan"), shape.controllers, pace),
+    extraMs: bounds.durationMs === undefined ? 180_000 : 0,
     durationMs: bounds.durationMs ?? wholeMs,
   };
 }
@@ -262,6 +275,10 @@ function withLogs<Shape extends Pick<ClusterShape, "settings">>(draw: Random, sh
   return { ...shape, settings: { ...settings, broker: { ...settings.broker, ...broker } } };
 }
 
+function drawLateBroker(draw: Random): number | undefined {
+  return draw.next() < 0.5 ? 10_000 + below(draw, 60_000) : undefined;
+}
+
 /** Most of them are idempotent, as they are where nobody says otherwise. */
 function drawIdempotence(draw: Random, producers: RunPlan["producers"]): RunPlan["producers"] {
   return producers.map((producer) => ({
@@ -310,6 +327,7 @@ function drawShape(draw: Random, replicationFactor: number, timers: Timers): Omi
     brokers: replicationFactor + below(draw, 2),
     gateways: 1 + below(draw, 2),
     link: { delayMs: 0.05 + draw.next(), jitterMs: draw.next() },
+    clockDriftMax: 0,
     settings: {
       controller: {
         ...session,

@@ -36,10 +36,13 @@ import { startProducer, type WorkloadGate } from "../workload/producer-task.ts";
 import type { SideRecord, SideTopics } from "../workload/side-topics.ts";
 import type { Task } from "../workload/task.ts";
 import type { RunPlan } from "./plan.ts";
-import type { RunResult } from "./result.ts";
+import { countsFrom, type RunResult } from "./result.ts";
 
 /** How long what was begun may take after the faults have ended, in milliseconds of the run. */
 const limits = { setupMs: 60_000, settleMs: 180_000, convergeMs: 120_000, compareMs: 20_000 } as const;
+
+/** How often a run that does not count yet is looked at, in milliseconds. */
+const goOnMs = 5000;
 
 /** The wall clocks' start: any time does, and this one is not today. */
 const wallStartMs = Date.UTC(2030, 0, 1);
@@ -134,7 +137,9 @@ export async function simulate(
     }
     keeper = hasQuorum ? keepQuorum({ plan, random, cluster, observer }, (text) => nemesis?.note(text)) : undefined;
     const run: Run = { engine, random, plan, cluster, violations, ledger, observer, watch, replicas, codecs, keeper };
-    for (const node of cluster.nodes) node.boot();
+    const late = plan.lateBrokerMs === undefined ? undefined : cluster.brokers.at(-1);
+    for (const node of cluster.nodes) if (node !== late) node.boot();
+    engine.after(plan.lateBrokerMs ?? 0, () => late?.boot());
     await within(run, limits.setupMs, notStarted, () => createTopic(run));
     const { producers, consumers, operator, hosts } = await startWorkload(run, {
       gate,
@@ -154,7 +159,11 @@ export async function simulate(
       timers: plan.timers,
     };
     nemesis = startNemesis(world, plan.nemesis);
-    await delay(observer.process.runtime.scheduler, plan.durationMs);
+    const { scheduler } = observer.process.runtime;
+    await delay(scheduler, plan.durationMs);
+    const mayCount = () =>
+      counts.batches >= countsFrom.acknowledgedBatches && run.watch.elections >= countsFrom.elections;
+    for (let extraMs = 0; extraMs < plan.extraMs && !mayCount(); extraMs += goOnMs) await delay(scheduler, goOnMs);
     if (plan.healsCoreFirst) {
       // Votes are not taken from those who are to be enough.
       keeper?.settle();

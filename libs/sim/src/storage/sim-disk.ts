@@ -50,6 +50,8 @@ export interface Device {
   damage(): boolean;
   /** The same in the last bytes of a replica's log. `replica`: its directory's name. */
   damageEndOf(replica: string): boolean;
+  /** Harms a file at rest that only repeats what a log says: an index, or a snapshot. Returns its path. Undefined: none. */
+  harmDerived(): string | undefined;
   /** An empty device takes its place. */
   lose(): void;
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
@@ -61,6 +63,7 @@ const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
   const segments = new Set<string>();
+  const derived = new Set<string>();
   /** Files in which a bit has changed, as long as they are what they were then. */
   const damaged = new Set<string>();
   const memory = createMemoryDisk({
@@ -68,6 +71,7 @@ export function createDevice(random: Random): Device {
       if (change.kind === "remove") forget(damaged, change.path);
       if (change.kind === "rename") forget(damaged, change.from);
       if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
+      if (change.kind === "write" && /\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
     },
   });
   let failing: FailingPart | undefined;
@@ -101,7 +105,7 @@ export function createDevice(random: Random): Device {
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
       if (full !== undefined && !isInPlace(operation)) return full;
-      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.runtime.clock.monotonicMs() : 0;
+      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.nowMs() : 0;
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
@@ -132,6 +136,17 @@ export function createDevice(random: Random): Device {
     damageEndOf(replica) {
       const own = [...segments].filter((path) => path.includes(`/${replica}/`) && memory.peek(path) !== undefined);
       return flip(own.toSorted().at(-1), (length) => length - 1 - below(random, Math.min(length, 8)));
+    },
+    harmDerived() {
+      const path = pick(
+        random,
+        [...derived].filter((each) => memory.peek(each) !== undefined),
+      );
+      const bytes = path === undefined ? undefined : memory.peek(path);
+      if (path === undefined || bytes === undefined) return undefined;
+      const harms = [new Uint8Array(0), new Uint8Array(bytes.length), bytes.slice(0, below(random, bytes.length + 1))];
+      memory.put(path, pick(random, harms) ?? bytes);
+      return path;
     },
     get wasLost() {
       return wasLost;

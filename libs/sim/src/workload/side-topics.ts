@@ -60,7 +60,8 @@ export const sideSettings: Readonly<Record<SideKind, Readonly<Record<string, str
     "min.insync.replicas": "1",
     ...compaction,
   },
-  unflushed: { flush: "async", "unclean.leader.election.enable": "true", "segment.bytes": "16384" },
+  // Where all lose their power at once nobody is eligible any more (D8): without unclean elections nobody would lead.
+  unflushed: { flush: "async", "segment.bytes": "16384", "unclean.leader.election.enable": "true" },
   unclean: { "unclean.leader.election.enable": "true", "min.insync.replicas": "1" },
 };
 

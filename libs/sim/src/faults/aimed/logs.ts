@@ -1,4 +1,5 @@
 /** Chains of faults that aim at what a log makes of what it finds on its disk (L4, L9). */
+import { replicaName } from "@tidemark/log";
 import { below } from "@tidemark/runtime";
 import { alterPartition, type Play, play, replicaFetch } from "../play.ts";
 
@@ -64,7 +65,7 @@ const flushedEndIsDamaged = play(async (on) => {
   on.quiet();
   await on.untilRest();
   const isHarmed = on.brokers.some(({ device }) => !device.isSound);
-  if (isHarmed || !second.device.damageEndOf(`${partition.topicId}-${partition.partition}`)) return;
+  if (isHarmed || !second.device.damageEndOf(replicaName(partition))) return;
   on.leaveAlone(second, 1000);
   on.restart(second);
   await on.untilFollows(second);
@@ -91,6 +92,19 @@ async function fallAndCut(
   on.stall(leader, busyMs);
   return on.until(() => on.endOf(leader) < end, 2000);
 }
+
+/** A follower's disk is full while answers are on their way: what it could not write is not there, whatever comes next. */
+const fullDiskWithAnswersOnTheirWay = play(async (on) => {
+  const { leader, first } = on;
+  const { faults, memory } = first.device;
+  on.slow(leader, first, 20);
+  for (let round = 0; round < 12; round++) {
+    faults.capacity = memory.usedBytes() + 64;
+    await on.sleep(40 + 60 * on.random.next());
+    faults.capacity = Number.POSITIVE_INFINITY;
+    await on.sleep(60);
+  }
+});
 
 /** A log is cut below what was flushed, and its process ends before the cut is done. */
 const diesWhileCutting = play(async (on) => {
@@ -138,6 +152,7 @@ export const logs = {
   stalledLeaderReturns,
   readTailLosesPower,
   flushedEndIsDamaged,
+  fullDiskWithAnswersOnTheirWay,
   diesWhileCutting,
   cutTwiceAtOnce,
 } as const;

@@ -115,21 +115,12 @@ export function createPartition(options: PartitionOptions): Partition {
     toldBy: undefined,
     role: { kind: "waiting" },
   };
-  return {
+  const rest: Omit<Partition, keyof Standing> = {
     step(input) {
       const out = createOutput();
       machine.context.out = out;
       handle(machine, input);
       return out;
-    },
-    get highWatermark() {
-      return machine.context.highWatermark;
-    },
-    get role() {
-      return machine.role.kind;
-    },
-    get resumesAtMs() {
-      return machine.role.kind === "follower" ? resumesAtMs(machine.role.follower) : undefined;
     },
     view(nowMs) {
       const { context, role } = machine;
@@ -141,6 +132,27 @@ export function createPartition(options: PartitionOptions): Partition {
       return { ...own, ...viewLog(context), leadership };
     },
   };
+  return Object.assign(new Standing(machine), rest);
+}
+
+/** A class, since an object of a literal with getters has a shape of its own, and a broker holds thousands. */
+class Standing {
+  readonly #machine: PartitionMachine;
+
+  constructor(machine: PartitionMachine) {
+    this.#machine = machine;
+  }
+
+  get highWatermark(): Offset {
+    return this.#machine.context.highWatermark;
+  }
+  get role(): PartitionView["role"] {
+    return this.#machine.role.kind;
+  }
+  get resumesAtMs(): number | undefined {
+    const { role } = this.#machine;
+    return role.kind === "follower" ? resumesAtMs(role.follower) : undefined;
+  }
 }
 
 /** What a leader epoch has to be above to be believed again, where the metadata are older than what is held here. */

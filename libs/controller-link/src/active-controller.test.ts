@@ -24,11 +24,15 @@ function wayTo(...endpoints: readonly string[]): ActiveController {
   return createActiveController({ endpoints, pool, runtime });
 }
 
-const register = (way: ActiveController, options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) =>
+const register = (
+  way: ActiveController,
+  options: { isRepeatable?: boolean; signal?: AbortSignal; patienceMs?: number } = {},
+) =>
   way.call((channel, signal) => createRpcClient(ClusterService, channel).register({}, { timeoutMs: 10_000, signal }), {
     signal: options.signal ?? new AbortController().signal,
     trafficClass: "control",
     isRepeatable: options.isRepeatable ?? false,
+    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
   });
 const failsOnce = (target: FakeController, error: TidemarkError) => {
   let calls = 0;
@@ -121,6 +125,16 @@ describe("a call to it", () => {
     const one = await controller();
     failsOnce(one, lost());
     expect((await register(wayTo(one.endpoint), { isRepeatable: true })).brokerEpoch).toBe(2);
+  });
+
+  it("waits out a seal where its patience has no end, and tells of it where it has", async () => {
+    const one = await controller();
+    const sealed = new TidemarkError({ reason: Reason.METADATA_SEALED, message: "sealed" });
+    const calls = failsOnce(one, sealed);
+    expect((await register(wayTo(one.endpoint))).brokerEpoch).toBe(2);
+    expect(calls()).toBe(2);
+    failsOnce(one, sealed);
+    await expect(register(wayTo(one.endpoint), { patienceMs: 1000 })).rejects.toMatchObject({ reason: sealed.reason });
   });
 
   it("is not repeated for an error that another controller would give too", async () => {
@@ -220,7 +234,9 @@ describe("a controller that says nothing any more", () => {
   it("is asked again where it says that it is not yet what was told of it", async () => {
     const { silent, other, way } = await frozen();
     silent.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
+    let isOtherAsked = false;
     other.register = () => {
+      isOtherAsked = true;
       throw notController();
     };
     silent.register = () => ({ brokerEpoch: 9 });
@@ -228,6 +244,7 @@ describe("a controller that says nothing any more", () => {
     const calls = failsOnce(silent, notController());
     expect((await register(way)).brokerEpoch).toBe(2);
     expect(calls()).toBe(2);
+    expect(isOtherAsked).toBe(false);
   });
 
   it("is not waited for longer than until another one tells of itself", async () => {

@@ -55,7 +55,10 @@ export interface CallUntil {
   readonly trafficClass: TrafficClass;
   /** Whether doing it twice is the same as doing it once. */
   readonly isRepeatable: boolean;
-  /** How long after the first refusal the active controller is looked for, in milliseconds. Absent: until `signal`. */
+  /**
+   * How long after the first refusal the active controller is looked for, in milliseconds. Absent: until `signal`, and
+   * where the metadata are sealed until they are found elsewhere or the seal is taken off.
+   */
   readonly patienceMs?: number;
 }
 
@@ -71,7 +74,8 @@ export function createActiveController(options: ActiveControllerOptions): Active
   const learnFrom = (error: TidemarkError, from: string) => {
     const hint = error.reason === Reason.NOT_CONTROLLER ? error.fields.controller : undefined;
     if (hint !== undefined && places.hinted(hint)) return;
-    if (!saysElsewhere(error) || from !== places.endpoint) return;
+    const isElsewhere = saysElsewhere(error) || error.reason === Reason.METADATA_SEALED;
+    if (!isElsewhere || from !== places.endpoint) return;
     // It was told to be the active one, and says that it is not: it begins at this moment, or the next one will be told.
     if (error.reason === Reason.NOT_CONTROLLER && places.isTold) return;
     places.turnToNext();
@@ -111,7 +115,8 @@ export function createActiveController(options: ActiveControllerOptions): Active
           if (!isOurs) learnFrom(error, endpoint);
           const nowMs = runtime.clock.monotonicMs();
           untilMs = Math.min(untilMs, nowMs + patienceMs);
-          if (!mayTryAgain(error, isRepeatable) || nowMs + waitMs > untilMs) throw error;
+          const isWaitedOut = error.reason === Reason.METADATA_SEALED && patienceMs === Number.POSITIVE_INFINITY;
+          if (!(isWaitedOut || mayTryAgain(error, isRepeatable)) || nowMs + waitMs > untilMs) throw error;
         }
         await wait(waitMs, signal, news);
       }

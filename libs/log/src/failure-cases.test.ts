@@ -290,6 +290,32 @@ describe("case 5: an index", () => {
   });
 });
 
+describe("case 5: an index of another log", () => {
+  it("that ends with the very same batch does not mislead", async () => {
+    const sizes = [50, 300, 50, 300, 50, 300];
+    const logOf = async (values: readonly number[]) => {
+      const test = await createTestLog({ settings: { indexIntervalBytes: 1 } });
+      for (const [batch, size] of values.entries()) {
+        await test.flush(batchAt(2 * batch, { records: 2, value: "x".repeat(size) }));
+      }
+      await test.flush(batchAt(12));
+      await test.log.close();
+      return test;
+    };
+    const [test, other] = [await logOf(sizes), await logOf(sizes.toReversed())];
+    for (const ending of ["index", "timeindex"]) {
+      const path = logFile.replace(/log$/, ending);
+      test.disk.put(path, other.disk.peek(path)!);
+    }
+    await test.reopen();
+    for (const offset of [3, 5, 7, 9, 11]) {
+      const { bytes } = await test.log.read(at(offset), { maxBytes: 1 });
+      expect(rangesOf(bytes)).toEqual([`${offset - 1}..${offset + 1}`]);
+    }
+    expect(test.log.status.kind).toBe("online");
+  });
+});
+
 describe("case 6: a crash between the note and the flush, and the clean marker", () => {
   it("what was noted is never ahead of what was flushed", async () => {
     const test = await createTestLog();

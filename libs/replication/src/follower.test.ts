@@ -54,7 +54,10 @@ describe("a follower", () => {
     const { machine } = follower();
     machine.step(response(records([batch(10, 12)])));
     expect(machine.step(flushed(12)).send).toMatchObject([
-      { kind: "flushedReport", report: { flushed: 12n, session: 1 } },
+      {
+        kind: "flushedReport",
+        report: { flushed: 12n, session: 1, position: { fetched: 12n, lastFetchedEpoch: 4 } },
+      },
     ]);
   });
 

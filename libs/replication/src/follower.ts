@@ -109,7 +109,8 @@ function pauseMs({ refusals, context }: FollowerState): number {
 export function followerFlushed(follower: FollowerState): void {
   const { log, brokerEpoch, self, out } = follower.context;
   const { leader, leaderEpoch, session } = follower;
-  const report = { replica: self, brokerEpoch, leaderEpoch, session, flushed: log.flushed };
+  const position = { fetched: log.end, lastFetchedEpoch: log.epochs.latest() };
+  const report = { replica: self, brokerEpoch, leaderEpoch, session, flushed: log.flushed, position };
   out.send.push({ kind: "flushedReport", leader, report });
   followHighWatermark(follower);
 }

@@ -48,8 +48,10 @@ export type {
   FetchSessions,
   ReplicaFetch,
   ReplicaFlushed,
+  ReplicaPosition,
   ReplicaRefusal,
   ReplicaResponse,
+  StandingFetch,
 } from "./replica-messages.ts";
 export { defaultSettings, type ReplicationSettings } from "./settings.ts";
 export type { TraceEvent } from "./trace.ts";

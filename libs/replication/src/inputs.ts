@@ -4,7 +4,7 @@ import type { Acks, RequestId } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type { ProducerStamp } from "./producers/producer-batch.ts";
 import type { FlushGeneration } from "./replica-log.ts";
-import type { ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "./replica-messages.ts";
+import type { ReplicaFetch, ReplicaFlushed, ReplicaResponse, StandingFetch } from "./replica-messages.ts";
 import type { ReplicationSettings } from "./settings.ts";
 
 /** `nowMs` is the monotonic clock in milliseconds wherever it appears; it never falls from input to input. */
@@ -18,6 +18,14 @@ export type PartitionInput =
       readonly kind: "replicaFetch";
       readonly requestId: RequestId;
       readonly fetch: ReplicaFetch;
+      readonly deadlineMs: number;
+      readonly nowMs: number;
+    }
+  /** A follower's fetch stands, and was answered: its stream asks on. Answered as a fetch is, and counts for nothing. */
+  | {
+      readonly kind: "standingFetch";
+      readonly requestId: RequestId;
+      readonly fetch: StandingFetch;
       readonly deadlineMs: number;
       readonly nowMs: number;
     }

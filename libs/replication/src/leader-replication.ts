@@ -12,6 +12,7 @@
  * | from below the log start                  | behind the log start     | a sign of life                            |
  * | whose (log end, last epoch) diverges      | where the logs part      | a sign of life                            |
  * | otherwise                                 | records, or waits        | verified and flushed positions            |
+ * | that stands, asked on by its stream       | records, or waits        | nothing: the follower said nothing        |
  */
 import { noteReport } from "./isr-lag.ts";
 import { answerEmpty, answerReplicaRead } from "./leader-answers.ts";
@@ -19,7 +20,7 @@ import { considerIsr } from "./leader-isr.ts";
 import { type LeaderState, maybeAdvance, noteReporter } from "./leader-state.ts";
 import type { RequestId } from "./outputs.ts";
 import { findDivergence } from "./replica-log.ts";
-import type { ReplicaFetch, ReplicaFlushed, ReplicaRefusal } from "./replica-messages.ts";
+import type { ReplicaFetch, ReplicaFlushed, ReplicaRefusal, StandingFetch } from "./replica-messages.ts";
 import {
   admitBrokerEpoch,
   admitSession,
@@ -33,6 +34,10 @@ export interface ReplicaFetchInput {
   readonly fetch: ReplicaFetch;
   readonly deadlineMs: number;
   readonly nowMs: number;
+}
+
+export interface StandingFetchInput extends Omit<ReplicaFetchInput, "fetch"> {
+  readonly fetch: StandingFetch;
 }
 
 /** Takes a follower's positions and gives it what it asks for, now or when there is something. */
@@ -80,16 +85,48 @@ export function replicaFetch(leader: LeaderState, input: ReplicaFetchInput): voi
   else leader.followers.add(waiting);
 }
 
-/** A follower's flush ended. Says nothing about its log end, so it counts up to what was verified (R2). */
+/**
+ * Goes on answering a fetch that stands. From below the log start nothing is read: the follower is answered that there is
+ * nothing, asks by itself, and learns where it stands.
+ */
+export function standingFetch(leader: LeaderState, input: StandingFetchInput): void {
+  const { log } = leader.context;
+  const { requestId, fetch, nowMs, deadlineMs } = input;
+  const refusal = reasonNotToGoOn(leader, fetch);
+  if (refusal !== undefined) {
+    refuseReplica(leader, input, refusal);
+    return;
+  }
+  const { replica, session, fetchOffset: offset } = fetch;
+  const waiting = { requestId, replica, session, offset, deadlineMs };
+  if (offset < log.start || deadlineMs <= nowMs) answerEmpty(leader, waiting);
+  else if (offset < log.end) answerReplicaRead(leader, waiting);
+  else leader.followers.add(waiting);
+}
+
+/** A follower's flush ended. Counts up to what was verified, by a fetch or by this report (R2). */
 export function replicaFlushed(leader: LeaderState, report: ReplicaFlushed, nowMs: number): void {
   const progress = admit(leader, report);
   if (typeof progress === "string") return;
   hear(leader, nowMs);
   const before = progress.flushed;
+  verifyReport(leader, progress, report);
   recordFlushed(progress, report.flushed, leader.context.guards);
   if (progress.flushed === before) return;
   noteReporter(leader, progress);
   moved(leader, progress, nowMs);
+}
+
+/**
+ * Within a session a log only grows, by what this leader sent: what a fetch has shown is where it grew from, so a report
+ * may go on from there. The first position of a session is for a fetch to show, which is answered where the logs part.
+ */
+function verifyReport(leader: LeaderState, progress: ReplicaProgress, { position }: ReplicaFlushed): void {
+  const { log, guards } = leader.context;
+  if (position === undefined || progress.verified === undefined) return;
+  if (position.fetched <= progress.verified || position.fetched < log.start) return;
+  const isOfLog = findDivergence(log, { offset: position.fetched, lastEpoch: position.lastFetchedEpoch }) === undefined;
+  if (isOfLog || !guards.divergingFetchIgnored) progress.verified = position.fetched;
 }
 
 /** The progress of the replica that speaks, or why it is not listened to. */
@@ -102,6 +139,15 @@ function admit(leader: LeaderState, message: ReplicaFetch | ReplicaFlushed): Rep
   if (progress === undefined || message.replica === self) return "NOT_A_REPLICA";
   if (!admitBrokerEpoch(progress, message.brokerEpoch, guards)) return "STALE_BROKER_EPOCH";
   return admitSession(progress, message.session) ? progress : "STALE_SESSION";
+}
+
+/** Only the session that the follower itself spoke in last goes on. */
+function reasonNotToGoOn({ context, leaderEpoch }: LeaderState, fetch: StandingFetch): ReplicaRefusal | undefined {
+  if (fetch.leaderEpoch !== leaderEpoch) return "FENCED_LEADER_EPOCH";
+  const progress = context.progress.get(fetch.replica);
+  if (progress === undefined) return "NOT_A_REPLICA";
+  const isCurrent = progress.brokerEpoch === fetch.brokerEpoch && progress.session === fetch.session;
+  return isCurrent ? undefined : "STALE_SESSION";
 }
 
 function count(leader: LeaderState, progress: ReplicaProgress, fetch: ReplicaFetch, nowMs: number): void {
@@ -129,7 +175,11 @@ function hear(leader: LeaderState, nowMs: number): void {
   leader.context.out.trace.push({ kind: "servesAgain" });
 }
 
-function refuseReplica(leader: LeaderState, input: ReplicaFetchInput, reason: ReplicaRefusal): void {
+function refuseReplica(
+  leader: LeaderState,
+  input: ReplicaFetchInput | StandingFetchInput,
+  reason: ReplicaRefusal,
+): void {
   const { replica, session, leaderEpoch } = input.fetch;
   const { answer, trace } = leader.context.out;
   answer.push({ kind: "replicaRefused", requestId: input.requestId, replica, session, leaderEpoch, reason });

@@ -6,7 +6,7 @@
  * | (election)         | forgets positions, writes the epoch's start (R2, R8)         | here               |
  * | produce            | checks, appends or repeats, answers by acks (R4, R11)        | leader-produce     |
  * | flushed            | counts the own log, answers acks=leader                      | leader-produce     |
- * | replicaFetch, replicaFlushed | counts the follower, gives it records (R2, R7)     | leader-replication |
+ * | replicaFetch, standingFetch, replicaFlushed | counts the follower, gives it records (R2, R7) | leader-replication |
  * | consumerFetch, latestOffset, leadershipConfirmed | reads below HW (R3, R14)       | leader-reads       |
  * | proposalAnswered, metadata of this leader epoch  | settles ISR changes (R5, R6)   | leader-isr         |
  * | tick               | lag, deadlines, proposals again, silence                     | here               |

@@ -39,7 +39,7 @@ import { becomeLeader, cancelAtLeader, endLeadership, type LeaderNumbers, tickLe
 import { applyCommitted, proposalAnswered } from "./leader-isr.ts";
 import { leaderTookBack, ownFlush, produce } from "./leader-produce.ts";
 import { leadershipConfirmed, read } from "./leader-reads.ts";
-import { replicaFetch, replicaFlushed } from "./leader-replication.ts";
+import { replicaFetch, replicaFlushed, standingFetch } from "./leader-replication.ts";
 import type { LeaderState } from "./leader-state.ts";
 import { createOutput, type LeaderHint, type PartitionOutput, type RefusalReason } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -115,21 +115,12 @@ export function createPartition(options: PartitionOptions): Partition {
     toldBy: undefined,
     role: { kind: "waiting" },
   };
-  return {
+  const rest: Omit<Partition, keyof Standing> = {
     step(input) {
       const out = createOutput();
       machine.context.out = out;
       handle(machine, input);
       return out;
-    },
-    get highWatermark() {
-      return machine.context.highWatermark;
-    },
-    get role() {
-      return machine.role.kind;
-    },
-    get resumesAtMs() {
-      return machine.role.kind === "follower" ? resumesAtMs(machine.role.follower) : undefined;
     },
     view(nowMs) {
       const { context, role } = machine;
@@ -141,6 +132,27 @@ export function createPartition(options: PartitionOptions): Partition {
       return { ...own, ...viewLog(context), leadership };
     },
   };
+  return Object.assign(new Standing(machine), rest);
+}
+
+/** A class, since an object of a literal with getters has a shape of its own, and a broker holds thousands. */
+class Standing {
+  readonly #machine: PartitionMachine;
+
+  constructor(machine: PartitionMachine) {
+    this.#machine = machine;
+  }
+
+  get highWatermark(): Offset {
+    return this.#machine.context.highWatermark;
+  }
+  get role(): PartitionView["role"] {
+    return this.#machine.role.kind;
+  }
+  get resumesAtMs(): number | undefined {
+    const { role } = this.#machine;
+    return role.kind === "follower" ? resumesAtMs(role.follower) : undefined;
+  }
 }
 
 /** What a leader epoch has to be above to be believed again, where the metadata are older than what is held here. */
@@ -213,6 +225,7 @@ type LeaderInput = Extract<
       | "consumerFetch"
       | "latestOffset"
       | "replicaFetch"
+      | "standingFetch"
       | "replicaFlushed"
       | "proposalAnswered"
       | "leadershipConfirmed"
@@ -241,6 +254,9 @@ function handleAsLeader(leader: LeaderState, context: PartitionContext, input: L
       return;
     case "replicaFetch":
       replicaFetch(leader, input);
+      return;
+    case "standingFetch":
+      standingFetch(leader, input);
       return;
     case "replicaFlushed":
       replicaFlushed(leader, input.report, input.nowMs);
@@ -271,7 +287,8 @@ function refuseAsOther(machine: PartitionMachine, input: LeaderInput): void {
       answer.push({ kind: "refused", requestId: input.requestId, refusal: { reason, outcome: "NOT_APPLIED", hint } });
       return;
     }
-    case "replicaFetch": {
+    case "replicaFetch":
+    case "standingFetch": {
       const { requestId, fetch } = input;
       const { replica, session, leaderEpoch } = fetch;
       answer.push({ kind: "replicaRefused", requestId, replica, session, leaderEpoch, reason });

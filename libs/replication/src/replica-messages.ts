@@ -37,6 +37,15 @@ export interface ReplicaFetch {
   readonly flushed: Offset;
 }
 
+/**
+ * A fetch that stands is asked on by the leader's own end of the stream, from where its last answer ended: the follower has
+ * said nothing since. It counts for nothing, neither as a position (R2) nor as a sign of life.
+ */
+export interface StandingFetch extends Pick<ReplicaFetch, "replica" | "brokerEpoch" | "leaderEpoch" | "session"> {
+  /** First offset that the follower was not sent yet. */
+  readonly fetchOffset: Offset;
+}
+
 /** A follower's flush ended: sent at once, also while a fetch of it waits (R2). */
 export interface ReplicaFlushed {
   readonly replica: BrokerId;
@@ -44,6 +53,15 @@ export interface ReplicaFlushed {
   readonly leaderEpoch: LeaderEpoch;
   readonly session: FetchSession;
   readonly flushed: Offset;
+  /** How far its log goes, held against the leader's as that of a fetch is. Undefined: not said, by an older follower. */
+  readonly position?: ReplicaPosition | undefined;
+}
+
+/** Where a follower's log ends. */
+export interface ReplicaPosition {
+  readonly fetched: Offset;
+  /** Leader epoch of the newest entry below `fetched`; `noLeaderEpoch` when there is none. */
+  readonly lastFetchedEpoch: LeaderEpoch;
 }
 
 /**

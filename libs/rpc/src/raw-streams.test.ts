@@ -54,7 +54,7 @@ describe("a raw stream", () => {
     expect(await closed.promise).toBeUndefined();
     expect(await closedAtServer.promise).toBeUndefined();
     expect(answers).toEqual(Array.from({ length: 500 }, (_, index) => BigInt(index)));
-    expect([stream.write({}), stream.bytesQueued]).toEqual([false, 0]);
+    expect([stream.write({}), stream.bytesQueued()]).toEqual([false, 0]);
   });
 
   it("that its caller cancels is told so, and not before that the caller has nothing more to say", async () => {
@@ -112,7 +112,7 @@ describe("a raw stream", () => {
       while (left > 0) {
         left -= 1;
         const more = stream.write({ batches });
-        highest = Math.max(highest, stream.bytesQueued);
+        highest = Math.max(highest, stream.bytesQueued());
         if (!more) return;
       }
       stream.end();
@@ -144,11 +144,11 @@ describe("a raw stream", () => {
     let highest = 0;
     for (let count = 0; count < 2000; count++) {
       stream.write({ batches });
-      highest = Math.max(highest, stream.bytesQueued);
+      highest = Math.max(highest, stream.bytesQueued());
     }
     expect(await closed.promise).toMatchObject({ reason: Reason.RESOURCE_EXHAUSTED, retriable: true });
     expect(highest).toBeLessThanOrEqual(QUEUE_LIMIT_BYTES.stream);
-    expect([stream.bytesQueued, processBudget.used]).toEqual([0, 0]);
+    expect([stream.bytesQueued(), processBudget.used]).toEqual([0, 0]);
   });
 
   it("ends with RESOURCE_EXHAUSTED at a server that does not wait for its reader", async () => {
@@ -165,7 +165,7 @@ describe("a raw stream", () => {
               onMessage() {
                 for (let count = 0; count < 2000; count++) {
                   stream.write({ frame: { case: "data", value: { batches } } });
-                  highest = Math.max(highest, stream.bytesQueued);
+                  highest = Math.max(highest, stream.bytesQueued());
                 }
               },
               onClose: closed.resolve,

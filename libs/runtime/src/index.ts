@@ -1,4 +1,6 @@
+export { abortWith } from "./abort-with.ts";
 export { exponentialBackoffMs } from "./backoff.ts";
+export { type Bag, createBag } from "./bag.ts";
 export type { Clock } from "./clock.ts";
 export { createDeferred, type Deferred } from "./deferred.ts";
 export { createManualTime, type ManualTime } from "./manual-time.ts";

@@ -23,6 +23,7 @@ export {
   parseTraceparent,
   type TraceContext,
   type TraceHeaders,
+  traceIdTrailer,
   traceparentKey,
   tracestateKey,
 } from "./trace-context.ts";

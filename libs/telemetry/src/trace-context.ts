@@ -19,6 +19,12 @@ export interface TraceContext {
 export const traceparentKey = "traceparent";
 export const tracestateKey = "tracestate";
 
+/**
+ * The trailer by which a call with one answer, refused or not, says in which trace it was recorded: 32 hexadecimal
+ * digits. Absent where it was not. A stream has none: each of its messages has a trace of its own.
+ */
+export const traceIdTrailer = "tidemark-trace-id";
+
 export interface TraceHeaders {
   readonly [traceparentKey]?: string | undefined;
   readonly [tracestateKey]?: string | undefined;

@@ -23,6 +23,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
     },
     exchange: {
       fetch: (...fetch) => table().serving.fetch(...fetch),
+      goOn: (...fetch) => table().serving.goOn(...fetch),
       flushed: (...report) => table().serving.flushed(...report),
       response: (...response) => table().receiving.response(...response),
     },

@@ -2,8 +2,7 @@
  * A cluster under load on three controllers of its own: the active one is isolated, frozen, and killed and frozen together
  * with the partition's leader. Everything reaches everything else through a relay, which is how one is cut off.
  */
-import { type Client, createClient } from "@tidemark/client";
-import { Reason } from "@tidemark/proto/common/v1";
+import { type Client, createClient, Reason, TidemarkError } from "@tidemark/client";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { createDialRelay, type DialRelay } from "@tidemark/testkit/dial-relay";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -43,7 +42,7 @@ async function decide(what: string): Promise<void> {
     const made = client.admin.createTopic({ topic, partitions: 1, replicationFactor: 1 }, { timeoutMs: 5000 });
     return made.then(
       () => true,
-      (error: { readonly reason?: Reason }) => error.reason === Reason.TOPIC_EXISTS,
+      (error: unknown) => error instanceof TidemarkError && error.reason === Reason.TOPIC_EXISTS,
     );
   });
 }

@@ -45,6 +45,7 @@ export function assembleCore(options: ControllerOptions): {
   const readError = createErrorReader((thrown) => tell(defect(thrown)), known);
   const role = createRole({
     known,
+    isSealed: () => follower.image.cluster?.sealed === true,
     onDeactivated: (epoch, why) => {
       sessions.end();
       tell({ kind: "deactivated", epoch, why });

@@ -24,6 +24,7 @@ import { assembleCore } from "./assemble-core.ts";
 import type { QuorumDetails } from "./backend.ts";
 import { type ClusterIdentity, checkCluster } from "./commands/term-start.ts";
 import type { ControllerCore } from "./core.ts";
+import { sealedText } from "./errors.ts";
 import type { ControllerEvent } from "./events/controller-events.ts";
 import type { ControllerGuards } from "./experiment.ts";
 import { createAdminService } from "./services/admin-service.ts";
@@ -55,6 +56,8 @@ export interface ControllerOptions {
   /** Where the spans of elections hang; told to brokers beside the elections. */
   readonly traces: ElectionTraces;
   readonly onEvent: (event: ControllerEvent) => void;
+  /** Told whenever this controller learns of an active one, itself or another, or that there is none. Absent: nobody asks. */
+  readonly onLed?: ((isLed: boolean) => void) | undefined;
   /** The cluster that the store belongs to is known. Called once. */
   readonly onCluster: (clusterId: string) => void;
   /** This controller cannot go on: another cluster's store, or the store failed. Its process is to end. */
@@ -82,9 +85,6 @@ export interface Controller {
 /** How long a stop waits until its leadership is given up. */
 const resignWaitMs = 1000;
 
-const sealedStart =
-  "The store was sealed by an export that moved its metadata: run the controllers on the backend that they were imported into, or take the seal off with `tidemark metadata unseal` if no import was begun";
-
 export function createController(options: ControllerOptions): Controller {
   const { consensus, controllerId, directoryId, runtime } = options;
   const stopping = new AbortController();
@@ -104,7 +104,7 @@ export function createController(options: ControllerOptions): Controller {
     if (!delta.cluster || image.cluster === undefined) return;
     try {
       checkCluster(image, options.cluster);
-      if (image.cluster.sealed && !hasStarted) throw new StartRefusedError(sealedStart);
+      if (image.cluster.sealed && !hasStarted) throw new StartRefusedError(sealedText);
       hasStarted = true;
       options.onCluster(image.cluster.clusterId);
     } catch (error) {

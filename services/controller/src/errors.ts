@@ -23,6 +23,14 @@ export function notController(active: KnownController | undefined): TidemarkErro
   });
 }
 
+/** What a running controller says of metadata that were moved away from under it, with both ways out. */
+export const sealedText =
+  "The metadata were sealed by an export that moves them, and nothing is decided here any more: run the controllers on the backend that they were imported into, or take the seal off with `tidemark metadata unseal` if no import was begun";
+
+export function metadataSealed(): TidemarkError {
+  return new TidemarkError({ reason: Reason.METADATA_SEALED, message: sealedText });
+}
+
 export function refusalError({ reason, message, topic, partition }: Refusal): TidemarkError {
   return new TidemarkError({
     reason,
@@ -49,6 +57,7 @@ export function appendError(
     return new TidemarkError({ reason: Reason.METADATA_OUTCOME_UNKNOWN, message });
   }
   const reason = reasonOfRefusal(outcome.reason);
+  if (reason === Reason.METADATA_SEALED && !isPartial) return metadataSealed();
   if (reason === Reason.NOT_CONTROLLER && !isPartial) return notController(active);
   return new TidemarkError({
     reason,

@@ -1,6 +1,6 @@
 import { parseExport } from "@tidemark/consensus/transfer";
 import { ExportRequestSchema, UnsealRequestSchema } from "@tidemark/proto/admin/v1/metadata";
-import { Reason } from "@tidemark/proto/common/v1";
+import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { afterEach, expect, it } from "vitest";
 import { callContext, createTopic, joinBroker, request } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
@@ -45,7 +45,13 @@ it("the active controller seals, then nobody leads, and any controller writes th
   const moved = await exportFrom(active, true);
   expect(moved.sealed).toBe(true);
   await world.until(() => !active.controller.isActive, "leadership ended");
-  await expect(world.settle(createTopic(active, "late"))).rejects.toMatchObject({ reason: Reason.NOT_CONTROLLER });
+  for (const controller of [active, standby]) {
+    await expect(world.settle(createTopic(controller, "late"))).rejects.toMatchObject({
+      reason: Reason.METADATA_SEALED,
+      outcome: Outcome.NOT_APPLIED,
+      message: expect.stringContaining("`tidemark metadata unseal`") as string,
+    });
+  }
   const again = await exportFrom(standby, true);
   expect(again.checksum).toBe(moved.checksum);
   expect([active.controller.isActive, standby.controller.isActive]).toEqual([false, false]);

@@ -6,7 +6,7 @@ import { encodeBatch, stampBatch } from "@tidemark/record";
 /** A batch of about so many bytes, of records of 200 B, stamped. */
 function batchOf(bytes: number): Uint8Array {
   const value = new Uint8Array(188).fill(120);
-  const records = Array.from({ length: Math.max(1, Math.floor(bytes / 200)) }, () => ({
+  const records = Array.from({ length: recordsOf(bytes) }, () => ({
     timestamp: 1_700_000_000_000n,
     key: null,
     value,
@@ -25,20 +25,23 @@ export function createEndlessPartitions(batchBytes: number, batchesMax: number):
   const batch = batchOf(batchBytes);
   const many = Buffer.concat(Array.from({ length: Math.max(1, Math.ceil(2 ** 20 / batch.length)) }, () => batch));
   const none = offset(0n);
-  return {
-    fetch(_partition, _fetch, _deadlineMs, reply) {
-      reply({
-        kind: "records",
-        highWatermark: none,
-        logStart: none,
-        logEnd: none,
-        read: (maxBytes) => {
-          const count = Math.min(batchesMax, Math.max(1, Math.floor(maxBytes / batch.length)));
-          return Promise.resolve([many.subarray(0, count * batch.length)]);
-        },
-      });
-      return () => undefined;
-    },
-    flushed: () => undefined,
+  const nextOffset = offset(BigInt(recordsOf(batchBytes)));
+  const serve: ReplicaServing["goOn"] = (_partition, _fetch, _deadlineMs, reply) => {
+    reply({
+      kind: "records",
+      highWatermark: none,
+      logStart: none,
+      logEnd: none,
+      read: (maxBytes) => {
+        const count = Math.min(batchesMax, Math.max(1, Math.floor(maxBytes / batch.length)));
+        return Promise.resolve({ batches: [many.subarray(0, count * batch.length)], nextOffset });
+      },
+    });
+    return () => undefined;
   };
+  return { fetch: serve, goOn: serve, flushed: () => undefined };
+}
+
+function recordsOf(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / 200));
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { brokerEpoch, leaderEpoch, noLeaderEpoch, offset, partitionIndex, topicId } from "@tidemark/ids";
+import { brokerEpoch, leaderEpoch, noLeaderEpoch, type Offset, offset, partitionIndex, topicId } from "@tidemark/ids";
 import type { FetchSession, ReplicaFetch } from "@tidemark/replication";
 import { type Bench, type Figure, figure, secondsOf } from "../bench.ts";
 import { takePlain } from "./plain-stream.ts";
@@ -87,7 +87,7 @@ async function replicate(port: number, follower: number, total: number): Promise
         left -= bytes.length;
         release();
         if (left <= 0) resolve(undefined);
-        else fetcher.fetch(measuredLeader, id, fetchOf(follower));
+        else fetcher.fetch(measuredLeader, id, fetchOf(follower, content.batches.at(-1)?.endOffset));
       },
     },
   });
@@ -96,8 +96,8 @@ async function replicate(port: number, follower: number, total: number): Promise
   fetcher.stop();
 }
 
-function fetchOf(follower: number): ReplicaFetch {
-  const at = offset(1_000_000n);
+/** Each answer has the same bytes, so that it ends where the one before did. */
+function fetchOf(follower: number, at: Offset = offset(0n)): ReplicaFetch {
   return {
     replica: follower as ReplicaFetch["replica"],
     brokerEpoch: brokerEpoch(1),

@@ -3,6 +3,7 @@ import { createChannelPool, createRpcClient, type RpcChannel } from "@tidemark/r
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { type Bench, type Figure, figure } from "../bench.ts";
+import { processorMs } from "./processor-time.ts";
 import { batchOf, type LoadFigures, produceLoad } from "./produce-load.ts";
 
 const runs = 3;
@@ -21,7 +22,8 @@ export const replicated: Bench = {
   name: "replicated",
   about:
     "produce with acks=all to one partition with three replicas (one with one replica beside it), three broker " +
-    "processes and one client, ready-made batches of 200 B records over one stream to the leader.",
+    "processes and one client, ready-made batches of 200 B records over one stream to the leader; and the processor time " +
+    "of each process for each MB.",
   async run(say) {
     const cluster = await startDevCluster({ brokers: 3 });
     const pool = createChannelPool({ runtime: createNodeRuntime() });
@@ -29,20 +31,17 @@ export const replicated: Bench = {
     try {
       for (const flush of ["sync", "async"] as const) {
         const [three, one] = [`three-${flush}`, `one-${flush}`];
-        const leaders = new Map<string, RpcChannel>();
+        const leaders = new Map<string, Leader>();
         for (const [topic, replicationFactor] of [
           [three, 3],
           [one, 1],
         ] as const) {
-          leaders.set(
-            topic,
-            pool.get(await createTopic(cluster, pool, { topic, replicationFactor, flush }), "produce"),
-          );
+          leaders.set(topic, await createTopic(cluster, pool, { topic, replicationFactor, flush }));
         }
         for (const work of works) {
           const name = `${work.kibibytes} KiB x ${work.inFlight}, flush=${flush}`;
           say(name);
-          figures.push(...(await measure(name, work, { leaders, three, one })));
+          figures.push(...(await measure(name, work, { cluster, leaders, three, one })));
         }
       }
     } finally {
@@ -56,19 +55,31 @@ export const replicated: Bench = {
 async function measure(
   name: string,
   { kibibytes, inFlight, bytes }: (typeof works)[number],
-  of: { readonly leaders: ReadonlyMap<string, RpcChannel>; readonly three: string; readonly one: string },
+  of: {
+    readonly cluster: DevCluster;
+    readonly leaders: ReadonlyMap<string, Leader>;
+    readonly three: string;
+    readonly one: string;
+  },
 ): Promise<readonly Figure[]> {
   const batch = batchOf(kibibytes * 1024);
   const count = Math.ceil(bytes / batch.length);
-  const load = (topic: string): Promise<LoadFigures> => {
-    const channel = of.leaders.get(topic);
-    if (channel === undefined) throw new Error(`Nobody leads ${topic}`);
-    return produceLoad(channel, { topic, batch, count, inFlight });
+  const leaderOf = (topic: string): Leader => {
+    const leader = of.leaders.get(topic);
+    if (leader === undefined) throw new Error(`Nobody leads ${topic}`);
+    return leader;
   };
+  const load = (topic: string): Promise<LoadFigures> =>
+    produceLoad(leaderOf(topic).channel, { topic, batch, count, inFlight });
+  const used: Used[] = [];
   const three: LoadFigures[] = [];
   const one: LoadFigures[] = [];
+  // Once before it counts: processes that have just started run what V8 has not compiled yet.
+  await load(of.three);
   for (let run = 0; run < runs; run++) {
+    const before = usedBy(of.cluster, leaderOf(of.three));
     three.push(await load(of.three));
+    used.push(since(before, usedBy(of.cluster, leaderOf(of.three)), (count * batch.length) / MB));
     one.push(await load(of.one));
   }
   const acks = three.flatMap(({ acksMs }) => acksMs).sort((a, b) => a - b);
@@ -82,15 +93,61 @@ async function measure(
     ),
     figure(`${name}, ack p50`, "ms", [at(0.5)]),
     figure(`${name}, ack p99`, "ms", [at(0.99)]),
+    figure(
+      `${name}, processor time of the leader`,
+      "ms/MB",
+      used.map(({ leader }) => leader),
+    ),
+    figure(
+      `${name}, of each follower`,
+      "ms/MB",
+      used.map(({ followers }) => followers / 2),
+    ),
+    figure(
+      `${name}, of the client`,
+      "ms/MB",
+      used.map(({ client }) => client),
+    ),
   ];
 }
 
-/** Resolves with where the topic's leader takes produce, once it has acknowledged something. */
+/** Milliseconds of processor time, by what the processes are to the topic with three replicas. */
+interface Used {
+  readonly leader: number;
+  readonly followers: number;
+  readonly client: number;
+}
+
+function usedBy(cluster: DevCluster, { broker }: Leader): Used {
+  const of = (each: number) => processorMs(cluster.process(`broker-${each}`).pid ?? 0);
+  const followers = [1, 2, 3].filter((each) => each !== broker);
+  return {
+    leader: of(broker),
+    followers: followers.reduce((sum, each) => sum + of(each), 0),
+    client: processorMs(process.pid),
+  };
+}
+
+function since(before: Used, after: Used, megabytes: number): Used {
+  return {
+    leader: (after.leader - before.leader) / megabytes,
+    followers: (after.followers - before.followers) / megabytes,
+    client: (after.client - before.client) / megabytes,
+  };
+}
+
+/** Who leads a topic's only partition. */
+interface Leader {
+  readonly broker: number;
+  readonly channel: RpcChannel;
+}
+
+/** Resolves with the topic's leader, once it has acknowledged something. */
 async function createTopic(
   cluster: DevCluster,
   pool: ReturnType<typeof createChannelPool>,
   { topic, replicationFactor, flush }: { topic: string; replicationFactor: number; flush: string },
-): Promise<string> {
+): Promise<Leader> {
   const admin = createRpcClient(AdminService, pool.get(cluster.endpoint("gateway-1"), "admin"));
   await admin.createTopic({ topic, partitions: 1, replicationFactor, settings: { flush } });
   const leader = await waitFor(`${topic} to be led`, async () => {
@@ -98,8 +155,8 @@ async function createTopic(
     const partition = topics[0]?.partitions[0];
     return partition?.isr.length === replicationFactor ? partition.leader : undefined;
   });
-  const endpoint = cluster.endpoint(`broker-${leader}`);
+  const channel = pool.get(cluster.endpoint(`broker-${leader}`), "produce");
   const once = { topic, batch: batchOf(1024), count: 1, inFlight: 1 };
-  await waitFor(`${topic} to take records`, async () => produceLoad(pool.get(endpoint, "produce"), once));
-  return endpoint;
+  await waitFor(`${topic} to take records`, async () => produceLoad(channel, once));
+  return { broker: leader, channel };
 }

@@ -19,6 +19,7 @@ export function measuredStreams(options: {
     brokerId: brokerId(options.id),
     partitions: {
       fetch: () => () => undefined,
+      goOn: () => () => undefined,
       flushed: () => undefined,
       response: () => undefined,
       ...options.partitions,

@@ -111,8 +111,18 @@ async function attempt<Value>(work: Promise<Value>): Promise<Attempt<Value>> {
     return { ok: true, value: await work };
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.reason === Reason.CANCELLED) throw error;
-    const isFound = error.reason !== Reason.NOT_CONTROLLER;
-    return { ok: false, problem: isFound ? `does not answer (${reasonName(error.reason)})` : "none is active" };
+    return { ok: false, problem: problemOf(error) };
+  }
+}
+
+function problemOf({ reason }: TidemarkError): string {
+  switch (reason) {
+    case Reason.NOT_CONTROLLER:
+      return "none is active";
+    case Reason.METADATA_SEALED:
+      return "none is active, the metadata are sealed (`tidemark metadata unseal` undoes that if no import was begun)";
+    default:
+      return `does not answer (${reasonName(reason)})`;
   }
 }
 

@@ -1,4 +1,4 @@
-import { createDeferred } from "@tidemark/runtime";
+import { abortWith, createDeferred } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
 import { groupBy } from "../group-by.ts";
 import type { ConsumedBatch, FetchedBatch, Fetcher } from "./fetcher.ts";
@@ -34,7 +34,8 @@ export async function* readBatches(
 ): AsyncGenerator<ConsumedBatch, void, undefined> {
   // Whoever leaves early ends what is on its way.
   const left = new AbortController();
-  const signal = AbortSignal.any([reading.signal, left.signal]);
+  const unbind = abortWith(left, reading.signal);
+  const { signal } = left;
   const { isPaused } = reading;
   let { states } = reading;
   const { clock, scheduler } = connection.runtime;
@@ -125,6 +126,7 @@ export async function* readBatches(
       else await wait();
     }
   } finally {
+    unbind();
     left.abort();
     while (running.size > 0) await new Promise<void>((resolve) => (wake = resolve));
   }

@@ -14,10 +14,14 @@ const known: readonly (readonly [RegExp, EtcdErrorCode])[] = [
   [/permission denied|invalid auth token|authentication failed|authentication is not enabled/, "DENIED"],
 ];
 
+/** What the library puts around what the system said of a connection. */
+const aroundConnection = /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:.*$/s;
+
 /** The error of a call, in our own words. Whatever is given becomes one. */
 export function errorOf(thrown: unknown): EtcdError {
   if (thrown instanceof EtcdError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const code = known.find(([text]) => text.test(message))?.[1] ?? "LOST";
-  return new EtcdError(code, message.replace(/^\d+ [A-Z_]+: /, ""), { cause: thrown });
+  const text = message.replace(/^\d+ [A-Z_]+: /, "").replace(aroundConnection, "no connection: $1");
+  return new EtcdError(code, text, { cause: thrown });
 }

@@ -89,7 +89,7 @@ function createLane(
     send(message) {
       if (closed || (stream === undefined && runtime.clock.monotonicMs() - brokenMs < pauseMs)) return;
       stream ??= open();
-      if (stream.bytesQueued > queuedBytesMax) return;
+      if (stream.bytesQueued() > queuedBytesMax) return;
       stream.write({ content: { case: "message", value: toWire(message) } });
     },
     close() {

@@ -1,6 +1,6 @@
 import { LinkLostError, type StoreAnswer } from "@tidemark/consensus";
 import type { Revision } from "@tidemark/ids";
-import type { LogIndex } from "@tidemark/raft";
+import type { LogIndex, NodeId } from "@tidemark/raft";
 import { createDeferred } from "@tidemark/runtime";
 import { type Command, encodeCommand } from "../replica/commands.ts";
 import type { RaftNode } from "./node.ts";
@@ -27,8 +27,7 @@ export async function submit(node: RaftNode, command: Command, signal: AbortSign
 async function submitOnce(node: RaftNode, bytes: Uint8Array, signal: AbortSignal): Promise<SubmitAnswer> {
   const { role, leader } = node.raft.status();
   if (role !== "leader") {
-    if (leader === undefined) return { kind: "notLeader" };
-    return node.transport.submit(node.peers.of(leader), bytes, signal);
+    return leader === undefined ? { kind: "notLeader" } : submitTo(node, leader, { bytes, signal });
   }
   const outcome = node.raft.propose(bytes);
   if (outcome.kind === "refused") return { kind: "notLeader" };
@@ -36,6 +35,33 @@ async function submitOnce(node: RaftNode, bytes: Uint8Array, signal: AbortSignal
   node.pump();
   const answer = await end;
   return answer.kind === "dropped" ? { kind: "notLeader" } : answer;
+}
+
+/**
+ * Sends a command on to who leads. Rejects with LinkLostError once another leads in a later term: one that is frozen
+ * answers nothing, and what it was asked is looked for behind the next one's log.
+ */
+async function submitTo(
+  node: RaftNode,
+  leader: NodeId,
+  { bytes, signal }: { readonly bytes: Uint8Array; readonly signal: AbortSignal },
+): Promise<SubmitAnswer> {
+  const { term } = node.raft.status();
+  const answered = new AbortController();
+  const replaced = async (): Promise<never> => {
+    for (;;) {
+      await node.changed.next(answered.signal);
+      const now = node.raft.status();
+      if (answered.signal.aborted) return new Promise(() => undefined);
+      if (now.term > term && now.leader !== undefined) throw new LinkLostError("another leads before it was answered");
+    }
+  };
+  const until = AbortSignal.any([signal, answered.signal]);
+  try {
+    return await Promise.race([node.transport.submit(node.peers.of(leader), bytes, until), replaced()]);
+  } finally {
+    answered.abort();
+  }
 }
 
 /**

@@ -4,7 +4,7 @@
  * leader is announced after its watches were given everything (C4).
  */
 import { revision as toRevision } from "@tidemark/ids";
-import { createDeferred, type Runtime } from "@tidemark/runtime";
+import { abortWith, createDeferred, type Runtime } from "@tidemark/runtime";
 import { createAppendFront } from "../append-front.ts";
 import {
   type AppendOutcome,
@@ -36,7 +36,7 @@ export interface CandidateOptions {
   readonly guards?: CandidateGuards;
   /** Defaults to everybody's. */
   readonly right?: ClaimRight;
-  /** Defaults to every candidate that lives, and nothing to change. */
+  /** Defaults to every candidate that was seen to live, and nothing to change. */
   readonly members?: MemberRegister;
   /** Where a store takes a while to miss a leader. Absent: only the store ends the leadership of others. */
   readonly takeover?: TakeoverSettings;
@@ -44,8 +44,8 @@ export interface CandidateOptions {
 
 /** Who takes part in the consensus behind the candidates. */
 export interface MemberRegister {
-  /** `living`: the candidates that live. */
-  describe(living: readonly CandidateIdentity[]): readonly Member[];
+  /** `living`: the candidates that live. `known`: those that lived while this one looked on, the living too. */
+  describe(living: readonly CandidateIdentity[], known: readonly CandidateIdentity[]): readonly Member[];
   change(change: MemberChange, signal: AbortSignal): Promise<MemberChangeOutcome>;
 }
 
@@ -108,12 +108,16 @@ export function createCandidate(options: CandidateOptions): Consensus {
     append: createAppendFront({ append: (epoch, changes) => whenTold(election.append(epoch, changes)), onEvent }),
     seal: (epoch) => whenTold(election.seal(epoch)),
     unseal: () => whenTold(election.unseal()),
-    sync: (signal) => sync(AbortSignal.any([signal, ending.signal]), { connection, hub }),
+    async sync(signal) {
+      const over = new AbortController();
+      const unbind = abortWith(over, signal, ending.signal);
+      return sync(over.signal, { connection, hub }).finally(unbind);
+    },
     watch: (signal) => hub.watch(signal),
     async describeMembers() {
       ending.signal.throwIfAborted();
       await hub.reached(toRevision(0n), ending.signal);
-      return members.describe(keys.candidates());
+      return members.describe(keys.candidates(), keys.known());
     },
     async changeMembers(change) {
       ending.signal.throwIfAborted();
@@ -127,7 +131,13 @@ export function createCandidate(options: CandidateOptions): Consensus {
 }
 
 const onlyCandidates: MemberRegister = {
-  describe: (living) => living.map((identity) => ({ ...identity, voter: true, alive: true })),
+  // The store has the living only: who is down is remembered, so that he is missed by name.
+  describe: (living, known) =>
+    known.map((identity) => ({
+      ...identity,
+      voter: true,
+      alive: living.some(({ directoryId }) => directoryId === identity.directoryId),
+    })),
   async change() {
     const message = "this store has no members to change: every controller that is started on it is a candidate";
     return { kind: "refused", reason: "MEMBERS_NOT_MANAGED_HERE", message };

@@ -1,5 +1,5 @@
 import type { Revision } from "@tidemark/ids";
-import { createDeferred, type Deferred } from "@tidemark/runtime";
+import { abortWith, createDeferred, type Deferred } from "@tidemark/runtime";
 import { ConsensusError } from "../consensus.ts";
 import { createSignal } from "../signal.ts";
 import type { StoreFeed, StoreLink, StoreSession } from "../store/store-link.ts";
@@ -82,8 +82,13 @@ export function createConnection(link: StoreLink, handlers: ConnectionHandlers):
       return current;
     },
     async gone(session, signal = closing.signal) {
-      const ended = AbortSignal.any([signal, closing.signal]);
-      while (current === session && !ended.aborted) await changed.next(ended);
+      const ended = new AbortController();
+      const unbind = abortWith(ended, signal, closing.signal);
+      try {
+        while (current === session && !ended.signal.aborted) await changed.next(ended.signal);
+      } finally {
+        unbind();
+      }
     },
     async close() {
       closing.abort();

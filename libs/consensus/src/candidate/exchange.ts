@@ -1,4 +1,5 @@
 import type { Revision } from "@tidemark/ids";
+import { abortWith } from "@tidemark/runtime";
 import { LinkLostError, type StoreAnswer, type StoreRequest, type StoreSession } from "../store/store-link.ts";
 import type { CandidateContext } from "./context.ts";
 
@@ -33,14 +34,13 @@ export async function told(
 ): Promise<boolean> {
   const isCurrent = () => connection.current() === session && !signal.aborted;
   const reached = new AbortController();
+  const unbind = abortWith(reached, signal);
   try {
-    await Promise.race([
-      hub.reached(revision, AbortSignal.any([signal, reached.signal])),
-      connection.gone(session, reached.signal),
-    ]);
+    await Promise.race([hub.reached(revision, reached.signal), connection.gone(session, reached.signal)]);
   } catch (error) {
     if (isCurrent()) throw error;
   } finally {
+    unbind();
     reached.abort();
   }
   return isCurrent();

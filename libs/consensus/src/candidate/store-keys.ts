@@ -40,6 +40,8 @@ export interface StoreKeys {
   candidate(key: string): StoreKey<CandidateIdentity>;
   /** The living ones, in the order of their ids. */
   candidates(): readonly CandidateIdentity[];
+  /** All that lived since this candidate looks on, likewise. Of one id the latest. */
+  known(): readonly CandidateIdentity[];
   /**
    * The highest controller epoch that any key ever said, 0 for an empty store. Undefined where there are keys that
    * should say one and none does.
@@ -54,6 +56,7 @@ interface KeysState {
   append: StoreKey<AppendValue>;
   epoch: StoreKey<ControllerEpoch>;
   readonly candidates: Map<string, StoreKey<CandidateIdentity>>;
+  readonly known: Map<number, CandidateIdentity>;
   /** Of any key, ever. */
   highest: ControllerEpoch | undefined;
 }
@@ -67,6 +70,7 @@ export function createStoreKeys(onEvent: EventSink): StoreKeys {
     append: absent,
     epoch: absent,
     candidates: new Map(),
+    known: new Map(),
     highest: undefined,
   };
   return {
@@ -77,6 +81,7 @@ export function createStoreKeys(onEvent: EventSink): StoreKeys {
       [...state.candidates.values()]
         .flatMap(({ value, held }) => (held && value !== undefined ? [value] : []))
         .sort((left, right) => left.controllerId - right.controllerId),
+    known: () => [...state.known.values()].sort((left, right) => left.controllerId - right.controllerId),
     highestEpoch() {
       if (state.highest !== undefined) return state.highest;
       return state.epoch.bytes === undefined && state.append.bytes === undefined ? 0 : undefined;
@@ -121,9 +126,12 @@ function put(
       state.epoch = { bytes, value: reported(state, key, decodeControllerEpoch(bytes)), ...at };
       raise(state, state.epoch.value);
       break;
-    case "candidate":
-      state.candidates.set(key, { bytes, value: reported(state, key, decodeCandidate(bytes)), ...at });
+    case "candidate": {
+      const value = reported(state, key, decodeCandidate(bytes));
+      state.candidates.set(key, { bytes, value, ...at });
+      if (value !== undefined && at.held) state.known.set(value.controllerId, value);
       break;
+    }
     default:
       state.onEvent({ kind: "malformed", key, message: "no key that the store keeps" });
   }

@@ -46,7 +46,7 @@ function faultFile(faults: Faults, file: DiskFile, path: string): DiskFile {
   return {
     size: () => perform(faults, { kind: "size", path, bytes: 0 }, () => file.size()),
     read: (position, length, into) =>
-      perform(faults, { kind: "read", path, bytes: 0 }, () => file.read(position, length, into)),
+      perform(faults, { kind: "read", path, bytes: length }, () => file.read(position, length, into)),
     write(position, chunks) {
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
       const part = (length: number) => file.write(position, firstBytes(chunks, length));

@@ -18,7 +18,7 @@ export interface DiskOperation {
     | "truncate"
     | "sync";
   readonly path: string;
-  /** Bytes to be written; 0 for anything but a write. */
+  /** Bytes to be written, or read at most; 0 for anything else. */
   readonly bytes: number;
 }
 

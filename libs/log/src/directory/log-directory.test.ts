@@ -198,6 +198,87 @@ describe("a log directory", () => {
     expect((await disk.list("/d")).map(({ name }) => name)).not.toContain(replicaName(replica));
   });
 
+  it("is sound after a kill at any step of a removal, and finishes it", async () => {
+    let stepsLeft = 0;
+    for (let isDone = false; !isDone; stepsLeft++) {
+      const disk = await newDisk();
+      let left = Number.POSITIVE_INFINITY;
+      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
+      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
+      await first.create(replica);
+      left = stepsLeft;
+      isDone = await first.remove(replica).then(
+        () => true,
+        () => false,
+      );
+      disk.powerCut();
+      const second = await openLogDirectory(optionsOn(disk));
+      for (const listed of second.replicas()) expect((await second.open(listed, settings)).status.kind).toBe("online");
+      expect((await disk.list("/d")).filter(({ name }) => name.endsWith(".removed"))).toEqual([]);
+    }
+    expect(stepsLeft).toBeGreaterThan(3);
+  });
+
+  it("makes a replica once, and again what a full disk interrupted", async () => {
+    for (let steps = 0; steps < 8; steps++) {
+      const disk = await newDisk();
+      let left = Number.POSITIVE_INFINITY;
+      const plan: FaultPlan = () => (left-- === 0 ? { kind: "fail", code: "NO_SPACE" } : undefined);
+      const full = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+      const directory = await openLogDirectory({ ...optionsOn(disk), disk: full });
+      left = steps;
+      await expect(directory.create(replica)).rejects.toMatchObject({ code: "NO_SPACE" });
+      await directory.create(replica);
+      expect((await directory.open(replica, settings)).status.kind).toBe("online");
+      await expect(directory.create(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    }
+  });
+
+  it("has failed with the first error of its device, says so once, and does nothing more (L6)", async () => {
+    const disk = await newDisk();
+    let isFailing = false;
+    const plan: FaultPlan = ({ kind }) => (isFailing && kind === "sync" ? { kind: "fail", code: "IO" } : undefined);
+    const failing = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const told: string[] = [];
+    const onFailure: LogDirectoryOptions["onFailure"] = ({ code }) => told.push(code);
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: failing, onFailure });
+    isFailing = true;
+    await expect(directory.create(replica)).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    isFailing = false;
+    await expect(directory.create(other)).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    expect([told, directory.failure?.code]).toEqual([["DIRECTORY_FAILED"], "DIRECTORY_FAILED"]);
+  });
+
+  it("lets go of those that it opened when the process must not start", async () => {
+    const disk = await newDisk();
+    await (await openLogDirectory(optionsOn(disk, { path: "/d/foreign" }))).close();
+    const foreign = optionsOn(disk, { path: "/d/foreign", owner: { clusterId: "c", nodeId: 9 } });
+    const both = openLogDirectories([optionsOn(disk, { path: "/d/sound" }), foreign]);
+    await expect(both).rejects.toMatchObject({ code: "OTHER_NODE" });
+    await (await openLogDirectory(optionsOn(disk, { path: "/d/sound" }))).close();
+  });
+
+  it("knows damage from its note, durably, and also from a note that cannot be read (L10)", async () => {
+    const disk = await newDisk();
+    const note = `/d/${replicaName(replica)}/damage`;
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.close();
+    await disk.remove(`/d/${replicaName(replica)}`);
+    const second = await openLogDirectory(optionsOn(disk));
+    await second.open(replica, settings);
+    disk.powerCut();
+    expect(new TextDecoder().decode(disk.peek(note))).toContain('"missing"');
+    for (const text of ["", "{}", "no note", '{"kind":"other","offset":"1"}', '{"kind":"missing","offset":-1}']) {
+      disk.put(note, new TextEncoder().encode(text));
+      const next = await openLogDirectory(optionsOn(disk));
+      const { status } = await next.open(replica, settings);
+      expect(status).toMatchObject({ kind: "offline", damage: { kind: "unreadable", offset: at(0) } });
+      await next.close();
+    }
+  });
+
   it("sets a replica aside with what it holds, and takes it back, also across power cuts", async () => {
     const disk = await newDisk();
     const first = await openLogDirectory(optionsOn(disk));
@@ -242,6 +323,8 @@ describe("a log directory", () => {
         );
       disk.powerCut();
       const second = await openLogDirectory(optionsOn(disk));
+      // It is listed or set aside: listed and not there, it would be damage.
+      expect(second.aside().length + second.replicas().length).toBe(1);
       if (second.aside().length > 0) await second.takeBack(replica);
       expect(second.replicas()).toEqual([replica]);
       expect((await second.open(replica, settings)).status).toEqual({ kind: "online" });

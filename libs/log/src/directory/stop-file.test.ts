@@ -3,6 +3,7 @@ import { brokerEpoch, partitionIndex, topicId } from "@tidemark/ids";
 import { portableCrc32c } from "@tidemark/record";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
+import type { Log } from "../log.ts";
 import type { StartReport } from "../open-log.ts";
 import { defaultLogSettings } from "../settings.ts";
 import { batchAt } from "../testing/fixture.ts";
@@ -22,6 +23,7 @@ async function twoLogs(disk = createMemoryDisk()) {
     plan: (operation) => plan(operation),
   });
   const starts: StartReport[] = [];
+  const logs: Log[] = [];
   const directory = await openLogDirectory({
     path: "/d",
     disk: faulty,
@@ -37,8 +39,9 @@ async function twoLogs(disk = createMemoryDisk()) {
     const log = await directory.open(each, { settings, onEvent: () => undefined, onStart });
     log.append(batchAt(log.logEndOffset));
     await log.flushed(log.logEndOffset);
+    logs.push(log);
   }
-  return { disk, directory, starts, fail: (next: FaultPlan) => (plan = next) };
+  return { disk, directory, logs, starts, fail: (next: FaultPlan) => (plan = next) };
 }
 
 const startAfter = async (disk: MemoryDisk) => {
@@ -82,6 +85,18 @@ describe("the stop file", () => {
         kind === "sync" && /-0\//.test(path) ? { kind: "fail", code: "IO" } : undefined,
       ),
     ).toBeUndefined();
+  });
+
+  it("is not written where the directory failed before, though every log lets itself be closed", async () => {
+    const { disk, directory, logs, fail } = await twoLogs();
+    const log = logs[0]!;
+    log.configure(defaultLogSettings);
+    fail(({ kind }) => (kind === "sync" ? { kind: "fail", code: "IO" } : undefined));
+    log.append(batchAt(log.logEndOffset));
+    await expect(log.flushed(log.logEndOffset)).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    fail(() => undefined);
+    await directory.close({ brokerEpoch: epoch });
+    expect(disk.peek(stopFile)).toBeUndefined();
   });
 
   it("is not written by a stop without a broker epoch: the broker never registered", async () => {

@@ -1,9 +1,10 @@
 import { DiskError, type DiskFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { lastOffsetOf, readBatchHeader } from "@tidemark/record";
+import { lastOffsetOf, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { DamageError } from "../errors.ts";
 import { type Floor, floorOfOffset, type SegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState } from "../log-state.ts";
+import { scanBatches } from "../segment/scan.ts";
 import { buildIndex, readIndex, type Segment, writeIndex } from "../segment/segment.ts";
 
 /** The segment's index, loaded or made anew. */
@@ -73,4 +74,25 @@ export function damageReading(file: DiskFile, segment: Segment, offset: () => Of
     read: (from, length, into) =>
       readOrDamage(file, segment, { from, length, offset: offset(), ...(into === undefined ? {} : { into }) }),
   };
+}
+
+/**
+ * Where no batch has `offset`, as compaction leaves it, it may be that a damaged header only says so: it is passed over
+ * without a look at its checksum. Throws DamageError if a batch from `from` on, up to the first one behind `offset`, does
+ * not match its checksum.
+ */
+export async function assertNothingMissed(
+  { context }: LogState,
+  segment: Segment,
+  { file, from, offset }: { readonly file: DiskFile; readonly from: number; readonly offset: Offset },
+): Promise<void> {
+  const range = { from, to: segment.size, crc32c: context.crc32c };
+  const scan = await scanBatches(
+    damageReading(file, segment, () => offset),
+    range,
+    (header) => (nextOffsetOf(header) > offset ? "behind it" : undefined),
+  );
+  if (scan.stop.kind === "end" || scan.stop.kind === "refused") return;
+  const detail = `No sound batch at byte ${scan.position} of ${segment.path}`;
+  throw new DamageError({ kind: "corruptBatch", offset, detail });
 }

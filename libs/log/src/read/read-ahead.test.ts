@@ -1,9 +1,9 @@
 import type { DiskOperation, Effect } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createManualTime } from "@tidemark/runtime";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { at, batchAt, createTestLog, rangesOf, type TestLog, type TestLogOptions } from "../testing/fixture.ts";
-import { createReadAheadRoom } from "./read-ahead.ts";
+import { createReadAheadRoom, readAheadBytesDefault } from "./read-ahead.ts";
 
 const size = batchAt(0, { value: "v" }).length;
 /** Reads are of two batches. */
@@ -19,6 +19,24 @@ async function logOf(count: number, options: TestLogOptions = {}) {
     return undefined;
   });
   return { test, reads };
+}
+
+/** How many use files of the log's pool from now on. */
+function countUsers({ context: { files } }: TestLog): { readonly now: number } {
+  const users = { now: 0 };
+  const acquire = files.acquire.bind(files);
+  vi.spyOn(files, "acquire").mockImplementation(async (path) => {
+    const { file, release } = await acquire(path);
+    users.now++;
+    return {
+      file,
+      release: () => {
+        users.now--;
+        release();
+      },
+    };
+  });
+  return users;
 }
 
 const isRead = ({ kind, path }: DiskOperation) => kind === "read" && path.endsWith(".log");
@@ -67,6 +85,57 @@ describe("whoever reads a log from front to back", () => {
     await readOn(test, at(0), 2);
     const { bytes } = await test.log.read(at(4), { maxBytes: 5 * size });
     expect(rangesOf(bytes)).toEqual(["4..5", "5..6", "6..7", "7..8", "8..9"]);
+    // What was read ahead for the other size is let go of.
+    expect(test.context.readAhead.reserve(readAheadBytesDefault, () => undefined)).toBeDefined();
+  });
+
+  it("gets what follows where he ended, though what was read ahead goes on elsewhere", async () => {
+    const { test } = await logOf(20);
+    await readOn(test, at(0), 2);
+    expect((await test.log.read(at(4), { ...limits, upTo: at(5) })).nextOffset).toBe(at(5));
+    expect(rangesOf((await test.log.read(at(5), limits)).bytes)).toEqual(["5..6", "6..7"]);
+  });
+
+  it("has nothing read ahead that he may not have yet", async () => {
+    const { test, reads } = await logOf(20);
+    for (const offset of [0, 2]) await test.log.read(at(offset), { ...limits, upTo: at(4) });
+    expect(reads).toHaveLength(2);
+  });
+
+  it("takes nothing from another who comes behind him", async () => {
+    const { test } = await logOf(20);
+    expect(await readOn(test, at(0), 3)).toBe(at(6));
+    expect(await readOn(test, at(0), 3)).toBe(at(6));
+    for (const offset of [2, 4, 6, 8]) {
+      const found = [`${offset}..${offset + 1}`, `${offset + 1}..${offset + 2}`];
+      expect(rangesOf((await test.log.read(at(offset), limits)).bytes)).toEqual(found);
+    }
+    await test.log.close();
+    expect(test.context.readAhead.reserve(readAheadBytesDefault, () => undefined)).toBeDefined();
+  });
+
+  it("gets from one segment into the next, and to the end", async () => {
+    const test = await createTestLog({ settings: { indexIntervalBytes: 1, segmentBytes: 5 * size } });
+    for (let offset = 0; offset < 18; offset++) await test.flush(batchAt(offset, { value: "v" }));
+    const users = countUsers(test);
+    expect(await readOn(test, at(0), 11)).toBe(at(18));
+    // No file stays in use for it.
+    await test.time.advance(0);
+    expect(users.now).toBe(0);
+  });
+
+  it("has about a megabyte read at a time, and two ahead of him at most", async () => {
+    const value = "x".repeat(200_000);
+    const test = await createTestLog();
+    for (let offset = 0; offset < 30; offset++) await test.flush(batchAt(offset, { value }));
+    const reads: number[] = [];
+    test.faulty.plan((operation) => {
+      if (isRead(operation)) reads.push(operation.bytes);
+      return undefined;
+    });
+    for (const offset of [0, 1]) await test.log.read(at(offset), { maxBytes: 250_000 });
+    expect(Math.max(...reads)).toBeLessThan(1.1 * 2 ** 20);
+    expect(reads.slice(2).reduce((sum, bytes) => sum + bytes)).toBeLessThan(2.2 * 2 ** 20);
   });
 
   it("never gets what was read ahead of a cut", async () => {
@@ -120,6 +189,8 @@ describe("the room for what is read ahead", () => {
     const { test, reads } = await logOf(6, { readAheadBytes: 2 * size });
     await readOn(test, at(0), 2);
     expect(reads).toHaveLength(3);
+    // It was read, and waits for whoever asks for it.
+    await test.time.advance(0);
     expect(test.context.readAhead.reserve(1, () => undefined)).toBeUndefined();
     await test.log.close();
     expect(test.context.readAhead.reserve(2 * size, () => undefined)).toBeDefined();
@@ -143,7 +214,32 @@ describe("the room for what is read ahead", () => {
     await time.advance(600);
     expect(hold("third", 40)).toBeDefined();
     expect(dropped).toEqual(["first"]);
+    await time.advance(5000);
     expect(hold("too much", 101)).toBeUndefined();
+    expect(dropped).toEqual(["first"]);
+  });
+
+  it("comes back from what was taken: the next reader has his", async () => {
+    const { test, reads } = await logOf(20, { readAheadBytes: 16 * size });
+    for (let reader = 0; reader < 3; reader++) expect(await readOn(test, at(0), 10)).toBe(at(20));
+    // Two pieces without anything ahead, and one read of all that follows: for each of them.
+    expect(reads).toHaveLength(9);
+  });
+
+  it("comes back when a read that hung has ended, also where somebody waits for a piece of it", async () => {
+    const { test } = await logOf(8, { readAheadBytes: 4 * size });
+    await readOn(test, at(0), 1);
+    let reads = 0;
+    test.faulty.plan((operation) => (isRead(operation) && ++reads > 1 ? { kind: "hang", ms: 60_000 } : undefined));
+    await readOn(test, at(2), 1);
+    const waiting = test.log.read(at(4), limits);
+    await test.time.advance(2000);
+    expect(test.context.readAhead.reserve(1, () => undefined)).toBeUndefined();
+    test.faulty.plan(() => undefined);
+    await test.time.advance(60_000);
+    expect(rangesOf((await waiting).bytes)).toEqual(["4..5", "5..6"]);
+    await test.log.close();
+    expect(test.context.readAhead.reserve(4 * size, () => undefined)).toBeDefined();
   });
 
   it("stays taken by a read that hangs, since its memory does", async () => {

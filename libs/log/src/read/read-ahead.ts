@@ -88,14 +88,10 @@ export interface PieceAhead {
 
 /** What was read ahead for this reader, if he asks for as much as the reader before him. */
 export async function takeAhead(cursor: Cursor, maxBytes: number): Promise<Uint8Array | undefined> {
-  const first = cursor.ahead[0];
-  if (first === undefined) return undefined;
-  if (first.position === cursor.position && maxBytes === cursor.maxBytes) {
-    cursor.ahead = cursor.ahead.slice(1);
-    return first.take();
-  }
-  dropAhead(cursor);
-  return undefined;
+  const [first, ...others] = cursor.ahead;
+  if (first === undefined || maxBytes !== cursor.maxBytes) return undefined;
+  cursor.ahead = others;
+  return first.take();
 }
 
 /** The reader has gone on: so has what was read ahead for him, if he is where it begins. */
@@ -123,7 +119,7 @@ export function readAhead(log: LogState, cursor: Cursor, upTo: Offset): void {
   const endAfter = (position: number): number | undefined => {
     if (isActive && position + maxBytes > segment.size) return undefined;
     const end = endOfPiece(index, { from: position, maxBytes, baseOffset });
-    const isThere = end.position > position && end.position <= segment.size && end.belowOffset <= upTo;
+    const isThere = end.position > position && end.belowOffset <= upTo;
     return isThere ? end.position : undefined;
   };
   for (;;) {
@@ -195,8 +191,7 @@ async function readQuietly(
   try {
     const { file, release } = await files.acquire(path);
     try {
-      const bytes = await file.read(position, length);
-      return bytes.length === length ? bytes : undefined;
+      return await file.read(position, length);
     } finally {
       release();
     }

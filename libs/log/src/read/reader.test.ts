@@ -1,5 +1,16 @@
+import { encodeEmptyBatch, portableCrc32c } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
-import { at, batchAt, createTestLog, everything, rangesOf, type TestLog } from "../testing/fixture.ts";
+import { defaultLogSettings } from "../settings.ts";
+import {
+  at,
+  batchAt,
+  createTestLog,
+  epoch,
+  everything,
+  rangesOf,
+  type TestLog,
+  whileTimeGoes,
+} from "../testing/fixture.ts";
 
 const logFile = "/data/log/00000000000000000000.log";
 
@@ -51,5 +62,66 @@ describe("looking up an offset", () => {
       await file.write(length, [(await file.read(length, 1)).map((byte) => byte ^ flipped)]);
       await expect(test.log.read(at(4), everything)).rejects.toMatchObject({ code: "OFFLINE" });
     }
+  });
+
+  it.each([
+    ["in the middle", 1_000_000],
+    ["at the end of a segment", 1],
+  ])(
+    "finds damage where a compacted batch %s says that it ends before the offset which it has",
+    async (_, segmentBytes) => {
+      const test = await createTestLog({ settings: { gaps: true } });
+      await test.flush(batchAt(0));
+      const compacted = encodeEmptyBatch(
+        { baseOffset: at(1), nextOffset: at(9), leaderEpoch: epoch(0) },
+        portableCrc32c,
+      );
+      await test.flush(compacted);
+      test.log.configure({ ...defaultLogSettings, gaps: true, segmentBytes });
+      await test.flush(batchAt(9), batchAt(10));
+      expect(rangesOf((await test.log.read(at(7), { maxBytes: 1 })).bytes)).toEqual(["1..9"]);
+      const file = await test.disk.open(logFile);
+      // The last offset relative to the first, 7.
+      await file.write(batchAt(0).length + 26, [Uint8Array.of(3)]);
+      await expect(test.log.read(at(7), everything)).rejects.toMatchObject({ code: "OFFLINE" });
+    },
+  );
+
+  it.each([0, 100, 5000])("finds damage where the file has become shorter than it was, to %i bytes", async (bytes) => {
+    const { test } = await logOf([10, 1000, 10_000, 1000]);
+    const file = await test.disk.open(logFile);
+    await file.truncate(bytes);
+    await expect(test.log.read(at(5), everything)).rejects.toMatchObject({ code: "OFFLINE" });
+  });
+
+  it("takes no gap for damage", async () => {
+    const test = await createTestLog({ settings: { gaps: true } });
+    await test.flush(batchAt(0), batchAt(5), batchAt(8));
+    for (const [offset, found] of [
+      [1, "5..6"],
+      [7, "8..9"],
+    ] as const) {
+      expect(rangesOf((await test.log.read(at(offset), { maxBytes: 1 })).bytes)).toEqual([found]);
+    }
+  });
+
+  it("finds damage where a batch says that it ends above what may be read", async () => {
+    const { test } = await logOf([10, 10, 10]);
+    const file = await test.disk.open(logFile);
+    await file.write(23 + 2, [Uint8Array.of(7)]);
+    const limits = { ...everything, upTo: at(4) };
+    await expect(test.log.read(at(0), limits)).rejects.toMatchObject({ code: "OFFLINE" });
+  });
+
+  it("hands out nothing of what a cut is about to take, though it was written meanwhile", async () => {
+    const { test } = await logOf([10, 10]);
+    test.faulty.plan(({ kind }) => (kind === "write" || kind === "sync" ? { kind: "delay", ms: 100 } : undefined));
+    test.log.append(batchAt(4));
+    await test.time.advance(50);
+    const cut = test.log.truncateTo(at(4));
+    // The batch is in the file, and not yet flushed: the cut waits for that.
+    await test.time.advance(70);
+    expect((await test.log.read(at(4), { ...everything, upTo: at(5) })).bytes).toHaveLength(0);
+    await whileTimeGoes(test.time, cut);
   });
 });

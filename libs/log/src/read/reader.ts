@@ -6,7 +6,7 @@ import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
 import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
-import { floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
+import { assertNothingMissed, floorHolds, floorIn, readOrDamage, rebuildIndex } from "./find.ts";
 import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
 import { readRecent } from "./recent.ts";
 import { stableRead } from "./stable.ts";
@@ -103,15 +103,24 @@ async function readIn(
     }
     for (;;) {
       const step = findBatches(bytes, offset, limits);
-      if (step.kind === "found") return { ...step, position: from + step.at, cameFrom: cursor };
-      if (step.kind === "none") return undefined;
+      if (step.kind === "found") {
+        const isMissing = cursor === undefined && (step.headers[0]?.baseOffset ?? offset) > offset;
+        if (isMissing) await assertNothingMissed(log, segment, { file, from: floor.position, offset });
+        return { ...step, position: from + step.at, cameFrom: cursor };
+      }
       if (step.kind === "malformed") throw corrupt(segment, from + step.at, offset);
       // The range ended before the batch that was looked for, or within it.
       from += step.at;
-      if (from === segment.size) return undefined;
+      if (step.kind === "none" || from === segment.size) {
+        if (offset < segment.nextOffset)
+          await assertNothingMissed(log, segment, { file, from: floor.position, offset });
+        return undefined;
+      }
       // A batch that was passed over may claim more than there is, too.
       if (from + step.bytesNeeded > segment.size) throw corrupt(segment, from, offset);
       bytes = await fetch(from, Math.max(step.bytesNeeded, limits.maxBytes, log.settings.indexIntervalBytes));
+      // The file is shorter than it was.
+      if (bytes.length < step.bytesNeeded) throw corrupt(segment, from, offset);
     }
   } finally {
     release();
@@ -151,7 +160,7 @@ interface Found {
 
 type Step =
   | ({ readonly kind: "found" } & Omit<Found, "position" | "cameFrom">)
-  | { readonly kind: "none" }
+  | { readonly kind: "none"; readonly at: number }
   | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
   | { readonly kind: "malformed"; readonly at: number };
 
@@ -171,7 +180,6 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     if (step.kind === "incomplete") {
       if (headers.length > 0) break;
       const { header } = step;
-      if (header !== undefined && nextOffsetOf(header) > upTo) return { kind: "none" };
       // One before the batch that is looked for need not be read to its end.
       if (header !== undefined && nextOffsetOf(header) <= offset) {
         return { kind: "more", at: at + header.sizeInBytes, bytesNeeded: batchHeaderBytes };
@@ -190,7 +198,7 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     nextOffset = next;
   }
   if (headers.length === 0) {
-    return at < source.length ? { kind: "none" } : { kind: "more", at, bytesNeeded: batchHeaderBytes };
+    return at < source.length ? { kind: "none", at } : { kind: "more", at, bytesNeeded: batchHeaderBytes };
   }
   return { kind: "found", source, at: start, bytes: source.subarray(start, end), headers, nextOffset };
 }

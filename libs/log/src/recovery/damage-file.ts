@@ -8,9 +8,9 @@ import { damageFileName, join, parentOf } from "../names.ts";
 
 const kinds: readonly DamageKind[] = ["corruptBatch", "unreadable", "shortLog", "brokenSequence", "missing"];
 
-/** Durable on return. The first note stays: what is found later may only follow from it. */
+/** Durable on return. There is none before: a log whose damage was noted is opened offline and finds nothing more. */
 export async function writeDamage(context: LogContext, directory: string, damage: Damage): Promise<void> {
-  if (!context.guards.noteDamage || (await readDamage(context, directory)) !== undefined) return;
+  if (!context.guards.noteDamage) return;
   // Of a replica that is missing, even the directory is.
   await context.disk.makeDirectory(directory);
   await syncEntries(context, parentOf(directory));

@@ -152,9 +152,7 @@ function startLimits(call: ClientCall, signal: AbortSignal | undefined, timeoutM
 function createClientStream(call: ClientCall): RawStream<AnyInit> {
   const { channel, binding, errors, meter, queue, reads, tally } = call;
   return {
-    get bytesQueued() {
-      return meter.queued;
-    },
+    bytesQueued: () => meter.queued,
     write(message) {
       if (call.over()) return false;
       const bytes = binding.input.encode(message);

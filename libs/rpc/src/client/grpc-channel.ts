@@ -1,4 +1,5 @@
 import { Channel, ChannelCredentials, connectivityState } from "@grpc/grpc-js";
+import { createBag } from "@tidemark/runtime";
 import {
   createProcessBudget,
   DEFAULT_DEADLINE,
@@ -27,7 +28,7 @@ const states: Readonly<Record<connectivityState, ChannelState>> = {
 export function createChannel(endpoint: string, options: ChannelOptions): RpcChannel {
   const { runtime, trafficClass } = options;
   const channel = new Channel(`dns:${endpoint}`, credentialsOf(options.tls), grpcOptions(options));
-  const running = new Set<ClientWire>();
+  const running = createBag<ClientWire>();
   const budget = createByteBudget({
     name: "connection",
     limit: QUEUE_LIMIT_BYTES.connection,
@@ -75,7 +76,7 @@ export function createChannel(endpoint: string, options: ChannelOptions): RpcCha
     close: () => {
       closed = true;
       channel.close();
-      for (const wire of running) wire.cancel(`The channel to ${endpoint} was closed.`);
+      for (const wire of running.items()) wire.cancel(`The channel to ${endpoint} was closed.`);
     },
   };
 }

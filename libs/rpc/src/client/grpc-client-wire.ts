@@ -1,4 +1,5 @@
 import { CallCredentials, type Channel, Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import type { Bag } from "@tidemark/runtime";
 import type { ClientWire, ClientWireOptions } from "./client-wire.ts";
 
 /**
@@ -10,31 +11,28 @@ import type { ClientWire, ClientWireOptions } from "./client-wire.ts";
 export function createGrpcClientWire(
   channel: Channel,
   options: ClientWireOptions,
-  running: Set<ClientWire>,
+  running: Bag<ClientWire>,
 ): ClientWire {
   const call = channel.createCall(options.path, Number.POSITIVE_INFINITY, null, null, null);
-  let requestSent = false;
   call.setCredentials(
     new SendHook(() => {
-      requestSent = true;
+      wire.requestSent = true;
       const headers = new Metadata();
       const remainingMs = options.remainingMs();
       if (remainingMs !== Number.POSITIVE_INFINITY) headers.set("grpc-timeout", grpcTimeout(remainingMs));
       return headers;
     }),
   );
-  const wire: ClientWire = {
-    get requestSent() {
-      return requestSent;
-    },
+  const wire: ClientWire & { requestSent: boolean } = {
+    requestSent: false,
     start(headers, listener) {
-      running.add(wire);
+      const leave = running.add(wire);
       headers.setOptions({ waitForReady: options.waitForReady });
       call.start(headers, {
         onReceiveMetadata: () => undefined,
         onReceiveMessage: (bytes: Buffer) => listener.onMessage(bytes),
         onReceiveStatus: (ended: StatusObject) => {
-          running.delete(wire);
+          leave();
           listener.onStatus(ended);
         },
       });

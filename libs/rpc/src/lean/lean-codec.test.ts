@@ -4,9 +4,13 @@ import {
   FetchResponseSchema,
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
+  ProduceStreamResponseSchema,
   SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
-import { FetchResponseSchema as ReplicaFetchResponseSchema } from "@tidemark/proto/replica/v1";
+import {
+  FetchRequestSchema as ReplicaFetchRequestSchema,
+  FetchResponseSchema as ReplicaFetchResponseSchema,
+} from "@tidemark/proto/replica/v1";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { flatten } from "../wire/wire-bytes.ts";
@@ -144,12 +148,34 @@ const replicaAnswer = fc.record(
 );
 const replicaFetchResponse = fc.record({ answers: fc.array(replicaAnswer, { maxLength: 3 }) });
 
+const position = { brokerEpoch: uint32, leaderEpoch: uint32, session: uint32, flushed: int64 };
+const replicaFetchRequest = fc.record(
+  {
+    follower: uint32,
+    leader: uint32,
+    creditBytes: uint32,
+    maxWaitMs: uint32,
+    partitions: fc.array(fc.record({ topicId: text, partition: uint32 }), { maxLength: 3 }),
+    fetches: fc.array(
+      fc.record({ handle: uint32, ...position, fetchOffset: int64, lastFetchedEpoch: optional(uint32) }),
+      { maxLength: 40 },
+    ),
+    flushed: fc.array(fc.record({ handle: uint32, ...position, fetched: optional(int64) }), { maxLength: 40 }),
+  },
+  { requiredKeys: [] },
+);
+const produceStreamResponse = fc.record({
+  results: fc.array(fc.record({ sequence: uint64, baseOffset: int64, leaderEpoch: uint32, error, message: text })),
+});
+
 const hot: readonly { readonly schema: DescMessage; readonly inits: fc.Arbitrary<unknown> }[] = [
   { schema: ProduceRequestSchema, inits: produceRequest },
   { schema: ProduceStreamRequestSchema, inits: produceStreamRequest },
   { schema: FetchResponseSchema, inits: fetchResponse },
   { schema: SubscribeResponseSchema, inits: subscribeResponse },
   { schema: ReplicaFetchResponseSchema, inits: replicaFetchResponse },
+  { schema: ReplicaFetchRequestSchema, inits: replicaFetchRequest },
+  { schema: ProduceStreamResponseSchema, inits: produceStreamResponse },
 ];
 
 describe.each(hot.map(({ schema, inits }) => ({ name: schema.typeName, schema, inits })))(
@@ -226,6 +252,11 @@ it("decodes a big field as a view of what was received", () => {
 it("refuses values that protobuf-es refuses", () => {
   const lean = createLeanCodec(ProduceStreamRequestSchema);
   expect(() => lean.encode({ partition: -1 })).toThrow(/uint32/);
+  expect(() => lean.encode({ partition: 2 ** 32 })).toThrow(/uint32/);
+  expect(() => lean.encode({ acks: 1.5 as never })).toThrow(/int32/);
+  expect(() => lean.encode({ sequence: -1n })).toThrow(/uint64/);
+  const responses = createLeanCodec(ProduceStreamResponseSchema);
+  expect(() => responses.encode({ results: [{ baseOffset: 2n ** 63n }] })).toThrow(/int64/);
   expect(() => lean.encode(create(ErrorDetailSchema) as never)).toThrow();
 });
 

@@ -1,6 +1,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { createProtobufCodec, type MessageCodec } from "../wire/message-codec.ts";
-import { createGatherWriter, toWireBytes } from "./gather-writer.ts";
+import { createBackwardWriter } from "./backward-writer.ts";
 import { type LooseMessage, planOf } from "./lean-plan.ts";
 
 /**
@@ -19,9 +19,9 @@ export function createLeanCodec<Desc extends DescMessage>(schema: Desc): Message
       const { $typeName: typeName } = message as { $typeName?: string };
       // A message of another type is protobuf-es's to refuse.
       if (typeName !== undefined && typeName !== schema.typeName) return whole.encode(message);
-      const writer = createGatherWriter();
+      const writer = createBackwardWriter();
       plan(writer, message as LooseMessage);
-      return toWireBytes(writer);
+      return writer.finish();
     },
   };
 }

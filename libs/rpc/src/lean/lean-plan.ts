@@ -1,34 +1,44 @@
 import { create, type DescField, type DescMessage, isMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
-import { type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import type { GatherWriter } from "./gather-writer.ts";
+import type { BackwardWriter } from "./backward-writer.ts";
 
-/** Writes one message, or the init of one, field by field in the order of their numbers, as protobuf-es does. */
-export type LeanPlan = (writer: GatherWriter, message: LooseMessage) => void;
+/** Writes one message, or the init of one, from its last field to its first: the bytes that protobuf-es makes. */
+export type LeanPlan = (writer: BackwardWriter, message: LooseMessage) => void;
 
 /** A message or its init: what is absent is at its default. */
 export type LooseMessage = Readonly<Record<string, unknown>> & {
   readonly $unknown?: readonly { readonly no: number; readonly wireType: WireType; readonly data: Uint8Array }[];
 };
 
-type FieldWriter = (writer: GatherWriter, value: unknown) => void;
+type FieldWriter = (writer: BackwardWriter, value: unknown) => void;
 
 /**
- * The plan of a message type. Message fields whose types hold no bytes go through protobuf-es. Throws for what no hot
- * message has: maps, repeated scalars, floats, fixed-width numbers, and Struct and the wrappers of google.protobuf.
+ * The plan of a message type. Message fields that have no lean form go through protobuf-es where they hold no bytes. Throws
+ * for what no hot message has: maps, repeated scalars, floats, fixed-width numbers, and Struct and the wrappers of
+ * google.protobuf.
  */
 export function planOf(schema: DescMessage, plans = new Map<DescMessage, LeanPlan>()): LeanPlan {
   const known = plans.get(schema);
   if (known !== undefined) return known;
   const steps: LeanPlan[] = [];
   const plan: LeanPlan = (writer, message) => {
+    const { $unknown: unknown } = message;
+    if (unknown !== undefined) for (const field of unknown.toReversed()) writeUnknown(writer, field);
     for (const step of steps) step(writer, message);
-    for (const { no, wireType, data } of message.$unknown ?? []) writer.small.tag(no, wireType).raw(data);
   };
   // Before its fields, so that a type which contains itself finds its own plan.
   plans.set(schema, plan);
-  for (const field of schema.fields.toSorted((a, b) => a.number - b.number)) steps.push(stepOf(field, plans));
+  for (const field of schema.fields.toSorted((a, b) => b.number - a.number)) steps.push(stepOf(field, plans));
   return plan;
+}
+
+function writeUnknown(
+  writer: BackwardWriter,
+  { no, wireType, data }: { readonly no: number; readonly wireType: WireType; readonly data: Uint8Array },
+): void {
+  writer.bytes(data);
+  writer.varint(tagOf(no, wireType));
 }
 
 function stepOf(field: DescField, plans: Map<DescMessage, LeanPlan>): LeanPlan {
@@ -42,7 +52,8 @@ function stepOf(field: DescField, plans: Map<DescMessage, LeanPlan>): LeanPlan {
   }
   if (field.fieldKind === "list") {
     return (writer, message) => {
-      for (const item of (message[localName] ?? []) as readonly unknown[]) write(writer, item);
+      const items = (message[localName] ?? []) as readonly unknown[];
+      for (let index = items.length - 1; index >= 0; index--) write(writer, items[index]);
     };
   }
   const isDefault = defaultOf(field);
@@ -64,23 +75,54 @@ function defaultOf(field: DescField): (value: unknown) => boolean {
 function fieldWriterOf(field: DescField, plans: Map<DescMessage, LeanPlan>): FieldWriter {
   const { number } = field;
   const inner = field.fieldKind === "message" || field.fieldKind === "list" ? field.message : undefined;
-  if (inner !== undefined) {
-    // protobuf-es keeps these as plain values instead of messages.
-    if (/^google[.]protobuf[.](Struct|\w+Value)$/.test(inner.typeName)) throw noLeanForm(field);
-    if (!holdsBytes(inner)) return (writer, value) => writer.bytes(number, encodeWhole(inner, value));
-    const plan = planOf(inner, plans);
-    return (writer, value) => writer.message(number, (into) => plan(into, value as LooseMessage));
-  }
+  if (inner !== undefined) return messageWriter(field, inner, plans);
   if (field.fieldKind === "enum") return scalarWriter(number, ScalarType.INT32);
-  if (field.fieldKind === "scalar") {
-    if (field.scalar === ScalarType.BYTES) return (writer, value) => writer.bytes(number, value as Uint8Array);
-    return scalarWriter(number, field.scalar);
-  }
+  if (field.fieldKind === "scalar") return scalarWriter(number, field.scalar);
   throw noLeanForm(field);
+}
+
+function messageWriter(field: DescField, inner: DescMessage, plans: Map<DescMessage, LeanPlan>): FieldWriter {
+  const tag = tagOf(field.number, WireType.LengthDelimited);
+  if (isSpecial(inner)) throw noLeanForm(field);
+  if (!holdsBytes(inner) && !hasLeanForm(inner)) {
+    return (writer, value) => {
+      const bytes = encodeWhole(inner, value);
+      writer.bytes(bytes);
+      writer.varint(bytes.length);
+      writer.varint(tag);
+    };
+  }
+  const plan = planOf(inner, plans);
+  return (writer, value) => {
+    const before = writer.length;
+    plan(writer, value as LooseMessage);
+    writer.varint(writer.length - before);
+    writer.varint(tag);
+  };
+}
+
+function tagOf(fieldNumber: number, wireType: WireType): number {
+  return fieldNumber * 8 + wireType;
 }
 
 function noLeanForm(field: DescField): Error {
   return new Error(`${field.toString()} has no lean form: use protobuf-es for ${field.parent.typeName}.`);
+}
+
+/** Types that protobuf-es keeps as plain values instead of messages. */
+function isSpecial(schema: DescMessage): boolean {
+  return /^google[.]protobuf[.](Struct|\w+Value)$/.test(schema.typeName);
+}
+
+/** Whether all of a type and below can be planned. A type that contains itself is left to protobuf-es. */
+function hasLeanForm(schema: DescMessage, around: readonly DescMessage[] = []): boolean {
+  if (isSpecial(schema) || around.includes(schema)) return false;
+  return schema.fields.every((field) => {
+    if (field.fieldKind === "enum") return true;
+    if (field.fieldKind === "scalar") return field.scalar in scalarWriters;
+    if (field.fieldKind === "map") return false;
+    return field.message !== undefined && hasLeanForm(field.message, [...around, schema]);
+  });
 }
 
 /** A message type with a bytes field of its own, or below. */
@@ -97,22 +139,71 @@ function encodeWhole(schema: DescMessage, value: unknown): Uint8Array {
   return toBinary(schema, isMessage(value, schema) ? value : create(schema, value as Record<string, unknown>));
 }
 
-const scalarWriters: Partial<Record<ScalarType, readonly [WireType, (writer: BinaryWriter, value: never) => unknown]>> =
+/** Each writes its value, and no tag; what is not of the type throws as protobuf-es does. */
+const scalarWriters: Partial<Record<ScalarType, readonly [WireType, (writer: BackwardWriter, value: never) => void]>> =
   {
-    [ScalarType.STRING]: [WireType.LengthDelimited, (writer, value: string) => writer.string(value)],
-    [ScalarType.BOOL]: [WireType.Varint, (writer, value: boolean) => writer.bool(value)],
-    [ScalarType.INT32]: [WireType.Varint, (writer, value: number) => writer.int32(value)],
-    [ScalarType.UINT32]: [WireType.Varint, (writer, value: number) => writer.uint32(value)],
-    [ScalarType.INT64]: [WireType.Varint, (writer, value: bigint) => writer.int64(value)],
-    [ScalarType.UINT64]: [WireType.Varint, (writer, value: bigint) => writer.uint64(value)],
+    [ScalarType.STRING]: [
+      WireType.LengthDelimited,
+      (writer, value: string) => {
+        const before = writer.length;
+        writer.text(value);
+        writer.varint(writer.length - before);
+      },
+    ],
+    [ScalarType.BYTES]: [
+      WireType.LengthDelimited,
+      (writer, value: Uint8Array) => {
+        writer.bytes(value);
+        writer.varint(value.byteLength);
+      },
+    ],
+    [ScalarType.BOOL]: [WireType.Varint, (writer, value: boolean) => writer.varint(value ? 1 : 0)],
+    [ScalarType.INT32]: [
+      WireType.Varint,
+      (writer, value: number) => {
+        if ((value | 0) !== value) throw invalid("int32", value);
+        if (value < 0) writer.varint64(BigInt(value));
+        else writer.varint(value);
+      },
+    ],
+    [ScalarType.UINT32]: [
+      WireType.Varint,
+      (writer, value: number) => {
+        if (value >>> 0 !== value) throw invalid("uint32", value);
+        writer.varint(value);
+      },
+    ],
+    [ScalarType.INT64]: [
+      WireType.Varint,
+      (writer, value: bigint) => {
+        const small = Number(value);
+        if (small >= 0 && Number.isSafeInteger(small)) writer.varint(small);
+        else if (BigInt.asIntN(64, value) === value) writer.varint64(value);
+        else throw invalid("int64", value);
+      },
+    ],
+    [ScalarType.UINT64]: [
+      WireType.Varint,
+      (writer, value: bigint) => {
+        const small = Number(value);
+        if (small >= 0 && Number.isSafeInteger(small)) writer.varint(small);
+        else if (BigInt.asUintN(64, value) === value) writer.varint64(value);
+        else throw invalid("uint64", value);
+      },
+    ],
   };
+
+function invalid(type: string, value: unknown): Error {
+  return new Error(`invalid ${type}: ${String(value)}`);
+}
 
 function scalarWriter(fieldNumber: number, type: ScalarType): FieldWriter {
   const found = scalarWriters[type];
   if (found === undefined) throw new Error(`Scalars of type ${ScalarType[type]} have no lean form.`);
   const [wireType, write] = found;
-  return ({ small }, value) => {
-    small.tag(fieldNumber, wireType);
-    write(small, value as never);
+  const tag = tagOf(fieldNumber, wireType);
+  return (writer, value) => {
+    write(writer, value as never);
+    writer.varint(tag);
   };
 }

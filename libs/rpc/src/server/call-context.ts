@@ -37,8 +37,8 @@ export interface PeerIdentity {
 
 /** An AbortController that is made when somebody first asks for its signal. */
 export interface LazyAbort {
-  readonly signal: AbortSignal;
-  readonly reason: TidemarkError | undefined;
+  signal(): AbortSignal;
+  reason(): TidemarkError | undefined;
   /** The first call counts. */
   readonly abort: (reason: TidemarkError) => void;
 }
@@ -47,16 +47,14 @@ export function createLazyAbort(): LazyAbort {
   let controller: AbortController | undefined;
   let reason: TidemarkError | undefined;
   return {
-    get signal() {
+    signal() {
       if (controller === undefined) {
         controller = new AbortController();
         if (reason !== undefined) controller.abort(reason);
       }
       return controller.signal;
     },
-    get reason() {
-      return reason;
-    },
+    reason: () => reason,
     abort(cause) {
       if (reason !== undefined) return;
       reason = cause;

@@ -17,7 +17,7 @@ const createFakeWire = () => {
   const wire: ServerWire = {
     metadata: new Metadata(),
     peer: "peer:1",
-    identity: undefined,
+    identity: () => undefined,
     listener: "client",
     timeoutMs: Number.POSITIVE_INFINITY,
     connectionBudget: createByteBudget({ name: "connection", limit: 1_000_000 }),
@@ -48,10 +48,10 @@ it("refuses calls that come while the process stops, and lets those finish that 
   const after = createFakeWire();
   dispatcher.dispatch("/tidemark.log.v1.LogService/Produce", after.wire);
   expect(after.ended.map((ended) => fromGrpcStatus(ended).reason)).toEqual([Reason.SHUTTING_DOWN]);
-  expect([before.ended, dispatcher.activeCalls]).toEqual([[], 1]);
+  expect([before.ended, dispatcher.activeCalls()]).toEqual([[], 1]);
   finish({});
   await eventually(() => before.ended.map(({ code }) => code)).toEqual([status.OK]);
-  expect(dispatcher.activeCalls).toBe(0);
+  expect(dispatcher.activeCalls()).toBe(0);
 });
 
 it("ends a call once, whatever comes after its end", async () => {

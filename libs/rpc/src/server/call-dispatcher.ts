@@ -1,3 +1,4 @@
+import { createBag } from "@tidemark/runtime";
 import { toGrpcStatus } from "../errors/grpc-status.ts";
 import type { TidemarkError } from "../errors/tidemark-error.ts";
 import type { Dispatch } from "./grpc-wire.ts";
@@ -9,7 +10,7 @@ import { type ActiveCall, type ServerCallEnvironment, startServerCall } from "./
 /** Sends calls to their methods and knows which of them run. */
 export interface CallDispatcher {
   readonly dispatch: Dispatch;
-  readonly activeCalls: number;
+  activeCalls(): number;
   /** Refuses new calls with `error` and tells the long-lived ones that run. */
   stop(error: TidemarkError): void;
   /** Ends every call that still runs. */
@@ -24,13 +25,11 @@ export function createCallDispatcher(
   for (const service of services) {
     for (const [path, spec] of service.specs(environment.onDefect)) specs.set(path, spec);
   }
-  const active = new Set<ActiveCall>();
+  const active = createBag<ActiveCall>();
   let refusal: TidemarkError | undefined;
 
   return {
-    get activeCalls() {
-      return active.size;
-    },
+    activeCalls: () => active.size(),
     dispatch(path, wire) {
       const spec = specs.get(path);
       const error = refusal ?? (spec === undefined ? unsupported(path.slice(1)) : undefined);
@@ -39,19 +38,19 @@ export function createCallDispatcher(
         if (error !== undefined) wire.sendStatus(toGrpcStatus(error));
         return;
       }
-      const ended = new WeakSet<ActiveCall>();
-      const call = startServerCall(wire, spec, environment, (closed) => {
-        ended.add(closed);
-        active.delete(closed);
+      const place = { isOver: false, leave: () => {} };
+      const call = startServerCall(wire, spec, environment, () => {
+        place.isOver = true;
+        place.leave();
       });
-      if (!ended.has(call)) active.add(call);
+      if (!place.isOver) place.leave = active.add(call);
     },
     stop(error) {
       refusal = error;
-      for (const call of [...active]) if (call.longLived) call.stop(error);
+      for (const call of active.items()) if (call.longLived) call.stop(error);
     },
     force(error) {
-      for (const call of [...active]) call.force(error);
+      for (const call of active.items()) call.force(error);
     },
   };
 }

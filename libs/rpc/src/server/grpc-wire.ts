@@ -79,9 +79,7 @@ function createWire(
     listener: options.listener,
     timeoutMs: (typeof deadline === "number" ? deadline : deadline.getTime()) - options.clock.wallMs(),
     connectionBudget: options.connectionBudget(key),
-    get identity() {
-      return identityOf(call);
-    },
+    identity: () => identityOf(call),
     start: onStart,
     startRead: () => call.startRead(),
     sendMessage: (bytes, onFlushed) => call.sendMessage(bytes, onFlushed),

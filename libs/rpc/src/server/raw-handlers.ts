@@ -7,6 +7,7 @@ import { createMessageQueue } from "../wire/message-queue.ts";
 import type { RawListener, RawStream } from "../wire/raw-stream.ts";
 import type { CallContext } from "./call-context.ts";
 import type { MethodSpec } from "./method-spec.ts";
+import { lookForUnknownEnums } from "./unknown-enums.ts";
 
 type AnyMessage = MessageShape<DescMessage>;
 type AnyInit = MessageInitShape<DescMessage>;
@@ -23,11 +24,12 @@ export function toRawHandler(method: DescMethod, implementation: unknown, onDefe
   const run = (stream: AnyStream, context: CallContext, work: () => Promise<void>) => {
     work().catch((thrown: unknown) => stream.end(errorOf(thrown, context, name, onDefect)));
   };
+  const problemOf = lookForUnknownEnums(method.input);
   switch (method.methodKind) {
     case "unary": {
       const handle = implementation as UnaryFunction;
       return (stream, context) =>
-        oneRequest(stream, (request) =>
+        oneRequest(stream, problemOf, (request) =>
           run(stream, context, async () => answer(stream, await handle(request, context))),
         );
     }
@@ -36,7 +38,9 @@ export function toRawHandler(method: DescMethod, implementation: unknown, onDefe
       return (stream, context) => {
         const writer = createIterableWriter(stream);
         return {
-          ...oneRequest(stream, (request) => run(stream, context, () => writer.writeAll(handle(request, context)))),
+          ...oneRequest(stream, problemOf, (request) =>
+            run(stream, context, () => writer.writeAll(handle(request, context))),
+          ),
           onDrain: writer.onDrain,
           onClose: writer.onClose,
         };
@@ -97,8 +101,15 @@ function fromQueue(requests: ReturnType<typeof createMessageQueue<AnyMessage>>) 
   return { onMessage: (message: AnyMessage) => requests.push(message), onEnd: () => requests.end() };
 }
 
-/** Takes exactly one request, then begins. Begins when the caller has finished sending, as a second one is an error. */
-function oneRequest(stream: AnyStream, begin: (request: AnyMessage) => void): RawListener<AnyMessage> {
+/**
+ * Takes exactly one request, in which `problemOf` finds nothing, then begins. Begins when the caller has finished sending,
+ * as a second one is an error.
+ */
+function oneRequest(
+  stream: AnyStream,
+  problemOf: ((request: AnyMessage) => string | undefined) | undefined,
+  begin: (request: AnyMessage) => void,
+): RawListener<AnyMessage> {
   let request: AnyMessage | undefined;
   return {
     onMessage(message) {
@@ -106,8 +117,13 @@ function oneRequest(stream: AnyStream, begin: (request: AnyMessage) => void): Ra
       else stream.end(wrongCount("more than one request message"));
     },
     onEnd() {
-      if (request === undefined) stream.end(wrongCount("no request message"));
-      else begin(request);
+      if (request === undefined) {
+        stream.end(wrongCount("no request message"));
+        return;
+      }
+      const problem = problemOf?.(request);
+      if (problem === undefined) begin(request);
+      else stream.end(new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message: problem }));
     },
     onStop: leaveToSignal,
   };

@@ -130,7 +130,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     },
     setServing: health.setServing,
     get activeCalls() {
-      return dispatchers.reduce((sum, dispatcher) => sum + dispatcher.activeCalls, 0);
+      return dispatchers.reduce((sum, dispatcher) => sum + dispatcher.activeCalls(), 0);
     },
     get connections() {
       return listeners.reduce((sum, listener) => sum + listener.connectionCount, 0);

@@ -12,7 +12,7 @@ import { methodPath } from "../wire/method-path.ts";
 import { createQueueMeter, type QueueMeter } from "../wire/queue-meter.ts";
 import type { RawListener, RawStream } from "../wire/raw-stream.ts";
 import { createReadLoop, type ReadLoop } from "../wire/read-loop.ts";
-import { type CallContext, createLazyAbort, type LazyAbort } from "./call-context.ts";
+import { type CallContext, createLazyAbort, type LazyAbort, type PeerIdentity } from "./call-context.ts";
 import { callTimes, startDeadline } from "./call-deadline.ts";
 import { type CallEnding, createCallEnding } from "./call-ending.ts";
 import type { MethodSpec } from "./method-spec.ts";
@@ -49,7 +49,7 @@ export function startServerCall(
   wire: ServerWire,
   spec: MethodSpec,
   environment: ServerCallEnvironment,
-  onClosed: (call: ActiveCall) => void,
+  onClosed: () => void,
 ): ActiveCall {
   const { clock, scheduler, onDefect } = environment;
   const metadata = readMetadata(wire.metadata);
@@ -66,7 +66,7 @@ export function startServerCall(
       requests.close();
       if (error !== undefined) abort.abort(error);
       tally.end(code, error);
-      onClosed(call);
+      onClosed();
       handler.listener?.onClose?.(error);
     },
   });
@@ -102,11 +102,11 @@ export function startServerCall(
 
   listenTo(wire, spec, { ending, reads, requests, tally, handler, scheduler });
   const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
-  const context = createCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
+  const context = new ServerCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
   ending.guard(() => {
     handler.listener = spec.handler(stream, context);
   });
-  if (ending.over()) handler.listener?.onClose?.(abort.reason);
+  if (ending.over()) handler.listener?.onClose?.(abort.reason());
   else reads.start();
   return call;
 }
@@ -170,9 +170,7 @@ function createServerStream(
 ): RawStream<AnyInit> {
   const { ending, reads, tally, meter, sendLimit } = parts;
   return {
-    get bytesQueued() {
-      return meter.queued;
-    },
+    bytesQueued: () => meter.queued,
     write(message) {
       if (ending.over()) return false;
       const bytes = spec.output.encode(message);
@@ -199,33 +197,50 @@ function createServerStream(
   };
 }
 
-function createCallContext(
-  wire: ServerWire,
-  spec: MethodSpec,
-  parts: {
-    readonly metadata: CallMetadata;
-    readonly abort: LazyAbort;
-    readonly ending: CallEnding;
-    readonly timeoutMs: () => number | undefined;
-  },
-): CallContext {
-  const { metadata, abort, ending, timeoutMs } = parts;
-  return {
-    method: spec.method,
-    get signal() {
-      return abort.signal;
-    },
-    timeoutMs,
-    metadata,
-    traceparent: metadata.get("traceparent"),
-    tracestate: metadata.get("tracestate"),
-    peer: wire.peer,
-    get identity() {
-      return wire.identity;
-    },
-    listener: wire.listener,
-    setTrailer: (key, value) => ending.trailers.set(key, typeof value === "string" ? value : Buffer.from(value)),
-  };
+interface ContextParts {
+  readonly metadata: CallMetadata;
+  readonly abort: LazyAbort;
+  readonly ending: CallEnding;
+  readonly timeoutMs: () => number | undefined;
+}
+
+/** A class, since two of its fields are made when they are asked for: see byte-budget.ts for what getters cost else. */
+class ServerCallContext implements CallContext {
+  readonly method: CallContext["method"];
+  readonly timeoutMs: CallContext["timeoutMs"];
+  readonly metadata: CallMetadata;
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+  readonly peer: string;
+  readonly listener: string;
+  readonly #wire: ServerWire;
+  readonly #abort: LazyAbort;
+  readonly #ending: CallEnding;
+
+  constructor(wire: ServerWire, spec: MethodSpec, { metadata, abort, ending, timeoutMs }: ContextParts) {
+    this.#wire = wire;
+    this.#abort = abort;
+    this.#ending = ending;
+    this.method = spec.method;
+    this.timeoutMs = timeoutMs;
+    this.metadata = metadata;
+    this.traceparent = metadata.get("traceparent");
+    this.tracestate = metadata.get("tracestate");
+    this.peer = wire.peer;
+    this.listener = wire.listener;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal();
+  }
+
+  get identity(): PeerIdentity | undefined {
+    return this.#wire.identity();
+  }
+
+  setTrailer(key: string, value: string | Uint8Array): void {
+    this.#ending.trailers.set(key, typeof value === "string" ? value : Buffer.from(value));
+  }
 }
 
 function tallyOf(

@@ -10,7 +10,7 @@ export interface ServerWire {
   readonly metadata: Metadata;
   /** host:port of the caller. */
   readonly peer: string;
-  readonly identity: PeerIdentity | undefined;
+  identity(): PeerIdentity | undefined;
   /** Name of the listener. */
   readonly listener: string;
   /** Milliseconds that the caller gives. Infinity: it named no deadline. */

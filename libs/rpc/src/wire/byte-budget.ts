@@ -21,22 +21,21 @@ export function createByteBudget(options: {
   readonly parent?: ByteBudget;
 }): ByteBudget {
   const { name, limit, parent } = options;
-  let used = 0;
-  const budget: ByteBudget = {
+  // A plain field and no getter, as in everything that is made for each call: V8 gives each object of a literal with a
+  // getter a hidden class of its own, which costs much and holds what the getter sees until the next full collection.
+  const budget: ByteBudget & { used: number } = {
     name,
     limit,
-    get used() {
-      return used;
-    },
+    used: 0,
     take(bytes) {
-      if (used + bytes > limit) return budget;
+      if (budget.used + bytes > limit) return budget;
       const exceeded = parent?.take(bytes);
       if (exceeded !== undefined) return exceeded;
-      used += bytes;
+      budget.used += bytes;
       return undefined;
     },
     give(bytes) {
-      used -= bytes;
+      budget.used -= bytes;
       parent?.give(bytes);
     },
   };

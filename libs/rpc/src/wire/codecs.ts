@@ -5,15 +5,19 @@ import {
   ProduceStreamRequestSchema,
   SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
-import { FetchResponseSchema as ReplicaFetchResponseSchema } from "@tidemark/proto/replica/v1";
+import {
+  FetchRequestSchema as ReplicaFetchRequestSchema,
+  FetchResponseSchema as ReplicaFetchResponseSchema,
+} from "@tidemark/proto/replica/v1";
 import { createLeanCodec } from "../lean/lean-codec.ts";
 import { createProtobufCodec, type MessageCodec } from "./message-codec.ts";
 
-/** The messages that carry record batches: they are encoded without walking or copying those. */
+/** The messages that carry record batches, which are neither walked nor copied, and what followers say. */
 const hotMessages: readonly DescMessage[] = [
   FetchResponseSchema,
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
+  ReplicaFetchRequestSchema,
   ReplicaFetchResponseSchema,
   SubscribeResponseSchema,
 ];

@@ -24,40 +24,36 @@ export function createQueueMeter(options: {
   readonly onDrain: () => void;
 }): QueueMeter {
   const { budget, highWater, onDrain } = options;
-  let queued = 0;
-  let full = false;
   let closed = false;
-  return {
-    get queued() {
-      return queued;
-    },
-    get full() {
-      return full;
-    },
+  // Plain fields: see byte-budget.ts.
+  const meter: QueueMeter & { queued: number; full: boolean } = {
+    queued: 0,
+    full: false,
     take(bytes) {
       if (closed) return undefined;
       const cost = bytes + MESSAGE_OVERHEAD_BYTES;
       const exceeded = budget.take(cost);
       if (exceeded !== undefined) return exceeded;
-      queued += cost;
-      if (queued >= highWater) full = true;
+      meter.queued += cost;
+      if (meter.queued >= highWater) meter.full = true;
       return undefined;
     },
     give(bytes) {
       if (closed) return;
       const cost = bytes + MESSAGE_OVERHEAD_BYTES;
-      queued -= cost;
+      meter.queued -= cost;
       budget.give(cost);
-      if (!full || queued > highWater / 2) return;
-      full = false;
+      if (!meter.full || meter.queued > highWater / 2) return;
+      meter.full = false;
       onDrain();
     },
     close() {
       if (closed) return;
       closed = true;
-      budget.give(queued);
-      queued = 0;
-      full = false;
+      budget.give(meter.queued);
+      meter.queued = 0;
+      meter.full = false;
     },
   };
+  return meter;
 }

@@ -13,7 +13,7 @@ export interface RawStream<Out> {
    */
   write(message: Out): boolean;
   /** Bytes accepted by `write` that have not left this process, and what the messages cost beside. */
-  readonly bytesQueued: number;
+  bytesQueued(): number;
   /** No `onMessage` until `resume`, except for at most one message that is on its way up. The peer is held back. */
   readonly pause: () => void;
   readonly resume: () => void;

@@ -1,4 +1,5 @@
 /** What a run looks up on the disks themselves when it is over. */
+import { replicaName } from "@tidemark/log";
 import { findTopicById, listPartitions, listTopics, type MetadataImage, type Partition } from "@tidemark/metadata";
 import type { Codecs } from "@tidemark/record";
 import type { SimCluster } from "../cluster/cluster.ts";
@@ -41,7 +42,7 @@ async function compareMembers(
     readonly rules: Parameters<typeof compareCopies>[2];
   },
 ): Promise<string | undefined> {
-  const replica = replicaOf(partition);
+  const replica = replicaName(partition);
   const viewOn = ({ process }: SimNode) =>
     process === undefined ? undefined : of.replicas.viewOf(process.name, partition);
   const members = of.cluster.brokers.filter(
@@ -66,7 +67,7 @@ export async function reportLosses({ image, cluster, codecs }: Looked, topic: st
   for (const partition of found === undefined ? [] : listPartitions(image, found.topicId)) {
     const held = new Set<string>();
     for (const { device } of cluster.brokers) {
-      const { batches } = await readStoredLog(device.memory, replicaOf(partition));
+      const { batches } = await readStoredLog(device.memory, replicaName(partition));
       for (const { value } of batches.flatMap((batch) => recordsIn(batch, codecs))) {
         const id = idOf(value ?? new Uint8Array(0));
         if (id !== undefined) held.add(id);
@@ -74,8 +75,4 @@ export async function reportLosses({ image, cluster, codecs }: Looked, topic: st
     }
     ledger.checkHeld(topic, partition.partition, held);
   }
-}
-
-function replicaOf({ topicId, partition }: Partition): string {
-  return `${topicId}-${partition}`;
 }

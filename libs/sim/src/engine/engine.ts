@@ -20,29 +20,25 @@ const ticksPerMs = 1024;
 export function createEngine(): Engine {
   const queue = createEventQueue();
   const hash = createTraceHash();
-  let nowMs = 0;
-  let events = 0;
-  return {
-    get nowMs() {
-      return nowMs;
-    },
-    get events() {
-      return events;
-    },
+  // Plain fields, which everything in a run reads: a getter would be many times slower.
+  const engine: Engine & { nowMs: number; events: number } = {
+    nowMs: 0,
+    events: 0,
     hash,
-    after: (delayMs, task) => queue.add(nowMs + Math.ceil(Math.max(0, delayMs) * ticksPerMs) / ticksPerMs, task),
+    after: (delayMs, task) => queue.add(engine.nowMs + Math.ceil(Math.max(0, delayMs) * ticksPerMs) / ticksPerMs, task),
     step(untilMs) {
-      if (queue.nextAtMs > untilMs) {
-        nowMs = Math.max(nowMs, untilMs);
+      if (queue.nextAtMs() > untilMs) {
+        engine.nowMs = Math.max(engine.nowMs, untilMs);
         return false;
       }
       const event = queue.take();
       if (event === undefined) return false;
-      nowMs = event.atMs;
-      events += 1;
-      hash.add(Math.floor(nowMs * 1000));
+      engine.nowMs = event.atMs;
+      engine.events += 1;
+      hash.add(Math.floor(event.atMs * 1000));
       event.run();
       return true;
     },
   };
+  return engine;
 }

@@ -5,9 +5,9 @@ export interface EventQueue {
   /** The next event, taken out. Undefined when nothing is planned. */
   take(): PlannedEvent | undefined;
   /** Time of the next event, in milliseconds. Infinity when nothing is planned. */
-  readonly nextAtMs: number;
+  nextAtMs(): number;
   /** Events that are planned. */
-  readonly size: number;
+  size(): number;
 }
 
 export interface PlannedEvent {
@@ -63,13 +63,11 @@ export function createEventQueue(): EventQueue {
       first.run = undefined;
       return { atMs, run };
     },
-    get nextAtMs() {
+    nextAtMs() {
       dropDead();
       return heap[0]?.atMs ?? Number.POSITIVE_INFINITY;
     },
-    get size() {
-      return heap.length - dead;
-    },
+    size: () => heap.length - dead,
   };
 }
 

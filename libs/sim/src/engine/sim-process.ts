@@ -12,7 +12,7 @@ export interface SimProcess {
   readonly name: string;
   readonly runtime: Runtime;
   /** Milliseconds since the start of the run, whatever its own clocks show. */
-  readonly nowMs: number;
+  nowMs(): number;
   readonly isAlive: boolean;
   readonly isPaused: boolean;
   /** Lets `task` run in the process after `delayMs`: late while it is paused, never once it is dead. */
@@ -60,8 +60,6 @@ export function createSimProcess(
   },
 ): SimProcess {
   const { clockRate = 1 } = options;
-  let isAlive = true;
-  let isPaused = false;
   let skewMs = 0;
   let waiting: Waiting[] = [];
   /** Only so many were let go: what waited before is run before what comes while it is run. */
@@ -73,7 +71,7 @@ export function createSimProcess(
     return entry;
   };
   const drainNext = () => {
-    if (!isAlive || isPaused) {
+    if (!process.isAlive || process.isPaused) {
       draining = 0;
       return;
     }
@@ -83,17 +81,12 @@ export function createSimProcess(
     next?.task?.();
   };
 
-  const process: SimProcess = {
+  // Plain fields: what runs in a process looks at them at every event.
+  const process: SimProcess & { isAlive: boolean; isPaused: boolean } = {
     name: options.name,
-    get nowMs() {
-      return engine.nowMs;
-    },
-    get isAlive() {
-      return isAlive;
-    },
-    get isPaused() {
-      return isPaused;
-    },
+    isAlive: true,
+    isPaused: false,
+    nowMs: () => engine.nowMs,
     runtime: {
       random: options.random,
       clock: {
@@ -109,8 +102,8 @@ export function createSimProcess(
     arrive(arrival, delayMs, task) {
       let entry: Waiting | undefined;
       const cancel = engine.after(delayMs, () => {
-        if (!isAlive) return;
-        if (isPaused || draining > 0) entry = wait(arrival, task);
+        if (!process.isAlive) return;
+        if (process.isPaused || draining > 0) entry = wait(arrival, task);
         else task();
       });
       return () => {
@@ -119,22 +112,22 @@ export function createSimProcess(
       };
     },
     enter(arrival, task) {
-      if (!isAlive) return;
-      if (isPaused || draining > 0) wait(arrival, task);
+      if (!process.isAlive) return;
+      if (process.isPaused || draining > 0) wait(arrival, task);
       else task();
     },
     pause() {
-      isPaused = true;
+      process.isPaused = true;
     },
     resume() {
-      if (!isPaused) return;
-      isPaused = false;
+      if (!process.isPaused) return;
+      process.isPaused = false;
       waiting = order.flatMap((arrival) => waiting.filter((entry) => entry.arrival === arrival));
       draining = waiting.length;
       if (draining > 0) engine.after(0, drainNext);
     },
     kill() {
-      isAlive = false;
+      process.isAlive = false;
       waiting = [];
     },
     skewWallClock(byMs) {

@@ -12,7 +12,7 @@ import {
   type RpcChannel,
   waitForChannel,
 } from "@tidemark/rpc";
-import type { Random } from "@tidemark/runtime";
+import { createBag, type Random } from "@tidemark/runtime";
 import { createClientWire, type SimClientWire } from "./client-wire.ts";
 import type { SidePlace } from "./connection.ts";
 import { type Dialled, dial } from "./dial.ts";
@@ -35,7 +35,7 @@ export function createSimChannel(
   const { runtime, trafficClass } = options;
   const { process } = place;
   const waiting = new Set<SimClientWire>();
-  const running = new Set<SimClientWire>();
+  const running = createBag<SimClientWire>();
   const watchers = new Set<(state: ChannelState) => void>();
   const colon = endpoint.lastIndexOf(":");
   const target = { host: endpoint.slice(0, colon), port: Number(endpoint.slice(colon + 1)) };
@@ -96,7 +96,7 @@ export function createSimChannel(
   };
   const begin = (wire: SimClientWire, on: Session) => {
     waiting.delete(wire);
-    running.add(wire);
+    wire.leave = running.add(wire);
     wire.open(on);
   };
   const onCalls = {
@@ -112,7 +112,7 @@ export function createSimChannel(
     },
     over(wire: SimClientWire) {
       waiting.delete(wire);
-      running.delete(wire);
+      wire.leave();
     },
   };
   const watchState: RpcChannel["watchState"] = (onChange) => {
@@ -155,7 +155,7 @@ export function createSimChannel(
       become("closed");
       session?.close();
       session = undefined;
-      for (const wire of [...waiting, ...running]) wire.cancel(`The channel to ${endpoint} was closed.`);
+      for (const wire of [...waiting, ...running.items()]) wire.cancel(`The channel to ${endpoint} was closed.`);
     },
   };
 }

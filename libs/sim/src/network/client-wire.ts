@@ -7,6 +7,8 @@ import type { Session, SessionStream } from "./session.ts";
 /** A call that waits for a connection, or runs on one. */
 export interface SimClientWire extends ClientWire {
   readonly waitsForReady: boolean;
+  /** Takes it out of the calls that run on its channel. */
+  leave: () => void;
   /** Begins on a session that is ready. */
   open(session: Session): void;
   /** Ends it with a status of this side. */
@@ -38,7 +40,7 @@ export function createClientWire(
   };
   /** A status of the server comes behind its messages, but an error at once. */
   const settle = () => {
-    if (received !== undefined && (received.code !== status.OK || inbound.isEmpty)) end(received);
+    if (received !== undefined && (received.code !== status.OK || inbound.isEmpty())) end(received);
   };
   const inbound = createInFlow({
     onMessage(bytes) {
@@ -50,17 +52,16 @@ export function createClientWire(
     onFinished: () => undefined,
   });
   const sendHalfClose = () => {
-    if (isHalfClosed && outbound?.isEmpty === true && !isOver) {
+    if (isHalfClosed && outbound?.isEmpty() === true && !isOver) {
       stream?.send({ kind: "endStream", stream: stream.number });
       isHalfClosed = false;
     }
   };
 
-  const wire: SimClientWire = {
+  const wire: SimClientWire & { requestSent: boolean } = {
     waitsForReady: options.waitForReady,
-    get requestSent() {
-      return stream !== undefined;
-    },
+    leave: () => undefined,
+    requestSent: false,
     start(metadata, to) {
       headers = metadata;
       listener = to;
@@ -81,6 +82,7 @@ export function createClientWire(
         onBroken: (cause) => wire.fail(status.UNAVAILABLE, `Connection dropped: ${cause}`),
       });
       stream = opened;
+      wire.requestSent = true;
       const { number } = opened;
       opened.send({
         kind: "headers",

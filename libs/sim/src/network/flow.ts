@@ -10,7 +10,7 @@ export interface OutFlow {
   /** The reader took so many bytes. */
   taken(bytes: number): void;
   /** Whether nothing is held back. */
-  readonly isEmpty: boolean;
+  isEmpty(): boolean;
   /** Nothing more leaves. */
   stop(): void;
 }
@@ -51,9 +51,7 @@ export function createOutFlow(put: (bytes: Uint8Array) => void, onEmpty: () => v
       }
       if (held.length === 0) onEmpty();
     },
-    get isEmpty() {
-      return held.length === 0;
-    },
+    isEmpty: () => held.length === 0,
     stop() {
       isStopped = true;
       held = [];
@@ -69,7 +67,7 @@ export interface InFlow {
   /** The sender sends no more. */
   finish(): void;
   /** Whether everything that came was handed out. */
-  readonly isEmpty: boolean;
+  isEmpty(): boolean;
 }
 
 /** `onTaken` is told of bytes to give back to the sender; `onFinished` is called when everything before it was asked for. */
@@ -114,9 +112,7 @@ export function createInFlow(to: {
       isFinished = true;
       hand();
     },
-    get isEmpty() {
-      return waiting.length === 0;
-    },
+    isEmpty: () => waiting.length === 0,
   };
 }
 

@@ -31,7 +31,7 @@ export function createSimListener(
   let isDraining = false;
 
   const closeIfIdle = (session: Session) => {
-    if (!isDraining || session.streamCount > 0) return;
+    if (!isDraining || session.streamCount() > 0) return;
     session.close();
     removed(session);
   };

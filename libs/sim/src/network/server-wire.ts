@@ -15,7 +15,7 @@ export function createServerWire(
   let isOver = false;
 
   const finish = () => {
-    if (isOver || ending === undefined || !outbound.isEmpty) return;
+    if (isOver || ending === undefined || !outbound.isEmpty()) return;
     isOver = true;
     stream.send({ kind: "status", stream: number, status: ending });
     outbound.stop();
@@ -52,7 +52,7 @@ export function createServerWire(
   return {
     metadata: headers.metadata,
     peer: of.peer,
-    identity: undefined,
+    identity: () => undefined,
     listener: of.listener,
     timeoutMs: headers.timeoutMs,
     connectionBudget: of.connectionBudget,

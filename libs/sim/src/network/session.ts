@@ -6,7 +6,7 @@ import type { Frame, StreamFrame } from "./frames.ts";
 export interface Session {
   readonly connection: Connection;
   /** Streams that are open. */
-  readonly streamCount: number;
+  streamCount(): number;
   /** Begins a stream, under the number of the peer's or a new one. */
   begin(handlers: StreamHandlers, number?: number): SessionStream;
   close(): void;
@@ -38,12 +38,18 @@ export interface SessionHandlers {
   onIdle?(): void;
 }
 
+interface OpenStream {
+  readonly number: number;
+  readonly handlers: StreamHandlers;
+}
+
 /**
  * A session over a connection. Where nothing is heard for the keepalive's time the peer is asked, and without an answer
  * the connection is given up.
  */
 export function createSession(connection: Connection, keepalive: Keepalive, handlers: SessionHandlers): Session {
-  const streams = new Map<number, StreamHandlers>();
+  // An array, for the same reason as a Bag.
+  let streams: OpenStream[] = [];
   const { clock, scheduler } = connection.process.runtime;
   let lastNumber = 0;
   let heardMs = clock.monotonicMs();
@@ -90,30 +96,32 @@ export function createSession(connection: Connection, keepalive: Keepalive, hand
       case "reset":
       case "status":
         // What comes for a stream that has ended was on its way.
-        streams.get(frame.stream)?.onFrame(frame);
+        streams.find(({ number }) => number === frame.stream)?.handlers.onFrame(frame);
     }
   };
   connection.onBroken = (cause) => {
     cancelTimer();
-    const broken = [...streams.values()];
-    streams.clear();
-    for (const stream of broken) stream.onBroken(cause);
+    const broken = streams;
+    streams = [];
+    for (const { handlers: stream } of broken) stream.onBroken(cause);
     handlers.onBroken(cause);
   };
   watch();
 
   return {
     connection,
-    get streamCount() {
-      return streams.size;
-    },
+    streamCount: () => streams.length,
     begin(stream, number = (lastNumber += 2)) {
-      streams.set(number, stream);
+      const open = { number, handlers: stream };
+      streams.push(open);
       return {
         number,
         send: (frame) => connection.send(frame),
         end() {
-          if (streams.delete(number) && streams.size === 0) handlers.onIdle?.();
+          const index = streams.indexOf(open);
+          if (index < 0) return;
+          streams.splice(index, 1);
+          if (streams.length === 0) handlers.onIdle?.();
         },
       };
     },

@@ -12,7 +12,7 @@ export interface Share {
  * How V8 runs a simulation. Little of what it allocates lives long, so there is room before a collection begins. And it
  * runs much code a few times only, so a quick translation of everything is better than to interpret it.
  */
-const v8Flags = ["--max-semi-space-size=64", "--always-sparkplug"] as const;
+const v8Flags = ["--max-semi-space-size=64", "--always-sparkplug", "--expose-gc"] as const;
 
 const shareVariable = "TIDEMARK_SIM_SHARE";
 

@@ -30,6 +30,11 @@ export function takeTurns(step: () => boolean): Promise<void> {
   });
 }
 
+/** Lets go of what a run leaves behind, before the next one begins. Does nothing where V8 does not offer it. */
+export function collectGarbage(): void {
+  globalThis.gc?.();
+}
+
 /** Milliseconds that this process has had a core: for the report of a run's speed, and for nothing in it. */
 export function coreTimeMs(): number {
   const { user, system } = process.cpuUsage();

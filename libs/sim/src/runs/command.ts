@@ -4,7 +4,7 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
 import type { CoverageRecorder } from "../node/coverage.ts";
-import { coreTimeMs, print, realTimeMs } from "../node/process.ts";
+import { collectGarbage, coreTimeMs, print, realTimeMs } from "../node/process.ts";
 import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
 import { isProven, provenFolders } from "./coverage-scope.ts";
@@ -60,6 +60,7 @@ async function runSeeds(
     const coreMs = coreTimeMs() - before;
     tell({ kind: "run", result, coreMs });
     print(describeRun(result, coreMs));
+    collectGarbage();
     if (result.violations.length === 0) continue;
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));

@@ -62,23 +62,31 @@ const controllerAims: Readonly<Record<keyof ControllerGuards, ScenarioName>> = {
   decidesTogether: "twoGoDarkTogether",
 };
 
-const quorumAims: Readonly<Record<keyof NodeGuards, ScenarioName>> = {
-  commitOnlyOwnTerm: "quorumLeadersCutOff",
+/**
+ * What a whole cluster comes to within some seeds. The others guard orders of messages and of membership changes that
+ * only Raft's own simulation makes often enough, and what is late and not wrong: it finds each.
+ */
+type FoundInClusters = Exclude<
+  keyof NodeGuards,
+  | "commitOnlyOwnTerm"
+  | "preVote"
+  | "checkQuorum"
+  | "readIndexRound"
+  | "changeAfterOwnTermCommit"
+  | "emptyDiskNeverVotes"
+>;
+
+const quorumAims: Readonly<Record<FoundInClusters, ScenarioName>> = {
   persistVote: "quorumGoesDark",
   answerAfterFlush: "quorumGoesDark",
-  preVote: "quorumLeadersCutOff",
-  checkQuorum: "quorumLeadersCutOff",
-  readIndexRound: "quorumLeadersCutOff",
   snapshotAfterFlush: "quorumFollowersCannotFlush",
-  changeAfterOwnTermCommit: "quorumLeadersCutOff",
   learnersDoNotCount: "quorumFollowersCannotFlush",
-  emptyDiskNeverVotes: "quorumGoesDark",
   cutOnlyConflicts: "quorumLeadersCutOff",
   leaseByMonotonicClock: "leaderClockSetBack",
 };
 
-/** Controllers enough for a quorum to lose some, over a small log. */
-const quorumBounds: SwarmBounds = { replicationFactor: 1, controllers: 3, durationMs: 30_000, pace: 3 };
+/** Controllers enough for a quorum to lose some and to change its members, and time for snapshots. */
+const quorumBounds: SwarmBounds = { replicationFactor: 1, controllers: 5, durationMs: 60_000, pace: 5 };
 
 /**
  * Every protection that can be taken out of a broker, by its name: `replication.minIsr`, `log.flushBeforeAck`. A

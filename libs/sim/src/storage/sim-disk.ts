@@ -104,7 +104,7 @@ export function createDevice(random: Random): Device {
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
       if (full !== undefined && !isInPlace(operation)) return full;
-      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.nowMs : 0;
+      const stalledMs = isFlush(operation) ? faults.stalledUntilMs - process.nowMs() : 0;
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };

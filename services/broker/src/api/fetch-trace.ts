@@ -26,17 +26,18 @@ export interface FinishedFetch {
  * was produced; then it links to the produce.
  */
 export interface FetchTracer {
-  finish(context: TraceCarrier, fetch: FinishedFetch): void;
+  /** Says which span it became. Undefined where it is not recorded. */
+  finish(context: TraceCarrier, fetch: FinishedFetch): TraceContext | undefined;
 }
 
 export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
   return {
     finish(context, { topic, startMs, batches, bytes }) {
-      if (!tracer.enabled || bytes === 0) return;
+      if (!tracer.enabled || bytes === 0) return undefined;
       const parent = extractTraceContext(context);
       const links = batches.flatMap(producesIn);
-      if (links.length === 0 && !tracer.samples(parent)) return;
-      tracer.record({
+      if (links.length === 0 && !tracer.samples(parent)) return undefined;
+      return tracer.record({
         name: spanNames.brokerFetch,
         kind: "server",
         parent,

@@ -12,6 +12,7 @@ import {
 import type { Codecs } from "@tidemark/record";
 import type { CallContext } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
+import { traceIdTrailer } from "@tidemark/telemetry";
 import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
@@ -56,7 +57,8 @@ export function createFetch(options: FetchOptions) {
       const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
-        options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
         options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }

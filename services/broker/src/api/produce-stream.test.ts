@@ -36,7 +36,7 @@ function openStream(canWrite: () => boolean = () => true) {
   const calls: string[] = [];
   const listener = bench.produceStream(
     {
-      bytesQueued: 0,
+      bytesQueued: () => 0,
       write(answer) {
         answers.push((answer.results ?? []) as ProduceStreamResult[]);
         return canWrite();

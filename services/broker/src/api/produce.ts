@@ -12,6 +12,7 @@ import {
   unavailableCodec,
 } from "@tidemark/rpc";
 import { type Clock, pick, type Random } from "@tidemark/runtime";
+import { traceIdTrailer } from "@tidemark/telemetry";
 import type { Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
@@ -100,6 +101,7 @@ export function createProduce(options: ProduceOptions) {
           acks: request.acks,
         });
         const traced = options.tracer.begin(context);
+        if (traced !== undefined) context.setTrailer(traceIdTrailer, traced.span.context.traceId);
         options.appender.append(
           {
             partition,

@@ -101,5 +101,9 @@ function recordsOf(
   const common = { kind: "records", highWatermark, logStart, logEnd: log.logEndOffset } as const;
   if (from >= log.writtenOffset) return { ...common, read: undefined };
   const traces = noteSent(replica, answer);
-  return { ...common, traces, read: async (maxBytes) => [(await log.read(from, { maxBytes })).bytes] };
+  const read = async (maxBytes: number) => {
+    const { bytes, nextOffset } = await log.read(from, { maxBytes });
+    return { batches: [bytes], nextOffset };
+  };
+  return { ...common, traces, read };
 }

@@ -15,6 +15,7 @@ import {
   type ReplicaResponse,
   type ReplicationGuards,
   type ReplicationSettings,
+  type StandingFetch,
 } from "@tidemark/replication";
 import { type TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
@@ -70,6 +71,8 @@ export interface ReplicatedPartition extends Partition {
   configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
   /** A follower asks; it gets one reply unless the result is called. */
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
+  /** The same for a fetch that stands and was answered. */
+  goOnServing(fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   takeFlushed(report: ReplicaFlushed): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
   /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
@@ -89,27 +92,12 @@ export function createReplicatedPartition(
 ): ReplicatedPartition {
   const replica = createState(shared, options);
   const { place, log, machine } = replica;
-  return {
+  const rest: Omit<ReplicatedPartition, keyof Standing> = {
     topic: place.topic,
     topicId: place.topicId,
     index: place.index,
     log,
     directoryId: options.directoryId,
-    get settings() {
-      return replica.settings;
-    },
-    get highWatermark() {
-      return machine.highWatermark;
-    },
-    get leaderEpoch(): LeaderEpoch {
-      return replica.metadata?.leaderEpoch ?? noLeaderEpoch;
-    },
-    get regressedFrom() {
-      return machine.view(shared.clock.monotonicMs()).regressedFrom;
-    },
-    get isLed() {
-      return machine.role === "leader";
-    },
     view: () => machine.view(shared.clock.monotonicMs()),
     produce: (request) => produce(replica, request),
     read: (request, settle) => read(replica, request, settle),
@@ -144,6 +132,14 @@ export function createReplicatedPartition(
         nowMs: shared.clock.monotonicMs(),
       }));
     },
+    goOnServing: (fetch, deadlineMs, reply) =>
+      ask(replica, { kind: "replica", leaderEpoch: fetch.leaderEpoch, reply }, (requestId) => ({
+        kind: "standingFetch",
+        requestId,
+        fetch,
+        deadlineMs,
+        nowMs: shared.clock.monotonicMs(),
+      })),
     takeFlushed(report) {
       noteReport(replica, report);
       giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });
@@ -158,6 +154,36 @@ export function createReplicatedPartition(
       leave(replica, error);
     },
   };
+  return Object.assign(new Standing(replica), rest);
+}
+
+/**
+ * How a replica stands, always as it is now. A class, since an object of a literal with getters has a shape of its own:
+ * whatever looks at one of thousands of partitions would look at each for the first time.
+ */
+class Standing {
+  readonly #replica: ReplicaState;
+
+  constructor(replica: ReplicaState) {
+    this.#replica = replica;
+  }
+
+  get settings() {
+    return this.#replica.settings;
+  }
+  get highWatermark() {
+    return this.#replica.machine.highWatermark;
+  }
+  get leaderEpoch(): LeaderEpoch {
+    return this.#replica.metadata?.leaderEpoch ?? noLeaderEpoch;
+  }
+  get regressedFrom() {
+    const { machine, shared } = this.#replica;
+    return machine.view(shared.clock.monotonicMs()).regressedFrom;
+  }
+  get isLed() {
+    return this.#replica.machine.role === "leader";
+  }
 }
 
 function createState(shared: PartitionShared, options: ReplicatedPartitionOptions): ReplicaState {
@@ -236,12 +262,8 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
   if (timeline !== undefined && waiting.baseOffset !== undefined) {
     watch(replica, { baseOffset: waiting.baseOffset, recordCount, timeline });
   }
-  return {
-    get baseOffset() {
-      return waiting.baseOffset;
-    },
-    abandon,
-  };
+  // The very object that learns its place in the log: what a getter for each produce costs is more than the rest.
+  return Object.assign(waiting, { abandon });
 }
 
 /** A batch of an idempotent producer is the only one of its request. */

@@ -8,7 +8,14 @@
  */
 import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import type { Divergence, ReplicaFetch, ReplicaFlushed, ReplicaRefusal, ReplicaResponse } from "@tidemark/replication";
+import type {
+  Divergence,
+  ReplicaFetch,
+  ReplicaFlushed,
+  ReplicaRefusal,
+  ReplicaResponse,
+  StandingFetch,
+} from "@tidemark/replication";
 import type { Cancel } from "@tidemark/runtime";
 
 /** The partitions of this broker, as the leader's end of a replica stream sees them. Nothing here throws. */
@@ -18,7 +25,17 @@ export interface ReplicaServing {
    * (monotonic). Whoever calls the result wants no reply any more. A partition that is not here is NOT_LEADER.
    */
   fetch(partition: ReplicaId, fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
+  /** The same for a fetch that stands: it was answered, and its stream asks on. */
+  goOn(partition: ReplicaId, fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   flushed(partition: ReplicaId, report: ReplicaFlushed): void;
+}
+
+/** Whole batches that were read for a follower. */
+export interface BatchesRead {
+  /** Slices of segment bytes, in order. */
+  readonly batches: readonly Uint8Array[];
+  /** First offset behind them. */
+  readonly nextOffset: Offset;
 }
 
 /** A batch that is recorded, as a follower is told of it. */
@@ -40,10 +57,10 @@ export type ReplicaReply =
       /** Recorded batches from the fetch's offset on, whether or not the answer reaches them. Absent: none. */
       readonly traces?: readonly ReplicaTrace[];
       /**
-       * Reads whole batches from the fetch's offset on, up to `maxBytes` but always the first one (L8). Slices of
-       * segment bytes, in order. Rejects where the log fails: the answer is REPLICA_OFFLINE then. Undefined: the fetch waited in vain.
+       * Reads whole batches from the fetch's offset on, up to `maxBytes` but always the first one (L8).
+       * Rejects where the log fails: the answer is REPLICA_OFFLINE then. Undefined: the fetch waited in vain.
        */
-      readonly read: ((maxBytes: number) => Promise<readonly Uint8Array[]>) | undefined;
+      readonly read: ((maxBytes: number) => Promise<BatchesRead>) | undefined;
     }
   | { readonly kind: "diverging"; readonly divergence: Divergence }
   | { readonly kind: "behindLogStart"; readonly logStart: Offset }

@@ -49,7 +49,9 @@ describe("replica streams", () => {
       { kind: "refused", reason: "FENCED_LEADER_EPOCH", leaderEpoch: 3 as never },
       records([batchAt(5)], { highWatermark: 3n as never, logStart: 1n as never }),
     ] as const;
-    const serving = createFakeServing(({ partition, reply }) => reply(replies[partition] ?? nothingNew()));
+    const serving = createFakeServing(({ partition, goesOnFrom, reply }) => {
+      if (goesOnFrom === undefined) reply(replies[partition] ?? nothingNew());
+    });
     const { endpoint } = await startLeader(serving);
     const receiving = createFakeReceiving();
     const fetcher = startFollower(endpoint, receiving);
@@ -72,7 +74,33 @@ describe("replica streams", () => {
     expect(inOrder.map(({ response }) => [response.from, response.leaderEpoch, response.session])).toEqual(
       replies.map(() => [leaderId, 3, 1]),
     );
-    expect(serving.fetches.map(({ fetch }) => fetch)).toEqual(replies.map(() => fetchFrom(5)));
+    const asked = serving.fetches.filter(({ goesOnFrom }) => goesOnFrom === undefined);
+    expect(asked.map(({ fetch }) => fetch)).toEqual(replies.map(() => fetchFrom(5)));
+  });
+
+  it("bring what comes without being asked, as long as the fetch stands, and what follows when it is asked again", async () => {
+    const count = 40;
+    const asked: number[] = [];
+    const serving = createFakeServing(({ fetch, goesOnFrom, reply }) => {
+      const from = Number(fetch.fetchOffset);
+      if (goesOnFrom === undefined) asked.push(from);
+      if (from < count) reply(records([batchAt(from, 1000)]));
+    });
+    const { endpoint } = await startLeader(serving);
+    const receiving = createFakeReceiving(({ response, release }) => {
+      release();
+      const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
+      if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
+    });
+    const fetcher = startFollower(endpoint, receiving, { limits: { unwrittenBytes: 15_000 } });
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => receiving.responses.length).toBe(count);
+    const bases = receiving.responses.flatMap(({ response: { content } }) =>
+      content.kind === "records" ? content.batches.map(({ baseOffset }) => Number(baseOffset)) : [],
+    );
+    expect(bases).toEqual(Array.from({ length: count }, (_, index) => index));
+    // Batches of a little more than 1,000 bytes: with the fifteenth a fetch has brought what it stands for.
+    expect(asked).toEqual([0, 15, 30]);
   });
 
   it("report a flush at once while a fetch waits, and behind the fetch of the same turn", async () => {
@@ -80,6 +108,7 @@ describe("replica streams", () => {
     const serving = createFakeServing(() => order.push("fetch"));
     const { endpoint } = await startLeader({
       fetch: serving.fetch,
+      goOn: serving.goOn,
       flushed: (partition, report) => {
         order.push(`flushed ${report.flushed}`);
         serving.flushed(partition, report);

@@ -1,6 +1,9 @@
 /** The partitions of a broker, as replica streams see them. */
-import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
+import type { ReplicaFetch } from "@tidemark/replication";
+import type { Cancel } from "@tidemark/runtime";
+import type { ReplicaReceiving, ReplicaReply, ReplicaServing } from "../replication/replica-exchange.ts";
 import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import type { HeldState } from "./held-replica.ts";
 import { heldOf, type TableState } from "./table-state.ts";
 
 export function createServing(table: TableState): ReplicaServing {
@@ -8,16 +11,28 @@ export function createServing(table: TableState): ReplicaServing {
     fetch(id, fetch, deadlineMs, reply) {
       const state = heldOf(table, id)?.state;
       if (state?.kind === "open") return state.partition.serve(fetch, deadlineMs, reply);
-      const isOffline = state?.kind === "damaged" || state?.kind === "misplaced" || state?.kind === "failed";
-      const reason = isOffline ? "REPLICA_OFFLINE" : "NOT_LEADER";
-      reply({ kind: "refused", reason, leaderEpoch: fetch.leaderEpoch });
-      return () => undefined;
+      return refuse(state, fetch, reply);
+    },
+    goOn(id, fetch, deadlineMs, reply) {
+      const state = heldOf(table, id)?.state;
+      if (state?.kind === "open") return state.partition.goOnServing(fetch, deadlineMs, reply);
+      return refuse(state, fetch, reply);
     },
     flushed(id, report) {
       const state = heldOf(table, id)?.state;
       if (state?.kind === "open") state.partition.takeFlushed(report);
     },
   };
+}
+
+function refuse(
+  state: HeldState | undefined,
+  { leaderEpoch }: Pick<ReplicaFetch, "leaderEpoch">,
+  reply: (reply: ReplicaReply) => void,
+): Cancel {
+  const isOffline = state?.kind === "damaged" || state?.kind === "misplaced" || state?.kind === "failed";
+  reply({ kind: "refused", reason: isOffline ? "REPLICA_OFFLINE" : "NOT_LEADER", leaderEpoch });
+  return () => undefined;
 }
 
 /** The replicas, for those who ask how they stand. */

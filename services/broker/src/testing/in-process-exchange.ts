@@ -84,7 +84,7 @@ interface Asked {
 
 async function bytesOf(reply: ReplicaReply): Promise<Uint8Array> {
   if (reply.kind !== "records" || reply.read === undefined) return new Uint8Array();
-  return Buffer.concat(await reply.read(64 * 1024));
+  return Buffer.concat((await reply.read(64 * 1024)).batches);
 }
 
 function rangesIn(bytes: Uint8Array): readonly BatchRange[] {

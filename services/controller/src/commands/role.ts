@@ -1,6 +1,6 @@
 import type { ControllerEpoch } from "@tidemark/ids";
 import type { TidemarkError } from "@tidemark/rpc";
-import { type KnownController, notController } from "../errors.ts";
+import { type KnownController, metadataSealed, notController } from "../errors.ts";
 
 /** One stretch of being the active controller. */
 export interface ActiveTerm {
@@ -22,7 +22,7 @@ export interface ActiveTerm {
  */
 export interface Role {
   readonly term: ActiveTerm | undefined;
-  /** The term, or the error with a hint of the active controller. */
+  /** The term, or why there is none: the error names the active controller, or says that the metadata are sealed. */
   require(): ActiveTerm;
   /** The active controller other than this one, as far as it is known. */
   known(): KnownController | undefined;
@@ -43,12 +43,14 @@ export interface Role {
 export function createRole(options: {
   /** The active controller by the latest belief or the image; undefined where that is this one or nobody. */
   readonly known: () => KnownController | undefined;
+  /** Whether the metadata are sealed: then nobody is active, and nobody will be. */
+  readonly isSealed: () => boolean;
   readonly onDeactivated: (epoch: ControllerEpoch, why: string) => void;
 }): Role {
   let current: { readonly term: ActiveTerm; readonly abort: AbortController } | undefined;
   let halted: TidemarkError | undefined;
   const listeners = new Set<() => void>();
-  const error = () => halted ?? notController(options.known());
+  const error = () => halted ?? (options.isSealed() ? metadataSealed() : notController(options.known()));
   const deactivate = (epoch: ControllerEpoch, why: string) => {
     if (current === undefined || current.term.epoch !== epoch) return;
     const { abort } = current;

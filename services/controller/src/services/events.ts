@@ -23,6 +23,7 @@ import {
   type WatchEventsRequest,
   type WatchEventsResponseSchema,
 } from "@tidemark/proto/admin/v1";
+import { abortWith } from "@tidemark/runtime";
 import type { ControllerCore } from "../core.ts";
 import type { LoggedEvent, SessionEvent } from "../events/event-log.ts";
 import { reasonOf } from "./signals.ts";
@@ -49,13 +50,18 @@ export async function* watchEvents(
   request: WatchEventsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<MessageInitShape<typeof WatchEventsResponseSchema>> {
-  const either = AbortSignal.any([signal, core.role.require().signal]);
-  for await (const { event, ...at } of core.events.watch(either)) {
-    // Sessions belong to no topic: they are told to those who follow everything.
-    const topic = "topic" in event ? event.topic : "";
-    if (request.topic === "" || topic === request.topic) yield { event: toldOf(event, at) };
+  const either = new AbortController();
+  const unbind = abortWith(either, signal, core.role.require().signal);
+  try {
+    for await (const { event, ...at } of core.events.watch(either.signal)) {
+      // Sessions belong to no topic: they are told to those who follow everything.
+      const topic = "topic" in event ? event.topic : "";
+      if (request.topic === "" || topic === request.topic) yield { event: toldOf(event, at) };
+    }
+  } finally {
+    unbind();
   }
-  throw reasonOf(either);
+  throw reasonOf(either.signal);
 }
 
 function toldOf(event: LoggedEvent["event"], at: At): Told {

@@ -71,7 +71,7 @@ export function createQuorumService(
       });
     },
     async transferController({ to }) {
-      if (core.role.term === undefined) throw notController(undefined);
+      if (core.role.term === undefined) throw core.role.error();
       if (to !== undefined) {
         if (preferNext === undefined) throw cannotChoose(backend);
         const members = await consensus.describeMembers().catch(rejectReadably);

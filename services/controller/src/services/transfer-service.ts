@@ -5,7 +5,7 @@ import type { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import { Reason } from "@tidemark/proto/common/v1";
 import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
-import { appendError, invalidArgument, notController } from "../errors.ts";
+import { appendError, invalidArgument } from "../errors.ts";
 
 type TransferMethods = "export" | "unseal";
 
@@ -27,7 +27,7 @@ export function createTransferService(
     await consensus.sync(signal).catch(rejectReadably);
     if (core.follower.image.cluster?.sealed === true) return;
     const { term } = core.role;
-    if (term === undefined) throw notController(undefined);
+    if (term === undefined) throw core.role.error();
     settled(await consensus.seal(term.epoch));
   };
   return {

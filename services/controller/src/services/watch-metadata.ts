@@ -15,6 +15,7 @@ import {
   type WatchMetadataResponseSchema,
 } from "@tidemark/proto/cluster/v1";
 import { MetadataChangeSchema, type MetadataChange as WireChange } from "@tidemark/proto/metadata/v1";
+import { abortWith } from "@tidemark/runtime";
 import type { ActiveTerm } from "../commands/role.ts";
 import type { MetadataFollower } from "../state/metadata-follower.ts";
 import type { ElectionTraces } from "../tracing/election-tracer.ts";
@@ -37,27 +38,33 @@ export async function* watchMetadata(
   },
 ): AsyncGenerator<Frame> {
   const { follower, term } = source;
-  const signal = AbortSignal.any([source.signal, term.signal]);
-  let at = firstPlace(request, source);
-  for (;;) {
-    if (signal.aborted) throw reasonOf(signal);
-    const batches = at === undefined ? undefined : follower.history.after(at);
-    if (batches === undefined || at === undefined) {
-      const { image, revision: at0 } = follower;
-      at = at0;
-      yield* snapshotFrames(image, at0, term);
-      source.onPublished(at0);
-      continue;
+  const either = new AbortController();
+  const unbind = abortWith(either, source.signal, term.signal);
+  const { signal } = either;
+  try {
+    let at = firstPlace(request, source);
+    for (;;) {
+      if (signal.aborted) throw reasonOf(signal);
+      const batches = at === undefined ? undefined : follower.history.after(at);
+      if (batches === undefined || at === undefined) {
+        const { image, revision: at0 } = follower;
+        at = at0;
+        yield* snapshotFrames(image, at0, term);
+        source.onPublished(at0);
+        continue;
+      }
+      for (const { revision: at1, changes } of batches) {
+        at = at1;
+        yield {
+          ...frame(term, at1, MetadataFrame.DELTA, changes.map(changeToWire)),
+          elections: contextsOf(changes, source),
+        };
+      }
+      if (batches.length > 0) source.onPublished(at);
+      if (batches.length === 0) await follower.reached(revision(follower.revision + 1n), signal);
     }
-    for (const { revision: at1, changes } of batches) {
-      at = at1;
-      yield {
-        ...frame(term, at1, MetadataFrame.DELTA, changes.map(changeToWire)),
-        elections: contextsOf(changes, source),
-      };
-    }
-    if (batches.length > 0) source.onPublished(at);
-    if (batches.length === 0) await follower.reached(revision(follower.revision + 1n), signal);
+  } finally {
+    unbind();
   }
 }
 

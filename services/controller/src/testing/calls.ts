@@ -45,6 +45,13 @@ export function portOf(broker: number): number {
 
 type Register = MessageInitShape<typeof RegisterRequestSchema>;
 
+/** The controller epoch in which it leads. Backends count from where they will. */
+export function epochOf(node: Node): number {
+  const activated = node.events.findLast((event) => event.kind === "activated");
+  if (activated === undefined) throw new Error("It was never active");
+  return activated.epoch;
+}
+
 /** A broker of this number registers. */
 export async function register(at: Node, broker: number, init: Register = {}) {
   const call = request(RegisterRequestSchema, {

@@ -56,6 +56,7 @@ interface StartOptions {
   readonly known?: string;
   readonly configured?: string;
   readonly traces?: ElectionTracer;
+  readonly onLed?: (isLed: boolean) => void;
   /** Changes the handle on the store on its way to the controller. */
   readonly wrap?: (consensus: Consensus) => Consensus;
 }
@@ -81,16 +82,16 @@ export interface World<Store extends TestStore = ConsensusCluster> {
 }
 
 export function createWorld(seed = 1): Promise<World> {
-  return createWorldOn((runtime) => createConsensusTwin({ runtime }), seed);
+  return createWorldOn(({ runtime }) => createConsensusTwin({ runtime }), seed);
 }
 
 export async function createWorldOn<Store extends TestStore>(
-  openStore: (runtime: Runtime) => Promise<Store>,
+  openStore: (of: { readonly runtime: Runtime; readonly time: ManualTime }) => Promise<Store>,
   seed = 1,
 ): Promise<World<Store>> {
   const time = createManualTime();
   const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
-  const store = await openStore(runtime);
+  const store = await openStore({ runtime, time });
   const surroundings: Surroundings = { time, runtime, ports: new Map(), logs: new Map(), living: new Set() };
   const { ports, logs, living } = surroundings;
   const { until, settle } = createWaits(store, time);
@@ -193,6 +194,7 @@ function makeNode(
       options.traces?.onEvent(event);
       told.events.push(event);
     },
+    onLed: options.onLed,
     onCluster: (id) => told.clusters.push(id),
     onFatal: (error) => told.fatal.push(error),
   });

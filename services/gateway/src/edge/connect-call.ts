@@ -128,7 +128,7 @@ function createWire(call: ConnectCall, events: WireEvents): { readonly wire: Ser
   const wire: ServerWire = {
     metadata: toMetadata(headersOf(context.requestHeader)),
     peer: peer.address,
-    identity: peer.identity,
+    identity: () => peer.identity,
     listener: listener.name,
     timeoutMs: context.timeoutMs() ?? Number.POSITIVE_INFINITY,
     connectionBudget: listener.connectionBudget(peer),

@@ -1,8 +1,11 @@
 import { cors as protocols } from "@connectrpc/connect";
 import type { WebRequest, WebResponse } from "@tidemark/rpc";
+import { traceIdTrailer } from "@tidemark/telemetry";
 
 /** Headers of ours beside those of the protocols that pages may send. */
 const ownHeaders = ["Traceparent", "Tracestate"];
+/** The same for what pages may read: as gRPC-Web and Connect put it into headers. */
+const ownExposed = [traceIdTrailer, `trailer-${traceIdTrailer}`];
 /** How long a browser may remember a preflight, in seconds: two hours, the most that any of them honours. */
 const maxAgeSeconds = 7200;
 
@@ -25,7 +28,7 @@ export function createCors(origins: readonly string[]): Cors {
       response.setHeader("Vary", "Origin");
       if (isAllowed(origin)) {
         response.setHeader("Access-Control-Allow-Origin", origin);
-        response.setHeader("Access-Control-Expose-Headers", protocols.exposedHeaders.join(", "));
+        response.setHeader("Access-Control-Expose-Headers", [...protocols.exposedHeaders, ...ownExposed].join(", "));
       }
       if (!isPreflight) return false;
       if (isAllowed(origin)) {

@@ -175,6 +175,13 @@ describe("one port", () => {
     expect(listed).toContain("tidemark.log.v1.LogService");
   });
 
+  it("takes the values of enums without their prefix too, and as numbers", async () => {
+    for (const format of ["TEXT", "text", "FORMAT_TEXT", 2]) {
+      await http1(fetchPath, { body: JSON.stringify({ topic: "orders", partitions: [{ partition: 0 }], format }) });
+    }
+    expect(world.broker(1).fetched.map(({ format }) => format)).toEqual([2, 2, 2, 2]);
+  });
+
   it("reads compressed requests", async () => {
     const body = gzipSync(hello);
     expect(await http1(producePath, { body, headers: { ...json, "content-encoding": "gzip" } })).toMatchObject({
@@ -215,6 +222,20 @@ describe("an error", () => {
       status: 400,
       reason: "REASON_INVALID_ARGUMENT",
       text: "topic",
+    },
+    {
+      says: "a number that is no value of its enum",
+      body: '{"topic":"orders","format":99}',
+      status: 400,
+      reason: "REASON_INVALID_ARGUMENT",
+      text: "FORMAT_TEXT = 2",
+    },
+    {
+      says: "a name that is no value of its enum",
+      body: '{"topic":"orders","format":"TEXTS"}',
+      status: 400,
+      reason: "REASON_INVALID_ARGUMENT",
+      text: "TEXTS",
     },
     {
       says: "a message above the limit",

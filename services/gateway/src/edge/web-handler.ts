@@ -28,6 +28,7 @@ import { runConnectCall } from "./connect-call.ts";
 import { toConnectError } from "./connect-error.ts";
 import { createCors } from "./cors.ts";
 import { badRequest, explain, unknownPath } from "./explain.ts";
+import { createNameCompleter } from "./short-enum-names.ts";
 import { peerKey, peerOf } from "./web-peer.ts";
 
 export interface WebHandlerOptions {
@@ -83,7 +84,39 @@ async function answer(
     const cancel = scheduler.after(receiveTimeoutMs, () => request.destroy());
     request.once("end", cancel).once("close", cancel);
   }
-  await universalResponseToNodeResponse(await explain(await handler(read), messageLimitBytes), response);
+  const answered = await handler(withFullNames(handler, read, messageLimitBytes));
+  await universalResponseToNodeResponse(await explain(answered, messageLimitBytes), response);
+}
+
+/** Requests in JSON that is not compressed may name values of enums without their prefix. */
+function withFullNames(
+  { method }: UniversalHandler,
+  request: UniversalServerRequest,
+  limitBytes: number,
+): UniversalServerRequest {
+  const type = request.header.get("content-type")?.split(";", 1)[0];
+  const isFramed = type === "application/connect+json";
+  const isCompressed = request.header.has(isFramed ? "connect-content-encoding" : "content-encoding");
+  const isOne = method.methodKind === "unary" || method.methodKind === "server_streaming";
+  const { body } = request;
+  if (!isOne || isCompressed || !(isFramed || type === "application/json") || !isBytes(body)) return request;
+  const complete = completerOf(method.input);
+  if (complete === undefined || Number(request.header.get("content-length") ?? 0) > limitBytes) return request;
+  const header = new Headers(request.header);
+  // It is that of the bytes as they came, and Node.js has an eye on it.
+  header.delete("content-length");
+  return { ...request, header, body: complete(body, { isFramed, limitBytes }) };
+}
+
+function isBytes(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
+  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+}
+
+const completers = new WeakMap<DescMessage, ReturnType<typeof createNameCompleter>>();
+
+function completerOf(schema: DescMessage) {
+  if (!completers.has(schema)) completers.set(schema, createNameCompleter(schema));
+  return completers.get(schema);
 }
 
 /** Undefined where the request cannot be one: no host, or a malformed one. */

@@ -2,7 +2,7 @@ import { Reason } from "@tidemark/proto/common/v1";
 import type { Codecs } from "@tidemark/record";
 import { type CallContext, type CallOptions, TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
-import type { TraceHeaders, Tracer } from "@tidemark/telemetry";
+import { type TraceHeaders, type Tracer, traceIdTrailer } from "@tidemark/telemetry";
 import type { Leaders } from "../routing/leaders.ts";
 import { createPauses, type Pauses } from "../routing/patience.ts";
 import type { RouteTable } from "../routing/route-table.ts";
@@ -33,12 +33,19 @@ export function readPauses({ table, runtime }: LogContext, call: CallContext): P
   });
 }
 
-/** How a call goes on: with its deadline, its cancellation and its trace, or the trace that is given instead. */
+/**
+ * How a call goes on: with its deadline, its cancellation and its trace, or the trace that is given instead. Where it was
+ * recorded there, the caller is told.
+ */
 export function passOn(call: CallContext, trace: TraceHeaders = call): CallOptions {
   const { traceparent, tracestate } = trace;
   const timeoutMs = call.timeoutMs();
   return {
     signal: call.signal,
+    onTrailers(trailers) {
+      const traceId = trailers.get(traceIdTrailer);
+      if (traceId !== undefined) call.setTrailer(traceIdTrailer, traceId);
+    },
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),

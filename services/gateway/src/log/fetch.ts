@@ -9,6 +9,7 @@ import {
   Format,
 } from "@tidemark/proto/log/v1";
 import { type CallContext, type CallOptions, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { abortWith } from "@tidemark/runtime";
 import {
   type Answers,
   askOnce,
@@ -28,6 +29,9 @@ const defaults = { bytes: 2 ** 20, peopleRecords: 100 } as const;
 const peopleBytesMax = 3.5 * 2 ** 20;
 /** Kept back of a long poll, so that its answer travels before the deadline, in milliseconds. */
 const answerMarginMs = 50;
+
+/** Why the other leaders are not waited for. One for all: to make an error costs more than the rest of a call's end. */
+const anotherAnswered = new Error("Another leader has answered");
 
 interface FetchCall {
   readonly request: FetchRequest;
@@ -86,16 +90,18 @@ export function createFetch(context: LogContext) {
     waitMs: number,
   ): Promise<Answers<FetchedPartition>> {
     const over = new AbortController();
-    const options = { ...passOn(fetch.call), signal: AbortSignal.any([fetch.call.signal, over.signal]) };
+    const unbind = abortWith(over, fetch.call.signal);
+    const options = { ...passOn(fetch.call), signal: over.signal };
     const { ask, ...rest } = question(fetch, fetch.partitions, { waitMs, options });
     const after = await askOnce({
       ...rest,
       ask: async (group, groups) => {
         const answers = await ask(group, groups);
-        if (answers.some(hasRecords)) over.abort();
+        if (answers.some(hasRecords)) over.abort(anotherAnswered);
         return answers;
       },
     });
+    unbind();
     const latest = new Map(before);
     for (const [partition, answer] of after) if (answer.error === undefined) latest.set(partition, answer);
     return latest;

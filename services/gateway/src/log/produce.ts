@@ -16,6 +16,7 @@ import {
   TidemarkError,
   toErrorDetail,
 } from "@tidemark/rpc";
+import { traceIdTrailer } from "@tidemark/telemetry";
 import { missingAnswer } from "../errors.ts";
 import { callLeader } from "../routing/call-leader.ts";
 import { createPauses } from "../routing/patience.ts";
@@ -64,6 +65,7 @@ export function createProduce(context: LogContext) {
     const topic = table.topic(request.topic, request.topicId);
     if (request.partition !== undefined) table.partition(topic, request.partition);
     const trace = beginRouteTrace(context.tracer, clock, call);
+    if (trace.traceId !== undefined) call.setTrailer(traceIdTrailer, trace.traceId);
     try {
       const produce = { request, call, trace, endsAt: endOf(request, call) };
       const settled = await Promise.all(partsOf(request, topic, trace).map((part) => producePart(produce, part)));

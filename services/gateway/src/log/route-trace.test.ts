@@ -1,8 +1,9 @@
 import { topicId } from "@tidemark/ids";
 import type { CallContext } from "@tidemark/rpc";
 import { createManualTime } from "@tidemark/runtime";
-import { attributeNames, parseTraceparent, type SpanStart, type TraceContext, type Tracer } from "@tidemark/telemetry";
+import { attributeNames, parseTraceparent } from "@tidemark/telemetry";
 import { describe, expect, it } from "vitest";
+import { createSpanRecorder } from "../testing/span-recorder.ts";
 import { beginRouteTrace } from "./route-trace.ts";
 
 const { clock } = createManualTime();
@@ -12,45 +13,9 @@ const partition = { topic: "orders", topicId: topicId("aaaaaaaa-0000-4000-8000-0
 const attempt = (number: number) => ({ number, route: { broker: 2, endpoint: "x:1", leaderEpoch: 7 } });
 const call = (traceparent?: string) => ({ traceparent, tracestate: undefined }) as CallContext;
 
-interface Recorded extends SpanStart {
-  readonly context: TraceContext;
-  attributes: Record<string, unknown>;
-  ends: (string | undefined)[];
-}
-
-/** A tracer that keeps what it is told. It samples callers that are, and draws `draws` for those without a trace. */
-function createRecorder(draws = true): { readonly tracer: Tracer; readonly spans: Recorded[] } {
-  const spans: Recorded[] = [];
-  const tracer: Tracer = {
-    enabled: true,
-    samples: (parent) => parent?.sampled ?? draws,
-    start(start) {
-      const spanId = (spans.length + 1).toString(16).padStart(16, "0");
-      const traceId = start.parent?.traceId ?? "a".repeat(32);
-      const span: Recorded = {
-        ...start,
-        context: { traceId, spanId, sampled: true, traceState: undefined },
-        attributes: {},
-        ends: [],
-      };
-      spans.push(span);
-      return {
-        context: span.context,
-        set: (attributes) => Object.assign(span.attributes, attributes),
-        link: () => undefined,
-        event: () => undefined,
-        end: ({ error } = {}) => span.ends.push(error),
-      };
-    },
-    record: ({ parent }) => parent ?? tracer.unsampled,
-    unsampled: { traceId: "b".repeat(32), spanId: "b".repeat(16), sampled: false, traceState: undefined },
-  };
-  return { tracer, spans };
-}
-
 describe("the trace of a produce", () => {
   it("has a span for each try, below the caller's, and stores the caller's with the batch", () => {
-    const { tracer, spans } = createRecorder();
+    const { tracer, spans } = createSpanRecorder();
     const trace = beginRouteTrace(tracer, clock, call(sampled));
     const first = trace.attempt(attempt(1), partition);
     first.end("REASON_NOT_LEADER");
@@ -75,7 +40,7 @@ describe("the trace of a produce", () => {
   });
 
   it("begins at the first try where the caller brings none, and is one trace", () => {
-    const { tracer, spans } = createRecorder();
+    const { tracer, spans } = createSpanRecorder();
     const trace = beginRouteTrace(tracer, clock, call());
     for (const number of [1, 2]) trace.attempt(attempt(number), partition).end();
     trace.end();
@@ -84,7 +49,7 @@ describe("the trace of a produce", () => {
   });
 
   it("ends also where nothing was tried", () => {
-    const { tracer, spans } = createRecorder();
+    const { tracer, spans } = createSpanRecorder();
     beginRouteTrace(tracer, clock, call()).end();
     expect(spans.map(({ ends }) => ends.length)).toEqual([1]);
   });
@@ -93,7 +58,7 @@ describe("the trace of a produce", () => {
     { says: "an unsampled caller's own", traceparent: unsampled, told: unsampled },
     { says: "that it was drawn once", traceparent: undefined, told: `00-${"b".repeat(32)}-${"b".repeat(16)}-00` },
   ])("is not recorded for who is not sampled, and tells leaders $says", ({ traceparent, told }) => {
-    const { tracer, spans } = createRecorder(false);
+    const { tracer, spans } = createSpanRecorder(false);
     const trace = beginRouteTrace(tracer, clock, call(traceparent));
     expect(trace.attempt(attempt(1), partition).headers.traceparent).toBe(told);
     expect(trace.recordHeader).toBeUndefined();

@@ -27,6 +27,8 @@ export interface RouteSpan {
 
 /** The trace of one produce through the gateway. */
 export interface RouteTrace {
+  /** Undefined where nothing is recorded here. */
+  readonly traceId: string | undefined;
   /** What is stored with a batch that is encoded here. Undefined where the produce is not sampled. */
   readonly recordHeader: RecordHeader | undefined;
   attempt(attempt: Attempt, partition: RoutedPartition): RouteSpan;
@@ -57,6 +59,7 @@ export function beginRouteTrace(
     return span;
   };
   return {
+    traceId: origin?.traceId,
     recordHeader: origin === undefined ? undefined : toRecordHeader(origin),
     attempt({ route, number }, { topic, partition }) {
       const span = take();
@@ -82,7 +85,7 @@ function unrecorded(tracer: Tracer, caller: TraceContext | undefined): RouteTrac
     headers: context === undefined ? {} : injectTraceContext(context),
     end: () => undefined,
   };
-  return { recordHeader: undefined, attempt: () => span, end: () => undefined };
+  return { traceId: undefined, recordHeader: undefined, attempt: () => span, end: () => undefined };
 }
 
 function toRecordHeader(origin: TraceContext): RecordHeader | undefined {

@@ -22,7 +22,7 @@ function world() {
         writes.push((answer.results ?? []) as ProduceStreamResult[]);
         return hasRoom;
       },
-      bytesQueued: 0,
+      bytesQueued: () => 0,
       pause: () => log.push("pause"),
       resume: () => log.push("resume"),
       end: (error) => log.push(`end ${error?.message ?? "well"}`),

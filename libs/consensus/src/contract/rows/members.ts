@@ -17,6 +17,23 @@ export function describeMembers(create: CreateCluster): void {
       }
     });
 
+    promise(create, "a candidate that was killed is described as one that does not live", async (s) => {
+      const [first, second] = await s.joinAll();
+      s.cluster.kill(3);
+      const living = [first, second];
+      await s.cluster.until(() => living.every(({ tree }) => !tree.has("/controllers/3")), "it is found gone");
+      for (const { consensus } of living) {
+        const members = await s.settled(consensus.describeMembers(), "the members are described");
+        expect(members).toEqual(
+          ([1, 2, 3] as const).map((candidate) => ({
+            ...s.cluster.identity(candidate),
+            voter: true,
+            alive: candidate !== 3,
+          })),
+        );
+      }
+    });
+
     promise(create, "who may change the members is said by type", async (s) => {
       const leader = await s.leaderOf(await s.joinAll());
       const changes: readonly MemberChange[] = [

@@ -1,112 +1,93 @@
 /** Chains of faults that aim at what controllers decide and at what they keep (D2, D7, D9, R13, L10). */
-import { castInOrder, electPreferred, isInIsr, killAndAwaitRemoval, leads } from "../cast.ts";
+import { play, replicaFetch } from "../play.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** The leader's process ends, and another replica leads. */
-const leaderFalls: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  if (cast === undefined) return;
-  const { partition, leader } = cast;
+const leaderFalls = play(async (on) => {
+  const { leader } = on;
   leader.kill();
-  await stage.until(() => !leads(stage, partition, leader), stage.timers.sessionMs + 2000);
-  await stage.sleep(200);
+  await on.until(() => !on.leads(leader), on.timers.sessionMs + 2000);
+  await on.sleep(200);
   leader.boot();
-};
+});
 
 /** All that may lead are gone, and whoever was left behind comes back first. */
-const outsiderReturnsFirst: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  if (cast === undefined) return;
-  const { partition, leader, first, second } = cast;
-  await killAndAwaitRemoval(stage, cast, second);
-  await stage.sleep(500);
+const outsiderReturnsFirst = play(async (on) => {
+  const { partition, leader, first, second } = on;
+  await on.killAndForget(second);
+  await on.sleep(500);
   leader.kill();
   first.kill();
-  await stage.until(() => stage.latest(partition).leader === undefined, stage.timers.sessionMs + 2000);
+  await on.until(() => on.latest(partition).leader === undefined, on.timers.sessionMs + 2000);
   second.boot();
-  await stage.sleep(1500);
+  await on.sleep(1500);
   first.boot();
   leader.boot();
-};
+});
 
 /** 27h: two machines go dark together; the controller that finds out has heard neither of them, and so both at once. */
-const twoGoDarkTogether: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  if (cast === undefined) return;
-  const { partition, leader, first, second } = cast;
+const twoGoDarkTogether = play(async (on) => {
+  const { leader, first, second } = on;
   leader.losePower();
   first.losePower();
-  for (const controller of stage.controllers) {
-    controller.kill();
-    controller.boot();
-  }
-  await stage.until(() => leads(stage, partition, second), 3 * stage.timers.sessionMs + 2000);
+  for (const controller of on.controllers) on.restart(controller);
+  await on.untilLeads(second, 3 * on.timers.sessionMs + 2000);
   leader.boot();
   first.boot();
-};
+});
 
 /**
  * 21: what the active controller appends is on its way for so long that its lease ends and another one decides. To be run
  * with several controllers on an etcd.
  */
-const appendArrivesLast: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  const active = stage.activeController();
-  if (cast === undefined || active === undefined) return;
-  const mends = stage.etcds.map((member) => stage.slow(active, member, 6000));
-  cast.second.kill();
-  await stage.until(() => stage.activeController() !== active, 5000);
+const appendArrivesLast = play(async (on) => {
+  const active = on.activeController();
+  if (active === undefined) return;
+  const mends = on.etcds.map((member) => on.slow(active, member, 6000));
+  on.second.kill();
+  await on.until(() => on.activeController() !== active, 5000);
   for (const mend of mends) mend();
-  await stage.sleep(4000);
-  cast.second.boot();
-};
+  await on.sleep(4000);
+  on.second.boot();
+});
 
 /** 25: the controller's disk is slow, something is decided, and the power fails before it is written. */
-const powerFailsBeforeTheCommit: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  const [controller] = stage.controllers;
-  if (cast === undefined || controller === undefined) return;
-  const { partition, second } = cast;
-  stage.stall(controller, 1500);
-  second.kill();
-  await stage.until(() => !isInIsr(stage, partition, second), stage.timers.sessionMs + 3000);
+const powerFailsBeforeTheCommit = play(async (on) => {
+  const { second, controller } = on;
+  on.stall(controller, 1500);
+  await on.killAndForget(second);
   controller.losePower();
-  stage.stall(controller, 0);
+  on.stall(controller, 0);
   controller.boot();
-  await stage.sleep(1000);
+  await on.sleep(1000);
   second.boot();
-};
+});
 
 /** L10: a leader's damage is found and told, and its process ends before it could copy the replica anew. */
-const damagedLeaderRestarts: Scenario = async (stage) => {
-  const cast = await castInOrder(stage);
-  if (cast === undefined) return;
-  const { partition, leader } = cast;
+const damagedLeaderRestarts = play(async (on) => {
+  const { partition, leader } = on;
   // What was flushed a while ago is not read when a broker starts, and what it read or wrote before is not in memory.
-  await stage.sleep(2000);
-  leader.kill();
-  leader.boot();
-  await stage.until(() => !leads(stage, partition, leader) && isInIsr(stage, partition, leader), 3000);
-  await electPreferred(stage);
-  await stage.until(() => leads(stage, partition, leader), 1000);
-  await stage.sleep(200);
-  const isHarmed = stage.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
+  await on.sleep(2000);
+  on.restart(leader);
+  await on.until(() => !on.leads(leader) && on.isInIsr(leader), 3000);
+  await on.leadAgain(1000);
+  await on.sleep(200);
+  const isHarmed = on.brokers.some(({ device }) => !device.isSound);
   if (isHarmed || !leader.device.damage()) return;
-  for (const controller of stage.controllers) stage.hold(controller, leader, "WatchMetadata", 1000);
-  const isTold = () => stage.latest(partition).replicas.some(({ damagedIn }) => damagedIn !== undefined);
+  on.keepNewsFrom(leader, 1000);
+  const isTold = () => on.latest(partition).replicas.some(({ damagedIn }) => damagedIn !== undefined);
   const reading = new AbortController();
-  const whole = stage.operator.createConsumer({ topic: stage.topic, untilEnd: true });
+  const whole = on.operator.createConsumer({ topic: on.topic, untilEnd: true });
   const read = async () => {
     for await (const batch of whole.batches(reading.signal)) if (batch.records.length < 0) break;
   };
   read().catch(() => undefined);
-  await stage.until(isTold, 3000);
+  await on.until(isTold, 3000);
   reading.abort();
-  leader.kill();
-  leader.boot();
-  await stage.until(() => isInIsr(stage, partition, leader), 5000);
-  await stage.sleep(100);
-};
+  on.restart(leader);
+  await on.untilInIsr(leader, 5000);
+  await on.sleep(100);
+});
 
 const again = "again";
 
@@ -135,7 +116,7 @@ const madeAgainWhileOneIsAway: Scenario = async (stage) => {
   await producer.close();
   const restarted = stage.broker(made.leader);
   // Were it to ask its leader, that would see at once what is missing, and let it have it.
-  for (const node of stage.brokers) if (node !== restarted) stage.hold(restarted, node, "tidemark.replica.v1", 3000);
+  for (const node of stage.brokers) if (node !== restarted) stage.hold(restarted, node, replicaFetch, 3000);
   for (let round = 0; round < 2; round++) {
     restarted.kill();
     restarted.boot();

@@ -1,92 +1,75 @@
 /** Chains of faults that aim at what a log makes of what it finds on its disk (L4, L9). */
+import { replicaName } from "@tidemark/log";
 import { below } from "@tidemark/runtime";
-import {
-  alterPartition,
-  awaitFlushed,
-  awaitFollowing,
-  awaitRest,
-  type Cast,
-  endOf,
-  fallTo,
-  leads,
-  leaveAlone,
-  leaveBehind,
-  play,
-  replicaFetch,
-} from "../cast.ts";
-import type { Stage } from "../stage.ts";
+import { alterPartition, type Play, play, replicaFetch } from "../play.ts";
+
+/** All machines lose their power at one moment, while some of their disks are busy (P1). */
+const powerFailsEverywhere = play(async (on) => {
+  const nodes = [on.leader, on.first, on.second];
+  for (const node of nodes) if (on.random.next() < 0.5) on.stall(node, below(on.random, 400));
+  await on.sleep(100 + below(on.random, 400));
+  for (const node of nodes) node.losePower();
+  for (const node of nodes) {
+    await on.sleep(below(on.random, 300));
+    node.boot();
+  }
+  await on.sleep(300);
+});
+
+/** A leader's disk stands still while its followers flush. Then its power fails, and it leads again at once. */
+const stalledLeaderReturns = play(async (on) => {
+  const { leader } = on;
+  const open = on.quiet();
+  await on.untilRest();
+  on.stall(leader, 1000);
+  await on.untilMoreIsCommitted(300, open);
+  leader.losePower();
+  on.stall(leader, 0);
+  leader.boot();
+  await on.sleep(500);
+});
 
 /**
  * 20k: both followers are killed with a tail that they did not flush, come back with it, and it is committed. Nothing
  * else is written that would flush it on the way. Then their power fails.
  */
-const readTailLosesPower = play(async (stage, cast) => {
-  const { partition, leader, first, second } = cast;
+const readTailLosesPower = play(async (on) => {
+  const { partition, leader, first, second } = on;
   const followers = [first, second];
-  const open = stage.quiet();
-  await awaitRest(stage, cast);
-  const before = endOf(stage, cast, leader);
-  for (const node of followers) stage.stall(node, 3000);
+  const open = on.quiet();
+  await on.untilRest();
+  const before = on.endOf(leader);
+  for (const node of followers) on.stall(node, 3000);
   open();
-  await stage.until(() => followers.every((node) => endOf(stage, cast, node) > before), 1000);
-  stage.quiet();
-  await stage.sleep(10);
-  const end = endOf(stage, cast, leader);
+  await on.until(() => followers.every((node) => on.endOf(node) > before), 1000);
+  on.quiet();
+  await on.sleep(10);
+  const end = on.endOf(leader);
   for (const node of followers) {
-    node.kill();
-    stage.stall(node, 0);
-    node.boot();
+    on.stall(node, 0);
+    on.restart(node);
   }
-  await stage.until(() => stage.committed(partition) >= end, 1000);
+  await on.until(() => on.committed(partition) >= end, 1000);
   for (const node of followers) node.losePower();
   leader.kill();
-  await stage.sleep(20);
+  await on.sleep(20);
   for (const node of followers) node.boot();
-  await stage.until(() => leads(stage, partition, first), stage.timers.sessionMs + 2000);
-  await stage.sleep(200);
+  await on.untilLeads(first);
+  await on.sleep(200);
   leader.boot();
-});
-
-/** All machines lose their power at one moment, while some of their disks are busy (P1). */
-const powerFailsEverywhere = play(async (stage, cast) => {
-  const nodes = [cast.leader, cast.first, cast.second];
-  for (const node of nodes) if (stage.random.next() < 0.5) stage.stall(node, below(stage.random, 400));
-  await stage.sleep(100 + below(stage.random, 400));
-  for (const node of nodes) node.losePower();
-  for (const node of nodes) {
-    await stage.sleep(below(stage.random, 300));
-    node.boot();
-  }
-  await stage.sleep(300);
-});
-
-/** A leader's disk stands still while its followers flush. Then its power fails, and it leads again at once. */
-const stalledLeaderReturns = play(async (stage, cast) => {
-  const { partition, leader } = cast;
-  const open = stage.quiet();
-  await awaitRest(stage, cast);
-  stage.stall(leader, 1000);
-  const before = stage.committed(partition);
-  open();
-  await stage.until(() => stage.committed(partition) > before, 300);
-  leader.losePower();
-  stage.stall(leader, 0);
-  leader.boot();
-  await stage.sleep(500);
 });
 
 /** 2: the end of a follower's log, which was flushed and committed, is damaged at rest, and the follower starts again. */
-const flushedEndIsDamaged = play(async (stage, cast) => {
-  const { partition, second } = cast;
-  stage.quiet();
-  await awaitRest(stage, cast);
-  const isHarmed = stage.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
-  if (isHarmed || !second.device.damageEndOf(`${partition.topicId}-${partition.partition}`)) return;
-  second.kill();
-  leaveAlone(stage, cast, second, 1000);
-  second.boot();
-  await awaitFollowing(stage, cast, second);
-  await stage.sleep(200);
+const flushedEndIsDamaged = play(async (on) => {
+  const { partition, second } = on;
+  on.quiet();
+  await on.untilRest();
+  const isHarmed = on.brokers.some(({ device }) => !device.isSound);
+  if (isHarmed || !second.device.damageEndOf(replicaName(partition))) return;
+  on.leaveAlone(second, 1000);
+  on.restart(second);
+  await on.untilFollows(second);
+  await on.sleep(200);
 });
 
 /**
@@ -94,63 +77,73 @@ const flushedEndIsDamaged = play(async (stage, cast) => {
  * disk is busy for `busyMs` when it hears where the logs part. Whether it did.
  */
 async function fallAndCut(
-  stage: Stage,
-  cast: Cast,
+  on: Play,
   { busyMs, reach }: { readonly busyMs: number; readonly reach: () => void },
 ): Promise<boolean> {
-  const { leader, first } = cast;
-  await awaitFlushed(stage, cast, leader);
-  const end = endOf(stage, cast, leader);
-  stage.hide(first);
-  if (!(await fallTo(stage, cast, first))) return false;
+  const { leader, first } = on;
+  await on.untilFlushed(leader);
+  const end = on.endOf(leader);
+  on.hide(first);
+  if (!(await on.fallTo(first))) return false;
   reach();
-  stage.hold(first, leader, replicaFetch, 250);
+  on.hold(first, leader, replicaFetch, 250);
   leader.boot();
-  if (!(await awaitFollowing(stage, cast, leader)) || !(await awaitFlushed(stage, cast, leader))) return false;
-  stage.stall(leader, busyMs);
-  return stage.until(() => endOf(stage, cast, leader) < end, 2000);
+  if (!(await on.untilFollows(leader)) || !(await on.untilFlushed(leader))) return false;
+  on.stall(leader, busyMs);
+  return on.until(() => on.endOf(leader) < end, 2000);
 }
 
+/** A follower's disk is full while answers are on their way: what it could not write is not there, whatever comes next. */
+const fullDiskWithAnswersOnTheirWay = play(async (on) => {
+  const { leader, first } = on;
+  const { faults, memory } = first.device;
+  on.slow(leader, first, 20);
+  for (let round = 0; round < 12; round++) {
+    faults.capacity = memory.usedBytes() + 64;
+    await on.sleep(40 + 60 * on.random.next());
+    faults.capacity = Number.POSITIVE_INFINITY;
+    await on.sleep(60);
+  }
+});
+
 /** A log is cut below what was flushed, and its process ends before the cut is done. */
-const diesWhileCutting = play(async (stage, cast) => {
-  const { leader, first, second } = cast;
-  const reach = await leaveBehind(stage, cast, [first, second]);
-  stage.quiet();
+const diesWhileCutting = play(async (on) => {
+  const { leader, first, second } = on;
+  const reach = await on.leaveBehind(first, second);
+  on.quiet();
+  if (!(await fallAndCut(on, { busyMs: 300, reach }))) return;
   const { memory } = leader.device;
-  if (!(await fallAndCut(stage, cast, { busyMs: 300, reach }))) return;
   const before = memory.usedBytes();
-  await stage.until(() => memory.usedBytes() < before, 1000);
+  await on.until(() => memory.usedBytes() < before, 1000);
   leader.kill();
-  await stage.sleep(20);
+  await on.sleep(20);
   leader.boot();
-  await stage.sleep(300);
+  await on.sleep(300);
 });
 
 /**
  * 20f: a log that is being cut is cut once more, further down, since another leader came meanwhile, and is to hold other
  * records there. The first cut ends before any of that is done, and says what was flushed when it was.
  */
-const cutTwiceAtOnce = play(async (stage, cast) => {
-  const { partition, leader, first, second } = cast;
-  const meet = await leaveBehind(stage, cast, [second]);
-  stage.cut(first, [second]);
-  const reach = await leaveBehind(stage, cast, [first]);
-  const open = stage.quiet();
+const cutTwiceAtOnce = play(async (on) => {
+  const { leader, first, second, controller } = on;
+  const meet = await on.leaveBehind(second);
+  on.cut(first, [second]);
+  const reach = await on.leaveBehind(first);
+  const open = on.quiet();
   // Whoever fell would be in the ISR again before its log is cut, and lead when the next one falls.
-  for (const controller of stage.controllers) stage.hold(first, controller, alterPartition, 2000);
-  if (!(await fallAndCut(stage, cast, { busyMs: 1300, reach }))) return;
+  on.hold(first, controller, alterPartition, 2000);
+  if (!(await fallAndCut(on, { busyMs: 1300, reach }))) return;
   first.kill();
   meet();
-  if (!(await stage.until(() => leads(stage, partition, second), 1000))) return;
-  const before = stage.committed(partition);
-  open();
+  if (!(await on.untilLeads(second, 1000))) return;
   // What is committed now stands on the word of the one whose disk is busy.
-  await stage.until(() => stage.committed(partition) > before, 2500);
+  await on.untilMoreIsCommitted(2500, open);
   leader.losePower();
-  stage.cut(leader, [second]);
-  await stage.sleep(20);
+  on.cut(leader, [second]);
+  await on.sleep(20);
   leader.boot();
-  await stage.sleep(500);
+  await on.sleep(500);
   first.boot();
 });
 
@@ -159,6 +152,7 @@ export const logs = {
   stalledLeaderReturns,
   readTailLosesPower,
   flushedEndIsDamaged,
+  fullDiskWithAnswersOnTheirWay,
   diesWhileCutting,
   cutTwiceAtOnce,
 } as const;

@@ -99,6 +99,88 @@ describe("a follower's stream", () => {
     ]);
   });
 
+  it("asks for what its leader brings unasked only when that is over", async () => {
+    const { endpoint, streams } = await listenByHand();
+    const receiving = createFakeReceiving(({ response, release }) => {
+      release();
+      const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
+      if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
+    });
+    const fetcher = startFollower(endpoint, receiving);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[0]?.requests.length).toBe(1);
+    expect(streams[0]?.requests[0]?.fetches).toMatchObject([{ standsForBytes: 2 * 2 ** 20 }]);
+    const bring = (base: number, more: object) =>
+      streams[0]?.stream.write({
+        answers: [{ handle: 0, session: 1, leaderEpoch: 3, content: recordsOf(batchAt(base)), ...more }],
+      });
+    bring(0, { stands: true });
+    bring(1, { stands: true, goesOnFrom: 1n });
+    await eventually(() => receiving.responses.length).toBe(2);
+    fetcher.flushed(leaderId, replica(0), flushedUpTo(2, { fetched: 2n as never, lastFetchedEpoch: 3 as never }));
+    await eventually(() => streams[0]?.requests[1]).toMatchObject({
+      fetches: [],
+      flushed: [{ flushed: 2n, fetched: 2n, lastFetchedEpoch: 3 }],
+    });
+    bring(2, { goesOnFrom: 2n });
+    await eventually(() => streams[0]?.requests[2]).toMatchObject({ fetches: [{ fetchOffset: 3n }], flushed: [] });
+  });
+
+  it("throws away what goes on from elsewhere than its log ends", async () => {
+    const { endpoint, streams } = await listenByHand();
+    const receiving = createFakeReceiving();
+    const fetcher = startFollower(endpoint, receiving);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[0]?.requests.length).toBe(1);
+    const bring = (base: number, goesOnFrom: bigint) =>
+      streams[0]?.stream.write({
+        answers: [{ handle: 0, session: 1, leaderEpoch: 3, content: recordsOf(batchAt(base)), goesOnFrom }],
+      });
+    bring(7, 7n);
+    bring(0, 0n);
+    await eventually(() => receiving.responses.length).toBe(1);
+    expect(receiving.responses[0]?.response.content).toMatchObject({ batches: [{ baseOffset: 0n }] });
+  });
+
+  it("asks in a new session though its leader would go on in the old one", async () => {
+    const { endpoint, streams } = await listenByHand();
+    const receiving = createFakeReceiving(({ release }) => {
+      release();
+      fetcher.fetch(leaderId, replica(0), fetchFrom(1, { session: 2 as never }));
+    });
+    const fetcher = startFollower(endpoint, receiving);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[0]?.requests.length).toBe(1);
+    streams[0]?.stream.write({
+      answers: [{ handle: 0, session: 1, leaderEpoch: 3, content: recordsOf(batchAt(0)), stands: true }],
+    });
+    await eventually(() => streams[0]?.requests[1]?.fetches).toMatchObject([{ session: 2, fetchOffset: 1n }]);
+  });
+
+  it("changes to the stream for catching up once its leader no longer goes on, and asks for one answer at a time there", async () => {
+    const { endpoint, streams } = await listenByHand();
+    const receiving = createFakeReceiving(({ response, release }) => {
+      release();
+      const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
+      if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
+    });
+    const fetcher = startFollower(endpoint, receiving);
+    fetcher.fetch(leaderId, replica(0), fetchFrom(0));
+    await eventually(() => streams[0]?.requests.length).toBe(1);
+    const bringFarBehind = (base: number, more: object) => {
+      const content = { case: "records", value: { batches: batchAt(base), logEnd: 1_000_000n } } as const;
+      streams[0]?.stream.write({ answers: [{ handle: 0, session: 1, leaderEpoch: 3, content, ...more }] });
+    };
+    bringFarBehind(0, { stands: true });
+    await eventually(() => receiving.responses.length).toBe(1);
+    fetcher.flushed(leaderId, replica(0), flushedUpTo(1));
+    await eventually(() => streams[0]?.requests[1]).toMatchObject({ fetches: [], flushed: [{ flushed: 1n }] });
+    expect(streams).toHaveLength(1);
+    bringFarBehind(1, { goesOnFrom: 1n });
+    await eventually(() => streams[1]?.requests[0]?.fetches).toMatchObject([{ fetchOffset: 2n, standsForBytes: 0 }]);
+    expect(streams[0]?.requests).toHaveLength(2);
+  });
+
   it("puts the pieces of an answer together, also where those of others stand between", async () => {
     const [batch, other] = [batchAt(0, 5000), batchAt(0, 3000)];
     const { endpoint } = await listenByHand(({ stream }) => {

@@ -6,6 +6,8 @@
  * | a fetch, a report                          | leaves with everything else of this turn of the event loop            |
  * | no stream is open                          | opens one, no sooner than the pause after the last failure is over    |
  * | an answer is whole                         | is handed to its partition; the leader may send as many bytes again   |
+ * | the fetch that it answers stands           | the partition's next fetch is not sent: it is answered unasked        |
+ * | an answer goes on from elsewhere than the partition's fetch asks | is thrown away                  |
  * | much of a partition is not written yet     | its next fetch waits until it is                                      |
  * | much of all partitions is not written yet  | the leader gets credit only for what is                               |
  * | the stream ends, the leader's address changes | each fetch without an answer is answered with NOT_LEADER           |
@@ -48,6 +50,8 @@ export interface LaneOptions {
 export interface FetchLane {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
   flushed(id: ReplicaId, report: ReplicaFlushed): void;
+  /** Whether the leader goes on by itself with a fetch of the partition. */
+  goesOn(id: ReplicaId): boolean;
   /** Breaks the stream where the leader is elsewhere now. */
   endpointChanged(): void;
   /** Closes the connection. What has no answer gets none. */
@@ -61,7 +65,12 @@ const nothing = new Uint8Array(0);
 export function createFetchLane(options: LaneOptions): FetchLane {
   const { leader, runtime, limits, logger } = options;
   const { clock, scheduler } = runtime;
-  const partitions = createLanePartitions(limits.unwrittenBytes);
+  const { unwrittenBytes } = limits;
+  const partitions = createLanePartitions({
+    unwrittenBytes,
+    // A partition leaves the stream for catching up when it is near: its leader is to wait for where it asks next.
+    standsForBytes: options.trafficClass === "catch-up" ? 0 : unwrittenBytes,
+  });
   let connection: LaneConnection | undefined;
   let failures = 0;
   let reopenAtMs = 0;
@@ -128,15 +137,22 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       const answer =
         partition === undefined ? `no partition has handle ${wire.handle}` : read(options, wire, partition);
       if (typeof answer === "string") lose(from, `broker ${leader} answered what cannot be: ${answer}`);
-      else if (partition !== undefined && answer !== undefined) deliver(from, partition, answer);
+      else if (partition !== undefined && answer !== undefined) {
+        if (isExpected(partition, wire)) deliver(from, partition, answer);
+        else unwritten.hold(from, partition, answer.cost)();
+      }
       // It may have been lost, or stopped by who got the answer.
       if (!from.isOpen) return;
     }
   };
 
   const deliver = (from: LaneConnection, partition: LanePartition, answer: ReadAnswer) => {
-    const { response, bytes, cost, traces } = answer;
-    if (!partition.isFetchDue && partition.fetch?.session === response.session) partition.fetch = undefined;
+    const { response, bytes, cost, traces, goesOnFrom } = answer;
+    if (!partition.isFetchDue && partition.fetch?.session === response.session) {
+      const { session, leaderEpoch } = response;
+      partition.goesOn = goesOnFrom === undefined ? undefined : { session, leaderEpoch, from: goesOnFrom };
+      partition.fetch = undefined;
+    }
     if (answer.corruption !== undefined) {
       const { topicId, partition: index } = partition.id;
       logger.warn(`Broker ${leader} sent batches of ${topicId}-${index} that are not taken: ${answer.corruption}`);
@@ -196,6 +212,7 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       partitions.flushed(id, report);
       schedule();
     },
+    goesOn: (id) => partitions.goesOn(id),
     endpointChanged() {
       if (connection === undefined || options.endpointOf(leader) === connection.endpoint) return;
       failures = 0;
@@ -207,6 +224,11 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       if (connection !== undefined) disconnect(connection);
     },
   };
+}
+
+/** An answer to what was asked, or one that goes on where the partition's log ends: nothing can be missing between (L7). */
+function isExpected({ fetch }: LanePartition, { goesOnFrom }: PartitionAnswer): boolean {
+  return goesOnFrom === undefined || goesOnFrom === fetch?.fetchOffset;
 }
 
 /** Undefined while more of the answer is to come; in words what makes it impossible. */

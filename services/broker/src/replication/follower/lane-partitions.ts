@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { type ReplicaId, replicaName } from "@tidemark/log";
 import type { PartitionFetchSchema, PartitionFlushedSchema, PartitionHandleSchema } from "@tidemark/proto/replica/v1";
-import type { ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import type { FetchSession, ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
 import { type AnswerPieces, createAnswerPieces } from "./answer-pieces.ts";
 
 /** What a message to a leader carries of its partitions. */
@@ -14,6 +15,13 @@ export interface PartitionItems {
 /** Fetches and reports of one message at most, so that it stays far below what a leader takes. */
 const itemsMax = 4096;
 
+/** What a leader answers next without being asked. */
+export interface GoesOn {
+  readonly session: FetchSession;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly from: Offset;
+}
+
 /** A partition on one lane. */
 export interface LanePartition {
   readonly id: ReplicaId;
@@ -24,6 +32,8 @@ export interface LanePartition {
   fetch: ReplicaFetch | undefined;
   /** True while `fetch` has not been sent. */
   isFetchDue: boolean;
+  /** How the leader goes on by itself with a fetch that stands. Undefined: it does not. */
+  goesOn: GoesOn | undefined;
   /** Bytes that came and are not written yet. */
   unwritten: number;
   /** The newest report that has not been sent. */
@@ -43,6 +53,8 @@ export interface LanePartitions {
   letGo(partition: LanePartition, bytes: number): void;
   /** By the number that the leader answers with. */
   byHandle(handle: number): LanePartition | undefined;
+  /** Whether the leader goes on with a fetch of the partition by itself. */
+  goesOn(id: ReplicaId): boolean;
   /** Something is to be said. */
   readonly hasItems: boolean;
   /** Something is to be asked. */
@@ -55,8 +67,15 @@ export interface LanePartitions {
   forgetAll(): readonly { readonly id: ReplicaId; readonly fetch: ReplicaFetch }[];
 }
 
-/** `unwrittenBytes`: how many bytes of a partition may be unwritten when it is fetched. */
-export function createLanePartitions(unwrittenBytes: number): LanePartitions {
+export function createLanePartitions({
+  unwrittenBytes,
+  standsForBytes,
+}: {
+  /** How many bytes of a partition may be unwritten when it is fetched. */
+  readonly unwrittenBytes: number;
+  /** For how many bytes a fetch stands, less what is unwritten. 0: it has one answer. */
+  readonly standsForBytes: number;
+}): LanePartitions {
   const partitions = new Map<string, LanePartition>();
   const handles: LanePartition[] = [];
   let due: LanePartition[] = [];
@@ -72,6 +91,7 @@ export function createLanePartitions(unwrittenBytes: number): LanePartitions {
       handle: undefined,
       fetch: undefined,
       isFetchDue: false,
+      goesOn: undefined,
       unwritten: 0,
       report: undefined,
     };
@@ -83,7 +103,8 @@ export function createLanePartitions(unwrittenBytes: number): LanePartitions {
     fetch(id, fetch) {
       const partition = partitionOf(id);
       partition.fetch = fetch;
-      if (partition.isFetchDue) return;
+      if (partition.isFetchDue || isAnsweredUnasked(partition.goesOn, fetch)) return;
+      partition.goesOn = undefined;
       partition.isFetchDue = true;
       if (partition.unwritten <= unwrittenBytes) due.push(partition);
     },
@@ -101,6 +122,7 @@ export function createLanePartitions(unwrittenBytes: number): LanePartitions {
       if (wasHeld && partition.unwritten <= unwrittenBytes && partition.isFetchDue) due.push(partition);
     },
     byHandle: (handle) => handles[handle],
+    goesOn: (id) => partitions.get(replicaName(id))?.goesOn !== undefined,
     get hasItems() {
       return due.length + reports.length > 0;
     },
@@ -118,7 +140,9 @@ export function createLanePartitions(unwrittenBytes: number): LanePartitions {
       };
       for (const partition of due.slice(0, itemsMax)) {
         partition.isFetchDue = false;
-        if (partition.fetch !== undefined) items.fetches.push(wireFetch(handleOf(partition), partition.fetch));
+        if (partition.fetch === undefined) continue;
+        const standsFor = Math.max(0, standsForBytes - partition.unwritten);
+        items.fetches.push(wireFetch(handleOf(partition), partition.fetch, standsFor));
       }
       for (const partition of reports.slice(0, itemsMax)) {
         const { report } = partition;
@@ -143,7 +167,13 @@ export function createLanePartitions(unwrittenBytes: number): LanePartitions {
   };
 }
 
-function wireFetch(handle: number, fetch: ReplicaFetch): PartitionItems["fetches"][number] {
+function isAnsweredUnasked(goesOn: GoesOn | undefined, fetch: ReplicaFetch): boolean {
+  if (goesOn === undefined) return false;
+  const { session, leaderEpoch, fetchOffset } = fetch;
+  return goesOn.from === fetchOffset && goesOn.session === session && goesOn.leaderEpoch === leaderEpoch;
+}
+
+function wireFetch(handle: number, fetch: ReplicaFetch, standsForBytes: number): PartitionItems["fetches"][number] {
   const { brokerEpoch, leaderEpoch, session, fetchOffset, fetched, flushed, lastFetchedEpoch } = fetch;
   return {
     handle,
@@ -153,11 +183,15 @@ function wireFetch(handle: number, fetch: ReplicaFetch): PartitionItems["fetches
     fetchOffset,
     fetched,
     flushed,
+    standsForBytes,
     ...(lastFetchedEpoch < 0 ? {} : { lastFetchedEpoch }),
   };
 }
 
 function wireFlushed(handle: number, report: ReplicaFlushed): PartitionItems["flushed"][number] {
-  const { brokerEpoch, leaderEpoch, session, flushed } = report;
-  return { handle, brokerEpoch, leaderEpoch, session, flushed };
+  const { brokerEpoch, leaderEpoch, session, flushed, position } = report;
+  const said = { handle, brokerEpoch, leaderEpoch, session, flushed };
+  if (position === undefined) return said;
+  const { fetched, lastFetchedEpoch } = position;
+  return { ...said, fetched, ...(lastFetchedEpoch < 0 ? {} : { lastFetchedEpoch }) };
 }

@@ -21,11 +21,14 @@ export function createLeaderLink(options: Omit<LaneOptions, "trafficClass" | "on
 
   const tail = createFetchLane({ ...options, trafficClass: "replication", onAnswer });
   const catchUp = createFetchLane({ ...options, trafficClass: "catch-up", onAnswer });
-  const laneOf = (id: ReplicaId) => (catchingUp.size > 0 && catchingUp.has(replicaName(id)) ? catchUp : tail);
+  /** A partition stays where its leader goes on by itself, which is soon over. */
+  const laneOf = (id: ReplicaId) =>
+    catchingUp.size > 0 && catchingUp.has(replicaName(id)) && !tail.goesOn(id) ? catchUp : tail;
 
   return {
     fetch: (id: ReplicaId, fetch: ReplicaFetch) => laneOf(id).fetch(id, fetch),
     flushed: (id: ReplicaId, report: ReplicaFlushed) => laneOf(id).flushed(id, report),
+    goesOn: (id) => tail.goesOn(id),
     endpointChanged() {
       tail.endpointChanged();
       catchUp.endpointChanged();

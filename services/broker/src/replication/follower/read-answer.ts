@@ -21,6 +21,8 @@ export interface ReadAnswer {
   readonly traces: readonly ReplicaTrace[];
   /** What is wrong with the batches; the response is a refusal then, and the follower asks again. */
   readonly corruption: string | undefined;
+  /** The leader goes on answering the fetch, from here. Undefined: the fetch is over. */
+  readonly goesOnFrom: Offset | undefined;
 }
 
 const nothing = new Uint8Array(0);
@@ -49,6 +51,7 @@ export function readAnswer(
     logEnd: undefined,
     traces: noTraces,
     corruption: undefined,
+    goesOnFrom: undefined,
   });
   switch (content.case) {
     case "records": {
@@ -64,7 +67,8 @@ export function readAnswer(
       const response = respond({ kind: "records", batches, highWatermark, logStart: offset(content.value.logStart) });
       const traces = readTraces(content.value);
       const logEnd = offset(content.value.logEnd);
-      return { response, bytes, cost: bytes.length, logEnd, traces, corruption: undefined };
+      const goesOnFrom = wire.stands ? batches.at(-1)?.endOffset : undefined;
+      return { response, bytes, cost: bytes.length, logEnd, traces, corruption: undefined, goesOnFrom };
     }
     case "diverging": {
       const epoch = content.value.leaderEpoch;

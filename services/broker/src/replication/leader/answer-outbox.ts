@@ -18,8 +18,11 @@ const answerOverheadBytes = 64;
 export interface AnswerOutbox {
   /** Bytes of batches that wait here. */
   readonly bytes: number;
-  /** `batches` are those of a reply with records; they must not change until they have left. */
-  push(fetch: OpenFetch, reply: ReplicaReply, batches: readonly Uint8Array[]): void;
+  /**
+   * `batches` are those of a reply with records; they must not change until they have left. `stands`: more answers to the
+   * fetch follow. Default false.
+   */
+  push(fetch: OpenFetch, reply: ReplicaReply, batches: readonly Uint8Array[], stands?: boolean): void;
   /** The stream takes more. */
   readonly drained: () => void;
   /** Sends what waits, if the stream takes it. For the end of a stream. */
@@ -31,6 +34,7 @@ interface Waiting {
   readonly fetch: OpenFetch;
   readonly reply: ReplicaReply;
   readonly batches: readonly Uint8Array[];
+  readonly stands: boolean;
   /** Bytes of `batches` that were not sent. */
   left: number;
   /** The next of `batches`, and where to go on in it. */
@@ -90,10 +94,10 @@ export function createAnswerOutbox(options: {
     get bytes() {
       return bytes;
     },
-    push(fetch, reply, batches) {
+    push(fetch, reply, batches, stands = false) {
       const left = batches.reduce((sum, each) => sum + each.length, 0);
       bytes += left;
-      waiting.push({ fetch, reply, batches, left, index: 0, position: 0 });
+      waiting.push({ fetch, reply, batches, stands, left, index: 0, position: 0 });
       schedule();
     },
     drained() {
@@ -125,9 +129,12 @@ function takePiece(from: Waiting, most: number): Uint8Array {
 
 const nothing = new Uint8Array(0);
 
-function wireAnswer({ fetch, reply, left }: Waiting, piece: Uint8Array): WireAnswer {
-  const { partition, session, leaderEpoch } = fetch;
-  return { handle: partition.handle, session, leaderEpoch, content: contentOf(reply, piece, left) };
+function wireAnswer({ fetch, reply, left, stands }: Waiting, piece: Uint8Array): WireAnswer {
+  const { partition, asked, goesOn } = fetch;
+  const { session, leaderEpoch, fetchOffset } = asked;
+  const content = contentOf(reply, piece, left);
+  const answer = { handle: partition.handle, session, leaderEpoch, content, stands };
+  return goesOn ? { ...answer, goesOnFrom: fetchOffset } : answer;
 }
 
 function contentOf(reply: ReplicaReply, batches: Uint8Array, bytesToCome: number): WireAnswer["content"] & object {

@@ -2,9 +2,10 @@
  * Reads the records of one stream's answers, as its follower gives credit: the partitions that are ready share it, in
  * turn, and none gets more than its share except for a first batch that is larger.
  */
+import type { Offset } from "@tidemark/ids";
 import type { StreamLimits } from "../limits.ts";
 import { creditMaxBytes } from "../limits.ts";
-import type { ReplicaReply } from "../replica-exchange.ts";
+import type { BatchesRead, ReplicaReply } from "../replica-exchange.ts";
 import type { AnswerOutbox } from "./answer-outbox.ts";
 import type { NamedPartition, OpenFetch, OpenFetches } from "./open-fetches.ts";
 
@@ -23,6 +24,14 @@ export interface FairReads {
   stop(): void;
 }
 
+/** How a fetch that stands goes on. */
+export interface Standing {
+  /** Behind what it was answered. */
+  readonly fetchOffset: Offset;
+  /** Bytes for which it still stands. */
+  readonly standsForBytes: number;
+}
+
 interface Ready {
   readonly fetch: OpenFetch;
   readonly reply: ReplyWithRecords;
@@ -38,6 +47,8 @@ export function createFairReads(options: {
   readonly fetches: OpenFetches;
   readonly outbox: AnswerOutbox;
   readonly onReadFailed: (fetch: OpenFetch, error: unknown) => void;
+  /** A fetch was answered and stands: it goes on from there. */
+  readonly onStands: (fetch: OpenFetch, next: Standing) => void;
 }): FairReads {
   const { limits, fetches, outbox } = options;
   // In the order of their turns. One a partition, so that it stays small whatever a follower asks.
@@ -63,26 +74,32 @@ export function createFairReads(options: {
   const readFor = ({ fetch, reply }: Ready, share: number) => {
     reading += 1;
     credit -= share;
-    const settle = (batches: readonly Uint8Array[] | undefined) => {
+    const settle = (read: BatchesRead | undefined) => {
       reading -= 1;
       credit += share;
       if (isStopped) return;
-      if (fetches.isOpen(fetch)) {
-        fetches.close(fetch);
-        if (batches === undefined) {
-          const { leaderEpoch } = fetch;
-          outbox.push(fetch, { kind: "refused", reason: "REPLICA_OFFLINE", leaderEpoch }, []);
-        } else {
-          credit -= batches.reduce((sum, each) => sum + each.length, 0);
-          outbox.push(fetch, reply, batches);
-        }
-      }
+      if (fetches.isOpen(fetch)) answer(fetch, reply, read);
       pump();
     };
     reply.read(share).then(settle, (error: unknown) => {
       options.onReadFailed(fetch, error);
       settle(undefined);
     });
+  };
+
+  const answer = (fetch: OpenFetch, reply: ReplyWithRecords, read: BatchesRead | undefined) => {
+    fetches.close(fetch);
+    if (read === undefined) {
+      const { leaderEpoch } = fetch.asked;
+      outbox.push(fetch, { kind: "refused", reason: "REPLICA_OFFLINE", leaderEpoch }, []);
+      return;
+    }
+    const bytes = read.batches.reduce((sum, each) => sum + each.length, 0);
+    credit -= bytes;
+    const standsForBytes = fetch.standsForBytes - bytes;
+    const stands = bytes > 0 && standsForBytes > 0;
+    outbox.push(fetch, reply, read.batches, stands);
+    if (stands) options.onStands(fetch, { fetchOffset: read.nextOffset, standsForBytes });
   };
 
   return {

@@ -18,6 +18,7 @@ import {
 import type { ReplicaId } from "@tidemark/log";
 import type { PartitionFetch, PartitionFlushed, PartitionHandle } from "@tidemark/proto/replica/v1";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import type { TidemarkError } from "@tidemark/rpc";
 import { invalidArgument } from "../../errors.ts";
 
 /** Throws REASON_INVALID_ARGUMENT. */
@@ -45,15 +46,10 @@ export function readFetch(replica: BrokerId, wire: PartitionFetch): ReplicaFetch
     ...readEpochs(wire),
     fetchOffset: readOffset("fetch_offset", wire.fetchOffset),
     fetched: readOffset("fetched", wire.fetched),
-    lastFetchedEpoch:
-      wire.lastFetchedEpoch === undefined
-        ? noLeaderEpoch
-        : readAs("last_fetched_epoch", wire.lastFetchedEpoch, leaderEpoch),
+    lastFetchedEpoch: readLastEpoch(wire),
     flushed: readOffset("flushed", wire.flushed),
   };
-  if (fetch.flushed > fetch.fetched) {
-    throw invalidArgument(`flushed is ${fetch.flushed}, above fetched, which is ${fetch.fetched}`);
-  }
+  if (fetch.flushed > fetch.fetched) throw flushedAboveFetched(fetch.flushed, fetch.fetched);
   if (fetch.fetchOffset < fetch.fetched) {
     throw invalidArgument(`fetch_offset is ${fetch.fetchOffset}, below fetched, which is ${fetch.fetched}`);
   }
@@ -62,7 +58,19 @@ export function readFetch(replica: BrokerId, wire: PartitionFetch): ReplicaFetch
 
 /** Throws REASON_INVALID_ARGUMENT. */
 export function readFlushed(replica: BrokerId, wire: PartitionFlushed): ReplicaFlushed {
-  return { replica, ...readEpochs(wire), flushed: readOffset("flushed", wire.flushed) };
+  const flushed = readOffset("flushed", wire.flushed);
+  if (wire.fetched === undefined) return { replica, ...readEpochs(wire), flushed };
+  const fetched = readOffset("fetched", wire.fetched);
+  if (flushed > fetched) throw flushedAboveFetched(flushed, fetched);
+  return { replica, ...readEpochs(wire), flushed, position: { fetched, lastFetchedEpoch: readLastEpoch(wire) } };
+}
+
+function readLastEpoch({ lastFetchedEpoch }: PartitionFetch | PartitionFlushed): LeaderEpoch {
+  return lastFetchedEpoch === undefined ? noLeaderEpoch : readAs("last_fetched_epoch", lastFetchedEpoch, leaderEpoch);
+}
+
+function flushedAboveFetched(flushed: Offset, fetched: Offset): TidemarkError {
+  return invalidArgument(`flushed is ${flushed}, above fetched, which is ${fetched}`);
 }
 
 function readEpochs(wire: PartitionFetch | PartitionFlushed): {

@@ -13,6 +13,7 @@ import {
   followerId,
   leaderId,
   nothingNew,
+  readOf,
   records,
   replica,
   runtime,
@@ -85,6 +86,63 @@ describe("the leader's end of a replica stream", () => {
     await eventually(() => answers().map(({ session }) => session)).toEqual([2]);
   });
 
+  /** Partitions with a record for every offset below `count`, one in each answer. */
+  const oneByOne = (count: number) =>
+    createFakeServing(({ fetch, reply }) => {
+      const from = Number(fetch.fetchOffset);
+      if (from < count) reply(records([batchAt(from)]));
+    });
+
+  it("goes on answering a fetch that stands, each time from where it ended, until it has sent as much", async () => {
+    const { stream, answers, serving } = await speak(oneByOne(100));
+    const standsForBytes = 2 * batchAt(0).length + 1;
+    stream.write({ ...who, partitions: named(1), fetches: [asked(0, 0, { standsForBytes })] });
+    await eventually(() => answers().map(({ stands, goesOnFrom }) => [stands, goesOnFrom])).toEqual([
+      [true, undefined],
+      [true, 1n],
+      [false, 2n],
+    ]);
+    expect(serving.fetches.map(({ goesOnFrom }) => goesOnFrom)).toEqual([undefined, 1, 2]);
+    stream.write({ ...who, fetches: [asked(0, 3)] });
+    await eventually(() => answers().map(({ stands }) => stands)).toEqual([true, true, false, false]);
+  });
+
+  it("lets a fetch that stands wait anew with each answer, and ends it with one that waited in vain", async () => {
+    const { stream, answers, serving } = await speak(oneByOne(1));
+    const before = runtime.clock.monotonicMs();
+    stream.write({ ...who, maxWaitMs: 7000, partitions: named(1), fetches: [asked(0, 0, { standsForBytes: 10_000 })] });
+    await eventually(() => serving.fetches.length).toBe(2);
+    expect(serving.fetches[1]?.deadlineMs).toBeGreaterThanOrEqual(before + 7000);
+    serving.fetches[1]?.reply(nothingNew());
+    await eventually(() => answers().map(({ stands, goesOnFrom }) => [stands, goesOnFrom])).toEqual([
+      [true, undefined],
+      [false, 1n],
+    ]);
+    expect(serving.fetches.length).toBe(2);
+  });
+
+  it("takes a further fetch in place of one that goes on", async () => {
+    const { stream, serving } = await speak(oneByOne(1));
+    stream.write({ ...who, partitions: named(1), fetches: [asked(0, 0, { standsForBytes: 10_000 })] });
+    await eventually(() => serving.fetches.length).toBe(2);
+    stream.write({ ...who, fetches: [asked(0, 1, { session: 2, standsForBytes: 10_000 })] });
+    await eventually(() => serving.fetches.length).toBe(3);
+    expect(serving.fetches.map(({ isCancelled }) => isCancelled)).toEqual([false, true, false]);
+  });
+
+  it("takes with a report how far the follower's log goes", async () => {
+    const { stream, serving } = await speak();
+    const flush = { handle: 0, brokerEpoch: 7, leaderEpoch: 3, session: 1, flushed: 4n };
+    stream.write({ ...who, partitions: named(1), flushed: [flush] });
+    stream.write({ ...who, flushed: [{ ...flush, fetched: 6n, lastFetchedEpoch: 2 }] });
+    stream.write({ ...who, flushed: [{ ...flush, fetched: 6n }] });
+    await eventually(() => serving.reports.map(({ report }) => report.position)).toEqual([
+      undefined,
+      { fetched: 6n, lastFetchedEpoch: 2 },
+      { fetched: 6n, lastFetchedEpoch: -1 },
+    ]);
+  });
+
   it("sends no more than it has credit for, and goes on with more of it", async () => {
     const serving = createFakeServing(({ reply }) => reply(records([batchAt(0, 1000)])));
     const { stream, batches } = await speak(serving);
@@ -110,7 +168,7 @@ describe("the leader's end of a replica stream", () => {
     const serving = createFakeServing(({ partition, reply }) => {
       const read = (maxBytes: number) => {
         shares.push([partition, maxBytes]);
-        return Promise.resolve([batchAt(0, Math.floor(maxBytes / 2))]);
+        return Promise.resolve(readOf([batchAt(0, Math.floor(maxBytes / 2))]));
       };
       reply(records([], { read }));
     });
@@ -150,7 +208,7 @@ describe("the leader's end of a replica stream", () => {
     const serving = createFakeServing(({ partition, reply }) => {
       const read = () => {
         reads += 1;
-        return Promise.resolve([batchAt(0, 500_000)]);
+        return Promise.resolve(readOf([batchAt(0, 500_000)]));
       };
       reply(partition === 0 ? nothingNew() : records([], { read }));
     });
@@ -193,6 +251,11 @@ describe("the leader's end of a replica stream", () => {
     ["a negative offset", [{ ...who, partitions: named(1), fetches: [asked(0, 0, { fetched: -1n })] }], /fetched/],
     ["a negative flush", [{ ...who, partitions: named(1), flushed: [asked(0, 0, { flushed: -5n })] }], /flushed/],
     ["more flushed than fetched", [{ ...who, partitions: named(1), fetches: [asked(0, 5, { flushed: 6n })] }], /above/],
+    [
+      "more flushed than fetched in a report",
+      [{ ...who, partitions: named(1), flushed: [{ handle: 0, session: 1, fetched: 5n, flushed: 6n }] }],
+      /above/,
+    ],
     [
       "a fetch from below its own end",
       [{ ...who, partitions: named(1), fetches: [asked(0, 5, { fetchOffset: 4n })] }],

@@ -8,23 +8,23 @@
  * | a flush report           | hands it to its partition at once, behind the fetches of the same message          |
  * | a reply without records  | answers with the next message                                                     |
  * | a reply with records     | answers when its turn comes and the credit lasts                                  |
+ * | such an answer to a fetch that stands | asks the partition on, from where the answer ends                    |
  * | what cannot be meant     | ends the stream with REASON_INVALID_ARGUMENT                                      |
  * | the follower's end, or its loss, or the stop of this process | cancels every fetch                           |
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BrokerId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import type { FetchRequest, FetchResponseSchema } from "@tidemark/proto/replica/v1";
-import type { ReplicaFetch } from "@tidemark/replication";
+import type { FetchRequest, FetchResponseSchema, PartitionFetch } from "@tidemark/proto/replica/v1";
 import type { RawListener, RawStream } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import { invalidArgument } from "../../errors.ts";
 import { creditDefaultBytes, type StreamLimits, waitDefaultMs, waitMaxMs } from "../limits.ts";
 import type { ReplicaReply, ReplicaServing } from "../replica-exchange.ts";
 import { createAnswerOutbox } from "./answer-outbox.ts";
-import { createFairReads, type ReplyWithRecords } from "./fair-reads.ts";
+import { createFairReads, type ReplyWithRecords, type Standing } from "./fair-reads.ts";
 import { readFetch, readFlushed, readFollower, readPartition } from "./fetch-request.ts";
-import { createOpenFetches, type NamedPartition, type OpenFetch } from "./open-fetches.ts";
+import { createOpenFetches, type OpenFetch } from "./open-fetches.ts";
 
 export interface FetchStreamOptions {
   readonly brokerId: BrokerId;
@@ -54,6 +54,7 @@ export function serveFetchStream(
     fetches,
     outbox,
     onReadFailed: (fetch, error) => options.onReadFailed(fetch.partition.id, error),
+    onStands: (fetch, from) => goOn(fetch, from),
   });
   let follower: BrokerId | undefined;
   let waitMs = waitDefaultMs;
@@ -83,12 +84,23 @@ export function serveFetchStream(
     }
   };
 
-  const handOver = (partition: NamedPartition, fetch: ReplicaFetch, deadlineMs: number) => {
-    const open = fetches.open(partition, fetch);
-    open.cancel = serving.fetch(partition.id, fetch, deadlineMs, (reply) => {
-      open.hasReplied = true;
-      onReply(open, reply);
-    });
+  const handOver = (wire: PartitionFetch, speaker: BrokerId, deadlineMs: number) => {
+    const partition = fetches.find(wire.handle);
+    const asked = readFetch(speaker, wire);
+    const open = fetches.open(partition, { asked, standsForBytes: wire.standsForBytes, goesOn: false });
+    open.cancel = serving.fetch(partition.id, asked, deadlineMs, replyTo(open));
+  };
+
+  const goOn = ({ partition, asked }: OpenFetch, { fetchOffset, standsForBytes }: Standing) => {
+    const { replica, brokerEpoch, leaderEpoch, session } = asked;
+    const next = { replica, brokerEpoch, leaderEpoch, session, fetchOffset };
+    const open = fetches.open(partition, { asked: next, standsForBytes, goesOn: true });
+    open.cancel = serving.goOn(partition.id, next, clock.monotonicMs() + waitMs, replyTo(open));
+  };
+
+  const replyTo = (open: OpenFetch) => (reply: ReplicaReply) => {
+    open.hasReplied = true;
+    onReply(open, reply);
   };
 
   const onReply = (fetch: OpenFetch, reply: ReplicaReply) => {
@@ -111,9 +123,7 @@ export function serveFetchStream(
       follower = identify(request);
       take(request);
       const deadlineMs = clock.monotonicMs() + waitMs;
-      for (const wire of request.fetches) {
-        handOver(fetches.find(wire.handle), readFetch(follower, wire), deadlineMs);
-      }
+      for (const wire of request.fetches) handOver(wire, follower, deadlineMs);
       // Behind the fetches: what is flushed counts up to what a fetch has shown (R2).
       for (const wire of request.flushed) {
         serving.flushed(fetches.find(wire.handle).id, readFlushed(follower, wire));

@@ -1,6 +1,5 @@
-import type { LeaderEpoch } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import type { FetchSession, ReplicaFetch } from "@tidemark/replication";
+import type { StandingFetch } from "@tidemark/replication";
 import type { Cancel } from "@tidemark/runtime";
 import { invalidArgument } from "../../errors.ts";
 import { partitionsMax } from "../limits.ts";
@@ -16,8 +15,11 @@ export interface NamedPartition {
 /** A fetch that has no answer yet. It is over when its partition has another one, or none. */
 export interface OpenFetch {
   readonly partition: NamedPartition;
-  readonly session: FetchSession;
-  readonly leaderEpoch: LeaderEpoch;
+  readonly asked: StandingFetch;
+  /** Bytes of batches for which it still stands. 0: it has one answer. */
+  readonly standsForBytes: number;
+  /** It stood, and is asked on by this stream. */
+  readonly goesOn: boolean;
   hasReplied: boolean;
   /** Tells the partition that no reply is wanted any more. Undefined while there is nothing to tell. */
   cancel: Cancel | undefined;
@@ -32,7 +34,7 @@ export interface OpenFetches {
   /** Throws REASON_INVALID_ARGUMENT for a number that was not given. */
   find(handle: number): NamedPartition;
   /** Opens a fetch in place of the one before it. */
-  open(partition: NamedPartition, fetch: ReplicaFetch): OpenFetch;
+  open(partition: NamedPartition, fetch: Pick<OpenFetch, "asked" | "standsForBytes" | "goesOn">): OpenFetch;
   /** True until the fetch is answered, replaced or cancelled. */
   isOpen(fetch: OpenFetch): boolean;
   close(fetch: OpenFetch): void;
@@ -62,9 +64,16 @@ export function createOpenFetches(): OpenFetches {
       if (found === undefined) throw invalidArgument(`No partition of the stream has handle ${handle}`);
       return found;
     },
-    open(partition, { session, leaderEpoch }) {
+    open(partition, { asked, standsForBytes, goesOn }) {
       cancel(partition);
-      const opened: OpenFetch = { partition, session, leaderEpoch, hasReplied: false, cancel: undefined };
+      const opened: OpenFetch = {
+        partition,
+        asked,
+        standsForBytes,
+        goesOn,
+        hasReplied: false,
+        cancel: undefined,
+      };
       partition.open = opened;
       return opened;
     },

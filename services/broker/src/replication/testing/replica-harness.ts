@@ -2,8 +2,14 @@
 import { crc32c } from "@tidemark/compression";
 import { type BrokerId, brokerId, leaderEpoch, noLeaderEpoch, offset, partitionIndex, topicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import { encodeBatch, stampBatch } from "@tidemark/record";
-import type { FetchSession, ReplicaFetch, ReplicaFlushed, ReplicaResponse } from "@tidemark/replication";
+import { encodeBatch, iterateBatches, nextOffsetOf, stampBatch } from "@tidemark/record";
+import type {
+  FetchSession,
+  ReplicaFetch,
+  ReplicaFlushed,
+  ReplicaPosition,
+  ReplicaResponse,
+} from "@tidemark/replication";
 import {
   createChannel,
   createRpcServer,
@@ -17,7 +23,7 @@ import { createNodeRuntime, type Scheduler } from "@tidemark/runtime";
 import { createLogger } from "@tidemark/telemetry";
 import { afterEach, expect } from "vitest";
 import { defaultStreamLimits, type StreamLimits } from "../limits.ts";
-import type { ReplicaReceiving, ReplicaReply, ReplicaServing } from "../replica-exchange.ts";
+import type { BatchesRead, ReplicaReceiving, ReplicaReply, ReplicaServing } from "../replica-exchange.ts";
 import type { ReplicaInspection } from "../replica-inspection.ts";
 import { createReplicaStreams, type ReplicaStreams } from "../replica-streams.ts";
 
@@ -61,9 +67,10 @@ export function fetchFrom(from: number, more: Partial<ReplicaFetch> = {}): Repli
   };
 }
 
-export function flushedUpTo(flushed: number): ReplicaFlushed {
+export function flushedUpTo(flushed: number, position?: ReplicaPosition): ReplicaFlushed {
   const { replica: from, brokerEpoch, leaderEpoch: epoch, session } = fetchFrom(0);
-  return { replica: from, brokerEpoch, leaderEpoch: epoch, session, flushed: offset(BigInt(flushed)) };
+  const report = { replica: from, brokerEpoch, leaderEpoch: epoch, session, flushed: offset(BigInt(flushed)) };
+  return position === undefined ? report : { ...report, position };
 }
 
 /** A batch of one record at `base`, stamped, of at least so many bytes. */
@@ -77,6 +84,8 @@ export function batchAt(base: number, bytes = 100): Uint8Array {
 export interface ServedFetch {
   readonly partition: number;
   readonly fetch: ReplicaFetch;
+  /** The offset from which a fetch that stands is asked on; `fetch` is then made up. Undefined: its follower asked. */
+  readonly goesOnFrom: number | undefined;
   readonly deadlineMs: number;
   readonly reply: (reply: ReplicaReply) => void;
   isCancelled: boolean;
@@ -89,16 +98,21 @@ export interface FakeServing extends ReplicaServing {
 }
 
 export function createFakeServing(onFetch: (fetch: ServedFetch) => void = () => undefined): FakeServing {
+  const serve = (served: ServedFetch) => {
+    serving.fetches.push(served);
+    onFetch(served);
+    return () => {
+      served.isCancelled = true;
+    };
+  };
   const serving: FakeServing = {
     fetches: [],
     reports: [],
-    fetch({ partition }, fetch, deadlineMs, reply) {
-      const served: ServedFetch = { partition, fetch, deadlineMs, reply, isCancelled: false };
-      serving.fetches.push(served);
-      onFetch(served);
-      return () => {
-        served.isCancelled = true;
-      };
+    fetch: ({ partition }, fetch, deadlineMs, reply) =>
+      serve({ partition, fetch, goesOnFrom: undefined, deadlineMs, reply, isCancelled: false }),
+    goOn({ partition }, { fetchOffset, session }, deadlineMs, reply) {
+      const fetch = fetchFrom(Number(fetchOffset), { session });
+      return serve({ partition, fetch, goesOnFrom: Number(fetchOffset), deadlineMs, reply, isCancelled: false });
     },
     flushed({ partition }, report) {
       serving.reports.push({ partition, report });
@@ -109,13 +123,25 @@ export function createFakeServing(onFetch: (fetch: ServedFetch) => void = () => 
 
 const noOffset = offset(0n);
 
+/** What a log gives for batches: the offset behind the last one. */
+export function readOf(batches: readonly Uint8Array[]): BatchesRead {
+  let nextOffset = noOffset;
+  for (const bytes of batches) {
+    for (const step of iterateBatches(bytes)) {
+      if (step.kind !== "ok") break;
+      nextOffset = nextOffsetOf(step.header);
+    }
+  }
+  return { batches, nextOffset };
+}
+
 /** A reply with batches; they are read whatever the limit, unless `read` is given. */
 export function records(
   batches: readonly Uint8Array[],
   more: Partial<Extract<ReplicaReply, { kind: "records" }>> = {},
 ): ReplicaReply {
   const logEnd = offset(1000n);
-  const read = () => Promise.resolve(batches);
+  const read = () => Promise.resolve(readOf(batches));
   return { kind: "records", highWatermark: noOffset, logStart: noOffset, logEnd, read, ...more };
 }
 
@@ -128,7 +154,8 @@ export function endlessRecords(fetch: ReplicaFetch, bytes: number, logEnd?: numb
   const first = Number(fetch.fetchOffset);
   const read = (maxBytes: number) => {
     const count = Math.max(1, Math.floor(maxBytes / batchAt(0, bytes).length));
-    return Promise.resolve([Buffer.concat(Array.from({ length: count }, (_, index) => batchAt(first + index, bytes)))]);
+    const batches = Array.from({ length: count }, (_, index) => batchAt(first + index, bytes));
+    return Promise.resolve(readOf([Buffer.concat(batches)]));
   };
   return records([], { read, ...(logEnd === undefined ? {} : { logEnd: offset(BigInt(logEnd)) }) });
 }

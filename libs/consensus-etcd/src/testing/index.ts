@@ -1,0 +1,1 @@
+export { createEtcdCluster } from "./contract-cluster.ts";

@@ -1,0 +1,2 @@
+export { createMemoryPlaces } from "./memory-places.ts";
+export { createRaftCluster } from "./raft-cluster.ts";

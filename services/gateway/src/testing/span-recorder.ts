@@ -1,0 +1,38 @@
+import type { SpanStart, TraceContext, Tracer } from "@tidemark/telemetry";
+
+/** A span that was begun, and how it ended. */
+interface RecordedSpan extends SpanStart {
+  readonly context: TraceContext;
+  attributes: Record<string, unknown>;
+  ends: (string | undefined)[];
+}
+
+/** A tracer that keeps what it is told. It samples callers that are, and draws `draws` for those without a trace. */
+export function createSpanRecorder(draws = true): { readonly tracer: Tracer; readonly spans: RecordedSpan[] } {
+  const spans: RecordedSpan[] = [];
+  const tracer: Tracer = {
+    enabled: true,
+    samples: (parent) => parent?.sampled ?? draws,
+    start(start) {
+      const spanId = (spans.length + 1).toString(16).padStart(16, "0");
+      const traceId = start.parent?.traceId ?? "a".repeat(32);
+      const span: RecordedSpan = {
+        ...start,
+        context: { traceId, spanId, sampled: true, traceState: undefined },
+        attributes: {},
+        ends: [],
+      };
+      spans.push(span);
+      return {
+        context: span.context,
+        set: (attributes) => Object.assign(span.attributes, attributes),
+        link: () => undefined,
+        event: () => undefined,
+        end: ({ error } = {}) => span.ends.push(error),
+      };
+    },
+    record: ({ parent }) => parent ?? tracer.unsampled,
+    unsampled: { traceId: "b".repeat(32), spanId: "b".repeat(16), sampled: false, traceState: undefined },
+  };
+  return { tracer, spans };
+}

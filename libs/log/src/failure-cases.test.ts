@@ -198,21 +198,6 @@ describe("case 4: the disk is full", () => {
   });
 });
 
-describe("a log whose flushes are left to the system", () => {
-  it("begins anew at its log start where a power cut took everything up to there", async () => {
-    const test = await createTestLog({ settings: { flush: "async" } });
-    await test.flush(batchAt(0), batchAt(1), batchAt(2));
-    test.log.setHighWatermark(at(3));
-    await test.log.moveLogStart(at(2));
-    test.disk.powerCut();
-    await test.reopen();
-    expect(test.log.status.kind).toBe("online");
-    expect([test.log.logStartOffset, test.log.logEndOffset]).toEqual([at(2), at(2)]);
-    await test.flush(batchAt(2));
-    expect(await contentOf(test.log)).toEqual(["2..3"]);
-  });
-});
-
 describe("case 5: an index", () => {
   const batches = 60;
   const damage: Record<string, (bytes: Uint8Array) => Uint8Array | undefined> = {

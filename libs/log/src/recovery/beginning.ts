@@ -4,16 +4,16 @@ import { type Damage, DamageError } from "../errors.ts";
 import type { Segment } from "../segment/segment.ts";
 
 /**
- * Where the log is to begin anew, if a crash interrupted its replacement by one that begins at the noted log start, or a
- * power cut took what was never flushed up to there: with flush=async the log start may pass what is flushed. Then nothing
- * above that start was noted as flushed, so nothing that counts goes. `end`: where the segments end, once that is known.
+ * Where the log is to begin anew, if a crash interrupted its replacement by one that begins at the noted log start. Then
+ * nothing above that start was noted as flushed, so nothing that counts goes. `end`: where the segments end, once that is
+ * known.
  */
 export function newBeginning(
   segments: readonly Segment[],
   noted: NotedOffsets | undefined,
   end?: Offset,
 ): Offset | undefined {
-  if (noted === undefined || noted.flushed > noted.logStart) return undefined;
+  if (noted === undefined || noted.flushed !== noted.logStart) return undefined;
   const { logStart } = noted;
   const first = segments[0];
   const isInterrupted = first === undefined || first.baseOffset > logStart || (end !== undefined && end < logStart);

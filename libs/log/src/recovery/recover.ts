@@ -167,7 +167,7 @@ function misfitOf(
 
 function assertLongEnough(last: Segment, noted: NotedOffsets | undefined): void {
   // Nothing was noted above the log start: the log was about to begin anew there.
-  if (noted === undefined || noted.flushed <= noted.logStart) return;
+  if (noted === undefined || noted.flushed === noted.logStart) return;
   const least = greater(noted.flushed, noted.highWatermark);
   if (last.nextOffset >= least) return;
   throw new DamageError({

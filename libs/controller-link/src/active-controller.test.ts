@@ -234,7 +234,9 @@ describe("a controller that says nothing any more", () => {
   it("is asked again where it says that it is not yet what was told of it", async () => {
     const { silent, other, way } = await frozen();
     silent.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
+    let isOtherAsked = false;
     other.register = () => {
+      isOtherAsked = true;
       throw notController();
     };
     silent.register = () => ({ brokerEpoch: 9 });
@@ -242,6 +244,7 @@ describe("a controller that says nothing any more", () => {
     const calls = failsOnce(silent, notController());
     expect((await register(way)).brokerEpoch).toBe(2);
     expect(calls()).toBe(2);
+    expect(isOtherAsked).toBe(false);
   });
 
   it("is not waited for longer than until another one tells of itself", async () => {

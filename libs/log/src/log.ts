@@ -88,6 +88,7 @@ export async function startLog(state: LogState): Promise<Log> {
 /** A class, since a broker holds thousands: what stands on the prototype costs nothing per log. */
 class PartitionLog implements Log, DirectoryMember {
   readonly #log: LogState;
+  #closed: Promise<void> | undefined;
 
   constructor(log: LogState) {
     this.#log = log;
@@ -186,9 +187,14 @@ class PartitionLog implements Log, DirectoryMember {
     this.#log.settings = settings;
   }
 
-  async close() {
+  close() {
+    // Whoever closes it waits: a stop is clean, and files may go, only when it has ended.
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close() {
     const log = this.#log;
-    if (log.writer.isClosing) return;
     log.writer.isClosing = true;
     log.context.leave(this);
     try {

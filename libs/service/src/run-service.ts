@@ -39,6 +39,8 @@ export interface ServiceStart<Of extends Settings> extends ServiceWorld {
 export interface RunningService {
   /** Listener -> host:port. */
   readonly endpoints: Readonly<Record<string, string>>;
+  /** Whether it does by now what it is there for, as its health service says under the overall name. */
+  isReady(): boolean;
   /** Drains, and gives everything back. */
   stop(): Promise<void>;
 }
@@ -77,15 +79,16 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   const values = config.values as unknown as CommonValues;
   const id = values["node.id"];
   const runtime = createNodeRuntime();
-  const service: ServiceName = `tidemark-${program.role}`;
+  const service: { readonly name: ServiceName; running?: RunningService } = { name: `tidemark-${program.role}` };
   const telemetry = await startTelemetry({
-    service,
+    service: service.name,
     instanceId: `${program.role}-${id}`,
     runtime,
     scope: "process",
     environment: otelEnvironment(),
     logLevel: values["log.level"],
     metricsListener: values["metrics.listener"],
+    isReady: () => service.running?.isReady() ?? false,
   }).catch((error: unknown) => end(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`));
   for (const warning of config.warnings) telemetry.logger.warn(formatProblem(warning));
   if (threads < needed) {
@@ -105,6 +108,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   try {
     const world = processWorld({ runtime, telemetry, onFatal });
     const running = await program.start({ config, values: config.values, ...world });
+    service.running = running;
     let isStopping = false;
     const stop = () => {
       if (isStopping) return;

@@ -23,14 +23,26 @@ export class MetricsListenerError extends Error {
 const maxConnections = 32;
 const textFormat = "text/plain; version=0.0.4; charset=utf-8";
 
-/** Serves what `render` gives at `/metrics` over HTTP. Rejects with a `MetricsListenerError`. */
+/** What the endpoint tells. */
+export interface MetricsPages {
+  readonly render: () => Promise<string>;
+  readonly isReady: () => boolean;
+}
+
+/**
+ * Serves what `render` gives at `/metrics` over HTTP, and at `/ready` 200 or 503 for probes that speak no gRPC. Rejects with
+ * a `MetricsListenerError`.
+ */
 export async function startMetricsEndpoint(
   at: { readonly host: string; readonly port: number },
-  render: () => Promise<string>,
+  { render, isReady }: MetricsPages,
 ): Promise<MetricsEndpoint> {
   const server = createServer((request, response) => {
     const refusal = refusalOf(request);
     if (refusal !== undefined) return answer(response, refusal.status, `${refusal.text}\n`);
+    if (pathOf(request) === "/ready") {
+      return isReady() ? answer(response, 200, "ready\n") : answer(response, 503, "not ready\n");
+    }
     render().then(
       (text) => answer(response, 200, text),
       (error: unknown) => answer(response, 500, `The metrics cannot be read: ${String(error)}\n`),
@@ -52,8 +64,14 @@ export async function startMetricsEndpoint(
   };
 }
 
-function refusalOf({ url, method }: IncomingMessage): { readonly status: number; readonly text: string } | undefined {
-  if (url?.split("?", 1)[0] !== "/metrics") return { status: 404, text: "The metrics are at /metrics." };
+function pathOf({ url = "" }: IncomingMessage): string | undefined {
+  return url.split("?", 1)[0];
+}
+
+function refusalOf(request: IncomingMessage): { readonly status: number; readonly text: string } | undefined {
+  const { method } = request;
+  const path = pathOf(request);
+  if (path !== "/metrics" && path !== "/ready") return { status: 404, text: "The metrics are at /metrics." };
   if (method !== "GET" && method !== "HEAD") return { status: 405, text: "Use GET." };
   return undefined;
 }

@@ -246,6 +246,15 @@ describe("metrics", () => {
     expect((await scrape(telemetry, "/metrics/../etc")).status).toBe(404);
     expect((await scrape(telemetry, "/metrics", "POST")).status).toBe(405);
     expect((await scrape(telemetry, "/metrics?x=1")).status).toBe(200);
+    expect((await scrape(telemetry, "/ready", "POST")).status).toBe(405);
+  });
+
+  test("stand beside a page that says whether the process is ready, for probes that speak no gRPC", async () => {
+    let isReady = false;
+    const telemetry = await start({ metricsListener: anyPort, isReady: () => isReady });
+    expect(await scrape(telemetry, "/ready")).toEqual({ status: 503, text: "not ready\n" });
+    isReady = true;
+    expect(await scrape(telemetry, "/ready")).toEqual({ status: 200, text: "ready\n" });
   });
 
   test.each(protocols)("are pushed over %s when asked for", async (protocol, url) => {

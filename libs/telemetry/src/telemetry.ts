@@ -35,6 +35,8 @@ export interface TelemetryOptions {
   readonly logLevel: LogLevel;
   /** Where Prometheus may fetch the metrics; port 0 takes a free one. Undefined: nowhere. */
   readonly metricsListener: { readonly host: string; readonly port: number } | undefined;
+  /** What `/ready` beside the metrics tells. Absent: ready. */
+  readonly isReady?: () => boolean;
   /** Takes each log line. Unset: standard error. */
   readonly writeLog?: (line: string) => void;
 }
@@ -77,7 +79,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
   const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
   const meters = providers.meters(readers);
-  const endpoint = await startEndpoint(metricsListener, scraped, meters);
+  const endpoint = await startEndpoint(options, scraped, meters);
 
   const metrics = createMetrics(meters.meter);
   const observers =
@@ -130,13 +132,13 @@ function createResource({ service, instanceId }: TelemetryOptions, plan: OtelPla
 }
 
 async function startEndpoint(
-  at: TelemetryOptions["metricsListener"],
+  { metricsListener: at, isReady = () => true }: TelemetryOptions,
   scraped: PrometheusReader | undefined,
   meters: ReturnType<Providers["meters"]>,
 ): Promise<MetricsEndpoint | undefined> {
   if (at === undefined || scraped === undefined) return undefined;
   try {
-    return await startMetricsEndpoint(at, () => scraped.render());
+    return await startMetricsEndpoint(at, { render: () => scraped.render(), isReady });
   } catch (error) {
     await meters.shutdown();
     throw error;

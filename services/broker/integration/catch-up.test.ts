@@ -66,7 +66,14 @@ describe("a follower that was away", () => {
     await produce(backlogBytes / valueBytes);
     await cluster.start(`broker-${away}`);
     await produce(10);
-    await waitFor("three replicas in sync", async () => (await describeBacklog()).partition.isr.length === 3);
+    await waitFor(`broker ${away} to be ready`, () =>
+      client.checkHealth(cluster.endpoint(`broker-${away}`)).then(
+        () => true,
+        () => false,
+      ),
+    );
+    // A broker that only answers, and copies still, is not ready.
+    expect((await describeBacklog()).partition.isr).toHaveLength(3);
     const logEnd = BigInt(backlogBytes / valueBytes + 10);
     await waitFor("the high watermark to be known everywhere", async () => {
       const replicas = await Promise.all(all.replicas.map(replicaOn));

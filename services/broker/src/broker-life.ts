@@ -1,8 +1,10 @@
 /** A broker from its start to its end, one step after the other. */
 import type { BrokerId } from "@tidemark/ids";
 import type { LogDirectory } from "@tidemark/log";
+import type { Partition } from "@tidemark/metadata";
 import { type Cancel, createDeferred, randomUuid } from "@tidemark/runtime";
 import type { AdvertisedEndpoint, BrokerOptions } from "./broker.ts";
+import type { CatchingUp } from "./catching-up.ts";
 import { createConfirmLeader } from "./controller/confirm-leader.ts";
 import { createIsrChanges } from "./controller/isr-changes.ts";
 import { createPartitionLinks } from "./controller/partition-links.ts";
@@ -25,6 +27,7 @@ export interface BrokerParts {
   readonly events: PartitionEvents;
   readonly metadata: OwnMetadata;
   readonly producerIds: ProducerIds;
+  readonly catchingUp: CatchingUp;
   readonly streams: ReplicaStreams;
   readonly metrics: BrokerMetrics;
   /** Ends what goes on for as long as the broker lives. */
@@ -170,12 +173,14 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
     condition: () => conditionOf(parts),
     onRegistered(registration) {
       tableOf(parts).registered(registration);
+      parts.catchingUp.registered(registration.revision);
       metadata.awaitRevision(registration.revision);
       metadata.applyAgain();
       // It goes on until it has some, and fails only with what ends the broker anyway.
       parts.producerIds.stock(parts.abort.signal).catch(() => undefined);
     },
     onLost: (why) => {
+      parts.catchingUp.lost();
       tableOf(parts).resignAll(why);
     },
     onHeard: () => {
@@ -201,6 +206,16 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
     truncations: table.truncations(),
     offlineReplicas: table.offline(),
   };
+}
+
+/** Whether this broker's replica cannot be served: its directory failed, or it is not served though that works. */
+export function isOfflineHere(parts: BrokerParts, { topicId, partition, replicas }: Partition): boolean {
+  const { failedDirectoryIds, offlineReplicas } = conditionOf(parts);
+  const own = replicas.find(({ brokerId }) => brokerId === parts.id);
+  return (
+    (own?.directoryId !== undefined && failedDirectoryIds.includes(own.directoryId)) ||
+    offlineReplicas.some((replica) => replica.topicId === topicId && replica.partition === partition)
+  );
 }
 
 /** The broker epoch of a stop that every directory remembers. Undefined: it was not clean, or there was none. */

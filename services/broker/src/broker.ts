@@ -9,7 +9,8 @@ import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Metrics, Tracer } from "@tidemark/telemetry";
 import { createAdminService } from "./api/admin-service.ts";
 import { createLogService } from "./api/log-service.ts";
-import { type BrokerParts, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import { type BrokerParts, isOfflineHere, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import { createCatchingUp } from "./catching-up.ts";
 import { createProducerIds } from "./controller/producer-ids.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
@@ -47,6 +48,8 @@ export interface BrokerOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly experiment?: BrokerExperiment;
+  /** Told whenever the broker becomes ready, or is not any more; not ready at first. Absent: nobody asks. */
+  readonly onReady?: (isReady: boolean) => void;
   /** The broker cannot go on. */
   readonly onFatal: (error: Error) => void;
 }
@@ -82,6 +85,11 @@ export function createBroker(options: BrokerOptions): Broker {
   const { runtime, logger, controller, tracer, codecs } = options;
   const id = brokerId(options.nodeId);
   const events = createPartitionEvents({ tracer, clock: runtime.clock, logger });
+  const catchingUp = createCatchingUp({
+    brokerId: id,
+    isOffline: (partition) => isOfflineHere(parts, partition),
+    onReady: (isReady) => options.onReady?.(isReady),
+  });
   const metadata = createOwnMetadata({
     brokerId: id,
     clusterId: options.clusterId,
@@ -92,7 +100,9 @@ export function createBroker(options: BrokerOptions): Broker {
       events.noteElections(update.elections ?? []);
       const applied = parts.table?.apply(update);
       streams.fetcher.endpointsChanged();
-      return applied;
+      return applied?.then(() => {
+        catchingUp.applied(update.image, update.revision);
+      });
     },
     onFatal: options.onFatal,
   });
@@ -124,6 +134,7 @@ export function createBroker(options: BrokerOptions): Broker {
     events,
     metadata,
     producerIds,
+    catchingUp,
     streams,
     metrics,
     abort: new AbortController(),

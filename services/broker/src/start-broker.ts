@@ -5,6 +5,7 @@ import type { Codecs } from "@tidemark/record";
 import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
+  createReadiness,
   listenersOf,
   peerTls,
   type RunningService,
@@ -60,6 +61,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     tracer: telemetry.tracer,
     metrics: telemetry.metrics,
     logger: telemetry.logger,
+    onReady: (isReady) => readiness.set(isReady),
     onFatal: options.onFatal,
     ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
@@ -75,7 +77,9 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
     hooks: serverHooks(telemetry),
   });
+  const readiness = createReadiness(server);
   const stop = async () => {
+    readiness.end();
     await broker.leave();
     await server.stop();
     await broker.stop();
@@ -90,7 +94,11 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
       { listener: "client", ...client },
       { listener: "internal", ...internal },
     ]);
-    return { endpoints: { client: formatEndpoint(client), internal: formatEndpoint(internal) }, stop };
+    return {
+      endpoints: { client: formatEndpoint(client), internal: formatEndpoint(internal) },
+      isReady: () => readiness.isReady,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -56,6 +56,8 @@ export interface ControllerOptions {
   /** Where the spans of elections hang; told to brokers beside the elections. */
   readonly traces: ElectionTraces;
   readonly onEvent: (event: ControllerEvent) => void;
+  /** Told whenever this controller learns of an active one, itself or another, or that there is none. Absent: nobody asks. */
+  readonly onLed?: ((isLed: boolean) => void) | undefined;
   /** The cluster that the store belongs to is known. Called once. */
   readonly onCluster: (clusterId: string) => void;
   /** This controller cannot go on: another cluster's store, or the store failed. Its process is to end. */

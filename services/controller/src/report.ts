@@ -82,6 +82,8 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
         cause: event.cause,
         silentMs: event.silentMs,
       });
+    case "sessionBack":
+      return logger.debug("broker heard again before its session was ended", { broker: event.brokerId });
     case "batchCommitted":
       return logger.debug("batch committed", {
         command: event.command,

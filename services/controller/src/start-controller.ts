@@ -6,6 +6,7 @@ import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer
 import { createDeferred } from "@tidemark/runtime";
 import {
   advertisedEndpoint,
+  createReadiness,
   listenersOf,
   peerTls,
   type RunningService,
@@ -13,7 +14,7 @@ import {
   serverHooks,
 } from "@tidemark/service";
 import type { Backend, OpenBackend } from "./backend.ts";
-import { type Controller, createController, servicesOf } from "./controller.ts";
+import { type Controller, type ControllerOptions, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
 import type { ControllerExperiment } from "./experiment.ts";
 import { createReporter } from "./report.ts";
@@ -79,12 +80,16 @@ export async function startController(options: ControllerStartOptions): Promise<
       ...(tls === undefined ? {} : { tls }),
     });
     const controller = makeController(
-      { ...options, onFatal: (error) => onFatal(error) },
+      { ...options, onFatal: (error) => onFatal(error), onLed: (isLed) => readiness.set(isLed) },
       { directory, backend, describeReplicas },
     );
     closing.push(() => controller.stop());
     const server = await makeServer(options, { controller, backend, disk });
-    closing.push(() => server.stop());
+    const readiness = createReadiness(server);
+    closing.push(() => {
+      readiness.end();
+      return server.stop();
+    });
     const bound = await server.start();
     listening.at = bound;
     const internal = formatEndpoint(advertisedEndpoint(values, "internal", bound));
@@ -92,7 +97,7 @@ export async function startController(options: ControllerStartOptions): Promise<
     await controller.start(internal);
     await Promise.race([controller.led, refused.promise]);
     onFatal = options.onFatal;
-    return { endpoints, stop };
+    return { endpoints, isReady: () => readiness.isReady, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -100,7 +105,7 @@ export async function startController(options: ControllerStartOptions): Promise<
 }
 
 function makeController(
-  options: ControllerStartOptions,
+  options: ControllerStartOptions & Pick<ControllerOptions, "onLed">,
   {
     directory,
     backend,
@@ -111,7 +116,7 @@ function makeController(
     readonly describeReplicas: DescribeReplicas;
   },
 ): Controller {
-  const { values, runtime, transport, telemetry, onFatal, experiment } = options;
+  const { values, runtime, transport, telemetry, onLed, onFatal, experiment } = options;
   const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
   const traces = createElectionTracer({
     tracer: telemetry.tracer,
@@ -149,6 +154,7 @@ function makeController(
         onFatal(error instanceof Error ? error : new Error(String(error)));
       });
     },
+    onLed,
     onFatal,
   });
   return controller;

@@ -5,6 +5,7 @@ import type { Codecs } from "@tidemark/record";
 import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
+  createReadiness,
   listenersOf,
   peerTls,
   type RunningService,
@@ -56,15 +57,23 @@ export async function startGateway(options: GatewayStartOptions): Promise<Runnin
     listeners: { client: { ...client, web } },
     hooks: serverHooks(telemetry),
   });
+  const readiness = createReadiness(server);
   const stop = async () => {
+    readiness.end();
     await server.stop();
     await gateway.stop();
     pool.close();
   };
   try {
     await gateway.open();
+    // It has the metadata, and goes on with what it has where the controllers fall silent.
+    readiness.set(true);
     const bound = await server.start();
-    return { endpoints: { client: formatEndpoint(advertisedEndpoint(values, "client", bound)) }, stop };
+    return {
+      endpoints: { client: formatEndpoint(advertisedEndpoint(values, "client", bound)) },
+      isReady: () => readiness.isReady,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -14,7 +14,14 @@ import type { DirectoryEntry } from "@tidemark/disk";
 import { type LogContext, syncEntries } from "../context.ts";
 import type { SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
-import { join, parseSegmentFileName, parseSwapFileName, segmentFileName, swapFileName } from "../names.ts";
+import {
+  cleanedSuffix,
+  join,
+  parseSegmentFileName,
+  parseSwapFileName,
+  segmentFileName,
+  swapFileName,
+} from "../names.ts";
 import { whileReplacing } from "../replacing.ts";
 import { createSegment, removeIndex, type Segment, writeIndex } from "../segment/segment.ts";
 
@@ -31,12 +38,25 @@ export async function putInPlace(log: LogState, { group, cleaned, index }: Repla
   const { context, directory } = log;
   for (const segment of group) await removeIndex(context, segment);
   await syncEntries(context, directory);
-  if (group.length > 1) {
+  if (group.length > 1) await putInPlaceOfAll(log, { group, cleaned });
+  else await rename(log, { group, cleaned }, join(directory, segmentFileName(cleaned.baseOffset, "log")));
+  await writeIndex(context, cleaned, index, cleaned.nextOffset);
+}
+
+/**
+ * From the first rename on there is no way but through: a swap file that stayed while the log goes on would be put in the
+ * place of newer segments by the next start. So whatever fails in between, a full disk too, is the directory's end.
+ */
+async function putInPlaceOfAll(log: LogState, { group, cleaned }: Omit<Replacement, "index">): Promise<void> {
+  const { context, directory } = log;
+  try {
     await rename(log, { group, cleaned }, join(directory, swapFileName(cleaned)));
     await removeReplaced(context, directory, group.slice(1));
+    await rename(log, { group, cleaned }, join(directory, segmentFileName(cleaned.baseOffset, "log")));
+  } catch (error) {
+    const isBegun = !cleaned.path.endsWith(cleanedSuffix);
+    throw isBegun ? context.fail(error, `replacing segments of ${directory}`) : error;
   }
-  await rename(log, { group, cleaned }, join(directory, segmentFileName(cleaned.baseOffset, "log")));
-  await writeIndex(context, cleaned, index, cleaned.nextOffset);
 }
 
 async function rename(log: LogState, { group, cleaned }: Omit<Replacement, "index">, path: string): Promise<void> {

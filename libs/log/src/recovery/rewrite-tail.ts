@@ -37,7 +37,12 @@ export async function rewriteTail(log: LogState, { from, tornBytes }: UnflushedT
   next.index = await buildIndex(context, next, log.settings.indexIntervalBytes);
   next.nextOffset = segment.nextOffset;
 
-  await whileReplacing(log, () => putBehind(log, { segment, next, kept }));
+  try {
+    await whileReplacing(log, () => putBehind(log, { segment, next, kept }));
+  } catch (error) {
+    // Begun again, the only copy of the tail would make room for its own copy: the next start goes on from here.
+    throw context.fail(error, `putting the tail of ${log.directory} in place`);
+  }
 }
 
 /** Cuts the segment and gives its tail a name of its own. Without anything left of it, the tail takes its place. */

@@ -12,6 +12,7 @@ import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
 import { removeIndex, type Segment } from "../segment/segment.ts";
 import { tell } from "../tell.ts";
+import { flushActive } from "../write/roll.ts";
 import { exclusive } from "../write/writer.ts";
 
 /**
@@ -28,6 +29,8 @@ export async function moveLogStart(log: LogState, logStart: Offset): Promise<voi
   log.logStart = logStart;
   tell(log, { kind: "logStart", logStart });
   try {
+    // With flush=async the high watermark may be above it: a power cut would leave a log that ends before it starts.
+    if (log.durable < logStart) await exclusive(log, () => flushActive(log));
     const noted = offsetsToNote(log);
     await persistOffsets(log.context, log.checkpoint, noted);
     log.storedLogStart = noted.logStart;

@@ -12,6 +12,7 @@ import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, replaceEpochFile, syncEpochs } from "../epochs/epoch-file.ts";
+import { LogError } from "../errors.ts";
 import { type Coverage, createSegmentIndex, cutIndex } from "../index/segment-index.ts";
 import { assertOnline, type LogState, offsetsToNote, segmentIndexFor } from "../log-state.ts";
 import { removeSnapshots } from "../producers/producer-state.ts";
@@ -52,10 +53,15 @@ async function cutting(
   log: LogState,
   { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
 ): Promise<Offset> {
+  if (log.writer.isClosing) throw new LogError("CLOSED", `${log.directory} is being closed`);
   lowerAtOnce(log, seen);
   log.cutting++;
   try {
-    return await log.maintenance.run(() => exclusive(log, work));
+    return await log.maintenance.run(async () => {
+      // It may have been closed, and its files be another's, while this waited for its turn.
+      assertOnline(log);
+      return exclusive(log, work);
+    });
   } catch (error) {
     throw cutFailed(log, error);
   } finally {
@@ -77,6 +83,7 @@ function lowerAtOnce(log: LogState, cut: Offset): void {
 }
 
 function cutFailed(log: LogState, error: unknown): unknown {
+  if (error instanceof LogError) return error;
   const seen = damageSeen(log, error);
   return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
 }

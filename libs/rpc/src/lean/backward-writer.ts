@@ -71,10 +71,6 @@ export function createBackwardWriter(): BackwardWriter {
     },
     varint,
     varint64(value) {
-      if (value >= 0n && value <= Number.MAX_SAFE_INTEGER) {
-        varint(Number(value));
-        return;
-      }
       const digits: number[] = [];
       for (let rest = BigInt.asUintN(64, value); rest > 0n; rest >>= 7n) digits.push(Number(rest & 0x7fn));
       reserve(digits.length);

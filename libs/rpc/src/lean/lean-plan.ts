@@ -176,15 +176,19 @@ const scalarWriters: Partial<Record<ScalarType, readonly [WireType, (writer: Bac
     [ScalarType.INT64]: [
       WireType.Varint,
       (writer, value: bigint) => {
-        if (BigInt.asIntN(64, value) !== value) throw invalid("int64", value);
-        writer.varint64(value);
+        const small = Number(value);
+        if (small >= 0 && Number.isSafeInteger(small)) writer.varint(small);
+        else if (BigInt.asIntN(64, value) === value) writer.varint64(value);
+        else throw invalid("int64", value);
       },
     ],
     [ScalarType.UINT64]: [
       WireType.Varint,
       (writer, value: bigint) => {
-        if (BigInt.asUintN(64, value) !== value) throw invalid("uint64", value);
-        writer.varint64(value);
+        const small = Number(value);
+        if (small >= 0 && Number.isSafeInteger(small)) writer.varint(small);
+        else if (BigInt.asUintN(64, value) === value) writer.varint64(value);
+        else throw invalid("uint64", value);
       },
     ],
   };

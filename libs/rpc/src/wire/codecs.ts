@@ -3,7 +3,6 @@ import {
   FetchResponseSchema,
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
-  ProduceStreamResponseSchema,
   SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
 import {
@@ -13,12 +12,11 @@ import {
 import { createLeanCodec } from "../lean/lean-codec.ts";
 import { createProtobufCodec, type MessageCodec } from "./message-codec.ts";
 
-/** The messages that carry record batches, which are neither walked nor copied, and those that answer them. */
+/** The messages that carry record batches, which are neither walked nor copied, and what followers say. */
 const hotMessages: readonly DescMessage[] = [
   FetchResponseSchema,
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
-  ProduceStreamResponseSchema,
   ReplicaFetchRequestSchema,
   ReplicaFetchResponseSchema,
   SubscribeResponseSchema,

@@ -15,6 +15,6 @@ await runService({
       await new Promise<void>((resolve) => runtime.scheduler.after(quietMs, resolve));
     }
     runtime.scheduler.after(0, () => process.kill(process.pid, "SIGTERM"));
-    return { endpoints: {}, stop: () => Promise.resolve() };
+    return { endpoints: {}, isReady: () => true, stop: () => Promise.resolve() };
   },
 });

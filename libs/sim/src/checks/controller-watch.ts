@@ -23,6 +23,9 @@ export function watchController({ report }: Violations): (event: ControllerEvent
       case "sessionOver":
         over.add(event.brokerId);
         break;
+      case "sessionBack":
+        over.delete(event.brokerId);
+        break;
       case "committing":
         if (event.command === "end sessions") checkElections(event);
         for (const each of event.events) if (each.kind === "brokerRegistered") over.delete(each.brokerId);

@@ -69,9 +69,9 @@ export function startMetadataWatch(
         checkLeader(key, after);
         for (const text of checkMembers(after))
           report("metadata of a partition contradict themselves", `${key}: ${text}`);
-        const isUnclean = after.recovering && before?.leaderEpoch !== after.leaderEpoch;
+        const isUnclean = isUncleanElection(before, after);
         if (isUnclean) uncleanElections += 1;
-        const unclean = isUnclean ? checkUnclean(image, after) : undefined;
+        const unclean = isUnclean ? checkUnclean(image, after, isStep ? undefined : before) : undefined;
         if (unclean !== undefined) report("an unclean election is not as it must be", `${key}: ${unclean}`);
         if (before === undefined) continue;
         for (const text of checkEpochs(before, after)) report("an epoch of a partition fell", `${key}: ${text}`);
@@ -121,10 +121,34 @@ function checkMembers({ replicas, isr, elr, leader, minIsr }: Partition): readon
   return broken;
 }
 
-/** Of an unclean election: its receipt came with it, and it was allowed or commanded (P5, D3). */
-function checkUnclean(image: MetadataImage, { topicId, partition, leaderEpoch }: Partition): string | undefined {
+/**
+ * Whether what is recovering now was elected uncleanly since. A leader that dies while it recovers goes on to recover when
+ * it is elected anew: it was eligible then, alone.
+ */
+export function isUncleanElection(
+  before: Partition | undefined,
+  { recovering, leader, leaderEpoch }: Partition,
+): boolean {
+  if (!recovering || leader === undefined || leaderEpoch === before?.leaderEpoch) return false;
+  return before?.recovering !== true || ![...before.isr, ...before.elr].includes(leader);
+}
+
+/**
+ * Of an unclean election: its receipt came with it, and it was allowed or commanded (P5, D3). `skippedFrom`: what was known
+ * before several elections, of which the unclean one need not be the last.
+ */
+function checkUnclean(
+  image: MetadataImage,
+  { topicId, partition, leaderEpoch }: Partition,
+  skippedFrom: Partition | undefined,
+): string | undefined {
   const receipt = findReceipt(image, { topicId, partition });
-  if (receipt?.leaderEpoch !== leaderEpoch) return `leader epoch ${leaderEpoch} has no receipt`;
+  const isOfOneBefore =
+    receipt !== undefined &&
+    skippedFrom !== undefined &&
+    receipt.leaderEpoch > skippedFrom.leaderEpoch &&
+    receipt.leaderEpoch < leaderEpoch;
+  if (receipt?.leaderEpoch !== leaderEpoch && !isOfOneBefore) return `leader epoch ${leaderEpoch} has no receipt`;
   const isAllowed = findTopicById(image, topicId)?.settings.get("unclean.leader.election.enable") === "true";
   return isAllowed || receipt.commanded ? undefined : `leader epoch ${leaderEpoch} was neither allowed nor commanded`;
 }

@@ -88,7 +88,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
       const { role } = identity;
       if (role === "etcd") {
         world.etcd.serve(identity.id, { host, process: mine });
-        service = { endpoints: {}, stop: async () => undefined };
+        service = { endpoints: {}, isReady: () => true, stop: async () => undefined };
         return;
       }
       const telemetry = await startTelemetry({

@@ -29,7 +29,7 @@ export function aimedPlan(
 ): RunPlan {
   const { scenario, broken, durationMs } = of;
   const { broker = {}, brokers = 3, controllers = 1, backend = "single" } = needs[scenario] ?? {};
-  const drawn = drawPlan(random, { replicationFactor: 3, controllers, backend, broken });
+  const drawn = drawPlan(random, { replicationFactor: 3, controllers, backend, broken, durationMs });
   const session = {
     "broker.heartbeat.interval.ms": timers.heartbeatMs,
     "broker.session.timeout.ms": timers.sessionMs,

@@ -42,7 +42,7 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
-  /** Nothing was done to it but what any disk may do with what is not flushed. */
+  /** Nothing was done to what it holds but what any disk may do with what is not flushed, and it could always be read. */
   readonly isSound: boolean;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
@@ -57,6 +57,9 @@ export interface Device {
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
   losePower(): void;
 }
+
+/** What is refused here cannot be told from what is not there any more: a sector that cannot be read is damage (case 20l). */
+const readKinds: ReadonlySet<DiskOperation["kind"]> = new Set(["open", "list", "size", "read"]);
 
 /** Milliseconds: what an operation takes at least, and the mean of what comes on top. */
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
@@ -74,20 +77,15 @@ export function createDevice(random: Random): Device {
       if (change.kind === "write" && /\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
     },
   });
-  let failing: FailingPart | undefined;
-  let hasFailed = false;
   const faults: DeviceFaults = {
     failedSyncs: 0,
     stalledUntilMs: 0,
     capacity: Number.POSITIVE_INFINITY,
-    get failing() {
-      return failing;
-    },
-    set failing(part: FailingPart | undefined) {
-      failing = part;
-      hasFailed ||= part !== undefined;
-    },
+    failing: undefined,
   };
+  let wasLost = false;
+  let wasDamaged = false;
+  let wasUnreadable = false;
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
@@ -101,6 +99,7 @@ export function createDevice(random: Random): Device {
       }
       const { failing } = faults;
       if (failing?.refuses(operation.kind) === true && isWithin(operation.path, failing.directory)) {
+        if (readKinds.has(operation.kind)) wasUnreadable = true;
         return { kind: "fail", code: failing.code };
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
@@ -112,8 +111,6 @@ export function createDevice(random: Random): Device {
     };
   };
 
-  let wasLost = false;
-  let wasDamaged = false;
   const flip = (path: string | undefined, byteOf: (length: number) => number): boolean => {
     const length = path === undefined ? 0 : (memory.peek(path)?.length ?? 0);
     if (path === undefined || length === 0) return false;
@@ -127,7 +124,7 @@ export function createDevice(random: Random): Device {
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
-      return !wasLost && !wasDamaged && !hasFailed;
+      return !wasLost && !wasDamaged && !wasUnreadable;
     },
     get wasDamaged() {
       return wasDamaged;

@@ -28,11 +28,12 @@ export function createLeadershipLoop(
     readonly consensus: Consensus;
     readonly controllerId: ControllerId;
     readonly cluster: ClusterIdentity;
+    readonly onLed?: ((isLed: boolean) => void) | undefined;
     readonly onFatal: (error: Error) => void;
   },
 ): LeadershipLoop {
   const { role, follower, runtime } = core;
-  const { consensus, controllerId, cluster, onFatal } = options;
+  const { consensus, controllerId, cluster, onLed, onFatal } = options;
   // Made once: a claim that is repeated names the same cluster.
   const clusterId = cluster.configured ?? randomUuid(runtime.random);
   const duties = createTermDuties(core, { clusterId, onFatal });
@@ -42,6 +43,10 @@ export function createLeadershipLoop(
   /** The latest of what runs beside the beliefs. Never rejects. */
   let pending: Promise<void> = Promise.resolve();
 
+  const noteLed = (isLed: boolean) => {
+    if (isLed) led.resolve();
+    onLed?.(isLed);
+  };
   const begin = async (leading: Extract<Leadership, { kind: "leading" }>, signal: AbortSignal) => {
     const { epoch, revision } = leading;
     await follower.reached(revision, signal);
@@ -50,7 +55,7 @@ export function createLeadershipLoop(
     const repaired = duties.begin(role.activate(epoch));
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
     await repaired;
-    led.resolve();
+    noteLed(true);
   };
 
   const follow = (next: Leadership) => {
@@ -60,7 +65,7 @@ export function createLeadershipLoop(
     superseded = new AbortController();
     duties.end();
     if (role.term !== undefined) role.deactivate(role.term.epoch, "the store says that leadership ended");
-    if (next.kind === "following" && next.leader !== controllerId) led.resolve();
+    noteLed(next.kind === "following" && next.leader !== controllerId);
     if (next.kind !== "leading") return;
     const { signal } = superseded;
     pending = begin(next, signal).catch((error: unknown) => {

@@ -49,6 +49,8 @@ export type ControllerEvent =
       readonly cause: SessionEndCause;
       readonly silentMs: number;
     }
+  /** One that was found over was heard before its end was decided: it goes on. */
+  | { readonly kind: "sessionBack"; readonly brokerId: BrokerId }
   /** A broker was handed the metadata up to this revision. */
   | { readonly kind: "published"; readonly brokerId: BrokerId; readonly revision: Revision }
   | {

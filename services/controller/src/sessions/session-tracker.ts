@@ -105,7 +105,10 @@ export function createSessionTracker(options: SessionTrackerOptions): SessionTra
       if (each === undefined) return false;
       each.lastHeardMs = clock.monotonicMs();
       // What was found over while its heartbeat was on the way is not over, unless it asked for it.
-      if (each.verdict !== "shutdown") each.verdict = undefined;
+      if (each.verdict !== undefined && each.verdict !== "shutdown") {
+        each.verdict = undefined;
+        onEvent({ kind: "sessionBack", brokerId });
+      }
       return true;
     },
     connect(brokerId, brokerEpoch) {

@@ -56,6 +56,7 @@ interface StartOptions {
   readonly known?: string;
   readonly configured?: string;
   readonly traces?: ElectionTracer;
+  readonly onLed?: (isLed: boolean) => void;
   /** Changes the handle on the store on its way to the controller. */
   readonly wrap?: (consensus: Consensus) => Consensus;
 }
@@ -193,6 +194,7 @@ function makeNode(
       options.traces?.onEvent(event);
       told.events.push(event);
     },
+    onLed: options.onLed,
     onCluster: (id) => told.clusters.push(id),
     onFatal: (error) => told.fatal.push(error),
   });

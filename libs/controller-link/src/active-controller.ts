@@ -1,7 +1,7 @@
 import { ClusterService } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ChannelPool, createRpcClient, type RpcChannel, TidemarkError, type TrafficClass } from "@tidemark/rpc";
-import { delay, exponentialBackoffMs, type Runtime } from "@tidemark/runtime";
+import { abortWith, delay, exponentialBackoffMs, type Runtime } from "@tidemark/runtime";
 import { createWhereabouts } from "./whereabouts.ts";
 
 export interface ActiveControllerOptions {
@@ -82,9 +82,15 @@ export function createActiveController(options: ActiveControllerOptions): Active
   };
 
   const wait = async (waitMs: number, signal: AbortSignal, news = places.news) => {
-    await delay(runtime.scheduler, waitMs, AbortSignal.any([signal, news])).catch((reason: unknown) => {
+    const woken = new AbortController();
+    const unbind = abortWith(woken, signal, news);
+    try {
+      await delay(runtime.scheduler, waitMs, woken.signal);
+    } catch (reason) {
       if (signal.aborted) throw reason;
-    });
+    } finally {
+      unbind();
+    }
   };
 
   return {
@@ -106,8 +112,10 @@ export function createActiveController(options: ActiveControllerOptions): Active
         signal.throwIfAborted();
         const waitMs = backoffMs(failures, runtime.random);
         const { endpoint, givenUp, news } = places;
+        const over = new AbortController();
+        const unbind = abortWith(over, signal, givenUp);
         try {
-          return await attempt(pool.get(endpoint, trafficClass), AbortSignal.any([signal, givenUp]));
+          return await attempt(pool.get(endpoint, trafficClass), over.signal);
         } catch (thrown) {
           if (!(thrown instanceof TidemarkError)) throw thrown;
           const isOurs = thrown.reason === Reason.CANCELLED && givenUp.aborted && !signal.aborted;
@@ -117,6 +125,8 @@ export function createActiveController(options: ActiveControllerOptions): Active
           untilMs = Math.min(untilMs, nowMs + patienceMs);
           const isWaitedOut = error.reason === Reason.METADATA_SEALED && patienceMs === Number.POSITIVE_INFINITY;
           if (!(isWaitedOut || mayTryAgain(error, isRepeatable)) || nowMs + waitMs > untilMs) throw error;
+        } finally {
+          unbind();
         }
         await wait(waitMs, signal, news);
       }

@@ -16,7 +16,7 @@ import {
 } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, TidemarkError } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
+import { abortWith, type Runtime } from "@tidemark/runtime";
 import type { ActiveController } from "./active-controller.ts";
 
 /** Where in the controllers' order of changes something stands: first by controller epoch, then by revision. */
@@ -77,6 +77,8 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
   /** One stream, until it ends. `onFrame`: it works. */
   const follow = async (signal: AbortSignal, onFrame: () => void): Promise<void> => {
     const client = createRpcClient(ClusterService, controller.channel("control"));
+    const over = new AbortController();
+    const unbind = abortWith(over, signal, controller.superseded);
     let snapshot: MetadataChange[] = [];
     const frames = client.watchMetadata(
       {
@@ -84,33 +86,37 @@ export function createMetadataFeed(options: MetadataFeedOptions): MetadataFeed {
         ...(options.brokerId === undefined ? {} : { brokerId: options.brokerId }),
         ...(version === undefined ? {} : { afterRevision: version.revision }),
       },
-      { signal: AbortSignal.any([signal, controller.superseded]) },
+      { signal: over.signal },
     );
-    for await (const frame of frames) {
-      // A controller that was deposed and does not know it yet.
-      if (frame.controllerEpoch < epochFloor) throw staleController(frame.controllerEpoch, epochFloor);
-      lastContactMs = runtime.clock.monotonicMs();
-      onFrame();
-      // What is known already: an answer that was on its way twice, or a follower that lags behind.
-      if (isKnown(frame, version)) {
-        if (frame.frame === MetadataFrame.DELTA) continue;
-        throw olderSnapshot(frame.revision);
+    try {
+      for await (const frame of frames) {
+        // A controller that was deposed and does not know it yet.
+        if (frame.controllerEpoch < epochFloor) throw staleController(frame.controllerEpoch, epochFloor);
+        lastContactMs = runtime.clock.monotonicMs();
+        onFrame();
+        // What is known already: an answer that was on its way twice, or a follower that lags behind.
+        if (isKnown(frame, version)) {
+          if (frame.frame === MetadataFrame.DELTA) continue;
+          throw olderSnapshot(frame.revision);
+        }
+        const changes = frame.changes.map(changeFromWire).filter((change) => change !== undefined);
+        switch (frame.frame) {
+          case MetadataFrame.SNAPSHOT_PART:
+            snapshot.push(...changes);
+            break;
+          case MetadataFrame.SNAPSHOT_END:
+            publish(frame, replaceImage(image, [...snapshot, ...changes]));
+            snapshot = [];
+            break;
+          case MetadataFrame.DELTA:
+            publish(frame, applyChanges(image, changes));
+            break;
+          case MetadataFrame.UNSPECIFIED:
+            break;
+        }
       }
-      const changes = frame.changes.map(changeFromWire).filter((change) => change !== undefined);
-      switch (frame.frame) {
-        case MetadataFrame.SNAPSHOT_PART:
-          snapshot.push(...changes);
-          break;
-        case MetadataFrame.SNAPSHOT_END:
-          publish(frame, replaceImage(image, [...snapshot, ...changes]));
-          snapshot = [];
-          break;
-        case MetadataFrame.DELTA:
-          publish(frame, applyChanges(image, changes));
-          break;
-        case MetadataFrame.UNSPECIFIED:
-          break;
-      }
+    } finally {
+      unbind();
     }
   };
 

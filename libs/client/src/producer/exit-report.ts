@@ -1,25 +1,34 @@
-import type { Cancel } from "@tidemark/runtime";
+/** The records of one producer that are not settled. */
+export interface UnsettledRecords {
+  unsettled: number;
+  /** The producer is closed: nothing more is said of it. */
+  close(): void;
+}
 
-/** Counts of records that are not settled, one a producer that is not closed. */
-const producers = new Set<() => number>();
+/** Of the producers that are not closed. It holds counts alone, so that one that nobody closes can be forgotten. */
+const producers = new Set<UnsettledRecords>();
 let isListening = false;
 
 /**
  * Says on standard error, when the process ends, how many records it leaves behind without an outcome: those of a producer
  * that nobody closed. Where there is no process, as in a browser, nothing is said.
  */
-export function reportAtExit(unsettled: () => number): Cancel {
+export function reportAtExit(): UnsettledRecords {
   if (!isListening && typeof process !== "undefined" && typeof process.on === "function") {
     isListening = true;
     process.on("exit", () => {
-      const report = exitReport([...producers].map((count) => count()));
+      const report = exitReport([...producers].map(({ unsettled }) => unsettled));
       if (report !== undefined) process.stderr.write(`${report}\n`);
     });
   }
-  producers.add(unsettled);
-  return () => {
-    producers.delete(unsettled);
+  const records: UnsettledRecords = {
+    unsettled: 0,
+    close() {
+      producers.delete(records);
+    },
   };
+  producers.add(records);
+  return records;
 }
 
 /** What is said of producers with so many records each. Undefined: all were settled. */

@@ -113,8 +113,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     return { producerId: asked.producerId, producerEpoch: asked.producerEpoch };
   });
   const buffer = createBuffer(options.bufferBytesMax);
-  let unsettled = 0;
-  const stopReporting = reportAtExit(() => unsettled);
+  const report = reportAtExit();
   const queues = new Map<string, Map<number, PartitionQueue>>();
   const partitioners = new Map<string, Partitioner>();
   let closing: Promise<void> | undefined;
@@ -155,7 +154,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
         codec,
         codecs,
         onSettled({ records, bytes }) {
-          unsettled -= records;
+          report.unsettled -= records;
           buffer.give(bytes);
         },
         startSpan: () => startProduceSpan(topic, partition),
@@ -190,7 +189,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     await flushed;
     signal?.removeEventListener("abort", abandon);
     links.close();
-    stopReporting();
+    report.close();
   };
 
   const producer: Producer = {
@@ -207,7 +206,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       const produced = toProduced(record, runtime.clock.wallMs());
       const partition = partitionFor(topic, record.partition, produced);
       if (partition === undefined) return refuse(unprepared(topic));
-      unsettled += 1;
+      report.unsettled += 1;
       buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
       return !buffer.isFull();
     },

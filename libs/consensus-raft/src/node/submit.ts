@@ -1,7 +1,7 @@
 import { LinkLostError, type StoreAnswer } from "@tidemark/consensus";
 import type { Revision } from "@tidemark/ids";
 import type { LogIndex, NodeId } from "@tidemark/raft";
-import { createDeferred } from "@tidemark/runtime";
+import { abortWith, createDeferred } from "@tidemark/runtime";
 import { type Command, encodeCommand } from "../replica/commands.ts";
 import type { RaftNode } from "./node.ts";
 import type { ReadEnd } from "./reads.ts";
@@ -56,11 +56,13 @@ async function submitTo(
       if (now.term > term && now.leader !== undefined) throw new LinkLostError("another leads before it was answered");
     }
   };
-  const until = AbortSignal.any([signal, answered.signal]);
+  const until = new AbortController();
+  const unbind = abortWith(until, signal, answered.signal);
   try {
-    return await Promise.race([node.transport.submit(node.peers.of(leader), bytes, until), replaced()]);
+    return await Promise.race([node.transport.submit(node.peers.of(leader), bytes, until.signal), replaced()]);
   } finally {
     answered.abort();
+    unbind();
   }
 }
 

@@ -120,6 +120,8 @@ function decodeSnapshot(bytes: Uint8Array, offset: Offset, crc32c: Crc32c): Uint
 async function snapshotOffsets(context: LogContext, directory: string): Promise<readonly Offset[]> {
   const entries = await context.disk.list(directory);
   return entries.flatMap(({ name }) => {
+    // Of the many files of a log few are: the others are not looked at closely.
+    if (!name.endsWith(".snapshot")) return [];
     const parsed = parseSegmentFileName(name);
     return parsed?.kind === "snapshot" ? [parsed.baseOffset] : [];
   });

@@ -9,6 +9,11 @@ export interface Engine {
   after(delayMs: number, task: () => void): () => void;
   /** Runs the next event. False when there is none up to `untilMs`; time then stands at `untilMs`. */
   step(untilMs: number): boolean;
+  /**
+   * Nothing happens any more. Whoever is left of a run, as a producer that nobody closed is for the report at the end of
+   * the process, holds its clock, and by what is planned there the whole of the run.
+   */
+  end(): void;
   readonly hash: TraceHash;
   /** Events that were run. */
   readonly events: number;
@@ -26,6 +31,9 @@ export function createEngine(): Engine {
     events: 0,
     hash,
     after: (delayMs, task) => queue.add(engine.nowMs + Math.ceil(Math.max(0, delayMs) * ticksPerMs) / ticksPerMs, task),
+    end() {
+      queue.clear();
+    },
     step(untilMs) {
       if (queue.nextAtMs() > untilMs) {
         engine.nowMs = Math.max(engine.nowMs, untilMs);

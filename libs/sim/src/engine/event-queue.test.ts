@@ -23,6 +23,15 @@ test("what was taken back never comes, however much was taken back", () => {
   expect(came).toEqual(Array.from({ length: 1000 }, (_, index) => index * 10));
 });
 
+test("when everything is taken back nothing comes, and what is taken back again stays away", () => {
+  const queue = createEventQueue();
+  const cancel = queue.add(1, () => undefined);
+  queue.add(2, () => undefined);
+  queue.clear();
+  cancel();
+  expect([queue.size(), queue.take()]).toEqual([0, undefined]);
+});
+
 test("taking back an event that has run does nothing", () => {
   const queue = createEventQueue();
   const cancel = queue.add(1, () => undefined);

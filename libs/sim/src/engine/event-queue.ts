@@ -6,6 +6,8 @@ export interface EventQueue {
   take(): PlannedEvent | undefined;
   /** Time of the next event, in milliseconds. Infinity when nothing is planned. */
   nextAtMs(): number;
+  /** Takes everything back. */
+  clear(): void;
   /** Events that are planned. */
   size(): number;
 }
@@ -66,6 +68,11 @@ export function createEventQueue(): EventQueue {
     nextAtMs() {
       dropDead();
       return heap[0]?.atMs ?? Number.POSITIVE_INFINITY;
+    },
+    clear() {
+      for (const entry of heap) entry.run = undefined;
+      heap = [];
+      dead = 0;
     },
     size: () => heap.length - dead,
   };

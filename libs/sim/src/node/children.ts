@@ -14,6 +14,14 @@ export interface Share {
  */
 const v8Flags = ["--max-semi-space-size=64", "--always-sparkplug", "--expose-gc"] as const;
 
+/**
+ * Where many runs are made nobody reads the stack of an error that is an answer, and to note it costs more than the rest
+ * of it. A single run, which somebody repeats in order to understand it, has them.
+ */
+function stackFlags(): readonly string[] {
+  return process.argv.includes("--seed") ? [] : ["--stack-trace-limit=0"];
+}
+
 const shareVariable = "TIDEMARK_SIM_SHARE";
 
 /** What this process is to run of everything. Undefined: it was called by somebody, and runs nothing itself. */
@@ -43,7 +51,7 @@ export async function runChildren(program: string, jobs: number, onTold: (value:
   const codes = Array.from({ length: jobs }, (_, index) => {
     const child = fork(fileURLToPath(new URL(program, import.meta.url)), process.argv.slice(2), {
       env: { ...process.env, [shareVariable]: `${index}/${jobs}` },
-      execArgv: [...v8Flags],
+      execArgv: [...v8Flags, ...stackFlags()],
       serialization: "advanced",
     });
     child.on("message", onTold);

@@ -198,6 +198,7 @@ export async function simulate(
     if (isDone || violations.found.length > 0) return false;
     return engine.step(Number.MAX_VALUE);
   });
+  engine.end();
   if (failure !== undefined && !(failure instanceof Overdue)) throw failure;
   return {
     seed,

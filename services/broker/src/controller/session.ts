@@ -6,7 +6,7 @@ import type { ReportedTruncation } from "@tidemark/metadata";
 import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
-import { createDeferred, type Deferred, type Runtime } from "@tidemark/runtime";
+import { abortWith, createDeferred, type Deferred, type Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 
 /** What a broker tells of itself when it registers, as long as its process lives. */
@@ -89,6 +89,8 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
     const ended = createDeferred<StreamEnd>();
     let sequence = 0n;
     let cancelTimer: (() => void) | undefined;
+    const over = new AbortController();
+    const unbind = abortWith(over, signal, controller.superseded);
     const stream = openRawStream(
       controller.channel("control"),
       ClusterService.method.heartbeat,
@@ -103,7 +105,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
           ended.resolve({ kind: "closed", error });
         },
       }),
-      { signal: AbortSignal.any([signal, controller.superseded]) },
+      { signal: over.signal },
     );
     endStream = ended.resolve;
     const beat = () => {
@@ -117,6 +119,7 @@ export function createBrokerSession(options: SessionOptions): BrokerSession {
       return await ended.promise;
     } finally {
       cancelTimer?.();
+      unbind();
       endStream = undefined;
       beatNow = undefined;
       stream.end(cancelled());

@@ -17,7 +17,7 @@ import {
   TidemarkError,
   withOutcome,
 } from "@tidemark/rpc";
-import type { Runtime } from "@tidemark/runtime";
+import { abortWith, type Runtime } from "@tidemark/runtime";
 import { asCallerSees, passOn } from "../log/context.ts";
 
 export interface PassThroughOptions<Desc extends DescService> {
@@ -125,7 +125,9 @@ function passStream<Desc extends DescService>(
         if (!hasBegun) unanswered.abort();
       };
       superseded.addEventListener("abort", leave, { once: true });
-      const signal = AbortSignal.any([call.signal, unanswered.signal]);
+      const over = new AbortController();
+      const unbind = abortWith(over, call.signal, unanswered.signal);
+      const { signal } = over;
       try {
         const client = clientOf(controller.channel("admin"));
         for await (const message of (client[localName] as StreamCall)(request, { ...passOn(call), signal })) {
@@ -140,6 +142,7 @@ function passStream<Desc extends DescService>(
         if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
       } finally {
         superseded.removeEventListener("abort", leave);
+        unbind();
       }
       await controller.pause(failures, call.signal);
     }

@@ -88,4 +88,19 @@ describe("a pool of files", () => {
     await expect(pool.acquire("/c")).rejects.toMatchObject({ code: "CLOSED" });
     expect(open.now).toBe(0);
   });
+
+  it("forgets every file below a directory, and none beside it", async () => {
+    const disk = createMemoryDisk();
+    for (const name of ["/d", "/dd"]) {
+      await disk.makeDirectory(name);
+      await (await disk.create(`${name}/a`)).write(0, [new Uint8Array(1)]);
+    }
+    const pool = createFilePool(disk, 4);
+    const before = await Promise.all([pool.acquire("/d/a"), pool.acquire("/dd/a")]);
+    for (const { release } of before) release();
+    await disk.rename("/d", "/e");
+    pool.forgetBelow("/d");
+    await expect(pool.acquire("/d/a")).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect((await pool.acquire("/dd/a")).file).toBe(before[1].file);
+  });
 });

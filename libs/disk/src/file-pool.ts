@@ -12,6 +12,8 @@ export interface FilePool {
   create(path: string): Promise<PooledFile>;
   /** The path names another file from now on, or none: who acquires it later gets what is there then. */
   forget(path: string): void;
+  /** The same for every file below a directory, which gets another name. */
+  forgetBelow(directory: string): void;
   /** Closes what is idle; what is in use is closed when it is released. */
   close(): Promise<void>;
 }
@@ -108,6 +110,11 @@ export function createFilePool(disk: Disk, capacity: number): FilePool {
     forget(path) {
       const entry = entries.get(path);
       if (entry !== undefined) void retire(entry).catch(ignore);
+    },
+    forgetBelow(directory) {
+      for (const entry of [...entries.values()]) {
+        if (entry.path.startsWith(`${directory}/`)) void retire(entry).catch(ignore);
+      }
     },
     async close() {
       closed = true;

@@ -2,7 +2,7 @@
 import { keepAll } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings } from "./settings.ts";
-import { at, batchAt, contentOf, createTestLog } from "./testing/fixture.ts";
+import { at, batchAt, contentOf, createTestLog, type TestLog, whileTimeGoes } from "./testing/fixture.ts";
 
 const logFile = "/data/log/00000000000000000000.log";
 
@@ -44,6 +44,109 @@ describe("a tail that is written anew", () => {
     await test.reopen();
     await test.log.flushed(at(2));
     expect((await contentOf(test.log)).slice(0, 2)).toEqual(["0..1", "1..2"]);
+  });
+});
+
+describe("a tail for which there is no room", () => {
+  /** A log whose start finds an unflushed batch, and half of another, on a disk that refuses the copies of `part`. */
+  async function startWithoutRoom(part: string) {
+    const test = await createTestLog();
+    await test.flush(batchAt(0));
+    await test.time.advance(2000);
+    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
+    test.log.append(batchAt(1));
+    await test.time.advance(10);
+    test.disk.powerCut(keepAll);
+    test.disk.put(logFile, new Uint8Array([...test.disk.peek(logFile)!, ...batchAt(2).subarray(0, 20)]));
+    let isFull = true;
+    test.faulty.plan(({ kind, path, bytes }) =>
+      isFull && kind === "write" && path.includes(part)
+        ? { kind: "short", bytes: bytes / 2, code: "NO_SPACE" }
+        : undefined,
+    );
+    test.events.length = 0;
+    await test.reopen();
+    return {
+      test,
+      freeSpace() {
+        isFull = false;
+      },
+    };
+  }
+
+  it.each([".torn", "1.log.aside"])(
+    "is secured when there is room again, and nothing was appended (%s)",
+    async (part) => {
+      const { test, freeSpace } = await startWithoutRoom(part);
+      const waiting = test.log.flushed(at(2));
+      await test.time.advance(60_000);
+      expect([test.log.flushedOffset, test.context.failure()]).toEqual([at(1), undefined]);
+      expect(test.events.filter(({ kind }) => kind === "refused")).toEqual([]);
+      freeSpace();
+      await test.time.advance(10_000);
+      await waiting;
+      expect(test.log.flushedOffset).toBe(at(2));
+      test.disk.powerCut();
+      await test.reopen();
+      expect([test.log.status.kind, await contentOf(test.log)]).toEqual(["online", ["0..1", "1..2"]]);
+    },
+  );
+
+  it("refuses what is appended meanwhile, and nobody who waits for what is in the log", async () => {
+    const { test, freeSpace } = await startWithoutRoom("1.log.aside");
+    const waiting = test.log.flushed(at(2));
+    await expect(test.flush(batchAt(2))).rejects.toMatchObject({ code: "NO_SPACE" });
+    freeSpace();
+    await test.time.advance(10_000);
+    await waiting;
+    await test.flush(batchAt(2));
+    expect(await contentOf(test.log)).toEqual(["0..1", "1..2", "2..3"]);
+  });
+
+  it("leaves no half copy that takes the room of others", async () => {
+    const { test } = await startWithoutRoom("1.log.aside");
+    for (let step = 0; step < 70; step++) await test.time.advance(100);
+    expect((await test.disk.list("/data/log")).filter(({ name }) => name.endsWith(".aside"))).toEqual([]);
+  });
+
+  it("is not called flushed by a stop, which is then not clean", async () => {
+    const { test } = await startWithoutRoom("1.log.aside");
+    await expect(test.log.close()).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect(test.log.status.kind).toBe("closed");
+    test.faulty.plan(() => undefined);
+    await test.reopen();
+    expect(test.starts.at(-1)?.unflushed).toEqual({ from: at(1), end: at(2) });
+    await test.log.flushed(at(2));
+  });
+
+  it("is secured by the stop, where there is room again", async () => {
+    const { test, freeSpace } = await startWithoutRoom("1.log.aside");
+    await test.time.advance(10);
+    freeSpace();
+    await test.log.close();
+    await test.reopen();
+    expect(test.starts.at(-1)?.unflushed).toEqual({ from: at(2), end: at(2) });
+  });
+
+  it("stays in the last segment, whatever retention deletes", async () => {
+    const test = await createTestLog({ settings: { retentionMs: 0 } });
+    await test.flush(batchAt(0));
+    await test.log.close();
+    test.disk.put(logFile, new Uint8Array([...test.disk.peek(logFile)!, ...batchAt(1).subarray(0, 20)]));
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path.includes(".torn") ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    await test.reopen();
+    test.log.setHighWatermark(at(1));
+    await test.log.applyRetention(4_000_000_000_000n);
+    await test.flush(batchAt(1)).catch(() => undefined);
+    expect([test.log.logStartOffset, test.log.segmentCount]).toEqual([at(0), 1]);
+    test.faulty.plan(() => undefined);
+    await test.time.advance(7000);
+    await test.log.applyRetention(4_000_000_000_000n);
+    await test.flush(batchAt(1));
+    const log = await test.reopen();
+    expect([log.status.kind, log.logStartOffset, await contentOf(log)]).toEqual(["online", at(1), ["1..2"]]);
   });
 });
 
@@ -95,5 +198,64 @@ describe("a log that is being closed", () => {
     await test.time.advance(5000);
     await Promise.all([first, second]);
     expect(order).toContain("second, durable 1");
+  });
+});
+
+describe("a log that went offline", () => {
+  /** A log of several segments, in the first of which damage will be found; its compaction and its appends are slow. */
+  async function slowLog(noteDamage: boolean) {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const settings = { segmentBytes: 200, compaction };
+    const test = await createTestLog({ settings, recentBytes: 0, guards: { noteDamage } });
+    for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "a", value: String(offset) }));
+    test.log.setHighWatermark(at(8));
+    await test.time.advance(2000);
+    const touched: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      touched.push(`${kind} ${path}`);
+      return kind === "write" || kind === "sync" || kind === "syncDirectory" || kind === "rename"
+        ? { kind: "delay", ms: 100 }
+        : undefined;
+    });
+    return {
+      ...test,
+      touched,
+      async findDamage() {
+        test.disk.put(logFile, new Uint8Array(test.disk.peek(logFile)!.length).fill(0xff));
+        // What a compaction puts in the place of those bytes is sound.
+        await whileTimeGoes(test.time, test.log.read(at(0), { maxBytes: 1 })).catch(() => undefined);
+      },
+    };
+  }
+
+  it.each([
+    ["a compaction", ({ log }: TestLog) => void log.compact(1_800_000_000_000n).catch(() => undefined), false],
+    ["an append", ({ log }: TestLog) => void log.append(batchAt(8)), false],
+    ["the note of its damage", () => undefined, true],
+  ])("touches nothing of its files once it is closed, though %s was under way", async (_, begin, notes) => {
+    let offline = 0;
+    for (let moment = 0; moment < 20; moment++) {
+      const test = await slowLog(notes);
+      begin(test);
+      for (let step = 0; step < moment; step++) await test.time.advance(50);
+      await test.findDamage();
+      if (test.log.status.kind === "offline") offline++;
+      await whileTimeGoes(test.time, test.log.close());
+      const { length } = test.touched;
+      for (let step = 0; step < 50; step++) await test.time.advance(50);
+      expect(test.touched.slice(length)).toEqual([]);
+      expect([test.log.status.kind, test.context.failure()]).toEqual(["closed", undefined]);
+    }
+    expect(offline).toBeGreaterThan(5);
+  });
+
+  it("is closed at once where its directory failed, whatever hangs there", async () => {
+    const test = await createTestLog();
+    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
+    test.log.append(batchAt(0));
+    await test.time.advance(10);
+    test.context.fail(new Error("elsewhere"), "testing");
+    await test.log.close();
+    expect(test.log.status.kind).toBe("closed");
   });
 });

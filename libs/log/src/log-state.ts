@@ -60,6 +60,8 @@ export interface LogState {
   /** Rises when bytes that a reader may be reading lose their meaning. */
   generation: number;
   status: LogStatus;
+  /** Damage is being noted, or was. */
+  noting: Promise<void> | undefined;
   /** Cuts under way: nothing is appended meanwhile. */
   cutting: number;
   /** Rises with each cut: what goes on meanwhile, beside the writer, ends. */

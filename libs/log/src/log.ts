@@ -75,7 +75,10 @@ export interface Log {
   /** Takes note of the high watermark; it never goes back but by a cut, and never passes what is flushed. */
   setHighWatermark(highWatermark: Offset): void;
   configure(settings: LogSettings): void;
-  /** Writes and flushes what was appended, notes everything and closes. What is under way ends first. */
+  /**
+   * Writes and flushes what was appended, notes everything and closes. What is under way ends first. Rejects where not
+   * everything could be flushed; closed it is all the same.
+   */
   close(): Promise<void>;
 }
 
@@ -196,10 +199,15 @@ class PartitionLog implements Log, DirectoryMember {
   async #close() {
     const log = this.#log;
     log.writer.isClosing = true;
+    log.writer.cancelTailRetry?.();
+    log.writer.hasTail = log.tail !== undefined;
     log.context.leave(this);
     try {
-      const isSound = log.status.kind === "online" && log.context.failure() === undefined;
-      if (isSound) await log.maintenance.run(() => afterEverything(log, () => finish(log)));
+      // Also of a log that is offline, whose files may be removed now: what is under way would be written into another's.
+      if (log.context.failure() === undefined) {
+        await log.maintenance.run(() => afterEverything(log, () => finish(log)));
+        await log.noting;
+      }
     } finally {
       log.status = { kind: "closed" };
       forgetCursors(log.cursors);
@@ -213,12 +221,15 @@ class PartitionLog implements Log, DirectoryMember {
 
 /** What a clean stop leaves: everything flushed and noted, nothing to be read again. */
 async function finish(log: LogState): Promise<void> {
-  await flushActive(log);
+  if (log.status.kind !== "online") return;
+  if (log.tail === undefined) await flushActive(log);
   await keepSnapshot(log);
   const active = activeSegment(log);
   if (active.index !== undefined) await writeIndex(log.context, active, active.index);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   log.status = { kind: "closed" };
+  // A sync says nothing of it (L4): the next start begins anew with it, and the stop was not clean.
+  if (log.tail !== undefined) throw new LogError("NO_SPACE", `No space to secure the end of ${log.directory}`);
 }
 
 /** A log that is damaged: it says so, and refuses everything else. */
@@ -228,9 +239,12 @@ export function offlineLog(directory: string, damage: Damage): Log {
     throw new LogError("OFFLINE", `${directory} is offline: ${damage.detail}`);
   };
   const refuseLater = async () => refuse();
+  let status: LogStatus = { kind: "offline", damage };
   return {
     directory,
-    status: { kind: "offline", damage },
+    get status() {
+      return status;
+    },
     logStartOffset: none,
     storedLogStart: none,
     highWatermark: none,
@@ -254,6 +268,8 @@ export function offlineLog(directory: string, damage: Damage): Log {
     startAnewAt: refuseLater,
     setHighWatermark: () => undefined,
     configure: () => undefined,
-    close: async () => undefined,
+    async close() {
+      status = { kind: "closed" };
+    },
   };
 }

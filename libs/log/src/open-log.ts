@@ -150,6 +150,7 @@ async function openSound(
     end: recovered.end,
     generation: 0,
     status: { kind: "online" },
+    noting: undefined,
     cutting: 0,
     cuts: 0,
     replacing: undefined,

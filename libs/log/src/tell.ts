@@ -22,9 +22,9 @@ export function untilFlushed(log: LogState, offset: Offset): Promise<void> {
 export function tell(log: LogState, event: LogEvent): void {
   settleWaiters(log, event);
   if (event.kind === "offline") {
-    writeDamage(log.context, log.directory, event.damage).catch((error: unknown) =>
-      log.context.fail(error, `noting damage of ${log.directory}`),
-    );
+    log.noting = writeDamage(log.context, log.directory, event.damage).catch((error: unknown) => {
+      log.context.fail(error, `noting damage of ${log.directory}`);
+    });
   }
   log.onEvent(event);
 }

@@ -331,4 +331,67 @@ describe("a log directory", () => {
     }
     expect(stepsLeft).toBeGreaterThan(5);
   });
+
+  it("opens a replica once, until its log is closed or it is forgotten", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const opening = directory.open(replica, settings);
+    await expect(directory.open(replica, settings)).rejects.toMatchObject({ code: "LOCKED" });
+    const log = await opening;
+    await expect(directory.open(replica, settings)).rejects.toMatchObject({ code: "LOCKED" });
+    expect(directory.failure).toBeUndefined();
+    log.append(batchAt(0));
+    await log.close();
+    const again = await directory.open(replica, settings);
+    expect(again.logEndOffset).toBe(at(1));
+    await directory.remove(replica);
+    expect(again.status.kind).toBe("closed");
+    await directory.create(replica);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+  });
+
+  it("opens a replica again that was damaged, when that was closed, and one whose opening failed", async () => {
+    const disk = await newDisk();
+    let isFull = false;
+    const plan: FaultPlan = ({ kind }) =>
+      isFull && kind === "open" ? { kind: "fail", code: "NO_HANDLES" } : undefined;
+    const full = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: full });
+    await directory.create(replica);
+    isFull = true;
+    await expect(directory.open(replica, settings)).rejects.toMatchObject({ code: "NO_HANDLES" });
+    isFull = false;
+    await disk.remove(`/d/${replicaName(replica)}`);
+    const damaged = await directory.open(replica, settings);
+    await expect(directory.open(replica, settings)).rejects.toMatchObject({ code: "LOCKED" });
+    await damaged.close();
+    expect((await directory.open(replica, settings)).status.kind).toBe("offline");
+  });
+
+  it("closes also what is being opened when it is closed, and opens nothing more", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    await directory.create(other);
+    const opening = directory.open(replica, settings);
+    await directory.close({ brokerEpoch: brokerEpoch(4) });
+    expect((await opening).status.kind).toBe("closed");
+    await expect(directory.open(other, settings)).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  it("does not call a stop clean where the disk had no room to secure what a start found", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.create(replica);
+    await first.close();
+    disk.put(`/d/${replicaName(replica)}/00000000000000000000.log`, batchAt(0).subarray(0, 20));
+    const plan: FaultPlan = ({ kind, path }) =>
+      kind === "write" && path.includes(".torn") ? { kind: "fail", code: "NO_SPACE" } : undefined;
+    const full = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const second = await openLogDirectory({ ...optionsOn(disk), disk: full });
+    await second.open(replica, settings);
+    await second.close({ brokerEpoch: brokerEpoch(4) });
+    expect((await openLogDirectory(optionsOn(disk))).stoppedBy).toBeUndefined();
+  });
 });

@@ -13,6 +13,7 @@ import { join, parseSegmentFileName } from "../names.ts";
 import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "../open-log.ts";
 import { DirectoryError } from "./directory-error.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
+import { createOpenedLogs } from "./opened-logs.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
 import { openReplicaList } from "./replica-list-file.ts";
 import { readMeta, takeStopFile, writeStopFile } from "./start-files.ts";
@@ -28,7 +29,10 @@ export interface LogDirectory {
   replicas(): readonly ReplicaId[];
   /** Makes an empty replica, durable on return. Fails where it exists. */
   create(replica: ReplicaId, startOffset?: Offset): Promise<void>;
-  /** Opens a replica once. A damaged one comes back offline. */
+  /**
+   * Opens a replica. A damaged one comes back offline. Fails with LOCKED while it is open, or being opened: a log is
+   * written by one at a time.
+   */
   open(replica: ReplicaId, options: OpenLogOptions): Promise<Log>;
   /** Replicas whose data was set aside here: kept, and opened by nobody. */
   aside(): readonly ReplicaId[];
@@ -112,7 +116,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   const stoppedBy = await takeStopFile(context, path);
   const aside = await sweep(context, path, list);
   context.enter({ directoryFailed: options.onFailure });
-  const logs = new Map<string, Log>();
+  const opened = createOpenedLogs(path);
 
   const guarded = async <Value>(during: string, work: () => Promise<Value>): Promise<Value> => {
     const failure = context.failure();
@@ -124,11 +128,6 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         throw context.fail(error, during);
       throw error;
     }
-  };
-
-  const forget = async (name: string) => {
-    await logs.get(name)?.close();
-    logs.delete(name);
   };
 
   return {
@@ -155,14 +154,12 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
           how.onStart?.(report);
           options.onStart?.(replica, report);
         };
-        const log = await openLog({ context, directory: join(path, name) }, { ...how, onStart });
-        logs.set(name, log);
-        return log;
+        return opened.open(name, () => openLog({ context, directory: join(path, name) }, { ...how, onStart }));
       }),
     remove: (replica) =>
       guarded("removing a replica", async () => {
         const name = replicaName(replica);
-        await forget(name);
+        await opened.forget(name);
         if (list.replicas.has(name)) await list.remove(replica);
         await moveAway(context, path, name);
         if (aside.delete(name)) await moveAway(context, path, name + asideSuffix);
@@ -171,7 +168,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     setAside: (replica) =>
       guarded("setting a replica aside", async () => {
         const name = replicaName(replica);
-        await forget(name);
+        await opened.forget(name);
         // First from the list: what is not listed and whole is listed again at the next start, what is listed and not
         // there is damage.
         await list.remove(replica);
@@ -185,9 +182,8 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         await list.add(replica);
       }),
     async close(stop) {
-      const closed = await Promise.allSettled([...logs.values()].map((log) => log.close()));
-      const allClosed = closed.every(({ status }) => status === "fulfilled");
-      if (stop !== undefined && allClosed && context.failure() === undefined) {
+      const isClean = await opened.close();
+      if (stop !== undefined && isClean && context.failure() === undefined) {
         await writeStopFile(context, path, stop.brokerEpoch);
       }
       await context.files.close();
@@ -239,6 +235,8 @@ async function renameDurably(context: LogContext, path: string, from: string, to
     if (error instanceof DiskError && error.code === "NOT_FOUND") return false;
     throw error;
   }
+  // Whoever opens a replica of that name later gets its own files, not those that were open.
+  context.files.forgetBelow(join(path, from));
   await syncEntries(context, path);
   return true;
 }

@@ -19,6 +19,7 @@ import { activeSegment, type LogState, type UnflushedTail } from "../log-state.t
 import { asideSuffix, join, segmentFileName } from "../names.ts";
 import { whileReplacing } from "../replacing.ts";
 import { buildIndex, createSegment, removeIndex, type Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { coverageBelow } from "../write/coverage.ts";
 
 const pieceBytes = 4 * 1024 * 1024;
@@ -84,23 +85,42 @@ async function copyTail(
   next.path += asideSuffix;
   await context.disk.remove(next.path);
   context.files.forget(next.path);
-  const source = await context.files.acquire(segment.path);
-  const target = await context.files.create(next.path);
   try {
-    while (tail.position + next.size < segment.size) {
-      const length = Math.min(pieceBytes, segment.size - tail.position - next.size);
-      const piece = await source.file.read(tail.position + next.size, length);
-      if (piece.length < length) throw new DiskError("IO", "read", segment.path);
-      await target.file.write(next.size, [piece]);
-      next.size += piece.length;
+    await copyInto(log, { segment, next, position: tail.position });
+  } catch (error) {
+    // Half a copy is nothing, and takes the room that others need.
+    if (isSpaceError(error)) {
+      context.files.forget(next.path);
+      await context.disk.remove(next.path);
     }
-    await target.file.sync();
+    throw error;
+  }
+  return next;
+}
+
+async function copyInto(
+  { context, directory }: LogState,
+  { segment, next, position }: { readonly segment: Segment; readonly next: Segment; readonly position: number },
+): Promise<void> {
+  const source = await context.files.acquire(segment.path);
+  try {
+    const target = await context.files.create(next.path);
+    try {
+      while (position + next.size < segment.size) {
+        const length = Math.min(pieceBytes, segment.size - position - next.size);
+        const piece = await source.file.read(position + next.size, length);
+        if (piece.length < length) throw new DiskError("IO", "read", segment.path);
+        await target.file.write(next.size, [piece]);
+        next.size += piece.length;
+      }
+      await target.file.sync();
+    } finally {
+      target.release();
+    }
   } finally {
     source.release();
-    target.release();
   }
-  await syncEntries(context, log.directory);
-  return next;
+  await syncEntries(context, directory);
 }
 
 async function keepTorn(log: LogState, segment: Segment, bytes: number): Promise<void> {

@@ -18,6 +18,8 @@ async function retentionStart(log: LogState, now: bigint): Promise<Offset> {
   let start = log.logStart;
   for (const segment of log.segments) {
     if (segment.nextOffset > log.highWatermark || segment.size === 0) break;
+    // What a start found behind its end is to be secured first: it is cut from the last segment only.
+    if (log.tail !== undefined && segment === activeSegment(log)) break;
     const isTooMuch = retentionBytes >= 0 && size - segment.size >= retentionBytes;
     if (!isTooMuch && !(retentionMs >= 0 && (await isOlder(log, segment, now - BigInt(retentionMs))))) break;
     size -= segment.size;

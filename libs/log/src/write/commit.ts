@@ -5,7 +5,7 @@ import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
-import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
+import { activeSegment, type LogState, offsetsToNote, type UnflushedTail } from "../log-state.ts";
 import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
 import { keepRecent } from "../read/recent.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
@@ -14,9 +14,12 @@ import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
+import { kick } from "./writer.ts";
 
 /** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
 const indexEveryBytesMax = 64 * 1024 * 1024;
+/** What a start found and had no room for is tried again after so many milliseconds: each time, a segment is copied. */
+const tailRetryMs = 5000;
 
 /** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
 export async function commitNext(log: LogState): Promise<void> {
@@ -32,7 +35,8 @@ export async function commitNext(log: LogState): Promise<void> {
 
 async function commit(log: LogState): Promise<void> {
   const { writer } = log;
-  if (log.tail !== undefined && !(await hasSpaceFor(log, () => secureTail(log)))) return;
+  writer.hasTail = false;
+  if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return;
   const segment = activeSegment(log);
   const { index } = segment;
   if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
@@ -68,13 +72,38 @@ async function commit(log: LogState): Promise<void> {
 }
 
 /** What a start found behind the recovery point comes before anything else. */
-async function secureTail(log: LogState): Promise<void> {
-  log.writer.hasTail = false;
-  if (log.tail === undefined) return;
-  if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, log.tail);
+async function secureTail(log: LogState, tail: UnflushedTail): Promise<void> {
+  if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, tail);
   log.tail = undefined;
   // A cut that came meanwhile runs next, and says itself what is flushed then.
   if (log.cutting === 0) noteFlushed(log, log.written, log.written);
+}
+
+/**
+ * False when the disk was full. Then it is tried again, also where nothing is appended: whoever waits for the flush of
+ * what the start found goes on waiting, since that is in the log.
+ */
+async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<boolean> {
+  try {
+    await secureTail(log, tail);
+    return true;
+  } catch (error) {
+    if (!isSpaceError(error)) throw error;
+    retryTail(log);
+    if (log.writer.queue.length > 0 || log.writer.hasEpoch) await refuseForSpace(log, error);
+    return false;
+  }
+}
+
+function retryTail(log: LogState): void {
+  const { writer } = log;
+  if (writer.isClosing) return;
+  writer.cancelTailRetry ??= log.context.runtime.scheduler.after(tailRetryMs, () => {
+    writer.cancelTailRetry = undefined;
+    if (log.tail === undefined) return;
+    writer.hasTail = true;
+    kick(log);
+  });
 }
 
 async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
@@ -144,10 +173,14 @@ async function hasSpaceFor(log: LogState, work: () => Promise<void>): Promise<bo
     return true;
   } catch (error) {
     if (!isSpaceError(error)) throw error;
-    refuseAll(log, new LogError("NO_SPACE", `No space to append to ${log.directory}`, { cause: error }));
-    await cutEpochFile(log.context, log.epochFile, log.epochs);
+    await refuseForSpace(log, error);
     return false;
   }
+}
+
+async function refuseForSpace(log: LogState, cause: unknown): Promise<void> {
+  refuseAll(log, new LogError("NO_SPACE", `No space to append to ${log.directory}`, { cause }));
+  await cutEpochFile(log.context, log.epochFile, log.epochs);
 }
 
 function refuseAll(log: LogState, cause: LogError | undefined): void {

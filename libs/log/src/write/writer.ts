@@ -5,6 +5,7 @@
  * State and functions apart: a broker holds thousands of logs, most of them idle.
  */
 import type { PooledFile } from "@tidemark/disk";
+import type { Cancel } from "@tidemark/runtime";
 import type { LogState } from "../log-state.ts";
 import { commitNext } from "./commit.ts";
 import type { QueuedBatches } from "./queue.ts";
@@ -22,6 +23,8 @@ export interface WriterState {
   hasEpoch: boolean;
   /** What a start found behind the recovery point is to be secured now, also when nothing is appended. */
   hasTail: boolean;
+  /** Ends the wait for the next try, while there was no room for it. */
+  cancelTailRetry: Cancel | undefined;
   /** The active segment's file, from a write to the flush behind it. */
   held: PooledFile | undefined;
   /** Size of the active segment when its index file was written last. */
@@ -37,6 +40,7 @@ export function createWriterState(): WriterState {
     isClosing: false,
     hasEpoch: false,
     hasTail: false,
+    cancelTailRetry: undefined,
     held: undefined,
     indexedBytes: 0,
   };

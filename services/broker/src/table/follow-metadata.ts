@@ -158,7 +158,7 @@ export function drop(table: TableState, held: HeldReplica, error: TidemarkError)
 async function closeBehind(table: TableState, held: HeldReplica): Promise<void> {
   await held.work;
   const { state } = held;
-  if (state.kind !== "open" && state.kind !== "ready") return;
+  if (state.kind !== "open" && state.kind !== "ready" && state.kind !== "damaged") return;
   try {
     await state.log.close();
   } catch (error) {

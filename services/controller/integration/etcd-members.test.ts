@@ -12,6 +12,7 @@ let cluster: DevCluster;
 let client: Client;
 let load: Load;
 const decided: string[] = [];
+let attempts = 0;
 
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 2, flags: ["--backend=etcd", "--controllers=3", "--etcds=3"] });
@@ -31,14 +32,13 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-/** Something is decided and committed, by whoever is the active controller then. */
+/** Something is decided and committed, by whoever is the active controller then. What has no answer may exist as well. */
 async function decide(what: string): Promise<void> {
-  const topic = `decided-${decided.length}`;
   await waitFor(`a decision ${what}`, async () => {
+    const topic = `decided-${attempts++}`;
     await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 1 }, { timeoutMs: 5000 });
-    return true;
+    return decided.push(topic);
   });
-  decided.push(topic);
 }
 
 const topics = async () => (await client.admin.listTopics({})).topics.map(({ name }) => name);

@@ -78,6 +78,8 @@ export function createSubscribe(options: FetchOptions) {
         readers.splice(readers.indexOf(reader), 1);
         yield* leave(fetched.partition, error, isOne);
       }
+      // Only the first is given a batch above its share: so each has its turn.
+      readers.push(...readers.splice(0, 1));
       if (readers.length === 0 || readers.some(({ isCaughtUp }) => !isCaughtUp)) continue;
       await waitForData(readers.map(targetOf), options.clock.monotonicMs() + lookAgainMs, { ...options, signal });
     }

@@ -92,10 +92,16 @@ export function createFetch(options: FetchOptions) {
   }
 }
 
-/** The request that goes on from the answer. A partition that failed is asked for again where it was. */
+/**
+ * The request that goes on from the answer. A partition that failed is asked for again where it was. What got nothing
+ * though it has more is named first: a batch above its share is handed out only there.
+ */
 function nextRequest(request: FetchRequest, fetched: readonly FetchedPartition[]): FetchRequest {
   const asked = new Map(request.partitions.map((each) => [each.partition, each]));
-  const partitions = fetched.map((each) => {
+  const gaveWay = ({ error, records, batches, nextOffset, highWatermark }: FetchedPartition) =>
+    error === undefined && records.length + batches.length === 0 && nextOffset < highWatermark;
+  const ordered = [...fetched.filter(gaveWay), ...fetched.filter((each) => !gaveWay(each))];
+  const partitions = ordered.map((each) => {
     if (each.error !== undefined)
       return asked.get(each.partition) ?? create(FetchPartitionSchema, { partition: each.partition });
     return create(FetchPartitionSchema, {

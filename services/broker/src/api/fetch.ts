@@ -34,6 +34,11 @@ export interface FetchOptions {
 
 /** What a fetch is bounded by where it does not say. Unary answers fit what stubs of every language take. */
 const defaults = { bytes: 2 ** 20, peopleRecords: 100, peopleBytesMax: 3.5 * 2 ** 20 } as const;
+/**
+ * Bytes of one answer at most, whatever is asked for: what a message takes by default, less what stands around them. A
+ * first batch that is larger is handed out all the same.
+ */
+export const answerBytesMax = 8 * 2 ** 20 - 64 * 1024;
 /** How long the controller may take to confirm a leader where the call has no deadline, in milliseconds. */
 const confirmTimeoutMs = 30_000;
 
@@ -82,7 +87,7 @@ export function createFetch(options: FetchOptions) {
   function limitsOf(request: FetchRequest): ReadLimits {
     const people = request.format === Format.BATCHES ? Number.MAX_SAFE_INTEGER : defaults.peopleRecords;
     return {
-      bytes: request.maxBytes === 0 ? defaults.bytes : request.maxBytes,
+      bytes: Math.min(request.maxBytes === 0 ? defaults.bytes : request.maxBytes, answerBytesMax),
       records: request.maxRecords === 0 ? people : request.maxRecords,
       format: request.format,
       codecs: options.codecs,

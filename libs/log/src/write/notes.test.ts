@@ -48,6 +48,8 @@ describe("what was flushed", () => {
   it("is noted when the next flush has begun, and not before what that flushes is written", async () => {
     const test = await createTestLog();
     await test.flush(batchAt(0));
+    // The writer goes idle; no time passes.
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
     const operations: string[] = [];
     test.faulty.plan(({ kind, path }) => {
       operations.push(`${kind} ${path === logFile ? "log" : "notes"}`);

@@ -11,9 +11,8 @@
 
 import type { NodeId, Position } from "./ids.ts";
 import { appendOwn, nextPosition } from "./leader.ts";
-import { knownLeader, type Machine } from "./machine.ts";
+import { isHeard, knownLeader, type Machine } from "./machine.ts";
 import { changeMembership, type Membership, type MembershipChange, type MembershipRefusal } from "./membership.ts";
-import { isHeard } from "./progress.ts";
 import { majorityOf } from "./quorum.ts";
 import type { LeaderRole } from "./roles.ts";
 
@@ -81,7 +80,7 @@ function losesMajority(machine: Machine, role: LeaderRole, { voters }: Membershi
   if (voters.length === machine.membership.current().voters.length) return false;
   const isThere = (id: NodeId) => {
     const progress = role.progress.get(id);
-    return progress === undefined ? id === machine.id : isHeard(progress, machine);
+    return progress === undefined ? id === machine.id : isHeard(machine, id, progress);
   };
   return voters.filter(({ id }) => isThere(id)).length < majorityOf(voters.length);
 }

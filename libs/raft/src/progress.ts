@@ -14,7 +14,6 @@
 import { indexAfter, type LogIndex, noIndex } from "./ids.ts";
 import type { Inflight } from "./inflight.ts";
 import { createInflight } from "./inflight.ts";
-import type { Timing } from "./options.ts";
 import type { SnapshotMeta } from "./start-state.ts";
 
 export type Replication =
@@ -73,11 +72,6 @@ export function becomeReplicate(progress: Progress): void {
 
 export function becomeSnapshot(progress: Progress, snapshot: SnapshotMeta, tick: number): void {
   progress.replication = { kind: "snapshot", snapshot, offset: 0, waits: false, sentTick: tick };
-}
-
-/** Whether something came from it in this term, and within the shortest election timeout. */
-export function isHeard(progress: Progress, now: { readonly ticks: number; readonly timing: Timing }): boolean {
-  return progress.contacted && now.ticks - progress.contactTick < now.timing.electionTicksMin;
 }
 
 /** Takes up that the follower has all to `match`. True when that is news. */

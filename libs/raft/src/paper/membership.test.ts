@@ -208,6 +208,16 @@ describe("a removal that would leave no living majority", () => {
     expect(node.raft.proposeMembership(remove("n2"))).toMatchObject({ kind: "accepted" });
   });
 
+  it("and not by who was heard a moment ago, where its port refuses since", () => {
+    const node = wholeLeader();
+    node.tick(1);
+    node.raft.peerRefused(idOf("n3"));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject(refused);
+    node.tick(1);
+    node.hear(say("n3", 2, { kind: "heartbeatResponse", round: 0 }));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject({ kind: "accepted" });
+  });
+
   it("counts neither the leader that removes itself nor learners", () => {
     const node = committedLeader({ learners: ["n4"] });
     node.hear(accepted("n4", 2, 2));

@@ -17,6 +17,7 @@ import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
 import type { FetchTracer } from "./fetch-trace.ts";
+import { checkNamed } from "./named-partitions.ts";
 import { type ReadLimits, readPartitions } from "./read-partitions.ts";
 import { waitForData } from "./wait-for-data.ts";
 
@@ -72,6 +73,7 @@ export function createFetch(options: FetchOptions) {
   };
 
   function askedPartitions(request: FetchRequest): readonly FetchPartition[] {
+    checkNamed(request.partitions.map(({ partition }) => partition));
     if (request.partitions.length > 0) return request.partitions;
     const count = table.partitionCount(request.topic);
     return Array.from({ length: count }, (_, partition) => create(FetchPartitionSchema, { partition }));
@@ -92,9 +94,10 @@ export function createFetch(options: FetchOptions) {
 
 /** The request that goes on from the answer. A partition that failed is asked for again where it was. */
 function nextRequest(request: FetchRequest, fetched: readonly FetchedPartition[]): FetchRequest {
+  const asked = new Map(request.partitions.map((each) => [each.partition, each]));
   const partitions = fetched.map((each) => {
-    const asked = request.partitions.find((other) => other.partition === each.partition);
-    if (each.error !== undefined) return asked ?? create(FetchPartitionSchema, { partition: each.partition });
+    if (each.error !== undefined)
+      return asked.get(each.partition) ?? create(FetchPartitionSchema, { partition: each.partition });
     return create(FetchPartitionSchema, {
       partition: each.partition,
       start: { case: "offset", value: each.nextOffset },

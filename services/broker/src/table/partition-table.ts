@@ -27,7 +27,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
+import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -142,6 +142,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
         if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
+        else reopenFailed(table, held, nowMs);
       }
     },
     resignAll(reason) {
@@ -233,7 +234,7 @@ function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): voi
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
   const { state } = held;
-  held.state = { kind: "failed", message, isFinal: true };
+  held.state = { kind: "failed", message, againAtMs: Number.POSITIVE_INFINITY };
   if (state.kind === "open") enqueue(table, held, () => state.log.close());
 }
 

@@ -117,6 +117,8 @@ export const attributeNames = {
   follower: "tidemark.follower",
   broker: "tidemark.broker",
   controller: "tidemark.controller",
+  /** Sessions of brokers. */
+  sessions: "tidemark.sessions",
   isr: "tidemark.isr",
   elr: "tidemark.elr",
   /** Whether the route came from metadata that the leader refused. */

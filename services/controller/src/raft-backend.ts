@@ -26,7 +26,18 @@ export type RaftExperiment = NodeExperiment & Pick<RaftStoreOptions, "snapshots"
 
 export function openRaftBackend(values: ControllerValues, experiment: RaftExperiment = {}): OpenBackend {
   const { snapshots, segmentBytes } = experiment;
-  return async ({ disk, directory, directoryId, runtime, telemetry, traces, transport: rpc, tls, endpoint, onFatal }) => {
+  return async ({
+    disk,
+    directory,
+    directoryId,
+    runtime,
+    telemetry,
+    traces,
+    transport: rpc,
+    tls,
+    endpoint,
+    onFatal,
+  }) => {
     const address = () => `${values["node.id"]}@${endpoint() ?? ""}`;
     const transport = createGrpcTransport({
       id: directoryId,

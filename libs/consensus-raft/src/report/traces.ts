@@ -12,7 +12,14 @@
  */
 import type { NodeId, RaftEvent } from "@tidemark/raft";
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, type SpanAttributes, type SpanName, spanNames, type TraceContext, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  type SpanAttributes,
+  type SpanName,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { NodeEvent } from "../node/events.ts";
 
 export interface RaftTraces {
@@ -125,7 +132,11 @@ function endCampaign(state: State, term: number, outcome: string): void {
   if (campaign === undefined) return;
   state.campaign = undefined;
   const { startMs, cause } = campaign;
-  const attributes = { [attributeNames.raftTerm]: term, [attributeNames.cause]: cause, [attributeNames.outcome]: outcome };
+  const attributes = {
+    [attributeNames.raftTerm]: term,
+    [attributeNames.cause]: cause,
+    [attributeNames.outcome]: outcome,
+  };
   if (outcome !== "won") return record(state, spanNames.campaign, startMs, attributes);
   const backend = { [attributeNames.backend]: "raft" };
   state.onWon({ startMs, endMs: state.clock.monotonicMs(), attributes: { ...backend, ...attributes } });

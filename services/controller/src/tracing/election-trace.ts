@@ -1,7 +1,14 @@
 /** The spans of one election: a cause, and every leader that changed because of it. */
 import type { BrokerId, Revision } from "@tidemark/ids";
 import type { ElectionEvent, MetadataEvent } from "@tidemark/metadata";
-import { attributeNames, messagingSystem, type Span, spanNames, type TraceContext, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  messagingSystem,
+  type Span,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { ControllerEvent } from "../events/controller-events.ts";
 
 type EventOf<Kind extends ControllerEvent["kind"]> = Extract<ControllerEvent, { kind: Kind }>;

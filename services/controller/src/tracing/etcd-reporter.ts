@@ -2,7 +2,14 @@
 import type { ConsensusEvent } from "@tidemark/consensus";
 import type { EtcdEvent } from "@tidemark/consensus-etcd";
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, type Logger, spanNames, type Telemetry, type TraceContext, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  type Logger,
+  spanNames,
+  type Telemetry,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { BackendTraces } from "../backend.ts";
 import type { Campaign } from "./campaigns.ts";
 

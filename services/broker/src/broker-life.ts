@@ -144,8 +144,8 @@ function createTable(parts: BrokerParts): PartitionTable {
     clock,
     logger,
     onFetched: createFetchSpans(options.tracer),
-    onTrace: (place, event) => {
-      events.take(place, event);
+    onTrace: (place, event, standing) => {
+      events.take(place, event, standing);
     },
     onDue: (atMs) => parts.ticker?.wakeAt(atMs),
     onNewEpochNeeded: () => parts.session?.renew("A damaged replica is to be copied anew"),

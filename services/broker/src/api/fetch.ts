@@ -57,13 +57,14 @@ export function createFetch(options: FetchOptions) {
     );
     const untilMs = startMs + Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
     const enoughBytes = Math.max(1, request.minBytes);
+    let waitedMs = 0;
     for (;;) {
       const round = await readPartitions(targets, limitsOf(request));
       if (round.failure !== undefined && targets.length === 1) throw round.failure;
       const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
-        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs });
         if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
         options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
@@ -73,7 +74,9 @@ export function createFetch(options: FetchOptions) {
         // What was read comes again; it is what lies behind it that is waited for.
         request: { ...target.request, offset: end, lastReadEpoch: undefined },
       }));
+      const waitsSinceMs = clock.monotonicMs();
       await waitForData(reads, untilMs, { clock, scheduler, signal: context.signal });
+      waitedMs += clock.monotonicMs() - waitsSinceMs;
     }
   };
 

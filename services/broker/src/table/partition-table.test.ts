@@ -4,7 +4,7 @@ import { brokerEpoch, controllerEpoch, partitionIndex, revision } from "@tidemar
 import { applyChanges } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type BrokerBench, callContext, createBrokerBench, imageOf, self } from "../testing/broker-bench.ts";
 
 const record = create(RecordSchema, { valueForm: { case: "text", value: "a" } });
@@ -121,6 +121,28 @@ describe("the partitions of a broker", () => {
     await bench.apply(applyChanges(whole, [name, note, ...partitions.slice(1)]).image);
     await bench.apply(applyChanges(whole, [name, note, ...partitions]).image);
     expect([bench.directory.replicas(), bench.directory.aside()]).toEqual([[], []]);
+  });
+
+  it("are opened again when a full disk has room, though no metadata change, and told of once", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const release = bench.gated.fill();
+    await bench.apply(imageOf([{ name: "t" }, { name: "u", number: 2 }]));
+    const trouble = () => bench.logs.filter((line) => line.includes("u-0 cannot be opened")).length;
+    const isOffline = () => bench.table.offline().length === 1;
+    const passSecond = async () => {
+      await bench.time.advance(1000);
+      bench.table.tick(0);
+    };
+    await passSecond();
+    expect(isOffline()).toBe(false);
+    await vi.waitFor(() => expect(isOffline()).toBe(true));
+    expect(trouble()).toBe(1);
+    release();
+    bench.table.tick(0);
+    expect(isOffline()).toBe(true);
+    await passSecond();
+    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2));
+    expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
   });
 
   it("share nothing with a topic of the same name made again", async () => {

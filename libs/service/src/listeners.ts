@@ -47,6 +47,10 @@ export async function listenersOf<Name extends "client" | "internal">(
         services: served,
         messageLimitBytes: values["rpc.receive.max.bytes"],
         streamsPerConnection: own.streams,
+        queueLimitBytes: {
+          stream: values["queued.max.bytes.per.stream"],
+          connection: values["queued.max.bytes.per.connection"],
+        },
         connections: {
           total: values["max.connections"],
           perAddress: values["max.connections.per.ip"],

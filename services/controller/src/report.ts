@@ -75,7 +75,10 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
     case "decided":
       for (const each of event.events) logDecision(logger, each);
       return;
+    case "believed":
+    case "tookUp":
     case "committing":
+    case "batchCommitting":
     case "published":
       return;
     case "sessionOver":

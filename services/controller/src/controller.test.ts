@@ -1,3 +1,4 @@
+import { type Consensus, ConsensusError } from "@tidemark/consensus";
 import {
   AddPartitionsRequestSchema,
   ConfigureTopicRequestSchema,
@@ -334,6 +335,28 @@ describe("a controller", () => {
     abort.abort();
     await w.settle(watching);
     expect(seen).toEqual(["snapshot + -", "change +/topics/orders -", "change + -/topics/orders"]);
+  });
+
+  it("ends a watch of the tree with NOT_CONTROLLER when its store fails, and calls that no defect", async () => {
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      async *watch(signal) {
+        yield* consensus.watch(signal);
+        throw new ConsensusError("FAILED", "IO: sync /data/metadata.log");
+      },
+    });
+    const w = await createWorld();
+    closing.push(() => w.close());
+    const node = await w.start(1, { wrap });
+    await w.active();
+    const call = request(WatchRequestSchema, { prefix: "/topics/" });
+    const abort = new AbortController();
+    const watched = node.controller.metadata.watch(call, callContext(abort.signal));
+    const frames = watched[Symbol.asyncIterator]();
+    await w.settle(frames.next());
+    const ended = frames.next();
+    abort.abort();
+    await expect(w.settle(ended)).rejects.toMatchObject({ reason: Reason.NOT_CONTROLLER });
   });
 
   it("refuses a broker of another cluster, and one that saw a newer controller epoch", async () => {

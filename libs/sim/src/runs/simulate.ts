@@ -264,8 +264,8 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
   const { engine, observer, violations } = run;
   const { scheduler } = observer.process.runtime;
   const untilMs = engine.nowMs + limitMs;
-  const overdue = delay(scheduler, limitMs).then(() => "it has not answered");
   let missing: string | undefined;
+  const overdue = delay(scheduler, limitMs).then(() => missing ?? "it has not answered");
   do {
     missing = await Promise.race([work().catch((error: unknown) => String(error)), overdue]);
     if (missing === undefined) return;
@@ -341,6 +341,12 @@ async function converged({ watch, observer, cluster, keeper }: Run): Promise<str
     for (const partition of listPartitions(watch.image, topic.topicId)) {
       const missing = lacks(partition, watch.image, cluster);
       if (missing !== undefined) return `${topic.name}-${partition.partition} ${missing}`;
+      const { isr, minIsr } = partition;
+      if (isr.length >= minIsr) continue;
+      // Nobody is left who could join: what an operator does whose disks are lost for good.
+      const set = { "min.insync.replicas": String(isr.length) };
+      await observer.client.admin.configureTopic({ topic: topic.name, set }, { timeoutMs: 2000 });
+      return `${topic.name}-${partition.partition} has no more than ${isr.length} of ${minIsr} that a commit needs`;
     }
     const { logs } = await observer.client.log.describeLog({ topic: topic.name }, { timeoutMs: 2000 });
     for (const { partition, broker, highWatermark, logEnd } of logs) {

@@ -91,7 +91,7 @@ function followPartition(table: TableState, topic: Topic, record: PartitionRecor
       if (assigned.directoryId !== held.state.directoryId) openAssigned(table, topic, record);
       return;
     case "failed":
-      if (!held.state.isFinal) openAssigned(table, topic, record);
+      if (Number.isFinite(held.state.againAtMs)) openAssigned(table, topic, record);
       return;
   }
 }

@@ -15,6 +15,7 @@ import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
 import { allBrokerGuards, type BrokerExperiment } from "../experiment.ts";
+import { type FollowerStandings, standingOf } from "../partition/follower-standing.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -27,7 +28,7 @@ import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-parti
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
+import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -105,7 +106,7 @@ export interface PartitionTableOptions {
   /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
   readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => void;
   readonly onFetched?: PartitionShared["onFetched"];
   readonly experiment?: BrokerExperiment | undefined;
 }
@@ -142,6 +143,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
         if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
+        else reopenFailed(table, held, nowMs);
       }
     },
     resignAll(reason) {
@@ -233,7 +235,7 @@ function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): voi
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
   const { state } = held;
-  held.state = { kind: "failed", message, isFinal: true };
+  held.state = { kind: "failed", message, againAtMs: Number.POSITIVE_INFINITY };
   if (state.kind === "open") enqueue(table, held, () => state.log.close());
 }
 
@@ -247,11 +249,9 @@ function createState(options: PartitionTableOptions): TableState {
     requests: { next: () => ++lastRequest as RequestId },
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.(replica.place, event);
+      options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));
     },
-    onFetched: (place, fetched, flushedMs) => {
-      options.onFetched?.(place, fetched, flushedMs);
-    },
+    onFetched: (place, fetched, flushed) => options.onFetched?.(place, fetched, flushed),
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {
       options.onDue?.(atMs);

@@ -198,7 +198,8 @@ class PartitionLog implements Log, DirectoryMember {
   setHighWatermark(highWatermark: Offset) {
     const log = this.#log;
     const reached = lesser(highWatermark, log.flushed);
-    if (reached <= log.highWatermark) return;
+    // Closed, it touches no file any more: what is there now may be another's.
+    if (reached <= log.highWatermark || log.status.kind === "closed") return;
     log.highWatermark = reached;
     rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }

@@ -69,6 +69,16 @@ describe("a call", () => {
     expect(trailers).toEqual(["broker-1", "1,2"]);
   });
 
+  it("fails, and does not hang, where what takes its trailers throws", async () => {
+    const { port } = await startServer({ listOffsets: () => ({}) });
+    const onTrailers = () => {
+      throw new Error("not these");
+    };
+    await expect(openClient(port).listOffsets({}, { onTrailers })).rejects.toMatchObject({
+      cause: { message: "not these" },
+    });
+  });
+
   it("is seen by the observers of both sides, from its beginning to its end", async () => {
     const seen: [ObservedCall, CallEnd][] = [];
     const observer = (call: ObservedCall) => (end: CallEnd) => seen.push([call, end]);

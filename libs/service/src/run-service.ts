@@ -79,16 +79,17 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   const values = config.values as unknown as CommonValues;
   const id = values["node.id"];
   const runtime = createNodeRuntime();
-  const service: { readonly name: ServiceName; running?: RunningService } = { name: `tidemark-${program.role}` };
+  const service: ServiceName = `tidemark-${program.role}`;
+  let running: RunningService | undefined;
   const telemetry = await startTelemetry({
-    service: service.name,
+    service,
     instanceId: `${program.role}-${id}`,
     runtime,
     scope: "process",
     environment: otelEnvironment(),
     logLevel: values["log.level"],
     metricsListener: values["metrics.listener"],
-    isReady: () => service.running?.isReady() ?? false,
+    isReady: () => running?.isReady() ?? false,
   }).catch((error: unknown) => end(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`));
   for (const warning of config.warnings) telemetry.logger.warn(formatProblem(warning));
   if (threads < needed) {
@@ -107,20 +108,20 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
   try {
     const world = processWorld({ runtime, telemetry, onFatal });
-    const running = await program.start({ config, values: config.values, ...world });
-    service.running = running;
+    const started = await program.start({ config, values: config.values, ...world });
+    running = started;
     let isStopping = false;
     const stop = () => {
       if (isStopping) return;
       isStopping = true;
-      leave(exitCodes.stopped, undefined, running.stop());
+      leave(exitCodes.stopped, undefined, started.stop());
     };
     for (const event of ["SIGTERM", "SIGINT"] as const) process.on(event, stop);
     // Whoever supervises this process is gone.
     process.on("disconnect", stop);
     const metrics = telemetry.metricsEndpoint;
     const endpoints = {
-      ...running.endpoints,
+      ...started.endpoints,
       ...(metrics === undefined ? {} : { metrics: formatEndpoint(metrics) }),
     };
     process.stdout.write(`${JSON.stringify({ ready: true, role: program.role, id, endpoints })}\n`);

@@ -17,13 +17,7 @@ let attempts = 0;
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 2, flags: ["--backend=etcd", "--controllers=3", "--etcds=3"] });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-  await client.admin.createTopic({
-    topic: "load",
-    partitions: 1,
-    replicationFactor: 2,
-    settings: { "min.insync.replicas": "1" },
-  });
-  load = startLoad(client);
+  load = await startLoad(client);
 });
 
 afterAll(async () => {

@@ -1,7 +1,7 @@
 import type { Client } from "@tidemark/client";
 import { waitFor } from "@tidemark/testkit";
 
-/** Records with acks=all to partition 0 of the topic `load`, one behind the other, each with its number as value. */
+/** Records with acks=all to the topic `load`, one behind the other, each with its number as value. */
 export interface Load {
   /** What was acknowledged so far. */
   readonly acked: readonly string[];
@@ -10,7 +10,14 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-export function startLoad(client: Client): Load {
+/** Makes the topic, of one partition on two brokers, of which one is enough, and writes to it until it is stopped. */
+export async function startLoad(client: Client): Promise<Load> {
+  await client.admin.createTopic({
+    topic: "load",
+    partitions: 1,
+    replicationFactor: 2,
+    settings: { "min.insync.replicas": "1" },
+  });
   const producer = client.createProducer();
   const acked: string[] = [];
   let isOver = false;

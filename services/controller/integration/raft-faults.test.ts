@@ -18,13 +18,7 @@ beforeAll(async () => {
   relay = await createDialRelay();
   cluster = await startDevCluster({ brokers: 2, flags: ["--backend=raft", "--controllers=3"], env: relay.env });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-  await client.admin.createTopic({
-    topic: "load",
-    partitions: 1,
-    replicationFactor: 2,
-    settings: { "min.insync.replicas": "1" },
-  });
-  load = startLoad(client);
+  load = await startLoad(client);
 });
 
 afterAll(async () => {

@@ -96,6 +96,14 @@ describe.each(backends)("on %s,", (_, create) => {
     return w;
   };
 
+  /** The first is active, the second follows. */
+  const openWithStandby = async () => {
+    const w = await open();
+    const first = await w.start(1);
+    await w.active();
+    return { w, first, second: await w.start(2) };
+  };
+
   describe("a topic of 1,000 partitions, its controller killed between two batches (case 27d)", () => {
     test.each([0, 1, 5, 10])("after %i of 11: nothing is half visible, and the next one sweeps", async (batches) => {
       const w = await open();
@@ -203,10 +211,7 @@ describe.each(backends)("on %s,", (_, create) => {
     });
 
     it("is followed by one that grants every session its full timeout (case 23)", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       const brokers = [];
       for (const id of [1, 2, 3]) brokers.push(await joinBroker(w, first, id));
       await passTime(w, 5000);
@@ -220,10 +225,7 @@ describe.each(backends)("on %s,", (_, create) => {
     });
 
     it("together with a broker is followed by one that finds the broker's port refusing", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       for (const id of [1, 2, 3]) await joinBroker(w, first, id);
       await w.until(() => second.controller.image.sessions.size === 3, "the standby follows");
       w.kill(first);
@@ -235,10 +237,7 @@ describe.each(backends)("on %s,", (_, create) => {
     });
 
     it("hands out no producer id twice through a failover", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       await w.settle(register(first, 1));
       const call = request(AllocateProducerIdsRequestSchema, { brokerId: 1, brokerEpoch: 1 });
       const one = await w.settle(first.controller.cluster.allocateProducerIds(call, context));
@@ -251,10 +250,7 @@ describe.each(backends)("on %s,", (_, create) => {
 
   describe("a controller that was paused", () => {
     it("decides nothing when it wakes with a queue of commands (case 21)", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       await w.settle(register(first, 1));
       w.store.stall(1);
       const queued = ["a", "b", "c"].map((name) => createTopic(first, name));
@@ -274,10 +270,7 @@ describe.each(backends)("on %s,", (_, create) => {
     });
 
     it("refuses from belief alone nothing that must be current", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       await w.settle(register(first, 1));
       w.store.stall(1);
       const read = describeTopic(first, "orders");
@@ -440,10 +433,7 @@ describe.each(backends)("on %s,", (_, create) => {
     });
 
     it("ends with NOT_CONTROLLER when leadership does, and is a snapshot of a newer epoch at the next one", async () => {
-      const w = await open();
-      const first = await w.start(1);
-      await w.active();
-      const second = await w.start(2);
+      const { w, first, second } = await openWithStandby();
       await w.settle(register(first, 1));
       const watch = openWatch(first);
       const heartbeat = openHeartbeat(first, { brokerId: 1, brokerEpoch: 1 });

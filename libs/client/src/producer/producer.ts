@@ -157,7 +157,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
           report.unsettled -= records;
           buffer.give(bytes);
         },
-        startSpan: () => startProduceSpan(topic, partition),
+        startSpan: () => startProduceSpan(topic, partition, options.acks),
         sender: senderOf(topic, partition),
         inFlightBatchesMax: isIdempotent ? windowBatches : 1,
         sequencer: isIdempotent ? createSequencer(identities) : undefined,

@@ -1,7 +1,7 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
 
 import type { Offset } from "@tidemark/ids";
-import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
+import { noteOffsets, rememberOffsets, writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
@@ -14,29 +14,35 @@ import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
-import { kick } from "./writer.ts";
 
 /** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
 const indexEveryBytesMax = 64 * 1024 * 1024;
-/** What a start found and had no room for is tried again after so many milliseconds: each time, a segment is copied. */
-const tailRetryMs = 5000;
+
+/** `noRoomForTail`: what a start found could not be secured yet, and is to be tried again, also where nothing is appended. */
+export type CommitOutcome = "done" | "noRoomForTail";
 
 /** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
-export async function commitNext(log: LogState): Promise<void> {
+export async function commitNext(log: LogState): Promise<CommitOutcome> {
   const { context } = log;
   try {
-    if (context.failure() !== undefined || log.status.kind !== "online") refuseAll(log, context.failure());
-    else await commit(log);
+    if (context.failure() === undefined && log.status.kind === "online") return await commit(log);
+    refuseAll(log, context.failure());
   } catch (error) {
     const failure = error instanceof LogError ? error : context.fail(error, `appending to ${log.directory}`);
     refuseAll(log, failure);
   }
+  return "done";
 }
 
-async function commit(log: LogState): Promise<void> {
+async function commit(log: LogState): Promise<CommitOutcome> {
+  log.writer.hasTail = false;
+  if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return "noRoomForTail";
+  await commitGroup(log);
+  return "done";
+}
+
+async function commitGroup(log: LogState): Promise<void> {
   const { writer } = log;
-  writer.hasTail = false;
-  if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return;
   const segment = activeSegment(log);
   const { index } = segment;
   if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
@@ -52,7 +58,10 @@ async function commit(log: LogState): Promise<void> {
     await hasSpaceFor(log, () => roll(log));
     return;
   }
+  const { clock } = log.context.runtime;
+  const startMs = clock.monotonicMs();
   if (!(await hasSpaceFor(log, () => write(log, group, segment)))) return;
+  const position = segment.size;
   for (const header of group.headers) extendIndex(index, header, segment, log.settings.indexIntervalBytes);
   segment.size += group.size;
   segment.nextOffset = group.nextOffset;
@@ -61,7 +70,10 @@ async function commit(log: LogState): Promise<void> {
     log.written = group.nextOffset;
     keepRecent(log, group.taken);
     log.producers.written(log.written);
-    tell(log, { kind: "written", upTo: log.written });
+    const { baseOffset } = segment;
+    const writeMs = clock.monotonicMs() - startMs;
+    const batches = group.headers.length;
+    tell(log, { kind: "written", upTo: log.written, group: { batches, writeMs, segment: baseOffset, position } });
   }
   await flush(log, group.nextOffset, cuts);
   if (segment.size - writer.indexedBytes >= Math.min(indexEveryBytesMax, log.settings.segmentBytes / 4)) {
@@ -76,12 +88,12 @@ async function secureTail(log: LogState, tail: UnflushedTail): Promise<void> {
   if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, tail);
   log.tail = undefined;
   // A cut that came meanwhile runs next, and says itself what is flushed then.
-  if (log.cutting === 0) noteFlushed(log, log.written, log.written);
+  if (log.cutting === 0) noteFlushed(log, log.written, { durable: log.written });
 }
 
 /**
- * False when the disk was full. Then it is tried again, also where nothing is appended: whoever waits for the flush of
- * what the start found goes on waiting, since that is in the log.
+ * False when the disk was full. Whoever waits for the flush of what the start found goes on waiting then, since that is in
+ * the log.
  */
 async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<boolean> {
   try {
@@ -89,21 +101,9 @@ async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<bool
     return true;
   } catch (error) {
     if (!isSpaceError(error)) throw error;
-    retryTail(log);
     if (log.writer.queue.length > 0 || log.writer.hasEpoch) await refuseForSpace(log, error);
     return false;
   }
-}
-
-function retryTail(log: LogState): void {
-  const { writer } = log;
-  if (writer.isClosing) return;
-  writer.cancelTailRetry ??= log.context.runtime.scheduler.after(tailRetryMs, () => {
-    writer.cancelTailRetry = undefined;
-    if (log.tail === undefined) return;
-    writer.hasTail = true;
-    kick(log);
-  });
 }
 
 async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
@@ -131,32 +131,41 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
   if (log.settings.flush === "async") {
     writer.held = undefined;
     held?.release();
-    if (cuts === log.cuts) noteFlushed(log, target, log.durable);
+    if (cuts === log.cuts) noteFlushed(log, target, { durable: log.durable });
     return;
   }
   if (!guards.checkpointNeverAhead)
     noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
+  let syncMs: number | undefined;
   if (guards.flushBeforeAck) {
     const { runtime, onFlush } = log.context;
     const startMs = runtime.clock.monotonicMs();
     if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
-    await held?.file.sync();
-    onFlush?.(runtime.clock.monotonicMs() - startMs);
+    const synced = held?.file.sync();
+    // Of the flush before: while the device is busy with this one it costs no time.
+    writeOffsets(log.context, log.checkpoint);
+    await synced;
+    syncMs = runtime.clock.monotonicMs() - startMs;
+    onFlush?.(syncMs);
   }
   writer.held = undefined;
   held?.release();
   // L9: a flush that began before a cut counts for nothing above it.
   if (guards.cutEndsFlushes && cuts !== log.cuts) return;
-  noteFlushed(log, target, target);
+  noteFlushed(log, target, { durable: target, syncMs });
 }
 
-function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
+function noteFlushed(
+  log: LogState,
+  flushed: Offset,
+  { durable, syncMs }: { readonly durable: Offset; readonly syncMs?: number | undefined },
+): void {
   log.flushed = flushed;
   if (durable !== log.durable) {
     log.durable = durable;
-    noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
+    rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
-  tell(log, { kind: "flushed", upTo: flushed });
+  tell(log, { kind: "flushed", upTo: flushed, syncMs });
 }
 
 async function roll(log: LogState): Promise<void> {

@@ -56,7 +56,7 @@ export function startClientCall(
   call.wire.start(headersOf(options), {
     onMessage: (bytes) => deliver(call, listening, bytes),
     onStatus({ code, details, metadata }) {
-      options.onTrailers?.(readMetadata(metadata));
+      call.guard(() => options.onTrailers?.(readMetadata(metadata)));
       const { requestSent } = call.wire;
       call.close(code === status.OK ? undefined : fromGrpcStatus({ code, details, metadata }, requestSent));
     },

@@ -11,6 +11,7 @@ import {
   Position,
   ProduceRequestSchema,
   RecordSchema,
+  SubscribeRequestSchema,
 } from "@tidemark/proto/log/v1";
 import { iterateBatches } from "@tidemark/record";
 import { beforeEach, describe, expect, it, test } from "vitest";
@@ -67,6 +68,21 @@ describe("fetch", () => {
       request = answer.next;
     }
     expect(seen).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it.each([
+    ["a partition twice", [0, 1, 0], "names 0 twice"],
+    ["more than there can be", Array.from({ length: 50_001 }, (_, index) => index), "names 50001"],
+  ])("refuses to be asked for %s, as every call that names partitions does", async (_, named, message) => {
+    const refusal = { reason: Reason.INVALID_ARGUMENT, message: expect.stringContaining(message) as string };
+    const partitions = named.map((partition) => ({ partition }));
+    await expect(fetch({ partitions })).rejects.toMatchObject(refusal);
+    const subscription = bench.subscribe(create(SubscribeRequestSchema, { topic: "t", partitions }), callContext());
+    await expect(subscription.next()).rejects.toMatchObject(refusal);
+    const offsets = create(ListOffsetsRequestSchema, { topic: "t", partitions: named });
+    await expect(bench.listOffsets(offsets, callContext())).rejects.toMatchObject(refusal);
+    const logs = create(DescribeLogRequestSchema, { topic: "t", partitions: named });
+    expect(() => bench.describeLog(logs)).toThrow(message);
   });
 
   it("hands out nothing that is not flushed", async () => {

@@ -13,6 +13,7 @@ import {
 import { type CallContext, fromErrorDetail, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { FetchOptions } from "./fetch.ts";
 import { type ReadTarget, resolveTarget } from "./fetch-target.ts";
+import { checkNamed } from "./named-partitions.ts";
 import { type ReadLimits, readPartitions } from "./read-partitions.ts";
 import { waitForData } from "./wait-for-data.ts";
 
@@ -58,7 +59,7 @@ export function createSubscribe(options: FetchOptions) {
       const startMs = clock.monotonicMs();
       const targets = readers.map(targetOf);
       const { batches, bytes, partitions, ends } = await readPartitions(targets, limitsOf(options, request, credit));
-      options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+      options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs: 0 });
       if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
       for (const [index, reader] of [...readers.entries()]) {
         const [fetched, target] = [partitions[index], targets[index]];
@@ -93,6 +94,7 @@ interface Beginning {
 /** Whoever names no partition follows what is led here; where that is nothing, it is told why. */
 async function begin({ table, clock }: FetchOptions, request: SubscribeRequest): Promise<Beginning> {
   const { topic, topicId } = request;
+  checkNamed(request.partitions.map(({ partition }) => partition));
   const isAll = request.partitions.length === 0;
   const asked = isAll
     ? Array.from({ length: table.partitionCount(topic) }, (_, partition) => create(FetchPartitionSchema, { partition }))

@@ -131,7 +131,8 @@ function send(replica: ReplicaState, effect: SendEffect): void {
       links.fetcher.fetch(effect.leader, id, effect.fetch);
       return;
     case "flushedReport":
-      links.fetcher.flushed(effect.leader, id, effect.report);
+      links.fetcher.flushed(effect.leader, id, effect.report, replica.fetchedIn);
+      replica.fetchedIn = undefined;
       return;
     case "alterPartition":
       links.alterPartition(id, effect.request, answered);

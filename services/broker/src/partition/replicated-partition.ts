@@ -73,7 +73,8 @@ export interface ReplicatedPartition extends Partition {
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   /** The same for a fetch that stands and was answered. */
   goOnServing(fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
-  takeFlushed(report: ReplicaFlushed): void;
+  /** `fetchedIn`: W3C trace context of the follower's span for the fetch; undefined where none is recorded. */
+  takeFlushed(report: ReplicaFlushed, fetchedIn: string | undefined): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
   /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
   truncation(): ReturnType<typeof truncationOf>;
@@ -140,8 +141,8 @@ export function createReplicatedPartition(
         deadlineMs,
         nowMs: shared.clock.monotonicMs(),
       })),
-    takeFlushed(report) {
-      noteReport(replica, report);
+    takeFlushed(report, fetchedIn) {
+      noteReport(replica, report, fetchedIn);
       giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });
     },
     takeResponse(response, received) {
@@ -223,6 +224,8 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     agreement: undefined,
     watched: [],
     fetched: [],
+    fetchedIn: undefined,
+    heardMs: undefined,
     held: [],
     unwritten: [],
     producers,

@@ -18,9 +18,9 @@ export function createServing(table: TableState): ReplicaServing {
       if (state?.kind === "open") return state.partition.goOnServing(fetch, deadlineMs, reply);
       return refuse(state, fetch, reply);
     },
-    flushed(id, report) {
+    flushed(id, report, fetchedIn) {
       const state = heldOf(table, id)?.state;
-      if (state?.kind === "open") state.partition.takeFlushed(report);
+      if (state?.kind === "open") state.partition.takeFlushed(report, fetchedIn);
     },
   };
 }

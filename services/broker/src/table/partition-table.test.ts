@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, partitionIndex, revision } from "@tidemark/ids";
+import { brokerEpoch, controllerEpoch, partitionIndex, revision } from "@tidemark/ids";
 import { applyChanges } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
@@ -25,9 +25,32 @@ describe("the partitions of a broker", () => {
     bench.table.resignAll("the session is lost");
     await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
     expect(bench.table.led()).toEqual([]);
-    bench.table.registered({ brokerEpoch: brokerEpoch(2), revision: revision(1n) });
+    bench.table.registered({
+      brokerEpoch: brokerEpoch(2),
+      controllerEpoch: controllerEpoch(1),
+      revision: revision(1n),
+    });
     const { results } = await produce(bench);
     expect(results).toMatchObject([{ leaderEpoch: 4 }]);
+  });
+
+  it("go by the metadata of a later controller epoch though its revisions are lower: the cluster was moved", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const at = { brokerEpoch: brokerEpoch(2), controllerEpoch: controllerEpoch(1), revision: revision(5000n) };
+    bench.table.registered(at);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]), at);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 5 }]), {
+      controllerEpoch: controllerEpoch(2),
+      revision: revision(7n),
+    });
+    expect(await produce(bench)).toMatchObject({ results: [{ leaderEpoch: 5 }] });
+    // And those of an earlier one are from before the registration, however high they are.
+    bench.table.registered({ ...at, controllerEpoch: controllerEpoch(3), revision: revision(2n) });
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 6 }]), {
+      controllerEpoch: controllerEpoch(2),
+      revision: revision(6000n),
+    });
+    expect(await produce(bench)).toMatchObject({ results: [{ leaderEpoch: 5 }] });
   });
 
   it("end what is pending as unknown, with the new leader, when another broker leads", async () => {

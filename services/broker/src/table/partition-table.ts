@@ -15,6 +15,7 @@ import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
 import { allBrokerGuards, type BrokerExperiment } from "../experiment.ts";
+import { type FollowerStandings, standingOf } from "../partition/follower-standing.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -106,7 +107,7 @@ export interface PartitionTableOptions {
   /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
   readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => void;
   readonly onFetched?: PartitionShared["onFetched"];
   readonly experiment?: BrokerExperiment | undefined;
 }
@@ -250,11 +251,9 @@ function createState(options: PartitionTableOptions): TableState {
     isReceiptOpen: (id) => isReceiptOpen(table, id),
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.(replica.place, event);
+      options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));
     },
-    onFetched: (place, fetched, flushedMs) => {
-      options.onFetched?.(place, fetched, flushedMs);
-    },
+    onFetched: (place, fetched, flushed) => options.onFetched?.(place, fetched, flushed),
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {
       options.onDue?.(atMs);

@@ -118,15 +118,17 @@ function passStream<Desc extends DescService>(
     const until = runtime.clock.monotonicMs() + patienceMs;
     for (let failures = 0; ; failures++) {
       let hasBegun = false;
-      // What has begun goes on: a controller that was deposed, and is not frozen, still has what it streams.
-      const unanswered = new AbortController();
+      let isLeft = false;
+      const over = new AbortController();
+      const unbind = abortWith(over, call.signal);
       const { endpoint, superseded } = controller;
       const leave = () => {
-        if (!hasBegun) unanswered.abort();
+        // What has begun goes on: a controller that was deposed, and is not frozen, still has what it streams.
+        if (hasBegun) return;
+        isLeft = true;
+        over.abort();
       };
       superseded.addEventListener("abort", leave, { once: true });
-      const over = new AbortController();
-      const unbind = abortWith(over, call.signal, unanswered.signal);
       const { signal } = over;
       try {
         const client = clientOf(controller.channel("admin"));
@@ -138,7 +140,7 @@ function passStream<Desc extends DescService>(
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
         controller.learnFrom(error, endpoint);
-        if (hasBegun || !(isElsewhere(error) || unanswered.signal.aborted)) throw error;
+        if (hasBegun || !(isElsewhere(error) || isLeft)) throw error;
         if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
       } finally {
         superseded.removeEventListener("abort", leave);

@@ -100,8 +100,7 @@ export function createFetch(context: LogContext) {
         if (answers.some(hasRecords)) over.abort(anotherAnswered);
         return answers;
       },
-    });
-    unbind();
+    }).finally(unbind);
     const latest = new Map(before);
     for (const [partition, answer] of after) if (answer.error === undefined) latest.set(partition, answer);
     return latest;

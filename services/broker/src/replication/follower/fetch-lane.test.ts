@@ -61,6 +61,17 @@ const recordsOf = (batches: Uint8Array, bytesToCome = 0): Content => ({
   case: "records",
   value: { batches, bytesToCome, logEnd: 1n },
 });
+/** A follower that takes whatever comes, and fetches on from where it ends. */
+function startFollowerThatGoesOn(endpoint: string) {
+  const receiving = createFakeReceiving(({ response, release }) => {
+    release();
+    const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
+    if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
+  });
+  const fetcher = startFollower(endpoint, receiving);
+  return { fetcher, receiving };
+}
+
 const refusedAs = (reason: string) => ({ content: { kind: "refused", reason } });
 
 describe("a follower's stream", () => {
@@ -101,12 +112,7 @@ describe("a follower's stream", () => {
 
   it("asks for what its leader brings unasked only when that is over", async () => {
     const { endpoint, streams } = await listenByHand();
-    const receiving = createFakeReceiving(({ response, release }) => {
-      release();
-      const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
-      if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
-    });
-    const fetcher = startFollower(endpoint, receiving);
+    const { fetcher, receiving } = startFollowerThatGoesOn(endpoint);
     fetcher.fetch(leaderId, replica(0), fetchFrom(0));
     await eventually(() => streams[0]?.requests.length).toBe(1);
     expect(streams[0]?.requests[0]?.fetches).toMatchObject([{ standsForBytes: 2 * 2 ** 20 }]);
@@ -159,12 +165,7 @@ describe("a follower's stream", () => {
 
   it("changes to the stream for catching up once its leader no longer goes on, and asks for one answer at a time there", async () => {
     const { endpoint, streams } = await listenByHand();
-    const receiving = createFakeReceiving(({ response, release }) => {
-      release();
-      const end = response.content.kind === "records" ? response.content.batches.at(-1)?.endOffset : undefined;
-      if (end !== undefined) fetcher.fetch(leaderId, replica(0), fetchFrom(Number(end)));
-    });
-    const fetcher = startFollower(endpoint, receiving);
+    const { fetcher, receiving } = startFollowerThatGoesOn(endpoint);
     fetcher.fetch(leaderId, replica(0), fetchFrom(0));
     await eventually(() => streams[0]?.requests.length).toBe(1);
     const bringFarBehind = (base: number, more: object) => {

@@ -1,4 +1,4 @@
-import { createFaultDisk, createMemoryDisk, type FaultPlan } from "@tidemark/disk";
+import { createFaultDisk, createMemoryDisk, type FaultPlan, scriptedFaults } from "@tidemark/disk";
 import { brokerEpoch } from "@tidemark/ids";
 import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
@@ -232,6 +232,52 @@ describe("a log directory", () => {
     await third.setAside(replica);
     await third.remove(replica);
     expect([third.replicas(), third.aside()]).toEqual([[other], []]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
+  it("throws no data away where other data of the replica was set aside before (D7)", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await directory.create(replica);
+    await expect(directory.setAside(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    await expect(directory.takeBack(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    expect([directory.replicas(), directory.aside(), directory.failure]).toEqual([[replica], [replica], undefined]);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.aside()]).toEqual([[], []]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
+  it("takes data back also where a replica was half made in its place", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await disk.makeDirectory(`/d/${replicaName(replica)}`);
+    disk.put(`/d/${replicaName(replica)}/leader-epoch-checkpoint`, new Uint8Array(0));
+    await directory.takeBack(replica);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(1));
+  });
+
+  it("removes a replica also where the files of one that was removed before are still there", async () => {
+    const disk = await newDisk();
+    // The files of what was renamed cannot be removed.
+    const plan = scriptedFaults([
+      { kind: "remove", path: ".removed", skip: 1, effect: { kind: "fail", code: "DENIED" } },
+    ]);
+    const faulty = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: faulty });
+    await directory.create(replica);
+    await expect(directory.remove(replica)).rejects.toMatchObject({ code: "DENIED" });
+    await directory.create(replica);
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.failure]).toEqual([[], undefined]);
     expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
   });
 

@@ -48,6 +48,10 @@ export async function listenersOf<Name extends "client" | "internal">(
         messageLimitBytes: values["rpc.receive.max.bytes"],
         sendLimitBytes: values["rpc.send.max.bytes"],
         streamsPerConnection: own.streams,
+        queueLimitBytes: {
+          stream: values["queued.max.bytes.per.stream"],
+          connection: values["queued.max.bytes.per.connection"],
+        },
         connections: {
           total: values["max.connections"],
           perAddress: values["max.connections.per.ip"],

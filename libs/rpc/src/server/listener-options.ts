@@ -33,6 +33,8 @@ export interface ListenerOptions {
   /** What is absent is as in DEFAULT_CONNECTION_LIMITS. */
   readonly connections?: Partial<ConnectionLimits>;
   readonly keepalive?: Keepalive;
+  /** Bytes that a stream, and all streams of a connection, may have waiting. Absent: as in QUEUE_LIMIT_BYTES. */
+  readonly queueLimitBytes?: { readonly stream: number; readonly connection: number };
   /** Absent: as in RECEIVE_WINDOW_BYTES. */
   readonly receiveWindowBytes?: { readonly stream: number; readonly connection: number };
 }

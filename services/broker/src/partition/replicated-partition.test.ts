@@ -60,6 +60,7 @@ async function follower() {
     },
     requests: { next: () => 1 as never },
     leaderOf: () => undefined,
+    isReceiptOpen: () => false,
     onTrace: () => undefined,
     onFetched: () => undefined,
     onStep: undefined,

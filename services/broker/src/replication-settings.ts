@@ -1,6 +1,13 @@
 import type { brokerSchema, Values } from "@tidemark/config";
 import { defaultSettings, type ProducerSettings, type ReplicationSettings } from "@tidemark/replication";
 
+/**
+ * A fetch without an answer for longer is asked again, in milliseconds. That a leader is gone is told by its stream: by
+ * its end, or within seconds by its keepalive. An answer that is on its way over a slow link, behind those of other
+ * partitions, takes its time; to begin anew meanwhile would throw it away, and the next one too.
+ */
+const answerTimeoutMs = 30_000;
+
 /** What the machines of a broker's partitions take from its settings. */
 export function replicationSettings(values: Values<(typeof brokerSchema)["settings"]>): ReplicationSettings {
   return {
@@ -9,7 +16,7 @@ export function replicationSettings(values: Values<(typeof brokerSchema)["settin
     lagRecordsMax: values["replica.lag.records.max"],
     sessionTimeoutMs: values["broker.session.timeout.ms"],
     fetchWaitMaxMs: values["replica.fetch.wait.max.ms"],
-    fetchTimeoutMs: Math.max(defaultSettings.fetchTimeoutMs, 4 * values["replica.fetch.wait.max.ms"]),
+    fetchTimeoutMs: Math.max(answerTimeoutMs, 4 * values["replica.fetch.wait.max.ms"]),
   };
 }
 

@@ -1,3 +1,4 @@
+import { brokerSchema, readSources } from "@tidemark/config";
 import { createMemoryDisk } from "@tidemark/disk";
 import {
   brokerEpoch,
@@ -16,19 +17,27 @@ import { portableCrc32c } from "@tidemark/record";
 import {
   createFetchSessions,
   createProducerTable,
-  defaultSettings,
   type ReplicaFetch,
   type ReplicaResponse,
 } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { expect, it } from "vitest";
+import { replicationSettings } from "../replication-settings.ts";
 import { gateDisk } from "../testing/gated-disk.ts";
 import type { PartitionShared } from "./replica-state.ts";
 import { createReplicatedPartition } from "./replicated-partition.ts";
 
 const [self, leader] = [brokerId(1), brokerId(2)];
 const id = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
+
+/** The settings of a broker that is told the least. */
+function asConfigured() {
+  const flags = ["--node.id=1", "--controller.endpoints=127.0.0.1:1", "--log.dirs=/log"];
+  const read = readSources(brokerSchema, { file: undefined, environment: {}, flags, baseDirectory: "/" });
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  return read.config.values;
+}
 
 /** A follower in leader epoch 3, whose log ends at 0. */
 async function follower() {
@@ -78,7 +87,7 @@ async function follower() {
       timestampType: "CreateTime",
       uncleanElection: undefined,
     },
-    replication: defaultSettings,
+    replication: replicationSettings(asConfigured()),
     brokerEpoch: brokerEpoch(1),
     sessions: createFetchSessions(),
     producers,
@@ -103,7 +112,7 @@ async function follower() {
     const response = { from: leader, leaderEpoch: leaderEpoch(3), session, content };
     partition.takeResponse(response, { bytes, release: () => (released += 1) });
   };
-  return { partition, gated, respond, broken, released: () => released };
+  return { partition, time, fetches, gated, respond, broken, released: () => released };
 }
 
 const records = (from: bigint): ReplicaResponse["content"] => ({
@@ -114,6 +123,21 @@ const records = (from: bigint): ReplicaResponse["content"] => ({
 });
 
 const gone = new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: "The topic was deleted" });
+
+it("20: an answer that takes seconds on a slow link is taken, and not asked for anew while it is on its way", async () => {
+  const { partition, time, fetches, respond } = await follower();
+  for (let second = 1; second <= 20; second++) {
+    await time.advance(1000);
+    partition.tick({ nowMs: time.clock.monotonicMs(), controllerHeardMs: time.clock.monotonicMs() });
+  }
+  expect(fetches).toHaveLength(1);
+  respond({ kind: "records", batches: [], highWatermark: offset(0n), logStart: offset(0n) });
+  expect(fetches).toHaveLength(2);
+  // The safety net: an answer that is lost is asked for again.
+  await time.advance(31_000);
+  partition.tick({ nowMs: time.clock.monotonicMs(), controllerHeardMs: time.clock.monotonicMs() });
+  expect(fetches).toHaveLength(3);
+});
 
 it("a replica that is left while its log is cut gives back the bytes that wait for the cut", async () => {
   const { partition, gated, respond, released } = await follower();

@@ -36,8 +36,8 @@ function everyCommand(command: Command, path: readonly string[] = []): readonly 
 }
 
 const commands = everyCommand(createProgram(ioOf(createStreams(), {}), () => undefined));
-/** They print a script, and what happens until Ctrl-C. */
-const withoutOutput = ["completion", "dev"];
+/** They print a script, what happens until Ctrl-C, and what another program of the repository prints. */
+const withoutOutput = ["completion", "dev", "sim"];
 
 /** A file of the repository that is no PEM. */
 const noPem = new URL("../package.json", import.meta.url).pathname;

@@ -24,8 +24,10 @@ export interface ListenerOptions {
   readonly services: readonly ServedService[];
   /** Makes what answers HTTP that is not gRPC on the same port. Absent: only gRPC is understood. */
   readonly web?: CreateWebHandler;
-  /** Largest message taken and sent, in bytes. Absent: 4 MiB. */
+  /** Largest message taken, in bytes. Absent: 4 MiB. */
   readonly messageLimitBytes?: number;
+  /** Largest message sent, in bytes. Absent: as the largest that is taken. */
+  readonly sendLimitBytes?: number;
   /** Streams that one connection may have open. Absent: 64 on a listener named `internal`, else 256. */
   readonly streamsPerConnection?: number;
   /** What is absent is as in DEFAULT_CONNECTION_LIMITS. */

@@ -79,7 +79,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
       observer: options.observer,
-      sendLimit: listener.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
+      sendLimit: listener.sendLimitBytes ?? listener.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
       queueLimit: (listener.queueLimitBytes ?? QUEUE_LIMIT_BYTES).stream,
     }),
   );

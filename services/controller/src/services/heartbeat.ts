@@ -11,8 +11,10 @@ import {
   failDirectories,
   isAwaitedTruncation,
   isNewDamage,
+  isToStepAside,
   lookup,
   reportDamage,
+  reportOffline,
   reportTruncations,
   sessionProblem,
 } from "@tidemark/metadata";
@@ -80,6 +82,10 @@ async function carryOut(
         decide: (image) => failDirectories(image, command, context),
       });
     }
+  }
+  const offline = { ...session, offline: request.offlineReplicas.map(readReplicaId) };
+  if (isToStepAside(core.follower.image, offline)) {
+    await core.queue.submit({ name: "report offline", decide: (image) => reportOffline(image, offline, context) });
   }
   const truncations = request.truncations.map(readTruncation);
   if (truncations.some((each) => isAwaitedTruncation(core.follower.image, session.brokerId, each))) {

@@ -159,5 +159,7 @@ function causeNumber(cause: ElectionCause): CauseNumber {
       return CauseNumber.DIRECTORY_FAILED;
     case "replica damaged":
       return CauseNumber.REPLICA_DAMAGED;
+    case "metadata regressed":
+      return CauseNumber.METADATA_REGRESSED;
   }
 }

@@ -14,6 +14,7 @@ export type ElectionCause =
   | "reassignment"
   | "directory failed"
   | "replica damaged"
+  | "replica offline"
   | "metadata regressed";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */

@@ -230,6 +230,26 @@ describe("a broker's session", () => {
     expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [], damaged: inAnyOrder(1, 2) });
   });
 
+  it("has what it cannot serve led by another, once, and where there is one", async () => {
+    const { w, node, brokers } = await open(3);
+    const { topic } = await w.settle(createTopic(node, "orders"));
+    const offlineReplicas = [{ topicId: topic?.topicId ?? "", partition: 0 }];
+    const partition = async () => (await w.settle(describeTopic(node, "orders"))).partitions[0];
+    const reports = () => node.events.filter((e) => e.kind === "decided" && e.command === "report offline").length;
+    for (const beats of [2, 3]) {
+      brokers[0]?.beat({ offlineReplicas });
+      await w.until(() => brokers[0]?.answers.length === beats, "an answer");
+    }
+    expect(reports()).toBe(1);
+    expect(await partition()).toMatchObject({ leader: 2, isr: [2, 3], damaged: [] });
+    // The last one that holds everything goes on leading, whatever it says.
+    for (const index of [1, 2]) {
+      brokers[index]?.beat({ offlineReplicas });
+      await w.until(() => brokers[index]?.answers.length === 2, "an answer");
+    }
+    expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [2] });
+  });
+
   it("loses a failed directory, and with it what the directory holds", async () => {
     const { w, node, brokers } = await open(2);
     const third = await joinBroker(w, node, 3, { directoryIds: [directoryOf(3), directoryOf(3, 1)] });

@@ -21,7 +21,8 @@ import { rebuildProducers } from "../producers/rebuild.ts";
 import { ensureIndex } from "../read/find.ts";
 import { forgetRecent } from "../read/recent.ts";
 import { damageSeen } from "../read/stable.ts";
-import { createSegment, removeIndex, type Segment } from "../segment/segment.ts";
+import { readOrDamage } from "../segment/read-or-damage.ts";
+import { createSegment, createSegmentFile, removeIndex, type Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { coverageBelow } from "./coverage.ts";
@@ -140,7 +141,8 @@ async function liesBetweenBatches(
   if (covered.bytes >= last.size) return true;
   const { file, release } = await log.context.files.acquire(last.path);
   try {
-    const found = readBatchHeader(await file.read(covered.bytes, batchHeaderBytes));
+    const range = { from: covered.bytes, length: batchHeaderBytes, offset: covered.nextOffset };
+    const found = readBatchHeader(await readOrDamage(file, last, range));
     return found.kind !== "malformed" && found.header !== undefined && found.header.baseOffset >= cut;
   } finally {
     release();
@@ -166,7 +168,7 @@ async function reachCut(log: LogState, last: Segment, cut: Offset): Promise<Offs
 async function createEmpty({ context, directory }: LogState, start: Offset): Promise<Segment> {
   const segment = createSegment(directory, start);
   segment.index = createSegmentIndex(start);
-  (await context.files.create(segment.path)).release();
+  await createSegmentFile(context, segment);
   await syncEntries(context, directory);
   return segment;
 }

@@ -12,8 +12,10 @@ import {
   isAwaitedTruncation,
   isNewDamage,
   isNewRegression,
+  isToStepAside,
   lookup,
   reportDamage,
+  reportOffline,
   reportRegressed,
   reportTruncations,
   sessionProblem,
@@ -89,6 +91,10 @@ async function carryOut(
         decide: (image) => failDirectories(image, command, context),
       });
     }
+  }
+  const offline = { ...session, offline: request.offlineReplicas.map(readReplicaId) };
+  if (isToStepAside(core.follower.image, offline)) {
+    await core.queue.submit({ name: "report offline", decide: (image) => reportOffline(image, offline, context) });
   }
   const truncations = request.truncations.map(readTruncation);
   if (truncations.some((each) => isAwaitedTruncation(core.follower.image, session.brokerId, each))) {

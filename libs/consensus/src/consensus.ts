@@ -34,6 +34,7 @@ export type AppendOutcome =
  * | INVALID_BATCH      | over a limit (C10), empty, a key twice, a malformed key, or a key that the store keeps itself   |
  * | RESOURCE_EXHAUSTED | too many appends in flight (C11)                                                                |
  * | NO_SPACE           | the storage is full; nothing of the batch is left on it                                         |
+ * | STORE_REFUSED      | the store takes no such batch, or not from this user; the leader leads on                       |
  * | SEALED             | the store was exported and takes nothing more                                                   |
  * | FAILED             | the storage failed earlier; this process takes nothing more until it is started again           |
  * | CLOSED             | this candidate was closed                                                                       |
@@ -43,6 +44,7 @@ export type RefusalReason =
   | "INVALID_BATCH"
   | "RESOURCE_EXHAUSTED"
   | "NO_SPACE"
+  | "STORE_REFUSED"
   | "SEALED"
   | "FAILED"
   | "CLOSED";

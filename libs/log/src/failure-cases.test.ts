@@ -248,6 +248,39 @@ describe("case 20l: a bad sector between the checkpointed and the true high wate
     expect(test.context.failure()).toBeUndefined();
   });
 
+  it("takes the replica offline, and no other, when its tail is written anew", async () => {
+    const test = await threeFlushed();
+    await appendUnflushed(test, batchAt(3));
+    test.disk.kill();
+    // The start reads it well, and the copy does not.
+    let isRead = false;
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "create") isRead = true;
+      return isRead && kind === "read" && path === logFile ? { kind: "fail", code: "IO" } : undefined;
+    });
+    await test.reopen();
+    await expect(test.log.flushed(at(4))).rejects.toMatchObject({ code: "OFFLINE" });
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "unreadable" } });
+    expect(test.context.failure()).toBeUndefined();
+  });
+
+  it("takes the replica offline, and no other, when it is cut or when its index is made anew", async () => {
+    for (const touch of ["cut", "read"]) {
+      const test = await createTestLog({ settings: { segmentBytes: 200 }, recentBytes: 0 });
+      for (let offset = 0; offset < 6; offset++) await test.flush(batchAt(offset));
+      await test.log.close();
+      for (const name of await namesOf(test)) if (name.endsWith("index")) await test.disk.remove(`/data/log/${name}`);
+      await test.reopen();
+      test.faulty.plan(({ kind, path }) =>
+        kind === "read" && path === logFile ? { kind: "fail", code: "IO" } : undefined,
+      );
+      const work = touch === "cut" ? test.log.truncateTo(at(1)) : test.log.read(at(0), everything);
+      await expect(work).rejects.toMatchObject({ code: "OFFLINE" });
+      expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "unreadable" } });
+      expect(test.context.failure()).toBeUndefined();
+    }
+  });
+
   it("takes the replica offline, at a read and at a start", async () => {
     const test = await threeFlushed();
     test.log.setHighWatermark(at(1));

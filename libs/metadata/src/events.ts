@@ -13,7 +13,8 @@ export type ElectionCause =
   | "unclean"
   | "reassignment"
   | "directory failed"
-  | "replica damaged";
+  | "replica damaged"
+  | "replica offline";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
 export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";

@@ -1,9 +1,9 @@
-import { createFaultDisk, createMemoryDisk, type FaultPlan } from "@tidemark/disk";
+import { createFaultDisk, createMemoryDisk, type FaultPlan, scriptedFaults } from "@tidemark/disk";
 import { brokerEpoch } from "@tidemark/ids";
-import { createManualTime } from "@tidemark/runtime";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { newDisk, optionsOn, other, replica, settings } from "../testing/directories.ts";
-import { at, batchAt } from "../testing/fixture.ts";
+import { at, batchAt, whileTimeGoes } from "../testing/fixture.ts";
 import { type LogDirectoryOptions, openLogDirectories, openLogDirectory } from "./log-directory.ts";
 import { replicaName } from "./replica-list.ts";
 
@@ -235,6 +235,52 @@ describe("a log directory", () => {
     expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
   });
 
+  it("throws no data away where other data of the replica was set aside before (D7)", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await directory.create(replica);
+    await expect(directory.setAside(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    await expect(directory.takeBack(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    expect([directory.replicas(), directory.aside(), directory.failure]).toEqual([[replica], [replica], undefined]);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.aside()]).toEqual([[], []]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
+  it("takes data back also where a replica was half made in its place", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await disk.makeDirectory(`/d/${replicaName(replica)}`);
+    disk.put(`/d/${replicaName(replica)}/leader-epoch-checkpoint`, new Uint8Array(0));
+    await directory.takeBack(replica);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(1));
+  });
+
+  it("removes a replica also where the files of one that was removed before are still there", async () => {
+    const disk = await newDisk();
+    // The files of what was renamed cannot be removed.
+    const plan = scriptedFaults([
+      { kind: "remove", path: ".removed", skip: 1, effect: { kind: "fail", code: "DENIED" } },
+    ]);
+    const faulty = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: faulty });
+    await directory.create(replica);
+    await expect(directory.remove(replica)).rejects.toMatchObject({ code: "DENIED" });
+    await directory.create(replica);
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.failure]).toEqual([[], undefined]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
   it("opens a replica once, until its log is closed or it is forgotten", async () => {
     const disk = await newDisk();
     const directory = await openLogDirectory(optionsOn(disk));
@@ -252,6 +298,35 @@ describe("a log directory", () => {
     expect(again.status.kind).toBe("closed");
     await directory.create(replica);
     expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+  });
+
+  it("opens a replica again only when the last write of its log has ended", async () => {
+    const disk = await newDisk();
+    const time = createManualTime();
+    const operations: string[] = [];
+    const plan: FaultPlan = ({ kind, path }) => {
+      if (!path.endsWith("offset-checkpoint")) return undefined;
+      operations.push(kind);
+      return kind === "sync" ? { kind: "delay", ms: 100 } : undefined;
+    };
+    const slow = createFaultDisk(disk, { scheduler: time.scheduler, plan });
+    const random = createSeededRandom(1);
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: slow, runtime: { ...time, random } });
+    await whileTimeGoes(time, directory.create(replica));
+    const log = await whileTimeGoes(time, directory.open(replica, settings));
+    log.append(batchAt(0));
+    await time.advance(10);
+    disk.flipBit(`/d/${replicaName(replica)}/00000000000000000000.log`, { byte: 70, bit: 0 });
+    await expect(log.offsetForTimestamp(0n)).rejects.toMatchObject({ code: "OFFLINE" });
+    operations.length = 0;
+    const closing = log.close();
+    for (let step = 0; step < 200 && log.status.kind !== "closed"; step++) await time.advance(1);
+    const opening = directory.open(replica, settings);
+    let isClosed = false;
+    void closing.then(() => (isClosed = true));
+    const wasClosed = opening.then(() => isClosed);
+    expect([await whileTimeGoes(time, wasClosed), operations]).toEqual([true, ["sync"]]);
+    expect((await opening).status.kind).toBe("offline");
   });
 
   it("opens a replica again that was damaged, when that was closed, and one whose opening failed", async () => {

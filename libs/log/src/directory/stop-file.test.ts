@@ -89,6 +89,17 @@ describe("the stop file", () => {
     expect(disk.peek(stopFile)).toBeUndefined();
   });
 
+  it("that finds no room lets go of the directory all the same: it may be opened again", async () => {
+    const { disk, directory, fail } = await twoLogs();
+    fail(({ kind, path }) =>
+      kind === "write" && path.startsWith(stopFile) ? { kind: "short", bytes: 3, code: "NO_SPACE" } : undefined,
+    );
+    await expect(directory.close({ brokerEpoch: epoch })).rejects.toMatchObject({ code: "NO_SPACE" });
+    const next = await openLogDirectory(optionsOn(disk));
+    expect([next.stoppedBy, next.replicas()]).toEqual([undefined, [replica, other]]);
+    await next.close();
+  });
+
   it("is not written by a stop without a broker epoch: the broker never registered", async () => {
     const { disk, directory } = await twoLogs();
     await directory.close();

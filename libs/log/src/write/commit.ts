@@ -4,10 +4,11 @@ import type { Offset } from "@tidemark/ids";
 import { noteOffsets, rememberOffsets, writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
-import { LogError } from "../errors.ts";
+import { DamageError, LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote, type UnflushedTail } from "../log-state.ts";
 import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
 import { keepRecent } from "../read/recent.ts";
+import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
 import { ifThereIsSpace, isSpaceError } from "../space.ts";
@@ -28,7 +29,8 @@ export async function commitNext(log: LogState): Promise<CommitOutcome> {
     if (context.failure() === undefined && log.status.kind === "online") return await commit(log);
     refuseAll(log, context.failure());
   } catch (error) {
-    const failure = error instanceof LogError ? error : context.fail(error, `appending to ${log.directory}`);
+    const seen = error instanceof DamageError ? damageSeen(log, error) : error;
+    const failure = seen instanceof LogError ? seen : context.fail(seen, `appending to ${log.directory}`);
     refuseAll(log, failure);
   }
   return "done";

@@ -9,6 +9,7 @@ import {
 } from "@tidemark/metadata";
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
+import type { KeptSpan } from "@tidemark/telemetry";
 import { watchController } from "../checks/controller-watch.ts";
 import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
@@ -66,12 +67,14 @@ interface Run {
 
 /**
  * One run from its beginning to its verdict: a cluster starts, clients work while faults are done to everything, then
- * everything is mended, and what was promised has to be there.
+ * everything is mended, and what was promised has to be there. `keepSpan` takes the spans of all services; absent:
+ * none are made. Nothing else is drawn then, but contexts travel in messages, whose bytes take their time.
  */
 export async function simulate(
   seed: number,
   makePlan: (random: RandomTree) => RunPlan,
   codecs: Codecs,
+  keepSpan?: (span: KeptSpan) => void,
 ): Promise<RunResult> {
   const engine = createEngine();
   const random = createRandomTree(seed);
@@ -87,6 +90,7 @@ export async function simulate(
     ...plan.shape,
     codecs,
     wallStartMs,
+    keepSpan,
     controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
     experimentOn(process, broker) {
       const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];

@@ -1,2 +1,2 @@
-export { type Jaeger, startJaeger } from "./jaeger.ts";
-export { getJaegerBinary, type JaegerBinary } from "./jaeger-binary.ts";
+export type { Jaeger } from "./jaeger.ts";
+export { testWithJaeger } from "./test-with-jaeger.ts";

@@ -1,5 +1,5 @@
 /**
- * A Jaeger binary for tests. In this order: `JAEGER_BIN`, one that was kept before, and, only where `TIDEMARK_JAEGER=build`
+ * A Jaeger binary for tests. In this order: `JAEGER_BIN`, one that was kept before, and, only where `JAEGER_BUILD=yes`
  * asks for it, one that Go builds from the module: that takes many minutes and a few gigabytes, once.
  */
 import { execFileSync } from "node:child_process";
@@ -24,7 +24,7 @@ export function getJaegerBinary(env: NodeJS.ProcessEnv = process.env): JaegerBin
   const cache = join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tidemark-tools");
   const kept = join(cache, `jaeger-${version}`);
   if (existsSync(kept)) return { kind: "there", path: kept };
-  if (env["TIDEMARK_JAEGER"] !== "build") {
+  if (env["JAEGER_BUILD"] !== "yes") {
     return { kind: "absent", why: `set JAEGER_BIN, or let \`npm run test:jaeger\` build ${module}@v${version} once` };
   }
   build(cache, kept);

@@ -83,7 +83,7 @@ async function tracesOf(url: string, service: string): Promise<readonly Received
     "query.service_name": service,
     "query.start_time_min": "2000-01-01T00:00:00Z",
     "query.start_time_max": "2100-01-01T00:00:00Z",
-    "query.search_depth": String(tracesMax - 1),
+    "query.num_traces": String(tracesMax - 1),
   });
   const answer = await fetch(`${url}/api/v3/traces?${query.toString()}`);
   // Of a service that has no trace yet.

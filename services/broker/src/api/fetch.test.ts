@@ -70,6 +70,19 @@ describe("fetch", () => {
     expect(seen).toEqual(["a", "b", "c", "d"]);
   });
 
+  it("names first in its `next` what got nothing though it has more, so that a batch above its share comes too", async () => {
+    for (let index = 0; index < 4; index++) await produce(0, ["b".repeat(600)]);
+    await produce(1, ["l".repeat(3000)]);
+    const both = { partitions: [{ partition: 0 }, { partition: 1 }], maxBytes: 1000 };
+    const first = await fetch(both);
+    expect(first.partitions.map(({ records }) => records.length)).toEqual([1, 0]);
+    const { partitions } = await fetch(first.next ?? {});
+    expect(partitions.map(({ partition, records }) => [partition, records.length])).toEqual([
+      [1, 1],
+      [0, 0],
+    ]);
+  });
+
   it.each([
     ["a partition twice", [0, 1, 0], "names 0 twice"],
     ["more than there can be", Array.from({ length: 50_001 }, (_, index) => index), "names 50001"],

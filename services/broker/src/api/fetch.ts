@@ -34,6 +34,11 @@ export interface FetchOptions {
 
 /** What a fetch is bounded by where it does not say. Unary answers fit what stubs of every language take. */
 const defaults = { bytes: 2 ** 20, peopleRecords: 100, peopleBytesMax: 3.5 * 2 ** 20 } as const;
+/**
+ * Bytes of one answer at most, whatever is asked for: what a message takes by default, less what stands around them. A
+ * first batch that is larger is handed out all the same.
+ */
+export const answerBytesMax = 8 * 2 ** 20 - 64 * 1024;
 /** How long the controller may take to confirm a leader where the call has no deadline, in milliseconds. */
 const confirmTimeoutMs = 30_000;
 
@@ -85,7 +90,7 @@ export function createFetch(options: FetchOptions) {
   function limitsOf(request: FetchRequest): ReadLimits {
     const people = request.format === Format.BATCHES ? Number.MAX_SAFE_INTEGER : defaults.peopleRecords;
     return {
-      bytes: request.maxBytes === 0 ? defaults.bytes : request.maxBytes,
+      bytes: Math.min(request.maxBytes === 0 ? defaults.bytes : request.maxBytes, answerBytesMax),
       records: request.maxRecords === 0 ? people : request.maxRecords,
       format: request.format,
       codecs: options.codecs,
@@ -95,10 +100,16 @@ export function createFetch(options: FetchOptions) {
   }
 }
 
-/** The request that goes on from the answer. A partition that failed is asked for again where it was. */
+/**
+ * The request that goes on from the answer. A partition that failed is asked for again where it was. What got nothing
+ * though it has more is named first: a batch above its share is handed out only there.
+ */
 function nextRequest(request: FetchRequest, fetched: readonly FetchedPartition[]): FetchRequest {
   const asked = new Map(request.partitions.map((each) => [each.partition, each]));
-  const partitions = fetched.map((each) => {
+  const gaveWay = ({ error, records, batches, nextOffset, highWatermark }: FetchedPartition) =>
+    error === undefined && records.length + batches.length === 0 && nextOffset < highWatermark;
+  const ordered = [...fetched.filter(gaveWay), ...fetched.filter((each) => !gaveWay(each))];
+  const partitions = ordered.map((each) => {
     if (each.error !== undefined)
       return asked.get(each.partition) ?? create(FetchPartitionSchema, { partition: each.partition });
     return create(FetchPartitionSchema, {

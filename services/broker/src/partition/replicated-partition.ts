@@ -39,7 +39,7 @@ import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
-import { createWrites, isBehind, releaseWritten, resumeWrites } from "./writes.ts";
+import { createWrites, isBehind, throwAwayWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
   readonly place: PartitionPlace;
@@ -221,7 +221,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     isOver: false,
     leftFor: undefined,
     refusedBy: undefined,
-    truncation: undefined,
+    agreement: undefined,
     watched: [],
     fetched: [],
     fetchedIn: undefined,
@@ -328,6 +328,5 @@ function leave(replica: ReplicaState, error: TidemarkError): void {
   replica.leftFor = error;
   endWaiting(replica, error);
   releaseReplies(replica, true);
-  resumeWrites(replica);
-  releaseWritten(replica, true);
+  throwAwayWrites(replica);
 }

@@ -22,6 +22,7 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
 import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import { isReceiptOpen } from "./cut-notes.ts";
 import { carriedOut } from "./deleted-topics.ts";
 import { createInspection, createReceiving, createServing } from "./exchange.ts";
 import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
@@ -247,6 +248,7 @@ function createState(options: PartitionTableOptions): TableState {
     clock,
     links,
     requests: { next: () => ++lastRequest as RequestId },
+    isReceiptOpen: (id) => isReceiptOpen(table, id),
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
       options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));

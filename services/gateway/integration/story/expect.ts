@@ -188,3 +188,12 @@ function attributes(backend: Backend): Readonly<Record<string, readonly string[]
     campaign: own("backend", "outcome", backend === "raft" ? "raft.term" : "controller_epoch"),
   };
 }
+
+/** All of the above: what every reader of traces has to find. */
+export function expectStory(told: Told): void {
+  expectWhatIsDrawn(told);
+  expectFollowersSpansToBeTheirOwn(told);
+  expectChildrenWithinTheirParents(told);
+  expectFetchesToLinkToTheirProduces(told);
+  expectAttributes(told);
+}

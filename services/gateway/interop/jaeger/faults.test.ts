@@ -94,7 +94,7 @@ function drawFault(faulty: Faulty, brokers: readonly string[], seed: number): Fa
 const seeds = [1, 2, 3, 4, 5];
 
 testWithJaeger("four faults, and five drawn by seed, are laid to whom they happened", async (jaeger) => {
-  const faulty = await startFaultyCluster(jaeger, ["--backend=single"]);
+  const faulty = await startFaultyCluster(jaeger, { flags: ["--backend=single"], isSlowable: true });
   try {
     const { leader, followers } = await faulty.roles();
     const [one = "", other = ""] = followers;

@@ -25,7 +25,19 @@ export interface FaultyCluster {
   stop(): Promise<void>;
 }
 
-export async function startFaultyCluster(jaeger: Jaeger, flags: readonly string[]): Promise<FaultyCluster> {
+export interface FaultyClusterOptions {
+  readonly flags: readonly string[];
+  /**
+   * Whether disks and networks can be made slow. Then connections go by a relay, by which a port that refuses is not told
+   * from one that is silent: a broker that was killed is lost by its session timeout only.
+   */
+  readonly isSlowable: boolean;
+}
+
+export async function startFaultyCluster(
+  jaeger: Jaeger,
+  { flags, isSlowable }: FaultyClusterOptions,
+): Promise<FaultyCluster> {
   const [relay, disk] = [await createDialRelay(), createSlowDisk()];
   const telemetry = await startTelemetry({
     service: "tidemark-client",
@@ -38,9 +50,9 @@ export async function startFaultyCluster(jaeger: Jaeger, flags: readonly string[
   });
   const env = {
     ...jaeger.environment,
-    ...relay.env,
-    ...disk.env,
-    NODE_OPTIONS: `${relay.env.NODE_OPTIONS} ${disk.env.NODE_OPTIONS}`,
+    ...(isSlowable
+      ? { ...relay.env, ...disk.env, NODE_OPTIONS: `${relay.env.NODE_OPTIONS} ${disk.env.NODE_OPTIONS}` }
+      : {}),
     OTEL_TRACES_SAMPLER: "parentbased_always_off",
   };
   const cluster = await startDevCluster({ brokers: 3, env, flags });

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { startFaultyCluster, topic } from "./faulty-cluster.ts";
 
 testWithJaeger("an etcd that stands still while a leader has to be elected is named", async (jaeger) => {
-  const faulty = await startFaultyCluster(jaeger, ["--backend=etcd", "--controllers=3"]);
+  const faulty = await startFaultyCluster(jaeger, { flags: ["--backend=etcd", "--controllers=3"], isSlowable: false });
   const { cluster, client } = faulty;
   const members = cluster.processes().flatMap(({ role, id }) => (role === "etcd" ? [`etcd-${id}`] : []));
   try {

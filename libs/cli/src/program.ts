@@ -13,6 +13,7 @@ import { addLogCommands } from "./commands/log.ts";
 import { addMetadataCommands } from "./commands/metadata.ts";
 import { addPartitionCommands } from "./commands/partition.ts";
 import { addProduceCommand } from "./commands/produce.ts";
+import { addSimCommand } from "./commands/sim.ts";
 import { addTopicCommands } from "./commands/topic.ts";
 import { addTraceCommands } from "./commands/trace.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -50,6 +51,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addMetadataCommands(program, io, finish);
   addTraceCommands(program, io, finish);
   addBenchCommands(program, io, finish);
+  addSimCommand(program, io, finish);
   addCompletionCommand(program, io);
   try {
     await program.parseAsync(args, { from: "user" });

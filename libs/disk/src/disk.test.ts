@@ -102,6 +102,50 @@ describe.each([
     await file.close();
   });
 
+  it("renames what is there, and nothing in place of a directory that holds something", async () => {
+    const at = (...names: string[]) => join(directory, ...names);
+    await disk.makeDirectory(at("full", "inner"));
+    await disk.makeDirectory(at("empty"));
+    await disk.makeDirectory(at("other"));
+    await (await disk.create(at("other", "content"))).close();
+    await (await disk.create(at("file"))).close();
+    expect(await code(disk.rename(at("never there"), at("new")))).toBe("NOT_FOUND");
+    expect(await code(disk.rename(at("other"), at("full")))).toBe("EXISTS");
+    expect(await code(disk.rename(at("other"), at("file")))).toBe("EXISTS");
+    expect(await code(disk.rename(at("file"), at("empty")))).toBe("EXISTS");
+    expect(await code(disk.rename(at("file"), at("full")))).toBe("EXISTS");
+    await disk.rename(at("file"), at("file"));
+    await disk.rename(at("full"), at("full"));
+    await disk.rename(at("other"), at("empty"));
+    expect((await disk.list(directory)).map(({ name }) => name)).toEqual(["empty", "file", "full"]);
+    expect(await disk.list(at("empty"))).toEqual([{ name: "content", kind: "file" }]);
+    // Between directories as well.
+    expect(await code(disk.rename(at("empty", "content"), at("full", "inner")))).toBe("EXISTS");
+    await disk.rename(at("empty", "content"), at("full", "content"));
+    expect((await disk.list(at("full"))).map(({ name }) => name)).toEqual(["content", "inner"]);
+  });
+
+  it("tells files and directories apart", async () => {
+    const folder = join(directory, "folder");
+    const file = join(directory, "file");
+    await disk.makeDirectory(folder);
+    await (await disk.create(file)).close();
+    const readAll = async () => {
+      const opened = await disk.open(folder, { readOnly: true });
+      try {
+        return await opened.read(0, 10);
+      } finally {
+        await opened.close();
+      }
+    };
+    expect(await code(disk.open(folder))).toBe("NOT_FOUND");
+    expect(await code(readAll())).toBe("NOT_FOUND");
+    expect(await code(disk.create(folder))).toBe("EXISTS");
+    expect(await code(disk.makeDirectory(file))).toBe("EXISTS");
+    expect(await code(disk.makeDirectory(join(file, "below")))).toBe("NOT_FOUND");
+    expect(await code(disk.create(join(file, "below")))).toBe("NOT_FOUND");
+  });
+
   it("gives a directory's lock to one holder at a time", async () => {
     const lock = await disk.lock(directory);
     expect(await code(disk.lock(directory))).toBe("LOCKED");

@@ -6,7 +6,10 @@
  * what is on disk, and a later sync that succeeds does not mend it.
  */
 export interface Disk {
-  /** Opens an existing file, for reading and writing unless `readOnly`. Fails with NOT_FOUND. */
+  /**
+   * Opens an existing file, for reading and writing unless `readOnly`. Fails with NOT_FOUND, for a directory too, which
+   * only the first read may find out where it is opened for reading.
+   */
   open(path: string, options?: { readonly readOnly?: boolean }): Promise<DiskFile>;
   /** Makes a new empty file, for reading and writing. Fails with EXISTS where there is one. */
   create(path: string): Promise<DiskFile>;
@@ -14,7 +17,10 @@ export interface Disk {
   makeDirectory(path: string): Promise<void>;
   /** Entries of a directory in the order of their names. Fails with NOT_FOUND. */
   list(path: string): Promise<readonly DirectoryEntry[]>;
-  /** Renames a file or directory, in place of a file of that name. */
+  /**
+   * Renames a file or directory, in place of a file of that name, or a directory in place of an empty one. Fails with
+   * NOT_FOUND, and with EXISTS where the name belongs to a directory that is not empty, or to something of the other kind.
+   */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a directory with all that is in it. One that does not exist is fine. */
   remove(path: string): Promise<void>;

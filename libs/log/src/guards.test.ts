@@ -3,9 +3,7 @@ import { describe, expect, it } from "vitest";
 import { allGuards, type LogGuards } from "./guards.ts";
 import { checkCrashPoints } from "./testing/crash-points.ts";
 import { crashRuns } from "./testing/crash-runs.ts";
-import { at, batchAt, createTestLog } from "./testing/fixture.ts";
-
-const logFile = "/data/log/00000000000000000000.log";
+import { at, batchAt, createTestLog, logFile } from "./testing/fixture.ts";
 
 /** Acknowledged batches are damaged at rest. How many offsets does the log then claim to have, without a word? */
 async function silentlyLostTo(guards: Partial<LogGuards>): Promise<bigint | "told"> {

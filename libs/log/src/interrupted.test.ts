@@ -2,9 +2,17 @@
 import { keepAll } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings } from "./settings.ts";
-import { at, batchAt, contentOf, createTestLog, type TestLog, whileTimeGoes } from "./testing/fixture.ts";
-
-const logFile = "/data/log/00000000000000000000.log";
+import {
+  appendUnflushed,
+  at,
+  batchAt,
+  contentOf,
+  createTestLog,
+  logFile,
+  namesOf,
+  type TestLog,
+  whileTimeGoes,
+} from "./testing/fixture.ts";
 
 describe("a log start above what is durable", () => {
   it("makes that durable first, so that no power cut leaves a log that ends before it starts", async () => {
@@ -23,15 +31,19 @@ describe("a log start above what is durable", () => {
   });
 });
 
+/** What a power cut left of a log whose second batch was written and never flushed. */
+async function oneUnflushed(): Promise<TestLog> {
+  const test = await createTestLog();
+  await test.flush(batchAt(0));
+  await test.time.advance(2000);
+  await appendUnflushed(test, batchAt(1));
+  test.disk.powerCut(keepAll);
+  return test;
+}
+
 describe("a tail that is written anew", () => {
   it("is still there after the disk refused the rename that gives it its name, which is the directory's end", async () => {
-    const test = await createTestLog();
-    await test.flush(batchAt(0));
-    await test.time.advance(2000);
-    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
-    test.log.append(batchAt(1));
-    await test.time.advance(10);
-    test.disk.powerCut(keepAll);
+    const test = await oneUnflushed();
     let left = 1;
     test.faulty.plan(({ kind, path }) =>
       kind === "rename" && path.includes("00000000000000000001.log") && left-- > 0
@@ -50,13 +62,7 @@ describe("a tail that is written anew", () => {
 describe("a tail for which there is no room", () => {
   /** A log whose start finds an unflushed batch, and half of another, on a disk that refuses the copies of `part`. */
   async function startWithoutRoom(part: string) {
-    const test = await createTestLog();
-    await test.flush(batchAt(0));
-    await test.time.advance(2000);
-    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
-    test.log.append(batchAt(1));
-    await test.time.advance(10);
-    test.disk.powerCut(keepAll);
+    const test = await oneUnflushed();
     test.disk.put(logFile, new Uint8Array([...test.disk.peek(logFile)!, ...batchAt(2).subarray(0, 20)]));
     let isFull = true;
     test.faulty.plan(({ kind, path, bytes }) =>
@@ -106,7 +112,7 @@ describe("a tail for which there is no room", () => {
   it("leaves no half copy that takes the room of others", async () => {
     const { test } = await startWithoutRoom("1.log.aside");
     for (let step = 0; step < 70; step++) await test.time.advance(100);
-    expect((await test.disk.list("/data/log")).filter(({ name }) => name.endsWith(".aside"))).toEqual([]);
+    expect((await namesOf(test)).filter((name) => name.endsWith(".aside"))).toEqual([]);
   });
 
   it("is not called flushed by a stop, which is then not clean", async () => {
@@ -170,7 +176,7 @@ describe("a replacement of several segments", () => {
     await expect(test.log.compact(1_800_000_000_000n)).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
     const log = await test.reopen();
     expect(log.status.kind).toBe("online");
-    expect((await test.disk.list("/data/log")).filter(({ name }) => name.includes("swap"))).toEqual([]);
+    expect((await namesOf(test)).filter((name) => name.includes("swap"))).toEqual([]);
   });
 });
 
@@ -251,9 +257,7 @@ describe("a log that went offline", () => {
 
   it("is closed at once where its directory failed, whatever hangs there", async () => {
     const test = await createTestLog();
-    test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
-    test.log.append(batchAt(0));
-    await test.time.advance(10);
+    await appendUnflushed(test, batchAt(0));
     test.context.fail(new Error("elsewhere"), "testing");
     await test.log.close();
     expect(test.log.status.kind).toBe("closed");

@@ -2,6 +2,7 @@
 import { type DirectoryEntry, DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
+import { readCutNote } from "./checkpoint/cut-note.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
@@ -13,12 +14,13 @@ import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
+import { cutNoteFileName, epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
 import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
 import { readDamage, writeDamage } from "./recovery/damage-file.ts";
 import {
+  assertFiles,
   findAsideSegment,
   findSegments,
   listOrDamage,
@@ -28,7 +30,7 @@ import {
 } from "./recovery/find-files.ts";
 import { type Recovered, recover } from "./recovery/recover.ts";
 import { adopt } from "./recovery/rewrite-tail.ts";
-import { createSegment, removeIndex, type Segment } from "./segment/segment.ts";
+import { createSegment, createSegmentFile, removeIndex, type Segment } from "./segment/segment.ts";
 import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
 import { createWriterState } from "./write/writer.ts";
@@ -84,9 +86,11 @@ export async function createLogFiles({ context, directory }: LogPlace, startOffs
  */
 export async function openLog({ context, directory }: LogPlace, options: OpenLogOptions): Promise<Log> {
   try {
-    const known = await readDamage(context, directory);
+    const entries = await listOrDamage(context, directory);
+    const known = await readDamage(context, directory, entries);
     if (known !== undefined) return offlineLog(directory, known);
-    return await openSound({ context, directory }, options);
+    assertFiles(directory, entries);
+    return await openSound({ context, directory }, entries, options);
   } catch (error) {
     const damage = damageIn(error);
     if (damage === undefined) throw error;
@@ -104,11 +108,12 @@ function damageIn(error: unknown): Damage | undefined {
 
 async function openSound(
   place: LogPlace,
+  listed: readonly DirectoryEntry[],
   { settings, onEvent, onStart, producers = noProducerState }: OpenLogOptions,
 ): Promise<Log> {
   const { context, directory } = place;
-  let entries = await listOrDamage(context, directory);
-  if (await finishSwaps(context, directory, entries)) entries = await listOrDamage(context, directory);
+  const hadSwaps = await finishSwaps(context, directory, listed);
+  const entries = hadSwaps ? await listOrDamage(context, directory) : listed;
   const checkpoint = await unlessMissing(() => readOffsetCheckpoint(context, directory));
   const found = await readEpochs(context, directory);
   const { segments, recovered } = await recoverSegments(place, settings, {
@@ -160,6 +165,7 @@ async function openSound(
     recent: undefined,
     producers,
     snapshotAt: undefined,
+    cutNote: entries.some(({ name }) => name === cutNoteFileName) ? await readCutNote(context, directory) : undefined,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
     tail: tailOf(recovered),
@@ -211,7 +217,7 @@ async function startAnew({ context, directory }: LogPlace, segments: readonly Se
   // From the last on, each durably: a crash in between leaves what can be begun anew again.
   for (const segment of segments.toReversed()) await removeSegmentFiles(context, directory, [segment]);
   const first = createSegment(directory, at);
-  (await context.files.create(first.path)).release();
+  await createSegmentFile(context, first);
   await syncEntries(context, directory);
   return first;
 }

@@ -173,8 +173,8 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
     condition: () => conditionOf(parts),
     onRegistered(registration) {
       tableOf(parts).registered(registration);
-      parts.catchingUp.registered(registration.revision);
-      metadata.awaitRevision(registration.revision);
+      parts.catchingUp.registered(registration);
+      metadata.awaitVersion(registration);
       metadata.applyAgain();
       // It goes on until it has some, and fails only with what ends the broker anyway.
       parts.producerIds.stock(parts.abort.signal).catch(() => undefined);

@@ -10,6 +10,35 @@ const replica = (partition: number) => ({
   partition: partitionIndex(partition),
 });
 
+const owner = { clusterId: "00000000-0000-4000-8000-0000000000c1", nodeId: 1 };
+
+it("tells of a list of replicas of which lines cannot be read, once", async () => {
+  const { clock, scheduler } = createManualTime();
+  const memory = createMemoryDisk();
+  const told: string[] = [];
+  const write = (line: string) => void told.push(line);
+  const open = async () => {
+    const [directory] = await openDirectories({
+      paths: ["/data"],
+      owner,
+      diskFor: () => memory,
+      codecs: {},
+      runtime: { clock, scheduler, random: createSeededRandom(1) },
+      logger: createLogger({ clock, level: "error", service: "test", instanceId: "test", write }),
+      onFlush: () => undefined,
+      onNoneLeft: () => undefined,
+    });
+    return directory;
+  };
+  const first = await open();
+  await first?.create(replica(0));
+  await first?.create(replica(1));
+  await first?.close();
+  memory.flipBit("/data/replicas", { byte: 3, bit: 0 });
+  for (let start = 0; start < 2; start++) await (await open())?.close();
+  expect(told).toEqual([expect.stringContaining("/data/replicas has lines that cannot be read")]);
+});
+
 it("tells when the last log directory has failed, and not before", async () => {
   const { clock, scheduler } = createManualTime();
   const memory = createMemoryDisk();
@@ -17,7 +46,7 @@ it("tells when the last log directory has failed, and not before", async () => {
   const ends: string[] = [];
   const [first, second] = await openDirectories({
     paths: ["/data/a", "/data/b"],
-    owner: { clusterId: "00000000-0000-4000-8000-0000000000c1", nodeId: 1 },
+    owner,
     diskFor: () =>
       createFaultDisk(memory, {
         scheduler,

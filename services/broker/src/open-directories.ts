@@ -49,6 +49,14 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
     })),
   );
   for (const error of opened.failed) logger.error(`A log directory is out of service: ${error.message}`);
+  for (const { path, unreadableLines } of opened.open) {
+    if (unreadableLines === 0) continue;
+    logger.error(
+      `${path}/replicas has lines that cannot be read; the list is kept as replicas.unreadable, and what is there was ` +
+        "listed anew; a replica that is gone and that no other line names is not missed",
+      { lines: unreadableLines },
+    );
+  }
   inUse = opened.open;
   if (opened.open.length > 0) return opened.open;
   throw new StartRefusedError(

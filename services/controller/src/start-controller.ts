@@ -2,13 +2,14 @@
 import { formatEndpoint } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
 import { controllerId, type DirectoryId } from "@tidemark/ids";
-import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
+import { createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import {
   advertisedEndpoint,
   createReadiness,
   listenersOf,
   peerTls,
+  queuedBytesBudget,
   type RunningService,
   type ServiceWorld,
   serverHooks,
@@ -182,12 +183,11 @@ async function makeServer(
 ): Promise<RpcServer> {
   const { values, runtime, transport, telemetry } = options;
   const { client, internal } = servicesOf(controller, deadlineOf(values));
-  const queuedMax = values["queued.max.bytes"];
   return createRpcServer({
     runtime,
     transport,
     listeners: await listenersOf(values, { client, internal: [...internal, ...(backend.services ?? [])] }, disk),
-    ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
+    processBudget: queuedBytesBudget(values, telemetry),
     hooks: serverHooks(telemetry),
   });
 }

@@ -11,6 +11,7 @@ import {
   newFile,
   nodeAt,
   parentOf,
+  type TreeNode,
 } from "./tree.ts";
 
 /** Everything that changes a tree, as a value: what a trace of a run consists of. */
@@ -123,13 +124,16 @@ function changeDirectory(directory: DirectoryNode, operation: DirectoryOperation
 
 function makeDirectories(root: DirectoryNode, path: string): void {
   let directory = root;
-  for (const name of namesOf(path)) {
+  const names = namesOf(path);
+  for (const [depth, name] of names.entries()) {
     let next = directory.seen.get(name);
     if (next === undefined) {
       next = newDirectory();
       changeDirectory(directory, { kind: "link", name, node: next });
     }
-    if (next.kind !== "directory") throw new DiskError("EXISTS", "makeDirectory", path);
+    if (next.kind !== "directory") {
+      throw new DiskError(depth === names.length - 1 ? "EXISTS" : "NOT_FOUND", "makeDirectory", path);
+    }
     directory = next;
   }
 }
@@ -139,13 +143,21 @@ function rename(root: DirectoryNode, from: string, to: string): void {
   const target = parentOf(root, to, "rename");
   const node = source.in.seen.get(source.name);
   if (node === undefined) throw new DiskError("NOT_FOUND", "rename", from);
+  if (source.in === target.in && source.name === target.name) return;
+  const replaced = target.in.seen.get(target.name);
+  if (replaced !== undefined && !canReplace(node, replaced)) throw new DiskError("EXISTS", "rename", from);
   if (source.in === target.in) {
-    if (source.name === target.name) return;
     changeDirectory(source.in, { kind: "rename", from: source.name, to: target.name, node });
     return;
   }
   changeDirectory(target.in, { kind: "link", name: target.name, node });
   changeDirectory(source.in, { kind: "unlink", name: source.name });
+}
+
+/** As POSIX has it: a file takes the place of a file, a directory that of an empty directory. */
+function canReplace(node: TreeNode, replaced: TreeNode): boolean {
+  if (replaced.kind === "file") return node.kind === "file";
+  return node.kind === "directory" && replaced.seen.size === 0;
 }
 
 function remove(root: DirectoryNode, path: string): void {

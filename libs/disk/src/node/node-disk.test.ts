@@ -73,6 +73,7 @@ describe("errors of the system", () => {
     ["EMFILE", "NO_HANDLES"],
     ["ENOENT", "NOT_FOUND"],
     ["EEXIST", "EXISTS"],
+    ["EISDIR", "NOT_FOUND"],
     ["EIO", "IO"],
     ["ESTALE", "IO"],
   ])("%s is %s", (system, code) => {

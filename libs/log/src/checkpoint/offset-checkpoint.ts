@@ -1,8 +1,8 @@
 /**
  * Notes the flushed offset, the high watermark and the log start of one log (L4).
  *
- * `note` is a plain write, which costs no flush and survives a kill; at least once in `syncMs` it is flushed too, for a
- * power cut. `persist` returns when its values are durable. One operation is under way at a time, and notes that come
+ * To note is a plain write, which costs no flush and survives a kill; at least once in `syncMs` it is flushed too, for a
+ * power cut. `persistOffsets` returns when its values are durable. One operation is under way at a time, and notes that come
  * meanwhile become one.
  */
 import type { PooledFile } from "@tidemark/disk";
@@ -75,18 +75,23 @@ export function createOffsetCheckpoint(
 
 /** Writes them soon, without a flush. */
 export function noteOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
-  if (context.failure() !== undefined) return;
   checkpoint.offsets = offsets;
   checkpoint.isDirty = true;
-  run(context, checkpoint).catch(ignore);
+  writeOffsets(context, checkpoint);
 }
 
-/** Keeps them for the next write, which comes within `syncMs`. */
+/** Keeps them for `writeOffsets`; without it they are persisted within `syncMs`. */
 export function rememberOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
   if (context.failure() !== undefined) return;
   checkpoint.offsets = offsets;
   checkpoint.isDirty = true;
   if (checkpoint.running === undefined) arm(context, checkpoint);
+}
+
+/** Writes what is remembered soon, without a flush. */
+export function writeOffsets(context: LogContext, checkpoint: OffsetCheckpoint): void {
+  if (!checkpoint.isDirty || context.failure() !== undefined) return;
+  run(context, checkpoint).catch(ignore);
 }
 
 /** Durable on return. */
@@ -102,7 +107,8 @@ export function persistOffsets(
 
 /** Persists what was noted. Nothing may be noted after it. */
 export async function closeCheckpoint(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
-  if (checkpoint.isDirty || checkpoint.isUnsynced) await persistNow(context, checkpoint);
+  const { isDirty, isUnsynced, running } = checkpoint;
+  if (isDirty || isUnsynced || running !== undefined) await persistNow(context, checkpoint);
 }
 
 async function persistNow(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {

@@ -2,13 +2,13 @@
  * `cleaner-offset-checkpoint`: up to where a log was compacted, and when. A line for each round, "<offset> <time>
  * <crc32c>". Losing it costs work, and lets delete markers live longer; nothing else.
  */
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { lesser } from "../bytes.ts";
 import type { LogContext } from "../context.ts";
 import { join } from "../names.ts";
+import { ifReadable } from "../unreadable.ts";
 
 const cleanerFileName = "cleaner-offset-checkpoint";
 
@@ -53,17 +53,15 @@ export async function writeRounds(context: LogContext, directory: string, rounds
 }
 
 export async function readRounds(context: LogContext, directory: string): Promise<CleanerRounds> {
-  try {
+  const rounds = await ifReadable(async () => {
     const file = await context.disk.open(join(directory, cleanerFileName), { readOnly: true });
     try {
       return parseRounds(await file.read(0, await file.size()), context.crc32c);
     } finally {
       await file.close();
     }
-  } catch (error) {
-    if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return [];
-    throw error;
-  }
+  });
+  return rounds ?? [];
 }
 
 function parseRounds(bytes: Uint8Array, crc32c: Crc32c): CleanerRounds {

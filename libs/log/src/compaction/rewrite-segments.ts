@@ -12,7 +12,7 @@ import { DamageError } from "../errors.ts";
 import { createSegmentIndex, type SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import { cleanedSuffix } from "../names.ts";
-import { damageReading } from "../read/find.ts";
+import { damageReading } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import { createSegment, extendIndex, type Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";

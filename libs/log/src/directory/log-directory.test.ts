@@ -1,36 +1,11 @@
-import { createFaultDisk, createMemoryDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, partitionIndex, topicId } from "@tidemark/ids";
-import { portableCrc32c } from "@tidemark/record";
-import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { createFaultDisk, createMemoryDisk, type FaultPlan, scriptedFaults } from "@tidemark/disk";
+import { brokerEpoch } from "@tidemark/ids";
+import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
-import { defaultLogSettings } from "../settings.ts";
+import { newDisk, optionsOn, other, replica, settings } from "../testing/directories.ts";
 import { at, batchAt } from "../testing/fixture.ts";
 import { type LogDirectoryOptions, openLogDirectories, openLogDirectory } from "./log-directory.ts";
 import { replicaName } from "./replica-list.ts";
-
-const replica = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
-const other = { ...replica, partition: partitionIndex(1) };
-const settings = { settings: defaultLogSettings, onEvent: () => undefined };
-
-function optionsOn(disk: MemoryDisk, changed: Partial<LogDirectoryOptions> = {}): LogDirectoryOptions {
-  return {
-    path: "/d",
-    disk,
-    runtime: { ...createManualTime(), random: createSeededRandom(1) },
-    crc32c: portableCrc32c,
-    owner: { clusterId: "c", nodeId: 1 },
-    onFailure: () => undefined,
-    createMissing: true,
-    ...changed,
-  };
-}
-
-async function newDisk() {
-  const disk = createMemoryDisk();
-  await disk.makeDirectory("/d");
-  await disk.syncDirectory("/");
-  return disk;
-}
 
 describe("a log directory", () => {
   it("keeps its id, its replicas and what they hold", async () => {
@@ -152,28 +127,6 @@ describe("a log directory", () => {
     expect(log.status).toMatchObject({ kind: "offline", damage: { kind: "missing" } });
   });
 
-  it("is sound after a kill at any step of the making of a replica", async () => {
-    let stepsLeft = 0;
-    for (let isMade = false; !isMade; stepsLeft++) {
-      const disk = await newDisk();
-      let left = Number.POSITIVE_INFINITY;
-      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
-      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
-      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
-      left = stepsLeft;
-      isMade = await first.create(replica).then(
-        () => true,
-        () => false,
-      );
-      disk.kill();
-      const second = await openLogDirectory(optionsOn(disk));
-      for (const listed of second.replicas()) expect((await second.open(listed, settings)).status.kind).toBe("online");
-      if (second.replicas().length === 0) await second.create(replica);
-      expect(second.replicas()).toEqual([replica]);
-    }
-    expect(stepsLeft).toBeGreaterThan(10);
-  });
-
   it("tells what the start of a replica found", async () => {
     const disk = await newDisk();
     const first = await openLogDirectory(optionsOn(disk));
@@ -196,28 +149,6 @@ describe("a log directory", () => {
     const second = await openLogDirectory(optionsOn(disk));
     expect(second.replicas()).toEqual([]);
     expect((await disk.list("/d")).map(({ name }) => name)).not.toContain(replicaName(replica));
-  });
-
-  it("is sound after a kill at any step of a removal, and finishes it", async () => {
-    let stepsLeft = 0;
-    for (let isDone = false; !isDone; stepsLeft++) {
-      const disk = await newDisk();
-      let left = Number.POSITIVE_INFINITY;
-      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
-      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
-      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
-      await first.create(replica);
-      left = stepsLeft;
-      isDone = await first.remove(replica).then(
-        () => true,
-        () => false,
-      );
-      disk.powerCut();
-      const second = await openLogDirectory(optionsOn(disk));
-      for (const listed of second.replicas()) expect((await second.open(listed, settings)).status.kind).toBe("online");
-      expect((await disk.list("/d")).filter(({ name }) => name.endsWith(".removed"))).toEqual([]);
-    }
-    expect(stepsLeft).toBeGreaterThan(3);
   });
 
   it("makes a replica once, and again what a full disk interrupted", async () => {
@@ -304,32 +235,50 @@ describe("a log directory", () => {
     expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
   });
 
-  it("loses nothing when it is killed at any step of setting a replica aside and taking it back", async () => {
-    let stepsLeft = 0;
-    for (let isDone = false; !isDone; stepsLeft++) {
-      const disk = await newDisk();
-      let left = Number.POSITIVE_INFINITY;
-      const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
-      const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
-      const first = await openLogDirectory({ ...optionsOn(disk), disk: dying });
-      await first.create(replica);
-      left = stepsLeft;
-      isDone = await first
-        .setAside(replica)
-        .then(() => first.takeBack(replica))
-        .then(
-          () => true,
-          () => false,
-        );
-      disk.powerCut();
-      const second = await openLogDirectory(optionsOn(disk));
-      // It is listed or set aside: listed and not there, it would be damage.
-      expect(second.aside().length + second.replicas().length).toBe(1);
-      if (second.aside().length > 0) await second.takeBack(replica);
-      expect(second.replicas()).toEqual([replica]);
-      expect((await second.open(replica, settings)).status).toEqual({ kind: "online" });
-    }
-    expect(stepsLeft).toBeGreaterThan(5);
+  it("throws no data away where other data of the replica was set aside before (D7)", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await directory.create(replica);
+    await expect(directory.setAside(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    await expect(directory.takeBack(replica)).rejects.toMatchObject({ code: "EXISTS" });
+    expect([directory.replicas(), directory.aside(), directory.failure]).toEqual([[replica], [replica], undefined]);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.aside()]).toEqual([[], []]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
+  });
+
+  it("takes data back also where a replica was half made in its place", async () => {
+    const disk = await newDisk();
+    const directory = await openLogDirectory(optionsOn(disk));
+    await directory.create(replica);
+    const log = await directory.open(replica, settings);
+    log.append(batchAt(0));
+    await directory.setAside(replica);
+    await disk.makeDirectory(`/d/${replicaName(replica)}`);
+    disk.put(`/d/${replicaName(replica)}/leader-epoch-checkpoint`, new Uint8Array(0));
+    await directory.takeBack(replica);
+    expect((await directory.open(replica, settings)).logEndOffset).toBe(at(1));
+  });
+
+  it("removes a replica also where the files of one that was removed before are still there", async () => {
+    const disk = await newDisk();
+    // The files of what was renamed cannot be removed.
+    const plan = scriptedFaults([
+      { kind: "remove", path: ".removed", skip: 1, effect: { kind: "fail", code: "DENIED" } },
+    ]);
+    const faulty = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: faulty });
+    await directory.create(replica);
+    await expect(directory.remove(replica)).rejects.toMatchObject({ code: "DENIED" });
+    await directory.create(replica);
+    await directory.remove(replica);
+    expect([directory.replicas(), directory.failure]).toEqual([[], undefined]);
+    expect((await disk.list("/d")).some(({ name }) => name.startsWith(replicaName(replica)))).toBe(false);
   });
 
   it("opens a replica once, until its log is closed or it is forgotten", async () => {

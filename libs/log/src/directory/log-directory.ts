@@ -9,8 +9,9 @@ import { createLogContext, type LogContext, syncEntries } from "../context.ts";
 import type { LogError } from "../errors.ts";
 import { allGuards, type LogGuards } from "../guards.ts";
 import type { Log } from "../log.ts";
-import { join, parseSegmentFileName } from "../names.ts";
+import { damageFileName, join, parseSegmentFileName } from "../names.ts";
 import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "../open-log.ts";
+import { unlessMissing } from "../recovery/find-files.ts";
 import { DirectoryError } from "./directory-error.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
 import { createOpenedLogs } from "./opened-logs.ts";
@@ -23,6 +24,11 @@ export interface LogDirectory {
   readonly id: DirectoryId;
   /** The broker epoch whose stop was clean; undefined after a crash, and in a new directory. */
   readonly stoppedBy: BrokerEpoch | undefined;
+  /**
+   * Lines of the list of replicas that this start could not read, kept in `replicas.unreadable`. What is there was listed
+   * anew; a replica that is neither there nor named by another line is not missed.
+   */
+  readonly unreadableLines: number;
   /** Why the directory is out of service, if it is. */
   readonly failure: LogError | undefined;
   /** What was created here and not removed. What is listed and not there is damaged when it is opened. */
@@ -36,9 +42,15 @@ export interface LogDirectory {
   open(replica: ReplicaId, options: OpenLogOptions): Promise<Log>;
   /** Replicas whose data was set aside here: kept, and opened by nobody. */
   aside(): readonly ReplicaId[];
-  /** Keeps a replica's data under another name, and lists it no longer; durable on return. */
+  /**
+   * Keeps a replica's data under another name, and lists it no longer; durable on return. Fails with EXISTS where other
+   * data of it was set aside before: neither is thrown away.
+   */
   setAside(replica: ReplicaId): Promise<void>;
-  /** Lists a replica again that was set aside, with all its data; durable on return. */
+  /**
+   * Lists a replica again that was set aside, with all its data; durable on return. Fails with EXISTS where there is data
+   * of it that was not set aside.
+   */
   takeBack(replica: ReplicaId): Promise<void>;
   /**
    * Removes a replica with all its data, set aside or not; for one that is damaged this is how it is given up. Close its
@@ -134,6 +146,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     path,
     id: meta.directoryId,
     stoppedBy,
+    unreadableLines: list.unreadableLines,
     get failure() {
       return context.failure();
     },
@@ -168,6 +181,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     setAside: (replica) =>
       guarded("setting a replica aside", async () => {
         const name = replicaName(replica);
+        if (aside.has(name)) throw new DiskError("EXISTS", "set aside", join(path, name));
         await opened.forget(name);
         // First from the list: what is not listed and whole is listed again at the next start, what is listed and not
         // there is damage.
@@ -177,17 +191,21 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     takeBack: (replica) =>
       guarded("taking a replica back", async () => {
         const name = replicaName(replica);
+        if (aside.has(name)) await removeHalfMade(context, join(path, name));
         if (!(await renameDurably(context, path, name + asideSuffix, name))) return;
         aside.delete(name);
         await list.add(replica);
       }),
     async close(stop) {
       const isClean = await opened.close();
-      if (stop !== undefined && isClean && context.failure() === undefined) {
-        await writeStopFile(context, path, stop.brokerEpoch);
+      try {
+        if (stop !== undefined && isClean && context.failure() === undefined) {
+          await writeStopFile(context, path, stop.brokerEpoch);
+        }
+      } finally {
+        await context.files.close();
+        await lock.release();
       }
-      await context.files.close();
-      await lock.release();
     },
   };
 }
@@ -209,22 +227,28 @@ async function sweep(
     if (stray !== undefined) aside.set(replicaName(stray), stray);
     const replica = parseReplicaName(name);
     if (replica === undefined || list.replicas.has(name)) continue;
-    if (await isWhole(context, join(path, name))) await list.add(replica);
-    else await context.disk.remove(join(path, name));
+    if (!(await removeHalfMade(context, join(path, name)))) await list.add(replica);
   }
   return aside;
 }
 
-/** The segment is the last thing that is made. What has none was never used. */
-async function isWhole(context: LogContext, directory: string): Promise<boolean> {
-  return (await context.disk.list(directory)).some(({ name }) => parseSegmentFileName(name)?.kind === "log");
+/**
+ * The segment is the last thing that is made: a replica that has none was never used, and goes, unless damage was noted
+ * there. True: it is gone.
+ */
+async function removeHalfMade({ disk }: LogContext, directory: string): Promise<boolean> {
+  const entries = (await unlessMissing(() => disk.list(directory))) ?? [];
+  if (entries.some(({ name }) => name === damageFileName || parseSegmentFileName(name)?.kind === "log")) return false;
+  await disk.remove(directory);
+  return true;
 }
 
 /** Gone at once and durably, whatever interrupts the removal of the files. */
 async function moveAway(context: LogContext, path: string, name: string): Promise<void> {
-  if (await renameDurably(context, path, name, name + removedSuffix)) {
-    await context.disk.remove(join(path, name + removedSuffix));
-  }
+  const away = join(path, name + removedSuffix);
+  // What a removal left that could not remove the files.
+  await context.disk.remove(away);
+  if (await renameDurably(context, path, name, name + removedSuffix)) await context.disk.remove(away);
 }
 
 /** False where there is nothing of that name. */

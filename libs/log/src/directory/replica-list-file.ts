@@ -8,13 +8,21 @@ import { encodeReplicaLine, parseReplicaList, type ReplicaId, replicaListName, r
 export interface ReplicaList {
   /** By name. */
   readonly replicas: ReadonlyMap<string, ReplicaId>;
+  /** Lines that said nothing any more when the file was read. */
+  readonly unreadableLines: number;
   /** Durable on return. */
   add(replica: ReplicaId): Promise<void>;
   /** Durable on return. */
   remove(replica: ReplicaId): Promise<void>;
 }
 
-/** Reads the list, or begins an empty one. Lines that removed replicas are dropped when the file is read. */
+/** A list of which lines could not be read is kept under this name, for people to look at. */
+const unreadableName = `${replicaListName}.unreadable`;
+
+/**
+ * Reads the list, or begins an empty one. Lines that removed replicas are dropped when the file is read, those that say
+ * nothing too.
+ */
 export async function openReplicaList(context: LogContext, directory: string): Promise<ReplicaList> {
   const path = join(directory, replicaListName);
   const bytes = await unlessMissing(async () => {
@@ -25,7 +33,8 @@ export async function openReplicaList(context: LogContext, directory: string): P
       release();
     }
   });
-  const { replicas: found } = parseReplicaList(bytes ?? new Uint8Array(0), context.crc32c);
+  const { replicas: found, unreadableLines } = parseReplicaList(bytes ?? new Uint8Array(0), context.crc32c);
+  if (bytes !== undefined && unreadableLines > 0) await createAside(context, directory, unreadableName, bytes);
   const replicas = new Map(found);
   const compact = new TextEncoder().encode(
     [...replicas.values()].map((replica) => encodeReplicaLine("+", replica, context.crc32c)).join(""),
@@ -59,6 +68,7 @@ export async function openReplicaList(context: LogContext, directory: string): P
 
   return {
     replicas,
+    unreadableLines,
     async add(replica) {
       await append("+", replica);
       replicas.set(replicaName(replica), replica);

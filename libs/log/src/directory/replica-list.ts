@@ -3,7 +3,7 @@
  *
  * A line for each change, "+ <topic id>-<partition> <crc32c>" or "- ...". A crash may tear the last line, which then
  * does not count: a replica is listed after it was made, and taken from the list before it is removed, so that nothing
- * is ever listed that was never there.
+ * is ever listed that was never there. A line that does not match its checksum says nothing; the others do.
  */
 import { type PartitionIndex, partitionIndex, type TopicId, topicId } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
@@ -36,23 +36,31 @@ export function encodeReplicaLine(sign: "+" | "-", replica: ReplicaId, crc32c: C
   return `${fields} ${checksum(fields, crc32c)}\n`;
 }
 
-/** The replicas listed, and how many bytes of the file are whole lines. */
+/** The replicas listed, and how many lines say nothing, without a last one that has no end. */
 export function parseReplicaList(
   bytes: Uint8Array,
   crc32c: Crc32c,
-): { readonly replicas: ReadonlyMap<string, ReplicaId>; readonly size: number } {
+): { readonly replicas: ReadonlyMap<string, ReplicaId>; readonly unreadableLines: number } {
   const replicas = new Map<string, ReplicaId>();
-  let size = 0;
-  for (const line of new TextDecoder().decode(bytes).split("\n")) {
-    const found = /^(([+-]) (\S+)) ([0-9a-f]{8})$/.exec(line);
-    if (found?.[1] === undefined || found[3] === undefined || checksum(found[1], crc32c) !== found[4]) break;
-    const replica = parseReplicaName(found[3]);
-    if (replica === undefined) break;
-    if (found[2] === "+") replicas.set(found[3], replica);
-    else replicas.delete(found[3]);
-    size += line.length + 1;
+  let unreadableLines = 0;
+  // Behind the last line end there is nothing, or a line that was torn.
+  for (const line of new TextDecoder().decode(bytes).split("\n").slice(0, -1)) {
+    const change = parseLine(line, crc32c);
+    if (change === undefined) unreadableLines++;
+    else if (change.sign === "+") replicas.set(replicaName(change.replica), change.replica);
+    else replicas.delete(replicaName(change.replica));
   }
-  return { replicas, size };
+  return { replicas, unreadableLines };
+}
+
+function parseLine(
+  line: string,
+  crc32c: Crc32c,
+): { readonly sign: "+" | "-"; readonly replica: ReplicaId } | undefined {
+  const found = /^(([+-]) (\S+)) ([0-9a-f]{8})$/.exec(line);
+  if (found?.[1] === undefined || found[3] === undefined || checksum(found[1], crc32c) !== found[4]) return undefined;
+  const replica = parseReplicaName(found[3]);
+  return replica === undefined ? undefined : { sign: found[2] === "+" ? "+" : "-", replica };
 }
 
 function checksum(text: string, crc32c: Crc32c): string {

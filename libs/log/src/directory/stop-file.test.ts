@@ -1,16 +1,14 @@
 import { createFaultDisk, createMemoryDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, partitionIndex, topicId } from "@tidemark/ids";
-import { portableCrc32c } from "@tidemark/record";
-import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { brokerEpoch } from "@tidemark/ids";
+import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import type { Log } from "../log.ts";
 import type { StartReport } from "../open-log.ts";
 import { defaultLogSettings } from "../settings.ts";
+import { optionsOn, other, replica } from "../testing/directories.ts";
 import { batchAt } from "../testing/fixture.ts";
 import { openLogDirectory } from "./log-directory.ts";
 
-const replica = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
-const other = { ...replica, partition: partitionIndex(1) };
 const stopFile = "/d/clean-stop";
 const epoch = brokerEpoch(4);
 const settings = { ...defaultLogSettings, flush: "async" } as const;
@@ -24,15 +22,7 @@ async function twoLogs(disk = createMemoryDisk()) {
   });
   const starts: StartReport[] = [];
   const logs: Log[] = [];
-  const directory = await openLogDirectory({
-    path: "/d",
-    disk: faulty,
-    runtime: { ...createManualTime(), random: createSeededRandom(1) },
-    crc32c: portableCrc32c,
-    owner: { clusterId: "c", nodeId: 1 },
-    onFailure: () => undefined,
-    createMissing: true,
-  });
+  const directory = await openLogDirectory({ ...optionsOn(disk), disk: faulty });
   for (const each of [replica, other]) {
     if (!directory.replicas().some(({ partition }) => partition === each.partition)) await directory.create(each);
     const onStart = (report: StartReport) => starts.push(report);
@@ -97,6 +87,17 @@ describe("the stop file", () => {
     fail(() => undefined);
     await directory.close({ brokerEpoch: epoch });
     expect(disk.peek(stopFile)).toBeUndefined();
+  });
+
+  it("that finds no room lets go of the directory all the same: it may be opened again", async () => {
+    const { disk, directory, fail } = await twoLogs();
+    fail(({ kind, path }) =>
+      kind === "write" && path.startsWith(stopFile) ? { kind: "short", bytes: 3, code: "NO_SPACE" } : undefined,
+    );
+    await expect(directory.close({ brokerEpoch: epoch })).rejects.toMatchObject({ code: "NO_SPACE" });
+    const next = await openLogDirectory(optionsOn(disk));
+    expect([next.stoppedBy, next.replicas()]).toEqual([undefined, [replica, other]]);
+    await next.close();
   });
 
   it("is not written by a stop without a broker epoch: the broker never registered", async () => {

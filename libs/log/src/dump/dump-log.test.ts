@@ -1,11 +1,9 @@
 import { portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
 import { encodeEpochs } from "../epochs/epoch-file.ts";
-import { at, batchAt, createTestLog, epoch, logDirectory } from "../testing/fixture.ts";
+import { at, batchAt, createTestLog, epoch, logDirectory, logFile } from "../testing/fixture.ts";
 import { type DumpOptions, dumpLog } from "./dump-log.ts";
 import { logsAt } from "./find-logs.ts";
-
-const logFile = `${logDirectory}/00000000000000000000.log`;
 
 async function stopped() {
   const test = await createTestLog({ settings: { segmentBytes: 300, indexIntervalBytes: 100 } });
@@ -112,6 +110,16 @@ describe("a dump", () => {
     const before = await content();
     await dumpLog(options, logDirectory);
     expect(await content()).toEqual(before);
+  });
+
+  it("finds a directory where a segment should be, and reads the others", async () => {
+    const { test, options } = await stopped();
+    await test.disk.remove(logFile);
+    await test.disk.makeDirectory(logFile);
+    const { recovery, problems, segments } = await dumpLog(options, logDirectory);
+    expect(recovery).toMatchObject({ kind: "offline", damage: { kind: "unreadable" } });
+    expect(problems).toEqual([`a start takes this replica offline: ${logFile} is a directory`]);
+    expect(segments.map(({ baseOffset }) => baseOffset)).toEqual([at(6)]);
   });
 
   it("fails for what is not there", async () => {

@@ -2,7 +2,7 @@
  * Reads a log offline and says what is in it, where it is damaged, and what recovery would do. Changes nothing, and takes
  * no lock: what a running broker writes meanwhile may look torn.
  */
-import { createFilePool, type Disk, DiskError } from "@tidemark/disk";
+import { createFilePool, type DirectoryEntry, type Disk, DiskError } from "@tidemark/disk";
 import { type Codecs, type Crc32c, nextOffsetOf } from "@tidemark/record";
 import { createManualTime } from "@tidemark/runtime";
 import { greater } from "../bytes.ts";
@@ -15,7 +15,7 @@ import { allGuards } from "../guards.ts";
 import { parentOf, parseSegmentFileName } from "../names.ts";
 import { assertBeginning, newBeginning } from "../recovery/beginning.ts";
 import { readDamage } from "../recovery/damage-file.ts";
-import { findAsideSegment, findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
+import { assertFiles, findAsideSegment, findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
 import { recover } from "../recovery/recover.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 import { defaultLogSettings } from "../settings.ts";
@@ -94,7 +94,7 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
     dumps.push(await dumpSegment(context, segment, { ...options, isLast, onBatch }));
   }
   const aside = await findAsideSegment(context, path, entries);
-  const recovery = await outlook(context, { path, segments, aside, noted, epochs });
+  const recovery = await outlook(context, { path, entries, segments, aside, noted, epochs });
   const problems = dumps.flatMap((dump) => dump.problems);
   if (noted === undefined) problems.push("offset-checkpoint is missing or not whole");
   if (epochs === undefined) problems.push("leader-epoch-checkpoint is missing or not whole");
@@ -117,16 +117,18 @@ async function outlook(
   context: LogContext,
   found: {
     readonly path: string;
+    readonly entries: readonly DirectoryEntry[];
     readonly segments: readonly Segment[];
     readonly aside: Segment | undefined;
     readonly noted: NotedOffsets | undefined;
     readonly epochs: EpochCache | undefined;
   },
 ): Promise<RecoveryOutlook> {
-  const known = await readDamage(context, found.path);
+  const known = await readDamage(context, found.path, found.entries);
   if (known !== undefined) return { kind: "offline", damage: known };
   const { noted } = found;
   try {
+    assertFiles(found.path, found.entries);
     const anew = newBeginning(found.segments, noted);
     if (anew !== undefined) return { kind: "startAnew", at: anew };
     assertBeginning(found.path, found.segments, noted);

@@ -2,13 +2,13 @@
  * What a log keeps for the state machine of idempotent producers (R11): it is shown every batch in order, and its state
  * is kept in snapshots, so that a start shows it only the batches behind the newest one.
  */
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, type Crc32c, lastOffsetOf, noProducerId } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { viewOf } from "../bytes.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import { join, parseSegmentFileName, segmentFileName } from "../names.ts";
+import { ifReadable } from "../unreadable.ts";
 
 /** The state machine, as the log drives it. It never waits. */
 export interface ProducerState {
@@ -128,17 +128,14 @@ async function snapshotOffsets(context: LogContext, directory: string): Promise<
 }
 
 async function readState(context: LogContext, directory: string, offset: Offset): Promise<Uint8Array | undefined> {
-  try {
+  return ifReadable(async () => {
     const file = await context.disk.open(join(directory, segmentFileName(offset, "snapshot")), { readOnly: true });
     try {
       return decodeSnapshot(await file.read(0, await file.size()), offset, context.crc32c);
     } finally {
       await file.close();
     }
-  } catch (error) {
-    if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return undefined;
-    throw error;
-  }
+  });
 }
 
 async function removeSnapshot(context: LogContext, directory: string, offset: Offset): Promise<void> {

@@ -3,7 +3,8 @@ import { lesser } from "../bytes.ts";
 import { DamageError } from "../errors.ts";
 import { floorOfOffset } from "../index/segment-index.ts";
 import { type LogState, segmentIndexFor } from "../log-state.ts";
-import { damageReading, ensureIndex } from "../read/find.ts";
+import { ensureIndex } from "../read/find.ts";
+import { damageReading } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import { isBehind, noProducerState, readSnapshot, replayInto } from "./producer-state.ts";
 

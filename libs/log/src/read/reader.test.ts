@@ -7,12 +7,11 @@ import {
   createTestLog,
   epoch,
   everything,
+  logFile,
   rangesOf,
   type TestLog,
   whileTimeGoes,
 } from "../testing/fixture.ts";
-
-const logFile = "/data/log/00000000000000000000.log";
 
 /** A log of batches of two records, of so many bytes about; and the bytes that are read of its file from then on, read by read. */
 async function logOf(sizes: readonly number[]) {

@@ -4,9 +4,10 @@ import { greater } from "../bytes.ts";
 import { DamageError } from "../errors.ts";
 import { floorOfOffset, floorOfTime } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
+import { damageReading, readOrDamage } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
-import { damageReading, ensureIndex, floorHolds, readOrDamage, rebuildIndex } from "./find.ts";
+import { ensureIndex, floorHolds, rebuildIndex } from "./find.ts";
 import { stableRead } from "./stable.ts";
 
 /** A record, found by its time. */

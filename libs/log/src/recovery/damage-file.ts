@@ -1,5 +1,5 @@
 /** `damage`: why a replica is offline, kept until the replica is given up (L10). */
-import { DiskError } from "@tidemark/disk";
+import type { DirectoryEntry } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
@@ -18,25 +18,30 @@ export async function writeDamage(context: LogContext, directory: string, damage
   await createAside(context, directory, damageFileName, new TextEncoder().encode(`${text}\n`));
 }
 
-export async function readDamage(context: LogContext, directory: string): Promise<Damage | undefined> {
-  let bytes: Uint8Array;
+/** What was noted, where there is a note among the entries of the directory. */
+export async function readDamage(
+  context: LogContext,
+  directory: string,
+  entries: readonly DirectoryEntry[],
+): Promise<Damage | undefined> {
+  const note = entries.find(({ name }) => name === damageFileName);
+  if (note === undefined) return undefined;
+  if (note.kind === "directory") return unclearDamage("by a directory");
+  const file = await context.disk.open(join(directory, damageFileName), { readOnly: true });
   try {
-    const file = await context.disk.open(join(directory, damageFileName), { readOnly: true });
-    try {
-      bytes = await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof DiskError && error.code === "NOT_FOUND") return undefined;
-    throw error;
+    return parse(new TextDecoder().decode(await file.read(0, await file.size())));
+  } finally {
+    await file.close();
   }
-  return parse(new TextDecoder().decode(bytes));
 }
 
 /** A note that cannot be read is still one. */
+function unclearDamage(text: string): Damage {
+  return { kind: "unreadable", offset: 0n as Offset, detail: `Damage was noted: ${text.trim()}` };
+}
+
 function parse(text: string): Damage {
-  const unclear: Damage = { kind: "unreadable", offset: 0n as Offset, detail: `Damage was noted: ${text.trim()}` };
+  const unclear = unclearDamage(text);
   try {
     const noted: unknown = JSON.parse(text);
     if (typeof noted !== "object" || noted === null) return unclear;

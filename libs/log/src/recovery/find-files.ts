@@ -4,13 +4,30 @@ import { type LogContext, syncEntries } from "../context.ts";
 import type { EpochCache } from "../epochs/epoch-cache.ts";
 import { readEpochFile } from "../epochs/epoch-file.ts";
 import { DamageError } from "../errors.ts";
-import { asideSuffix, epochFileName, join, parseSegmentFileName, parseSwapFileName } from "../names.ts";
+import { asideSuffix, epochFileName, join, offsetFileName, parseSegmentFileName, parseSwapFileName } from "../names.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 
 export async function listOrDamage(context: LogContext, directory: string): Promise<readonly DirectoryEntry[]> {
   const entries = await unlessMissing(() => context.disk.list(directory));
   if (entries !== undefined) return entries;
   throw new DamageError({ kind: "missing", offset: 0n as Offset, detail: `${directory} is not there` });
+}
+
+/**
+ * Throws DamageError where a directory has the name of a file that the log cannot do without: a segment, a checkpoint,
+ * something on its way. Of those that it can do without, such as indexes, it stays unread and unwritten.
+ */
+export function assertFiles(directory: string, entries: readonly DirectoryEntry[]): void {
+  for (const { name, kind } of entries) {
+    if (kind === "file" || !isNeeded(name)) continue;
+    const offset = parseSegmentFileName(name)?.baseOffset ?? (0n as Offset);
+    throw new DamageError({ kind: "unreadable", offset, detail: `${join(directory, name)} is a directory` });
+  }
+}
+
+function isNeeded(name: string): boolean {
+  if (name === epochFileName || name === offsetFileName || name.endsWith(asideSuffix)) return true;
+  return parseSegmentFileName(name)?.kind === "log" || parseSwapFileName(name) !== undefined;
 }
 
 export async function unlessMissing<Value>(work: () => Promise<Value>): Promise<Value | undefined> {
@@ -31,11 +48,12 @@ export async function findSegments(
   directory: string,
   entries: readonly DirectoryEntry[],
 ): Promise<Segment[]> {
-  const swaps = entries.flatMap(({ name }) => {
+  const names = namesOfFiles(entries);
+  const swaps = names.flatMap((name) => {
     const parsed = parseSwapFileName(name);
     return parsed === undefined ? [] : [{ name, ...parsed }];
   });
-  const files = entries.flatMap(({ name }) => {
+  const files = names.flatMap((name) => {
     const parsed = parseSegmentFileName(name);
     if (parsed?.kind !== "log") return [];
     const { baseOffset } = parsed;
@@ -60,7 +78,7 @@ export async function findAsideSegment(
   directory: string,
   entries: readonly DirectoryEntry[],
 ): Promise<Segment | undefined> {
-  for (const { name } of entries) {
+  for (const name of namesOfFiles(entries)) {
     const parsed = name.endsWith(asideSuffix) ? parseSegmentFileName(name.slice(0, -asideSuffix.length)) : undefined;
     if (parsed?.kind !== "log") continue;
     const segment = createSegment(directory, parsed.baseOffset);
@@ -100,6 +118,10 @@ export async function readEpochs(
     }
   });
   return found?.whole === true ? found : undefined;
+}
+
+function namesOfFiles(entries: readonly DirectoryEntry[]): readonly string[] {
+  return entries.flatMap(({ name, kind }) => (kind === "file" ? [name] : []));
 }
 
 async function sizeOf(context: LogContext, path: string): Promise<number> {

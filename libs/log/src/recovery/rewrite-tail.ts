@@ -18,6 +18,7 @@ import { type Coverage, cutIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, type UnflushedTail } from "../log-state.ts";
 import { asideSuffix, join, segmentFileName } from "../names.ts";
 import { whileReplacing } from "../replacing.ts";
+import { readOrDamage } from "../segment/read-or-damage.ts";
 import { buildIndex, createSegment, removeIndex, type Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
 import { coverageBelow } from "../write/coverage.ts";
@@ -108,7 +109,8 @@ async function copyInto(
     try {
       while (position + next.size < segment.size) {
         const length = Math.min(pieceBytes, segment.size - position - next.size);
-        const piece = await source.file.read(position + next.size, length);
+        const range = { from: position + next.size, length, offset: next.baseOffset };
+        const piece = await readOrDamage(source.file, segment, range);
         if (piece.length < length) throw new DiskError("IO", "read", segment.path);
         await target.file.write(next.size, [piece]);
         next.size += piece.length;
@@ -129,7 +131,8 @@ async function keepTorn(log: LogState, segment: Segment, bytes: number): Promise
     const path = join(log.directory, tornFileName(segment.baseOffset, segment.size));
     await writeAside(log.context, path, async (aside) => {
       for (let at = 0; at < bytes; at += pieceBytes) {
-        await aside.write(at, [await file.read(segment.size + at, Math.min(bytes - at, pieceBytes))]);
+        const range = { from: segment.size + at, length: Math.min(bytes - at, pieceBytes), offset: segment.nextOffset };
+        await aside.write(at, [await readOrDamage(file, segment, range)]);
       }
     });
   } finally {

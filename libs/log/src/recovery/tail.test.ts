@@ -1,18 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { defaultLogSettings } from "../settings.ts";
-import { at, batchAt, createTestLog, type TestLog } from "../testing/fixture.ts";
-
-const logFile = "/data/log/00000000000000000000.log";
-const namesOf = async ({ disk }: TestLog) => (await disk.list("/data/log")).map(({ name }) => name);
-/** Lets the notes of what was flushed reach the disk. */
-const settled = ({ time }: TestLog) => time.advance(2000);
-
-async function threeFlushed() {
-  const test = await createTestLog();
-  await test.flush(batchAt(0), batchAt(1), batchAt(2));
-  await settled(test);
-  return test;
-}
+import { at, batchAt, logFile, namesOf, settled, threeFlushed } from "../testing/fixture.ts";
 
 describe("a tail that was not flushed", () => {
   it.each([

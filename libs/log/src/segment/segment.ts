@@ -1,11 +1,14 @@
 import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
-import { nextOffsetOf, readBatchHeader } from "@tidemark/record";
+import { batchHeaderBytes, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import type { LogContext } from "../context.ts";
+import { DamageError } from "../errors.ts";
 import { decodeIndex, encodeIndex, indexHeaderBytes, readIndexHeader } from "../index/index-file.ts";
 import { createSegmentIndex, indexBatch, type SegmentIndex } from "../index/segment-index.ts";
 import { join, segmentFileName } from "../names.ts";
-import { ifThereIsSpace } from "../space.ts";
+import { isSpaceError } from "../space.ts";
+import { ifReadable } from "../unreadable.ts";
+import { damageReading, readOrDamage } from "./read-or-damage.ts";
 import { scanBatches } from "./scan.ts";
 
 /** One file of batches, and what is known of it. */
@@ -32,6 +35,33 @@ export function createSegment(directory: string, baseOffset: Offset): Segment {
     nextOffset: baseOffset,
     index: undefined,
   };
+}
+
+/**
+ * Makes the segment's file, empty: one of that name can only be what an attempt left behind that failed later on. Throws
+ * DamageError where a directory has the name.
+ */
+export async function createSegmentFile(context: LogContext, { path, baseOffset }: Segment): Promise<void> {
+  try {
+    (await context.files.create(path)).release();
+    return;
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "EXISTS") throw error;
+  }
+  try {
+    const { file, release } = await context.files.acquire(path);
+    try {
+      await file.truncate(0);
+    } finally {
+      release();
+    }
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "NOT_FOUND") throw error;
+    throw new DamageError(
+      { kind: "unreadable", offset: baseOffset, detail: `${path} is a directory` },
+      { cause: error },
+    );
+  }
 }
 
 function indexPaths(segment: Segment): readonly string[] {
@@ -66,7 +96,8 @@ export async function buildIndex(context: LogContext, segment: Segment, interval
   const index = createSegmentIndex(segment.baseOffset);
   const { file, release } = await context.files.acquire(segment.path);
   try {
-    await scanBatches(file, { from: 0, to: segment.size }, (header) => {
+    const source = damageReading(file, segment, () => index.covered.nextOffset);
+    await scanBatches(source, { from: 0, to: segment.size }, (header) => {
       if (header.baseOffset < index.covered.nextOffset) return "offsets go back";
       extendIndex(index, header, segment, interval);
       return undefined;
@@ -90,7 +121,7 @@ export async function writeIndex(
   const relative = successor === undefined ? undefined : Number(successor - segment.baseOffset);
   const files = encodeIndex({ index, successor: relative }, context.crc32c);
   const [offsetPath, timePath] = indexPaths(segment);
-  await ifThereIsSpace(async () => {
+  await ifWritable(async () => {
     await overwrite(context, offsetPath, files.index);
     await overwrite(context, timePath, files.timeIndex);
   });
@@ -114,6 +145,16 @@ export async function readSuccessor(context: LogContext, segment: Segment): Prom
   if (header?.successor === undefined || header.covered.bytes !== segment.size) return undefined;
   if (!(await provesItself(context, segment, header))) return undefined;
   return (segment.baseOffset + BigInt(header.successor)) as Offset;
+}
+
+/** Without room, without leave, or with a directory in its place, there is no index. */
+async function ifWritable(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const isInTheWay = error instanceof DiskError && (error.code === "DENIED" || error.code === "NOT_FOUND");
+    if (!isInTheWay && !isSpaceError(error)) throw error;
+  }
 }
 
 async function overwrite(context: LogContext, path: string | undefined, bytes: Uint8Array): Promise<void> {
@@ -140,17 +181,14 @@ async function readBeginning(
   length?: number,
 ): Promise<Uint8Array | undefined> {
   if (path === undefined) return undefined;
-  try {
+  return ifReadable(async () => {
     const file = await context.disk.open(path, { readOnly: true });
     try {
       return await file.read(0, length ?? (await file.size()));
     } finally {
       await file.close();
     }
-  } catch (error) {
-    if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return undefined;
-    throw error;
-  }
+  });
 }
 
 async function provesItself(
@@ -162,7 +200,8 @@ async function provesItself(
   if (lastBatch === undefined) return bytes === 0;
   const { file, release } = await context.files.acquire(segment.path);
   try {
-    const found = readBatchHeader(await file.read(lastBatch.position, 61));
+    const range = { from: lastBatch.position, length: batchHeaderBytes, offset: segment.baseOffset };
+    const found = readBatchHeader(await readOrDamage(file, segment, range));
     const header = found.kind === "malformed" ? undefined : found.header;
     return (
       header !== undefined &&

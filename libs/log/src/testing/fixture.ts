@@ -18,6 +18,10 @@ import type { ProducerState } from "../producers/producer-state.ts";
 import { defaultLogSettings, type LogSettings } from "../settings.ts";
 
 export const logDirectory = "/data/log";
+/** The first segment of a log that begins at 0. */
+export const logFile = "/data/log/00000000000000000000.log";
+export const epochFile = "/data/log/leader-epoch-checkpoint";
+export const checkpointFile = "/data/log/offset-checkpoint";
 export const at = (value: number | bigint): Offset => BigInt(value) as Offset;
 export const epoch = (value: number): LeaderEpoch => value as LeaderEpoch;
 export const everything = { maxBytes: 100_000_000 };
@@ -199,5 +203,30 @@ export async function openTestLog(
     },
   } as TestLog;
   await test.reopen();
+  return test;
+}
+
+/** The names of what is in the log's directory. */
+export async function namesOf({ disk }: TestLog): Promise<string[]> {
+  return (await disk.list(logDirectory)).map(({ name }) => name);
+}
+
+/** Lets the notes of what was flushed reach the disk, and be synced. */
+export function settled({ time }: TestLog): Promise<void> {
+  return time.advance(2000);
+}
+
+/** Appends what is written and never flushed: the sync of it does not come back. */
+export async function appendUnflushed(test: TestLog, batch: Uint8Array): Promise<void> {
+  test.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
+  test.log.append(batch);
+  await test.time.advance(10);
+}
+
+/** A log with three flushed batches of one record. */
+export async function threeFlushed(options: TestLogOptions = {}): Promise<TestLog> {
+  const test = await createTestLog(options);
+  await test.flush(batchAt(0), batchAt(1), batchAt(2));
+  await settled(test);
   return test;
 }

@@ -1,42 +1,50 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
 
 import type { Offset } from "@tidemark/ids";
-import { noteOffsets } from "../checkpoint/offset-checkpoint.ts";
+import { noteOffsets, rememberOffsets, writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
-import { LogError } from "../errors.ts";
+import { DamageError, LogError } from "../errors.ts";
 import { activeSegment, type LogState, offsetsToNote, type UnflushedTail } from "../log-state.ts";
 import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
 import { keepRecent } from "../read/recent.ts";
+import { damageSeen } from "../read/stable.ts";
 import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
 import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
-import { kick } from "./writer.ts";
 
 /** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
 const indexEveryBytesMax = 64 * 1024 * 1024;
-/** What a start found and had no room for is tried again after so many milliseconds: each time, a segment is copied. */
-const tailRetryMs = 5000;
+
+/** `noRoomForTail`: what a start found could not be secured yet, and is to be tried again, also where nothing is appended. */
+export type CommitOutcome = "done" | "noRoomForTail";
 
 /** Commits what fits into one group. Whatever goes wrong is told as `refused`, or as the directory's failure. */
-export async function commitNext(log: LogState): Promise<void> {
+export async function commitNext(log: LogState): Promise<CommitOutcome> {
   const { context } = log;
   try {
-    if (context.failure() !== undefined || log.status.kind !== "online") refuseAll(log, context.failure());
-    else await commit(log);
+    if (context.failure() === undefined && log.status.kind === "online") return await commit(log);
+    refuseAll(log, context.failure());
   } catch (error) {
-    const failure = error instanceof LogError ? error : context.fail(error, `appending to ${log.directory}`);
+    const seen = error instanceof DamageError ? damageSeen(log, error) : error;
+    const failure = seen instanceof LogError ? seen : context.fail(seen, `appending to ${log.directory}`);
     refuseAll(log, failure);
   }
+  return "done";
 }
 
-async function commit(log: LogState): Promise<void> {
+async function commit(log: LogState): Promise<CommitOutcome> {
+  log.writer.hasTail = false;
+  if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return "noRoomForTail";
+  await commitGroup(log);
+  return "done";
+}
+
+async function commitGroup(log: LogState): Promise<void> {
   const { writer } = log;
-  writer.hasTail = false;
-  if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return;
   const segment = activeSegment(log);
   const { index } = segment;
   if (index === undefined) throw new Error("Broken invariant: the active segment has its index");
@@ -86,8 +94,8 @@ async function secureTail(log: LogState, tail: UnflushedTail): Promise<void> {
 }
 
 /**
- * False when the disk was full. Then it is tried again, also where nothing is appended: whoever waits for the flush of
- * what the start found goes on waiting, since that is in the log.
+ * False when the disk was full. Whoever waits for the flush of what the start found goes on waiting then, since that is in
+ * the log.
  */
 async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<boolean> {
   try {
@@ -95,21 +103,9 @@ async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<bool
     return true;
   } catch (error) {
     if (!isSpaceError(error)) throw error;
-    retryTail(log);
     if (log.writer.queue.length > 0 || log.writer.hasEpoch) await refuseForSpace(log, error);
     return false;
   }
-}
-
-function retryTail(log: LogState): void {
-  const { writer } = log;
-  if (writer.isClosing) return;
-  writer.cancelTailRetry ??= log.context.runtime.scheduler.after(tailRetryMs, () => {
-    writer.cancelTailRetry = undefined;
-    if (log.tail === undefined) return;
-    writer.hasTail = true;
-    kick(log);
-  });
 }
 
 async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
@@ -147,7 +143,10 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
     const { runtime, onFlush } = log.context;
     const startMs = runtime.clock.monotonicMs();
     if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
-    await held?.file.sync();
+    const synced = held?.file.sync();
+    // Of the flush before: while the device is busy with this one it costs no time.
+    writeOffsets(log.context, log.checkpoint);
+    await synced;
     syncMs = runtime.clock.monotonicMs() - startMs;
     onFlush?.(syncMs);
   }
@@ -166,7 +165,7 @@ function noteFlushed(
   log.flushed = flushed;
   if (durable !== log.durable) {
     log.durable = durable;
-    noteOffsets(log.context, log.checkpoint, offsetsToNote(log));
+    rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
   tell(log, { kind: "flushed", upTo: flushed, syncMs });
 }

@@ -3,6 +3,7 @@ import { batchHeaderBytes, lastOffsetOf } from "@tidemark/record";
 import { type Coverage, coverageAt, createSegmentIndex, floorOfOffset } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import { ensureIndex, floorHolds, rebuildIndex } from "../read/find.ts";
+import { damageReading, readOrDamage } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import { extendIndex, type Segment } from "../segment/segment.ts";
 
@@ -14,11 +15,13 @@ export async function coverageBelow(log: LogState, segment: Segment, cut: Offset
   scratch.covered = coverageAt(index, floor, segment.baseOffset);
   const { file, release } = await log.context.files.acquire(segment.path);
   try {
-    if (!floorHolds(floor, await file.read(floor.position, batchHeaderBytes))) {
+    const range = { from: floor.position, length: batchHeaderBytes, offset: scratch.covered.nextOffset };
+    if (!floorHolds(floor, await readOrDamage(file, segment, range))) {
       segment.index = await rebuildIndex(log, segment);
       return await coverageBelow(log, segment, cut);
     }
-    await scanBatches(file, { from: floor.position, to: segment.size }, (header) => {
+    const source = damageReading(file, segment, () => scratch.covered.nextOffset);
+    await scanBatches(source, { from: floor.position, to: segment.size }, (header) => {
       if (lastOffsetOf(header) >= cut) return "at the cut";
       extendIndex(scratch, header, segment, log.settings.indexIntervalBytes);
       return undefined;

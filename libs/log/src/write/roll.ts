@@ -1,4 +1,3 @@
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { syncEntries } from "../context.ts";
@@ -6,7 +5,7 @@ import { hasUnsyncedEpochs, syncEpochs } from "../epochs/epoch-file.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
-import { createSegment, writeIndex } from "../segment/segment.ts";
+import { createSegment, createSegmentFile, writeIndex } from "../segment/segment.ts";
 import { ifThereIsSpace } from "../space.ts";
 
 /**
@@ -22,7 +21,7 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
   await keepSnapshot(log);
-  await createEmpty(log, next.path);
+  await createSegmentFile(context, next);
   await syncEntries(context, log.directory);
   log.segments = [...log.segments, next];
   if (active.index !== undefined) context.indexes.touch(active, active.index);
@@ -56,19 +55,4 @@ export async function flushActive(log: LogState): Promise<void> {
     release();
   }
   log.durable = target;
-}
-
-/** A file of that name can only be what an attempt left behind that failed later on. */
-async function createEmpty(log: LogState, path: string): Promise<void> {
-  try {
-    (await log.context.files.create(path)).release();
-  } catch (error) {
-    if (!(error instanceof DiskError) || error.code !== "EXISTS") throw error;
-    const { file, release } = await log.context.files.acquire(path);
-    try {
-      await file.truncate(0);
-    } finally {
-      release();
-    }
-  }
 }

@@ -6,9 +6,13 @@
  */
 import type { PooledFile } from "@tidemark/disk";
 import type { Cancel } from "@tidemark/runtime";
+import { writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import type { LogState } from "../log-state.ts";
 import { commitNext } from "./commit.ts";
 import type { QueuedBatches } from "./queue.ts";
+
+/** What a start found and had no room for is tried again after so many milliseconds: each time, a segment is copied. */
+const tailRetryMs = 5000;
 
 export interface WriterState {
   /** What was appended and not yet written. */
@@ -25,6 +29,8 @@ export interface WriterState {
   hasTail: boolean;
   /** Ends the wait for the next try, while there was no room for it. */
   cancelTailRetry: Cancel | undefined;
+  /** It is seen to that the offsets are noted when nothing more comes. */
+  isNoteDue: boolean;
   /** The active segment's file, from a write to the flush behind it. */
   held: PooledFile | undefined;
   /** Size of the active segment when its index file was written last. */
@@ -41,6 +47,7 @@ export function createWriterState(): WriterState {
     hasEpoch: false,
     hasTail: false,
     cancelTailRetry: undefined,
+    isNoteDue: false,
     held: undefined,
     indexedBytes: 0,
   };
@@ -65,11 +72,38 @@ async function run(log: LogState): Promise<void> {
   for (;;) {
     const work = writer.waiting.shift();
     if (work !== undefined) await work();
-    else if (writer.queue.length > 0 || writer.hasEpoch || writer.hasTail) await commitNext(log);
-    else if (writer.last !== undefined) await writer.last();
+    else if (writer.queue.length > 0 || writer.hasEpoch || writer.hasTail) {
+      if ((await commitNext(log)) === "noRoomForTail") retryTail(log);
+    } else if (writer.last !== undefined) await writer.last();
     else break;
   }
   writer.isRunning = false;
+  noteWhenIdle(log);
+}
+
+/**
+ * What was flushed is noted beside the next flush, or as soon as none follows. Whoever waits for a flush before he appends
+ * has appended when this is asked, so that the note does not come before what he wrote.
+ */
+function noteWhenIdle({ writer, checkpoint, context }: LogState): void {
+  if (writer.isNoteDue || !checkpoint.isDirty) return;
+  writer.isNoteDue = true;
+  context.runtime.scheduler.afterInput(() => {
+    writer.isNoteDue = false;
+    // What runs now sees to it when it ends.
+    if (!writer.isRunning) writeOffsets(context, checkpoint);
+  });
+}
+
+function retryTail(log: LogState): void {
+  const { writer } = log;
+  if (writer.isClosing) return;
+  writer.cancelTailRetry ??= log.context.runtime.scheduler.after(tailRetryMs, () => {
+    writer.cancelTailRetry = undefined;
+    if (log.tail === undefined) return;
+    writer.hasTail = true;
+    kick(log);
+  });
 }
 
 /** Runs when nothing is under way; what was appended and not yet written waits behind it. */

@@ -1,4 +1,6 @@
+import { closeSync, openSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
 
 /** After so many turns the process looks at what comes from outside: signals, and rejections that nobody handles. */
@@ -48,6 +50,19 @@ export function realTimeMs(): number {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** A new file of lines; what stood there before is gone. A relative path begins where npm was called. */
+export function createLineFile(path: string): { write(line: string): void; close(): void } {
+  const file = openSync(resolve(process.env.INIT_CWD ?? ".", path), "w");
+  return {
+    write(line) {
+      writeSync(file, `${line}\n`);
+    },
+    close() {
+      closeSync(file);
+    },
+  };
 }
 
 /** How many seeds the tests are to run; `usual` where nobody says. */

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ActiveController } from "@tidemark/controller-link";
+import type { ActiveController, MetadataVersion } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
 import type { ReportedTruncation } from "@tidemark/metadata";
@@ -39,6 +39,11 @@ export interface BrokerCondition {
   readonly offlineReplicas: readonly ReplicaId[];
 }
 
+/** A session that began, and where that stands in the metadata. */
+export interface Registration extends MetadataVersion {
+  readonly brokerEpoch: BrokerEpoch;
+}
+
 export interface SessionOptions {
   readonly controller: ActiveController;
   readonly runtime: Runtime;
@@ -47,7 +52,7 @@ export interface SessionOptions {
   readonly identity: BrokerIdentity;
   readonly condition: () => BrokerCondition;
   /** The session began; metadata from before the revision are not to be acted upon. */
-  readonly onRegistered: (registration: { readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }) => void;
+  readonly onRegistered: (registration: Registration) => void;
   /** The controller knows the session no longer, or it is given up: nothing is led any more. */
   readonly onLost: (why: string) => void;
   /** Something came from the active controller. */
@@ -179,7 +184,7 @@ async function register(
   { controller, identity, condition, logger, onHeard }: SessionOptions,
   isFirst: boolean,
   signal: AbortSignal,
-): Promise<{ readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }> {
+): Promise<Registration> {
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
     (channel, until) => {
@@ -203,7 +208,11 @@ async function register(
     brokerEpoch: answer.brokerEpoch,
     controllerEpoch: answer.controllerEpoch,
   });
-  return { brokerEpoch: answer.brokerEpoch as BrokerEpoch, revision: answer.revision as Revision };
+  return {
+    brokerEpoch: answer.brokerEpoch as BrokerEpoch,
+    controllerEpoch: answer.controllerEpoch as ControllerEpoch,
+    revision: answer.revision as Revision,
+  };
 }
 
 function heartbeatOf(

@@ -7,7 +7,6 @@ import { forgetFetched, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
-import { noteCut } from "./truncation.ts";
 import { noteHighWatermark } from "./watched-batches.ts";
 import { advanceLogStart, moveLogStart, write } from "./writes.ts";
 
@@ -71,7 +70,6 @@ function noteEvent(replica: ReplicaState, event: TraceEvent): void {
     case "truncated":
     case "restarted":
       forgetFetched(replica);
-      noteCut(replica, event);
       break;
     case "isrProposed":
       replica.isProposing = true;

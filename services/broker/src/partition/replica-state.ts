@@ -18,7 +18,7 @@ import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from 
 import type { HintedLeader } from "./refusal-error.ts";
 import type { Flushed, Timeline, Written } from "./timeline.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
-import type { TruncationRecord } from "./truncation.ts";
+import type { Agreement } from "./truncation.ts";
 import type { Writes } from "./writes.ts";
 
 /** Which partition it is. */
@@ -47,6 +47,8 @@ export interface PartitionShared {
   readonly clock: Clock;
   readonly links: PartitionLinks;
   readonly requests: { next(): RequestId };
+  /** Whether the receipt of an unclean election waits for what this replica cuts (D3). */
+  readonly isReceiptOpen: (replica: ReplicaId) => boolean;
   /** Where clients reach a broker. Undefined: not known. */
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
@@ -141,8 +143,8 @@ export interface ReplicaState {
   leftFor: TidemarkError | undefined;
   /** Why the log took nothing of an append, while its refusal is being told. */
   refusedBy: LogError | undefined;
-  /** What was cut in the newest leader epoch. */
-  truncation: TruncationRecord | undefined;
+  /** Undefined: in no leader epoch yet. */
+  agreement: Agreement | undefined;
   /** When each follower fetched from it last, or reported. Undefined: none did. */
   heardMs: Map<BrokerId, number> | undefined;
   watched: WatchedBatch[];

@@ -221,7 +221,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     isOver: false,
     leftFor: undefined,
     refusedBy: undefined,
-    truncation: undefined,
+    agreement: undefined,
     watched: [],
     fetched: [],
     fetchedIn: undefined,

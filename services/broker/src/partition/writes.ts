@@ -7,7 +7,7 @@
  *    The log itself tells of no flush that began before a cut (L9).
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { LogError } from "@tidemark/log";
+import { type CutOptions, LogError } from "@tidemark/log";
 import type { FlushGeneration } from "@tidemark/replication";
 import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
@@ -100,7 +100,7 @@ function perform(replica: ReplicaState, next: Write): boolean {
       cut(replica, next.generation, () => truncate(replica, next.cut));
       return true;
     case "restart":
-      cut(replica, next.generation, () => log.startAnewAt(next.offset));
+      cut(replica, next.generation, () => log.startAnewAt(next.offset, cutOptions(replica)));
       return true;
   }
 }
@@ -128,9 +128,15 @@ function discard(write: Write): void {
   if (write.kind === "append") write.release?.();
 }
 
-async function truncate({ log }: ReplicaState, at: Offset): Promise<void> {
-  const end = await log.truncateTo(at);
+async function truncate(replica: ReplicaState, at: Offset): Promise<void> {
+  const { log } = replica;
+  const end = await log.truncateTo(at, cutOptions(replica));
   if (end !== at) throw new LogError("INVALID_APPEND", `A cut at ${at} left a log that ends at ${end}`);
+}
+
+/** What a receipt waits for must not be forgotten with the process. */
+function cutOptions({ shared, id }: ReplicaState): CutOptions {
+  return { isNoted: shared.isReceiptOpen(id) };
 }
 
 function cut(replica: ReplicaState, generation: FlushGeneration, work: () => Promise<void>): void {

@@ -22,13 +22,14 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
 import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import { isReceiptOpen } from "./cut-notes.ts";
 import { carriedOut } from "./deleted-topics.ts";
 import { createInspection, createReceiving, createServing } from "./exchange.ts";
 import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
+import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -143,6 +144,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
         if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
+        else reopenFailed(table, held, nowMs);
       }
     },
     resignAll(reason) {
@@ -234,7 +236,7 @@ function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): voi
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
   const { state } = held;
-  held.state = { kind: "failed", message, isFinal: true };
+  held.state = { kind: "failed", message, againAtMs: Number.POSITIVE_INFINITY };
   if (state.kind === "open") enqueue(table, held, () => state.log.close());
 }
 
@@ -246,6 +248,7 @@ function createState(options: PartitionTableOptions): TableState {
     clock,
     links,
     requests: { next: () => ++lastRequest as RequestId },
+    isReceiptOpen: (id) => isReceiptOpen(table, id),
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
       options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));

@@ -1,6 +1,7 @@
 /** A broker's data service over disks and time that a test holds in its hands. */
 
 import { loadCodecs } from "@tidemark/compression";
+import type { MetadataVersion } from "@tidemark/controller-link";
 import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
 import {
   type BrokerId,
@@ -140,8 +141,8 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     createMissing: true,
     guards: options.guards ?? allGuards,
   });
-  const apply = (to: MetadataImage) =>
-    table.apply({ image: to, revision: revision(1n), controllerEpoch: controllerEpoch(1) });
+  const registered = { controllerEpoch: controllerEpoch(1), revision: revision(1n) };
+  const apply = (to: MetadataImage, version: MetadataVersion = registered) => table.apply({ image: to, ...version });
   const table = createPartitionTable({
     brokerId: self,
     directories: [opened],
@@ -173,7 +174,7 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
       write: (line) => logs.push(line),
     }),
   });
-  table.registered({ brokerEpoch: brokerEpoch(1), revision: revision(1n) });
+  table.registered({ brokerEpoch: brokerEpoch(1), ...registered });
   await apply(image);
   const { codecs } = await loadCodecs();
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);

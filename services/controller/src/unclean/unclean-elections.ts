@@ -72,8 +72,9 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
     else elect(due, false).then(again, again);
   };
   const schedule = (term: ActiveTerm) => {
-    cancel();
+    // What is asked for by a term that is over must not stop the timer of the one that came after it.
     if (role.term !== term) return;
+    cancel();
     cancel = runtime.scheduler.after(pauseMs, () => {
       cancel = runtime.scheduler.afterInput(() => look(term));
     });

@@ -1,0 +1,84 @@
+/** A process that dies at any step of what a log directory does with replicas. */
+import { createFaultDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk";
+import { createManualTime } from "@tidemark/runtime";
+import { describe, expect, it } from "vitest";
+import { newDisk, optionsOn, replica, settings } from "../testing/directories.ts";
+import { type LogDirectory, openLogDirectory } from "./log-directory.ts";
+
+interface Killed {
+  readonly disk: MemoryDisk;
+  /** The directory as the next process finds it. */
+  readonly next: LogDirectory;
+}
+
+/**
+ * Runs `work` on a disk that does nothing more from one operation on, for each of its operations, and shows what the
+ * next process finds. Returns how many operations there were.
+ */
+async function killAtEachStep(
+  {
+    prepare,
+    work,
+    end,
+  }: {
+    readonly prepare?: (directory: LogDirectory) => Promise<unknown>;
+    readonly work: (directory: LogDirectory) => Promise<unknown>;
+    readonly end: (disk: MemoryDisk) => void;
+  },
+  look: (found: Killed) => Promise<void>,
+): Promise<number> {
+  for (let steps = 0; ; steps++) {
+    const disk = await newDisk();
+    let left = Number.POSITIVE_INFINITY;
+    const plan: FaultPlan = () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" });
+    const dying = createFaultDisk(disk, { scheduler: createManualTime().scheduler, plan });
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: dying });
+    await prepare?.(directory);
+    left = steps;
+    const isDone = await work(directory).then(
+      () => true,
+      () => false,
+    );
+    end(disk);
+    await look({ disk, next: await openLogDirectory(optionsOn(disk)) });
+    if (isDone) return steps;
+  }
+}
+
+const create = (directory: LogDirectory) => directory.create(replica);
+const cutPower = (disk: MemoryDisk) => disk.powerCut();
+
+describe("a directory whose process is killed at any step", () => {
+  it("of the making of a replica is sound", async () => {
+    const steps = await killAtEachStep({ work: create, end: (disk) => disk.kill() }, async ({ next }) => {
+      for (const listed of next.replicas()) expect((await next.open(listed, settings)).status.kind).toBe("online");
+      if (next.replicas().length === 0) await next.create(replica);
+      expect(next.replicas()).toEqual([replica]);
+    });
+    expect(steps).toBeGreaterThan(10);
+  });
+
+  it("of a removal is sound, and finishes it", async () => {
+    const work = (directory: LogDirectory) => directory.remove(replica);
+    const steps = await killAtEachStep({ prepare: create, work, end: cutPower }, async ({ disk, next }) => {
+      for (const listed of next.replicas()) expect((await next.open(listed, settings)).status.kind).toBe("online");
+      expect((await disk.list("/d")).filter(({ name }) => name.endsWith(".removed"))).toEqual([]);
+    });
+    expect(steps).toBeGreaterThan(3);
+  });
+
+  it("of setting a replica aside and taking it back loses nothing", async () => {
+    const work = async (directory: LogDirectory) => {
+      await directory.setAside(replica);
+      await directory.takeBack(replica);
+    };
+    const steps = await killAtEachStep({ prepare: create, work, end: cutPower }, async ({ next }) => {
+      // It is listed or set aside: listed and not there, it would be damage.
+      expect(next.aside().length + next.replicas().length).toBe(1);
+      if (next.aside().length > 0) await next.takeBack(replica);
+      expect(next.replicas()).toEqual([replica]);
+      expect((await next.open(replica, settings)).status).toEqual({ kind: "online" });
+    });
+    expect(steps).toBeGreaterThan(5);
+  });
+});

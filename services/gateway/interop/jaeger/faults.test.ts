@@ -1,4 +1,4 @@
-import { below, createSeededRandom } from "@tidemark/runtime";
+import { below, createNodeRuntime, createSeededRandom, delay } from "@tidemark/runtime";
 import { testWithJaeger } from "@tidemark/testkit/jaeger";
 import { expect } from "vitest";
 import { type FaultyCluster, startFaultyCluster } from "./faulty-cluster.ts";
@@ -59,9 +59,9 @@ const overloaded = (faulty: Faulty, process: string): Fault => ({
   name: `${process} with a tenth of a processor`,
   culprit: `${process}, process`,
   async happen() {
-    let isOver = false;
+    const over = new AbortController();
     const starving = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         faulty.cluster.signal(process, "SIGSTOP");
         await pass(90);
         faulty.cluster.signal(process, "SIGCONT");
@@ -69,12 +69,13 @@ const overloaded = (faulty: Faulty, process: string): Fault => ({
       }
     })();
     await produceSome(faulty);
-    isOver = true;
+    over.abort();
     await starving;
   },
 });
 
-const pass = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const { scheduler } = createNodeRuntime();
+const pass = (ms: number) => delay(scheduler, ms);
 
 /** One fault of all that there are, by a seed. */
 function drawFault(faulty: Faulty, brokers: readonly string[], seed: number): Fault {

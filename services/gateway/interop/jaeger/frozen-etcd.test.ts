@@ -1,3 +1,4 @@
+import { createNodeRuntime, delay } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { testWithJaeger } from "@tidemark/testkit/jaeger";
 import { expect } from "vitest";
@@ -14,7 +15,7 @@ testWithJaeger("an etcd that stands still while a leader has to be elected is na
     await cluster.kill(leader);
     // Less than the lease of the active controller, which stays the active one.
     for (const member of members) cluster.signal(member, "SIGSTOP");
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await delay(createNodeRuntime().scheduler, 2000);
     for (const member of members) cluster.signal(member, "SIGCONT");
     await waitFor("another leader", async () => {
       const state = (await client.admin.describeTopics({ topics: [topic] })).topics[0]?.partitions[0];

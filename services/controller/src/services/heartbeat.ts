@@ -13,10 +13,12 @@ import {
   failDirectories,
   isAwaitedTruncation,
   isNewDamage,
+  isNewRegression,
   isToStepAside,
   lookup,
   reportDamage,
   reportOffline,
+  reportRegressed,
   reportTruncations,
   sessionProblem,
 } from "@tidemark/metadata";
@@ -25,7 +27,7 @@ import { abortWith } from "@tidemark/runtime";
 import type { ActiveTerm } from "../commands/role.ts";
 import { type ControllerCore, electionContext } from "../core.ts";
 import { refusalError } from "../errors.ts";
-import { readBroker, readDirectoryIds, readReplicaId, readTopicId, readTruncation } from "./requests.ts";
+import { readBroker, readDirectoryIds, readReplicaId, readSeenState, readTopicId, readTruncation } from "./requests.ts";
 import { newestOf, untilAborted } from "./signals.ts";
 
 interface Session {
@@ -79,6 +81,13 @@ async function carryOut(
   const damage = { ...session, damaged: request.damagedReplicas.map(readReplicaId) };
   if (isNewDamage(core.follower.image, damage)) {
     await core.queue.submit({ name: "report damage", decide: (image) => reportDamage(image, damage, context) });
+  }
+  const regression = { ...session, seen: request.regressedReplicas.map(readSeenState) };
+  if (isNewRegression(core.follower.image, regression)) {
+    await core.queue.submit({
+      name: "report regressed metadata",
+      decide: (image) => reportRegressed(image, regression, context),
+    });
   }
   if (request.failedDirectoryIds.length > 0) {
     const command = { ...session, directoryIds: readDirectoryIds(request.failedDirectoryIds) };

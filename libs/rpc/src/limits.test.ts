@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import type { Acks } from "@tidemark/proto/log/v1";
 import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { type ConnectionLimits, createProcessBudget } from "./index.ts";
@@ -292,6 +293,26 @@ describe("58: hostile bytes", () => {
     expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
     expect(ended["grpc-message"]).toContain("ProduceRequest");
     expect(defects).toEqual([]);
+  });
+
+  it("58: a field that is not known, as of a newer proto, is passed over, and a value of an enum that is not known is refused", async () => {
+    const asked: string[] = [];
+    const { port } = await startServer({
+      produce({ topic }) {
+        asked.push(topic);
+        return {};
+      },
+    });
+    const topic = Uint8Array.of(0x0a, 1, 0x74);
+    // Number 1000, of two bytes.
+    const unknown = Uint8Array.of(0xc2, 0x3e, 2, 1, 2);
+    const ended = await post(port, {}, frame(Buffer.concat([topic, unknown])));
+    expect([ended["grpc-status"], asked]).toEqual([String(status.OK), ["t"]]);
+    await expect(openClient(port).produce({ topic: "t", acks: 99 as Acks })).rejects.toMatchObject({
+      reason: Reason.INVALID_ARGUMENT,
+      message: expect.stringContaining("ACKS_ALL = 3") as string,
+    });
+    expect(asked).toEqual(["t"]);
   });
 
   it.each([

@@ -33,7 +33,7 @@ interface Wait {
   cancelTimer: Cancel | undefined;
 }
 
-/** What is not stated is all; so is a number that this version does not know. */
+/** What is not stated is all. A number that is not known was refused before. */
 export function ackLevel(acks: Acks): AckLevel {
   switch (acks) {
     case Acks.NONE:

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { encodeRecords } from "@tidemark/format";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
+  type Acks,
   type ProduceStreamRequest,
   ProduceStreamRequestSchema,
   type ProduceStreamResult,
@@ -73,6 +74,17 @@ describe("a produce stream", () => {
     const bySequence = answers.flat().sort((a, b) => Number(a.sequence - b.sequence));
     expect(bySequence.map((result) => result.error?.reason)).toEqual([undefined, Reason.UNKNOWN_PARTITION, undefined]);
     expect(bySequence.map((result) => result.baseOffset)).toEqual([0n, undefined, 1n]);
+  });
+
+  it("refuses acks that are not known, and takes them for none that are", async () => {
+    const { answers, listener } = openStream();
+    listener.onMessage({ ...message(0), acks: 99 as Acks });
+    listener.onMessage(message(1));
+    await bench.time.advance(1);
+    const [refused, stored] = answers.flat().sort((a, b) => Number(a.sequence - b.sequence));
+    expect(refused?.error).toMatchObject({ reason: Reason.INVALID_ARGUMENT, outcome: Outcome.NOT_APPLIED });
+    expect(refused?.message).toContain("ACKS_ALL = 3");
+    expect(stored?.baseOffset).toBe(0n);
   });
 
   it("ends when everything is answered, and not before", async () => {

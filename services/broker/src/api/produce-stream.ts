@@ -2,12 +2,20 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Reason } from "@tidemark/proto/common/v1";
 import {
   type ProduceStreamRequest,
+  ProduceStreamRequestSchema,
   type ProduceStreamResponseSchema,
   type ProduceStreamResult,
   ProduceStreamResultSchema,
 } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
-import { type CallContext, type RawListener, type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import {
+  type CallContext,
+  lookForUnknownEnums,
+  type RawListener,
+  type RawStream,
+  TidemarkError,
+  toErrorDetail,
+} from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { invalidArgument } from "../errors.ts";
 import type { ProduceOutcome } from "../partition/partition.ts";
@@ -15,6 +23,9 @@ import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
 import { checkBatches } from "./check-batches.ts";
 import type { ProduceTracer } from "./produce-trace.ts";
+
+/** Of a message of the stream: acks that a caller with a newer proto may ask for. */
+const unknownEnumIn = lookForUnknownEnums(ProduceStreamRequestSchema);
 
 export interface ProduceStreamOptions {
   readonly table: PartitionLookup;
@@ -113,6 +124,8 @@ export function createProduceStream(options: ProduceStreamOptions) {
     settle: (outcome: ProduceOutcome) => void,
   ): void {
     try {
+      const problem = unknownEnumIn?.(request);
+      if (problem !== undefined) throw invalidArgument(problem);
       if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
       const partition = options.table.find(request);
       const place = { topic: request.topic, partition: request.partition };

@@ -117,8 +117,14 @@ describe("a tail for which there is no room", () => {
 
   it("is not called flushed by a stop, which is then not clean", async () => {
     const { test } = await startWithoutRoom("1.log.aside");
+    // The try of the start, and a later one.
+    for (let step = 0; step < 70; step++) await test.time.advance(100);
     await expect(test.log.close()).rejects.toMatchObject({ code: "NO_SPACE" });
     expect(test.log.status.kind).toBe("closed");
+    const told = test.events.length;
+    await test.time.advance(60_000);
+    // What is left is the sync that hangs.
+    expect([test.events.length, test.time.pending()]).toEqual([told, 1]);
     test.faulty.plan(() => undefined);
     await test.reopen();
     expect(test.starts.at(-1)?.unflushed).toEqual({ from: at(1), end: at(2) });
@@ -127,7 +133,7 @@ describe("a tail for which there is no room", () => {
 
   it("is secured by the stop, where there is room again", async () => {
     const { test, freeSpace } = await startWithoutRoom("1.log.aside");
-    await test.time.advance(10);
+    for (let step = 0; step < 10; step++) await test.time.advance(100);
     freeSpace();
     await test.log.close();
     await test.reopen();

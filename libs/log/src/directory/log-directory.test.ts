@@ -1,9 +1,9 @@
 import { createFaultDisk, createMemoryDisk, type FaultPlan, scriptedFaults } from "@tidemark/disk";
 import { brokerEpoch } from "@tidemark/ids";
-import { createManualTime } from "@tidemark/runtime";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { newDisk, optionsOn, other, replica, settings } from "../testing/directories.ts";
-import { at, batchAt } from "../testing/fixture.ts";
+import { at, batchAt, whileTimeGoes } from "../testing/fixture.ts";
 import { type LogDirectoryOptions, openLogDirectories, openLogDirectory } from "./log-directory.ts";
 import { replicaName } from "./replica-list.ts";
 
@@ -298,6 +298,35 @@ describe("a log directory", () => {
     expect(again.status.kind).toBe("closed");
     await directory.create(replica);
     expect((await directory.open(replica, settings)).logEndOffset).toBe(at(0));
+  });
+
+  it("opens a replica again only when the last write of its log has ended", async () => {
+    const disk = await newDisk();
+    const time = createManualTime();
+    const operations: string[] = [];
+    const plan: FaultPlan = ({ kind, path }) => {
+      if (!path.endsWith("offset-checkpoint")) return undefined;
+      operations.push(kind);
+      return kind === "sync" ? { kind: "delay", ms: 100 } : undefined;
+    };
+    const slow = createFaultDisk(disk, { scheduler: time.scheduler, plan });
+    const random = createSeededRandom(1);
+    const directory = await openLogDirectory({ ...optionsOn(disk), disk: slow, runtime: { ...time, random } });
+    await whileTimeGoes(time, directory.create(replica));
+    const log = await whileTimeGoes(time, directory.open(replica, settings));
+    log.append(batchAt(0));
+    await time.advance(10);
+    disk.flipBit(`/d/${replicaName(replica)}/00000000000000000000.log`, { byte: 70, bit: 0 });
+    await expect(log.offsetForTimestamp(0n)).rejects.toMatchObject({ code: "OFFLINE" });
+    operations.length = 0;
+    const closing = log.close();
+    for (let step = 0; step < 200 && log.status.kind !== "closed"; step++) await time.advance(1);
+    const opening = directory.open(replica, settings);
+    let isClosed = false;
+    void closing.then(() => (isClosed = true));
+    const wasClosed = opening.then(() => isClosed);
+    expect([await whileTimeGoes(time, wasClosed), operations]).toEqual([true, ["sync"]]);
+    expect((await opening).status.kind).toBe("offline");
   });
 
   it("opens a replica again that was damaged, when that was closed, and one whose opening failed", async () => {

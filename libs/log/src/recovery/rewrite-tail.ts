@@ -84,8 +84,6 @@ async function copyTail(
   const { context } = log;
   const next = createSegment(log.directory, tail.from);
   next.path += asideSuffix;
-  await context.disk.remove(next.path);
-  context.files.forget(next.path);
   try {
     await copyInto(log, { segment, next, position: tail.position });
   } catch (error) {

@@ -100,7 +100,6 @@ function retryTail(log: LogState): void {
   if (writer.isClosing) return;
   writer.cancelTailRetry ??= log.context.runtime.scheduler.after(tailRetryMs, () => {
     writer.cancelTailRetry = undefined;
-    if (log.tail === undefined) return;
     writer.hasTail = true;
     kick(log);
   });

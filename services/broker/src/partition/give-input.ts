@@ -8,7 +8,7 @@ import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
 import { noteHighWatermark } from "./watched-batches.ts";
-import { advanceLogStart, moveLogStart, write } from "./writes.ts";
+import { advanceLogStart, moveLogStart, throwAwayWrites, write } from "./writes.ts";
 
 /**
  * Takes an input, with its bytes where it is a response. One that comes while another is handled, as an
@@ -43,6 +43,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     received?.release();
     endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
     releaseReplies(replica, true);
+    throwAwayWrites(replica);
     replica.shared.onBroken(replica.id, error);
     return;
   }

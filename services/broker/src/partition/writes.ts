@@ -124,6 +124,12 @@ export function releaseWritten(replica: ReplicaState, isOver: boolean): void {
   for (const { release } of unwritten.splice(0, kept === -1 ? unwritten.length : kept)) release();
 }
 
+/** Nothing more is written: what waits is thrown away, also what waits for a cut that is under way. */
+export function throwAwayWrites(replica: ReplicaState): void {
+  for (const waiting of replica.writes.queue.splice(0)) discard(waiting);
+  releaseWritten(replica, true);
+}
+
 function discard(write: Write): void {
   if (write.kind === "append") write.release?.();
 }
@@ -172,8 +178,7 @@ function attempt(replica: ReplicaState, work: () => void): void {
 
 /** What the book says is written is not: the replica is out of service until it is opened anew (L6). */
 export function failLog(replica: ReplicaState, error: unknown): void {
-  for (const waiting of replica.writes.queue.splice(0)) discard(waiting);
-  releaseWritten(replica, true);
+  throwAwayWrites(replica);
   const reason = error instanceof Error ? error.message : String(error);
   giveInput(replica, { kind: "logFailed", reason });
 }

@@ -12,9 +12,15 @@ export function toAttributes(given: SpanAttributes): Attributes {
   for (const [name, value] of Object.entries<AttributeInput>(given)) {
     if (value === undefined) continue;
     if (typeof value === "bigint") attributes[name] = exactNumber(value);
+    else if (typeof value === "number") attributes[name] = toThousandths(value);
     else attributes[name] = typeof value === "object" ? ([...value] as string[] | number[]) : value;
   }
   return attributes;
+}
+
+/** Durations are measured in milliseconds: what lies behind the microseconds is noise. */
+function toThousandths(value: number): number {
+  return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
 }
 
 /** The number where it is exact, else its digits. */

@@ -93,8 +93,13 @@ function nanosOf(value: unknown): bigint {
   return BigInt(text);
 }
 
+/** What Jaeger adds to spans of others. */
+const jaegersOwn = "@jaeger@";
+
 function attributesOf(holder: Json): readonly (readonly [string, string])[] {
-  return (listOf(holder, "attributes") ?? []).map(({ key, value }) => [textOf(key), valueOf(value)]);
+  return (listOf(holder, "attributes") ?? [])
+    .map(({ key, value }) => [textOf(key), valueOf(value)] as const)
+    .filter(([name]) => !name.startsWith(jaegersOwn));
 }
 
 function valueOf(value: unknown): string {

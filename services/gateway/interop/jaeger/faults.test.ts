@@ -74,7 +74,7 @@ const overloaded = (faulty: Faulty, process: string): Fault => ({
   },
 });
 
-const { scheduler } = createNodeRuntime();
+const { clock, scheduler } = createNodeRuntime();
 const pass = (ms: number) => delay(scheduler, ms);
 
 /** One fault of all that there are, by a seed. */
@@ -108,7 +108,7 @@ testWithJaeger("four faults, and five drawn by seed, are laid to whom they happe
     ];
     const named: string[] = [];
     for (const fault of faults) {
-      const since = new Date();
+      const since = new Date(clock.wallMs());
       await fault.happen();
       const { culprit, text } = await faulty.explain(since);
       console.log(`${fault.name} (the leader is ${leader}):\n${text}`);

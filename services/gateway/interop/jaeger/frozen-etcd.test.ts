@@ -4,6 +4,8 @@ import { testWithJaeger } from "@tidemark/testkit/jaeger";
 import { expect } from "vitest";
 import { startFaultyCluster, topic } from "./faulty-cluster.ts";
 
+const { clock, scheduler } = createNodeRuntime();
+
 testWithJaeger("an etcd that stands still while a leader has to be elected is named", async (jaeger) => {
   const faulty = await startFaultyCluster(jaeger, { flags: ["--backend=etcd", "--controllers=3"], isSlowable: false });
   const { cluster, client } = faulty;
@@ -11,11 +13,11 @@ testWithJaeger("an etcd that stands still while a leader has to be elected is na
   try {
     expect(members).not.toEqual([]);
     const { leader } = await faulty.roles();
-    const since = new Date();
+    const since = new Date(clock.wallMs());
     await cluster.kill(leader);
     // Less than the lease of the active controller, which stays the active one.
     for (const member of members) cluster.signal(member, "SIGSTOP");
-    await delay(createNodeRuntime().scheduler, 2000);
+    await delay(scheduler, 2000);
     for (const member of members) cluster.signal(member, "SIGCONT");
     await waitFor("another leader", async () => {
       const state = (await client.admin.describeTopics({ topics: [topic] })).topics[0]?.partitions[0];

@@ -32,7 +32,7 @@ test("every service starts from its folder alone, as nobody, and the cluster tak
   for (const each of processes) {
     const started = await startProgram([packed.node, packed.main(each.role)], {
       cwd: join(packed.folder, "data"),
-      env: environmentHere(each, place),
+      env: { ...environmentHere(each, place), TIDEMARK_DEBUG_PAGE: "true" },
       ...(nobody === undefined ? {} : { uid: nobody }),
     });
     running.set(each.name, started);
@@ -49,20 +49,32 @@ test("every service starts from its folder alone, as nobody, and the cluster tak
   expect(read.stdout.toString()).toBe("one\ntwo\n");
 });
 
+/** Where a process told that its metrics are. */
+function metricsOf(each: Running): string {
+  const ready = each
+    .output()
+    .split("\n")
+    .find((line) => line.includes('"ready":true'));
+  return (JSON.parse(ready ?? "{}") as { endpoints: { metrics: string } }).endpoints.metrics;
+}
+
+test("every service tells of itself at /debug, where that is turned on", async () => {
+  const told = new Map<string, Record<string, unknown>>();
+  for (const [name, each] of running) {
+    const page = (await (await fetch(`http://${metricsOf(each)}/debug`)).json()) as Record<string, unknown>;
+    expect(page).toMatchObject({ ready: true, settings: { "debug.page": { value: "true" } } });
+    told.set(name, page["service"] as Record<string, unknown>);
+  }
+  expect(told.get("controller-1")).toMatchObject({ active: true, topics: 1, sessions: 3 });
+  expect(told.get("gateway-1")).toMatchObject({ brokers: 3, queuedBytes: { used: expect.any(Number) as number } });
+  const led = ["broker-1", "broker-2", "broker-3"].map((name) => Number(told.get(name)?.["led"]));
+  expect(led.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
+});
+
 test("every metric of the dashboard is told by some process of the cluster that took and gave records", async () => {
   const told = new Set<string>();
   for (const each of running.values()) {
-    const { metrics } = (
-      JSON.parse(
-        each
-          .output()
-          .split("\n")
-          .find((line) => line.includes('"ready":true')) ?? "{}",
-      ) as {
-        endpoints: { metrics: string };
-      }
-    ).endpoints;
-    const text = await (await fetch(`http://${metrics}/metrics`)).text();
+    const text = await (await fetch(`http://${metricsOf(each)}/metrics`)).text();
     for (const name of text.match(/^tidemark_\w+/gm) ?? []) told.add(name.replace(/_(?:bucket|sum|count)$/, ""));
   }
   const expected = Object.values(metricNames).filter((name) => name.startsWith("tidemark_"));

@@ -37,7 +37,35 @@ describe.each(roles)("a pod of a %s", (role) => {
   test("takes no variables of other services for settings, and runs without rights", () => {
     expect(pod.enableServiceLinks).toBe(false);
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true });
-    expect(pod.affinity).toHaveProperty("podAntiAffinity");
+  });
+
+  test("keeps away from the others of its kind, and has a number of its own", () => {
+    const own = { matchLabels: { "app.kubernetes.io/component": role } };
+    const apart = { topologyKey: "kubernetes.io/hostname", labelSelector: own };
+    // Two that hold data are never on one machine; gateways rather not.
+    const expected =
+      role === "gateway"
+        ? { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: apart }] }
+        : { requiredDuringSchedulingIgnoredDuringExecution: [apart] };
+    expect(pod.affinity).toEqual({ podAntiAffinity: expected });
+    const number = container?.env?.find(({ name }) => name === "TIDEMARK_NODE_ID")?.valueFrom;
+    expect(number).toEqual({ fieldRef: { fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']" } });
+    expect(workload(role).spec).toMatchObject({ ordinals: { start: 1 }, selector: own });
+    const budget = kubernetesResources(`base/${role}.yaml`).find(({ kind }) => kind === "PodDisruptionBudget");
+    expect(budget?.spec).toEqual({ maxUnavailable: 1, selector: own });
+  });
+
+  test("is asked by gRPC, at its client port, whether it has started and is ready", () => {
+    const port = container?.ports.find(({ name }) => name === "client")?.containerPort;
+    expect(container?.startupProbe.grpc.port).toBe(port);
+    expect(container?.readinessProbe.grpc.port).toBe(port);
+  });
+
+  test("advertises an address of its own", () => {
+    const advertised = container?.env?.find(({ name }) => name === "TIDEMARK_ADVERTISED_LISTENERS")?.value;
+    for (const listener of advertised?.split(",") ?? [""]) {
+      expect(listener).toContain(role === "gateway" ? "$(POD_IP)" : `$(POD_NAME).${role}.$(POD_NAMESPACE).svc`);
+    }
   });
 
   test("may take longer to stop than its leaderships take to move", () => {

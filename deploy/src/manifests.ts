@@ -83,7 +83,12 @@ export interface PodSpec {
     readonly image: string;
     readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[];
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
-    readonly startupProbe: { readonly periodSeconds: number; readonly failureThreshold: number };
+    readonly startupProbe: {
+      readonly grpc: { readonly port: number };
+      readonly periodSeconds: number;
+      readonly failureThreshold: number;
+    };
+    readonly readinessProbe: { readonly grpc: { readonly port: number } };
     readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
   }[];
 }
@@ -99,9 +104,7 @@ export function readResources(text: string): readonly Resource[] {
 
 /** What runs the pods of a role. Throws where nothing does. */
 export function workloadIn(resources: readonly Resource[], role: Role): Resource {
-  const found = resources.find(
-    ({ kind, metadata }) => metadata.name === role && (kind === "StatefulSet" || kind === "Deployment"),
-  );
+  const found = resources.find(({ kind, metadata }) => metadata.name === role && kind === "StatefulSet");
   if (found === undefined) throw new Error(`There is no workload of ${role}`);
   return found;
 }

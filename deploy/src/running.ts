@@ -68,7 +68,12 @@ export async function startProgram(
   const isOver = () => child.exitCode !== null || child.signalCode !== null;
   for (const stream of [child.stdout, child.stderr])
     stream?.on("data", (piece: Buffer) => (output += piece.toString()));
-  await waitFor(`${args.at(-1)} to be ready, or to end`, () => output.includes('"ready":true') || isOver());
+  await waitFor(`${args.at(-1)} to be ready, or to end`, () => output.includes('"ready":true') || isOver()).catch(
+    (error: unknown) => {
+      child.kill("SIGKILL");
+      throw error;
+    },
+  );
   if (isOver()) throw new Error(`${args.at(-1)} ended with ${child.exitCode}:\n${output}`);
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal);

@@ -1,3 +1,4 @@
+export { describeServer } from "./debug-page.ts";
 export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls, readClientTls } from "./listeners.ts";
 export { queuedBytesBudget } from "./queued-bytes.ts";
 export { createReadiness } from "./readiness.ts";

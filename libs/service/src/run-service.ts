@@ -16,6 +16,7 @@ import { createNodeDisk, reserveThreads } from "@tidemark/disk";
 import { grpcTransport, type RpcServerHooks } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
+import { debugPage } from "./debug-page.ts";
 import { collectLessOften } from "./heap.ts";
 import type { ServiceWorld } from "./service-world.ts";
 
@@ -41,6 +42,8 @@ export interface RunningService {
   readonly endpoints: Readonly<Record<string, string>>;
   /** Whether it does by now what it is there for, as its health service says under the overall name. */
   isReady(): boolean;
+  /** What the service tells of itself at `/debug`: of bounded size. Absent: nothing. */
+  describe?(): Readonly<Record<string, unknown>>;
   /** Drains, and gives everything back. */
   stop(): Promise<void>;
 }
@@ -58,6 +61,7 @@ export interface ServiceProgram<Of extends Settings> {
 type CommonValues = {
   readonly "node.id": number;
   readonly "log.level": LogLevel;
+  readonly "debug.page": boolean;
   readonly "metrics.listener": { readonly host: string; readonly port: number } | undefined;
 };
 
@@ -90,6 +94,9 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
     logLevel: values["log.level"],
     metricsListener: values["metrics.listener"],
     isReady: () => running?.isReady() ?? false,
+    describe: values["debug.page"]
+      ? (process) => debugPage({ role: program.role, id, ...process, ...stateOf(running) }, config)
+      : undefined,
   }).catch((error: unknown) => end(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`));
   for (const warning of config.warnings) telemetry.logger.warn(formatProblem(warning));
   if (threads < needed) {
@@ -128,6 +135,10 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   } catch (error) {
     leave(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`);
   }
+}
+
+function stateOf(running: RunningService | undefined) {
+  return { isReady: running?.isReady() ?? false, service: running?.describe?.() ?? {} };
 }
 
 /** The world of a real process: its disks, and gRPC over TCP. */

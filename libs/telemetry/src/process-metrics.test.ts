@@ -38,9 +38,11 @@ test("the lag of the event loop is how much later than planned its timer ran", (
 test("measuring the lag ends with its stop and leaves no timer", async () => {
   const { metrics, recorded } = recording();
   const time = createManualTime();
-  const stop = observeEventLoopLag(metrics, time);
+  const lag = observeEventLoopLag(metrics, time);
+  expect(lag.lastMs()).toBeUndefined();
   await time.advance(250);
   expect(recorded).toHaveLength(2);
-  stop();
+  expect(lag.lastMs()).toBe(0);
+  lag.stop();
   expect(time.pending()).toBe(0);
 });

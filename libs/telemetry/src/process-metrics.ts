@@ -38,23 +38,25 @@ export function observeProcess(metrics: Metrics, clock: Clock): () => void {
   };
 }
 
-/** Measures how much later than planned timers run. Returns what ends it. */
+/** Measures how much later than planned timers run. `lastMs`: of the last one; undefined before any ran. */
 export function observeEventLoopLag(
   metrics: Metrics,
   of: { readonly clock: Clock; readonly scheduler: Scheduler },
-): () => void {
+): { stop(): void; lastMs(): number | undefined } {
   const lag = metrics.histogram({
     name: metricNames.eventLoopLag,
     description: "How much later than planned a timer ran: the event loop was busy that long.",
   });
   let cancel = () => {};
+  let lastMs: number | undefined;
   const next = () => {
     const dueMs = of.clock.monotonicMs() + lagIntervalMs;
     cancel = of.scheduler.after(lagIntervalMs, () => {
-      lag.record(Math.max(0, of.clock.monotonicMs() - dueMs) / 1000);
+      lastMs = Math.max(0, of.clock.monotonicMs() - dueMs);
+      lag.record(lastMs / 1000);
       next();
     });
   };
   next();
-  return () => cancel();
+  return { stop: () => cancel(), lastMs: () => lastMs };
 }

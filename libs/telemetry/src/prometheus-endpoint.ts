@@ -27,21 +27,26 @@ const textFormat = "text/plain; version=0.0.4; charset=utf-8";
 export interface MetricsPages {
   readonly render: () => Promise<string>;
   readonly isReady: () => boolean;
+  /** What `/debug` tells, as JSON. Undefined: there is no such page. */
+  readonly describe: (() => unknown) | undefined;
 }
 
 /**
- * Serves what `render` gives at `/metrics` over HTTP, and at `/ready` 200 or 503 for probes that speak no gRPC. Rejects with
+ * Serves what `render` gives at `/metrics` over HTTP, and at `/ready` 200 or 503 for probes that speak no gRPC, and `/debug` where that is asked for. Rejects with
  * a `MetricsListenerError`.
  */
 export async function startMetricsEndpoint(
   at: { readonly host: string; readonly port: number },
-  { render, isReady }: MetricsPages,
+  { render, isReady, describe }: MetricsPages,
 ): Promise<MetricsEndpoint> {
   const server = createServer((request, response) => {
-    const refusal = refusalOf(request);
+    const refusal = refusalOf(request, describe !== undefined);
     if (refusal !== undefined) return answer(response, refusal.status, `${refusal.text}\n`);
     if (pathOf(request) === "/ready") {
       return isReady() ? answer(response, 200, "ready\n") : answer(response, 503, "not ready\n");
+    }
+    if (describe !== undefined && pathOf(request) === "/debug") {
+      return answer(response, 200, `${JSON.stringify(describe(), null, 2)}\n`, "application/json");
     }
     render().then(
       (text) => answer(response, 200, text),
@@ -68,15 +73,21 @@ function pathOf({ url = "" }: IncomingMessage): string | undefined {
   return url.split("?", 1)[0];
 }
 
-function refusalOf(request: IncomingMessage): { readonly status: number; readonly text: string } | undefined {
+function refusalOf(
+  request: IncomingMessage,
+  hasDebug: boolean,
+): { readonly status: number; readonly text: string } | undefined {
   const { method } = request;
   const path = pathOf(request);
-  if (path !== "/metrics" && path !== "/ready") return { status: 404, text: "The metrics are at /metrics." };
+  if (path === "/debug" && !hasDebug) return { status: 404, text: "This page is off: debug.page turns it on." };
+  if (path !== "/metrics" && path !== "/ready" && path !== "/debug") {
+    return { status: 404, text: "The metrics are at /metrics." };
+  }
   if (method !== "GET" && method !== "HEAD") return { status: 405, text: "Use GET." };
   return undefined;
 }
 
-function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": textFormat });
+function answer(response: ServerResponse, status: number, text: string, format = textFormat): void {
+  response.writeHead(status, { "content-type": format });
   response.end(text);
 }

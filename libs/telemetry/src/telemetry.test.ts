@@ -279,6 +279,18 @@ describe("metrics", () => {
     expect(await scrape(telemetry, "/ready")).toEqual({ status: 200, text: "ready\n" });
   });
 
+  test("stand beside a page about the process where that is asked for, and say how it is turned on where not", async () => {
+    const silent = await start({ metricsListener: anyPort });
+    const refused = await scrape(silent, "/debug");
+    expect(refused.status).toBe(404);
+    expect(refused.text).toContain("debug.page");
+    const telemetry = await start({ metricsListener: anyPort, describe: (of) => ({ ...of, led: 3 }) });
+    const told = await scrape(telemetry, "/debug");
+    expect(told.status).toBe(200);
+    expect(JSON.parse(told.text)).toMatchObject({ led: 3 });
+    expect((await scrape(telemetry, "/debug", "POST")).status).toBe(405);
+  });
+
   test.each(protocols)("are pushed over %s when asked for", async (protocol, url) => {
     const environment = {
       OTEL_EXPORTER_OTLP_ENDPOINT: url(),

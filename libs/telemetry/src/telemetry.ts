@@ -38,6 +38,8 @@ export interface TelemetryOptions {
   readonly metricsListener: { readonly host: string; readonly port: number } | undefined;
   /** What `/ready` beside the metrics tells. Absent: ready. */
   readonly isReady?: () => boolean;
+  /** What `/debug` beside the metrics tells, as JSON. `eventLoopLagMs`: how late the last timer ran. Absent: no such page. */
+  readonly describe?: ((of: { readonly eventLoopLagMs: number | undefined }) => unknown) | undefined;
   /**
    * Takes the spans in place of a collector, each when it ends. Ids are drawn from `random`, so that what follows from a
    * seed draws the same whether its spans are kept or not. Absent: OTEL_* says where they go.
@@ -90,11 +92,16 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
   const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
   const meters = providers.meters(readers);
-  const endpoint = await startEndpoint(options, scraped, meters);
-
   const metrics = createMetrics(meters.meter);
-  const observers =
-    readers.length === 0 ? [] : [observeProcess(metrics, runtime.clock), observeEventLoopLag(metrics, runtime)];
+  const lag = readers.length === 0 ? undefined : observeEventLoopLag(metrics, runtime);
+  const observers = lag === undefined ? [] : [observeProcess(metrics, runtime.clock), () => lag.stop()];
+  const endpoint = await startEndpoint(options, scraped, {
+    shutdown: () => {
+      for (const stopObserving of observers) stopObserving();
+      return meters.shutdown();
+    },
+    lagMs: () => lag?.lastMs(),
+  });
   const { onLost } = createLostSpans({ clock: runtime.clock, logger, metrics });
   const exporter = createTraceExporter(plan.traces);
   const queue = exporter === undefined ? undefined : createSpanQueue({ exporter, limits: plan.queue, onLost });
@@ -155,15 +162,19 @@ function createResource({ service, instanceId }: TelemetryOptions, plan: OtelPla
 }
 
 async function startEndpoint(
-  { metricsListener: at, isReady = () => true }: TelemetryOptions,
+  { metricsListener: at, isReady = () => true, describe }: TelemetryOptions,
   scraped: PrometheusReader | undefined,
-  meters: ReturnType<Providers["meters"]>,
+  of: { readonly shutdown: () => Promise<void>; readonly lagMs: () => number | undefined },
 ): Promise<MetricsEndpoint | undefined> {
   if (at === undefined || scraped === undefined) return undefined;
   try {
-    return await startMetricsEndpoint(at, { render: () => scraped.render(), isReady });
+    return await startMetricsEndpoint(at, {
+      render: () => scraped.render(),
+      isReady,
+      describe: describe && (() => describe({ eventLoopLagMs: of.lagMs() })),
+    });
   } catch (error) {
-    await meters.shutdown();
+    await of.shutdown();
     throw error;
   }
 }

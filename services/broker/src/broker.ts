@@ -12,6 +12,7 @@ import { createLogService } from "./api/log-service.ts";
 import { type BrokerParts, isOfflineHere, join, leave, open, stop, tableOf } from "./broker-life.ts";
 import { createCatchingUp } from "./catching-up.ts";
 import { createProducerIds } from "./controller/producer-ids.ts";
+import { describeLed } from "./describe-broker.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
 import { createBrokerMetrics } from "./metrics/broker-metrics.ts";
@@ -75,6 +76,8 @@ export interface Broker {
   open(): Promise<void>;
   /** Resolves when the broker is registered and has applied the metadata of its registration. */
   join(endpoints: readonly AdvertisedEndpoint[]): Promise<void>;
+  /** What it does, for people: of bounded size. */
+  describe(): Readonly<Record<string, unknown>>;
   /** Resolves when the controller has moved the leaderships, or when that took too long. */
   leave(): Promise<void>;
   /** Leaves the cluster, flushes and closes the logs. */
@@ -168,6 +171,7 @@ export function createBroker(options: BrokerOptions): Broker {
     replicaService: streams.service,
     open: () => open(parts),
     join: (endpoints) => join(parts, endpoints),
+    describe: () => ({ brokerEpoch: parts.session?.brokerEpoch, ...describeLed(parts.table?.led() ?? []) }),
     leave: () => leave(parts),
     async stop() {
       await stop(parts);

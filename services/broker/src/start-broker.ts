@@ -6,6 +6,7 @@ import { createChannelPool, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
+  describeServer,
   listenersOf,
   peerTls,
   queuedBytesBudget,
@@ -66,6 +67,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     onFatal: options.onFatal,
     ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
+  const processBudget = queuedBytesBudget(values, telemetry);
   const server = createRpcServer({
     runtime,
     transport,
@@ -74,7 +76,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
       { client: broker.services, internal: [...broker.services, broker.replicaService] },
       disk,
     ),
-    processBudget: queuedBytesBudget(values, telemetry),
+    processBudget,
     hooks: serverHooks(telemetry),
   });
   const readiness = createReadiness(server);
@@ -97,6 +99,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     return {
       endpoints: { client: formatEndpoint(client), internal: formatEndpoint(internal) },
       isReady: () => readiness.isReady,
+      describe: () => ({ ...describeServer(server, processBudget), ...broker.describe() }),
       stop,
     };
   } catch (error) {

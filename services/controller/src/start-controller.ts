@@ -2,11 +2,12 @@
 import { formatEndpoint } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
 import { controllerId, type DirectoryId } from "@tidemark/ids";
-import { createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
+import { type ByteBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import {
   advertisedEndpoint,
   createReadiness,
+  describeServer,
   listenersOf,
   peerTls,
   queuedBytesBudget,
@@ -17,6 +18,7 @@ import {
 import type { Backend, OpenBackend } from "./backend.ts";
 import { type Controller, type ControllerOptions, createController, servicesOf } from "./controller.ts";
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
+import { describeController } from "./describe-controller.ts";
 import type { ControllerExperiment } from "./experiment.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
@@ -90,7 +92,8 @@ export async function startController(options: ControllerStartOptions): Promise<
       { directory, backend, describeReplicas, traces },
     );
     closing.push(() => controller.stop());
-    const server = await makeServer(options, { controller, backend, disk });
+    const processBudget = queuedBytesBudget(values, options.telemetry);
+    const server = await makeServer(options, { controller, backend, disk, processBudget });
     const readiness = createReadiness(server);
     closing.push(() => {
       readiness.end();
@@ -103,7 +106,8 @@ export async function startController(options: ControllerStartOptions): Promise<
     await controller.start(internal);
     await Promise.race([controller.led, refused.promise]);
     onFatal = options.onFatal;
-    return { endpoints, isReady: () => readiness.isReady, stop };
+    const describe = () => ({ ...describeServer(server, processBudget), ...describeController(controller) });
+    return { endpoints, isReady: () => readiness.isReady, describe, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -179,15 +183,21 @@ function makeController(
 
 async function makeServer(
   options: ControllerStartOptions,
-  { controller, backend, disk }: { readonly controller: Controller; readonly backend: Backend; readonly disk: Disk },
+  of: {
+    readonly controller: Controller;
+    readonly backend: Backend;
+    readonly disk: Disk;
+    readonly processBudget: ByteBudget;
+  },
 ): Promise<RpcServer> {
+  const { controller, backend, disk, processBudget } = of;
   const { values, runtime, transport, telemetry } = options;
   const { client, internal } = servicesOf(controller, deadlineOf(values));
   return createRpcServer({
     runtime,
     transport,
     listeners: await listenersOf(values, { client, internal: [...internal, ...(backend.services ?? [])] }, disk),
-    processBudget: queuedBytesBudget(values, telemetry),
+    processBudget,
     hooks: serverHooks(telemetry),
   });
 }

@@ -6,6 +6,7 @@ import { createChannelPool, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
+  describeServer,
   listenersOf,
   peerTls,
   queuedBytesBudget,
@@ -73,6 +74,7 @@ export async function startGateway(options: GatewayStartOptions): Promise<Runnin
     return {
       endpoints: { client: formatEndpoint(advertisedEndpoint(values, "client", bound)) },
       isReady: () => readiness.isReady,
+      describe: () => ({ ...describeServer(server, processBudget), brokers: gateway.image.sessions.size }),
       stop,
     };
   } catch (error) {

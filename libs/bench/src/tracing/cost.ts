@@ -10,7 +10,7 @@ import { batchOf, produceLoad } from "../replication/produce-load.ts";
 
 const rounds = 9;
 /** After so much time no further round begins, in milliseconds. */
-const workMsMax = 80_000;
+const workMsMax = 60_000;
 const MB = 1e6;
 const works = [
   { kibibytes: 16, inFlight: 32, bytes: 24 * MB },

@@ -1,7 +1,7 @@
 import { endpoint } from "../addresses.ts";
 import { bytes, duration, integer } from "../numbers.ts";
 import { defaulted, optional, required } from "../setting.ts";
-import { oneOf, path, text } from "../words.ts";
+import { boolean, oneOf, path, text } from "../words.ts";
 
 const int32Max = 2 ** 31 - 1;
 const hourMs = 3_600_000;
@@ -20,6 +20,11 @@ export const serviceSettings = {
   "metrics.listener": optional(
     endpoint({ anyPort: true }),
     "Where Prometheus can fetch the metrics, at /metrics. Unset: nowhere. Port 0 takes a free one.",
+  ),
+  "debug.page": defaulted(
+    boolean(),
+    false,
+    "Whether /debug beside the metrics tells about the process: settings without secrets, memory, what it serves.",
   ),
   "request.timeout.ms": defaulted(
     duration({ min: 1, max: hourMs }),

@@ -369,9 +369,10 @@ function describeWatches(tools: () => Tools): void {
     const { revision } = await t.put("a");
     const watch = t.watch({ startRevision: revision + 2n });
     await t.put("a", "2");
-    await t.put("a", "3");
-    await t.until(() => watch.events().length === 1, "it is told");
-    expect(watch.events()[0]?.modRevision).toBe(revision + 2n);
+    // What another test left ends in between where the store is shared, and takes a revision as well.
+    const told = (await t.put("a", "3")).revision;
+    await t.until(() => watch.events().some(({ modRevision }) => modRevision === told), "it is told");
+    expect(watch.events().every(({ modRevision }) => modRevision >= revision + 2n)).toBe(true);
     watch.stream.close();
   });
 

@@ -23,3 +23,12 @@ test("a broker that was found gone is not elected", () => {
 test("a broker that was heard again before the end of its session was decided may be", () => {
   expect(rulesAfter(over, { kind: "sessionBack", brokerId: 1 })).toEqual([]);
 });
+
+test("a broker that registered anew may be, also where its older session was found gone while that was committed", () => {
+  const registered = { events: [{ kind: "brokerRegistered", brokerId: 1, brokerEpoch: 2 }] };
+  const committing = { kind: "committing", command: "register broker", epoch: 1, ...registered };
+  const decided = { kind: "decided", command: "register broker", epoch: 1, ...registered };
+  expect(rulesAfter(over, committing)).toEqual([]);
+  expect(rulesAfter(committing, over, decided)).toEqual([]);
+  expect(rulesAfter(committing, decided, over)).toHaveLength(1);
+});

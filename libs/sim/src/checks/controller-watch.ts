@@ -14,6 +14,9 @@ export function watchController({ report }: Violations): (event: ControllerEvent
       report("a broker was elected that was found gone", `${text}, by the controller of epoch ${epoch}`);
     }
   };
+  const noteRegistrations = ({ events }: Extract<ControllerEvent, { kind: "committing" | "decided" }>) => {
+    for (const each of events) if (each.kind === "brokerRegistered") over.delete(each.brokerId);
+  };
   return (event) => {
     switch (event.kind) {
       case "activated":
@@ -28,7 +31,11 @@ export function watchController({ report }: Violations): (event: ControllerEvent
         break;
       case "committing":
         if (event.command === "end sessions") checkElections(event);
-        for (const each of event.events) if (each.kind === "brokerRegistered") over.delete(each.brokerId);
+        noteRegistrations(event);
+        break;
+      case "decided":
+        // While a registration was being committed the session before it may have been found over.
+        noteRegistrations(event);
         break;
       default:
         break;

@@ -7,6 +7,7 @@ import { castOf } from "./cast.ts";
 import { losingScenarios } from "./losing-scenarios.ts";
 import { quorumScenarios } from "./quorum-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
+import type { Stage } from "./stage.ts";
 
 /** The leader's disk stands still while it serves, it loses its power, and is back before anybody missed it. */
 const stalledLeaderLosesPower: Scenario = async (stage) => {
@@ -245,6 +246,41 @@ const pausedLeaderWakes: Scenario = async (stage) => {
   await stage.sleep(below(stage.random, 200));
 };
 
+/** How long no controller lives, and how often it is looked whether brokers go on, in milliseconds. */
+const away = { totalMs: 60_000, lookMs: 5000 } as const;
+
+/**
+ * 22: every controller is gone for a minute. Brokers go on: more is committed, and what was committed last is read, in each
+ * part of it. What is not so is waited for in vain, which the history of the run tells.
+ */
+const controllersAway: Scenario = async (stage) => {
+  const cast = castOf(stage);
+  if (cast === undefined) return;
+  const { partition } = cast;
+  for (const node of stage.controllers) node.kill();
+  for (let pastMs = 0; pastMs < away.totalMs; pastMs += away.lookMs) {
+    const before = stage.committed(partition);
+    await stage.sleep(away.lookMs);
+    await stage.until(() => stage.committed(partition) > before, 1);
+    await readsOn(stage, partition.partition, before);
+  }
+  for (const node of stage.controllers) node.boot();
+};
+
+/** Whether a read from `offset` brings something. */
+async function readsOn(stage: Stage, partition: number, offset: bigint): Promise<boolean> {
+  const { topic, operator } = stage;
+  const partitions = [{ partition, start: { case: "offset", value: offset } as const }];
+  let wasRead = false;
+  try {
+    const { partitions: read } = await operator.log.fetch({ topic, partitions }, { timeoutMs: 2000 });
+    wasRead = read.some(({ nextOffset }) => nextOffset > offset);
+  } catch (error) {
+    stage.note(`read in vain: ${String(error)}`);
+  }
+  return stage.until(() => wasRead, 1);
+}
+
 export const scenarios = {
   stalledLeaderLosesPower,
   stalledFollowersLosePower,
@@ -260,6 +296,7 @@ export const scenarios = {
   restartAtReentry,
   everythingGoesDark,
   pausedLeaderWakes,
+  controllersAway,
   ...elections,
   ...logs,
   ...positions,
@@ -271,3 +308,6 @@ export const scenarios = {
 export type ScenarioName = keyof typeof scenarios;
 
 export const scenarioNames = Object.keys(scenarios) as readonly ScenarioName[];
+
+/** Those that runs draw: one that keeps controllers away for a minute leaves too little of a run for elections. */
+export const drawnScenarioNames = scenarioNames.filter((name) => name !== "controllersAway");

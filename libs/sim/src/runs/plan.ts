@@ -6,7 +6,7 @@ import { logDirectories, ports } from "../cluster/roles.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { etcdFaultKindNames, type FaultKind, faultKindNames } from "../faults/fault-kinds.ts";
 import type { NemesisPlan } from "../faults/nemesis.ts";
-import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
+import { drawnScenarioNames, type ScenarioName } from "../faults/scenarios.ts";
 import type { startConsumer } from "../workload/consumer-task.ts";
 import type { IdempotentPlan } from "../workload/idempotent-task.ts";
 import type { OperatorPlan } from "../workload/operator-task.ts";
@@ -356,7 +356,7 @@ function drawKinds(draw: Random): readonly FaultKind[] {
 function drawScenarios(draw: Random, replicationFactor: number): readonly ScenarioName[] {
   if (replicationFactor < 3) return [];
   const share = 0.2 + 0.8 * draw.next();
-  return scenarioNames.filter(() => draw.next() < share);
+  return drawnScenarioNames.filter(() => draw.next() < share);
 }
 
 function bootstrapsOf(shape: Pick<ClusterShape, "gateways" | "brokers">): readonly string[] {

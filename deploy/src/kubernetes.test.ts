@@ -2,32 +2,22 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { composeProcesses, deploy, kubernetesResources, podOf, type Role } from "./manifests.ts";
+import {
+  composeProcesses,
+  deploy,
+  environmentOf,
+  kubernetesResources,
+  podOf,
+  type Role,
+  workloadIn,
+} from "./manifests.ts";
 import { settingsFrom } from "./settings.ts";
 
 const roles = ["controller", "broker", "gateway"] as const;
 
-/** The environment of the first pod of a role, as Kubernetes would fill it in. */
-function environmentOf(role: Role): Readonly<Record<string, string>> {
-  const known: Record<string, string> = { POD_NAME: `${role}-1`, POD_NAMESPACE: "tidemark", POD_IP: "10.0.0.1" };
-  const variables = podOf(workload(role)).containers[0]?.env ?? [];
-  for (const { name, value } of variables) {
-    if (name === "TIDEMARK_NODE_ID") known[name] = "1";
-    else if (value !== undefined)
-      known[name] = value.replace(/\$\((\w+)\)/g, (_, other: string) => known[other] ?? "?");
-  }
-  return Object.fromEntries(Object.entries(known).filter(([name]) => name.startsWith("TIDEMARK_")));
-}
+const workload = (role: Role) => workloadIn(kubernetesResources(`base/${role}.yaml`), role);
 
-function workload(role: Role) {
-  const found = kubernetesResources(`base/${role}.yaml`).find(
-    ({ kind }) => kind === "StatefulSet" || kind === "Deployment",
-  );
-  if (found === undefined) throw new Error(`There is no workload of ${role}`);
-  return found;
-}
-
-const settingsOf = (role: Role) => settingsFrom(role, environmentOf(role));
+const settingsOf = (role: Role) => settingsFrom(role, environmentOf(role, workload(role)));
 
 describe.each(roles)("a pod of a %s", (role) => {
   const pod = podOf(workload(role));
@@ -62,7 +52,7 @@ describe.each(roles)("a pod of a %s", (role) => {
         Object.entries(environment).filter(([name]) => name.startsWith("TIDEMARK_") && !addresses.test(name)),
       );
     const inCompose = composeProcesses("raft").find((process) => process.role === role)?.environment ?? {};
-    const inPod = plain(environmentOf(role));
+    const inPod = plain(environmentOf(role, workload(role)));
     expect(inPod).toMatchObject(plain(inCompose));
   });
 });

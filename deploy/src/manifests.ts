@@ -68,7 +68,7 @@ export function composeProcesses(name: ComposeName): readonly ManifestProcess[] 
 /** A resource of Kubernetes: only what is looked at here. */
 export interface Resource {
   readonly kind: string;
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
@@ -89,8 +89,32 @@ export interface PodSpec {
 }
 
 export function kubernetesResources(file: string): readonly Resource[] {
-  const text = readFileSync(join(deploy, "kubernetes", file), "utf8");
+  return readResources(readFileSync(join(deploy, "kubernetes", file), "utf8"));
+}
+
+/** The resources of a text with a document for each. */
+export function readResources(text: string): readonly Resource[] {
   return parseAllDocuments(text).map((document) => document.toJS() as Resource);
+}
+
+/** What runs the pods of a role. Throws where nothing does. */
+export function workloadIn(resources: readonly Resource[], role: Role): Resource {
+  const found = resources.find(
+    ({ kind, metadata }) => metadata.name === role && (kind === "StatefulSet" || kind === "Deployment"),
+  );
+  if (found === undefined) throw new Error(`There is no workload of ${role}`);
+  return found;
+}
+
+/** The variables of ours in the first pod of a role, as Kubernetes would fill them in. */
+export function environmentOf(role: Role, workload: Resource): Readonly<Record<string, string>> {
+  const known: Record<string, string> = { POD_NAME: `${role}-1`, POD_NAMESPACE: "tidemark", POD_IP: "10.0.0.1" };
+  for (const { name, value } of podOf(workload).containers[0]?.env ?? []) {
+    if (name === "TIDEMARK_NODE_ID") known[name] = "1";
+    else if (value !== undefined)
+      known[name] = value.replace(/\$\((\w+)\)/g, (_, other: string) => known[other] ?? "?");
+  }
+  return Object.fromEntries(Object.entries(known).filter(([name]) => name.startsWith("TIDEMARK_")));
 }
 
 export function podOf(workload: Resource): PodSpec {

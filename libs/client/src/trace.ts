@@ -52,7 +52,7 @@ export function linkTo(context: SpanContext): Link {
 const tracer = trace.getTracer("@tidemark/client");
 
 /** The span of one batch, from handing its first sampled record over to its outcome, below the caller's active span. */
-export function startProduceSpan(topic: string, partition: number): Span {
+export function startProduceSpan(topic: string, partition: number, acks: string): Span {
   return tracer.startSpan("tidemark.produce", {
     kind: SpanKind.PRODUCER,
     attributes: {
@@ -61,6 +61,7 @@ export function startProduceSpan(topic: string, partition: number): Span {
       "messaging.operation.type": "send",
       "messaging.destination.name": topic,
       "messaging.destination.partition.id": String(partition),
+      "tidemark.acks": acks,
     },
   });
 }

@@ -2,13 +2,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { watchProcess } from "@tidemark/consensus/contract";
 import { type Authority, createAuthority } from "@tidemark/rpc/testing/certificates";
 import { createNodeRuntime } from "@tidemark/runtime";
+import { waitFor } from "@tidemark/testkit";
 import { type EtcdProcesses, startEtcd } from "@tidemark/testkit/etcd";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Etcd3Options, EtcdOpenError, etcdMembers, openEtcdStore } from "../src/index.ts";
+import { createEtcdCluster } from "../src/testing/contract-cluster.ts";
 
 const runtime = createNodeRuntime();
+const bytes = (text: string) => new TextEncoder().encode(text);
 const running: EtcdProcesses[] = [];
 
 afterAll(async () => {
@@ -37,8 +41,6 @@ describe("an etcd that speaks TLS and wants certificates", () => {
   let etcd: EtcdProcesses;
   let authority: Authority;
   let folder: string;
-  const bytes = (text: string) => new TextEncoder().encode(text);
-
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "tidemark-etcd-tls-"));
     authority = await createAuthority(new Date(runtime.clock.wallMs()));
@@ -107,5 +109,29 @@ describe("an etcd that has users", () => {
     expect(await tryToUse(etcd, "/mine", { user: { ...user, password: "wrong" } })).toBe("DENIED");
     expect(await tryToUse(etcd, "/mine", {})).toBe("DENIED");
     expect(await tryToUse(etcd, "/other", { user })).toBe("DENIED");
+  });
+
+  it("lets one go on whose token it forgot when it was restarted", async () => {
+    const { endpoints } = etcd;
+    const settings = { prefix: "/mine", leaseMs: 2_000, renewalMs: 500, compaction: undefined };
+    const members = etcdMembers({ endpoints, clock: runtime.clock, callTimeoutMs: 5_000, user });
+    const cluster = createEtcdCluster({ runtime, settings, etcd: { members, powerCut: () => etcd.powerCut() } });
+    const process = watchProcess(1, await cluster.start(1));
+    await process.consensus.join(cluster.identity(1));
+    const commit = async (key: string) => {
+      await waitFor(`${key} to be committed`, async () => {
+        const belief = process.belief();
+        if (belief.kind !== "leading") return false;
+        const outcome = await process.consensus.append(belief.epoch, [{ kind: "put", key, value: bytes("1") }]);
+        return outcome.kind === "committed";
+      });
+    };
+    await commit("/test/before");
+    await etcd.powerCut();
+    await commit("/test/behind");
+    await waitFor("the watch to go on", () => process.tree.has("/test/behind"));
+    expect(process.violations).toEqual([]);
+    process.stop();
+    await cluster.close();
   });
 });

@@ -4,6 +4,7 @@ import { type EtcdProcesses, startEtcd } from "@tidemark/testkit/etcd";
 import { afterAll, beforeAll } from "vitest";
 import { etcdMembers } from "../src/index.ts";
 import { describeEtcdBehaviour } from "../src/testing/behaviour.ts";
+import { setSpaceAlarm } from "./space-alarm.ts";
 
 const { clock } = createNodeRuntime();
 let etcd: EtcdProcesses;
@@ -30,6 +31,7 @@ describeEtcdBehaviour("real", async () => {
       await waitFor(what, condition);
     },
     powerCut: () => etcd.powerCut(),
+    setFull: (isFull) => setSpaceAlarm(endpoint, isFull),
     close: async () => stubs.close(),
   };
 });

@@ -14,10 +14,11 @@ import { EtcdError, type EtcdMembers } from "./stubs.ts";
  * |--------------------------|-----------------------------------------------------------|-------------------------------------|
  * | UNREACHABLE              | no endpoint answered in time                              | see the cause; are they right?      |
  * | DENIED                   | wrong credentials, or no right to the prefix              | correct the user, or grant it       |
+ * | NO_SPACE                 | etcd's space quota is used up, or its alarm is raised     | make room there, disarm the alarm   |
  * | INVALID_SETTINGS         | a prefix or a lease that etcd cannot keep                 | correct the setting                 |
  * | SESSION_TIMEOUT_NOT_KEPT | etcd grants another time to live than was asked for       | a longer lease: it says the least   |
  */
-export type EtcdOpenErrorCode = "UNREACHABLE" | "DENIED" | "INVALID_SETTINGS" | "SESSION_TIMEOUT_NOT_KEPT";
+export type EtcdOpenErrorCode = "UNREACHABLE" | "DENIED" | "NO_SPACE" | "INVALID_SETTINGS" | "SESSION_TIMEOUT_NOT_KEPT";
 
 /** Why the backend cannot be opened. Nothing in etcd was changed. */
 export class EtcdOpenError extends Error {
@@ -103,11 +104,17 @@ async function probe({ members, settings, runtime, patienceMs, onEvent = () => {
     await calls.once((stubs) => stubs.leaseRevoke(grant.id), giveUp.signal).catch(() => undefined);
     refuseOtherTtl(grant.ttlSeconds * 1000, settings.leaseMs);
   } catch (error) {
-    throw error instanceof EtcdError ? new EtcdOpenError("DENIED", error.message, { cause: error }) : error;
+    throw error instanceof EtcdError ? refusalOf(error) : error;
   } finally {
     cancel();
     rotation.close();
   }
+}
+
+function refusalOf(error: EtcdError): EtcdOpenError {
+  if (error.code !== "NO_SPACE") return new EtcdOpenError("DENIED", error.message, { cause: error });
+  const wayOut = "compact and defragment etcd or raise its quota, then disarm the alarm";
+  return new EtcdOpenError("NO_SPACE", `etcd has no space: ${error.message}. Way out: ${wayOut}`, { cause: error });
 }
 
 function refuseOtherTtl(ttlMs: number, askedMs: number): void {

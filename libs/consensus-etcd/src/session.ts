@@ -178,7 +178,7 @@ function answerOf(state: SessionState, error: EtcdError): StoreAnswer {
     case "REFUSED":
     case "DENIED":
     case "COMPACTED":
-      return { kind: "failed", message: `etcd refused: ${error.message}` };
+      return { kind: "refused", message: `etcd refused: ${error.message}` };
     case "LOST":
     case "MESSAGE_TOO_LARGE":
       throw new LinkLostError(error.message);

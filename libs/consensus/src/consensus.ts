@@ -34,6 +34,7 @@ export type AppendOutcome =
  * | INVALID_BATCH      | over a limit (C10), empty, a key twice, a malformed key, or a key that the store keeps itself   |
  * | RESOURCE_EXHAUSTED | too many appends in flight (C11)                                                                |
  * | NO_SPACE           | the storage is full; nothing of the batch is left on it                                         |
+ * | STORE_REFUSED      | the store takes no such batch, or not from this user; the leader leads on                       |
  * | SEALED             | the store was exported and takes nothing more                                                   |
  * | FAILED             | the storage failed earlier; this process takes nothing more until it is started again           |
  * | CLOSED             | this candidate was closed                                                                       |
@@ -43,6 +44,7 @@ export type RefusalReason =
   | "INVALID_BATCH"
   | "RESOURCE_EXHAUSTED"
   | "NO_SPACE"
+  | "STORE_REFUSED"
   | "SEALED"
   | "FAILED"
   | "CLOSED";
@@ -90,15 +92,34 @@ export interface Member extends CandidateIdentity {
 
 export type MemberChange =
   | { readonly kind: "addVoter"; readonly member: CandidateIdentity }
-  | { readonly kind: "removeVoter"; readonly controllerId: ControllerId; readonly directoryId: DirectoryId };
+  | {
+      readonly kind: "removeVoter";
+      readonly controllerId: ControllerId;
+      readonly directoryId: DirectoryId;
+      /** Also where it leaves no living majority: nothing is committed then until enough of the others are back. */
+      readonly force?: boolean;
+    };
 
 export type MemberChangeOutcome =
   | { readonly kind: "changed"; readonly members: readonly Member[] }
   | { readonly kind: "refused"; readonly reason: MemberRefusalReason; readonly message: string }
   | { readonly kind: "unknown"; readonly message: string };
 
-/** MEMBERS_NOT_MANAGED_HERE: the members of this store are changed by its own tools, or there is only one. */
-export type MemberRefusalReason = "MEMBERS_NOT_MANAGED_HERE" | "NOT_LEADER" | "CHANGE_IN_PROGRESS" | "INVALID_MEMBER";
+/**
+ * | reason                   | cause                                                                              |
+ * |--------------------------|------------------------------------------------------------------------------------|
+ * | MEMBERS_NOT_MANAGED_HERE | the members of this store are changed by its own tools, or there is only one       |
+ * | NOT_LEADER               | another one leads                                                                  |
+ * | CHANGE_IN_PROGRESS       | the last change is not committed, or the new member still catches up: ask again    |
+ * | INVALID_MEMBER           | no such member, one with this controller id already, or the last voter             |
+ * | NO_LIVING_MAJORITY       | too few of the voters that would stay are heard; `force` does it all the same      |
+ */
+export type MemberRefusalReason =
+  | "MEMBERS_NOT_MANAGED_HERE"
+  | "NOT_LEADER"
+  | "CHANGE_IN_PROGRESS"
+  | "INVALID_MEMBER"
+  | "NO_LIVING_MAJORITY";
 
 /**
  * | code             | cause                                                                                          |

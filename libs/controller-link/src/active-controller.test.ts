@@ -278,6 +278,36 @@ describe("a controller that says nothing any more", () => {
     expect(way.endpoint).toBe(other.endpoint);
   });
 
+  it("and is told to be the active one is connected to anew, and one that is heard keeps its connection", async () => {
+    const [silent, other] = [await controller(), await controller()];
+    await silent.stop();
+    const pool = createChannelPool({ runtime });
+    const dropped: string[] = [];
+    const drop = (endpoint: string) => {
+      dropped.push(endpoint);
+      pool.drop(endpoint);
+    };
+    let tries = 0;
+    const get: typeof pool.get = (endpoint, trafficClass) => {
+      if (endpoint === silent.endpoint) tries += 1;
+      return pool.get(endpoint, trafficClass);
+    };
+    const endpoints = [silent.endpoint, other.endpoint];
+    const way = createActiveController({ endpoints, pool: { get, drop }, runtime });
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    await waitFor("the silent one to be tried again", () => tries > 1);
+    other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
+    expect(dropped).toEqual([]);
+    other.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
+    await waitFor("the silent one to be asked", () => way.endpoint === silent.endpoint);
+    expect(dropped).toEqual([silent.endpoint]);
+    listening.abort();
+    await followed;
+    pool.close();
+  });
+
   it("is not listened to where it is the only one", async () => {
     const one = await controller();
     await wayTo(one.endpoint).follow(new AbortController().signal);

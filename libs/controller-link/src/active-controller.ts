@@ -7,7 +7,7 @@ import { createWhereabouts } from "./whereabouts.ts";
 export interface ActiveControllerOptions {
   /** Internal listeners of some controllers, host:port: from any of them the active one is found. At least one. */
   readonly endpoints: readonly string[];
-  readonly pool: Pick<ChannelPool, "get">;
+  readonly pool: Pick<ChannelPool, "get" | "drop">;
   readonly runtime: Runtime;
 }
 
@@ -70,6 +70,8 @@ export function backoffMs(failures: number, random: Runtime["random"]): number {
 export function createActiveController(options: ActiveControllerOptions): ActiveController {
   const { endpoints, pool, runtime } = options;
   const places = createWhereabouts(endpoints, runtime.scheduler);
+  /** Controllers that could not be listened to when it was tried last. */
+  const unheard = new Set<string>();
 
   const learnFrom = (error: TidemarkError, from: string) => {
     const hint = error.reason === Reason.NOT_CONTROLLER ? error.fields.controller : undefined;
@@ -133,10 +135,23 @@ export function createActiveController(options: ActiveControllerOptions): Active
     },
     async follow(signal) {
       if (endpoints.length < 2) return;
-      await Promise.all(endpoints.map((each) => hearFrom(each, options, { signal, onTold: places.told })));
+      const onTold: Told = (active) => {
+        // A connection that was refused for a while waits before it is tried again, and all calls on it fail meanwhile.
+        if (unheard.delete(active.endpoint)) pool.drop(active.endpoint);
+        places.told(active);
+      };
+      const from = (endpoint: string) => ({
+        signal,
+        onTold,
+        onHeard: () => unheard.delete(endpoint),
+        onLost: () => unheard.add(endpoint),
+      });
+      await Promise.all(endpoints.map((each) => hearFrom(each, options, from(each))));
     },
   };
 }
+
+type Told = (active: { readonly controllerEpoch: number; readonly endpoint: string }) => void;
 
 /** Listens to one controller for as long as it takes. */
 async function hearFrom(
@@ -144,7 +159,9 @@ async function hearFrom(
   { pool, runtime }: ActiveControllerOptions,
   on: {
     readonly signal: AbortSignal;
-    readonly onTold: (active: { readonly controllerEpoch: number; readonly endpoint: string }) => void;
+    readonly onTold: Told;
+    readonly onHeard: () => void;
+    readonly onLost: () => void;
   },
 ): Promise<void> {
   const { signal } = on;
@@ -154,10 +171,12 @@ async function hearFrom(
       const client = createRpcClient(ClusterService, pool.get(endpoint, "control"));
       for await (const active of client.watchController({}, { signal })) {
         failures = 0;
+        on.onHeard();
         on.onTold(active);
       }
     } catch {
       // It is not there: whoever is tells, and it does so itself when it is back.
+      on.onLost();
     }
     if (isOver()) return;
     await delay(runtime.scheduler, backoffMs(failures, runtime.random), signal).catch(() => undefined);

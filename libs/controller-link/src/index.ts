@@ -11,4 +11,5 @@ export {
   type MetadataFeedOptions,
   type MetadataUpdate,
   type MetadataVersion,
+  reaches,
 } from "./metadata-feed.ts";

@@ -25,6 +25,15 @@ export interface MetadataVersion {
   readonly revision: Revision;
 }
 
+/**
+ * Whether metadata of `version` hold everything up to `place`. A later controller epoch holds all of the earlier ones,
+ * whatever its revisions are: those of another store, to which a cluster was moved, may be far lower.
+ */
+export function reaches(version: MetadataVersion, place: MetadataVersion): boolean {
+  if (version.controllerEpoch !== place.controllerEpoch) return version.controllerEpoch > place.controllerEpoch;
+  return version.revision >= place.revision;
+}
+
 /** The metadata after a step, and what the step changed. */
 export interface MetadataUpdate extends MetadataVersion {
   readonly image: MetadataImage;

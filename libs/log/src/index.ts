@@ -1,3 +1,4 @@
+export type { CutNote } from "./checkpoint/cut-note.ts";
 export type { CompactionReport } from "./compaction/compact.ts";
 export { createLogContext, type LogContext, type LogContextOptions } from "./context.ts";
 export { DirectoryError, type DirectoryErrorCode } from "./directory/directory-error.ts";
@@ -36,3 +37,4 @@ export {
   segmentBytesMax,
 } from "./settings.ts";
 export type { Appended, AppendOptions } from "./write/append.ts";
+export type { CutOptions } from "./write/cut.ts";

@@ -1,5 +1,6 @@
 import type { Offset } from "@tidemark/ids";
 import { lesser } from "./bytes.ts";
+import type { CutNote } from "./checkpoint/cut-note.ts";
 import type { OffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import type { NotedOffsets } from "./checkpoint/offset-slot.ts";
 import type { CleanerRounds } from "./compaction/cleaner-checkpoint.ts";
@@ -66,6 +67,8 @@ export interface LogState {
   cutting: number;
   /** Rises with each cut: what goes on meanwhile, beside the writer, ends. */
   cuts: number;
+  /** What was cut, and is to be told to somebody. Undefined: nothing. */
+  cutNote: CutNote | undefined;
   /** Undefined: no file is being put in the place of another. */
   replacing: Replacing | undefined;
   /** One at a time of those that replace or remove whole segments. */

@@ -1,5 +1,6 @@
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { lesser } from "./bytes.ts";
+import { type CutNote, removeCutNote } from "./checkpoint/cut-note.ts";
 import { closeCheckpoint, persistOffsets, rememberOffsets } from "./checkpoint/offset-checkpoint.ts";
 import { type CompactionReport, compact } from "./compaction/compact.ts";
 import type { DirectoryMember } from "./context.ts";
@@ -17,7 +18,7 @@ import { writeIndex } from "./segment/segment.ts";
 import type { LogSettings } from "./settings.ts";
 import { settleWaiters, tell, untilFlushed } from "./tell.ts";
 import { type Appended, type AppendOptions, append, beginEpoch } from "./write/append.ts";
-import { startAnewAt, truncateTo } from "./write/cut.ts";
+import { type CutOptions, startAnewAt, truncateTo } from "./write/cut.ts";
 import { flushActive, keepSnapshot } from "./write/roll.ts";
 import { afterEverything, kick, releaseFile } from "./write/writer.ts";
 
@@ -69,9 +70,13 @@ export interface Log {
   /** Compacts, if the settings say so and there is enough to do. Undefined when nothing was done. */
   compact(now: bigint): Promise<CompactionReport | undefined>;
   /** Cuts the log's end, durable on return (L9). Returns the log end: at `cut`, or before it. */
-  truncateTo(cut: Offset): Promise<Offset>;
+  truncateTo(cut: Offset, options?: CutOptions): Promise<Offset>;
   /** Removes everything and begins anew at `start`, durable on return. */
-  startAnewAt(start: Offset): Promise<void>;
+  startAnewAt(start: Offset, options?: CutOptions): Promise<void>;
+  /** What cuts took that were to be noted. It outlives the process, until it is forgotten. */
+  readonly cutNote: CutNote | undefined;
+  /** Whoever was to be told of `cutNote` knows it now: it is gone at once, and when this resolves, for good. */
+  forgetCutNote(): Promise<void>;
   /** Takes note of the high watermark; it never goes back but by a cut, and never passes what is flushed. */
   setHighWatermark(highWatermark: Offset): void;
   configure(settings: LogSettings): void;
@@ -173,11 +178,22 @@ class PartitionLog implements Log, DirectoryMember {
     const { cuts } = this.#log;
     return this.#log.maintenance.run(() => compact(this.#log, { now, cuts }));
   }
-  truncateTo(cut: Offset) {
-    return truncateTo(this.#log, cut);
+  truncateTo(cut: Offset, options?: CutOptions) {
+    return truncateTo(this.#log, cut, options);
   }
-  async startAnewAt(offset: Offset) {
-    await startAnewAt(this.#log, offset);
+  async startAnewAt(offset: Offset, options?: CutOptions) {
+    await startAnewAt(this.#log, offset, options);
+  }
+  get cutNote() {
+    return this.#log.cutNote;
+  }
+  forgetCutNote() {
+    const log = this.#log;
+    log.cutNote = undefined;
+    return log.maintenance.run(async () => {
+      // Another cut was noted meanwhile; or there is nothing that could be written to.
+      if (log.cutNote === undefined && log.status.kind === "online") await removeCutNote(log);
+    });
   }
   setHighWatermark(highWatermark: Offset) {
     const log = this.#log;
@@ -267,6 +283,8 @@ export function offlineLog(directory: string, damage: Damage): Log {
     compact: refuseLater,
     truncateTo: refuseLater,
     startAnewAt: refuseLater,
+    cutNote: undefined,
+    forgetCutNote: refuseLater,
     setHighWatermark: () => undefined,
     configure: () => undefined,
     async close() {

@@ -2,6 +2,7 @@
 import { type DirectoryEntry, DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
+import { readCutNote } from "./checkpoint/cut-note.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
@@ -13,7 +14,7 @@ import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import { epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
+import { cutNoteFileName, epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
 import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
@@ -164,6 +165,7 @@ async function openSound(
     recent: undefined,
     producers,
     snapshotAt: undefined,
+    cutNote: entries.some(({ name }) => name === cutNoteFileName) ? await readCutNote(context, directory) : undefined,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
     tail: tailOf(recovered),

@@ -208,6 +208,14 @@ describe("a preferred election", () => {
     });
   });
 
+  it("of more partitions than there can be is refused before each of them is answered", () => {
+    const named = Array.from({ length: 50_001 }, (_, index) => index);
+    expect(preferred(imageOf(run(), [partitionOf()]), named)).toMatchObject({
+      kind: "refused",
+      refusal: { reason: Reason.INVALID_ARGUMENT },
+    });
+  });
+
   it("of a whole topic passes over what is right", () => {
     const image = imageOf(run(), [partitionOf(), partitionOf({ partition: partitionIndex(1), leader: 3 })]);
     expect(preferred(image)).toMatchObject({ changes: [{ partition: 1 }], answer: [{ partition: 1 }] });

@@ -1,7 +1,8 @@
-import { brokerEpoch, brokerId, leaderEpoch, offset, partitionIndex } from "@tidemark/ids";
+import { brokerEpoch, brokerId, leaderEpoch, offset, partitionEpoch, partitionIndex } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it, test } from "vitest";
 import { applyChanges } from "./apply.ts";
+import { splitIntoBatches } from "./batches.ts";
 import { deleteTopic, sweepOrphans } from "./delete-topic.ts";
 import { type AnsweredPosition, electUnclean } from "./elect-unclean.ts";
 import { findReceipt, type MetadataImage, receiptId } from "./image.ts";
@@ -161,6 +162,34 @@ describe("a receipt (D3)", () => {
       cuts: [],
       awaited: [1, 3],
     });
+  });
+
+  it("awaits the leader too, where the receipt before still awaited what it cut", () => {
+    const [first] = [elected()];
+    const again = leaderless({ leaderEpoch: leaderEpoch(6), partitionEpoch: partitionEpoch(9) });
+    const without = applyChanges(first, [{ kind: "partition", ...orders0, value: again }]).image;
+    const { image } = follow(without, elect(without, answer(3, 5, 95)));
+    expect(findReceipt(image, orders0)).toMatchObject({ leader: 3, leaderEpoch: 7, awaited: [1, 2, 3] });
+    const later = follow(image, report(image, 3, { leaderEpoch: leaderEpoch(7) })).image;
+    expect(findReceipt(later, orders0)?.awaited).toEqual([1, 2]);
+  });
+
+  it("is in one batch with its election, however many there are", () => {
+    const partitions = [0, 1, 2].map((index) => ({ topicId: ordersId, partition: partitionIndex(index) }));
+    const image = imageOf(
+      [sessionOf(2)],
+      partitions.map(({ partition }) => leaderless({ partition })),
+    );
+    const positions = new Map(partitions.map((each) => [receiptId(each), [answer(2, 4, 9)]]));
+    const decision = electUnclean(image, { partitions, positions, commanded: true, timeMs: 5 }, context);
+    const changes = decision.kind === "decided" ? decision.changes : [];
+    const batches = splitIntoBatches(changes, { changesMax: 5, bytesMax: 1000 }, () => 10);
+    expect(batches.map((batch) => batch.map(({ kind }) => kind))).toEqual([
+      ["partition", "receipt", "partition", "receipt"],
+      ["partition", "receipt"],
+    ]);
+    const byBytes = splitIntoBatches(changes, { changesMax: 50, bytesMax: 50 }, () => 10);
+    expect(byBytes.map((batch) => batch.length)).toEqual([4, 2]);
   });
 
   it("is completed as each replica says what it cut, also in a later leader epoch", () => {

@@ -5,7 +5,8 @@
  * 1. The highest (last leader epoch, log end) wins; of equals the first in the order of assignment.
  * 2. It leads alone in the ISR, marked *recovering* until it has flushed the start of its leader epoch.
  * 3. Nobody is eligible beside it: whoever was holds another history now, and cuts what the leader does not have.
- * 4. A receipt is opened, which each of the other replicas completes by what it cut.
+ * 4. A receipt is opened, which each of the other replicas completes by what it cut; the leader too, where the receipt
+ *    before still waited for it.
  * 5. Where the metadata are older than what replicas hold, as restored ones are, a command decides so though there is a
  *    leader: nobody takes writes until then. The leader epoch rises above all that replicas have seen.
  */
@@ -16,7 +17,7 @@ import { type MetadataChange, putReceipt } from "./change.ts";
 import type { ReplicaId } from "./damage.ts";
 import { type Decision, decided, type Refusal } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
-import { findPartition, findTopicById, type MetadataImage, receiptId } from "./image.ts";
+import { findPartition, findReceipt, findTopicById, type MetadataImage, receiptId } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { Partition, Receipt, ReplicaPosition, Topic } from "./model.ts";
 import { changePartition } from "./partition-change.ts";
@@ -64,7 +65,12 @@ export function electUnclean(
     if (topic === undefined || state === undefined) continue;
     const about = { topic, partition };
     const answered = credible(image, state, command.positions.get(receiptId(state)) ?? []);
-    const regressedFrom = newestSeen(answered);
+    if (state.regressedFrom !== undefined && !command.commanded) {
+      const message = `Replicas of ${topic.name}-${partition} have seen more than the metadata know of: only a command decides`;
+      results.push({ ...about, state, refusal: { reason: Reason.METADATA_REGRESSED, message } });
+      continue;
+    }
+    const regressedFrom = newestSeen(state, answered);
     if (state.leader !== undefined && !(command.commanded && regressedFrom !== undefined)) {
       const text = `Broker ${state.leader} leads`;
       results.push({ ...about, state, refusal: { reason: Reason.ELECTION_NOT_NEEDED, message: text } });
@@ -77,6 +83,8 @@ export function electUnclean(
       continue;
     }
     const { brokerId: leader } = best;
+    // It may have cut for an unclean election before, and not have said so yet: this receipt takes the place of that one.
+    const stillCutting = findReceipt(image, state)?.awaited ?? [];
     const others = state.replicas.map((replica) => replica.brokerId).filter((id) => id !== leader);
     const election = { cause: "unclean", rule: "unclean", above: regressedFrom } as const;
     const wanted = { isr: [leader], leader, recovering: true, lost: others, election };
@@ -95,7 +103,7 @@ export function electUnclean(
         logStart,
       })),
       cuts: [],
-      awaited: others,
+      awaited: stillCutting.includes(leader) ? [...others, leader] : others,
     };
     changes.push(step.change, putReceipt(receipt));
     events.push(...step.events, { kind: "receipt", topic: topic.name, partition, receipt });
@@ -117,8 +125,8 @@ function credible(
   });
 }
 
-function newestSeen(positions: readonly AnsweredPosition[]): LeaderEpoch | undefined {
-  const seen = positions.flatMap(({ regressedFrom }) => regressedFrom ?? []);
+function newestSeen(state: Partition, positions: readonly AnsweredPosition[]): LeaderEpoch | undefined {
+  const seen = [state, ...positions].flatMap(({ regressedFrom }) => regressedFrom ?? []);
   return seen.length === 0 ? undefined : leaderEpoch(Math.max(...seen));
 }
 

@@ -13,7 +13,9 @@ export type ElectionCause =
   | "unclean"
   | "reassignment"
   | "directory failed"
-  | "replica damaged";
+  | "replica damaged"
+  | "replica offline"
+  | "metadata regressed";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
 export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";

@@ -38,7 +38,14 @@ export {
   type UncleanElectionCommand,
   type UncleanElectionResult,
 } from "./elect-unclean.ts";
-export { type EndedSession, endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
+export {
+  type EndedSession,
+  endSessions,
+  failDirectories,
+  repairPartitions,
+  reportDamage,
+  reportRegressed,
+} from "./end-sessions.ts";
 export type {
   ElectionCause,
   ElectionEvent,
@@ -80,6 +87,7 @@ export type {
   ReplicaPosition,
   Topic,
 } from "./model.ts";
+export { isToStepAside, type OfflineReplicas, reportOffline } from "./offline.ts";
 export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";
@@ -92,6 +100,7 @@ export {
   registerBroker,
   sessionProblem,
 } from "./register-broker.ts";
+export { isNewRegression, type Regression, type SeenState } from "./regressed.ts";
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";

@@ -1,6 +1,7 @@
 import type { PartitionIndex } from "@tidemark/ids";
+import { Reason } from "@tidemark/proto/common/v1";
 import { unknownTopic } from "./create-topic.ts";
-import type { Decision } from "./decision.ts";
+import { type Decision, refused } from "./decision.ts";
 import { eachPartition, findTopic, listPartitions, type MetadataImage } from "./image.ts";
 import type { Partition, Topic } from "./model.ts";
 
@@ -19,7 +20,10 @@ export interface WantedPartition {
   readonly state: Partition | undefined;
 }
 
-/** The partitions that a selection names, each once. Refused where there is no topic of the name. */
+/** Partitions that one call may name: as many as a cluster has at most by default (`max.partitions`). */
+const namedMax = 50_000;
+
+/** The partitions that a selection names, each once. Refused where there is no topic of the name, or too many are named. */
 export function wantedPartitions(
   image: MetadataImage,
   selection: PartitionSelection,
@@ -37,9 +41,10 @@ export function wantedPartitions(
   if (selection.partitions === undefined) {
     return partitions.map((state) => ({ topic, partition: state.partition, state }));
   }
-  return [...new Set(selection.partitions)].map((index) => ({
-    topic,
-    partition: index,
-    state: partitions.find((each) => each.partition === index),
-  }));
+  if (selection.partitions.length > namedMax) {
+    const text = `${selection.partitions.length} partitions are named; name ${namedMax} at most, or none for all of them`;
+    return refused(Reason.INVALID_ARGUMENT, text, { topic: topic.name });
+  }
+  const states = new Map(partitions.map((state) => [state.partition, state]));
+  return [...new Set(selection.partitions)].map((index) => ({ topic, partition: index, state: states.get(index) }));
 }

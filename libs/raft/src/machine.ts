@@ -9,6 +9,7 @@ import { isVoter, type Member } from "./membership.ts";
 import type { MembershipHistory } from "./membership-history.ts";
 import type { Message, SnapshotChunk, SnapshotChunkOrder } from "./messages.ts";
 import type { Limits, Timing } from "./options.ts";
+import type { Progress } from "./progress.ts";
 import type { Role } from "./roles.ts";
 
 /** How a read ended. `lost`: leadership changed before it was confirmed; ask again. */
@@ -127,6 +128,16 @@ export function votersOf(machine: Machine): readonly Member[] {
 /** Whether this node may stand for election. */
 export function isElectable(machine: Machine): boolean {
   return isVoter(machine.membership.current(), machine.id);
+}
+
+/**
+ * Whether a leader hears a peer: something came from it in this term and within the shortest election timeout, and its
+ * port did not refuse since.
+ */
+export function isHeard({ ticks, timing, refusedTick }: Machine, peer: NodeId, progress: Progress): boolean {
+  const { contacted, contactTick } = progress;
+  if (!contacted || ticks - contactTick >= timing.electionTicksMin) return false;
+  return contactTick > (refusedTick.get(peer) ?? Number.NEGATIVE_INFINITY);
 }
 
 /** The leader as far as this node knows, itself included. */

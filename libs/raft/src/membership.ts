@@ -29,7 +29,8 @@ export const noMembership: Membership = { voters: [], learners: [] };
 export type MembershipChange =
   | { readonly kind: "addLearner"; readonly member: Member }
   | { readonly kind: "promote"; readonly id: NodeId }
-  | { readonly kind: "remove"; readonly id: NodeId };
+  /** `force`: also where no majority of the voters that stay is heard, so that nothing commits until they are back. */
+  | { readonly kind: "remove"; readonly id: NodeId; readonly force?: boolean };
 
 /**
  * | reason         | cause                                        |

@@ -1,5 +1,5 @@
 import type { LogIndex, NodeId, Position, Term } from "./ids.ts";
-import { knownLeader, type Machine } from "./machine.ts";
+import { isHeard, knownLeader, type Machine } from "./machine.ts";
 import type { Membership } from "./membership.ts";
 import type { Progress } from "./progress.ts";
 import type { Role } from "./roles.ts";
@@ -13,6 +13,8 @@ export interface FollowerStatus {
   readonly replication: Progress["replication"]["kind"];
   /** Ticks since something came from it. */
   readonly lastContactTicks: number;
+  /** Something came from it in this term and within the shortest election timeout, and its port did not refuse since. */
+  readonly isHeard: boolean;
 }
 
 export interface RaftStatus {
@@ -59,5 +61,6 @@ function follower(machine: Machine, id: NodeId, progress: Progress): FollowerSta
     match: progress.match,
     replication: progress.replication.kind,
     lastContactTicks: machine.ticks - progress.contactTick,
+    isHeard: isHeard(machine, id, progress),
   };
 }

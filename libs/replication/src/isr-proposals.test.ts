@@ -102,6 +102,16 @@ describe("an ISR change", () => {
     expect(proposals.open()?.kind).toBe("clearing");
   });
 
+  it("takes no more memory however long no controller answers", () => {
+    const { proposals } = proposed();
+    for (let turn = 1; turn <= 100; turn++) {
+      proposals.answered(attempt(turn), { kind: "UNKNOWN" }, turn * 1_000 - 1);
+      proposals.retry(turn * 1_000);
+    }
+    expect(proposals.open()).toMatchObject({ isInDoubt: true, unanswered: new Set([101]) });
+    expect(proposals.maximal()).toEqual([1, 2, 3]);
+  });
+
   it("is not settled by a late answer to an attempt of an earlier change", () => {
     const { proposals, committed } = proposed();
     proposals.commit(committed);

@@ -47,8 +47,10 @@ interface IsrChange {
 export interface OpenProposal {
   readonly proposal: IsrProposal;
   readonly kind: "proposed" | "clearing" | "waiting";
-  /** Attempts that may still be applied, now or later. */
+  /** Attempts that are on their way. */
   readonly unanswered: ReadonlySet<ProposalAttempt>;
+  /** Some attempt ended as unknown: it may still be applied, now or later. */
+  readonly isInDoubt: boolean;
 }
 
 interface Open {
@@ -57,6 +59,8 @@ interface Open {
   readonly entering: readonly BrokerId[];
   kind: OpenProposal["kind"];
   readonly unanswered: Set<ProposalAttempt>;
+  /** Said once for all of them: while no controller answers an attempt is added each second, perhaps for days. */
+  isInDoubt: boolean;
   retryAtMs: number;
 }
 
@@ -112,7 +116,7 @@ function propose(proposals: Proposals, change: IsrChange, nowMs: number): void {
   const { leaderEpoch, partitionEpoch, isr } = proposals.state;
   const entering = change.isr.map((member) => member.replica).filter((replica) => !isr.includes(replica));
   const proposal = { leaderEpoch, partitionEpoch, ...change };
-  const open: Open = { proposal, entering, kind: "proposed", unanswered: new Set(), retryAtMs: 0 };
+  const open: Open = { proposal, entering, kind: "proposed", unanswered: new Set(), isInDoubt: false, retryAtMs: 0 };
   proposals.open = open;
   proposals.maximal = entering.length > 0 ? [...isr, ...entering] : isr;
   send(proposals, open, false, nowMs);
@@ -144,8 +148,9 @@ function notApplied(
   const { open } = proposals;
   // An attempt of a change that is settled: nothing is left to learn from it.
   if (open === undefined || !open.unanswered.has(attempt)) return;
-  // What may be applied later stays unanswered, whatever came back.
-  if (answer.kind !== "UNKNOWN") open.unanswered.delete(attempt);
+  open.unanswered.delete(attempt);
+  // What may be applied later counts as unanswered for ever.
+  if (answer.kind === "UNKNOWN") open.isInDoubt = true;
   switch (answer.kind) {
     case "INELIGIBLE_REPLICA":
     case "NOT_ATTEMPTED":
@@ -173,7 +178,7 @@ function refused(proposals: Proposals, open: Open, answer: Refused, nowMs: numbe
     unsettled(proposals, `${answer.kind} of an older controller`);
     return;
   }
-  if (context.guards.refusalNeedsEveryAnswer && open.unanswered.size > 0) {
+  if (context.guards.refusalNeedsEveryAnswer && (open.unanswered.size > 0 || open.isInDoubt)) {
     unsettled(proposals, `${answer.kind} with an attempt unanswered`);
     // A clearing one that is refused too is sent again after its pause.
     if (open.kind !== "clearing") clear(proposals, open, nowMs);

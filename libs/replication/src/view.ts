@@ -62,6 +62,16 @@ export interface ReplicaView {
 export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipView {
   const { context, state } = leader;
   const leaderEnd = { logEnd: context.log.end, nowMs };
+  const replicas: ReplicaView[] = [];
+  for (const replica of state.replicas) {
+    const progress = context.progress.get(replica);
+    if (progress === undefined) continue;
+    const { verified, flushed } = progress;
+    const inIsr = state.isr.includes(replica);
+    // What the leader has itself does not lag.
+    const lagMs = replica === context.self ? 0 : shownLagMs(progress, leaderEnd, inIsr);
+    replicas.push({ replica, verified, flushed, lagMs, inIsr });
+  }
   return {
     leaderEpoch: leader.leaderEpoch,
     epochStart: epochStartOf(leader),
@@ -69,15 +79,7 @@ export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipVi
     fencedItself: leader.fencedItself,
     maximalIsr: leader.proposals.maximal(),
     proposal: leader.proposals.open(),
-    replicas: state.replicas.flatMap((replica) => {
-      const progress = context.progress.get(replica);
-      if (progress === undefined) return [];
-      const { verified, flushed } = progress;
-      const inIsr = state.isr.includes(replica);
-      return [
-        { replica, verified, flushed, lagMs: shownLagMs(progress, { ...leaderEnd, own: context.self, inIsr }), inIsr },
-      ];
-    }),
+    replicas,
     pendingAcks: leader.acksOfAll.size + leader.acksOfLeader.size,
     pendingFetches: leader.consumers.size + leader.followers.size + leader.confirmed.size,
   };
@@ -87,12 +89,8 @@ export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipVi
  * A member that has everything does not lag. One that is not in sync is behind since it was seen to have everything: it
  * may be gone for good, though nothing was appended since.
  */
-function shownLagMs(
-  progress: ReplicaProgress,
-  of: LeaderEnd & { readonly own: BrokerId; readonly inIsr: boolean },
-): number {
-  if (progress.replica === of.own) return 0;
-  return of.inIsr ? lagMs(progress, of) : of.nowMs - progress.caughtUpMs;
+function shownLagMs(progress: ReplicaProgress, end: LeaderEnd, inIsr: boolean): number {
+  return inIsr ? lagMs(progress, end) : end.nowMs - progress.caughtUpMs;
 }
 
 export function viewLog(

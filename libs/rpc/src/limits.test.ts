@@ -277,6 +277,9 @@ describe("53: messages", () => {
     const small = await startServer({ fetch: () => answer }, { listener: { messageLimitBytes: 4 * KiB } });
     const tooLarge = { reason: Reason.MESSAGE_TOO_LARGE, outcome: Outcome.UNKNOWN };
     await expect(openClient(small.port).fetch({})).rejects.toMatchObject(tooLarge);
+    const sendsLess = { listener: { messageLimitBytes: 64 * KiB, sendLimitBytes: 4 * KiB } };
+    const strict = await startServer({ fetch: () => answer }, sendsLess);
+    await expect(openClient(strict.port).fetch({})).rejects.toMatchObject(tooLarge);
     const large = await startServer({ fetch: () => answer });
     await expect(openClient(large.port, { messageLimitBytes: 4 * KiB }).fetch({})).rejects.toMatchObject(tooLarge);
   });

@@ -184,6 +184,37 @@ describe("a raw stream", () => {
     expect(processBudget.used).toBe(0);
   });
 
+  it.each([
+    ["stream", { stream: 2 * QUEUE_HIGH_WATER_BYTES, connection: 64 * QUEUE_HIGH_WATER_BYTES }],
+    ["connection", { stream: 64 * QUEUE_HIGH_WATER_BYTES, connection: 2 * QUEUE_HIGH_WATER_BYTES }],
+  ])("ends so at a server that allows a %s less", async (name, queueLimitBytes) => {
+    const closed = createDeferred<TidemarkError | undefined>();
+    const { port } = await startServer(
+      {},
+      {
+        listener: { queueLimitBytes },
+        serve: {
+          raw: {
+            subscribe: (stream) => ({
+              onMessage() {
+                for (let count = 0; count < 200; count++) stream.write({ frame: { case: "data", value: { batches } } });
+              },
+              onClose: closed.resolve,
+            }),
+          },
+        },
+      },
+    );
+    const stream = openRawStream(openChannel(port, { receiveWindowBytes: 65_535 }), subscribe, () => ({
+      onMessage: () => undefined,
+    }));
+    stream.pause();
+    stream.write({});
+    expect((await closed.promise)?.message).toContain(
+      `More than ${2 * QUEUE_HIGH_WATER_BYTES} bytes wait to be sent on this ${name}.`,
+    );
+  });
+
   it("shares the process's budget with every other stream", async () => {
     const { port } = await startServer({}, { listener: smallWindows, serve: { raw: { produceStream: neverReads } } });
     const processBudget = createProcessBudget(3 * QUEUE_HIGH_WATER_BYTES);

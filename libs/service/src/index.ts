@@ -1,4 +1,5 @@
 export { advertisedEndpoint, type ListenerServices, listenersOf, peerTls, readClientTls } from "./listeners.ts";
+export { queuedBytesBudget } from "./queued-bytes.ts";
 export { createReadiness } from "./readiness.ts";
 export { StartRefusedError } from "./refused.ts";
 export {

@@ -37,11 +37,19 @@ async function diskWith(files: Readonly<Record<string, string>>): Promise<Memory
 describe("listeners", () => {
   it("stand where the settings say, with their limits", async () => {
     const listeners = await listenersOf(
-      settings({ listeners: "client://127.0.0.1:4660,internal://127.0.0.1:0", "max.connections.per.ip": "7" }),
+      settings({
+        listeners: "client://127.0.0.1:4660,internal://127.0.0.1:0",
+        "max.connections.per.ip": "7",
+        "queued.max.bytes.per.stream": "1MiB",
+        "rpc.receive.max.bytes": "9MiB",
+        "rpc.send.max.bytes": "5MiB",
+      }),
       noServices,
       createMemoryDisk(),
     );
     expect(listeners.client).toMatchObject({ host: "127.0.0.1", port: 4660, connections: { perAddress: 7 } });
+    expect(listeners.internal.queueLimitBytes).toEqual({ stream: 2 ** 20, connection: 64 * 2 ** 20 });
+    expect(listeners.client).toMatchObject({ messageLimitBytes: 9 * 2 ** 20, sendLimitBytes: 5 * 2 ** 20 });
     expect(listeners.internal.port).toBe(0);
     expect(listeners.client.tls).toBeUndefined();
   });

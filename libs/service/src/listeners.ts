@@ -46,7 +46,12 @@ export async function listenersOf<Name extends "client" | "internal">(
         port: at.port,
         services: served,
         messageLimitBytes: values["rpc.receive.max.bytes"],
+        sendLimitBytes: values["rpc.send.max.bytes"],
         streamsPerConnection: own.streams,
+        queueLimitBytes: {
+          stream: values["queued.max.bytes.per.stream"],
+          connection: values["queued.max.bytes.per.connection"],
+        },
         connections: {
           total: values["max.connections"],
           perAddress: values["max.connections.per.ip"],

@@ -1,4 +1,5 @@
 export type { AttributeInput, SpanAttributes } from "./attributes.ts";
+export { type KeptSpan, otlpJson } from "./kept-spans.ts";
 export type { LogFields, LogValue } from "./log-fields.ts";
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, logLevels } from "./logger.ts";
 export { metricNames } from "./metric-names.ts";

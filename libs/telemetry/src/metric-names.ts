@@ -20,6 +20,8 @@ export const metricNames = {
   fetchDuration: "tidemark_fetch_duration_seconds",
   flushDuration: "tidemark_flush_duration_seconds",
   highWatermarkLag: "tidemark_high_watermark_lag_records",
+  /** What waits to be sent, and the requests that are worked on: what `queued.max.bytes` limits. */
+  queuedBytes: "tidemark_queued_bytes",
   /** How much later than planned timers ran: the event loop was busy that long. */
   eventLoopLag: "tidemark_event_loop_lag_seconds",
   /** Spans that were recorded and never arrived, by reason: queue_full or export_failed. */

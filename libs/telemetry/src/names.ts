@@ -54,6 +54,8 @@ export const spanNames = {
   becomeLeader: "become leader",
   isrShrink: "isr shrink",
   isrExpand: "isr expand",
+  /** In a follower: a cut of its log, so that it agrees with its leader's. */
+  truncate: "truncate",
   /** In a controller: from losing the active one to the first action of the next. */
   controllerElection: "controller election",
   controllerLost: "controller lost",
@@ -117,13 +119,17 @@ export const attributeNames = {
   follower: "tidemark.follower",
   broker: "tidemark.broker",
   controller: "tidemark.controller",
+  /** Sessions of brokers. */
+  sessions: "tidemark.sessions",
   isr: "tidemark.isr",
   elr: "tidemark.elr",
   /** Whether the route came from metadata that the leader refused. */
   staleMetadata: "tidemark.stale_metadata",
+  /** Base offset of the segment. */
   segment: "tidemark.segment",
+  /** Pieces that were read: each lies in one segment. */
   segmentsRead: "tidemark.segments_read",
-  /** Byte position within the segment. */
+  /** Byte position within the segment: of the write that carried the batch. */
   position: "tidemark.position",
   queueMs: "tidemark.queue_ms",
   writeMs: "tidemark.write_ms",
@@ -152,9 +158,16 @@ export const attributeNames = {
   unclean: "tidemark.unclean",
   /** The rule that chose a leader. */
   rule: "tidemark.rule",
+  /** Of an ISR change: how long the follower had not been caught up. Of a publish: how long it took. */
   lagMs: "tidemark.lag_ms",
+  /** How many records the follower lacked. */
   lagRecords: "tidemark.lag_records",
+  /** How long ago the follower fetched, or said how far it is. */
   lastFetchMs: "tidemark.last_fetch_ms",
+  /** The log's end before a cut, and behind it. */
+  truncatedFrom: "tidemark.truncated.from",
+  truncatedTo: "tidemark.truncated.to",
+  belowHighWatermark: "tidemark.truncated.below_high_watermark",
   /** Links beyond those that a span carries. */
   linksDropped: "tidemark.links.dropped",
 } as const;

@@ -172,14 +172,36 @@ describe("a collector", () => {
     expect(JSON.parse(lines[0] ?? "{}")).toMatchObject({ level: "warn", reason: "export_failed", exportFailed: 10 });
   });
 
-  test("that refuses costs the spans, which are counted", async () => {
-    receiver.setMood("refuses");
-    const environment = environmentOf("http/protobuf", receiver.httpUrl);
-    const { tracer, shutdown } = await start({ environment });
-    tracer.record({ name: spanNames.append, parent: undefined });
-    await shutdown();
-    expect(receiver.exports()).toBe(1);
-    expect(lines.join("")).toContain('"exportFailed":1');
+  const answers = (["refuses", "busy", "full"] as const).flatMap((mood) =>
+    protocols.map(([protocol, url]) => [mood, protocol, url] as const),
+  );
+  test.each(answers)("that %s costs the spans, which are counted (%s)", async (mood, protocol, url) => {
+    receiver.setMood(mood);
+    const limits = { OTEL_EXPORTER_OTLP_TIMEOUT: "300", OTEL_BSP_SCHEDULE_DELAY: "1" };
+    const telemetry = await start({ environment: environmentOf(protocol, url(), limits), metricsListener: anyPort });
+    for (let span = 0; span < 5; span++) telemetry.tracer.record({ name: spanNames.append, parent: undefined });
+    let text = "";
+    while (!text.includes('tidemark_lost_spans_total{reason="export_failed"} 5')) ({ text } = await scrape(telemetry));
+    expect(receiver.exports()).toBeGreaterThan(0);
+    expect(lines.join("")).toContain('"exportFailed":5');
+  });
+
+  test("that is slow costs nothing while there is room", async () => {
+    receiver.setMood("hangs");
+    const environment = environmentOf("http/protobuf", receiver.httpUrl, {
+      OTEL_EXPORTER_OTLP_TIMEOUT: "300",
+      OTEL_BSP_SCHEDULE_DELAY: "1",
+    });
+    const telemetry = await start({ environment, metricsListener: anyPort });
+    telemetry.tracer.record({ name: spanNames.append, parent: undefined });
+    await receiver.waitUntil(() => receiver.exports() === 1);
+    // These wait behind the one that hangs, until it is given up.
+    for (let span = 0; span < 5; span++) telemetry.tracer.record({ name: spanNames.flush, parent: undefined });
+    receiver.setMood("takes");
+    await receiver.waitForSpans((spans) => spans.filter(({ name }) => name === "flush").length === 5);
+    const { text } = await scrape(telemetry);
+    expect(text).toContain('tidemark_lost_spans_total{reason="export_failed"} 1');
+    expect(text).toContain('tidemark_lost_spans_total{reason="queue_full"} 0');
   });
 
   test("that never answers fills the queue, beyond which spans are dropped and counted, and holds up nobody", async () => {

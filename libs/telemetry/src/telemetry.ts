@@ -1,8 +1,9 @@
 import { defaultResource, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
 import type { SpanProcessor } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
-import { delay, type Runtime, type Scheduler } from "@tidemark/runtime";
+import { delay, type Random, type Runtime, type Scheduler } from "@tidemark/runtime";
 import { createMetricPusher, createTraceExporter } from "./exporters.ts";
+import { createSpanKeeper, type KeptSpan } from "./kept-spans.ts";
 import { createLogger, type Logger, type LogLevel } from "./logger.ts";
 import { createLostSpans } from "./lost-spans.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -37,8 +38,18 @@ export interface TelemetryOptions {
   readonly metricsListener: { readonly host: string; readonly port: number } | undefined;
   /** What `/ready` beside the metrics tells. Absent: ready. */
   readonly isReady?: () => boolean;
+  /**
+   * Takes the spans in place of a collector, each when it ends. Ids are drawn from `random`, so that what follows from a
+   * seed draws the same whether its spans are kept or not. Absent: OTEL_* says where they go.
+   */
+  readonly keep?: SpanKeeping | undefined;
   /** Takes each log line. Unset: standard error. */
   readonly writeLog?: (line: string) => void;
+}
+
+export interface SpanKeeping {
+  readonly onSpan: (span: KeptSpan) => void;
+  readonly random: Random;
 }
 
 export interface Telemetry {
@@ -62,7 +73,7 @@ export interface Telemetry {
  * without.
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const { service, instanceId, runtime, metricsListener } = options;
+  const { service, instanceId, runtime, metricsListener, keep } = options;
   const plan = readOtelEnvironment(options.environment, defaultSamplingRatio);
   const logger = createLogger({
     clock: runtime.clock,
@@ -94,7 +105,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   };
   let stopping: Promise<void> | undefined;
   return {
-    tracer: createTracerFor(queue, { runtime, plan, providers }),
+    tracer: createTracerFor(queue, { runtime, plan, providers, keep }),
     metrics,
     logger,
     metricsEndpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
@@ -112,11 +123,23 @@ async function settleWithin(scheduler: Scheduler, limitMs: number, all: readonly
 
 function createTracerFor(
   processor: SpanProcessor | undefined,
-  of: { readonly runtime: Runtime; readonly plan: OtelPlan; readonly providers: Providers },
+  of: {
+    readonly runtime: Runtime;
+    readonly plan: OtelPlan;
+    readonly providers: Providers;
+    readonly keep: SpanKeeping | undefined;
+  },
 ): Tracer {
-  const { clock, random } = of.runtime;
+  const { runtime, plan, providers, keep } = of;
+  const { clock, random } = runtime;
+  const common = { clock, sampling: plan.sampling, providers };
+  if (keep !== undefined) {
+    // It has drawn what one that keeps nothing draws.
+    createDisabledTracer(random);
+    return createTracer({ ...common, random: keep.random, processor: createSpanKeeper(keep.onSpan) });
+  }
   if (processor === undefined) return createDisabledTracer(random);
-  return createTracer({ clock, random, sampling: of.plan.sampling, providers: of.providers, processor });
+  return createTracer({ ...common, random, processor });
 }
 
 /** Ours win over OTEL_RESOURCE_ATTRIBUTES, which several processes share; OTEL_SERVICE_NAME wins over ours. */

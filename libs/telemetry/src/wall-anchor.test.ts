@@ -24,6 +24,26 @@ test("spans stand at wall time to a fraction of the millisecond that the wall cl
   expect(Math.abs(toMs(toEpoch(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
 });
 
+test("a tick that was seen late counts for nothing beside one that was not", () => {
+  const { clock, advance } = tickingClock(1_700_000_000_000.7);
+  let last = clock.wallMs();
+  let isFirst = true;
+  const stalling = {
+    ...clock,
+    wallMs: () => {
+      const wall = clock.wallMs();
+      // The process is not run for a while behind the first tick that it sees.
+      if (wall !== last && isFirst) {
+        isFirst = false;
+        advance(0.8);
+      }
+      last = wall;
+      return wall;
+    },
+  };
+  expect(Math.abs(toMs(createWallAnchor(stalling)(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
+});
+
 test("a monotonic distance stays what it is", () => {
   const { clock } = tickingClock(1_700_000_000_000);
   const toEpoch = createWallAnchor(clock);

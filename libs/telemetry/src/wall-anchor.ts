@@ -5,6 +5,8 @@ import type { Clock } from "@tidemark/runtime";
 const jumpMs = 5;
 /** A wall clock ticks once a millisecond: within two of them a tick is seen. */
 const searchMs = 2;
+/** A process that is not run between its two readings of a tick sees it late: of so many the earliest counts. */
+const ticks = 4;
 /** Ends the search where time stands still, as in a simulation. */
 const searchTurns = 100_000;
 
@@ -25,14 +27,26 @@ export function createWallAnchor(clock: Clock): ToEpoch {
   };
 }
 
+/** A tick that is seen late makes the offset less than it is, and nothing makes it more. */
 function findOffset(clock: Clock): number {
+  let offset = clock.wallMs() - clock.monotonicMs();
+  for (let tick = 0; tick < ticks; tick++) {
+    const seen = offsetAtTick(clock);
+    if (seen === undefined) break;
+    offset = Math.max(offset, seen);
+  }
+  return offset;
+}
+
+/** Undefined where no tick came. */
+function offsetAtTick(clock: Clock): number | undefined {
   const first = clock.wallMs();
   const end = clock.monotonicMs() + searchMs;
   for (let turn = 0; turn < searchTurns && clock.monotonicMs() < end; turn++) {
     const wall = clock.wallMs();
     if (wall !== first) return wall - clock.monotonicMs();
   }
-  return clock.wallMs() - clock.monotonicMs();
+  return undefined;
 }
 
 function toHrTime(epochMs: number): HrTime {

@@ -11,8 +11,8 @@ import {
 } from "@grpc/grpc-js";
 import { type Attributes, decodeMetrics, decodeTraces, type ReceivedSpan } from "./otlp-decode.ts";
 
-/** What the receiver does with an export: takes it, refuses it for good, says "busy", or never answers. */
-export type ReceiverMood = "takes" | "refuses" | "busy" | "hangs";
+/** What the receiver does with an export: takes it, refuses it for good, says "busy" or that it is full, or never answers. */
+export type ReceiverMood = "takes" | "refuses" | "busy" | "full" | "hangs";
 
 /** A collector for tests: keeps in memory what it is sent, over gRPC and over HTTP with protobuf. */
 export interface OtlpReceiver {
@@ -109,6 +109,8 @@ async function listenGrpc(receive: Receive): Promise<{ readonly url: string; rea
           return answer({ code: status.INVALID_ARGUMENT, details: "refused" });
         case "busy":
           return answer({ code: status.UNAVAILABLE, details: "busy" });
+        case "full":
+          return answer({ code: status.RESOURCE_EXHAUSTED, details: "full" });
         case "hangs":
       }
     };
@@ -174,6 +176,9 @@ function answerHttp(mood: ReceiverMood, response: ServerResponse): void {
       break;
     case "busy":
       response.writeHead(503).end();
+      break;
+    case "full":
+      response.writeHead(429).end();
       break;
     case "hangs":
   }

@@ -1,6 +1,7 @@
 /**
  * `npm run test:interop`: what needs a program from outside. A case whose program is not there is counted as absent, by
- * name, and fails where TIDEMARK_REQUIRE names the program.
+ * name, and fails where TIDEMARK_REQUIRE names the program. `npm run test:jaeger` runs those that need a Jaeger, and has it
+ * built where there is none: that takes too long to be done where nobody asked for it.
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +21,11 @@ interface InteropReport extends TestReport {
 
 const reportFile = join(root, "test-results", "interop.json");
 rmSync(reportFile, { force: true });
-const code = await runCommand("vitest", ["run", "--config", "libs/tooling/vitest.interop.config.ts"]);
+/** Parts of the names of files; none: all of them. */
+const filters = process.argv.slice(2);
+const code = await runCommand("vitest", ["run", "--config", "libs/tooling/vitest.interop.config.ts", ...filters], {
+  ...(filters.includes("jaeger") ? { JAEGER_BUILD: "yes" } : {}),
+});
 const report = JSON.parse(readFileSync(reportFile, "utf8")) as InteropReport;
 const absent = report.testResults
   .flatMap((file) => file.assertionResults)

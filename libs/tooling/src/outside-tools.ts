@@ -10,6 +10,10 @@ export const outsideTools: readonly OutsideTool[] = [
   { name: "npm", command: "npm" },
   { name: "python", command: "python3" },
   { name: "go", command: "go" },
+  { name: "kustomize", command: "go" },
+  { name: "kubectl-validate", command: "go" },
+  { name: "compose", command: "go" },
+  { name: "promtool", command: "apt-get" },
   { name: "java", command: "mvn" },
   { name: "chromium", command: "chromium" },
 ];

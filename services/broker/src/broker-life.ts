@@ -144,8 +144,8 @@ function createTable(parts: BrokerParts): PartitionTable {
     clock,
     logger,
     onFetched: createFetchSpans(options.tracer),
-    onTrace: (place, event) => {
-      events.take(place, event);
+    onTrace: (place, event, standing) => {
+      events.take(place, event, standing);
     },
     onDue: (atMs) => parts.ticker?.wakeAt(atMs),
     onNewEpochNeeded: () => parts.session?.renew("A damaged replica is to be copied anew"),
@@ -173,8 +173,8 @@ async function createSession(parts: BrokerParts, endpoints: readonly AdvertisedE
     condition: () => conditionOf(parts),
     onRegistered(registration) {
       tableOf(parts).registered(registration);
-      parts.catchingUp.registered(registration.revision);
-      metadata.awaitRevision(registration.revision);
+      parts.catchingUp.registered(registration);
+      metadata.awaitVersion(registration);
       metadata.applyAgain();
       // It goes on until it has some, and fails only with what ends the broker anyway.
       parts.producerIds.stock(parts.abort.signal).catch(() => undefined);
@@ -204,6 +204,7 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
     confirmedDeletions: table.deletions(),
     damagedReplicas: table.damaged(),
     truncations: table.truncations(),
+    regressedReplicas: table.regressed(),
     offlineReplicas: table.offline(),
   };
 }

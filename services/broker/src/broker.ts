@@ -101,7 +101,7 @@ export function createBroker(options: BrokerOptions): Broker {
       const applied = parts.table?.apply(update);
       streams.fetcher.endpointsChanged();
       return applied?.then(() => {
-        catchingUp.applied(update.image, update.revision);
+        catchingUp.applied(update.image, update);
       });
     },
     onFatal: options.onFatal,

@@ -1,4 +1,4 @@
-import { brokerId, revision } from "@tidemark/ids";
+import { brokerId, controllerEpoch, revision } from "@tidemark/ids";
 import { describe, expect, it } from "vitest";
 import { createCatchingUp } from "./catching-up.ts";
 import { createFakeController } from "./testing/fake-controller.ts";
@@ -19,8 +19,8 @@ function start() {
     told,
     offline,
     broker,
-    register: () => broker.registered(revision(controller.revision)),
-    apply: () => broker.applied(controller.image, revision(controller.revision)),
+    register: () => broker.registered(controller.update()),
+    apply: () => broker.applied(controller.image, controller.update()),
   };
 }
 
@@ -40,9 +40,17 @@ describe("a broker is ready", () => {
   it("only by metadata that know of its session: what came before may show an ISR that it has left since", () => {
     const { controller, told, broker, apply } = start();
     controller.elect(other, [other, self]);
-    broker.registered(revision(controller.revision + 1n));
+    broker.registered({ ...controller.update(), revision: revision(controller.revision + 1n) });
     apply();
     expect(told).toEqual([]);
+  });
+
+  it("by metadata of a later controller epoch too, whose revisions may be lower: the cluster was moved", () => {
+    const { controller, told, broker } = start();
+    controller.elect(other, [other, self]);
+    broker.registered({ controllerEpoch: controllerEpoch(1), revision: revision(5000n) });
+    broker.applied(controller.image, { controllerEpoch: controllerEpoch(2), revision: revision(7n) });
+    expect(told).toEqual([true]);
   });
 
   it("until its session is lost, and again with the next one", () => {

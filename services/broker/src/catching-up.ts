@@ -1,14 +1,15 @@
-import type { BrokerId, Revision } from "@tidemark/ids";
+import { type MetadataVersion, reaches } from "@tidemark/controller-link";
+import type { BrokerId } from "@tidemark/ids";
 import { eachPartition, findPartition, type MetadataImage, type Partition } from "@tidemark/metadata";
 
 /** What a broker learns, and what its readiness follows from. */
 export interface CatchingUp {
-  /** A session began at this revision of the metadata. */
-  registered(revision: Revision): void;
+  /** A session began there in the metadata. */
+  registered(at: MetadataVersion): void;
   /** The session is over. */
   lost(): void;
-  /** The metadata of this revision are applied. */
-  applied(image: MetadataImage, revision: Revision): void;
+  /** The metadata of this version are applied. */
+  applied(image: MetadataImage, version: MetadataVersion): void;
 }
 
 /**
@@ -30,7 +31,7 @@ export function createCatchingUp(options: {
   readonly onReady: (isReady: boolean) => void;
 }): CatchingUp {
   const { brokerId, isOffline, onReady } = options;
-  let session: Revision | undefined;
+  let session: MetadataVersion | undefined;
   let hasCaughtUp = false;
   /** Looked at first, so that most steps of the metadata cost one look. */
   let lastBehind: Partition | undefined;
@@ -44,16 +45,16 @@ export function createCatchingUp(options: {
   };
 
   return {
-    registered(revision) {
-      session = revision;
+    registered(at) {
+      session = at;
       if (hasCaughtUp) onReady(true);
     },
     lost() {
       session = undefined;
       onReady(false);
     },
-    applied(image, revision) {
-      if (hasCaughtUp || session === undefined || revision < session) return;
+    applied(image, version) {
+      if (hasCaughtUp || session === undefined || !reaches(version, session)) return;
       lastBehind = findBehind(image);
       if (lastBehind !== undefined) return;
       hasCaughtUp = true;

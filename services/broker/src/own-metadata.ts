@@ -1,5 +1,11 @@
 /** The metadata as a broker follows them, and how far it has applied them. */
-import { type ActiveController, createMetadataFeed, type MetadataUpdate } from "@tidemark/controller-link";
+import {
+  type ActiveController,
+  createMetadataFeed,
+  type MetadataUpdate,
+  type MetadataVersion,
+  reaches,
+} from "@tidemark/controller-link";
 import type { BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
 import type { MetadataImage } from "@tidemark/metadata";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
@@ -11,14 +17,14 @@ export interface OwnMetadata {
   readonly image: MetadataImage;
   /** Where the metadata stand that came last. */
   known(): TableUpdate;
-  /** All up to this revision is applied. */
+  /** All up to this revision is applied, in the controller epoch that was followed last. */
   readonly appliedRevision: Revision;
   /** When the controller was last heard, on the monotonic clock; at the start where it never was. */
   heardMs(): number;
   /** Something came from the active controller, beside the metadata. */
   noteHeard(): void;
-  /** The broker acts only on metadata of this revision or later: `caughtUp` resolves when it has. */
-  awaitRevision(revision: Revision): void;
+  /** The broker acts only on metadata from there on: `caughtUp` resolves when it has. */
+  awaitVersion(version: MetadataVersion): void;
   /** Applies what is known once more. */
   applyAgain(): void;
   readonly caughtUp: Promise<void>;
@@ -44,16 +50,17 @@ export function createOwnMetadata(options: OwnMetadataOptions): OwnMetadata {
   const { controller, runtime, logger, apply, onFatal } = options;
   const caughtUp = createDeferred();
   const clusterKnown = createDeferred<string | undefined>();
-  let awaited: Revision | undefined;
-  let appliedRevision = 0n as Revision;
+  let awaited: MetadataVersion | undefined;
+  let applied: MetadataVersion = { controllerEpoch: 0 as ControllerEpoch, revision: 0n as Revision };
   let heardMs = runtime.clock.monotonicMs();
 
   const noteProgress = () => {
-    if (awaited !== undefined && appliedRevision >= awaited) caughtUp.resolve();
+    if (awaited !== undefined && reaches(applied, awaited)) caughtUp.resolve();
   };
   const take = (update: TableUpdate & Partial<MetadataUpdate>) => {
     apply(update)?.then(() => {
-      if (update.revision > appliedRevision) appliedRevision = update.revision;
+      const { controllerEpoch, revision } = update;
+      if (reaches(update, applied)) applied = { controllerEpoch, revision };
       noteProgress();
     }, onFatal);
   };
@@ -79,15 +86,15 @@ export function createOwnMetadata(options: OwnMetadataOptions): OwnMetadata {
       return feed.image;
     },
     get appliedRevision() {
-      return appliedRevision;
+      return applied.revision;
     },
     known,
     heardMs: () => Math.max(heardMs, feed.lastContactMs ?? heardMs),
     noteHeard() {
       heardMs = runtime.clock.monotonicMs();
     },
-    awaitRevision(revision) {
-      awaited = revision;
+    awaitVersion(version) {
+      awaited = version;
       noteProgress();
     },
     applyAgain: () => {

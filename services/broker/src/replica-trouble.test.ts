@@ -167,8 +167,9 @@ describe("a broker that registers anew", () => {
       error: { reason: Reason.LEADER_NOT_AVAILABLE, outcome: Outcome.NOT_APPLIED },
     });
     cluster.controller.elect(one, [one, two, three]);
-    const { revision } = cluster.controller.update();
-    cluster.broker(one).table.registered({ brokerEpoch: 9 as never, revision: (revision + 1n) as never });
+    const { revision, controllerEpoch } = cluster.controller.update();
+    const at = { controllerEpoch, revision: (revision + 1n) as never };
+    cluster.broker(one).table.registered({ brokerEpoch: 9 as never, ...at });
     await cluster.publish(one);
     expect(cluster.broker(one).partition().isLed).toBe(false);
     cluster.controller.register(two, []);

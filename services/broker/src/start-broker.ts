@@ -2,12 +2,13 @@
 import { type brokerSchema, formatEndpoint, type Values } from "@tidemark/config";
 import { createActiveController } from "@tidemark/controller-link";
 import type { Codecs } from "@tidemark/record";
-import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
+import { createChannelPool, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
   listenersOf,
   peerTls,
+  queuedBytesBudget,
   type RunningService,
   type ServiceWorld,
   serverHooks,
@@ -65,7 +66,6 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     onFatal: options.onFatal,
     ...(options.experiment === undefined ? {} : { experiment: options.experiment }),
   });
-  const queuedMax = values["queued.max.bytes"];
   const server = createRpcServer({
     runtime,
     transport,
@@ -74,7 +74,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
       { client: broker.services, internal: [...broker.services, broker.replicaService] },
       disk,
     ),
-    ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
+    processBudget: queuedBytesBudget(values, telemetry),
     hooks: serverHooks(telemetry),
   });
   const readiness = createReadiness(server);

@@ -1,4 +1,9 @@
-/** A cluster under load whose etcd, controllers and leaders are killed and frozen: acks go on, and nothing decided is lost. */
+/**
+ * A cluster under load whose etcd, controllers and leaders are killed and frozen: acks go on, nothing decided is lost, and
+ * no controller epoch has two leaders.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Client, createClient } from "@tidemark/client";
 import { etcdMembers } from "@tidemark/consensus-etcd";
 import { createNodeRuntime } from "@tidemark/runtime";
@@ -13,6 +18,10 @@ let client: Client;
 let load: Load;
 const decided: string[] = [];
 let attempts = 0;
+/** Longer than the lease of a controller, which is three seconds. */
+const frozenSeconds = Number(process.env["TIDEMARK_TEST_FROZEN_SECONDS"] ?? 4);
+/** By controller epoch, who was said to lead it, as the gateway was told. */
+const said = new Map<number, Set<number>>();
 
 beforeAll(async () => {
   cluster = await startDevCluster({ brokers: 2, flags: ["--backend=etcd", "--controllers=3", "--etcds=3"] });
@@ -38,7 +47,35 @@ async function decide(what: string): Promise<void> {
 const topics = async () => (await client.admin.listTopics({})).topics.map(({ name }) => name);
 
 const activeController = () =>
-  waitFor("an active controller", async () => (await client.metadata.describeQuorum({}, { timeoutMs: 5000 })).leader);
+  waitFor("an active controller", async () => {
+    const { leader, controllerEpoch } = await client.metadata.describeQuorum({}, { timeoutMs: 5000 });
+    if (leader !== undefined) said.set(controllerEpoch, (said.get(controllerEpoch) ?? new Set()).add(leader));
+    return leader;
+  });
+
+/** Every controller epoch until now had one leader, as the controllers and the gateway say, and each was later than the last. */
+async function expectOneLeaderInEachEpoch(): Promise<void> {
+  await activeController();
+  const epochs = begun().map(({ epoch }) => epoch);
+  expect(epochs.length).toBeGreaterThan(1);
+  expect(epochs).toEqual([...new Set(epochs)].sort((left, right) => left - right));
+  const leaders = new Map(begun().map(({ epoch, controller }) => [epoch, new Set([controller])]));
+  expect(said.size).toBeGreaterThan(0);
+  for (const [epoch, seen] of said) expect([epoch, seen]).toEqual([epoch, leaders.get(epoch)]);
+}
+
+/** Each time that a controller began to act, in the order of their clocks, by what they wrote into their logs. */
+function begun(): readonly { readonly epoch: number; readonly controller: number }[] {
+  return [1, 2, 3]
+    .flatMap((controller) => {
+      const lines = readFileSync(join(cluster.data, "logs", `controller-${controller}.log`), "utf8").split("\n");
+      return lines
+        .filter((line) => line.includes('"active controller"') && line.endsWith("}"))
+        .map((line) => JSON.parse(line) as { readonly time: string; readonly epoch: number })
+        .map(({ time, epoch }) => ({ time: Date.parse(time), epoch, controller }));
+    })
+    .sort((left, right) => left.time - right.time || left.epoch - right.epoch);
+}
 
 /** The member that leads etcd, of those that answer. */
 function leadingMember(but: readonly string[] = []): Promise<string> {
@@ -53,12 +90,26 @@ function leadingMember(but: readonly string[] = []): Promise<string> {
   });
 }
 
+function stubsOf(name: string) {
+  const endpoint = cluster.endpoint(name);
+  return etcdMembers({ endpoints: [endpoint], clock, callTimeoutMs: 2000 }).connect(endpoint);
+}
+
 async function compact(name: string): Promise<void> {
-  const endpoints = [cluster.endpoint(name)];
-  const stubs = etcdMembers({ endpoints, clock, callTimeoutMs: 2000 }).connect(endpoints[0] ?? "");
+  const stubs = stubsOf(name);
   const { revision } = await stubs.range({ key: "/tidemark/append" });
   await stubs.compact(revision);
   stubs.close();
+}
+
+/** Resolves when a lease of so many seconds, granted now, has run out, by etcd's own clock. */
+async function leaseRunsOut(name: string, seconds: number): Promise<void> {
+  const stubs = stubsOf(name);
+  const key = "/elsewhere/frozen";
+  const { id } = await stubs.leaseGrant(seconds);
+  await stubs.txn({ compares: [], success: [{ kind: "put", key, value: Uint8Array.of(1), lease: id }] });
+  const isGone = async () => (await stubs.range({ key })).entries.length === 0;
+  await waitFor("the lease to run out", isGone, (seconds + 20) * 1000).finally(() => stubs.close());
 }
 
 it("33 acks and decisions go on while a member of etcd is killed, its leader is killed, and frozen", async () => {
@@ -80,8 +131,13 @@ it("33 acks and decisions go on while a member of etcd is killed, its leader is 
   const next = await leadingMember([frozen]);
   expect(next).not.toBe(frozen);
   await decide("while the former leader of etcd is frozen");
+  await leaseRunsOut(next, frozenSeconds);
+  await load.goesOn("while it is still frozen, past every lease");
+  await decide("past every lease");
   await compact(next);
   cluster.signal(frozen, "SIGCONT");
+  await decide("when it is back, with requests that stood still in it");
+  expect(await topics()).toEqual(expect.arrayContaining(decided));
 
   await cluster.kill(frozen);
   await cluster.start(frozen);
@@ -112,4 +168,6 @@ it("a partition has a leader again when its own and the active controller die to
   const count = load.acked.length;
   const read = async (args: readonly string[]) => (await cluster.tidemark(args)).stdout.toString();
   expect(await missingOf(load.acked.slice(0, count), read)).toEqual([]);
+  expect(await topics()).toEqual(expect.arrayContaining(decided));
+  await expectOneLeaderInEachEpoch();
 });

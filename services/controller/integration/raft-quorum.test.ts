@@ -108,6 +108,12 @@ describe("controllers on their own quorum", () => {
       const { code, stdout } = await cluster.tidemark(["cluster", "health"]);
       return code === 1 && stdout.toString().includes(`controller-${lost}: does not answer the active one`);
     });
+    const other = [1, 2, 3].find((id) => id !== leader && id !== lost) ?? 0;
+    const refused = await cluster.tidemark(["controller", "remove-voter", String(other)]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toMatch(
+      new RegExp(`silent: controller ${lost}\\n.*REASON_NO_LIVING_MAJORITY, outcome not applied`),
+    );
     rmSync(join(cluster.data, `controller-${lost}`), { recursive: true });
     const starting = cluster.start(`controller-${lost}`);
     const logFile = join(cluster.data, "logs", `controller-${lost}.log`);

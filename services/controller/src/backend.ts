@@ -4,6 +4,8 @@ import type { DirectoryId } from "@tidemark/ids";
 import type { ClientTls, ServedService, Transport } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Telemetry } from "@tidemark/telemetry";
+import type { CampaignRecorder } from "./tracing/campaigns.ts";
+import type { CommitContext } from "./tracing/commit-context.ts";
 
 /** A backend of the consensus interface, opened. */
 export interface Backend {
@@ -40,6 +42,13 @@ export interface MemberProgress {
   readonly lastContactMs: number;
 }
 
+/** What a backend's own spans hang below. */
+export interface BackendTraces {
+  /** What is being committed for an election; undefined where that is nothing. Spans below it are recorded always. */
+  readonly commit: Readonly<CommitContext>;
+  readonly campaigns: Pick<CampaignRecorder, "won">;
+}
+
 /** Opens the backend that the settings choose. Only the composition root names one. */
 export type OpenBackend = (of: {
   readonly disk: Disk;
@@ -48,6 +57,8 @@ export type OpenBackend = (of: {
   readonly directoryId: DirectoryId;
   readonly runtime: Runtime;
   readonly telemetry: Telemetry;
+  /** The trace that the backend's own spans belong to. */
+  readonly traces: BackendTraces;
   readonly transport: Transport;
   /** For calls of other controllers. Undefined: cleartext. */
   readonly tls: ClientTls | undefined;

@@ -1,3 +1,4 @@
+import { type Consensus, ConsensusError } from "@tidemark/consensus";
 import {
   AddPartitionsRequestSchema,
   ConfigureTopicRequestSchema,
@@ -162,6 +163,41 @@ describe.each(backends)("a controller on %s", (_, create) => {
     expect(topic?.settings).toEqual({ "min.insync.replicas": "3" });
     expect(topic?.partitions?.map((partition) => partition.minIsr)).toEqual([3, 3, 3, 3, 3]);
   });
+
+  it("refuses to go on with the store of another cluster, or with one whose cluster is missing", async () => {
+    const w = await open();
+    const empty = await w.start(1, { known: "gone" });
+    await w.until(() => empty.fatal.length > 0, "refused");
+    expect(empty.fatal[0]?.message).toContain("the store holds no cluster");
+    w.kill(empty);
+    const blue = await w.start(2, { configured: "blue" });
+    await w.active();
+    await w.until(() => blue.clusters.length > 0, "the cluster is known");
+    const other = await w.start(3, { known: "red" });
+    await w.until(() => other.fatal.length > 0, "refused");
+    expect(other.fatal[0]?.message).toContain("the store belongs to blue");
+    expect(other.fatal).toHaveLength(1);
+    expect(other.controller.isActive).toBe(false);
+  });
+
+  it("refuses a store of a newer format, and changes nothing in it", async () => {
+    const w = await open();
+    const first = await w.start(1);
+    await w.active();
+    await w.until(() => first.clusters.length > 0, "the cluster is known");
+    const newer = { clusterId: first.clusters[0], formatVersion: 2, featureLevel: 1 };
+    await w.settle(w.store.plant("/cluster", new TextEncoder().encode(JSON.stringify(newer))));
+    await w.until(() => first.fatal.length > 0, "refused where it runs");
+    w.kill(first);
+    const second = await w.start(2);
+    await w.until(() => second.fatal.length > 0, "refused where it starts");
+    for (const { fatal } of [first, second]) {
+      expect(fatal[0]?.message).toBe(
+        "The store has the format version 2, and this version of Tidemark knows 1 at most",
+      );
+    }
+    expect(second.controller.isActive).toBe(false);
+  });
 });
 
 describe("a controller", () => {
@@ -301,6 +337,28 @@ describe("a controller", () => {
     expect(seen).toEqual(["snapshot + -", "change +/topics/orders -", "change + -/topics/orders"]);
   });
 
+  it("ends a watch of the tree with NOT_CONTROLLER when its store fails, and calls that no defect", async () => {
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      async *watch(signal) {
+        yield* consensus.watch(signal);
+        throw new ConsensusError("FAILED", "IO: sync /data/metadata.log");
+      },
+    });
+    const w = await createWorld();
+    closing.push(() => w.close());
+    const node = await w.start(1, { wrap });
+    await w.active();
+    const call = request(WatchRequestSchema, { prefix: "/topics/" });
+    const abort = new AbortController();
+    const watched = node.controller.metadata.watch(call, callContext(abort.signal));
+    const frames = watched[Symbol.asyncIterator]();
+    await w.settle(frames.next());
+    const ended = frames.next();
+    abort.abort();
+    await expect(w.settle(ended)).rejects.toMatchObject({ reason: Reason.NOT_CONTROLLER });
+  });
+
   it("refuses a broker of another cluster, and one that saw a newer controller epoch", async () => {
     const { w, node } = await withBrokers(1);
     await expect(w.settle(register(node, 2, { clusterId: "another" }))).rejects.toMatchObject({
@@ -311,19 +369,6 @@ describe("a controller", () => {
     });
     expect(node.events.filter((event) => event.kind === "regressed")).toHaveLength(1);
     expect(node.controller.image.sessions.size).toBe(1);
-  });
-
-  it("refuses to go on with the store of another cluster, or with one whose cluster is missing", async () => {
-    const w = await open();
-    const empty = await w.start(1, { known: "gone" });
-    await w.until(() => empty.fatal.length > 0, "refused");
-    expect(empty.fatal[0]?.message).toContain("the store holds no cluster");
-    w.kill(empty);
-    await w.start(2, { configured: "blue" });
-    await w.active();
-    const other = await w.start(3, { known: "red" });
-    await w.until(() => other.fatal.length > 0, "refused");
-    expect(other.fatal[0]?.message).toContain("the store belongs to blue");
   });
 
   it("tells a malformed key, lives on, and concludes nothing from its absence", async () => {

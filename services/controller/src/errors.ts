@@ -62,7 +62,7 @@ export function appendError(
   return new TidemarkError({
     reason,
     message: isPartial ? `A part of the change was committed, then: ${outcome.message}` : outcome.message,
-    ...(isPartial ? { outcome: Outcome.UNKNOWN } : {}),
+    outcome: isPartial ? Outcome.UNKNOWN : Outcome.NOT_APPLIED,
   });
 }
 
@@ -76,6 +76,8 @@ function reasonOfRefusal(reason: RefusalReason): Reason {
       return Reason.RESOURCE_EXHAUSTED;
     case "NO_SPACE":
       return Reason.METADATA_NO_SPACE;
+    case "STORE_REFUSED":
+      return Reason.UNAVAILABLE;
     case "SEALED":
       return Reason.METADATA_SEALED;
     case "INVALID_BATCH":

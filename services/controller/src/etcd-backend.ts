@@ -33,7 +33,7 @@ export function openEtcdBackend(
   { endpoints, prefix }: Extract<ConsensusChoice, { kind: "etcd" }>,
   reach: EtcdReach = real,
 ): OpenBackend {
-  return async ({ disk, runtime, telemetry }) => {
+  return async ({ disk, runtime, telemetry, traces }) => {
     const tls = await etcdTls(values, disk);
     const [name, password] = [values["consensus.etcd.username"], values["consensus.etcd.password"]];
     const members = reach.members({
@@ -50,7 +50,7 @@ export function openEtcdBackend(
         runtime,
         patienceMs: values["consensus.etcd.start.timeout.ms"],
         dial: reach.dial,
-        onEvent: createEtcdReporter(telemetry, runtime.clock),
+        onEvent: createEtcdReporter(telemetry, runtime.clock, traces),
       }),
     );
     return { name: "etcd", consensus: store.candidate(), close: async () => store.close() };

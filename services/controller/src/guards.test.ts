@@ -170,6 +170,59 @@ describe("a store that has no room", () => {
   });
 });
 
+describe("a store that refuses an append by itself", () => {
+  const refused: AppendOutcome = {
+    kind: "refused",
+    reason: "STORE_REFUSED",
+    message: "etcd refused: permission denied",
+  };
+
+  it("is told as it is, and the controller goes on with what is not refused", async () => {
+    const w = await open();
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      append: async (epoch, changes) =>
+        changes.some(({ key }) => key === "/topics/denied") ? refused : consensus.append(epoch, changes),
+    });
+    const node = await w.start(1, { wrap });
+    await w.active();
+    await w.settle(register(node, 1));
+    await expect(w.settle(createTopic(node, "denied"))).rejects.toMatchObject({
+      reason: Reason.UNAVAILABLE,
+      outcome: Outcome.NOT_APPLIED,
+      message: "etcd refused: permission denied",
+    });
+    expect(node.controller.isActive).toBe(true);
+    expect(await w.settle(reasonOf(createTopic(node, "allowed")))).toBe("done");
+  });
+
+  it("is asked a few times a second to end the session of a broker that is gone, and no more often", async () => {
+    const w = await open();
+    let appends = 0;
+    let refuses = false;
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      async append(epoch, changes) {
+        if (!refuses) return consensus.append(epoch, changes);
+        appends += 1;
+        return refused;
+      },
+    });
+    const node = await w.start(1, { wrap });
+    await w.active();
+    await w.settle(register(node, 1));
+    refuses = true;
+    await passTime(w, 10_000);
+    const before = appends;
+    await passTime(w, 60_000);
+    expect(appends - before).toBeGreaterThan(5);
+    expect(appends - before).toBeLessThan(300);
+    refuses = false;
+    await passTime(w, 3000);
+    expect(node.controller.image.sessions.size).toBe(0);
+  });
+});
+
 describe("a controller whose metadata are older than what a broker has seen (METADATA_REGRESSED)", () => {
   it("stops deciding: every call is refused so, whoever asks", async () => {
     const w = await open();

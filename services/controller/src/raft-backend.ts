@@ -26,7 +26,18 @@ export type RaftExperiment = NodeExperiment & Pick<RaftStoreOptions, "snapshots"
 
 export function openRaftBackend(values: ControllerValues, experiment: RaftExperiment = {}): OpenBackend {
   const { snapshots, segmentBytes } = experiment;
-  return async ({ disk, directory, directoryId, runtime, telemetry, transport: rpc, tls, endpoint, onFatal }) => {
+  return async ({
+    disk,
+    directory,
+    directoryId,
+    runtime,
+    telemetry,
+    traces,
+    transport: rpc,
+    tls,
+    endpoint,
+    onFatal,
+  }) => {
     const address = () => `${values["node.id"]}@${endpoint() ?? ""}`;
     const transport = createGrpcTransport({
       id: directoryId,
@@ -51,7 +62,14 @@ export function openRaftBackend(values: ControllerValues, experiment: RaftExperi
         experiment,
         ...(snapshots === undefined ? {} : { snapshots }),
         ...(segmentBytes === undefined ? {} : { segmentBytes }),
-        onNodeEvent: createRaftReporter({ telemetry, clock: runtime.clock, id: directoryId, address }),
+        onNodeEvent: createRaftReporter({
+          telemetry,
+          clock: runtime.clock,
+          id: directoryId,
+          address,
+          parent: () => traces.commit.parent,
+          onWon: (campaign) => traces.campaigns.won(campaign),
+        }),
         onFatal,
       }),
     );

@@ -23,6 +23,8 @@ export function createReporter(
   });
   const shrinks = metrics.counter({ name: metricNames.isrShrinks, description: "Replicas that left an ISR." });
   const expands = metrics.counter({ name: metricNames.isrExpands, description: "Replicas that joined an ISR." });
+  // What never happened is told as 0: behind a series that begins with 1, nobody sees that it rose.
+  for (const counter of [unclean, shrinks, expands]) counter.add(0);
   observeState(metrics, state);
 
   const count = (event: MetadataEvent) => {
@@ -73,7 +75,10 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
     case "decided":
       for (const each of event.events) logDecision(logger, each);
       return;
+    case "believed":
+    case "tookUp":
     case "committing":
+    case "batchCommitting":
     case "published":
       return;
     case "sessionOver":

@@ -1,5 +1,6 @@
+import type { Consensus } from "@tidemark/consensus";
 import { Reason } from "@tidemark/proto/common/v1";
-import { createDeferred } from "@tidemark/runtime";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   createTopic,
@@ -51,6 +52,31 @@ const endCauses = (node: Node) =>
   );
 
 describe("a broker's session", () => {
+  it("lives while heartbeats come, though what one of them asked for waits for a slow store", async () => {
+    const w = await createWorld();
+    closing.push(() => w.close());
+    let slow: Deferred<void> | undefined;
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      async append(...batch) {
+        await slow?.promise;
+        return consensus.append(...batch);
+      },
+    });
+    const node = await w.start(1, { wrap });
+    await w.active();
+    const brokers = [await joinBroker(w, node, 1), await joinBroker(w, node, 2), await joinBroker(w, node, 3)];
+    const { topic } = await w.settle(createTopic(node, "orders"));
+    slow = createDeferred();
+    brokers[0]?.beat({ offlineReplicas: [{ topicId: topic?.topicId ?? "", partition: 0 }] });
+    await passTime(w, 8000, brokers);
+    expect(node.events.filter((event) => event.kind === "sessionOver")).toEqual([]);
+    slow.resolve();
+    slow = undefined;
+    await w.until(() => (brokers[0]?.answers.length ?? 0) > 2, "answers again");
+    expect(living(node)).toEqual([1, 2, 3]);
+  });
+
   it("lives as long as heartbeats come", async () => {
     const { w, node, brokers } = await open(2);
     await passTime(w, 20_000, brokers);
@@ -228,6 +254,26 @@ describe("a broker's session", () => {
     expect((await partition())?.isr).not.toContain(1);
     await w.settle(register(node, 2, { damagedReplicas }));
     expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [], damaged: inAnyOrder(1, 2) });
+  });
+
+  it("has what it cannot serve led by another, once, and where there is one", async () => {
+    const { w, node, brokers } = await open(3);
+    const { topic } = await w.settle(createTopic(node, "orders"));
+    const offlineReplicas = [{ topicId: topic?.topicId ?? "", partition: 0 }];
+    const partition = async () => (await w.settle(describeTopic(node, "orders"))).partitions[0];
+    const reports = () => node.events.filter((e) => e.kind === "decided" && e.command === "report offline").length;
+    for (const beats of [2, 3]) {
+      brokers[0]?.beat({ offlineReplicas });
+      await w.until(() => brokers[0]?.answers.length === beats, "an answer");
+    }
+    expect(reports()).toBe(1);
+    expect(await partition()).toMatchObject({ leader: 2, isr: [2, 3], damaged: [] });
+    // The last one that holds everything goes on leading, whatever it says.
+    for (const index of [1, 2]) {
+      brokers[index]?.beat({ offlineReplicas });
+      await w.until(() => brokers[index]?.answers.length === 2, "an answer");
+    }
+    expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [2] });
   });
 
   it("loses a failed directory, and with it what the directory holds", async () => {

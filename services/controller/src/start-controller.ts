@@ -2,13 +2,14 @@
 import { formatEndpoint } from "@tidemark/config";
 import type { Disk } from "@tidemark/disk";
 import { controllerId, type DirectoryId } from "@tidemark/ids";
-import { createProcessBudget, createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
+import { createRpcServer, type DeadlineRule, type RpcServer } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import {
   advertisedEndpoint,
   createReadiness,
   listenersOf,
   peerTls,
+  queuedBytesBudget,
   type RunningService,
   type ServiceWorld,
   serverHooks,
@@ -19,6 +20,9 @@ import { type ControllerDirectory, openControllerDirectory } from "./controller-
 import type { ControllerExperiment } from "./experiment.ts";
 import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+import { type CampaignRecorder, createCampaignRecorder } from "./tracing/campaigns.ts";
+import { type CommitContext, createCommitContext } from "./tracing/commit-context.ts";
+import { createControllerElectionTracer } from "./tracing/controller-election-tracer.ts";
 import { createElectionTracer } from "./tracing/election-tracer.ts";
 import { createDescribeReplicas, type DescribeReplicas } from "./unclean/describe-replicas.ts";
 
@@ -63,12 +67,14 @@ export async function startController(options: ControllerStartOptions): Promise<
     closing.push(() => directory.release());
     const tls = await peerTls(values, disk);
     const listening: { at?: Awaited<ReturnType<RpcServer["start"]>> } = {};
+    const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
     const backend = await options.openBackend({
       disk,
       directory: options.directory,
       directoryId: directory.directoryId,
       runtime,
       telemetry: options.telemetry,
+      traces,
       transport: options.transport,
       tls,
       endpoint: () => listening.at && formatEndpoint(advertisedEndpoint(values, "internal", listening.at)),
@@ -81,7 +87,7 @@ export async function startController(options: ControllerStartOptions): Promise<
     });
     const controller = makeController(
       { ...options, onFatal: (error) => onFatal(error), onLed: (isLed) => readiness.set(isLed) },
-      { directory, backend, describeReplicas },
+      { directory, backend, describeReplicas, traces },
     );
     closing.push(() => controller.stop());
     const server = await makeServer(options, { controller, backend, disk });
@@ -110,10 +116,12 @@ function makeController(
     directory,
     backend,
     describeReplicas,
+    traces: { commit, campaigns },
   }: {
     readonly directory: ControllerDirectory;
     readonly backend: Backend;
     readonly describeReplicas: DescribeReplicas;
+    readonly traces: { readonly commit: CommitContext; readonly campaigns: CampaignRecorder };
   },
 ): Controller {
   const { values, runtime, transport, telemetry, onLed, onFatal, experiment } = options;
@@ -122,7 +130,15 @@ function makeController(
     tracer: telemetry.tracer,
     runtime,
     backend: backend.name,
+    commit,
     brokers: () => [...controller.image.sessions.keys()],
+  });
+  const traceControllerElection = createControllerElectionTracer({
+    tracer: telemetry.tracer,
+    clock: runtime.clock,
+    backend: backend.name,
+    controllerId: values["node.id"],
+    campaigns,
   });
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
@@ -146,6 +162,7 @@ function makeController(
     traces,
     onEvent(event) {
       traces.onEvent(event);
+      traceControllerElection(event);
       report(event);
       experiment?.onEvent?.(event);
     },
@@ -166,12 +183,11 @@ async function makeServer(
 ): Promise<RpcServer> {
   const { values, runtime, transport, telemetry } = options;
   const { client, internal } = servicesOf(controller, deadlineOf(values));
-  const queuedMax = values["queued.max.bytes"];
   return createRpcServer({
     runtime,
     transport,
     listeners: await listenersOf(values, { client, internal: [...internal, ...(backend.services ?? [])] }, disk),
-    ...(queuedMax === undefined ? {} : { processBudget: createProcessBudget(queuedMax) }),
+    processBudget: queuedBytesBudget(values, telemetry),
     hooks: serverHooks(telemetry),
   });
 }

@@ -14,6 +14,7 @@ import {
   register,
 } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
+import { createCommitContext } from "./tracing/commit-context.ts";
 import { createElectionTracer, type ElectionTracer } from "./tracing/election-tracer.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -54,10 +55,12 @@ async function open() {
   closing.push(() => w.close());
   const telemetry = await telemetryFor(w.runtime);
   let brokers: () => readonly never[] = () => [];
+  const commit = createCommitContext();
   const traces: ElectionTracer = createElectionTracer({
     tracer: telemetry.tracer,
     runtime: w.time,
     backend: "twin",
+    commit,
     brokers: () => brokers(),
   });
   const node = await w.start(1, { traces });

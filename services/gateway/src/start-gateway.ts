@@ -2,12 +2,13 @@
 import { formatEndpoint, type gatewaySchema, type Values } from "@tidemark/config";
 import { createActiveController } from "@tidemark/controller-link";
 import type { Codecs } from "@tidemark/record";
-import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
+import { createChannelPool, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
   listenersOf,
   peerTls,
+  queuedBytesBudget,
   type RunningService,
   type ServiceWorld,
   serverHooks,
@@ -30,7 +31,7 @@ export async function startGateway(options: GatewayStartOptions): Promise<Runnin
   const { logger, tracer } = telemetry;
   const disk = options.openDisk();
   const tls = await peerTls(values, disk);
-  const processBudget = createProcessBudget(values["queued.max.bytes"]);
+  const processBudget = queuedBytesBudget(values, telemetry);
   const pool = createChannelPool({ runtime, transport, processBudget, ...(tls === undefined ? {} : { tls }) });
   const gateway = createGateway({
     clusterId: values["cluster.id"],

@@ -56,12 +56,14 @@ function addRemoveVoter(controller: Command, io: Io, finish: Finish): void {
   const remove = controller
     .command("remove-voter")
     .description("take a controller's vote away, for good")
-    .argument("<id>", "node.id of the controller", wholeNumber);
+    .argument("<id>", "node.id of the controller", wholeNumber)
+    .option("--force", "also where no majority of the others lives: nothing is decided then until they are back");
   withExample(withServer(remove), "tidemark controller remove-voter 2").action(
-    async (id: number, flags: ServerFlags) => {
+    async (id: number, flags: ServerFlags & { readonly force?: boolean }) => {
+      const { force = false } = flags;
       finish(
         await runWithClient(io, flags, async ({ client, call }) => {
-          const { members } = await client.metadata.removeVoter({ controllerId: id }, call);
+          const { members } = await client.metadata.removeVoter({ controllerId: id, force }, call);
           showMembers(io, flags, members, `Controller ${id} votes no more.`);
           return exitCodes.done;
         }),

@@ -14,6 +14,7 @@ import { readOtlp, TraceFormatError } from "../trace/read-otlp.ts";
 import type { TraceSpan } from "../trace/span.ts";
 import { wholeNumber } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
+import { addExplain } from "./trace-explain.ts";
 
 interface JaegerFlags {
   readonly jaeger?: string;
@@ -35,11 +36,12 @@ interface ShowFlags extends JaegerFlags {
 /** Traces that the links of one lead to: more are only named. */
 const linkedMax = 8;
 
-/** `tidemark trace produce` and `tidemark trace show`. */
+/** `tidemark trace produce`, `tidemark trace show` and `tidemark trace explain`. */
 export function addTraceCommands(program: Command, io: Io, finish: Finish): void {
   const trace = program.command("trace").description("make and draw traces");
   addProduce(trace, io, finish);
   addShow(trace, io, finish);
+  addExplain(trace, io, finish);
 }
 
 function withJaeger(command: Command): Command {

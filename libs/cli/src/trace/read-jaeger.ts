@@ -11,7 +11,40 @@ export class JaegerError extends Error {
  * no such trace. Throws JaegerError.
  */
 export async function readJaeger(base: string, traceId: string, signal: AbortSignal): Promise<readonly TraceSpan[]> {
-  const url = new URL(`api/v3/traces/${traceId}`, base.endsWith("/") ? base : `${base}/`);
+  return spansAt(new URL(`api/v3/traces/${traceId}`, withSlash(base)), signal);
+}
+
+/** Which traces are searched for. */
+export interface JaegerSearch {
+  /** Those that began at or after this, and up to `until`. */
+  readonly from: Date;
+  readonly until: Date;
+  /** Of each service, at most: the latest. */
+  readonly limit: number;
+}
+
+/** The traces of every service of the suite that Jaeger knows. Throws JaegerError. */
+export async function searchJaeger(
+  base: string,
+  { from, until, limit }: JaegerSearch,
+  signal: AbortSignal,
+): Promise<readonly TraceSpan[]> {
+  const url = new URL("api/v3/services", withSlash(base));
+  const { services } = (await (await ask(url, signal)).json()) as { readonly services?: readonly string[] };
+  const found: TraceSpan[] = [];
+  for (const service of (services ?? []).filter((name) => name.startsWith("tidemark-"))) {
+    const search = new URL("api/v3/traces", withSlash(base));
+    search.searchParams.set("query.service_name", service);
+    search.searchParams.set("query.start_time_min", from.toISOString());
+    search.searchParams.set("query.start_time_max", until.toISOString());
+    search.searchParams.set("query.num_traces", String(limit));
+    found.push(...(await spansAt(search, signal)));
+  }
+  // A trace of several services is found by each of them.
+  return [...new Map(found.map((span) => [`${span.traceId} ${span.spanId}`, span])).values()];
+}
+
+async function spansAt(url: URL, signal: AbortSignal): Promise<readonly TraceSpan[]> {
   const answer = await ask(url, signal);
   if (answer.status === 404) return [];
   const text = await answer.text();
@@ -22,6 +55,10 @@ export async function readJaeger(base: string, traceId: string, signal: AbortSig
     if (!(error instanceof TraceFormatError)) throw error;
     throw new JaegerError(`${url.href} answered with something else than a trace: ${error.message}`, { cause: error });
   }
+}
+
+function withSlash(base: string): string {
+  return base.endsWith("/") ? base : `${base}/`;
 }
 
 async function ask(url: URL, signal: AbortSignal): Promise<Response> {

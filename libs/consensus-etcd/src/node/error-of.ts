@@ -23,5 +23,6 @@ export function errorOf(thrown: unknown): EtcdError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const code = known.find(([text]) => text.test(message))?.[1] ?? "LOST";
   const text = message.replace(/^\d+ [A-Z_]+: /, "").replace(aroundConnection, "no connection: $1");
-  return new EtcdError(code, text, { cause: thrown });
+  // Where the library has not tried since the last one ended.
+  return new EtcdError(code, text.replace(/^no connection: null$/, "no connection"), { cause: thrown });
 }

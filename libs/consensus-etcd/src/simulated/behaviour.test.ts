@@ -18,6 +18,7 @@ describeEtcdBehaviour("simulated", async () => {
       }
     },
     powerCut: async () => etcd.powerCut(),
+    setFull: async (isFull) => etcd.setFull(isFull),
     async close() {
       stubs.close();
       etcd.close();

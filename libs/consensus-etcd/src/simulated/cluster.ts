@@ -37,7 +37,10 @@ export function refuseUnwanted(cluster: SimulatedCluster, request: TxnRequest): 
   const { compares, success } = request;
   const names = [...compares, ...success].map(({ key }) => key);
   if (names.some((key) => cluster.denied.has(key))) throw new EtcdError("DENIED", "etcdserver: permission denied");
-  if (cluster.isFull && success.some(({ kind }) => kind === "put")) {
-    throw new EtcdError("NO_SPACE", "etcdserver: mvcc: database space exceeded");
-  }
+  if (success.some(({ kind }) => kind === "put")) refuseFull(cluster);
+}
+
+/** Throws what etcd says where its space quota is used up: of puts, and of leases. */
+export function refuseFull(cluster: SimulatedCluster): void {
+  if (cluster.isFull) throw new EtcdError("NO_SPACE", "etcdserver: mvcc: database space exceeded");
 }

@@ -1,6 +1,6 @@
 import { below, createDeferred } from "@tidemark/runtime";
 import { EtcdError, type EtcdStubs, type StreamHandlers } from "../stubs.ts";
-import { endLease, refuseUnwanted, type SimulatedCluster } from "./cluster.ts";
+import { endLease, refuseFull, refuseUnwanted, type SimulatedCluster } from "./cluster.ts";
 import { createWatch, type SimulatedWatch } from "./watchers.ts";
 
 export type MemberMode = "up" | "frozen" | "minority" | "down";
@@ -81,7 +81,11 @@ function connect(state: MemberState): EtcdStubs {
         return answer;
       }),
     compact: (revision) => call(() => mvcc.compact(revision)),
-    leaseGrant: (ttlSeconds) => call(() => leases.grant(ttlSeconds, runtime.clock.monotonicMs())),
+    leaseGrant: (ttlSeconds) =>
+      call(() => {
+        refuseFull(cluster);
+        return leases.grant(ttlSeconds, runtime.clock.monotonicMs());
+      }),
     leaseRevoke: (lease) =>
       call(() => {
         if (!leases.has(lease)) throw new EtcdError("LEASE_NOT_FOUND", "requested lease not found");

@@ -107,6 +107,7 @@ function toOutcome(answer: SubmitAnswer): OutcomeInit {
     case "notLeader":
       return { case: "notLeader", value: {} };
     case "noSpace":
+    case "refused":
     case "failed":
       return { case: "notLeader", value: { message: answer.message } };
     case "unknown":

@@ -77,6 +77,27 @@ describe("members", () => {
     await cluster.close();
   });
 
+  it("a voter stays where no majority of the others lives: who is silent is named, and force has its way", async () => {
+    const cluster = await createManualCluster();
+    const [first] = await cluster.joinAll();
+    cluster.kill(3);
+    await cluster.wait(1000);
+    const removal: MemberChange = { kind: "removeVoter", ...cluster.identity(2) };
+    const outcome = await cluster.settled(first.consensus.changeMembers(removal));
+    expect(outcome).toMatchObject({ kind: "refused", reason: "NO_LIVING_MAJORITY" });
+    expect(outcome).toMatchObject({ message: expect.stringMatching(/silent: controller 3$/) as string });
+    expect((await cluster.settled(first.append("/test/goes-on", "1"))).kind).toBe("committed");
+    const forced = first.consensus.changeMembers({ ...removal, force: true });
+    expect((await cluster.settled(forced)).kind).toBe("unknown");
+    // Who was removed has not heard of it, and could be elected by the third.
+    cluster.kill(2);
+    await cluster.restartNode(3);
+    await cluster.until(() => first.belief().kind === "leading", "the first leads with the third");
+    const members = await first.consensus.describeMembers();
+    expect(members.map(({ controllerId: id }) => id)).toEqual([1, 3]);
+    await cluster.close();
+  });
+
   it("one that cannot be reached stays a learner, holds up nothing, and becomes a voter when it is asked for again", async () => {
     const cluster = await createManualCluster();
     const [first] = await cluster.joinAll();

@@ -80,14 +80,26 @@ async function promote(node: RaftNode, id: RaftMember["id"], signal: AbortSignal
 
 async function remove(
   node: RaftNode,
-  { controllerId, directoryId }: MemberChange & { readonly kind: "removeVoter" },
+  { controllerId, directoryId, force = false }: MemberChange & { readonly kind: "removeVoter" },
 ): Promise<Refusal | undefined> {
   const { voters, learners } = node.raft.status().membership;
   const found = [...voters, ...learners].find(({ id }) => id === directoryId);
   if (found === undefined || parseAddress(found.address).controllerId !== controllerId) {
     return refused("INVALID_MEMBER", `controller ${controllerId} with the directory ${directoryId} is no member`);
   }
-  return carryOut(node, { kind: "remove", id: directoryId });
+  const refusal = await carryOut(node, { kind: "remove", id: directoryId, force });
+  if (refusal?.reason !== "NO_LIVING_MAJORITY") return refusal;
+  return refused(refusal.reason, `${refusal.message}: ${silentBut(node, directoryId)}`);
+}
+
+/** The voters that would stay and are not heard, by name. */
+function silentBut({ id: own, raft }: RaftNode, leaving: RaftMember["id"]): string {
+  const { membership, followers } = raft.status();
+  const heard = new Set([own, ...followers.filter(({ isHeard }) => isHeard).map(({ id }) => id)]);
+  return membership.voters
+    .filter(({ id }) => id !== leaving && !heard.has(id))
+    .map(({ address }) => `controller ${parseAddress(address).controllerId}`)
+    .join(", ");
 }
 
 /** Proposes one step and waits until it is committed. */
@@ -110,6 +122,7 @@ const reasons: Readonly<Record<ChangeRefusal, MemberRefusalReason>> = {
   ALREADY_MEMBER: "INVALID_MEMBER",
   UNKNOWN_MEMBER: "INVALID_MEMBER",
   LAST_VOTER: "INVALID_MEMBER",
+  NO_LIVING_MAJORITY: "NO_LIVING_MAJORITY",
 };
 
 const messages: Readonly<Record<ChangeRefusal, string>> = {
@@ -122,6 +135,8 @@ const messages: Readonly<Record<ChangeRefusal, string>> = {
   ALREADY_MEMBER: "it is a member already",
   UNKNOWN_MEMBER: "it is no member",
   LAST_VOTER: "it is the last voter: without it nobody could be elected ever again",
+  NO_LIVING_MAJORITY:
+    "without it no majority of the voters lives and nothing would be decided any more. Use force, or start or remove first who is silent",
 };
 
 function refused(reason: MemberRefusalReason, message: string): Refusal {

@@ -1,11 +1,12 @@
 import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
-import { spanNames, startTelemetry } from "@tidemark/telemetry";
+import { spanNames, startTelemetry, type TraceContext } from "@tidemark/telemetry";
 import { createOtlpReceiver, type ReceivedSpan } from "@tidemark/testkit";
 import { afterEach, describe, expect, it } from "vitest";
 import type { NodeEventSink } from "../node/events.ts";
 import { createManualCluster, type ManualCluster } from "../testing/manual-cluster.ts";
 import { identityOf } from "../testing/raft-cluster.ts";
 import { createRaftReporter } from "./reporter.ts";
+import type { WonCampaign } from "./traces.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -32,11 +33,15 @@ async function reporting(sampler: string) {
     metricsListener: undefined,
     writeLog: (line) => lines.push(line),
   });
+  const won: WonCampaign[] = [];
+  let parent: TraceContext | undefined;
   const reporters = new Map<number, NodeEventSink>();
   const reporterOf = (node: number): NodeEventSink => {
     const { directoryId: id } = identityOf(node);
     const address = () => `${node}@controller-${node}.test:4650`;
-    return reporters.get(node) ?? createRaftReporter({ telemetry, clock: time.clock, id, address });
+    const onWon = (campaign: WonCampaign) => won.push(campaign);
+    const known = reporters.get(node);
+    return known ?? createRaftReporter({ telemetry, clock: time.clock, id, address, parent: () => parent, onWon });
   };
   const cluster = await createManualCluster({
     time,
@@ -49,6 +54,8 @@ async function reporting(sampler: string) {
   return {
     cluster,
     lines,
+    won,
+    commitBelow: () => (parent = telemetry.tracer.start({ name: spanNames.commitBatch, parent: undefined }).context),
     async spans(): Promise<readonly ReceivedSpan[]> {
       await telemetry.shutdown();
       return receiver.spans();
@@ -68,12 +75,12 @@ async function work(cluster: ManualCluster): Promise<void> {
 
 describe("a member's report", () => {
   it("shows elections, appends, quorums and snapshots as spans", async () => {
-    const { cluster, spans } = await reporting("parentbased_always_on");
+    const { cluster, spans, won } = await reporting("parentbased_always_on");
     await work(cluster);
     await cluster.close();
     const received = await spans();
     const named = (name: string) => received.filter((span) => span.name === name);
-    expect(named(spanNames.campaign)[0]?.attributes).toMatchObject({
+    expect(won[0]?.attributes).toMatchObject({
       "tidemark.backend": "raft",
       "tidemark.raft.term": 2,
       "tidemark.cause": "timeout",
@@ -87,11 +94,23 @@ describe("a member's report", () => {
   });
 
   it("keeps elections and snapshots where nothing else is sampled", async () => {
-    const { cluster, spans } = await reporting("parentbased_always_off");
+    const { cluster, spans, won } = await reporting("parentbased_always_off");
     await work(cluster);
     await cluster.close();
     const names = new Set((await spans()).map(({ name }) => name));
-    expect(names).toEqual(new Set([spanNames.campaign, spanNames.raftSnapshot]));
+    expect(names).toEqual(new Set([spanNames.raftSnapshot]));
+    expect(won).toHaveLength(1);
+  });
+
+  it("tells of every entry that is committed for an election, below it, whatever the sampling says", async () => {
+    const { cluster, spans, commitBelow } = await reporting("parentbased_always_off");
+    const [first] = await cluster.joinAll();
+    const { spanId } = commitBelow();
+    await cluster.settled(first.append("/test/1", "1"));
+    await cluster.close();
+    const told = await spans();
+    expect(new Set(told.map(({ name }) => name))).toEqual(new Set([spanNames.raftAppend, spanNames.raftQuorum]));
+    expect(new Set(told.map(({ parentSpanId }) => parentSpanId))).toEqual(new Set([spanId]));
   });
 
   it("says in the log whom a quorum misses, and how one that is no member becomes one", async () => {

@@ -1,9 +1,9 @@
 /** From what happens in a node to log lines and spans: the only place that makes them of it. */
 import type { Membership, NodeId } from "@tidemark/raft";
 import type { Clock } from "@tidemark/runtime";
-import type { Logger, Telemetry } from "@tidemark/telemetry";
+import type { Logger, Telemetry, TraceContext } from "@tidemark/telemetry";
 import type { NodeEvent, NodeEventSink } from "../node/events.ts";
-import { createRaftTraces } from "./traces.ts";
+import { createRaftTraces, type WonCampaign } from "./traces.ts";
 
 export interface ReporterOptions {
   readonly telemetry: Pick<Telemetry, "logger" | "tracer">;
@@ -11,11 +11,15 @@ export interface ReporterOptions {
   /** This node, and where it is reached, id@host:port. */
   readonly id: NodeId;
   readonly address: () => string;
+  /** What is being committed for an election: the spans of its entries hang there, and are recorded always. */
+  readonly parent: () => TraceContext | undefined;
+  /** Takes the campaign that this node won: whoever tells what came of it tells it too. */
+  readonly onWon: (campaign: WonCampaign) => void;
 }
 
 /** Returns what to call with each event. */
 export function createRaftReporter(options: ReporterOptions): NodeEventSink {
-  const traces = createRaftTraces(options.telemetry.tracer, options.clock);
+  const traces = createRaftTraces({ ...options, tracer: options.telemetry.tracer });
   const names = createNames();
   return (event) => {
     if (event.kind === "raft" && event.event.kind === "membershipChanged") names.learn(event.event.membership);

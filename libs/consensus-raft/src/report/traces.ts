@@ -3,14 +3,23 @@
  *
  * | span          | from                               | to                                        | recorded          |
  * |---------------|------------------------------------|-------------------------------------------|-------------------|
- * | campaign      | a node asks for votes              | it leads, or gives up                     | always            |
+ * | campaign      | a node asks for votes              | it gives up; one that is won is handed on | always            |
  * | raft append   | a leader appended entries          | they are flushed at the leader            | as any other work |
  * | raft quorum   | a leader appended entries          | a majority has flushed them               | as any other work |
  * | raft snapshot | saving, or sending to a follower   | saved, or the follower has it             | always            |
+ *
+ * What is committed for an election hangs below its `commit batch`, and is recorded always.
  */
 import type { NodeId, RaftEvent } from "@tidemark/raft";
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, type SpanAttributes, type SpanName, spanNames, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  type SpanAttributes,
+  type SpanName,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { NodeEvent } from "../node/events.ts";
 
 export interface RaftTraces {
@@ -21,11 +30,24 @@ export interface RaftTraces {
 interface Appended {
   readonly last: number;
   readonly startMs: number;
+  readonly parent: TraceContext | undefined;
 }
 
-interface State {
+/** A campaign that made this node the leader. Times of the monotonic clock. */
+export interface WonCampaign {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly attributes: SpanAttributes;
+}
+
+interface Parts {
   readonly tracer: Tracer;
   readonly clock: Clock;
+  readonly parent: () => TraceContext | undefined;
+  readonly onWon: (campaign: WonCampaign) => void;
+}
+
+interface State extends Parts {
   campaign: { readonly startMs: number; readonly cause: string } | undefined;
   /** In the order of their indexes. */
   unflushed: Appended[];
@@ -34,10 +56,10 @@ interface State {
   leads: boolean;
 }
 
-export function createRaftTraces(tracer: Tracer, clock: Clock): RaftTraces {
+export function createRaftTraces(parts: Parts): RaftTraces {
+  const { clock } = parts;
   const state: State = {
-    tracer,
-    clock,
+    ...parts,
     campaign: undefined,
     unflushed: [],
     uncommitted: [],
@@ -73,9 +95,7 @@ function onRaft(state: State, event: RaftEvent): void {
       endCampaign(state, event.term, event.cause);
       return leadNoMore(state);
     case "appended":
-      if (!state.leads || !state.tracer.samples(undefined)) return;
-      state.unflushed.push({ last: event.last.index, startMs: now });
-      state.uncommitted.push({ last: event.last.index, startMs: now });
+      noteAppended(state, event.last.index, now);
       return;
     case "flushed":
       state.unflushed = recordUpTo(state, spanNames.raftAppend, state.unflushed, event.index);
@@ -92,6 +112,14 @@ function onRaft(state: State, event: RaftEvent): void {
   }
 }
 
+function noteAppended(state: State, last: number, startMs: number): void {
+  if (!state.leads) return;
+  const parent = state.parent();
+  if (parent === undefined && !state.tracer.samples(undefined)) return;
+  state.unflushed.push({ last, startMs, parent });
+  state.uncommitted.push({ last, startMs, parent });
+}
+
 function leadNoMore(state: State): void {
   state.leads = false;
   state.unflushed = [];
@@ -103,18 +131,23 @@ function endCampaign(state: State, term: number, outcome: string): void {
   const { campaign } = state;
   if (campaign === undefined) return;
   state.campaign = undefined;
-  record(state, spanNames.campaign, campaign.startMs, {
+  const { startMs, cause } = campaign;
+  const attributes = {
     [attributeNames.raftTerm]: term,
-    [attributeNames.cause]: campaign.cause,
+    [attributeNames.cause]: cause,
     [attributeNames.outcome]: outcome,
-  });
+  };
+  if (outcome !== "won") return record(state, spanNames.campaign, startMs, attributes);
+  const backend = { [attributeNames.backend]: "raft" };
+  state.onWon({ startMs, endMs: state.clock.monotonicMs(), attributes: { ...backend, ...attributes } });
 }
 
 /** Records those that end at or below `index`, and returns the others. */
 function recordUpTo(state: State, name: SpanName, appended: Appended[], index: number): Appended[] {
   const open = appended.findIndex(({ last }) => last > index);
   const done = open === -1 ? appended : appended.slice(0, open);
-  for (const { last, startMs } of done) record(state, name, startMs, { [attributeNames.raftIndex]: last });
+  for (const { last, startMs, parent } of done)
+    record(state, name, startMs, { [attributeNames.raftIndex]: last }, parent);
   return open === -1 ? [] : appended.slice(open);
 }
 
@@ -129,6 +162,12 @@ function recordSent(state: State, follower: NodeId, index: number): void {
   });
 }
 
-function record({ tracer }: State, name: SpanName, startMs: number, attributes: SpanAttributes): void {
-  tracer.record({ name, parent: undefined, startMs, attributes: { [attributeNames.backend]: "raft", ...attributes } });
+function record(
+  { tracer }: State,
+  name: SpanName,
+  startMs: number,
+  attributes: SpanAttributes,
+  parent?: TraceContext,
+): void {
+  tracer.record({ name, parent, startMs, attributes: { [attributeNames.backend]: "raft", ...attributes } });
 }

@@ -73,6 +73,7 @@ export async function carryOutClaim(
     case "sessionEnded":
       await context.connection.gone(session);
       return { kind: "over" };
+    case "refused":
     case "failed":
     case "unknown":
       return { kind: "failed" };

@@ -167,7 +167,7 @@ async function joinAs(state: ElectionState, identity: CandidateIdentity): Promis
       case "noSpace":
         throw new ConsensusError("NO_SPACE", "the storage is full");
       case "failed":
-        throw new ConsensusError("FAILED", "the storage failed");
+        throw new ConsensusError("FAILED", "the storage refused or failed");
     }
   }
 }

@@ -59,9 +59,7 @@ export async function settleLostRequest(attempt: Attempt, options: LostRequestOp
     const filler = fence.next(1);
     fillers.push(...filler);
     const answer = await fence.request(filler, []);
-    if (answer.kind === "noSpace" || answer.kind === "failed" || answer.kind === "unknown") {
-      return { kind: "unknown", message: answer.message };
-    }
+    if ("message" in answer) return { kind: "unknown", message: answer.message };
   }
 }
 

@@ -12,7 +12,7 @@ import { catchUp, send } from "./exchange.ts";
  * | taken       | a living candidate with another directory has the id                     |
  * | sessionLost | the session ended first                                                  |
  * | noSpace     | the storage is full                                                      |
- * | failed      | the storage failed                                                       |
+ * | failed      | the storage refused or failed                                            |
  */
 export type Registration = "registered" | "taken" | "sessionLost" | "noSpace" | "failed";
 
@@ -45,6 +45,7 @@ export async function register(
         return "sessionLost";
       case "noSpace":
         return "noSpace";
+      case "refused":
       case "failed":
       case "unknown":
         return "failed";

@@ -62,6 +62,8 @@ export async function unseal(session: StoreSession, context: CandidateContext): 
       return { kind: "refused", reason: "FENCED", message: "another change came first" };
     case "noSpace":
       return { kind: "refused", reason: "NO_SPACE", message: answer.message };
+    case "refused":
+      return { kind: "refused", reason: "STORE_REFUSED", message: answer.message };
     case "failed":
       return { kind: "refused", reason: "FAILED", message: answer.message };
     case "unknown":

@@ -7,6 +7,7 @@
  * | committed  | the next request                                                    |
  * | conflict   | another's fence is there: refused FENCED, and the epoch is over     |
  * | no space   | refused, and the fence is what it was                               |
+ * | refused    | refused, and the fence is what it was                               |
  * | failed     | refused                                                             |
  * | unknown    | unknown, and this candidate gives the epoch up                      |
  * | lost       | settled by reading `/append`, see `settleLostRequest`               |
@@ -122,6 +123,8 @@ async function carry(
       return all(fenced(state, options));
     case "noSpace":
       return all(refused("NO_SPACE", answer.message));
+    case "refused":
+      return all(refused("STORE_REFUSED", answer.message));
     case "failed":
       return all(refused("FAILED", answer.message));
     case "unknown":

@@ -37,6 +37,7 @@ export interface StoreRequest {
  * | conflict     | a guard does not hold                                                    | never   |
  * | sessionEnded | an ephemeral put of a session that has ended                             | never   |
  * | noSpace      | the storage is full                                                      | never   |
+ * | refused      | the store takes no such request, or not from this user                   | never   |
  * | failed       | the storage failed before                                                | never   |
  * | unknown      | the storage failed over this request; the store takes nothing more       | perhaps |
  */
@@ -44,7 +45,7 @@ export type StoreAnswer =
   | { readonly kind: "committed"; readonly revisions: readonly Revision[] }
   | { readonly kind: "conflict" }
   | { readonly kind: "sessionEnded" }
-  | { readonly kind: "noSpace" | "failed" | "unknown"; readonly message: string };
+  | { readonly kind: "noSpace" | "refused" | "failed" | "unknown"; readonly message: string };
 
 /**
  * What a session follows: a snapshot or the batches behind where it resumed, then every batch. Another snapshot stands for

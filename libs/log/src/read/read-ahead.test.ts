@@ -114,6 +114,23 @@ describe("whoever reads a log from front to back", () => {
     expect(test.context.readAhead.reserve(readAheadBytesDefault, () => undefined)).toBeDefined();
   });
 
+  it("leaves out nothing where others read from the same place at the same time", async () => {
+    const { test } = await logOf(20);
+    const readToEnd = async () => {
+      const found: string[] = [];
+      for (let offset = at(0); offset < at(20); ) {
+        const { bytes, nextOffset } = await test.log.read(offset, limits);
+        found.push(...rangesOf(bytes));
+        offset = nextOffset;
+      }
+      return found;
+    };
+    const all = Array.from({ length: 20 }, (_, offset) => `${offset}..${offset + 1}`);
+    expect(await Promise.all([readToEnd(), readToEnd(), readToEnd()])).toEqual([all, all, all]);
+    await test.log.close();
+    expect(test.context.readAhead.reserve(readAheadBytesDefault, () => undefined)).toBeDefined();
+  });
+
   it("gets from one segment into the next, and to the end", async () => {
     const test = await createTestLog({ settings: { indexIntervalBytes: 1, segmentBytes: 5 * size } });
     for (let offset = 0; offset < 18; offset++) await test.flush(batchAt(offset, { value: "v" }));

@@ -86,10 +86,13 @@ export interface PieceAhead {
   drop(): void;
 }
 
-/** What was read ahead for this reader, if he asks for as much as the reader before him. */
+/**
+ * What was read ahead for this reader, if he asks for as much as the reader before him. Another reader may stand at the
+ * same place and have taken the piece that begins there: the one behind it is not what this one asks for.
+ */
 export async function takeAhead(cursor: Cursor, maxBytes: number): Promise<Uint8Array | undefined> {
   const [first, ...others] = cursor.ahead;
-  if (first === undefined || maxBytes !== cursor.maxBytes) return undefined;
+  if (first?.position !== cursor.position || maxBytes !== cursor.maxBytes) return undefined;
   cursor.ahead = others;
   return first.take();
 }

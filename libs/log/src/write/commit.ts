@@ -60,7 +60,10 @@ async function commitGroup(log: LogState): Promise<void> {
     await hasSpaceFor(log, () => roll(log));
     return;
   }
+  const { clock } = log.context.runtime;
+  const startMs = clock.monotonicMs();
   if (!(await hasSpaceFor(log, () => write(log, group, segment)))) return;
+  const position = segment.size;
   for (const header of group.headers) extendIndex(index, header, segment, log.settings.indexIntervalBytes);
   segment.size += group.size;
   segment.nextOffset = group.nextOffset;
@@ -69,7 +72,10 @@ async function commitGroup(log: LogState): Promise<void> {
     log.written = group.nextOffset;
     keepRecent(log, group.taken);
     log.producers.written(log.written);
-    tell(log, { kind: "written", upTo: log.written });
+    const { baseOffset } = segment;
+    const writeMs = clock.monotonicMs() - startMs;
+    const batches = group.headers.length;
+    tell(log, { kind: "written", upTo: log.written, group: { batches, writeMs, segment: baseOffset, position } });
   }
   await flush(log, group.nextOffset, cuts);
   if (segment.size - writer.indexedBytes >= Math.min(indexEveryBytesMax, log.settings.segmentBytes / 4)) {
@@ -84,7 +90,7 @@ async function secureTail(log: LogState, tail: UnflushedTail): Promise<void> {
   if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, tail);
   log.tail = undefined;
   // A cut that came meanwhile runs next, and says itself what is flushed then.
-  if (log.cutting === 0) noteFlushed(log, log.written, log.written);
+  if (log.cutting === 0) noteFlushed(log, log.written, { durable: log.written });
 }
 
 /**
@@ -127,11 +133,12 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
   if (log.settings.flush === "async") {
     writer.held = undefined;
     held?.release();
-    if (cuts === log.cuts) noteFlushed(log, target, log.durable);
+    if (cuts === log.cuts) noteFlushed(log, target, { durable: log.durable });
     return;
   }
   if (!guards.checkpointNeverAhead)
     noteOffsets(log.context, log.checkpoint, { ...offsetsToNote(log), flushed: target });
+  let syncMs: number | undefined;
   if (guards.flushBeforeAck) {
     const { runtime, onFlush } = log.context;
     const startMs = runtime.clock.monotonicMs();
@@ -140,22 +147,27 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
     // Of the flush before: while the device is busy with this one it costs no time.
     writeOffsets(log.context, log.checkpoint);
     await synced;
-    onFlush?.(runtime.clock.monotonicMs() - startMs);
+    syncMs = runtime.clock.monotonicMs() - startMs;
+    onFlush?.(syncMs);
   }
   writer.held = undefined;
   held?.release();
   // L9: a flush that began before a cut counts for nothing above it.
   if (guards.cutEndsFlushes && cuts !== log.cuts) return;
-  noteFlushed(log, target, target);
+  noteFlushed(log, target, { durable: target, syncMs });
 }
 
-function noteFlushed(log: LogState, flushed: Offset, durable: Offset): void {
+function noteFlushed(
+  log: LogState,
+  flushed: Offset,
+  { durable, syncMs }: { readonly durable: Offset; readonly syncMs?: number | undefined },
+): void {
   log.flushed = flushed;
   if (durable !== log.durable) {
     log.durable = durable;
     rememberOffsets(log.context, log.checkpoint, offsetsToNote(log));
   }
-  tell(log, { kind: "flushed", upTo: flushed });
+  tell(log, { kind: "flushed", upTo: flushed, syncMs });
 }
 
 async function roll(log: LogState): Promise<void> {

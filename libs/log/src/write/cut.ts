@@ -7,6 +7,7 @@
 import type { Offset } from "@tidemark/ids";
 import { batchHeaderBytes, readBatchHeader } from "@tidemark/record";
 import { greater, lesser } from "../bytes.ts";
+import { type CutNote, noteCut } from "../checkpoint/cut-note.ts";
 import { noteOffsets, persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutRounds, writeRounds } from "../compaction/cleaner-checkpoint.ts";
 import { syncEntries } from "../context.ts";
@@ -28,31 +29,45 @@ import { coverageBelow } from "./coverage.ts";
 import { fillGap } from "./fill-gap.ts";
 import { exclusive, releaseFile } from "./writer.ts";
 
+export interface CutOptions {
+  /** What goes is noted before, see `Log.cutNote`. Default: it is not. */
+  readonly isNoted?: boolean;
+}
+
 /**
  * Removes every batch that has an offset at `cut` or above. Returns where the log ends then: at `cut`, or before the batch
  * in which `cut` lay. Nothing happens where the log ends below it.
  */
-export async function truncateTo(log: LogState, cut: Offset): Promise<Offset> {
+export async function truncateTo(log: LogState, cut: Offset, options?: CutOptions): Promise<Offset> {
   assertOnline(log);
   if (cut > log.end) return log.end;
   // An epoch may begin at the end with nothing in it: where the log is cut there, it never was (R8).
   if (cut === log.end && cutEpochsAtEnd(log.epochs, cut) === log.epochs) return log.end;
-  if (cut < log.logStart) return startAnewAt(log, cut);
-  return cutting(log, { seen: cut, work: () => cutSegments(log, cut) });
+  if (cut < log.logStart) return startAnewAt(log, cut, options);
+  return cutting(log, { seen: cut, note: noteOf(log, cut, options), work: () => cutSegments(log, cut) });
 }
 
 /** Removes everything; the next record gets `start`, which is the log start as well. */
-export async function startAnewAt(log: LogState, start: Offset): Promise<Offset> {
+export async function startAnewAt(log: LogState, start: Offset, options?: CutOptions): Promise<Offset> {
   assertOnline(log);
   return cutting(log, {
     seen: lesser(start, log.logStart),
+    note: noteOf(log, start, options),
     work: () => replaceSegments(log, start),
   });
 }
 
+function noteOf({ end }: LogState, firstOffset: Offset, options: CutOptions | undefined): CutNote | undefined {
+  return options?.isNoted === true ? { firstOffset, logEnd: end } : undefined;
+}
+
 async function cutting(
   log: LogState,
-  { seen, work }: { readonly seen: Offset; readonly work: () => Promise<Offset> },
+  {
+    seen,
+    note,
+    work,
+  }: { readonly seen: Offset; readonly note: CutNote | undefined; readonly work: () => Promise<Offset> },
 ): Promise<Offset> {
   if (log.writer.isClosing) throw new LogError("CLOSED", `${log.directory} is being closed`);
   lowerAtOnce(log, seen);
@@ -61,6 +76,7 @@ async function cutting(
     return await log.maintenance.run(async () => {
       // It may have been closed, and its files be another's, while this waited for its turn.
       assertOnline(log);
+      if (note !== undefined) await noteCut(log, note);
       return exclusive(log, work);
     });
   } catch (error) {

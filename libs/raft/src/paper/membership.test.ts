@@ -22,6 +22,13 @@ function committedLeader(options: Parameters<typeof createLoneNode>[0] = {}): Lo
   return node;
 }
 
+/** The same, and n3 is heard as well. */
+function wholeLeader(): LoneNode {
+  const node = committedLeader();
+  node.hear(accepted("n3", 2, 2));
+  return node;
+}
+
 describe("changing the membership (thesis 4.1)", () => {
   it("a node follows the newest membership in its log, committed or not", () => {
     const node = committedLeader();
@@ -131,7 +138,7 @@ describe("learners (thesis 4.2.1)", () => {
 
 describe("a leader that is removed (thesis 4.2.2)", () => {
   it("leads until its removal is committed, and does not count itself", () => {
-    const node = committedLeader();
+    const node = wholeLeader();
     node.raft.proposeMembership(remove("n1"));
     node.take();
     node.flush();
@@ -142,7 +149,7 @@ describe("a leader that is removed (thesis 4.2.2)", () => {
   });
 
   it("also while older entries are committed", () => {
-    const node = committedLeader();
+    const node = wholeLeader();
     node.raft.propose(Uint8Array.of(1));
     node.raft.proposeMembership(remove("n1"));
     node.take();
@@ -152,13 +159,70 @@ describe("a leader that is removed (thesis 4.2.2)", () => {
   });
 
   it("and does not stand for election afterwards", () => {
-    const node = committedLeader();
+    const node = wholeLeader();
     node.raft.proposeMembership(remove("n1"));
     node.take();
     node.flush();
     for (const peer of ["n2", "n3"]) node.hear(accepted(peer, 2, 3));
     node.tick(electionTicks * 3);
     expect(node.raft.status()).toMatchObject({ role: "follower", term: 2 });
+  });
+});
+
+describe("a removal that would leave no living majority", () => {
+  const refused = { kind: "refused", reason: "NO_LIVING_MAJORITY" };
+
+  it("of a living voter is refused while another one is silent, and changes nothing", () => {
+    const node = committedLeader();
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject(refused);
+    expect(voters(node)).toEqual(["n1", "n2", "n3"]);
+    expect(node.take().writes).toEqual([]);
+  });
+
+  it("is made by force", () => {
+    const node = committedLeader();
+    expect(node.raft.proposeMembership({ kind: "remove", id: idOf("n2"), force: true })).toMatchObject({
+      kind: "accepted",
+    });
+    expect(voters(node)).toEqual(["n1", "n3"]);
+  });
+
+  it("is not that of the silent one, after which the living one can go too", () => {
+    const node = committedLeader();
+    expect(node.raft.proposeMembership(remove("n3"))).toMatchObject({ kind: "accepted" });
+    node.take();
+    node.flush();
+    node.hear(accepted("n2", 2, 3));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject({ kind: "accepted" });
+  });
+
+  it("is seen by who was heard within the shortest election timeout", () => {
+    const node = wholeLeader();
+    for (let tick = 0; tick < electionTicksMin; tick++) {
+      node.tick(1);
+      node.hear(say("n2", 2, { kind: "heartbeatResponse", round: 0 }));
+    }
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject(refused);
+    expect(node.raft.status().followers.map(({ isHeard }) => isHeard)).toEqual([true, false]);
+    node.hear(say("n3", 2, { kind: "heartbeatResponse", round: 0 }));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject({ kind: "accepted" });
+  });
+
+  it("and not by who was heard a moment ago, where its port refuses since", () => {
+    const node = wholeLeader();
+    node.tick(1);
+    node.raft.peerRefused(idOf("n3"));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject(refused);
+    node.tick(1);
+    node.hear(say("n3", 2, { kind: "heartbeatResponse", round: 0 }));
+    expect(node.raft.proposeMembership(remove("n2"))).toMatchObject({ kind: "accepted" });
+  });
+
+  it("counts neither the leader that removes itself nor learners", () => {
+    const node = committedLeader({ learners: ["n4"] });
+    node.hear(accepted("n4", 2, 2));
+    expect(node.raft.proposeMembership(remove("n1"))).toMatchObject(refused);
+    expect(node.raft.proposeMembership(remove("n4"))).toMatchObject({ kind: "accepted" });
   });
 });
 

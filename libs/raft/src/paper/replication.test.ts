@@ -1,8 +1,8 @@
 /** Sections 5.3 and 5.4.2 of the Raft paper, its figure 2 "AppendEntries" and "Rules for servers". */
 import { describe, expect, it } from "vitest";
-import { logIndex } from "../ids.ts";
+import { logIndex, term } from "../ids.ts";
 import { append, at, createLoneNode, type LoneNode, noops, say } from "../testing/lone-node.ts";
-import { heartbeatTicks, idOf } from "../testing/scripted-cluster.ts";
+import { electionTicks, heartbeatTicks, idOf } from "../testing/scripted-cluster.ts";
 
 const accepted = (from: string, of: number, match: number) =>
   say(from, of, { kind: "appendAccepted", match: logIndex(match) });
@@ -131,6 +131,20 @@ describe("a leader replicates (5.3)", () => {
     const node = createLoneNode({ terms: [1] });
     node.lead();
     expect(node.raft.status().last).toEqual(at(3, 2));
+  });
+
+  it("begins with each follower behind its own last entry, and knows of none what it has", () => {
+    const node = createLoneNode({ terms: [1, 2] });
+    node.tick(electionTicks);
+    node.hear(say("n2", 2, { kind: "preVoteResponse", forTerm: term(3), granted: true }));
+    node.take();
+    node.flush();
+    node.take();
+    node.hear(say("n2", 3, { kind: "voteResponse", granted: true }));
+    expect(node.take().messages).toMatchObject(
+      ["n2", "n3"].map((peer) => ({ kind: "appendRequest", to: idOf(peer), previous: at(3, 2), entries: [at(4, 3)] })),
+    );
+    expect(node.raft.status().followers).toMatchObject([{ match: 0 }, { match: 0 }]);
   });
 
   it("appends a proposal to its log, and everybody else refuses it and says who leads", () => {

@@ -28,6 +28,12 @@ describe("a follower takes a snapshot (figure 13)", () => {
     expect(writes).toMatchObject([{ snapshotChunks: [{ offset: 0 }], mustFlush: false }]);
   });
 
+  it("of an older term is refused, and answered with the newer one", () => {
+    const node = createLoneNode({ term: 4 });
+    node.hear(chunk(snapshotAt(9, 2), 0, 6));
+    expect(node.take()).toMatchObject({ messages: [{ kind: "staleTerm", term: 4 }], writes: [] });
+  });
+
   it("a piece that leaves something out is not taken up, and the answer says what is missing", () => {
     const node = createLoneNode({ term: 3 });
     node.hear(chunk(snapshotAt(9, 2), 4, 2));
@@ -138,6 +144,22 @@ describe("a leader sends a snapshot (section 7)", () => {
     node.take();
     node.raft.snapshotGone(logIndex(3));
     expect(node.take().chunks).toMatchObject([{ header: { offset: 0, snapshot: { index: 3 } } }]);
+  });
+
+  it("of what is committed and was handed out only, with the membership that was in force there", () => {
+    const node = createLoneNode();
+    node.lead();
+    node.hear(accepted("n2", 2));
+    node.take();
+    node.raft.proposeMembership({ kind: "addLearner", member: { id: idOf("n4"), address: "n4" } });
+    node.take();
+    node.flush();
+    expect(() => node.raft.snapshotAt(logIndex(3))).toThrow(RangeError);
+    node.hear(accepted("n2", 3));
+    expect(() => node.raft.snapshotAt(logIndex(3))).toThrow(RangeError);
+    node.take();
+    const learnersAt = (index: number) => node.raft.snapshotAt(logIndex(index)).membership.learners.length;
+    expect([learnersAt(2), learnersAt(3)]).toEqual([0, 1]);
   });
 
   it("drops only entries that the snapshot holds, and keeps as many of them as it is told", () => {

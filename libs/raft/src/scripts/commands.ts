@@ -16,7 +16,7 @@
  * | cut n1 n2, heal n1 n2            | everything from n1 to n2 is lost while delivering; `*` is any node           |
  * | propose n1 [n]                   | proposes n batches                                                           |
  * | read n1 r1                       | asks for a read                                                              |
- * | change n1 add n4, promote n4, remove n4 | proposes a membership change                                          |
+ * | change n1 add n4, promote n4, remove n4, force n4 | proposes a membership change; force: a removal by force     |
  * | transfer n1 n2                   | hands leadership over                                                        |
  * | compact n1 [keep]                | snapshots what n1 applied                                                    |
  * | hold n1, flush n1 [n], release n1 | keeps flushes out; ends the oldest n; ends all and keeps none                |
@@ -191,6 +191,7 @@ function changeOf(what: string, name: string): MembershipChange {
   if (what === "add") return { kind: "addLearner", member: { id: idOf(name), address: name } };
   if (what === "promote") return { kind: "promote", id: idOf(name) };
   if (what === "remove") return { kind: "remove", id: idOf(name) };
+  if (what === "force") return { kind: "remove", id: idOf(name), force: true };
   throw new Error(`Unknown change: ${what}`);
 }
 

@@ -1,4 +1,7 @@
-/** Proposals, reads, handovers and membership changes, by everybody who believes to lead, whether right or wrong. */
+/**
+ * Proposals, reads, handovers and membership changes, by everybody who believes to lead, whether right or wrong. Voters
+ * are removed by force: what keeps a cluster from losing its majority shall not keep its promises.
+ */
 
 import { membershipOf } from "../checks/log-image.ts";
 import type { NodeId } from "../ids.ts";
@@ -59,7 +62,7 @@ function replacement(world: World, leader: SimulatedNode): MembershipChange | un
   const { lost } = world;
   if (lost === undefined) return undefined;
   const { membership } = leader;
-  if (isVoter(membership, lost.lostId)) return { kind: "remove", id: lost.lostId };
+  if (isVoter(membership, lost.lostId)) return { kind: "remove", id: lost.lostId, force: true };
   if (isLearner(membership, lost.newId)) return { kind: "promote", id: lost.newId };
   if (isVoter(membership, lost.newId)) {
     if (everyDiskHas(world, leader)) world.lost = undefined;
@@ -85,7 +88,9 @@ function drawChange(world: World, { membership }: SimulatedNode): MembershipChan
   }
   const voter = draw.pick(voters);
   const fewest = draw.chance(0.2) ? 2 : 3;
-  if (voter !== undefined && voters.length > fewest && draw.chance(0.5)) return { kind: "remove", id: voter.id };
+  if (voter !== undefined && voters.length > fewest && draw.chance(0.5)) {
+    return { kind: "remove", id: voter.id, force: true };
+  }
   const outsider = draw.pick(
     world.nodes.filter((node) => !isVoter(membership, node.id) && !isLearner(membership, node.id)),
   );

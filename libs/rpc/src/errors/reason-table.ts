@@ -76,6 +76,7 @@ const reasonTable: Readonly<Record<Reason, ReasonTraits>> = {
   [Reason.CANCELLED]: unknown(status.CANCELLED, false),
   [Reason.METADATA_OUTCOME_UNKNOWN]: unknown(status.UNAVAILABLE, true),
   [Reason.METADATA_NO_SPACE]: refusedForNow(status.RESOURCE_EXHAUSTED),
+  [Reason.NO_LIVING_MAJORITY]: refused(status.FAILED_PRECONDITION),
 };
 
 /** What goes with a reason. A number that this version does not know gets what goes with REASON_UNSPECIFIED. */

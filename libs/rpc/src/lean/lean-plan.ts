@@ -1,6 +1,6 @@
 import { create, type DescField, type DescMessage, isMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
-import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { Edition, FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import type { BackwardWriter } from "./backward-writer.ts";
 
 /** Writes one message, or the init of one, from its last field to its first: the bytes that protobuf-es makes. */
@@ -15,8 +15,7 @@ type FieldWriter = (writer: BackwardWriter, value: unknown) => void;
 
 /**
  * The plan of a message type. Message fields that have no lean form go through protobuf-es where they hold no bytes. Throws
- * for what no hot message has: maps, repeated scalars, floats, fixed-width numbers, and Struct and the wrappers of
- * google.protobuf.
+ * for what no hot message has: maps, floats, fixed-width numbers, and Struct and the wrappers of google.protobuf.
  */
 export function planOf(schema: DescMessage, plans = new Map<DescMessage, LeanPlan>()): LeanPlan {
   const known = plans.get(schema);
@@ -42,6 +41,7 @@ function writeUnknown(
 }
 
 function stepOf(field: DescField, plans: Map<DescMessage, LeanPlan>): LeanPlan {
+  if (field.fieldKind === "list" && field.packed) return packedStep(field);
   const write = fieldWriterOf(field, plans);
   const { localName, oneof } = field;
   if (oneof !== undefined) {
@@ -63,6 +63,28 @@ function stepOf(field: DescField, plans: Map<DescMessage, LeanPlan>): LeanPlan {
   };
 }
 
+/** Numbers of a list stand one after the other behind one tag. */
+function packedStep(field: DescField & { readonly fieldKind: "list" }): LeanPlan {
+  const { localName, number } = field;
+  const type = scalarOf(field);
+  const [, write] = scalarWriters[type] ?? [];
+  if (write === undefined) throw noLeanForm(field);
+  const tag = tagOf(number, WireType.LengthDelimited);
+  return (writer, message) => {
+    const items = (message[localName] ?? []) as readonly unknown[];
+    if (items.length === 0) return;
+    const before = writer.length;
+    for (let index = items.length - 1; index >= 0; index--) write(writer, items[index] as never);
+    writer.varint(writer.length - before);
+    writer.varint(tag);
+  };
+}
+
+/** The type of a field, or of its items, that holds no messages. */
+function scalarOf(field: DescField): ScalarType {
+  return field.enum === undefined ? (field.scalar ?? ScalarType.STRING) : ScalarType.INT32;
+}
+
 /** Whether a value is not written: with implicit presence, the zero of its type. */
 function defaultOf(field: DescField): (value: unknown) => boolean {
   if (field.presence !== FeatureSet_FieldPresence.IMPLICIT) return () => false;
@@ -73,12 +95,9 @@ function defaultOf(field: DescField): (value: unknown) => boolean {
 }
 
 function fieldWriterOf(field: DescField, plans: Map<DescMessage, LeanPlan>): FieldWriter {
-  const { number } = field;
-  const inner = field.fieldKind === "message" || field.fieldKind === "list" ? field.message : undefined;
-  if (inner !== undefined) return messageWriter(field, inner, plans);
-  if (field.fieldKind === "enum") return scalarWriter(number, ScalarType.INT32);
-  if (field.fieldKind === "scalar") return scalarWriter(number, field.scalar);
-  throw noLeanForm(field);
+  if (field.fieldKind === "map") throw noLeanForm(field);
+  if (field.message !== undefined) return messageWriter(field, field.message, plans);
+  return scalarWriter(field, scalarOf(field));
 }
 
 function messageWriter(field: DescField, inner: DescMessage, plans: Map<DescMessage, LeanPlan>): FieldWriter {
@@ -114,14 +133,16 @@ function isSpecial(schema: DescMessage): boolean {
   return /^google[.]protobuf[.](Struct|\w+Value)$/.test(schema.typeName);
 }
 
-/** Whether all of a type and below can be planned. A type that contains itself is left to protobuf-es. */
-function hasLeanForm(schema: DescMessage, around: readonly DescMessage[] = []): boolean {
-  if (isSpecial(schema) || around.includes(schema)) return false;
+/**
+ * Whether all of a type and below can be planned. A type that contains itself is left to protobuf-es, and so are those of
+ * other editions than proto3, whose fields show a default where they are not set.
+ */
+export function hasLeanForm(schema: DescMessage, around: readonly DescMessage[] = []): boolean {
+  if (schema.file.edition !== Edition.EDITION_PROTO3 || isSpecial(schema) || around.includes(schema)) return false;
   return schema.fields.every((field) => {
-    if (field.fieldKind === "enum") return true;
-    if (field.fieldKind === "scalar") return field.scalar in scalarWriters;
     if (field.fieldKind === "map") return false;
-    return field.message !== undefined && hasLeanForm(field.message, [...around, schema]);
+    if (field.message !== undefined) return hasLeanForm(field.message, [...around, schema]);
+    return scalarOf(field) in scalarWriters;
   });
 }
 
@@ -197,11 +218,11 @@ function invalid(type: string, value: unknown): Error {
   return new Error(`invalid ${type}: ${String(value)}`);
 }
 
-function scalarWriter(fieldNumber: number, type: ScalarType): FieldWriter {
+function scalarWriter(field: DescField, type: ScalarType): FieldWriter {
   const found = scalarWriters[type];
-  if (found === undefined) throw new Error(`Scalars of type ${ScalarType[type]} have no lean form.`);
+  if (found === undefined) throw noLeanForm(field);
   const [wireType, write] = found;
-  const tag = tagOf(fieldNumber, wireType);
+  const tag = tagOf(field.number, wireType);
   return (writer, value) => {
     write(writer, value as never);
     writer.varint(tag);

@@ -35,6 +35,7 @@ const createDispatcher = (produce: () => Promise<object>) =>
     onDefect: () => undefined,
     observer: undefined,
     sendLimit: 1_000_000,
+    queueLimit: 1_000_000,
   });
 
 it("refuses calls that come while the process stops, and lets those finish that came before", async () => {

@@ -10,6 +10,7 @@ it("survives the error of a socket that was refused", () => {
     ...createManualTime(),
     limits: DEFAULT_CONNECTION_LIMITS,
     processBudget: createByteBudget({ name: "process", limit: 1 }),
+    queueLimit: 1,
     accept: () => expect.unreachable(),
     refuse: () => undefined,
     onRefused: () => undefined,

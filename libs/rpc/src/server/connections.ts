@@ -2,7 +2,7 @@ import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { type Cancel, type Clock, createDeferred, type Scheduler } from "@tidemark/runtime";
 import type { TidemarkError } from "../errors/tidemark-error.ts";
-import { type ConnectionLimits, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
+import type { ConnectionLimits } from "../wire/budgets.ts";
 import { type ByteBudget, createByteBudget } from "../wire/byte-budget.ts";
 import { overLimit } from "./connection-errors.ts";
 import { type ConnectionRefusal, createConnectionGate } from "./connection-gate.ts";
@@ -38,12 +38,14 @@ export function createConnections(options: {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly processBudget: ByteBudget;
+  /** Bytes that all streams of one connection may have waiting. */
+  readonly queueLimit: number;
   readonly accept: (socket: Socket) => void;
   /** Closes a connection over a limit. */
   readonly refuse: (socket: Socket, error: TidemarkError) => void;
   readonly onRefused: (refusal: ConnectionRefusal, address: string) => void;
 }): Connections {
-  const { limits, clock, scheduler, processBudget, accept, refuse, onRefused } = options;
+  const { limits, clock, scheduler, processBudget, queueLimit, accept, refuse, onRefused } = options;
   const gate = createConnectionGate(clock, limits);
   const open = new Map<string, Connection>();
   const drained = createDeferred();
@@ -59,7 +61,7 @@ export function createConnections(options: {
       onRefused("handshakeTimeout", address);
       socket.destroy();
     });
-    const budget = createByteBudget({ name: "connection", limit: QUEUE_LIMIT_BYTES.connection, parent: processBudget });
+    const budget = createByteBudget({ name: "connection", limit: queueLimit, parent: processBudget });
     const connection: Connection = { socket, budget, cancelHandshake, session: undefined, isHttp1: false };
     open.set(key, connection);
     socket.once("close", () => {

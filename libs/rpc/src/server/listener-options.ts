@@ -24,13 +24,17 @@ export interface ListenerOptions {
   readonly services: readonly ServedService[];
   /** Makes what answers HTTP that is not gRPC on the same port. Absent: only gRPC is understood. */
   readonly web?: CreateWebHandler;
-  /** Largest message taken and sent, in bytes. Absent: 4 MiB. */
+  /** Largest message taken, in bytes. Absent: 4 MiB. */
   readonly messageLimitBytes?: number;
+  /** Largest message sent, in bytes. Absent: as the largest that is taken. */
+  readonly sendLimitBytes?: number;
   /** Streams that one connection may have open. Absent: 64 on a listener named `internal`, else 256. */
   readonly streamsPerConnection?: number;
   /** What is absent is as in DEFAULT_CONNECTION_LIMITS. */
   readonly connections?: Partial<ConnectionLimits>;
   readonly keepalive?: Keepalive;
+  /** Bytes that a stream, and all streams of a connection, may have waiting. Absent: as in QUEUE_LIMIT_BYTES. */
+  readonly queueLimitBytes?: { readonly stream: number; readonly connection: number };
   /** Absent: as in RECEIVE_WINDOW_BYTES. */
   readonly receiveWindowBytes?: { readonly stream: number; readonly connection: number };
 }

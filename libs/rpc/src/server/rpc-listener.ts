@@ -7,6 +7,7 @@ import {
   DEFAULT_CONNECTION_LIMITS,
   DEFAULT_KEEPALIVE,
   MESSAGE_LIMIT_BYTES,
+  QUEUE_LIMIT_BYTES,
   RECEIVE_WINDOW_BYTES,
   STREAMS_PER_CONNECTION,
 } from "../wire/budgets.ts";
@@ -57,6 +58,7 @@ export function createRpcListener(name: string, options: ListenerOptions, shared
     clock: runtime.clock,
     scheduler: runtime.scheduler,
     processBudget,
+    queueLimit: (options.queueLimitBytes ?? QUEUE_LIMIT_BYTES).connection,
     accept: (socket) => accept(socket),
     // Over TLS nobody could read it before a handshake, which is what the limits are to save.
     refuse: (socket, error) => (options.tls === undefined ? refuser.refuse(socket, error) : socket.destroy()),

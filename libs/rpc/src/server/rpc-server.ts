@@ -7,7 +7,7 @@ import { readImage } from "../reflection/image.ts";
 import { createReflection } from "../reflection/reflection.ts";
 import { grpcTransport } from "../transport/grpc-transport.ts";
 import type { Transport } from "../transport/transport.ts";
-import { createProcessBudget, MESSAGE_LIMIT_BYTES } from "../wire/budgets.ts";
+import { createProcessBudget, MESSAGE_LIMIT_BYTES, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
 import { createCallDispatcher } from "./call-dispatcher.ts";
@@ -79,7 +79,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
       observer: options.observer,
-      sendLimit: listener.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
+      sendLimit: listener.sendLimitBytes ?? listener.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
+      queueLimit: (listener.queueLimitBytes ?? QUEUE_LIMIT_BYTES).stream,
     }),
   );
   const listeners = definitions.map(([name, listener], index) =>

@@ -3,7 +3,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { Clock, Scheduler } from "@tidemark/runtime";
 import { TidemarkError, withOutcome } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
-import { QUEUE_HIGH_WATER_BYTES, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
+import { QUEUE_HIGH_WATER_BYTES } from "../wire/budgets.ts";
 import { createByteBudget } from "../wire/byte-budget.ts";
 import { type CallMetadata, readMetadata } from "../wire/call-metadata.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
@@ -27,6 +27,8 @@ export interface ServerCallEnvironment {
   readonly observer: CallObserver | undefined;
   /** Largest message that is sent, in bytes. */
   readonly sendLimit: number;
+  /** Bytes that one stream may have waiting to be sent. */
+  readonly queueLimit: number;
 }
 
 /** A call that runs, as the server's stop sees it. */
@@ -72,7 +74,7 @@ export function startServerCall(
   });
   const tally = tallyOf(wire, spec, environment, metadata);
   const meter = createQueueMeter({
-    budget: createByteBudget({ name: "stream", limit: QUEUE_LIMIT_BYTES.stream, parent: wire.connectionBudget }),
+    budget: createByteBudget({ name: "stream", limit: environment.queueLimit, parent: wire.connectionBudget }),
     highWater: QUEUE_HIGH_WATER_BYTES,
     onDrain: () => ending.guard(() => handler.listener?.onDrain?.()),
   });

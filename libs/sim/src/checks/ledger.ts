@@ -132,13 +132,13 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
   const identify = (topic: string, partition: number, offset: bigint, value: Uint8Array): Sent | undefined => {
     const id = idOf(value);
     const sent = id === undefined ? undefined : historyOf(topic, partition).sent.get(id);
-    const where = `${topic}-${partition} offset ${offset}`;
+    const where = () => `${topic}-${partition} offset ${offset}`;
     if (sent === undefined) {
-      report("a record was read that nobody sent", `${where}: ${id ?? "without id"}, ${value.length} bytes`);
+      report("a record was read that nobody sent", `${where()}: ${id ?? "without id"}, ${value.length} bytes`);
     } else if (!sameBytes(sent.value, value)) {
-      report("a record was read with other bytes", `${where}: ${sent.id}`);
+      report("a record was read with other bytes", `${where()}: ${sent.id}`);
     } else if (sent.outcome === "notApplied") {
-      report("a record was read that was called not applied", `${where}: ${sent.id}`);
+      report("a record was read that was called not applied", `${where()}: ${sent.id}`);
     }
     return sent;
   };

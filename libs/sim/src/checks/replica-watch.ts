@@ -64,13 +64,24 @@ export function createReplicaWatch(
   /** By partition: the newest partition epoch that any broker knows. */
   const newestEpochs = new Map<string, number>();
 
-  const checkLeader = (key: string, broker: number, view: PartitionView) => {
+  /** By the object that a replica names itself with, which stays the same: each step asks. */
+  const names = new WeakMap<ReplicaId, string>();
+  const nameOf = (replica: ReplicaId): string => {
+    const name = names.get(replica) ?? keyOf(replica);
+    names.set(replica, name);
+    return name;
+  };
+
+  const checkLeader = (key: string, broker: number, view: PartitionView, before: PartitionView | undefined) => {
     const { leadership, highWatermark } = view;
     if (leadership === undefined) return;
-    const of = `${key} leader epoch ${leadership.leaderEpoch}`;
-    const known = leaders.get(of);
-    if (known === undefined) leaders.set(of, broker);
-    else if (known !== broker) report("a leader epoch is led by two brokers", `${of}: ${known} and ${broker}`);
+    // Noted when it began to lead.
+    if (before?.leadership?.leaderEpoch !== leadership.leaderEpoch) {
+      const of = `${key} leader epoch ${leadership.leaderEpoch}`;
+      const known = leaders.get(of);
+      if (known === undefined) leaders.set(of, broker);
+      else if (known !== broker) report("a leader epoch is led by two brokers", `${of}: ${known} and ${broker}`);
+    }
     if (highWatermark > (committed.get(key)?.offset ?? 0n)) {
       committed.set(key, { offset: highWatermark, leaderEpochs: view.leaderEpochs });
     }
@@ -119,16 +130,16 @@ export function createReplicaWatch(
       const own = new Map<string, Seen>();
       lives.set(process, own);
       return (replica, takeView) => {
-        const key = keyOf(replica);
+        const key = nameOf(replica);
         const view = takeView();
         const before = own.get(key);
-        const where = `${key} on ${process}`;
         for (const text of checkReplica(view, before?.view))
-          report("a replica contradicts itself", `${where}: ${text}`);
+          report("a replica contradicts itself", `${key} on ${process}: ${text}`);
         if (before !== undefined) {
-          for (const text of checkProgress(before.view, view)) report("a replica went back", `${where}: ${text}`);
+          for (const text of checkProgress(before.view, view))
+            report("a replica went back", `${key} on ${process}: ${text}`);
         }
-        checkLeader(key, broker, view);
+        checkLeader(key, broker, view, before?.view);
         const seen = before ?? { broker, replica, view };
         seen.view = view;
         const { partitionEpoch = 0 } = view.state ?? {};

@@ -65,7 +65,10 @@ export function createSimCluster(
   engine: Engine,
   random: RandomTree,
   given: ClusterShape &
-    Pick<NodeWorld, "wallStartMs" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"> &
+    Pick<
+      NodeWorld,
+      "wallStartMs" | "keepSpan" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"
+    > &
     Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & { readonly codecs: Codecs },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
@@ -82,6 +85,7 @@ export function createSimCluster(
     etcd,
     wallStartMs: given.wallStartMs,
     clockDriftMax: given.clockDriftMax,
+    keepSpan: given.keepSpan,
     experimentOn: given.experimentOn,
     controllerExperimentOn: given.controllerExperimentOn,
     quorumExperimentOn: given.quorumExperimentOn,

@@ -1,7 +1,7 @@
 import type { BrokerExperiment } from "@tidemark/broker";
 import type { ControllerExperiment, RaftExperiment } from "@tidemark/controller";
 import type { RunningService } from "@tidemark/service";
-import { startTelemetry } from "@tidemark/telemetry";
+import { type KeptSpan, startTelemetry } from "@tidemark/telemetry";
 import type { Engine } from "../engine/engine.ts";
 import type { RandomTree } from "../engine/random-tree.ts";
 import { clockRateNear, createSimProcess, type SimProcess } from "../engine/sim-process.ts";
@@ -43,6 +43,8 @@ export interface NodeWorld {
   readonly clockDriftMax: number;
   /** A line of a service's log. */
   readonly onLog: (node: string, line: string) => void;
+  /** Takes every span of every service. Absent: nothing is traced. */
+  readonly keepSpan?: ((span: KeptSpan) => void) | undefined;
   /** What is asked of the broker that lives in this process. */
   readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
   /** What is asked of the controller that lives in this process. */
@@ -91,11 +93,14 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         service = { endpoints: {}, isReady: () => true, stop: async () => undefined };
         return;
       }
+      const { keepSpan } = world;
+      const spans = keepSpan && { onSpan: keepSpan, random: random.stream(`spans ${lives}`) };
       const telemetry = await startTelemetry({
         service: `tidemark-${role}`,
         instanceId: name,
         runtime: mine.runtime,
-        environment: {},
+        environment: { OTEL_TRACES_SAMPLER: "parentbased_always_on" },
+        keep: spans,
         logLevel: "warn",
         metricsListener: undefined,
         writeLog: (line) => world.onLog(name, line),

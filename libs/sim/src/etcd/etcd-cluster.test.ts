@@ -91,6 +91,7 @@ describeEtcdBehaviour("simulated machines", async () => {
       for (const node of cluster.etcds) node.losePower();
       await start(stubs);
     },
+    setFull: async (isFull) => cluster.etcd.setFull(isFull),
     close: async () => stubs.close(),
   };
 });

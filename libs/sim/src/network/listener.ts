@@ -44,7 +44,7 @@ export function createSimListener(
     const peer = `${connection.remote.name}:${firstPeerPort + peers}`;
     const connectionBudget: ByteBudget = createByteBudget({
       name: "connection",
-      limit: QUEUE_LIMIT_BYTES.connection,
+      limit: (options.queueLimitBytes ?? QUEUE_LIMIT_BYTES).connection,
       parent: context.processBudget,
     });
     const session = createSession(connection, options.keepalive ?? DEFAULT_KEEPALIVE, {

@@ -1,4 +1,6 @@
+import { closeSync, openSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
 
 /** After so many turns the process looks at what comes from outside: signals, and rejections that nobody handles. */
@@ -9,6 +11,8 @@ const turnsBetweenLooks = 10_000;
  * taken only when no microtask is left, so chains of promises of any length end first, and always in the same order.
  */
 export function takeTurns(step: () => boolean): Promise<void> {
+  // A promise that has settled costs less than queueMicrotask, which notes who called it.
+  const settled = Promise.resolve();
   return new Promise((resolve, reject) => {
     let turns = 0;
     const turn = () => {
@@ -23,16 +27,24 @@ export function takeTurns(step: () => boolean): Promise<void> {
       }
       turns += 1;
       if (turns % turnsBetweenLooks === 0) setImmediate(turn);
-      else queueMicrotask(afterMicrotasks);
+      else settled.then(afterMicrotasks, reject);
     };
     const afterMicrotasks = () => process.nextTick(turn);
     afterMicrotasks();
   });
 }
 
-/** Lets go of what a run leaves behind, before the next one begins. Does nothing where V8 does not offer it. */
-export function collectGarbage(): void {
-  globalThis.gc?.();
+/**
+ * Lets go of what a run leaves behind, before the next one begins: from a turn of the event loop of its own, since the one
+ * that the run ended in still stands on the stack and holds it. Does nothing where V8 does not offer it.
+ */
+export function collectGarbage(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      globalThis.gc?.();
+      resolve();
+    });
+  });
 }
 
 /** Milliseconds that this process has had a core: for the report of a run's speed, and for nothing in it. */
@@ -48,6 +60,19 @@ export function realTimeMs(): number {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** A new file of lines; what stood there before is gone. A relative path begins where npm was called. */
+export function createLineFile(path: string): { write(line: string): void; close(): void } {
+  const file = openSync(resolve(process.env.INIT_CWD ?? ".", path), "w");
+  return {
+    write(line) {
+      writeSync(file, `${line}\n`);
+    },
+    close() {
+      closeSync(file);
+    },
+  };
 }
 
 /** How many seeds the tests are to run; `usual` where nobody says. */

@@ -23,13 +23,15 @@ export interface SimArguments {
   readonly scenario: ScenarioName | undefined;
   /** Processes that run at once, each its share. */
   readonly jobs: number;
+  /** File that takes the spans of the run, as lines of OTLP's JSON form. Undefined: nothing is traced. */
+  readonly spansFile: string | undefined;
   /** Whether the lines that were run are counted. */
   readonly isCovered: boolean;
   /** Name of the protection that is taken out. Undefined: no such run; "all": each in turn; "nothing": none. */
   readonly broken: string | undefined;
 }
 
-export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--break NAME]
+export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes M] [--replication-factor N] [--backend NAME] [--controllers N] [--seconds S] [--pace P] [--scenario NAME] [--jobs N] [--coverage] [--export otlp [FILE]] [--break NAME]
   --seed N                one run
   --seeds A..B            the runs from A to B
   --minutes M             runs from seed 1 (or A) on until M minutes are over
@@ -42,6 +44,8 @@ export const usage = `Usage: npm run sim -- [--seed N | --seeds A..B] [--minutes
                           ${scenarioNames.join(", ")}
   --jobs N                so many processes at once, each with a core of its own (1); with --coverage there is one
   --coverage              also tells which share of the lines of each package was run
+  --export otlp [FILE]    with --seed: writes the spans of every service into FILE (sim-N.otlp.jsonl), for Jaeger and
+                          \`tidemark trace show\`
   --break NAME            takes a protection out, and is well when a run finds it: all, nothing (then no run may find
                           anything), or one of
                           ${[...switches.keys()].join(", ")}`;
@@ -59,11 +63,12 @@ export function readArguments(given: readonly string[]): SimArguments {
     pace: 1,
     scenario: undefined,
     jobs: 1,
+    spansFile: undefined,
     isCovered: false,
     broken: undefined,
   };
   let isRange = false;
-  for (let at = 0; at < given.length; at += given[at] === "--coverage" ? 1 : 2) {
+  for (let at = 0; at < given.length; at += wordsAt(given, at)) {
     const value = given[at + 1] ?? "";
     switch (given[at]) {
       case "--seed":
@@ -101,6 +106,10 @@ export function readArguments(given: readonly string[]): SimArguments {
       case "--coverage":
         asked = { ...asked, isCovered: true };
         break;
+      case "--export":
+        if (value !== "otlp") throw new Error(`--export knows otlp, not "${value}".\n${usage}`);
+        asked = { ...asked, spansFile: wordsAt(given, at) === 3 ? (given[at + 2] ?? "") : "" };
+        break;
       case "--scenario":
         asked = { ...asked, scenario: scenarioNamed(value) };
         break;
@@ -113,7 +122,22 @@ export function readArguments(given: readonly string[]): SimArguments {
         throw new Error(`${given[at]} is not known.\n${usage}`);
     }
   }
-  return asked.isCovered ? { ...asked, jobs: 1 } : asked;
+  return asked.isCovered ? { ...asked, jobs: 1 } : namingSpans(asked);
+}
+
+/** How many words a flag takes with what belongs to it. */
+function wordsAt(given: readonly string[], at: number): number {
+  if (given[at] === "--coverage") return 1;
+  const third = given[at + 2];
+  return given[at] === "--export" && third !== undefined && !third.startsWith("--") ? 3 : 2;
+}
+
+/** Spans are of one run. */
+function namingSpans(asked: SimArguments): SimArguments {
+  const { spansFile, from, to, broken } = asked;
+  if (spansFile === undefined) return asked;
+  if (from !== to || broken !== undefined) throw new Error(`--export takes the spans of one run: --seed N.\n${usage}`);
+  return { ...asked, jobs: 1, spansFile: spansFile === "" ? `sim-${from}.otlp.jsonl` : spansFile };
 }
 
 /** What this process was called with. Ends it with the usage where that is not understood. */

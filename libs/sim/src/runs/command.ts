@@ -4,7 +4,7 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
 import type { CoverageRecorder } from "../node/coverage.ts";
-import { collectGarbage, coreTimeMs, print, realTimeMs } from "../node/process.ts";
+import { collectGarbage, coreTimeMs, createLineFile, print, realTimeMs } from "../node/process.ts";
 import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
 import { isProven, provenFolders } from "./coverage-scope.ts";
@@ -12,6 +12,7 @@ import { drawPlan, type SwarmBounds } from "./plan.ts";
 import { describeCoverage, describeFailure, describeRun } from "./report.ts";
 import type { RunResult } from "./result.ts";
 import { notStarted, simulate } from "./simulate.ts";
+import { createSpanExport } from "./span-export.ts";
 import { type Switch, switches } from "./switches.ts";
 import type { Told } from "./tally.ts";
 
@@ -41,13 +42,27 @@ function tell(told: Told): void {
   tellParent(told);
 }
 
+/** One run, whose spans go to a file where that is asked for. */
+async function runSeed(seed: number, asked: SimArguments, codecs: Codecs): Promise<RunResult> {
+  const bounds = boundsOf(asked);
+  const makePlan = (random: RandomTree) => drawPlan(random, bounds);
+  if (asked.spansFile === undefined) return simulate(seed, makePlan, codecs);
+  const file = createLineFile(asked.spansFile);
+  const spans = createSpanExport((line) => file.write(line), asked.spansFile);
+  try {
+    return await simulate(seed, makePlan, codecs, (span) => spans.take(span));
+  } finally {
+    print(spans.end());
+    file.close();
+  }
+}
+
 async function runSeeds(
   asked: SimArguments,
   share: Share,
   of: { readonly codecs: Codecs; readonly recorder: CoverageRecorder | undefined },
 ): Promise<number> {
   const { codecs, recorder } = of;
-  const bounds = boundsOf(asked);
   const startedMs = realTimeMs();
   let failed = 0;
   for (
@@ -56,11 +71,11 @@ async function runSeeds(
     seed += share.of
   ) {
     const before = coreTimeMs();
-    const result = await simulate(seed, (random) => drawPlan(random, bounds), codecs);
+    const result = await runSeed(seed, asked, codecs);
     const coreMs = coreTimeMs() - before;
     tell({ kind: "run", result, coreMs });
     print(describeRun(result, coreMs));
-    collectGarbage();
+    await collectGarbage();
     if (result.violations.length === 0) continue;
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));

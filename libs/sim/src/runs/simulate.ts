@@ -9,6 +9,7 @@ import {
 } from "@tidemark/metadata";
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
+import type { KeptSpan } from "@tidemark/telemetry";
 import { watchController } from "../checks/controller-watch.ts";
 import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
@@ -66,12 +67,14 @@ interface Run {
 
 /**
  * One run from its beginning to its verdict: a cluster starts, clients work while faults are done to everything, then
- * everything is mended, and what was promised has to be there.
+ * everything is mended, and what was promised has to be there. `keepSpan` takes the spans of all services; absent:
+ * none are made. Nothing else is drawn then, but contexts travel in messages, whose bytes take their time.
  */
 export async function simulate(
   seed: number,
   makePlan: (random: RandomTree) => RunPlan,
   codecs: Codecs,
+  keepSpan?: (span: KeptSpan) => void,
 ): Promise<RunResult> {
   const engine = createEngine();
   const random = createRandomTree(seed);
@@ -87,6 +90,7 @@ export async function simulate(
     ...plan.shape,
     codecs,
     wallStartMs,
+    keepSpan,
     controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
     experimentOn(process, broker) {
       const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];
@@ -264,8 +268,8 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
   const { engine, observer, violations } = run;
   const { scheduler } = observer.process.runtime;
   const untilMs = engine.nowMs + limitMs;
-  const overdue = delay(scheduler, limitMs).then(() => "it has not answered");
   let missing: string | undefined;
+  const overdue = delay(scheduler, limitMs).then(() => missing ?? "it has not answered");
   do {
     missing = await Promise.race([work().catch((error: unknown) => String(error)), overdue]);
     if (missing === undefined) return;
@@ -341,6 +345,12 @@ async function converged({ watch, observer, cluster, keeper }: Run): Promise<str
     for (const partition of listPartitions(watch.image, topic.topicId)) {
       const missing = lacks(partition, watch.image, cluster);
       if (missing !== undefined) return `${topic.name}-${partition.partition} ${missing}`;
+      const { isr, minIsr } = partition;
+      if (isr.length >= minIsr) continue;
+      // Nobody is left who could join: what an operator does whose disks are lost for good.
+      const set = { "min.insync.replicas": String(isr.length) };
+      await observer.client.admin.configureTopic({ topic: topic.name, set }, { timeoutMs: 2000 });
+      return `${topic.name}-${partition.partition} has no more than ${isr.length} of ${minIsr} that a commit needs`;
     }
     const { logs } = await observer.client.log.describeLog({ topic: topic.name }, { timeoutMs: 2000 });
     for (const { partition, broker, highWatermark, logEnd } of logs) {

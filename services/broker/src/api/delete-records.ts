@@ -18,6 +18,7 @@ import { fromLogError, invalidArgument } from "../errors.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { StoredLogStarts } from "../replication/stored-log-starts.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
+import { checkNamed } from "./named-partitions.ts";
 
 export interface DeleteRecordsOptions {
   readonly table: PartitionLookup;
@@ -37,7 +38,7 @@ export function createDeleteRecords(options: DeleteRecordsOptions) {
     const { topic, topicId, partitions } = request;
     const indexes = partitions.map(({ partition }) => partition);
     if (indexes.length === 0) throw invalidArgument("partitions is empty: name those of which records are to go");
-    if (new Set(indexes).size < indexes.length) throw invalidArgument("partitions names one twice");
+    checkNamed(indexes);
     const deleted = partitions.map(async (wanted) => {
       const { partition } = wanted;
       try {

@@ -15,11 +15,13 @@ import { explainOffset, type OffsetExplanation, type PartitionView } from "@tide
 import { TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
+import { checkNamed } from "./named-partitions.ts";
 
 /** How the logs of a topic stand here, on whichever broker is asked: led here or followed. */
 export function createDescribeLog(table: PartitionLookup, brokerId: BrokerId) {
   return (request: DescribeLogRequest): DescribeLogResponse => {
     const { topic, topicId } = request;
+    checkNamed(request.partitions);
     table.partitionCount(topic);
     const asked = request.partitions.length > 0 ? request.partitions : table.heldOf(topic);
     const logs = asked.map((partition) => {

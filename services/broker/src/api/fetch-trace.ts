@@ -19,6 +19,8 @@ export interface FinishedFetch {
   /** What was read, partition by partition. */
   readonly batches: readonly Uint8Array[];
   readonly bytes: number;
+  /** Of it, how long it waited for something to read. */
+  readonly waitedMs: number;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface FetchTracer {
 
 export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
   return {
-    finish(context, { topic, startMs, batches, bytes }) {
+    finish(context, { topic, startMs, batches, bytes, waitedMs }) {
       if (!tracer.enabled || bytes === 0) return undefined;
       const parent = extractTraceContext(context);
       const links = batches.flatMap(producesIn);
@@ -48,6 +50,8 @@ export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
           [attributeNames.system]: messagingSystem,
           [attributeNames.topic]: topic,
           [attributeNames.bytes]: bytes,
+          [attributeNames.waitedMs]: waitedMs,
+          [attributeNames.segmentsRead]: batches.length,
         },
       });
     },

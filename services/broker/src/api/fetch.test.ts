@@ -11,6 +11,7 @@ import {
   Position,
   ProduceRequestSchema,
   RecordSchema,
+  SubscribeRequestSchema,
 } from "@tidemark/proto/log/v1";
 import { iterateBatches } from "@tidemark/record";
 import { beforeEach, describe, expect, it, test } from "vitest";
@@ -67,6 +68,34 @@ describe("fetch", () => {
       request = answer.next;
     }
     expect(seen).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("names first in its `next` what got nothing though it has more, so that a batch above its share comes too", async () => {
+    for (let index = 0; index < 4; index++) await produce(0, ["b".repeat(600)]);
+    await produce(1, ["l".repeat(3000)]);
+    const both = { partitions: [{ partition: 0 }, { partition: 1 }], maxBytes: 1000 };
+    const first = await fetch(both);
+    expect(first.partitions.map(({ records }) => records.length)).toEqual([1, 0]);
+    const { partitions } = await fetch(first.next ?? {});
+    expect(partitions.map(({ partition, records }) => [partition, records.length])).toEqual([
+      [1, 1],
+      [0, 0],
+    ]);
+  });
+
+  it.each([
+    ["a partition twice", [0, 1, 0], "names 0 twice"],
+    ["more than there can be", Array.from({ length: 50_001 }, (_, index) => index), "names 50001"],
+  ])("refuses to be asked for %s, as every call that names partitions does", async (_, named, message) => {
+    const refusal = { reason: Reason.INVALID_ARGUMENT, message: expect.stringContaining(message) as string };
+    const partitions = named.map((partition) => ({ partition }));
+    await expect(fetch({ partitions })).rejects.toMatchObject(refusal);
+    const subscription = bench.subscribe(create(SubscribeRequestSchema, { topic: "t", partitions }), callContext());
+    await expect(subscription.next()).rejects.toMatchObject(refusal);
+    const offsets = create(ListOffsetsRequestSchema, { topic: "t", partitions: named });
+    await expect(bench.listOffsets(offsets, callContext())).rejects.toMatchObject(refusal);
+    const logs = create(DescribeLogRequestSchema, { topic: "t", partitions: named });
+    expect(() => bench.describeLog(logs)).toThrow(message);
   });
 
   it("hands out nothing that is not flushed", async () => {

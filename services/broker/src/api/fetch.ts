@@ -17,6 +17,7 @@ import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
 import type { FetchTracer } from "./fetch-trace.ts";
+import { checkNamed } from "./named-partitions.ts";
 import { type ReadLimits, readPartitions } from "./read-partitions.ts";
 import { waitForData } from "./wait-for-data.ts";
 
@@ -33,6 +34,11 @@ export interface FetchOptions {
 
 /** What a fetch is bounded by where it does not say. Unary answers fit what stubs of every language take. */
 const defaults = { bytes: 2 ** 20, peopleRecords: 100, peopleBytesMax: 3.5 * 2 ** 20 } as const;
+/**
+ * Bytes of one answer at most, whatever is asked for: what a message takes by default, less what stands around them. A
+ * first batch that is larger is handed out all the same.
+ */
+export const answerBytesMax = 8 * 2 ** 20 - 64 * 1024;
 /** How long the controller may take to confirm a leader where the call has no deadline, in milliseconds. */
 const confirmTimeoutMs = 30_000;
 
@@ -51,13 +57,14 @@ export function createFetch(options: FetchOptions) {
     );
     const untilMs = startMs + Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
     const enoughBytes = Math.max(1, request.minBytes);
+    let waitedMs = 0;
     for (;;) {
       const round = await readPartitions(targets, limitsOf(request));
       if (round.failure !== undefined && targets.length === 1) throw round.failure;
       const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions } = round;
-        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs });
         if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
         options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
@@ -67,11 +74,14 @@ export function createFetch(options: FetchOptions) {
         // What was read comes again; it is what lies behind it that is waited for.
         request: { ...target.request, offset: end, lastReadEpoch: undefined },
       }));
+      const waitsSinceMs = clock.monotonicMs();
       await waitForData(reads, untilMs, { clock, scheduler, signal: context.signal });
+      waitedMs += clock.monotonicMs() - waitsSinceMs;
     }
   };
 
   function askedPartitions(request: FetchRequest): readonly FetchPartition[] {
+    checkNamed(request.partitions.map(({ partition }) => partition));
     if (request.partitions.length > 0) return request.partitions;
     const count = table.partitionCount(request.topic);
     return Array.from({ length: count }, (_, partition) => create(FetchPartitionSchema, { partition }));
@@ -80,7 +90,7 @@ export function createFetch(options: FetchOptions) {
   function limitsOf(request: FetchRequest): ReadLimits {
     const people = request.format === Format.BATCHES ? Number.MAX_SAFE_INTEGER : defaults.peopleRecords;
     return {
-      bytes: request.maxBytes === 0 ? defaults.bytes : request.maxBytes,
+      bytes: Math.min(request.maxBytes === 0 ? defaults.bytes : request.maxBytes, answerBytesMax),
       records: request.maxRecords === 0 ? people : request.maxRecords,
       format: request.format,
       codecs: options.codecs,
@@ -90,11 +100,18 @@ export function createFetch(options: FetchOptions) {
   }
 }
 
-/** The request that goes on from the answer. A partition that failed is asked for again where it was. */
+/**
+ * The request that goes on from the answer. A partition that failed is asked for again where it was. What got nothing
+ * though it has more is named first: a batch above its share is handed out only there.
+ */
 function nextRequest(request: FetchRequest, fetched: readonly FetchedPartition[]): FetchRequest {
-  const partitions = fetched.map((each) => {
-    const asked = request.partitions.find((other) => other.partition === each.partition);
-    if (each.error !== undefined) return asked ?? create(FetchPartitionSchema, { partition: each.partition });
+  const asked = new Map(request.partitions.map((each) => [each.partition, each]));
+  const gaveWay = ({ error, records, batches, nextOffset, highWatermark }: FetchedPartition) =>
+    error === undefined && records.length + batches.length === 0 && nextOffset < highWatermark;
+  const ordered = [...fetched.filter(gaveWay), ...fetched.filter((each) => !gaveWay(each))];
+  const partitions = ordered.map((each) => {
+    if (each.error !== undefined)
+      return asked.get(each.partition) ?? create(FetchPartitionSchema, { partition: each.partition });
     return create(FetchPartitionSchema, {
       partition: each.partition,
       start: { case: "offset", value: each.nextOffset },

@@ -15,6 +15,7 @@ import { fromLogError } from "../errors.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { askLatest } from "./fetch-target.ts";
+import { checkNamed } from "./named-partitions.ts";
 
 /** How long the controller may take to confirm a leader where the call has no deadline, in milliseconds. */
 const confirmTimeoutMs = 30_000;
@@ -23,6 +24,7 @@ const confirmTimeoutMs = 30_000;
 export function createListOffsets(table: PartitionLookup, clock: Clock) {
   return async (request: ListOffsetsRequest, context: CallContext): Promise<ListOffsetsResponse> => {
     const { topic, topicId } = request;
+    checkNamed(request.partitions);
     const all = Array.from({ length: table.partitionCount(topic) }, (_, index) => index);
     const asked = request.partitions.length > 0 ? request.partitions : all;
     const deadlineMs = clock.monotonicMs() + (context.timeoutMs() ?? confirmTimeoutMs);

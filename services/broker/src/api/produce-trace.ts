@@ -14,6 +14,7 @@ import {
 } from "@tidemark/telemetry";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 import { type BeginReplicate, createTimeline, type Timeline } from "../partition/timeline.ts";
+import { recordWrite } from "../tracing/write-spans.ts";
 
 /** A produce that is recorded: its span, and when its steps happened. */
 export interface TracedProduce {
@@ -95,6 +96,10 @@ function replicateUnder(tracer: Tracer, parent: TraceContext): BeginReplicate {
     const span = tracer.start({ name: spanNames.replicate, parent, startMs, attributes });
     return {
       traceparent: injectTraceContext(span.context).traceparent,
+      link: (traceparent) => {
+        const fetch = extractTraceContext({ traceparent, tracestate: undefined });
+        if (fetch !== undefined) span.link(fetch);
+      },
       end: (endMs) => span.end({ endMs }),
     };
   };
@@ -102,13 +107,9 @@ function replicateUnder(tracer: Tracer, parent: TraceContext): BeginReplicate {
 
 /** What happened to the batch until its answer: a step that had not ended by then is told as far as it went. */
 function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline, endMs: number): void {
-  const { appendedMs, writtenMs, flushedMs, replicas, highWatermark } = timeline;
+  const { appendedMs, written, flushed, replicas, highWatermark } = timeline;
   for (const { span, flushedMs: reportedMs } of replicas.values()) span.end(reportedMs ?? endMs);
-  if (writtenMs === undefined) return;
-  tracer.record({ name: spanNames.append, parent, startMs: appendedMs, endMs: writtenMs });
-  if (flushedMs !== undefined) {
-    tracer.record({ name: spanNames.flush, parent, startMs: Math.min(writtenMs, flushedMs), endMs: flushedMs });
-  }
+  recordWrite(tracer, parent, { startMs: appendedMs, written, flushed });
   if (highWatermark === undefined) return;
   tracer.record({
     name: spanNames.highWatermarkAdvance,
@@ -130,8 +131,8 @@ function outcomeName(outcome: ProduceOutcome): string {
 }
 
 /** Replicas that were seen to have flushed the batch, the leader included. */
-function countFlushed({ flushedMs, replicas }: Timeline): number {
-  let count = flushedMs === undefined ? 0 : 1;
+function countFlushed({ flushed, replicas }: Timeline): number {
+  let count = flushed === undefined ? 0 : 1;
   for (const times of replicas.values()) if (times.flushedMs !== undefined) count++;
   return count;
 }

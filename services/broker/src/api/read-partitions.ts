@@ -15,7 +15,7 @@ export interface ReadLimits {
   readonly records: number;
   readonly format: Format;
   readonly codecs: Codecs;
-  /** Bytes of decoded records that an answer for people may hold. */
+  /** Bytes of decoded records that an answer for people may hold in all; one record may go beyond. */
   readonly decodedBytesMax: number;
   /** Milliseconds since the controller was heard. */
   readonly controllerAgeMs: number;
@@ -50,16 +50,21 @@ interface Part {
  */
 export async function readPartitions(targets: readonly FetchTarget[], limits: ReadLimits): Promise<Round> {
   const parts = targets.map(partOf);
-  const left = { bytes: limits.bytes, records: limits.records };
+  const left = { bytes: limits.bytes, records: limits.records, decodedBytes: limits.decodedBytesMax };
   const full = parts.filter(hasMore);
   let isFirst = true;
   for (const [index, part] of full.entries()) {
     const sharers = full.length - index;
-    const share = { bytes: Math.ceil(left.bytes / sharers), records: Math.ceil(left.records / sharers) };
-    if (share.records <= 0 || (share.bytes <= 0 && !isFirst)) break;
+    const share = {
+      bytes: Math.ceil(left.bytes / sharers),
+      records: Math.ceil(left.records / sharers),
+      decodedBytesMax: Math.ceil(left.decodedBytes / sharers),
+    };
+    if (share.records <= 0 || share.decodedBytesMax <= 0 || (share.bytes <= 0 && !isFirst)) break;
     const taken = await readPart(part, { ...limits, ...share }, isFirst);
     left.bytes = Math.max(0, left.bytes - taken.bytes);
     left.records = Math.max(0, left.records - taken.records);
+    left.decodedBytes -= taken.decodedBytes;
     if (taken.bytes > 0) isFirst = false;
   }
   if (limits.format === Format.BATCHES) {
@@ -106,8 +111,8 @@ async function readPart(
   part: Part,
   limits: ReadLimits,
   isFirst: boolean,
-): Promise<{ readonly bytes: number; readonly records: number }> {
-  const nothing = { bytes: 0, records: 0 };
+): Promise<{ readonly bytes: number; readonly records: number; readonly decodedBytes: number }> {
+  const nothing = { bytes: 0, records: 0, decodedBytes: 0 };
   const { target, readable, nextOffset } = part;
   if (target.kind === "failed" || readable === undefined) return nothing;
   const { partition } = target;
@@ -115,6 +120,7 @@ async function readPart(
     const read = await partition.log.read(nextOffset, { maxBytes: limits.bytes, upTo: readable.upTo });
     if (read.bytes.length > limits.bytes && !isFirst) return nothing;
     const { format, codecs } = limits;
+    let decodedBytes = 0;
     if (format === Format.BATCHES) {
       part.nextOffset = read.nextOffset;
     } else {
@@ -123,9 +129,10 @@ async function readPart(
       if (decoded.kind === "failed") throw undecodable(partition, decoded);
       part.records = decoded.records;
       part.nextOffset = decoded.nextOffset as Offset;
+      decodedBytes = decoded.bytes;
     }
     if (read.bytes.length > 0) part.chunks.push(read.bytes);
-    return { bytes: read.bytes.length, records: part.records.length };
+    return { bytes: read.bytes.length, records: part.records.length, decodedBytes };
   } catch (error) {
     part.error = fromLogError(error, { topic: partition.topic, partition: partition.index });
     return nothing;

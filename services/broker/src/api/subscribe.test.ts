@@ -74,6 +74,14 @@ function told({ frame }: SubscribeResponse): string {
 const one = { partitions: [{ partition: 0 }] };
 
 describe("a subscription", () => {
+  it("hands out a batch above its partition's share though another partition always has something", async () => {
+    const [busy, large] = ["b".repeat(600), "l".repeat(3000)];
+    for (let index = 0; index < 10; index++) await produce(0, [busy]);
+    await produce(1, [large]);
+    const { take } = subscribe({ partitions: [{ partition: 0 }, { partition: 1 }], maxBytes: 1000 });
+    expect(await take(3)).toEqual(["assigned 0@0 1@0", `0: ${busy}`, `1: ${large}`]);
+  });
+
   it("says what it follows, hands out what is there, says that it is all, and goes on with what comes", async () => {
     await produce(0, ["a", "b"]);
     const { take, next } = subscribe(one);

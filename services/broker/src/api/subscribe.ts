@@ -11,8 +11,9 @@ import {
   type SubscribeResponseSchema,
 } from "@tidemark/proto/log/v1";
 import { type CallContext, fromErrorDetail, TidemarkError, toErrorDetail } from "@tidemark/rpc";
-import type { FetchOptions } from "./fetch.ts";
+import { answerBytesMax, type FetchOptions } from "./fetch.ts";
 import { type ReadTarget, resolveTarget } from "./fetch-target.ts";
+import { checkNamed } from "./named-partitions.ts";
 import { type ReadLimits, readPartitions } from "./read-partitions.ts";
 import { waitForData } from "./wait-for-data.ts";
 
@@ -58,7 +59,7 @@ export function createSubscribe(options: FetchOptions) {
       const startMs = clock.monotonicMs();
       const targets = readers.map(targetOf);
       const { batches, bytes, partitions, ends } = await readPartitions(targets, limitsOf(options, request, credit));
-      options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes });
+      options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs: 0 });
       if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
       for (const [index, reader] of [...readers.entries()]) {
         const [fetched, target] = [partitions[index], targets[index]];
@@ -77,6 +78,8 @@ export function createSubscribe(options: FetchOptions) {
         readers.splice(readers.indexOf(reader), 1);
         yield* leave(fetched.partition, error, isOne);
       }
+      // Only the first is given a batch above its share: so each has its turn.
+      readers.push(...readers.splice(0, 1));
       if (readers.length === 0 || readers.some(({ isCaughtUp }) => !isCaughtUp)) continue;
       await waitForData(readers.map(targetOf), options.clock.monotonicMs() + lookAgainMs, { ...options, signal });
     }
@@ -93,6 +96,7 @@ interface Beginning {
 /** Whoever names no partition follows what is led here; where that is nothing, it is told why. */
 async function begin({ table, clock }: FetchOptions, request: SubscribeRequest): Promise<Beginning> {
   const { topic, topicId } = request;
+  checkNamed(request.partitions.map(({ partition }) => partition));
   const isAll = request.partitions.length === 0;
   const asked = isAll
     ? Array.from({ length: table.partitionCount(topic) }, (_, partition) => create(FetchPartitionSchema, { partition }))
@@ -131,7 +135,7 @@ function limitsOf(
 ): ReadLimits {
   const left = credit.left();
   return {
-    bytes: Math.min(maxBytes === 0 ? defaults.bytes : maxBytes, left.bytes),
+    bytes: Math.min(maxBytes === 0 ? defaults.bytes : maxBytes, answerBytesMax, left.bytes),
     records: format === Format.BATCHES ? Number.MAX_SAFE_INTEGER : left.records,
     format,
     codecs,

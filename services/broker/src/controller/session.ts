@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ActiveController } from "@tidemark/controller-link";
+import type { ActiveController, MetadataVersion } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import type { ReportedTruncation } from "@tidemark/metadata";
-import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
+import type { ReportedTruncation, SeenState } from "@tidemark/metadata";
+import { ClusterService, type HeartbeatRequestSchema, type RegressedReplicaSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
 import { abortWith, createDeferred, type Deferred, type Runtime } from "@tidemark/runtime";
@@ -35,8 +35,15 @@ export interface BrokerCondition {
   readonly confirmedDeletions: readonly TopicId[];
   readonly damagedReplicas: readonly ReplicaId[];
   readonly truncations: readonly ReportedTruncation[];
+  /** What replicas have seen that the metadata do not know. */
+  readonly regressedReplicas: readonly SeenState[];
   /** Not served though their directory works. */
   readonly offlineReplicas: readonly ReplicaId[];
+}
+
+/** A session that began, and where that stands in the metadata. */
+export interface Registration extends MetadataVersion {
+  readonly brokerEpoch: BrokerEpoch;
 }
 
 export interface SessionOptions {
@@ -47,7 +54,7 @@ export interface SessionOptions {
   readonly identity: BrokerIdentity;
   readonly condition: () => BrokerCondition;
   /** The session began; metadata from before the revision are not to be acted upon. */
-  readonly onRegistered: (registration: { readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }) => void;
+  readonly onRegistered: (registration: Registration) => void;
   /** The controller knows the session no longer, or it is given up: nothing is led any more. */
   readonly onLost: (why: string) => void;
   /** Something came from the active controller. */
@@ -179,11 +186,11 @@ async function register(
   { controller, identity, condition, logger, onHeard }: SessionOptions,
   isFirst: boolean,
   signal: AbortSignal,
-): Promise<{ readonly brokerEpoch: BrokerEpoch; readonly revision: Revision }> {
+): Promise<Registration> {
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
     (channel, until) => {
-      const { directoryIds, controllerEpoch, damagedReplicas } = condition();
+      const { directoryIds, controllerEpoch, damagedReplicas, regressedReplicas } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
           ...rest,
@@ -191,6 +198,7 @@ async function register(
           endpoints: [...identity.endpoints],
           controllerEpoch,
           damagedReplicas: [...damagedReplicas],
+          regressedReplicas: regressedReplicas.map(seenToWire),
           ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
         },
         { signal: until, timeoutMs: 5000 },
@@ -203,7 +211,11 @@ async function register(
     brokerEpoch: answer.brokerEpoch,
     controllerEpoch: answer.controllerEpoch,
   });
-  return { brokerEpoch: answer.brokerEpoch as BrokerEpoch, revision: answer.revision as Revision };
+  return {
+    brokerEpoch: answer.brokerEpoch as BrokerEpoch,
+    controllerEpoch: answer.controllerEpoch as ControllerEpoch,
+    revision: answer.revision as Revision,
+  };
 }
 
 function heartbeatOf(
@@ -221,8 +233,13 @@ function heartbeatOf(
     wantsShutdown: of.wantsShutdown,
     damagedReplicas: [...now.damagedReplicas],
     truncations: [...now.truncations],
+    regressedReplicas: now.regressedReplicas.map(seenToWire),
     offlineReplicas: [...now.offlineReplicas],
   };
+}
+
+function seenToWire({ partitionEpoch, ...seen }: SeenState): MessageInitShape<typeof RegressedReplicaSchema> {
+  return partitionEpoch === undefined ? seen : { ...seen, partitionEpoch };
 }
 
 function isSessionLost(error: TidemarkError | undefined): boolean {

@@ -1,6 +1,8 @@
+import { get } from "node:http";
 import { leaderEpoch, offset } from "@tidemark/ids";
 import type { BatchHeader } from "@tidemark/record";
-import type { Metrics, Report } from "@tidemark/telemetry";
+import { createNodeRuntime } from "@tidemark/runtime";
+import { type Metrics, type Report, startTelemetry } from "@tidemark/telemetry";
 import { expect, test } from "vitest";
 import { producerBatch } from "../testing/producer-batch.ts";
 import { createReplicaCluster, one, three, two } from "../testing/replica-cluster.ts";
@@ -29,6 +31,16 @@ function collect() {
   };
   return { metrics, recorded, observed, read };
 }
+
+const pageAt = (url: string) =>
+  new Promise<string>((resolve, reject) => {
+    get(url, { agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (piece: string) => (text += piece));
+      response.on("end", () => resolve(text));
+    }).on("error", reject);
+  });
 
 const producer = { id: 1n, epoch: 0, sequence: 0 };
 const bytes = producerBatch(producer, "a", "b", "c");
@@ -72,6 +84,35 @@ test("the lag of each follower is what it has not flushed", async () => {
   await cluster.until(() => cluster.broker(one).partition().highWatermark === 1n);
   await produced;
   expect(read("tidemark_high_watermark_lag_records").map(([value]) => value)).toEqual([0, 0]);
+});
+
+test("ten thousand topics bring no series that one has not", async () => {
+  const cluster = await createReplicaCluster();
+  const [view] = cluster.broker(one).table.led();
+  if (view === undefined) throw new Error("Nothing is led");
+  const seriesOf = async (led: readonly (typeof view)[]) => {
+    const telemetry = await startTelemetry({
+      service: "tidemark-broker",
+      instanceId: "broker-1",
+      runtime: createNodeRuntime(),
+      environment: {},
+      logLevel: "fatal",
+      metricsListener: { host: "127.0.0.1", port: 0 },
+    });
+    const broker = createBrokerMetrics(telemetry.metrics, () => led);
+    for (let each = 0; each < led.length; each++) {
+      broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5 });
+      broker.fetched({ batches: [bytes], bytes: bytes.length, ms: 1 });
+    }
+    const { host = "", port = 0 } = telemetry.metricsEndpoint ?? {};
+    const text = await pageAt(`http://${host}:${port}/metrics`);
+    await telemetry.shutdown();
+    const lines = text.split("\n").filter((line) => line.startsWith("tidemark_") && !line.includes("event_loop_lag"));
+    return lines.map((line) => line.slice(0, line.lastIndexOf(" "))).sort();
+  };
+  const series = await seriesOf([view]);
+  expect(series.length).toBeGreaterThan(40);
+  expect(await seriesOf(Array.from({ length: 10_000 }, () => view))).toEqual(series);
 });
 
 test("a broker that stopped tells nothing more", () => {

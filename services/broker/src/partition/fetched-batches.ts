@@ -1,7 +1,7 @@
 /** What becomes of batches that a leader records, on a follower. Costs nothing while there is none. */
-import type { Offset } from "@tidemark/ids";
 import type { PartitionInput } from "@tidemark/replication";
 import type { Received, ReplicaState } from "./replica-state.ts";
+import type { FlushedEvent, WrittenEvent } from "./timeline.ts";
 
 /** What is waited for at most: beyond it spans are missing, and nothing else. */
 const fetchedMax = 64;
@@ -17,18 +17,24 @@ export function noteFetched(replica: ReplicaState, input: PartitionInput, receiv
   if (whole.length === 0) return;
   const bytes = received.bytes.length;
   const receivedMs = input.nowMs;
-  replica.fetched.push({ upTo, leader: from, bytes, receivedMs, writtenMs: undefined, traces: whole });
+  replica.fetched.push({ upTo, leader: from, bytes, receivedMs, written: undefined, traces: whole });
 }
 
-export function noteFetchedWritten({ fetched }: ReplicaState, written: Offset, nowMs: number): void {
-  for (const each of fetched) if (each.upTo <= written) each.writtenMs ??= nowMs;
+export function noteFetchedWritten({ fetched }: ReplicaState, event: WrittenEvent, nowMs: number): void {
+  for (const each of fetched) if (each.upTo <= event.upTo) each.written ??= { atMs: nowMs, group: event.group };
 }
 
-export function noteFetchedFlushed(replica: ReplicaState, flushed: Offset, nowMs: number): void {
+/** The next report to the leader names the span of what it reports. */
+export function noteFetchedFlushed(
+  replica: ReplicaState,
+  { upTo: flushed, syncMs }: FlushedEvent,
+  nowMs: number,
+): void {
   const { fetched, shared, place } = replica;
   if (fetched.length === 0) return;
   replica.fetched = fetched.filter(({ upTo }) => upTo > flushed);
-  for (const each of fetched) if (each.upTo <= flushed) shared.onFetched(place, each, nowMs);
+  for (const each of fetched)
+    if (each.upTo <= flushed) replica.fetchedIn = shared.onFetched(place, each, { atMs: nowMs, syncMs });
 }
 
 /** A cut, or the end of the replica: what was to be flushed may be gone. */

@@ -7,9 +7,8 @@ import { forgetFetched, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
-import { noteCut } from "./truncation.ts";
 import { noteHighWatermark } from "./watched-batches.ts";
-import { advanceLogStart, moveLogStart, write } from "./writes.ts";
+import { advanceLogStart, moveLogStart, throwAwayWrites, write } from "./writes.ts";
 
 /**
  * Takes an input, with its bytes where it is a response. One that comes while another is handled, as an
@@ -44,6 +43,7 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
     received?.release();
     endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
     releaseReplies(replica, true);
+    throwAwayWrites(replica);
     replica.shared.onBroken(replica.id, error);
     return;
   }
@@ -71,7 +71,6 @@ function noteEvent(replica: ReplicaState, event: TraceEvent): void {
     case "truncated":
     case "restarted":
       forgetFetched(replica);
-      noteCut(replica, event);
       break;
     case "isrProposed":
       replica.isProposing = true;
@@ -133,7 +132,8 @@ function send(replica: ReplicaState, effect: SendEffect): void {
       links.fetcher.fetch(effect.leader, id, effect.fetch);
       return;
     case "flushedReport":
-      links.fetcher.flushed(effect.leader, id, effect.report);
+      links.fetcher.flushed(effect.leader, id, effect.report, replica.fetchedIn);
+      replica.fetchedIn = undefined;
       return;
     case "alterPartition":
       links.alterPartition(id, effect.request, answered);

@@ -11,15 +11,15 @@ export function takeLogEvent(replica: ReplicaState, event: LogEvent): void {
   const nowMs = replica.shared.clock.monotonicMs();
   switch (event.kind) {
     case "written":
-      noteWritten(replica, event.upTo, nowMs);
-      noteFetchedWritten(replica, event.upTo, nowMs);
+      noteWritten(replica, event, nowMs);
+      noteFetchedWritten(replica, event, nowMs);
       releaseWritten(replica, false);
       resumeWrites(replica);
       releaseReplies(replica, false);
       return;
     case "flushed":
-      noteFlushed(replica, event.upTo, nowMs);
-      noteFetchedFlushed(replica, event.upTo, nowMs);
+      noteFlushed(replica, event, nowMs);
+      noteFetchedFlushed(replica, event, nowMs);
       giveInput(replica, { kind: "flushed", offset: event.upTo, generation: replica.writes.generation, nowMs });
       advanceLogStart(replica);
       return;

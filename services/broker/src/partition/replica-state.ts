@@ -16,9 +16,9 @@ import type { BrokerExperiment } from "../experiment.ts";
 import type { ReplicaFetcher, ReplicaReply, ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition.ts";
 import type { HintedLeader } from "./refusal-error.ts";
-import type { Timeline } from "./timeline.ts";
+import type { Flushed, Timeline, Written } from "./timeline.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
-import type { TruncationRecord } from "./truncation.ts";
+import type { Agreement } from "./truncation.ts";
 import type { Writes } from "./writes.ts";
 
 /** Which partition it is. */
@@ -47,11 +47,13 @@ export interface PartitionShared {
   readonly clock: Clock;
   readonly links: PartitionLinks;
   readonly requests: { next(): RequestId };
+  /** Whether the receipt of an unclean election waits for what this replica cuts (D3). */
+  readonly isReceiptOpen: (replica: ReplicaId) => boolean;
   /** Where clients reach a broker. Undefined: not known. */
   readonly leaderOf: (broker: BrokerId) => HintedLeader | undefined;
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
-  /** What a recorded fetch brought is flushed. */
-  readonly onFetched: (place: PartitionPlace, fetched: FetchedBatches, flushedMs: number) => void;
+  /** What a recorded fetch brought is flushed. Returns the W3C trace context of its span; undefined where there is none. */
+  readonly onFetched: (place: PartitionPlace, fetched: FetchedBatches, flushed: Flushed) => string | undefined;
   readonly onStep: BrokerExperiment["onStep"];
   /** A replica is to be told the time then, on the monotonic clock, and not only at its next turn. */
   readonly onDue: (atMs: number) => void;
@@ -90,7 +92,7 @@ export interface FetchedBatches {
   readonly leader: BrokerId;
   readonly bytes: number;
   readonly receivedMs: number;
-  writtenMs: number | undefined;
+  written: Written | undefined;
   /** Of the batches that came whole. */
   readonly traces: readonly ReplicaTrace[];
 }
@@ -141,11 +143,15 @@ export interface ReplicaState {
   leftFor: TidemarkError | undefined;
   /** Why the log took nothing of an append, while its refusal is being told. */
   refusedBy: LogError | undefined;
-  /** What was cut in the newest leader epoch. */
-  truncation: TruncationRecord | undefined;
+  /** Undefined: in no leader epoch yet. */
+  agreement: Agreement | undefined;
+  /** When each follower fetched from it last, or reported. Undefined: none did. */
+  heardMs: Map<BrokerId, number> | undefined;
   watched: WatchedBatch[];
   /** What was fetched of a leader and is recorded, until it is flushed. */
   fetched: FetchedBatches[];
+  /** Trace context of the newest recorded fetch that is flushed, until the leader is told. */
+  fetchedIn: string | undefined;
   held: HeldReply[];
   /** What leaders sent and the log has not written yet, in the order of the offsets. */
   unwritten: { readonly upTo: Offset; readonly release: () => void }[];

@@ -15,6 +15,7 @@ import {
   type ReplicaResponse,
   type ReplicationGuards,
   type ReplicationSettings,
+  type SeenBeyond,
   type StandingFetch,
 } from "@tidemark/replication";
 import { type TidemarkError, withOutcome } from "@tidemark/rpc";
@@ -39,7 +40,7 @@ import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
 import { noteReport, unwatch, watch } from "./watched-batches.ts";
-import { createWrites, isBehind, releaseWritten, resumeWrites } from "./writes.ts";
+import { createWrites, isBehind, throwAwayWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
   readonly place: PartitionPlace;
@@ -64,8 +65,8 @@ export interface ReplicatedPartition extends Partition {
   tick(time: { readonly nowMs: number; readonly controllerHeardMs: number }): void;
   /** Takes a committed state. One that is not newer changes nothing. */
   applyMetadata(state: PartitionState, controllerEpoch: ControllerEpoch): void;
-  /** The newest leader epoch that it has seen, where the newest metadata are older; undefined: they are not. */
-  readonly regressedFrom: LeaderEpoch | undefined;
+  /** What it has seen, where the newest metadata are older; undefined: they are not. */
+  readonly seenBeyond: SeenBeyond | undefined;
   onLogEvent(event: LogEvent): void;
   /** Settings of the topic changed. */
   configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
@@ -73,7 +74,8 @@ export interface ReplicatedPartition extends Partition {
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   /** The same for a fetch that stands and was answered. */
   goOnServing(fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
-  takeFlushed(report: ReplicaFlushed): void;
+  /** `fetchedIn`: W3C trace context of the follower's span for the fetch; undefined where none is recorded. */
+  takeFlushed(report: ReplicaFlushed, fetchedIn: string | undefined): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
   /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
   truncation(): ReturnType<typeof truncationOf>;
@@ -140,8 +142,8 @@ export function createReplicatedPartition(
         deadlineMs,
         nowMs: shared.clock.monotonicMs(),
       })),
-    takeFlushed(report) {
-      noteReport(replica, report);
+    takeFlushed(report, fetchedIn) {
+      noteReport(replica, report, fetchedIn);
       giveInput(replica, { kind: "replicaFlushed", report, nowMs: shared.clock.monotonicMs() });
     },
     takeResponse(response, received) {
@@ -177,9 +179,8 @@ class Standing {
   get leaderEpoch(): LeaderEpoch {
     return this.#replica.metadata?.leaderEpoch ?? noLeaderEpoch;
   }
-  get regressedFrom() {
-    const { machine, shared } = this.#replica;
-    return machine.view(shared.clock.monotonicMs()).regressedFrom;
+  get seenBeyond() {
+    return this.#replica.machine.seenBeyond;
   }
   get isLed() {
     return this.#replica.machine.role === "leader";
@@ -220,9 +221,11 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     isOver: false,
     leftFor: undefined,
     refusedBy: undefined,
-    truncation: undefined,
+    agreement: undefined,
     watched: [],
     fetched: [],
+    fetchedIn: undefined,
+    heardMs: undefined,
     held: [],
     unwritten: [],
     producers,
@@ -325,6 +328,5 @@ function leave(replica: ReplicaState, error: TidemarkError): void {
   replica.leftFor = error;
   endWaiting(replica, error);
   releaseReplies(replica, true);
-  resumeWrites(replica);
-  releaseWritten(replica, true);
+  throwAwayWrites(replica);
 }

@@ -3,7 +3,7 @@ import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
 import type { ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
-import type { Timeline } from "./timeline.ts";
+import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
 export function watch(
   replica: ReplicaState,
@@ -18,12 +18,14 @@ export function unwatch(replica: ReplicaState, timeline: Timeline | undefined): 
   replica.watched = replica.watched.filter((each) => each.timeline !== timeline);
 }
 
-export function noteWritten({ watched }: ReplicaState, written: Offset, nowMs: number): void {
-  for (const { upTo, timeline } of watched) if (upTo <= written) timeline.writtenMs ??= nowMs;
+export function noteWritten({ watched }: ReplicaState, event: WrittenEvent, nowMs: number): void {
+  for (const { upTo, timeline } of watched)
+    if (upTo <= event.upTo) timeline.written ??= { atMs: nowMs, group: event.group };
 }
 
-export function noteFlushed({ watched }: ReplicaState, flushed: Offset, nowMs: number): void {
-  for (const { upTo, timeline } of watched) if (upTo <= flushed) timeline.flushedMs ??= nowMs;
+export function noteFlushed({ watched }: ReplicaState, event: FlushedEvent, nowMs: number): void {
+  for (const { upTo, timeline } of watched)
+    if (upTo <= event.upTo) timeline.flushed ??= { atMs: nowMs, syncMs: event.syncMs };
 }
 
 /** What one answer tells its follower at most. */
@@ -53,14 +55,20 @@ export function noteSent(
   return traces;
 }
 
-/** A follower says how far it has flushed. */
+/** A follower says how far it has flushed. `fetchedIn`: trace context of the fetch that brought it, as the follower tells it. */
 export function noteReport(
-  { watched, shared }: ReplicaState,
+  replica: ReplicaState,
   report: { readonly replica: BrokerId; readonly flushed: Offset },
+  fetchedIn?: string,
 ): void {
+  const { watched, shared } = replica;
+  replica.heardMs ??= new Map();
+  replica.heardMs.set(report.replica, shared.clock.monotonicMs());
   for (const { upTo, timeline } of watched) {
     const times = timeline.replicas.get(report.replica);
-    if (times !== undefined && upTo <= report.flushed) times.flushedMs ??= shared.clock.monotonicMs();
+    if (times === undefined || times.flushedMs !== undefined || upTo > report.flushed) continue;
+    times.flushedMs = shared.clock.monotonicMs();
+    if (fetchedIn !== undefined) times.span.link(fetchedIn);
   }
 }
 

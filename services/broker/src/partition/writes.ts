@@ -7,7 +7,7 @@
  *    The log itself tells of no flush that began before a cut (L9).
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { LogError } from "@tidemark/log";
+import { type CutOptions, LogError } from "@tidemark/log";
 import type { FlushGeneration } from "@tidemark/replication";
 import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
@@ -100,7 +100,7 @@ function perform(replica: ReplicaState, next: Write): boolean {
       cut(replica, next.generation, () => truncate(replica, next.cut));
       return true;
     case "restart":
-      cut(replica, next.generation, () => log.startAnewAt(next.offset));
+      cut(replica, next.generation, () => log.startAnewAt(next.offset, cutOptions(replica)));
       return true;
   }
 }
@@ -124,13 +124,25 @@ export function releaseWritten(replica: ReplicaState, isOver: boolean): void {
   for (const { release } of unwritten.splice(0, kept === -1 ? unwritten.length : kept)) release();
 }
 
+/** Nothing more is written: what waits is thrown away, also what waits for a cut that is under way. */
+export function throwAwayWrites(replica: ReplicaState): void {
+  for (const waiting of replica.writes.queue.splice(0)) discard(waiting);
+  releaseWritten(replica, true);
+}
+
 function discard(write: Write): void {
   if (write.kind === "append") write.release?.();
 }
 
-async function truncate({ log }: ReplicaState, at: Offset): Promise<void> {
-  const end = await log.truncateTo(at);
+async function truncate(replica: ReplicaState, at: Offset): Promise<void> {
+  const { log } = replica;
+  const end = await log.truncateTo(at, cutOptions(replica));
   if (end !== at) throw new LogError("INVALID_APPEND", `A cut at ${at} left a log that ends at ${end}`);
+}
+
+/** What a receipt waits for must not be forgotten with the process. */
+function cutOptions({ shared, id }: ReplicaState): CutOptions {
+  return { isNoted: shared.isReceiptOpen(id) };
 }
 
 function cut(replica: ReplicaState, generation: FlushGeneration, work: () => Promise<void>): void {
@@ -166,8 +178,7 @@ function attempt(replica: ReplicaState, work: () => void): void {
 
 /** What the book says is written is not: the replica is out of service until it is opened anew (L6). */
 export function failLog(replica: ReplicaState, error: unknown): void {
-  for (const waiting of replica.writes.queue.splice(0)) discard(waiting);
-  releaseWritten(replica, true);
+  throwAwayWrites(replica);
   const reason = error instanceof Error ? error.message : String(error);
   giveInput(replica, { kind: "logFailed", reason });
 }

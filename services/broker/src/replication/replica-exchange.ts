@@ -27,7 +27,8 @@ export interface ReplicaServing {
   fetch(partition: ReplicaId, fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   /** The same for a fetch that stands: it was answered, and its stream asks on. */
   goOn(partition: ReplicaId, fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
-  flushed(partition: ReplicaId, report: ReplicaFlushed): void;
+  /** `fetchedIn`: W3C trace context of the follower's span for the fetch that brought it; undefined where none is recorded. */
+  flushed(partition: ReplicaId, report: ReplicaFlushed, fetchedIn: string | undefined): void;
 }
 
 /** Whole batches that were read for a follower. */
@@ -69,7 +70,8 @@ export type ReplicaReply =
 /** Carries the fetches of this broker's followers to their leaders: all that go to one leader share its streams. */
 export interface ReplicaFetcher {
   fetch(leader: BrokerId, partition: ReplicaId, fetch: ReplicaFetch): void;
-  flushed(leader: BrokerId, partition: ReplicaId, report: ReplicaFlushed): void;
+  /** `fetchedIn`: as in `ReplicaServing`. */
+  flushed(leader: BrokerId, partition: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
 }
 
 /** The partitions of this broker, as the follower's end of a replica stream sees them. */

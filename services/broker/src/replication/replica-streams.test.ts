@@ -109,17 +109,17 @@ describe("replica streams", () => {
     const { endpoint } = await startLeader({
       fetch: serving.fetch,
       goOn: serving.goOn,
-      flushed: (partition, report) => {
-        order.push(`flushed ${report.flushed}`);
-        serving.flushed(partition, report);
+      flushed: (partition, report, fetchedIn) => {
+        order.push(`flushed ${report.flushed}${fetchedIn === undefined ? "" : ` of ${fetchedIn}`}`);
+        serving.flushed(partition, report, fetchedIn);
       },
     });
     const fetcher = startFollower(endpoint, createFakeReceiving());
     fetcher.flushed(leaderId, replica(0), flushedUpTo(3));
     fetcher.fetch(leaderId, replica(0), fetchFrom(5, { flushed: 1n as never }));
     await eventually(() => order).toEqual(["fetch", "flushed 3"]);
-    fetcher.flushed(leaderId, replica(0), flushedUpTo(5));
-    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5"]);
+    fetcher.flushed(leaderId, replica(0), flushedUpTo(5), "a recorded fetch");
+    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5 of a recorded fetch"]);
     expect(serving.reports[1]).toEqual({ partition: 0, report: flushedUpTo(5) });
     expect(serving.fetches[0]?.isCancelled).toBe(false);
   });

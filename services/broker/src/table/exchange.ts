@@ -18,9 +18,9 @@ export function createServing(table: TableState): ReplicaServing {
       if (state?.kind === "open") return state.partition.goOnServing(fetch, deadlineMs, reply);
       return refuse(state, fetch, reply);
     },
-    flushed(id, report) {
+    flushed(id, report, fetchedIn) {
       const state = heldOf(table, id)?.state;
-      if (state?.kind === "open") state.partition.takeFlushed(report);
+      if (state?.kind === "open") state.partition.takeFlushed(report, fetchedIn);
     },
   };
 }
@@ -57,7 +57,7 @@ export function createInspection(table: TableState): ReplicaInspection {
     },
     regressedFrom(id) {
       const state = heldOf(table, id)?.state;
-      return state?.kind === "open" ? state.partition.regressedFrom : undefined;
+      return state?.kind === "open" ? state.partition.seenBeyond?.leaderEpoch : undefined;
     },
     ledIn(id) {
       const state = heldOf(table, id)?.state;

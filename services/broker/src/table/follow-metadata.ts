@@ -14,6 +14,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import { notLeader } from "../partition/refusal-error.ts";
 import { topicLogSettings } from "../partition/topic-log-settings.ts";
 import { maybeCopyAnew } from "./copy-anew.ts";
+import { forgetToldCuts } from "./cut-notes.ts";
 import { removeDeleted, setStrayAside } from "./deleted-topics.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { openAssigned, replicationOf, startMachine } from "./open-replica.ts";
@@ -28,6 +29,7 @@ export function followMetadata(table: TableState, update: TableUpdate): void {
   if (!table.isCurrent) return;
   if (delta === undefined) followAll(table, update);
   else followDelta(table, delta);
+  forgetToldCuts(table);
 }
 
 function followAll(table: TableState, { image }: TableUpdate): void {
@@ -91,7 +93,7 @@ function followPartition(table: TableState, topic: Topic, record: PartitionRecor
       if (assigned.directoryId !== held.state.directoryId) openAssigned(table, topic, record);
       return;
     case "failed":
-      if (!held.state.isFinal) openAssigned(table, topic, record);
+      if (Number.isFinite(held.state.againAtMs)) openAssigned(table, topic, record);
       return;
   }
 }

@@ -42,8 +42,12 @@ export type HeldState =
       readonly givenUpIn: BrokerEpoch | undefined;
     }
   | { readonly kind: "misplaced"; readonly directoryId: DirectoryId }
-  /** `isFinal`: its machine broke an invariant, so that it is not tried again. */
-  | { readonly kind: "failed"; readonly message: string; readonly isFinal: boolean };
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      /** When it is opened again, on the monotonic clock. Infinity: its machine broke an invariant, so never. */
+      readonly againAtMs: number;
+    };
 
 export interface HeldReplica {
   readonly id: ReplicaId;

@@ -11,7 +11,7 @@ import type { Opened, OpenReplica } from "./log-homes.ts";
 import { partitionStateOf } from "./partition-state-of.ts";
 import { enqueue, heldOf, isActive, type TableState } from "./table-state.ts";
 
-/** Opens a replica that a directory lists and the metadata assign to this broker, before it is registered. */
+/** Opens a replica if the newest metadata assign it to this broker. Whether it is registered does not matter. */
 export function openListed(table: TableState, id: ReplicaId): void {
   const image = table.update?.image;
   const topic = image === undefined ? undefined : findTopicById(image, id.topicId);
@@ -26,6 +26,18 @@ export function openAssigned(table: TableState, topic: Topic, record: PartitionR
   const held = heldOf(table, id) ?? addHeld(table, id, topic);
   const recorded = record.replicas.find((each) => each.brokerId === table.self)?.directoryId;
   open(table, held, topic, (how) => table.homes.openOrCreate(id, { ...how, recorded }));
+}
+
+/** After what time a replica that could not be opened is tried again, in milliseconds. */
+const reopenMs = 1000;
+
+/**
+ * Opens a replica again that could not be opened: a disk that was full, or had no handles left, has room again, and no
+ * metadata need to change for that. Nothing is done for one that has time, or is in another state, nor ahead of the
+ * metadata of the registration: what they do not list is made empty.
+ */
+export function reopenFailed(table: TableState, { id, state }: HeldReplica, nowMs: number): void {
+  if (state.kind === "failed" && nowMs >= state.againAtMs && isActive(table)) openListed(table, id);
 }
 
 /** Starts the machine of a replica whose log is open, where the newest metadata may be acted upon and assign it. */
@@ -103,6 +115,7 @@ function addHeld(table: TableState, id: ReplicaId, topic: Topic): HeldReplica {
 }
 
 function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: OpenReplica) => Promise<Opened>): void {
+  const lastMessage = held.state.kind === "failed" ? held.state.message : undefined;
   held.state = { kind: "opening" };
   const settings = topicLogSettings(topic.settings, table.defaults).log;
   const producers = createProducerTable(table.producers, table.guards);
@@ -115,8 +128,8 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
       take(table, held, { ...(await work({ settings, onEvent, producers })), producers });
     } catch (error) {
       const message = `Partition ${topic.name}-${held.id.partition} cannot be opened: ${messageOf(error)}`;
-      table.logger.error(message, { topic: topic.name, partition: held.id.partition });
-      held.state = { kind: "failed", message, isFinal: false };
+      if (message !== lastMessage) table.logger.error(message, { topic: topic.name, partition: held.id.partition });
+      held.state = { kind: "failed", message, againAtMs: table.shared.clock.monotonicMs() + reopenMs };
     }
   });
 }

@@ -1,12 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, partitionIndex, revision } from "@tidemark/ids";
-import { applyChanges } from "@tidemark/metadata";
+import { brokerEpoch, controllerEpoch, leaderEpoch, partitionIndex, revision, topicId } from "@tidemark/ids";
+import { applyChanges, findTopic, listPartitions, type MetadataChange, type Partition } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type BrokerBench, callContext, createBrokerBench, imageOf, self } from "../testing/broker-bench.ts";
 
+const putPartitionOf = (value: Partition): MetadataChange => ({
+  kind: "partition",
+  topicId: value.topicId,
+  partition: value.partition,
+  value,
+});
 const record = create(RecordSchema, { valueForm: { case: "text", value: "a" } });
 const produce = (bench: BrokerBench, topic = "t") =>
   bench.produce(create(ProduceRequestSchema, { topic, partition: 0, records: [record] }), callContext());
@@ -25,9 +31,32 @@ describe("the partitions of a broker", () => {
     bench.table.resignAll("the session is lost");
     await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]));
     expect(bench.table.led()).toEqual([]);
-    bench.table.registered({ brokerEpoch: brokerEpoch(2), revision: revision(1n) });
+    bench.table.registered({
+      brokerEpoch: brokerEpoch(2),
+      controllerEpoch: controllerEpoch(1),
+      revision: revision(1n),
+    });
     const { results } = await produce(bench);
     expect(results).toMatchObject([{ leaderEpoch: 4 }]);
+  });
+
+  it("go by the metadata of a later controller epoch though its revisions are lower: the cluster was moved", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const at = { brokerEpoch: brokerEpoch(2), controllerEpoch: controllerEpoch(1), revision: revision(5000n) };
+    bench.table.registered(at);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 4 }]), at);
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 5 }]), {
+      controllerEpoch: controllerEpoch(2),
+      revision: revision(7n),
+    });
+    expect(await produce(bench)).toMatchObject({ results: [{ leaderEpoch: 5 }] });
+    // And those of an earlier one are from before the registration, however high they are.
+    bench.table.registered({ ...at, controllerEpoch: controllerEpoch(3), revision: revision(2n) });
+    await bench.apply(imageOf([{ name: "t", leaderEpoch: 6 }]), {
+      controllerEpoch: controllerEpoch(2),
+      revision: revision(6000n),
+    });
+    expect(await produce(bench)).toMatchObject({ results: [{ leaderEpoch: 5 }] });
   });
 
   it("end what is pending as unknown, with the new leader, when another broker leads", async () => {
@@ -98,6 +127,54 @@ describe("the partitions of a broker", () => {
     await bench.apply(applyChanges(whole, [name, note, ...partitions.slice(1)]).image);
     await bench.apply(applyChanges(whole, [name, note, ...partitions]).image);
     expect([bench.directory.replicas(), bench.directory.aside()]).toEqual([[], []]);
+  });
+
+  it("are opened again when a full disk has room, though no metadata change, and told of once", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t" }]));
+    const release = bench.gated.fill();
+    await bench.apply(imageOf([{ name: "t" }, { name: "u", number: 2 }]));
+    const trouble = () => bench.logs.filter((line) => line.includes("u-0 cannot be opened")).length;
+    const isOffline = () => bench.table.offline().length === 1;
+    const passSecond = async () => {
+      await bench.time.advance(1000);
+      bench.table.tick(0);
+    };
+    await passSecond();
+    expect(isOffline()).toBe(false);
+    await vi.waitFor(() => expect(isOffline()).toBe(true));
+    expect(trouble()).toBe(1);
+    release();
+    bench.table.tick(0);
+    expect(isOffline()).toBe(true);
+    await passSecond();
+    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2));
+    expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
+  });
+
+  it("34g: are told of that hold more than the metadata know, before the broker registers and after", async () => {
+    const before = await createBrokerBench(imageOf([{ name: "t", leaderEpoch: 7 }]));
+    await produce(before);
+    expect(before.table.regressed()).toEqual([]);
+    await before.stop();
+    const restored = imageOf([{ name: "t", leaderEpoch: 4 }]);
+    const bench = await createBrokerBench(restored, { disk: before.disk, isUnregistered: true });
+    const id = bench.directory.replicas()[0];
+    expect(bench.table.regressed()).toEqual([{ ...id, leaderEpoch: 7, partitionEpoch: undefined }]);
+    await bench.register();
+    expect(bench.table.regressed()).toEqual([{ ...id, leaderEpoch: 7, partitionEpoch: 4 }]);
+    await expect(produce(bench)).rejects.toMatchObject({ reason: Reason.METADATA_REGRESSED });
+  });
+
+  it("34g: that the metadata mark are served by nobody, and say what decides", async () => {
+    const image = imageOf([{ name: "t", leaderEpoch: 5 }]);
+    const [partition] = listPartitions(image, findTopic(image, "t")?.topicId ?? topicId(""));
+    if (partition === undefined) throw new Error("no partition");
+    const value = { ...partition, leader: undefined, isr: [], regressedFrom: leaderEpoch(9) };
+    const bench = await createBrokerBench(applyChanges(image, [putPartitionOf(value)]).image);
+    await expect(produce(bench)).rejects.toMatchObject({
+      reason: Reason.METADATA_REGRESSED,
+      message: expect.stringContaining("partition elect --election-type unclean --topic t --partition 0") as string,
+    });
   });
 
   it("share nothing with a topic of the same name made again", async () => {

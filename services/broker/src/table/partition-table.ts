@@ -1,6 +1,6 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
-import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
+import { findTopic, type ReportedTruncation, type SeenState, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   createFetchSessions,
@@ -15,19 +15,22 @@ import type { Clock } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import { unknownTopic } from "../errors.ts";
 import { allBrokerGuards, type BrokerExperiment } from "../experiment.ts";
+import { type FollowerStandings, standingOf } from "../partition/follower-standing.ts";
 import type { Partition } from "../partition/partition.ts";
 import type { PartitionLinks, PartitionPlace, PartitionShared } from "../partition/replica-state.ts";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
 import type { TopicDefaults } from "../partition/topic-log-settings.ts";
 import type { ReplicaReceiving, ReplicaServing } from "../replication/replica-exchange.ts";
 import type { ReplicaInspection } from "../replication/replica-inspection.ts";
+import { isReceiptOpen } from "./cut-notes.ts";
 import { carriedOut } from "./deleted-topics.ts";
 import { createInspection, createReceiving, createServing } from "./exchange.ts";
 import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
 import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
-import { openListed, replicationOf, restartMachine } from "./open-replica.ts";
+import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
+import { regressedReplicas } from "./regressed-replicas.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -73,6 +76,8 @@ export interface PartitionTable extends PartitionLookup {
   offline(): readonly ReplicaId[];
   /** What replicas here cut, for receipts of unclean elections that await it (D3). */
   truncations(): readonly ReportedTruncation[];
+  /** What replicas here have seen that the newest metadata do not know (METADATA_REGRESSED). */
+  regressed(): readonly SeenState[];
   readonly serving: ReplicaServing;
   readonly receiving: ReplicaReceiving;
   readonly inspection: ReplicaInspection;
@@ -105,7 +110,7 @@ export interface PartitionTableOptions {
   /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
   readonly onDue?: (atMs: number) => void;
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
-  readonly onTrace?: (place: PartitionPlace, event: TraceEvent) => void;
+  readonly onTrace?: (place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => void;
   readonly onFetched?: PartitionShared["onFetched"];
   readonly experiment?: BrokerExperiment | undefined;
 }
@@ -142,6 +147,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       const nowMs = options.clock.monotonicMs();
       for (const held of table.held.values()) {
         if (held.state.kind === "open") held.state.partition.tick({ nowMs, controllerHeardMs });
+        else reopenFailed(table, held, nowMs);
       }
     },
     resignAll(reason) {
@@ -185,6 +191,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
         state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
       ),
     truncations: () => awaitedTruncations(table),
+    regressed: () => regressedReplicas(table),
     serving: createServing(table),
     receiving: createReceiving(table),
     inspection: createInspection(table),
@@ -233,7 +240,7 @@ function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): voi
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
   const { state } = held;
-  held.state = { kind: "failed", message, isFinal: true };
+  held.state = { kind: "failed", message, againAtMs: Number.POSITIVE_INFINITY };
   if (state.kind === "open") enqueue(table, held, () => state.log.close());
 }
 
@@ -245,13 +252,12 @@ function createState(options: PartitionTableOptions): TableState {
     clock,
     links,
     requests: { next: () => ++lastRequest as RequestId },
+    isReceiptOpen: (id) => isReceiptOpen(table, id),
     leaderOf: (broker) => (table.update === undefined ? undefined : leaderIn(table.update.image, broker)),
     onTrace: (replica, event) => {
-      options.onTrace?.(replica.place, event);
+      options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));
     },
-    onFetched: (place, fetched, flushedMs) => {
-      options.onFetched?.(place, fetched, flushedMs);
-    },
+    onFetched: (place, fetched, flushed) => options.onFetched?.(place, fetched, flushed),
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {
       options.onDue?.(atMs);

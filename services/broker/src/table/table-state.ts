@@ -1,4 +1,5 @@
-import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
+import { type MetadataVersion, reaches } from "@tidemark/controller-link";
+import type { BrokerEpoch, BrokerId } from "@tidemark/ids";
 import { type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
 import type { MetadataDelta, MetadataImage } from "@tidemark/metadata";
 import type { FetchSessions, ProducerSettings, ReplicationGuards, ReplicationSettings } from "@tidemark/replication";
@@ -12,19 +13,15 @@ import type { LogHomes } from "./log-homes.ts";
 import type { TaskGroup } from "./task-group.ts";
 
 /** The metadata after a step. */
-export interface TableUpdate {
+export interface TableUpdate extends MetadataVersion {
   readonly image: MetadataImage;
-  readonly revision: Revision;
-  readonly controllerEpoch: ControllerEpoch;
   /** What the step changed since the update before it. Undefined: not known, all may have changed. */
   readonly delta?: MetadataDelta;
 }
 
-/** A registration of this broker. */
-export interface TableRegistration {
+/** A registration of this broker, and where it stands in the metadata: what is from before it is not acted upon (D8). */
+export interface TableRegistration extends MetadataVersion {
   readonly brokerEpoch: BrokerEpoch;
-  /** Metadata from before it are not acted upon (D8). */
-  readonly revision: Revision;
 }
 
 /** The partitions of this broker as the parts of the table share them. */
@@ -70,7 +67,7 @@ export function heldOf(table: TableState, replica: ReplicaId): HeldReplica | und
 /** Whether the newest metadata may be acted upon: those from before the registration may not (D8). */
 export function isActive({ registration, isRegistered, update, isClosed }: TableState): boolean {
   if (isClosed || !isRegistered || registration === undefined || update === undefined) return false;
-  return update.revision >= registration.revision;
+  return reaches(update, registration);
 }
 
 /** Appends work with a replica's log to what is under way with it. */

@@ -1,6 +1,7 @@
 /** A broker's data service over disks and time that a test holds in its hands. */
 
 import { loadCodecs } from "@tidemark/compression";
+import type { MetadataVersion } from "@tidemark/controller-link";
 import { createMemoryDisk, type MemoryDisk } from "@tidemark/disk";
 import {
   type BrokerId,
@@ -58,6 +59,8 @@ export interface BenchOptions {
   readonly seed?: number;
   readonly guards?: LogGuards;
   readonly tracer?: Tracer;
+  /** The logs are open, and nothing is served: as before the first registration. */
+  readonly isUnregistered?: boolean;
   /** What the controller says to a broker that asks whether it leads; undefined, or absent: nothing. */
   readonly confirms?: () => boolean | undefined;
 }
@@ -140,8 +143,8 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     createMissing: true,
     guards: options.guards ?? allGuards,
   });
-  const apply = (to: MetadataImage) =>
-    table.apply({ image: to, revision: revision(1n), controllerEpoch: controllerEpoch(1) });
+  const registered = { controllerEpoch: controllerEpoch(1), revision: revision(1n) };
+  const apply = (to: MetadataImage, version: MetadataVersion = registered) => table.apply({ image: to, ...version });
   const table = createPartitionTable({
     brokerId: self,
     directories: [opened],
@@ -173,8 +176,12 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
       write: (line) => logs.push(line),
     }),
   });
-  table.registered({ brokerEpoch: brokerEpoch(1), revision: revision(1n) });
-  await apply(image);
+  const register = async () => {
+    table.registered({ brokerEpoch: brokerEpoch(1), ...registered });
+    await apply(image);
+  };
+  if (options.isUnregistered === true) await table.openListed({ image, ...registered });
+  else await register();
   const { codecs } = await loadCodecs();
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
@@ -191,6 +198,7 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   };
   return {
     apply,
+    register,
     disk,
     gated,
     time,

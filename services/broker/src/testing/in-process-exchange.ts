@@ -59,9 +59,9 @@ export function createInProcessExchange(
           });
         });
       },
-      flushed(to, partition, report) {
+      flushed(to, partition, report, fetchedIn) {
         send(from, to, (leader) => {
-          leader.serving.flushed(partition, report);
+          leader.serving.flushed(partition, report, fetchedIn);
         });
       },
     }),

@@ -253,7 +253,11 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
       const { brokerEpoch, revision } = controller.register(id, workingIds(broker));
       running.set(id, broker);
       tables.set(id, broker.table);
-      broker.table.registered({ brokerEpoch: brokerEpoch as BrokerEpoch, revision: revision as Revision });
+      broker.table.registered({
+        ...controller.update(),
+        brokerEpoch: brokerEpoch as BrokerEpoch,
+        revision: revision as Revision,
+      });
       for (const each of tables.keys()) await publishTo(each);
       return broker;
     },
@@ -273,7 +277,11 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
       const broker = brokerAt(id);
       const { table } = broker;
       const { brokerEpoch, revision } = controller.register(id, workingIds(broker));
-      table.registered({ brokerEpoch: brokerEpoch as BrokerEpoch, revision: revision as Revision });
+      table.registered({
+        ...controller.update(),
+        brokerEpoch: brokerEpoch as BrokerEpoch,
+        revision: revision as Revision,
+      });
       await cluster.publish();
     },
     async publish(...to) {

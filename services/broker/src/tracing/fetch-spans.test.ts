@@ -15,10 +15,12 @@ function fetchedWith(...traceparents: string[]) {
     leader: brokerId(2),
     bytes: 500,
     receivedMs: 100,
-    writtenMs: 104,
+    written: { atMs: 104, group: { batches: 2, writeMs: 3, segment: offset(0n), position: 61 } },
     traces: traceparents.map((traceparent) => ({ traceparent, endOffset: offset(9n) })),
   };
 }
+
+const flushed = { atMs: 110, syncMs: 5 };
 
 describe("what a follower does for recorded batches", () => {
   it("is one span for the fetch, and below each leader's span the share of its batch, with append and flush", () => {
@@ -31,7 +33,11 @@ describe("what a follower does for recorded batches", () => {
         return { traceId, spanId: (contexts[spans.length - 1] ?? "9").repeat(16), sampled: true };
       },
     } as unknown as Tracer;
-    createFetchSpans(tracer)(place, fetchedWith(traceparentOf("a"), "what is no context", traceparentOf("b")), 110);
+    const told = createFetchSpans(tracer)(
+      place,
+      fetchedWith(traceparentOf("a"), "what is no context", traceparentOf("b")),
+      flushed,
+    );
     const shown = spans.map(({ name, parent, startMs, endMs, links }) => ({
       name,
       parent: parent?.spanId[0],
@@ -48,12 +54,21 @@ describe("what a follower does for recorded batches", () => {
       { name: "append", parent: "1", from: 100, to: 104, links: undefined },
       { name: "flush", parent: "1", from: 104, to: 110, links: undefined },
     ]);
+    expect(spans[2]?.attributes).toMatchObject({
+      "tidemark.queue_ms": 1,
+      "tidemark.write_ms": 3,
+      "tidemark.segment": 0n,
+      "tidemark.position": 61,
+    });
+    expect(spans[3]?.attributes).toMatchObject({ "tidemark.group_size": 2, "tidemark.sync_ms": 5 });
+    // For the leader, whose span links to that of the fetch.
+    expect(told).toBe(traceparentOf("c"));
     expect(spans[1]?.parent).toMatchObject(parentOf("a"));
     expect(spans[0]?.attributes).toMatchObject({ "tidemark.leader": 2, "messaging.message.body.size": 500 });
   });
 
   it("is nothing where no spans go anywhere", () => {
     const tracer = createDisabledTracer(createSeededRandom(1));
-    expect(() => createFetchSpans(tracer)(place, fetchedWith(traceparentOf("a")), 110)).not.toThrow();
+    expect(() => createFetchSpans(tracer)(place, fetchedWith(traceparentOf("a")), flushed)).not.toThrow();
   });
 });

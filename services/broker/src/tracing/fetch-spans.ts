@@ -5,17 +5,20 @@
 import {
   attributeNames,
   extractTraceContext,
+  formatTraceparent,
   messagingSystem,
   spanNames,
   type TraceContext,
   type Tracer,
 } from "@tidemark/telemetry";
 import type { FetchedBatches, PartitionShared } from "../partition/replica-state.ts";
+import type { Flushed } from "../partition/timeline.ts";
+import { recordWrite } from "./write-spans.ts";
 
 /** Makes the spans when all that was fetched is flushed. They are recorded without a draw: the leader's call was. */
 export function createFetchSpans(tracer: Tracer): PartitionShared["onFetched"] {
-  return ({ topic, index }, fetched, flushedMs) => {
-    if (!tracer.enabled) return;
+  return ({ topic, index }, fetched, flushed) => {
+    if (!tracer.enabled) return undefined;
     const place = {
       [attributeNames.system]: messagingSystem,
       [attributeNames.topic]: topic,
@@ -26,13 +29,14 @@ export function createFetchSpans(tracer: Tracer): PartitionShared["onFetched"] {
       name: spanNames.replicaFetch,
       parent: undefined,
       startMs: fetched.receivedMs,
-      endMs: flushedMs,
+      endMs: flushed.atMs,
       attributes: { ...place, [attributeNames.bytes]: fetched.bytes },
     });
     for (const { traceparent } of fetched.traces) {
       const parent = extractTraceContext({ traceparent, tracestate: undefined });
-      if (parent !== undefined) recordShare(tracer, { parent, fetch, place, fetched, flushedMs });
+      if (parent !== undefined) recordShare(tracer, { parent, fetch, place, fetched, flushed });
     }
+    return formatTraceparent(fetch);
   };
 }
 
@@ -43,14 +47,11 @@ function recordShare(
     readonly fetch: TraceContext;
     readonly place: Readonly<Record<string, string | number>>;
     readonly fetched: FetchedBatches;
-    readonly flushedMs: number;
+    readonly flushed: Flushed;
   },
 ): void {
-  const { fetched, flushedMs: endMs } = of;
-  const startMs = fetched.receivedMs;
-  const writtenMs = Math.min(fetched.writtenMs ?? endMs, endMs);
-  const { parent, fetch, place: attributes } = of;
+  const { fetched, flushed, parent, fetch, place: attributes } = of;
+  const [startMs, endMs] = [fetched.receivedMs, flushed.atMs];
   const share = tracer.record({ name: spanNames.replicaReceive, parent, startMs, endMs, attributes, links: [fetch] });
-  tracer.record({ name: spanNames.append, parent: share, startMs, endMs: writtenMs });
-  tracer.record({ name: spanNames.flush, parent: share, startMs: writtenMs, endMs });
+  recordWrite(tracer, share, { startMs, written: fetched.written, flushed });
 }

@@ -33,8 +33,11 @@ function setup() {
     write: (line) => lines.push(line),
   });
   const events = createPartitionEvents({ tracer, clock: time.clock, logger });
-  return { time, spans, lines, events, take: (event: TraceEvent) => events.take(place, event) };
+  return { time, spans, lines, events, take: (event: TraceEvent) => events.take(place, event, () => standing) };
 }
+
+/** Of any follower. */
+const standing = { lagMs: 10_012.4, lagRecords: 3, lastFetchMs: 9000.2 };
 
 const became = (epoch: number): TraceEvent => ({
   kind: "becameLeader",
@@ -78,6 +81,9 @@ describe("a change of the ISR", () => {
           "tidemark.isr": [1, 2],
           "tidemark.attempt": 2,
           "tidemark.cause": "3 not caught up for 10012 ms",
+          "tidemark.lag_ms": [10_012],
+          "tidemark.lag_records": [3],
+          "tidemark.last_fetch_ms": [9000],
         },
       },
     ]);
@@ -132,5 +138,24 @@ describe("a cut below the high watermark", () => {
     const { lines, take } = setup();
     take({ kind: "truncated", from: offset(9n), to: offset(3n), belowHighWatermark: true });
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "warn", topic: "t", partition: 0 });
+  });
+});
+
+describe("a cut", () => {
+  it("is a span that says from where to where, and whether committed records went", () => {
+    const { spans, take } = setup();
+    take({ kind: "truncated", from: offset(9n), to: offset(5n), belowHighWatermark: false });
+    take({ kind: "restarted", from: offset(5n), at: offset(40n) });
+    expect(spans).toMatchObject([
+      {
+        name: "truncate",
+        attributes: {
+          "tidemark.truncated.from": 9n,
+          "tidemark.truncated.to": 5n,
+          "tidemark.truncated.below_high_watermark": false,
+        },
+      },
+      { name: "truncate", attributes: { "tidemark.truncated.from": 5n, "tidemark.truncated.to": 40n } },
+    ]);
   });
 });

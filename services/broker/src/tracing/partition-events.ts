@@ -6,6 +6,7 @@
  * |-------------------------|-------------------------------------|------------------------------------------------|
  * | isr shrink, isr expand  | the leader proposes the change      | its state is committed, or it is refused       |
  * | become leader           | the broker learns that it leads     | its first append, or the end of the leadership |
+ * | truncate                | the log is to be cut                | the same moment                                |
  */
 import type { BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
 import type { ElectionContext } from "@tidemark/proto/cluster/v1";
@@ -20,12 +21,14 @@ import {
   type TraceContext,
   type Tracer,
 } from "@tidemark/telemetry";
+import type { FollowerStanding, FollowerStandings } from "../partition/follower-standing.ts";
 import type { PartitionPlace } from "../partition/replica-state.ts";
 
 export interface PartitionEvents {
   /** Takes note of where the spans of elections hang: before the partitions learn of them. */
   noteElections(elections: readonly ElectionContext[]): void;
-  take(place: PartitionPlace, event: TraceEvent): void;
+  /** `standing`: how a follower stands now, as its leader sees it. */
+  take(place: PartitionPlace, event: TraceEvent, standing: FollowerStandings): void;
 }
 
 interface Change {
@@ -33,6 +36,7 @@ interface Change {
   readonly from: readonly BrokerId[];
   readonly to: readonly BrokerId[];
   readonly reason: string;
+  readonly followers: readonly FollowerStanding[];
   attempts: number;
 }
 
@@ -84,7 +88,7 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
     });
   };
 
-  const trace = (key: string, place: PartitionPlace, event: TraceEvent) => {
+  const trace = (key: string, place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => {
     switch (event.kind) {
       case "becameLeader": {
         const { leaderEpoch, epochStart } = event;
@@ -108,9 +112,16 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
         const { from, to, reason } = event;
         const open = changes.get(key);
         if (event.again && open !== undefined) open.attempts++;
-        else changes.set(key, { startMs: clock.monotonicMs(), from, to, reason, attempts: 1 });
+        else {
+          const followers = whoseChange(event).flatMap((follower) => standing(follower) ?? []);
+          changes.set(key, { startMs: clock.monotonicMs(), from, to, reason, followers, attempts: 1 });
+        }
         return;
       }
+      case "truncated":
+      case "restarted":
+        recordCut(parts, place, event);
+        return;
       case "isrCommitted":
         endChange(key, place, event);
         return;
@@ -133,8 +144,8 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
         elections.set(`${topicId}-${partition}`, { leaderEpoch, context });
       }
     },
-    take(place, event) {
-      if (tracer.enabled && mayMatter(event.kind)) trace(`${place.topicId}-${place.index}`, place, event);
+    take(place, event, standing) {
+      if (tracer.enabled && mayMatter(event.kind)) trace(`${place.topicId}-${place.index}`, place, event, standing);
       log(logger, place, event);
     },
   };
@@ -154,19 +165,22 @@ function recordChange(
   change: Change,
   end: { readonly error: string } | Extract<TraceEvent, { readonly kind: "isrCommitted" }>,
 ): void {
-  const { from, to, startMs, reason, attempts } = change;
-  const gone = from.filter((member) => !to.includes(member));
-  const come = to.filter((member) => !from.includes(member));
-  if (gone.length === 0 && come.length === 0) return;
+  const { startMs, reason, followers, attempts } = change;
+  const changed = whoseChange(change);
+  if (changed.length === 0) return;
+  const isShrink = change.from.includes(changed[0] as BrokerId);
   tracer.record({
-    name: gone.length > 0 ? spanNames.isrShrink : spanNames.isrExpand,
+    name: isShrink ? spanNames.isrShrink : spanNames.isrExpand,
     parent: undefined,
     startMs,
     endMs: clock.monotonicMs(),
     error: "error" in end ? end.error : undefined,
     attributes: {
       ...placeAttributes(place),
-      [attributeNames.follower]: [...gone, ...come],
+      [attributeNames.follower]: changed,
+      [attributeNames.lagMs]: followers.map(({ lagMs }) => Math.round(lagMs)),
+      [attributeNames.lagRecords]: followers.map(({ lagRecords }) => lagRecords),
+      [attributeNames.lastFetchMs]: followers.map(({ lastFetchMs }) => Math.round(lastFetchMs ?? -1)),
       [attributeNames.cause]: reason,
       [attributeNames.attempt]: attempts,
       ...("error" in end
@@ -176,6 +190,33 @@ function recordChange(
             [attributeNames.elr]: end.elr,
             [attributeNames.partitionEpoch]: end.partitionEpoch,
           }),
+    },
+  });
+}
+
+/** Who leaves, or else who comes: in that order where both happen at once. */
+function whoseChange({ from, to }: Pick<Change, "from" | "to">): readonly BrokerId[] {
+  const gone = from.filter((member) => !to.includes(member));
+  const come = to.filter((member) => !from.includes(member));
+  return [...gone, ...come];
+}
+
+function recordCut(
+  { tracer, clock }: Parts,
+  place: PartitionPlace,
+  event: Extract<TraceEvent, { readonly kind: "truncated" | "restarted" }>,
+): void {
+  const atMs = clock.monotonicMs();
+  tracer.record({
+    name: spanNames.truncate,
+    parent: undefined,
+    startMs: atMs,
+    endMs: atMs,
+    attributes: {
+      ...placeAttributes(place),
+      [attributeNames.truncatedFrom]: event.from,
+      [attributeNames.truncatedTo]: event.kind === "truncated" ? event.to : event.at,
+      [attributeNames.belowHighWatermark]: event.kind === "truncated" && event.belowHighWatermark,
     },
   });
 }

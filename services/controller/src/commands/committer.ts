@@ -52,6 +52,7 @@ export function createCommitter(options: CommitterOptions): Commit {
     let revision = follower.revision;
     for (const [index, batch] of batches.entries()) {
       const startedMs = clock.monotonicMs();
+      onEvent({ kind: "batchCommitting", batch: index + 1, batches: batches.length, changes: batch.length });
       const outcome = await consensus.append(epoch, batch);
       if (outcome.kind !== "committed") throw fail(term, outcome, index > 0);
       revision = outcome.revision;

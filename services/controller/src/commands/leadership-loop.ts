@@ -55,12 +55,19 @@ export function createLeadershipLoop(
     const repaired = duties.begin(role.activate(epoch));
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
     await repaired;
+    if (!signal.aborted) core.onEvent({ kind: "tookUp", epoch });
     noteLed(true);
   };
 
   const follow = (next: Leadership) => {
     if (next.kind === "leading" && belief.kind === "leading" && next.epoch === belief.epoch) return;
     belief = next;
+    core.onEvent({
+      kind: "believed",
+      belief: next.kind,
+      leader: next.kind === "following" && next.leader !== controllerId ? next.leader : undefined,
+      epoch: next.kind === "none" ? undefined : next.epoch,
+    });
     superseded.abort();
     superseded = new AbortController();
     duties.end();

@@ -15,8 +15,9 @@ export function createRebalanceLoop(
   const { rebalance } = core.settings;
   let cancel: Cancel = () => undefined;
   const begin = (term: ActiveTerm) => {
-    cancel();
+    // What is asked for by a term that is over must not stop the timer of the one that came after it.
     if (rebalance === undefined || core.role.term !== term) return;
+    cancel();
     cancel = core.runtime.scheduler.after(rebalance.intervalMs, () => {
       check(term, rebalance);
     });

@@ -1,4 +1,4 @@
-import type { BrokerId, ControllerEpoch, Revision } from "@tidemark/ids";
+import type { BrokerId, ControllerEpoch, ControllerId, Revision } from "@tidemark/ids";
 import type { MetadataEvent, SessionEndCause } from "@tidemark/metadata";
 
 /**
@@ -12,6 +12,15 @@ export type ControllerEvent =
       readonly revision: Revision;
       readonly sessions: number;
     }
+  /** What the store says of who leads. `leader`: the id of another one; undefined where it is this one, or nobody. */
+  | {
+      readonly kind: "believed";
+      readonly belief: "none" | "following" | "leading";
+      readonly leader: ControllerId | undefined;
+      readonly epoch: ControllerEpoch | undefined;
+    }
+  /** What a predecessor left was repaired, or that was tried once: the active controller is at everybody's service. */
+  | { readonly kind: "tookUp"; readonly epoch: ControllerEpoch }
   | { readonly kind: "deactivated"; readonly epoch: ControllerEpoch; readonly why: string }
   /** What a command decided, before anything of it is committed. `durationMs` is that of the decision. */
   | {
@@ -28,6 +37,14 @@ export type ControllerEvent =
       readonly epoch: ControllerEpoch;
       readonly revision: Revision;
       readonly events: readonly MetadataEvent[];
+    }
+  /** A batch is about to be handed to the store: `batchCommitted` or `commandFailed` follows. */
+  | {
+      readonly kind: "batchCommitting";
+      /** From 1. */
+      readonly batch: number;
+      readonly batches: number;
+      readonly changes: number;
     }
   | {
       readonly kind: "batchCommitted";

@@ -159,5 +159,9 @@ function causeNumber(cause: ElectionCause): CauseNumber {
       return CauseNumber.DIRECTORY_FAILED;
     case "replica damaged":
       return CauseNumber.REPLICA_DAMAGED;
+    case "replica offline":
+      return CauseNumber.REPLICA_OFFLINE;
+    case "metadata regressed":
+      return CauseNumber.METADATA_REGRESSED;
   }
 }

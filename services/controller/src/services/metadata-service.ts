@@ -53,7 +53,11 @@ export function createMetadataService(
       throw invalidArgument(`prefix: ${found.length} keys have ${bytes} bytes; give a longer prefix, or watch`);
     },
     async *watch({ prefix }, { signal }) {
-      for await (const event of consensus.watch(signal)) yield* watchFrames(event, prefix);
+      try {
+        for await (const event of consensus.watch(signal)) yield* watchFrames(event, prefix);
+      } catch (error) {
+        rejectReadably(error);
+      }
     },
     ...createQuorumService(core, about),
     ...createTransferService(core, consensus),

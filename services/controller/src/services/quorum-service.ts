@@ -68,6 +68,7 @@ export function createQuorumService(
         kind: "removeVoter",
         controllerId: checked(() => controllerId(request.controllerId)),
         directoryId: known,
+        force: request.force,
       });
     },
     async transferController({ to }) {
@@ -128,6 +129,8 @@ function refusalOf(reason: MemberRefusalReason, message: string): TidemarkError 
       return notController(undefined);
     case "CHANGE_IN_PROGRESS":
       return new TidemarkError({ reason: Reason.UNAVAILABLE, message, outcome: Outcome.NOT_APPLIED, retriable: true });
+    case "NO_LIVING_MAJORITY":
+      return new TidemarkError({ reason: Reason.NO_LIVING_MAJORITY, message });
     case "INVALID_MEMBER":
       return invalidArgument(message);
   }

@@ -1,7 +1,14 @@
 /** The spans of one election: a cause, and every leader that changed because of it. */
 import type { BrokerId, Revision } from "@tidemark/ids";
 import type { ElectionEvent, MetadataEvent } from "@tidemark/metadata";
-import { attributeNames, messagingSystem, type Span, spanNames, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  messagingSystem,
+  type Span,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { ControllerEvent } from "../events/controller-events.ts";
 
 type EventOf<Kind extends ControllerEvent["kind"]> = Extract<ControllerEvent, { kind: Kind }>;
@@ -26,6 +33,8 @@ export interface LastSeen {
  */
 export interface ElectionTrace {
   readonly partitions: readonly { readonly event: ElectionEvent; readonly span: Span }[];
+  /** A batch is handed to the store. Returns where hangs what the store does about it. */
+  batchCommitting(event: EventOf<"batchCommitting">): TraceContext;
   batchCommitted(event: EventOf<"batchCommitted">): void;
   /** All of it is committed; `brokers` are to be told. */
   committed(revision: Revision, brokers: readonly BrokerId[]): void;
@@ -106,11 +115,13 @@ function followTrace(
   const handedOut = new Map<BrokerId, Revision>();
   let firstCommitMs: number | undefined;
   let last: { readonly revision: Revision; readonly awaited: Set<BrokerId> } | undefined;
+  let committing: Span | undefined;
   let isOver = false;
 
   const end = (error?: string) => {
     if (isOver) return;
     isOver = true;
+    committing?.end({ error });
     for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
     of.onEnd();
   };
@@ -134,26 +145,28 @@ function followTrace(
   };
   return {
     partitions,
-    batchCommitted({ batch, batches, changes, revision, durationMs }) {
-      const endMs = nowMs();
-      firstCommitMs ??= endMs;
-      for (const span of sessionEnds) {
-        span.set({ [attributeNames.revision]: revision });
-        span.end();
-      }
-      tracer.record({
+    batchCommitting({ batch, batches, changes }) {
+      committing = tracer.start({
         name: spanNames.commitBatch,
         parent: root.context,
-        startMs: endMs - durationMs,
-        endMs,
         attributes: {
           [attributeNames.backend]: of.backend,
           [attributeNames.batchIndex]: batch,
           [attributeNames.batchCount]: batches,
           [attributeNames.partitions]: changes,
-          [attributeNames.revision]: revision,
         },
       });
+      return committing.context;
+    },
+    batchCommitted({ revision }) {
+      firstCommitMs ??= nowMs();
+      for (const span of sessionEnds) {
+        span.set({ [attributeNames.revision]: revision });
+        span.end();
+      }
+      committing?.set({ [attributeNames.revision]: revision });
+      committing?.end();
+      committing = undefined;
     },
     committed(revision, brokers) {
       last = { revision, awaited: new Set(brokers) };

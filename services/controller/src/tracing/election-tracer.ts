@@ -7,6 +7,7 @@ import type { ElectionEvent } from "@tidemark/metadata";
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import { formatTraceparent, type Tracer } from "@tidemark/telemetry";
 import type { ControllerEvent } from "../events/controller-events.ts";
+import type { CommitContext } from "./commit-context.ts";
 import { type ElectionTrace, electionsOf, type LastSeen, startElectionTrace } from "./election-trace.ts";
 
 /** Where the spans hang of what brokers do about an election. */
@@ -24,6 +25,8 @@ export interface ElectionTracerOptions {
   readonly runtime: Pick<Runtime, "clock" | "scheduler">;
   /** Name of the consensus backend. */
   readonly backend: string;
+  /** Told where hangs what the backend does. */
+  readonly commit: CommitContext;
   /** Brokers that have a session. */
   readonly brokers: () => readonly BrokerId[];
 }
@@ -32,7 +35,7 @@ export interface ElectionTracerOptions {
 const publishWaitMs = 5000;
 
 export function createElectionTracer(options: ElectionTracerOptions): ElectionTracer {
-  const { tracer, runtime } = options;
+  const { tracer, runtime, commit } = options;
   const nowMs = () => runtime.clock.monotonicMs();
   const traceparents = new Map<string, string>();
   const sightings = createSightings(nowMs);
@@ -78,11 +81,16 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
         return sightings.sessionOver(event);
       case "committing":
         return begin(event);
+      case "batchCommitting":
+        commit.parent = committing?.batchCommitting(event);
+        return;
       case "batchCommitted":
+        commit.parent = undefined;
         return committing?.batchCommitted(event);
       case "decided":
         return finish(event);
       case "commandFailed":
+        commit.parent = undefined;
         committing?.end(event.reason);
         committing = undefined;
         return;

@@ -1,8 +1,10 @@
 import { controllerEpoch, revision } from "@tidemark/ids";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { startTelemetry } from "@tidemark/telemetry";
+import { spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver } from "@tidemark/testkit";
 import { expect, it } from "vitest";
+import { createCampaignRecorder } from "./campaigns.ts";
+import { createCommitContext } from "./commit-context.ts";
 import { createEtcdReporter } from "./etcd-reporter.ts";
 
 it("a controller's dealings with etcd can be read as spans, and its troubles as log lines", async () => {
@@ -23,7 +25,9 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
     metricsListener: undefined,
     writeLog: (line) => lines.push(line),
   });
-  const report = createEtcdReporter(telemetry, runtime.clock);
+  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
+  const report = createEtcdReporter(telemetry, runtime.clock, traces);
+  report({ kind: "claimed", epoch: controllerEpoch(6), outcome: "lost", ms: 4 });
   report({ kind: "claimed", epoch: controllerEpoch(7), outcome: "won", ms: 4 });
   report({ kind: "transaction", operations: 3, outcome: "committed", revision: revision(41n), ms: 2 });
   report({ kind: "transaction", operations: 3, outcome: "conflict", revision: undefined, ms: 2 });
@@ -33,12 +37,25 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
   report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
   report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
   report({ kind: "leaseLost", lease: "7", cause: "no renewal was answered in time" });
+  // What is told of an election does not ask the sampler, and hangs below it.
+  const election = telemetry.tracer.start({ name: spanNames.commitBatch, parent: undefined });
+  traces.commit.parent = election.context;
+  report({ kind: "transaction", operations: 3, outcome: "committed", revision: revision(42n), ms: 2 });
   await telemetry.shutdown();
-  const spans = receiver.spans().map(({ name, attributes }) => ({ name, ...attributes }));
+  const below = receiver.spans().filter(({ parentSpanId }) => parentSpanId !== undefined);
+  expect(below.map(({ name, parentSpanId }) => [name, parentSpanId])).toEqual([
+    ["etcd transaction", election.context.spanId],
+  ]);
+  // Whoever tells of the controller election tells of the campaign that was won.
+  expect(traces.campaigns.takeWon()?.attributes).toMatchObject({ "tidemark.outcome": "won" });
+  const spans = receiver
+    .spans()
+    .filter(({ parentSpanId }) => parentSpanId === undefined)
+    .map(({ name, attributes }) => ({ name, ...attributes }));
   await receiver.close();
   const common = { "tidemark.backend": "etcd" };
   expect(spans).toEqual([
-    { name: "campaign", ...common, "tidemark.controller_epoch": expect.anything() as unknown, "tidemark.cause": "won" },
+    { name: "campaign", ...common, "tidemark.controller_epoch": 6, "tidemark.outcome": "lost" },
     expect.objectContaining({ name: "etcd transaction", ...common, "tidemark.outcome": "APPLIED" }) as unknown,
     { name: "etcd transaction", ...common, "tidemark.outcome": "NOT_APPLIED" },
     { name: "etcd transaction", ...common, "tidemark.outcome": "UNKNOWN", "error.type": "LOST" },

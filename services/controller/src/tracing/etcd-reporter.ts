@@ -2,24 +2,39 @@
 import type { ConsensusEvent } from "@tidemark/consensus";
 import type { EtcdEvent } from "@tidemark/consensus-etcd";
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, type Logger, spanNames, type Telemetry, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  type Logger,
+  spanNames,
+  type Telemetry,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
+import type { BackendTraces } from "../backend.ts";
+import type { Campaign } from "./campaigns.ts";
 
 type Event = ConsensusEvent | EtcdEvent;
 
-/** Returns what to call with each event. Campaigns and watch gaps are always recorded, transactions as any other work. */
+/**
+ * Returns what to call with each event. Watch gaps, campaigns that were not won, and what is committed for an election are
+ * always recorded, other transactions as any other work; the campaign that was won belongs to the controller election.
+ */
 export function createEtcdReporter(
   { logger, tracer }: Pick<Telemetry, "logger" | "tracer">,
   clock: Clock,
+  traces: BackendTraces,
 ): (event: Event) => void {
   const gaps = createGaps(tracer, clock);
   return (event) => {
     logEvent(logger, event);
     switch (event.kind) {
       case "transaction":
-        if (tracer.samples(undefined)) recordTransaction(tracer, event, clock);
+        if (traces.commit.parent !== undefined || tracer.samples(undefined))
+          recordTransaction(tracer, event, { clock, parent: traces.commit.parent });
         return;
       case "claimed":
-        recordCampaign(tracer, event, clock);
+        if (event.outcome === "won") traces.campaigns.won(campaignOf(event, clock));
+        else tracer.record({ name: spanNames.campaign, parent: undefined, ...campaignOf(event, clock) });
         return;
       case "watchInterrupted":
       case "watchCompacted":
@@ -36,13 +51,17 @@ export function createEtcdReporter(
 
 const outcomes = { committed: "APPLIED", conflict: "NOT_APPLIED", LOST: "UNKNOWN" } as const;
 
-function recordTransaction(tracer: Tracer, event: Extract<Event, { kind: "transaction" }>, clock: Clock): void {
+function recordTransaction(
+  tracer: Tracer,
+  event: Extract<Event, { kind: "transaction" }>,
+  { clock, parent }: { readonly clock: Clock; readonly parent: TraceContext | undefined },
+): void {
   const { outcome, revision, ms } = event;
   const isAnswer = outcome === "committed" || outcome === "conflict";
   tracer.record({
     name: spanNames.etcdTransaction,
     kind: "client",
-    parent: undefined,
+    parent,
     startMs: clock.monotonicMs() - ms,
     attributes: {
       [attributeNames.backend]: "etcd",
@@ -53,17 +72,17 @@ function recordTransaction(tracer: Tracer, event: Extract<Event, { kind: "transa
   });
 }
 
-function recordCampaign(tracer: Tracer, event: Extract<Event, { kind: "claimed" }>, clock: Clock): void {
-  tracer.record({
-    name: spanNames.campaign,
-    parent: undefined,
-    startMs: clock.monotonicMs() - event.ms,
+function campaignOf(event: Extract<Event, { kind: "claimed" }>, clock: Clock): Campaign {
+  const endMs = clock.monotonicMs();
+  return {
+    startMs: endMs - event.ms,
+    endMs,
     attributes: {
       [attributeNames.backend]: "etcd",
       [attributeNames.controllerEpoch]: event.epoch,
-      [attributeNames.cause]: event.outcome,
+      [attributeNames.outcome]: event.outcome,
     },
-  });
+  };
 }
 
 /** The time in which no watch stood. */

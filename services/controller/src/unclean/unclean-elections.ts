@@ -60,6 +60,7 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
   };
   const isDue = (partition: Partition): boolean => {
     const topic = findTopicById(follower.image, partition.topicId);
+    if (partition.regressedFrom !== undefined) return false;
     if (topic === undefined || !allowsUnclean(topic, settings.uncleanElection)) return false;
     if (!hasLiveReplica(follower.image, partition)) return false;
     return partition.elr.every((member) => isGone(member));
@@ -72,8 +73,9 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
     else elect(due, false).then(again, again);
   };
   const schedule = (term: ActiveTerm) => {
-    cancel();
+    // What is asked for by a term that is over must not stop the timer of the one that came after it.
     if (role.term !== term) return;
+    cancel();
     cancel = runtime.scheduler.after(pauseMs, () => {
       cancel = runtime.scheduler.afterInput(() => look(term));
     });

@@ -64,6 +64,12 @@ describe("a fetch", () => {
     expect(broker(1).fetched[0]?.maxBytes).toBe(500);
   });
 
+  it("asks for no more bytes than it can hand on, whatever it is asked for", async () => {
+    const { log, broker } = await start();
+    await log.fetch({ topic: "orders", maxBytes: 2 ** 32 - 1, format: Format.BATCHES });
+    expect(broker(1).fetched[0]?.maxBytes).toBeLessThan(2 * 2 ** 20);
+  });
+
   it("hands out at most 100 records where it does not say", async () => {
     const { log, broker } = await start();
     for (const each of [broker(1), broker(2)]) each.fetch = having(80);

@@ -27,6 +27,8 @@ import { askedPartitions } from "./partitions.ts";
 const defaults = { bytes: 2 ** 20, peopleRecords: 100 } as const;
 /** Records in people's forms: what stubs of every language take in one answer. */
 const peopleBytesMax = 3.5 * 2 ** 20;
+/** Bytes of one answer at most, whatever is asked for: what a gateway sends by default, less what stands around them. */
+const answerBytesMax = 4 * 2 ** 20 - 64 * 1024;
 /** Kept back of a long poll, so that its answer travels before the deadline, in milliseconds. */
 const answerMarginMs = 50;
 
@@ -141,7 +143,7 @@ export function createFetch(context: LogContext) {
 }
 
 function limitsOf({ format, maxBytes, maxRecords }: FetchRequest): FetchLimits {
-  const bytes = maxBytes === 0 ? defaults.bytes : maxBytes;
+  const bytes = Math.min(maxBytes === 0 ? defaults.bytes : maxBytes, answerBytesMax);
   if (format === Format.BATCHES) return { bytes, records: Number.MAX_SAFE_INTEGER };
   return { bytes: Math.min(bytes, peopleBytesMax), records: maxRecords === 0 ? defaults.peopleRecords : maxRecords };
 }

@@ -54,6 +54,12 @@ describe("an answer out of several", () => {
     expect(merged.next?.partitions.map((each) => each.start.value)).toEqual([8n, 1n]);
   });
 
+  it("asks first next time for a partition to which its leader gave nothing though it has more", () => {
+    const starved = fetched(1, { nextOffset: 0n, highWatermark: 1n });
+    const { next } = mergeFetched(request, [fetched(0, records(0, 1)), starved, fetched(2, { nextOffset: 0n })], wide);
+    expect(next?.partitions.map(({ partition }) => partition)).toEqual([1, 0, 2]);
+  });
+
   it("hands out one partition even above the limit of bytes, and lets the others come first next time", () => {
     const large = { batches: batch(600), nextOffset: 1n };
     const merged = mergeFetched(request, [fetched(0, large), fetched(1, large), fetched(2, { nextOffset: 0n })], {

@@ -56,12 +56,17 @@ export function mergeFetched(request: FetchRequest, fetched: readonly Fetched[],
     gaveWay.add(each.asked.partition);
     return { asked: each.asked, answer: dropAll(each) };
   });
-  const isFirst = ({ asked }: Fetched) => gaveWay.has(asked.partition);
+  const isFirst = ({ asked, answer }: Fetched) => gaveWay.has(asked.partition) || isStarved(answer);
   const order = [...kept.filter(isFirst), ...kept.filter((each) => !isFirst(each))];
   return create(FetchResponseSchema, {
     partitions: kept.map(({ answer }) => answer),
     next: create(FetchRequestSchema, { ...request, partitions: order.map(nextOf) }),
   });
+}
+
+/** Its leader gave it nothing though there is more: a batch above its share is handed out only to who is named first. */
+function isStarved(answer: FetchedPartition): boolean {
+  return answer.error === undefined && !hasRecords(answer) && answer.nextOffset < answer.highWatermark;
 }
 
 /** Splits `total` so that nobody gets more than he has, and nobody less than another who has more than he got. */

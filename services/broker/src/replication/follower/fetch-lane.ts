@@ -49,7 +49,7 @@ export interface LaneOptions {
 
 export interface FetchLane {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
-  flushed(id: ReplicaId, report: ReplicaFlushed): void;
+  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
   /** Whether the leader goes on by itself with a fetch of the partition. */
   goesOn(id: ReplicaId): boolean;
   /** Breaks the stream where the leader is elsewhere now. */
@@ -208,8 +208,8 @@ export function createFetchLane(options: LaneOptions): FetchLane {
       partitions.fetch(id, fetch);
       schedule();
     },
-    flushed(id, report) {
-      partitions.flushed(id, report);
+    flushed(id, report, fetchedIn) {
+      partitions.flushed(id, report, fetchedIn);
       schedule();
     },
     goesOn: (id) => partitions.goesOn(id),

@@ -38,6 +38,8 @@ export interface LanePartition {
   unwritten: number;
   /** The newest report that has not been sent. */
   report: ReplicaFlushed | undefined;
+  /** Trace context of the newest recorded fetch that the report is about. */
+  fetchedIn: string | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface LanePartition {
  */
 export interface LanePartitions {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
-  flushed(id: ReplicaId, report: ReplicaFlushed): void;
+  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
   /** Bytes of a partition came: beyond the limit its next fetch waits. */
   hold(partition: LanePartition, bytes: number): void;
   /** Bytes of a partition were written. */
@@ -94,6 +96,7 @@ export function createLanePartitions({
       goesOn: undefined,
       unwritten: 0,
       report: undefined,
+      fetchedIn: undefined,
     };
     partitions.set(name, made);
     return made;
@@ -108,10 +111,11 @@ export function createLanePartitions({
       partition.isFetchDue = true;
       if (partition.unwritten <= unwrittenBytes) due.push(partition);
     },
-    flushed(id, report) {
+    flushed(id, report, fetchedIn) {
       const partition = partitionOf(id);
       if (partition.report === undefined) reports.push(partition);
       partition.report = report;
+      partition.fetchedIn = fetchedIn ?? partition.fetchedIn;
     },
     hold(partition, bytes) {
       partition.unwritten += bytes;
@@ -145,9 +149,10 @@ export function createLanePartitions({
         items.fetches.push(wireFetch(handleOf(partition), partition.fetch, standsFor));
       }
       for (const partition of reports.slice(0, itemsMax)) {
-        const { report } = partition;
+        const { report, fetchedIn } = partition;
         partition.report = undefined;
-        if (report !== undefined) items.flushed.push(wireFlushed(handleOf(partition), report));
+        partition.fetchedIn = undefined;
+        if (report !== undefined) items.flushed.push(wireFlushed(handleOf(partition), report, fetchedIn));
       }
       due = due.slice(itemsMax);
       reports = reports.slice(itemsMax);
@@ -188,9 +193,14 @@ function wireFetch(handle: number, fetch: ReplicaFetch, standsForBytes: number):
   };
 }
 
-function wireFlushed(handle: number, report: ReplicaFlushed): PartitionItems["flushed"][number] {
+function wireFlushed(
+  handle: number,
+  report: ReplicaFlushed,
+  traceparent: string | undefined,
+): PartitionItems["flushed"][number] {
   const { brokerEpoch, leaderEpoch, session, flushed, position } = report;
-  const said = { handle, brokerEpoch, leaderEpoch, session, flushed };
+  const traced = traceparent === undefined ? {} : { traceparent };
+  const said = { handle, brokerEpoch, leaderEpoch, session, flushed, ...traced };
   if (position === undefined) return said;
   const { fetched, lastFetchedEpoch } = position;
   return { ...said, fetched, ...(lastFetchedEpoch < 0 ? {} : { lastFetchedEpoch }) };

@@ -27,7 +27,7 @@ export function createLeaderLink(options: Omit<LaneOptions, "trafficClass" | "on
 
   return {
     fetch: (id: ReplicaId, fetch: ReplicaFetch) => laneOf(id).fetch(id, fetch),
-    flushed: (id: ReplicaId, report: ReplicaFlushed) => laneOf(id).flushed(id, report),
+    flushed: (id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string) => laneOf(id).flushed(id, report, fetchedIn),
     goesOn: (id) => tail.goesOn(id),
     endpointChanged() {
       tail.endpointChanged();

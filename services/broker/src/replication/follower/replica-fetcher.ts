@@ -27,7 +27,7 @@ export function createReplicaFetcher(
 
   return {
     fetch: (leader, partition, fetch) => linkTo(leader).fetch(partition, fetch),
-    flushed: (leader, partition, report) => linkTo(leader).flushed(partition, report),
+    flushed: (leader, partition, report, fetchedIn) => linkTo(leader).flushed(partition, report, fetchedIn),
     endpointsChanged() {
       for (const link of links.values()) link.endpointChanged();
     },

@@ -126,7 +126,7 @@ export function serveFetchStream(
       for (const wire of request.fetches) handOver(wire, follower, deadlineMs);
       // Behind the fetches: what is flushed counts up to what a fetch has shown (R2).
       for (const wire of request.flushed) {
-        serving.flushed(fetches.find(wire.handle).id, readFlushed(follower, wire));
+        serving.flushed(fetches.find(wire.handle).id, readFlushed(follower, wire), wire.traceparent || undefined);
       }
     },
     onEnd() {

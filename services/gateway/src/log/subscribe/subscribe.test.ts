@@ -175,7 +175,8 @@ describe("a subscription through a gateway", () => {
   });
 
   it("ends when its topic is deleted", async () => {
-    handsOut(1, () => [data(0, 0n)], new TidemarkError({ reason: Reason.UNKNOWN_TOPIC_ID, message: "-" }));
+    const gone = new TidemarkError({ reason: Reason.UNKNOWN_TOPIC_ID, message: "-" });
+    handsOut(1, (request) => (offsetOf(request) === 0n ? [data(0, 0n)] : []), gone);
     const { take, next } = subscribe({ partitions: [{ partition: 0 }] });
     await take(2);
     world.controller.putTopic({}, [{ partition: 0, leader: 2, leaderEpoch: 1 }]);

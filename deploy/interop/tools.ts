@@ -1,0 +1,80 @@
+/** Programs of others that read the files of this folder. Each comes once, by the client of its registry, and is kept. */
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runProgram } from "@tidemark/testkit";
+import { deploy } from "../src/manifests.ts";
+
+/** Where tools that were made once are kept. */
+const kept = join(deploy, "..", ".tidemark", "interop", "bin");
+
+/** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */
+export async function mustRun(
+  program: string,
+  args: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await runProgram(program, args, options);
+  if (code === 0) return stdout.toString();
+  throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString().slice(-4000)}\n${stderr}`);
+}
+
+/** Gives a fresh folder to `work`, and removes it. */
+export async function withFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), "tidemark-deploy-"));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Moved to its place in one step, so that nobody finds half of a program. */
+function keep(program: string, as: string): void {
+  mkdirSync(kept, { recursive: true });
+  copyFileSync(program, `${as}.${process.pid}`);
+  renameSync(`${as}.${process.pid}`, as);
+}
+
+async function getOnce(name: string, make: (folder: string) => Promise<string>): Promise<string> {
+  const path = join(kept, name);
+  if (!existsSync(path)) await withFolder(async (folder) => keep(await make(folder), path));
+  return path;
+}
+
+const installed = (module: string, program: string) => async (folder: string) => {
+  await mustRun("go", ["install", module], { env: { GOBIN: folder } });
+  return join(folder, program);
+};
+
+/** Draws a folder of manifests together, as `kubectl apply -k` does. */
+export const needKustomize = () =>
+  getOnce("kustomize-5.7.1", installed("sigs.k8s.io/kustomize/kustomize/v5@v5.7.1", "kustomize"));
+
+/** Knows the schemas of Kubernetes, and what its API server checks beyond them. */
+export const needKubectlValidate = () =>
+  getOnce("kubectl-validate-0.0.4", installed("sigs.k8s.io/kubectl-validate@v0.0.4", "kubectl-validate"));
+
+/** The loader that Docker's compose is made with. */
+export const needCompose = () =>
+  getOnce("compose-2.16.2", async (folder) => {
+    const program = join(folder, "compose");
+    await mustRun("go", ["build", "-o", program, "."], { cwd: join(deploy, "interop", "compose") });
+    return program;
+  });
+
+/** Debian's, unpacked and not installed: no service starts. */
+export const needPromtool = () =>
+  getOnce("promtool", async (folder) => {
+    const download = () => mustRun("apt-get", ["download", "prometheus"], { cwd: folder });
+    try {
+      await download();
+    } catch {
+      // A machine that never asked for a list of packages has none.
+      await mustRun("apt-get", ["update"]);
+      await download();
+    }
+    const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
+    await mustRun("dpkg-deb", ["-x", archive, "unpacked"], { cwd: folder });
+    return join(folder, "unpacked", "usr", "bin", "promtool");
+  });

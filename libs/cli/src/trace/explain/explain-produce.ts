@@ -1,0 +1,63 @@
+/** What a produce waited for: disks, and the ways between the processes that took part in it. */
+import { attributeNames, spanNames } from "@tidemark/telemetry";
+import type { TraceSpan } from "../span.ts";
+import type { Blame, Hop } from "./blame.ts";
+import { attributeOf, betweenMs, msOf, type TraceTree } from "./tree.ts";
+
+/** Flushes and appends, on the leader and its followers: also the wait behind the flush before. */
+export function blameDisks(tree: TraceTree): readonly Blame[] {
+  return [...tree.named(spanNames.flush), ...tree.named(spanNames.append)].map((span) => {
+    const { traceId, process, name } = span;
+    const sync = attributeOf(span, attributeNames.syncMs);
+    const of = sync === undefined ? "" : `, of it ${Number(sync).toFixed(1)} ms fdatasync`;
+    return {
+      traceId,
+      process,
+      part: "disk",
+      ms: msOf(span),
+      text: `${name} on ${process}: ${msOf(span).toFixed(1)} ms${of}`,
+    };
+  });
+}
+
+/** The ways from the client to the gateway, on to the leader, and from there to each follower. */
+export function hopsOf(tree: TraceTree): readonly Hop[] {
+  return [
+    ...hops(tree, spanNames.produce, spanNames.gatewayRoute),
+    ...hops(tree, spanNames.produce, spanNames.brokerProduce),
+    ...hops(tree, spanNames.gatewayRoute, spanNames.brokerProduce),
+    ...hops(tree, spanNames.replicate, spanNames.replicaReceive),
+    ...tree.named(spanNames.replicate).flatMap((span) => unanswered(tree, span)),
+    ...tree.named(spanNames.gatewayRoute).flatMap((span) => unanswered(tree, span)),
+  ];
+}
+
+/** Several tries of one call stand one behind the other: the way there is that to the first, the way back from the last. */
+function hops(tree: TraceTree, callerName: string, calleeName: string): readonly Hop[] {
+  return tree.named(callerName).flatMap((call) => {
+    const served = tree.childrenOf(call, calleeName);
+    const [first] = served;
+    if (first === undefined) return [];
+    const start = served.reduce((least, { startNanos }) => (startNanos < least ? startNanos : least), first.startNanos);
+    const end = served.reduce((most, { endNanos }) => (endNanos > most ? endNanos : most), first.endNanos);
+    return [
+      {
+        traceId: call.traceId,
+        name: callerName,
+        caller: call.process,
+        callee: first.process,
+        thereMs: betweenMs(call.startNanos, start),
+        backMs: betweenMs(end, call.endNanos),
+      },
+    ];
+  });
+}
+
+/** Whoever was called left no span: all of it is the way there. */
+function unanswered(tree: TraceTree, call: TraceSpan): readonly Hop[] {
+  if (tree.childrenOf(call).length > 0) return [];
+  const id = attributeOf(call, call.name === spanNames.replicate ? attributeNames.follower : attributeNames.leader);
+  if (id === undefined) return [];
+  const { traceId, name, process } = call;
+  return [{ traceId, name, caller: process, callee: `broker-${id}`, thereMs: msOf(call), backMs: 0 }];
+}

@@ -1,0 +1,199 @@
+import { describe, expect, it, test } from "vitest";
+import type { TraceSpan } from "../span.ts";
+import { explainTraces } from "./explain.ts";
+
+let nextId = 0;
+
+interface Given {
+  readonly parent?: TraceSpan | undefined;
+  readonly name: string;
+  readonly process: string;
+  readonly ms: readonly [from: number, to: number];
+  readonly attributes?: Readonly<Record<string, string | number>>;
+  readonly error?: string;
+}
+
+function span({ parent, name, process, ms: [from, to], attributes = {}, error }: Given): TraceSpan {
+  const id = String(++nextId).padStart(16, "0");
+  return {
+    traceId: parent?.traceId ?? id.padStart(32, "0"),
+    spanId: id,
+    parentId: parent?.spanId,
+    name,
+    process,
+    startNanos: BigInt(Math.round(from * 1e6)),
+    endNanos: BigInt(Math.round(to * 1e6)),
+    attributes: Object.entries(attributes).map(([key, value]) => [key, String(value)]),
+    links: [],
+    error,
+  };
+}
+
+/** How long each step of a produce takes, in milliseconds: a healthy one where nothing is said. */
+interface Steps {
+  /** From one process to another, and back. */
+  readonly ways?: Readonly<Record<string, readonly [there: number, back: number]>>;
+  /** Flush, by process. */
+  readonly flushes?: Readonly<Record<string, number>>;
+}
+
+/** A produce by client, gateway, the leader broker-1 and the followers broker-2 and broker-3. */
+function produce({ ways = {}, flushes = {} }: Steps = {}): readonly TraceSpan[] {
+  const way = (from: string, to: string) => ways[`${from} ${to}`] ?? [0.3, 0.3];
+  const flush = (process: string) => flushes[process] ?? 1;
+  const legs = ["broker-2", "broker-3"].map((follower) => {
+    const [there, back] = way("broker-1", follower);
+    return { follower, there, work: 0.2 + flush(follower), back };
+  });
+  const [toGateway, fromGateway] = way("client", "gateway-1");
+  const [toLeader, fromLeader] = way("gateway-1", "broker-1");
+  const arrived = toGateway + toLeader;
+  const work = Math.max(0.2 + flush("broker-1"), ...legs.map(({ there, work: own, back }) => 0.2 + there + own + back));
+  const answered = arrived + work;
+  const spans: TraceSpan[] = [];
+  const add = (given: Given) => {
+    const made = span(given);
+    spans.push(made);
+    return made;
+  };
+  const root = add({ name: "tidemark.produce", process: "client", ms: [0, answered + fromLeader + fromGateway] });
+  const route = add({
+    parent: root,
+    name: "gateway route",
+    process: "gateway-1",
+    ms: [toGateway, answered + fromLeader],
+    attributes: { "tidemark.leader": 1 },
+  });
+  const served = add({ parent: route, name: "broker produce", process: "broker-1", ms: [arrived, answered] });
+  const stored = (parent: TraceSpan, process: string, from: number) => {
+    add({ parent, name: "append", process, ms: [from, from + 0.2] });
+    const to = from + 0.2 + flush(process);
+    add({ parent, name: "flush", process, ms: [from + 0.2, to], attributes: { "tidemark.sync_ms": flush(process) } });
+  };
+  stored(served, "broker-1", arrived);
+  for (const { follower, there, work: own, back } of legs) {
+    const from = arrived + 0.2;
+    const id = follower.slice(-1);
+    const to = from + there + own + back;
+    const attributes = { "tidemark.follower": id };
+    const replicate = add({ parent: served, name: "replicate", process: "broker-1", ms: [from, to], attributes });
+    const ms = [from + there, from + there + own] as const;
+    const receive = add({ parent: replicate, name: "replica receive", process: follower, ms });
+    stored(receive, follower, from + there);
+  }
+  return spans;
+}
+
+const several = (make: () => readonly TraceSpan[]) => Array.from({ length: 5 }, make).flat();
+const culprit = (spans: readonly TraceSpan[]) => {
+  const [first] = explainTraces(spans);
+  return first && [first.process, first.part];
+};
+
+describe("a produce that was slow is laid to", () => {
+  test.each([
+    { of: "a follower's disk", steps: { flushes: { "broker-2": 80 } }, is: ["broker-2", "disk"] },
+    { of: "the leader's disk", steps: { flushes: { "broker-1": 80 } }, is: ["broker-1", "disk"] },
+    { of: "a follower's network", steps: { ways: { "broker-1 broker-3": [40, 41] } }, is: ["broker-3", "network"] },
+    {
+      of: "the leader's network",
+      steps: {
+        ways: { "gateway-1 broker-1": [40, 42], "broker-1 broker-2": [41, 40], "broker-1 broker-3": [39, 42] },
+      },
+      is: ["broker-1", "network"],
+    },
+    {
+      of: "a leader that was stopped when it was called",
+      steps: { ways: { "gateway-1 broker-1": [900, 1] } },
+      is: ["broker-1", "process"],
+    },
+    {
+      of: "a leader that was stopped while its followers worked",
+      steps: { ways: { "broker-1 broker-2": [1, 900], "broker-1 broker-3": [1, 900] } },
+      is: ["broker-1", "process"],
+    },
+    {
+      of: "a follower that was stopped",
+      steps: { ways: { "broker-1 broker-2": [900, 1] } },
+      is: ["broker-2", "process"],
+    },
+    {
+      of: "a gateway that has too much to do",
+      steps: { ways: { "client gateway-1": [120, 20], "gateway-1 broker-1": [15, 90] } },
+      is: ["gateway-1", "process"],
+    },
+  ] as const)("$of", ({ steps, is }) => {
+    expect(culprit(several(() => produce(steps as Steps)))).toEqual(is);
+  });
+
+  test("nobody where it was not slow", () => {
+    expect(explainTraces(several(() => produce()))).toEqual([]);
+  });
+
+  test("whoever was called and left no span", () => {
+    const ms = [0, 2000] as const;
+    const attributes = { "tidemark.leader": 2 };
+    const route = span({ name: "gateway route", process: "gateway-1", ms, attributes, error: "UNAVAILABLE" });
+    expect(culprit([route])).toEqual(["broker-2", "process"]);
+  });
+});
+
+/** An election by a broker's silence; its batch is committed after so long. */
+function election(steps: { readonly silentMs: number; readonly commitMs: number; readonly cause: string }) {
+  const { silentMs, commitMs, cause } = steps;
+  const process = "controller-1";
+  const end = silentMs + commitMs;
+  const root = span({ name: "election", process, ms: [0, end] });
+  const broker = { "tidemark.broker": 2, "tidemark.cause": cause, "tidemark.last_heartbeat_ms": silentMs };
+  const backend = { "tidemark.backend": "etcd" };
+  const batch = span({ parent: root, name: "commit batch", process, ms: [silentMs, end], attributes: backend });
+  return [
+    root,
+    span({ parent: root, name: "session end", process, ms: [0, end], attributes: broker }),
+    batch,
+    span({ parent: batch, name: "etcd transaction", process, ms: [silentMs, end], attributes: backend }),
+  ];
+}
+
+describe("an election is laid to", () => {
+  it.each(["session timeout", "connection lost"])("the broker whose session ended: %s", (cause) => {
+    expect(culprit(election({ silentMs: 6000, commitMs: 3, cause }))).toEqual(["broker-2", "process"]);
+  });
+
+  it("nobody's process where a broker said that it stops", () => {
+    expect(explainTraces(election({ silentMs: 200, commitMs: 3, cause: "shutdown" }))).toEqual([]);
+  });
+
+  it("etcd where the commit took longer than the broker was silent", () => {
+    expect(culprit(election({ silentMs: 300, commitMs: 4000, cause: "connection lost" }))).toEqual([
+      "etcd",
+      "consensus backend",
+    ]);
+  });
+});
+
+describe("a change of the ISR is laid to", () => {
+  const shrink = (waitedMs: number, lagMs: number) =>
+    span({
+      name: "isr shrink",
+      process: "broker-1",
+      ms: [0, waitedMs],
+      attributes: { "tidemark.follower": "3", "tidemark.lag_ms": lagMs, "tidemark.last_fetch_ms": 9990 },
+    });
+
+  it("the follower that fell behind", () => {
+    expect(culprit([shrink(4, 10_020)])).toEqual(["broker-3", "process"]);
+  });
+
+  it("the controllers' store where their word was waited for longer", () => {
+    expect(culprit([shrink(30_000, 10_020)])).toEqual(["controllers", "consensus backend"]);
+  });
+});
+
+it("what was found is told with the spans by which it is seen, the longest first", () => {
+  const spans = [...produce({ flushes: { "broker-2": 50 } }), ...produce({ flushes: { "broker-2": 90 } })];
+  expect(explainTraces(spans)[0]?.evidence.map(({ text }) => text)).toEqual([
+    "flush on broker-2: 90.0 ms, of it 90.0 ms fdatasync",
+    "flush on broker-2: 50.0 ms, of it 50.0 ms fdatasync",
+  ]);
+});

@@ -1,0 +1,2 @@
+export type { Jaeger } from "./jaeger.ts";
+export { testWithJaeger } from "./test-with-jaeger.ts";

@@ -1,0 +1,30 @@
+import { test } from "vitest";
+import { type Jaeger, startJaeger } from "./jaeger.ts";
+import { getJaegerBinary } from "./jaeger-binary.ts";
+
+const isRequired = (process.env["TIDEMARK_REQUIRE"] ?? "").split(",").includes("jaeger");
+
+/**
+ * A test that needs a real Jaeger, which it is given and which is gone when it ends. Where none can be had it is counted
+ * as absent, by its name, and fails if TIDEMARK_REQUIRE names jaeger.
+ */
+export function testWithJaeger(name: string, body: (jaeger: Jaeger) => Promise<void>, timeoutMs = 3_600_000): void {
+  test(
+    `${name} [jaeger]`,
+    async (context) => {
+      const binary = getJaegerBinary();
+      if (binary.kind === "absent") {
+        if (isRequired) throw new Error(`Jaeger is required: ${binary.why}`);
+        context.skip(binary.why);
+        return;
+      }
+      const jaeger = await startJaeger(binary.path);
+      try {
+        await body(jaeger);
+      } finally {
+        await jaeger.close();
+      }
+    },
+    timeoutMs,
+  );
+}

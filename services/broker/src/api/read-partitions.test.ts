@@ -1,0 +1,40 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  FetchPartitionSchema,
+  FetchRequestSchema,
+  Format,
+  ProduceRequestSchema,
+  RecordSchema,
+} from "@tidemark/proto/log/v1";
+import { expect, it } from "vitest";
+import { callContext, createBrokerBench, imageOf } from "../testing/broker-bench.ts";
+import { resolveTarget } from "./fetch-target.ts";
+import { readPartitions } from "./read-partitions.ts";
+
+const limits = { bytes: 2 ** 20, records: 1000, codecs: {}, controllerAgeMs: 0 };
+
+async function withRecords(partitions: number, records: number, size: number) {
+  const bench = await createBrokerBench(imageOf([{ name: "t", partitions }]));
+  const all = Array.from({ length: records }, () =>
+    create(RecordSchema, { valueForm: { case: "text", value: "v".repeat(size) } }),
+  );
+  for (let partition = 0; partition < partitions; partition++) {
+    await bench.produce(create(ProduceRequestSchema, { topic: "t", partition, records: all }), callContext());
+  }
+  const request = create(FetchRequestSchema, { topic: "t" });
+  const targets = await Promise.all(
+    Array.from({ length: partitions }, (_, partition) =>
+      resolveTarget(bench.table, request, { asked: create(FetchPartitionSchema, { partition }), deadlineMs: 0 }),
+    ),
+  );
+  return targets;
+}
+
+it("decoded records of all partitions together stay within the limit of the answer, each with its share", async () => {
+  const targets = await withRecords(4, 10, 960);
+  const round = await readPartitions(targets, { ...limits, format: Format.TEXT, decodedBytesMax: 8000 });
+  expect(round.partitions.map(({ records }) => records.length)).toEqual([2, 2, 2, 2]);
+  // One record is handed out whatever its size is, and then no more.
+  const few = await readPartitions(targets, { ...limits, format: Format.TEXT, decodedBytesMax: 10 });
+  expect(few.partitions.map(({ records }) => records.length)).toEqual([1, 0, 0, 0]);
+});

@@ -1,0 +1,141 @@
+import { createMemoryDisk } from "@tidemark/disk";
+import {
+  brokerEpoch,
+  brokerId,
+  controllerEpoch,
+  directoryId,
+  leaderEpoch,
+  offset,
+  partitionEpoch,
+  partitionIndex,
+  topicId,
+} from "@tidemark/ids";
+import { defaultLogSettings, openLogDirectory } from "@tidemark/log";
+import { Reason } from "@tidemark/proto/common/v1";
+import { portableCrc32c } from "@tidemark/record";
+import {
+  createFetchSessions,
+  createProducerTable,
+  defaultSettings,
+  type ReplicaFetch,
+  type ReplicaResponse,
+} from "@tidemark/replication";
+import { TidemarkError } from "@tidemark/rpc";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { expect, it } from "vitest";
+import { gateDisk } from "../testing/gated-disk.ts";
+import type { PartitionShared } from "./replica-state.ts";
+import { createReplicatedPartition } from "./replicated-partition.ts";
+
+const [self, leader] = [brokerId(1), brokerId(2)];
+const id = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
+
+/** A follower in leader epoch 3, whose log ends at 0. */
+async function follower() {
+  const disk = createMemoryDisk();
+  await disk.makeDirectory("/log");
+  const gated = gateDisk(disk);
+  const time = createManualTime();
+  const directory = await openLogDirectory({
+    path: "/log",
+    disk: gated,
+    runtime: { ...time, random: createSeededRandom(1) },
+    crc32c: portableCrc32c,
+    owner: { clusterId: "c", nodeId: self },
+    onFailure: () => undefined,
+    createMissing: true,
+  });
+  await directory.create(id);
+  const producers = createProducerTable();
+  const log = await directory.open(id, { settings: defaultLogSettings, onEvent: () => undefined, producers });
+  const fetches: ReplicaFetch[] = [];
+  const broken: unknown[] = [];
+  const shared: PartitionShared = {
+    self,
+    clock: time.clock,
+    links: {
+      fetcher: { fetch: (_, __, fetch) => fetches.push(fetch), flushed: () => undefined },
+      alterPartition: () => undefined,
+      confirmLeader: () => undefined,
+    },
+    requests: { next: () => 1 as never },
+    leaderOf: () => undefined,
+    isReceiptOpen: () => false,
+    onTrace: () => undefined,
+    onFetched: () => undefined,
+    onStep: undefined,
+    onDue: () => undefined,
+    onStuck: () => undefined,
+    onBroken: (_, error) => broken.push(error),
+  };
+  const partition = createReplicatedPartition(shared, {
+    place: { topic: "t", topicId: id.topicId, index: id.partition },
+    log,
+    directoryId: directoryId("dddddddd-0000-4000-8000-000000000001"),
+    settings: {
+      log: defaultLogSettings,
+      maxBatchBytes: 2 ** 20,
+      timestampType: "CreateTime",
+      uncleanElection: undefined,
+    },
+    replication: defaultSettings,
+    brokerEpoch: brokerEpoch(1),
+    sessions: createFetchSessions(),
+    producers,
+    turn: 0,
+  });
+  const members = [leader, self];
+  const state = {
+    replicas: members,
+    isr: members,
+    elr: [],
+    minIsr: 1,
+    leader,
+    leaderEpoch: leaderEpoch(3),
+    partitionEpoch: partitionEpoch(3),
+    recovering: false,
+  };
+  partition.applyMetadata(state, controllerEpoch(1));
+  let released = 0;
+  const respond = (content: ReplicaResponse["content"], bytes = new Uint8Array(10)) => {
+    const session = fetches.at(-1)?.session;
+    if (session === undefined) throw new Error("Nothing was asked");
+    const response = { from: leader, leaderEpoch: leaderEpoch(3), session, content };
+    partition.takeResponse(response, { bytes, release: () => (released += 1) });
+  };
+  return { partition, gated, respond, broken, released: () => released };
+}
+
+const records = (from: bigint): ReplicaResponse["content"] => ({
+  kind: "records",
+  batches: [{ baseOffset: offset(from), endOffset: offset(from + 5n), leaderEpoch: leaderEpoch(3) }],
+  highWatermark: offset(0n),
+  logStart: offset(0n),
+});
+
+const gone = new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: "The topic was deleted" });
+
+it("a replica that is left while its log is cut gives back the bytes that wait for the cut", async () => {
+  const { partition, gated, respond, released } = await follower();
+  const goOn = gated.holdSyncs();
+  respond({ kind: "behindLogStart", logStart: offset(100n) });
+  respond(records(100n));
+  // That of the answer which brought no records.
+  expect(released()).toBe(1);
+  partition.leave(gone);
+  expect(released()).toBe(2);
+  goOn();
+});
+
+it("a replica that broke an invariant gives back the bytes that it has not written", async () => {
+  const { partition, gated, respond, broken, released } = await follower();
+  const goOn = gated.holdSyncs();
+  respond({ kind: "behindLogStart", logStart: offset(100n) });
+  respond(records(100n));
+  // The log cannot have taken back what it has flushed.
+  partition.give({ kind: "flushed", offset: offset(105n), generation: 1 as never, nowMs: 0 });
+  partition.give({ kind: "appendRefused", from: offset(101n), nowMs: 0 });
+  expect(broken).toHaveLength(1);
+  expect(released()).toBe(2);
+  goOn();
+});

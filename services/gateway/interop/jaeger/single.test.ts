@@ -1,0 +1,3 @@
+import { testStory } from "./test-story.ts";
+
+testStory("single");

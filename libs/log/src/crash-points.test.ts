@@ -1,6 +1,6 @@
 /** Case 7: a crash at every step of append, roll, cut, checkpoint, retention, compaction and start. */
 import { describe, expect, it } from "vitest";
-import { type CrashRun, checkCrashPoints } from "./testing/crash-points.ts";
+import { type CrashRun, checkCrashPoints, checkFailedOperations } from "./testing/crash-points.ts";
 import { crashRuns } from "./testing/crash-runs.ts";
 import { testEffort, testTimeoutMs } from "./testing/effort.ts";
 
@@ -21,4 +21,16 @@ describe("case 7: a crash at any step of", () => {
       expect(report.states).toBeGreaterThan(10);
     });
   }
+});
+
+describe("case 7: a failure of the device, or a full disk, at any step and then a crash of", () => {
+  const begun = [
+    "a compaction that merges segments",
+    "the start after a kill, which writes the tail anew",
+  ] satisfies (keyof typeof crashRuns)[];
+  it.each(begun)("%s leaves a sound log", { timeout: testTimeoutMs }, async (name) => {
+    const report = await checkFailedOperations({ ...crashRuns[name], effort: testEffort });
+    expect(report.violations).toEqual([]);
+    expect(report.states).toBeGreaterThan(10);
+  });
 });

@@ -214,6 +214,18 @@ describe("cutting a log", () => {
     expect(log.endOffsetFor(epoch(2))).toEqual({ leaderEpoch: 2, endOffset: at(5) });
   });
 
+  it("ends with what was written where the cut lies in what was not, and leaves no gap for it", async () => {
+    const test = await createTestLog();
+    test.log.append(batchAt(0));
+    test.log.append(batchAt(1, { records: 2 }));
+    expect(await test.log.truncateTo(at(2))).toBe(at(1));
+    expect([test.log.logEndOffset, await contentOf(test.log)]).toEqual([at(1), ["0..1"]]);
+    await test.flush(batchAt(1));
+    await test.log.close();
+    await test.reopen();
+    expect(await contentOf(test.log)).toEqual(["0..1", "1..2"]);
+  });
+
   describe("that is cut where compaction left nothing", () => {
     const cutInGap = async () => {
       const test = await createTestLog({ settings: { gaps: true } });

@@ -65,6 +65,26 @@ describe("a damaged replica", () => {
     expect(cluster.broker(three).table.damaged()).toHaveLength(1);
   });
 
+  it("is closed when it is dropped, and damaged still when it is assigned again", async () => {
+    const cluster = await withRecords("a", "b");
+    await cluster.stop(three);
+    cluster.disk(three).flipBit(logFile, { byte: 70, bit: 1 });
+    cluster.setControllerReachable(false);
+    await cluster.start(three);
+    const { replicas } = cluster.controller.partition();
+    const { table } = cluster.broker(three);
+    cluster.controller.change({ replicas: replicas.filter(({ brokerId }) => brokerId !== three), isr: [one], elr: [] });
+    await cluster.publish();
+    await cluster.advance(1000);
+    expect(table.damaged()).toEqual([]);
+    // Where its log were open still, it could not be opened again.
+    cluster.controller.change({ replicas, elr: [three] });
+    await cluster.publish();
+    await cluster.advance(1000);
+    expect(table.damaged()).toMatchObject([{ topicId: theTopic, partition: 0 }]);
+    expect(() => cluster.broker(three).partition()).toThrow(/damaged/);
+  });
+
   it("20i: that was found while its broker ran ends its leadership; what it had reported counts in no newer epoch", async () => {
     const cluster = await withRecords("a", "b");
     cluster.disk(one).flipBit(logFile, { byte: 65, bit: 1 });

@@ -22,6 +22,7 @@ import {
   segmentFileName,
   swapFileName,
 } from "../names.ts";
+import { forgetRecentBelow } from "../read/recent.ts";
 import { whileReplacing } from "../replacing.ts";
 import { createSegment, removeIndex, type Segment, writeIndex } from "../segment/segment.ts";
 
@@ -67,6 +68,7 @@ async function rename(log: LogState, { group, cleaned }: Omit<Replacement, "inde
     context.files.forget(path);
     cleaned.path = path;
     for (const segment of group) context.indexes.forget(segment);
+    forgetRecentBelow(log, cleaned.nextOffset);
     // The second time it stands there already.
     log.segments = log.segments.flatMap((other) =>
       other === group[0] ? [cleaned] : group.includes(other) ? [] : [other],

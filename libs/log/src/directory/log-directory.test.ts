@@ -322,10 +322,10 @@ describe("a log directory", () => {
     const closing = log.close();
     for (let step = 0; step < 200 && log.status.kind !== "closed"; step++) await time.advance(1);
     const opening = directory.open(replica, settings);
-    let isClosed = false;
-    void closing.then(() => (isClosed = true));
-    const wasClosed = opening.then(() => isClosed);
-    expect([await whileTimeGoes(time, wasClosed), operations]).toEqual([true, ["sync"]]);
+    const order: string[] = [];
+    const both = [closing.then(() => order.push("closed")), opening.then(() => order.push("opened"))];
+    await whileTimeGoes(time, Promise.all(both));
+    expect([order, operations]).toEqual([["closed", "opened"], ["sync"]]);
     expect((await opening).status.kind).toBe("offline");
   });
 

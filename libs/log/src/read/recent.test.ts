@@ -1,3 +1,4 @@
+import { type BatchHeader, iterateBatches } from "@tidemark/record";
 import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, it, vi } from "vitest";
 import { defaultCompactionSettings } from "../settings.ts";
@@ -33,6 +34,10 @@ async function logOf(groups: readonly number[], options: TestLogOptions = {}) {
 
 const read = async ({ log }: TestLog, from: number, maxBytes = 1_000_000, upTo = log.logEndOffset) =>
   rangesOf((await log.read(at(from), { maxBytes, upTo })).bytes);
+
+function headersOf(bytes: Uint8Array): BatchHeader[] {
+  return [...iterateBatches(bytes)].flatMap((step) => (step.kind === "ok" ? [step.header] : []));
+}
 
 describe("what was written last", () => {
   it("is read without the disk, as the disk would give it", async () => {
@@ -125,6 +130,23 @@ describe("what was written last", () => {
     expect(await read(test, 0)).toEqual(["0..1"]);
     await expect(test.log.flushed(at(2))).rejects.toMatchObject({ code: "NO_SPACE" });
     expect(await read(test, 0)).toEqual(["0..1"]);
+  });
+
+  it("is read as the disk has it once compaction went over it, whatever a read asks for", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const { test } = await logOf([], { settings: { gaps: true, segmentBytes: 300, compaction } });
+    for (let offset = 0; offset < 12; offset += 2) {
+      test.log.append(batchAt(offset, { records: 2, key: "k" }), keep);
+      await test.log.flushed(test.log.logEndOffset);
+    }
+    test.log.setHighWatermark(at(12));
+    await test.log.compact(1_800_000_000_000n);
+    const whole = await test.log.read(at(0), { maxBytes: 1_000_000 });
+    expect(whole.bytes.length).toBeLessThan(6 * batchAt(0, { records: 2, key: "k" }).length);
+    for (const header of headersOf(whole.bytes)) {
+      const one = await test.log.read(header.baseOffset, { maxBytes: 1 });
+      expect(one.bytes.length).toBe(header.sizeInBytes);
+    }
   });
 
   it("is read at once while compaction puts files in the place of others, which reads of the disk wait for", async () => {

@@ -8,6 +8,7 @@
  * | it is written, and may not be kept        | dropped, with everything before it                |
  * | the directory has no more room            | the oldest goes, of whichever log it is           |
  * | the log is cut, or closed                 | dropped                                           |
+ * | its segment is compacted                  | dropped, with everything before it                |
  */
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, nextOffsetOf } from "@tidemark/record";
@@ -77,6 +78,14 @@ export function keepRecent(log: LogState, written: readonly QueuedBatches[]): vo
 export function forgetRecent(log: LogState): void {
   for (const entry of log.recent ?? []) log.context.recentRoom.remove(entry);
   log.recent = undefined;
+}
+
+/** For what the disk no longer has as it was written. */
+export function forgetRecentBelow(log: LogState, end: Offset): void {
+  for (let [oldest] = log.recent ?? []; oldest !== undefined && oldest.nextOffset <= end; [oldest] = log.recent ?? []) {
+    log.recent?.shift();
+    log.context.recentRoom.remove(oldest);
+  }
 }
 
 /** What a read of the disk would give. Undefined where `offset` is older than all that is here. */

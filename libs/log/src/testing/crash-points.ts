@@ -8,6 +8,7 @@ import {
   type Change,
   createMemoryDisk,
   type Fate,
+  type FaultPlan,
   keepAll,
   memoryDiskOver,
   newDirectory,
@@ -15,6 +16,7 @@ import {
   type Unflushed,
 } from "@tidemark/disk";
 import { createManualTime, createSeededRandom, type Random } from "@tidemark/runtime";
+import { asideSuffix } from "../names.ts";
 import { createLogFiles } from "../open-log.ts";
 import { checkRecovered, type RecoveryOptions } from "./check-recovered.ts";
 import { logDirectory, openTestLog, testContext } from "./fixture.ts";
@@ -41,7 +43,42 @@ type TracePoint = { readonly change: Change } | { readonly expected: Expected };
 
 /** Runs once and recovers from every crash point. */
 export async function checkCrashPoints(run: CrashRun): Promise<CrashReport> {
-  const trace = await record(run);
+  return recoverFrom(run, { trace: await record(run), samples: sampled * (run.effort ?? 1) });
+}
+
+/**
+ * Runs again and again, and has one of the operations fail each time by which files come, go and get their names: the
+ * first, the second, and so on. The power is cut there, a little later, and at the end. The device fails, or it is full, by
+ * turns; with more effort both each time.
+ */
+export async function checkFailedOperations(run: CrashRun): Promise<CrashReport> {
+  const effort = run.effort ?? 1;
+  let states = 0;
+  for (let operation = 0; ; operation++) {
+    for (const code of ["IO", "NO_SPACE"] as const) {
+      if (effort === 1 && (operation % 2 === 0) !== (code === "IO")) continue;
+      const failing = await recordFailing(run, { operation, code });
+      if (failing.failedAt === undefined) return { states, violations: [] };
+      const { trace, failedAt: from } = failing;
+      const soon = trace.slice(from).findIndex((step, index) => index >= 2 * effort && "change" in step);
+      const points = new Set([from - 1, from, from + Math.max(0, soon), trace.length - 1]);
+      const report = await recoverFrom(run, { trace, points, samples: effort });
+      states += report.states;
+      const violations = report.violations.map((what) => `${code} at operation ${operation}, ${what}`);
+      if (violations.length > 0) return { states, violations };
+    }
+  }
+}
+
+interface Replay {
+  readonly trace: readonly TracePoint[];
+  /** Where the power is cut. Absent: everywhere. */
+  readonly points?: ReadonlySet<number>;
+  /** Subsets that are tried where there are too many. */
+  readonly samples: number;
+}
+
+async function recoverFrom(run: CrashRun, { trace, points, samples }: Replay): Promise<CrashReport> {
   const random = createSeededRandom(trace.length);
   const root = newDirectory();
   const violations: string[] = [];
@@ -53,7 +90,8 @@ export async function checkCrashPoints(run: CrashRun): Promise<CrashReport> {
     // What was told before the next change holds at this crash point too.
     const next = trace[point + 1];
     if (expected === undefined || (next !== undefined && "expected" in next)) continue;
-    for (const { says, loss } of lossesOf(unflushedIn(root), random, sampled * (run.effort ?? 1))) {
+    if (points?.has(point) === false) continue;
+    for (const { says, loss } of lossesOf(unflushedIn(root), random, samples)) {
       states++;
       const found = await checkRecovered(memoryDiskOver(afterPowerLoss(root, loss)), run, expected);
       violations.push(...found.map((what) => `${describe(step)} (${point}), ${says}: ${what}`));
@@ -63,14 +101,39 @@ export async function checkCrashPoints(run: CrashRun): Promise<CrashReport> {
   return { states, violations };
 }
 
-async function record(run: CrashRun): Promise<readonly TracePoint[]> {
+const naming = new Set(["create", "rename", "remove", "syncDirectory", "truncate"]);
+const isOnItsWay = (path: string) => path.endsWith(asideSuffix) || path.endsWith(".swap");
+
+/** `failedAt`: where in the trace the operation failed; undefined where the run has no so many. */
+async function recordFailing(
+  run: CrashRun,
+  { operation, code }: { readonly operation: number; readonly code: "IO" | "NO_SPACE" },
+): Promise<{ readonly trace: readonly TracePoint[]; readonly failedAt: number | undefined }> {
   const trace: TracePoint[] = [];
+  let left = operation;
+  let failedAt: number | undefined;
+  const faults: FaultPlan = ({ kind, path, bytes }) => {
+    const counts = naming.has(kind) || ((kind === "write" || kind === "sync") && isOnItsWay(path));
+    if (!counts || left-- !== 0) return undefined;
+    failedAt = trace.length;
+    return kind === "write" ? { kind: "short", bytes: bytes >> 1, code } : { kind: "fail", code };
+  };
+  // The run ends where the log does not go on.
+  await record(run, trace, faults).catch(() => undefined);
+  return { trace, failedAt };
+}
+
+async function record(
+  run: CrashRun,
+  trace: TracePoint[] = [],
+  faults: FaultPlan = () => undefined,
+): Promise<readonly TracePoint[]> {
   const time = createManualTime();
   const disk = createMemoryDisk({ onChange: (change) => trace.push({ change }) });
   await disk.makeDirectory("/data");
   await disk.syncDirectory("/");
   await createLogFiles({ context: testContext(disk, time), directory: logDirectory });
-  const test = await openTestLog(disk, { ...run, time });
+  const test = await openTestLog(disk, { ...run, time, always: faults });
   await run.drive(createDriver(test, (expected) => trace.push({ expected })));
   return trace;
 }

@@ -125,7 +125,8 @@ export const crashRuns = {
       driver.test.disk.kill();
       driver.test.faulty.plan(() => undefined);
       const log = await driver.test.reopen();
-      await log.flushed(log.logEndOffset);
+      // Where there was no room, it is tried again.
+      await whileTimeGoes(driver.test.time, log.flushed(log.logEndOffset));
     },
   },
   "the notes of the high watermark": {

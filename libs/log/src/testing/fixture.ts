@@ -1,4 +1,5 @@
 import {
+  anyFault,
   createFaultDisk,
   createFilePool,
   createMemoryDisk,
@@ -98,6 +99,8 @@ export interface TestLogOptions {
   readonly startOffset?: Offset;
   readonly producers?: ProducerState;
   readonly faults?: FaultPlan;
+  /** Faults beside those that a test plans, for as long as the log lives. */
+  readonly always?: FaultPlan;
   readonly readAheadBytes?: number;
   readonly recentBytes?: number;
   readonly beginWriting?: LogContext["beginWriting"];
@@ -165,7 +168,8 @@ export async function openTestLog(
   const events: LogEvent[] = [];
   const starts: StartReport[] = [];
   const open = async (changed: Partial<LogSettings> = {}) => {
-    const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: (operation) => plan(operation) });
+    const both = anyFault([(operation) => options.always?.(operation), (operation) => plan(operation)]);
+    const faulty = createFaultDisk(disk, { scheduler: time.scheduler, plan: both });
     const context = testContext(faulty, time, options);
     const settings = { ...defaultLogSettings, ...options.settings, ...changed };
     const log = await openLog(

@@ -47,6 +47,8 @@ export interface Driver {
   /** Applies retention, whatever the settings say. */
   retain(now: bigint): Promise<void>;
   compact(now: bigint): Promise<void>;
+  /** After a power cut with flush=async: what was told as flushed was not on stable storage (P2). */
+  doubtAcknowledged(): void;
   /** After a crash: what was found is what is from now on. */
   adopt(): void;
 }
@@ -121,6 +123,9 @@ export function createDriver(test: TestLog, onExpected: (expected: Expected) => 
     async compact(now) {
       update({ compacted: true });
       await test.log.compact(now);
+    },
+    doubtAcknowledged() {
+      update({ acknowledged: expected.logStartMin });
     },
     adopt() {
       const version = current();

@@ -138,7 +138,8 @@ async function liesBetweenBatches(
   { cut, covered }: { readonly cut: Offset; readonly covered: Coverage },
 ): Promise<boolean> {
   if (covered.nextOffset >= cut || (log.tail !== undefined && log.tail.from < covered.nextOffset)) return false;
-  if (covered.bytes >= last.size) return true;
+  // What was appended up to the cut and never written is no gap: it goes, and is fetched again.
+  if (covered.bytes >= last.size) return last.nextOffset >= cut;
   const { file, release } = await log.context.files.acquire(last.path);
   try {
     const range = { from: covered.bytes, length: batchHeaderBytes, offset: covered.nextOffset };

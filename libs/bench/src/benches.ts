@@ -14,6 +14,7 @@ import { replicaStream } from "./replication/replica-stream.ts";
 import { replicated } from "./replication/replicated.ts";
 import { delayBench } from "./rpc/delay.ts";
 import { encodingBench } from "./rpc/encoding.ts";
+import { tracingCost } from "./tracing/cost.ts";
 
 /** Everything that can be measured, in the order in which it is listed. */
 export const benches: readonly Bench[] = [
@@ -33,4 +34,5 @@ export const benches: readonly Bench[] = [
   failover,
   controllerFailover,
   manyPartitions,
+  tracingCost,
 ];

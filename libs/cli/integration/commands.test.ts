@@ -1,5 +1,8 @@
 /** The commands against a real cluster: what they say, and how they end. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import { type DevCluster, runProgram, startDevCluster, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "./dev-process.ts";
@@ -114,13 +117,40 @@ describe("produce and consume", () => {
     expect((await consumeRaw("small")).toString()).toBe("first\nlast\n");
   });
 
-  test.each([3, 6, 12])("a line of %i MiB, above what a message can have, is one failed record", async (mebibytes) => {
+  test.each([3, 6])("a line of %i MiB, above what a message can have, is one failed record", async (mebibytes) => {
     await create(`large-${mebibytes}`, "--partitions", "1");
     const input = Buffer.concat([Buffer.from("a\n"), Buffer.alloc(mebibytes * 2 ** 20, "x"), Buffer.from("\nb\n")]);
     const produced = await cluster.tidemark(["produce", `large-${mebibytes}`], { input });
     expect(produced.stdout.toString()).toBe("acknowledged 2, unknown 0, failed 1\n");
     expect(produced.stderr).toContain("REASON_MESSAGE_TOO_LARGE");
     expect((await consumeRaw(`large-${mebibytes}`)).toString()).toBe("a\nb\n");
+  });
+
+  test("a line of 512 MiB from standard input is read in little memory, and told with its length and the limit", async () => {
+    await create("endless", "--partitions", "1");
+    const env = { ...process.env, TIDEMARK_SERVER: cluster.endpoint("gateway-1") };
+    const child = spawn(process.execPath, [main, "produce", "endless"], { env, stdio: ["pipe", "pipe", "pipe"] });
+    const ended = new Promise<number | null>((resolve) => {
+      child.once("close", resolve);
+    });
+    const said = Promise.all([text(child.stdout), text(child.stderr)]);
+    const write = async (bytes: Buffer | string) => {
+      if (!child.stdin.write(bytes)) await once(child.stdin, "drain");
+    };
+    const piece = Buffer.alloc(2 ** 20, "x");
+    await write("a\n");
+    for (let mebibyte = 0; mebibyte < 512; mebibyte++) await write(piece);
+    const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+    child.stdin.end("\nb\n");
+    expect(await ended).toBe(1);
+    expect(await said).toEqual([
+      "acknowledged 2, unknown 0, failed 1\n",
+      expect.stringMatching(
+        /^tidemark: line 2 \(failed, REASON_MESSAGE_TOO_LARGE\): The line has 536870912 bytes, above the \d+ that any topic can take in one message\n$/,
+      ),
+    ]);
+    expect((await consumeRaw("endless")).toString()).toBe("a\nb\n");
+    expect(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1])).toBeLessThan(400 * 1024);
   });
 
   test("a topic that is not there, an offset that is not there, a file that is not there", async () => {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { addBenchCommands } from "./commands/bench.ts";
 import { addBrokerCommands } from "./commands/broker.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
+import type { Finish } from "./commands/command.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addConsumeCommand } from "./commands/consume.ts";
@@ -26,6 +27,23 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   const finish = (given: number) => {
     code = given;
   };
+  const program = createProgram(io, finish);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (error instanceof UsageError) {
+      io.stderr.write(`tidemark: ${error.message}\n`);
+      return exitCodes.usage;
+    }
+    io.stderr.write(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`);
+    return exitCodes.failed;
+  }
+}
+
+/** The whole command line. Parsing throws CommanderError and UsageError. */
+export function createProgram(io: Io, finish: Finish): Command {
   const program = new Command("tidemark")
     .description("Tidemark, a replicated commit log: a cluster on this machine, topics, records.")
     .enablePositionalOptions()
@@ -53,16 +71,5 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   addBenchCommands(program, io, finish);
   addSimCommand(program, io, finish);
   addCompletionCommand(program, io);
-  try {
-    await program.parseAsync(args, { from: "user" });
-    return code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-    if (error instanceof UsageError) {
-      io.stderr.write(`tidemark: ${error.message}\n`);
-      return exitCodes.usage;
-    }
-    io.stderr.write(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`);
-    return exitCodes.failed;
-  }
+  return program;
 }

@@ -48,6 +48,7 @@ function registered(image: MetadataImage, broker: number, fields: Partial<Regist
     bootId: "second boot",
     flushAsync: false,
     damaged: [],
+    regressed: [],
     ...fields,
   };
   return follow(image, registerBroker(image, command, context)).image;
@@ -196,6 +197,7 @@ describe("a restart under flush=async (D8)", () => {
         bootId: "second boot",
         flushAsync: false,
         damaged: [],
+        regressed: [],
       },
       context,
     );

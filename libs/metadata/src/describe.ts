@@ -67,6 +67,7 @@ function describePartition(image: MetadataImage, partition: Partition): Partitio
     offline: replicas.filter((replica) => !liveness.mayStay(replica)).map((replica) => replica.brokerId),
     minIsr: partition.minIsr,
     recovering: partition.recovering,
+    ...(partition.regressedFrom === undefined ? {} : { regressedFrom: partition.regressedFrom }),
     damaged: replicas.filter((replica) => replica.damagedIn !== undefined).map((replica) => replica.brokerId),
   };
   return create(PartitionDescriptionSchema, leader === undefined ? init : { ...init, leader });
@@ -144,14 +145,26 @@ export function describeHealth(
   image: MetadataImage,
 ): Pick<
   DescribeClusterResponse,
-  "topics" | "partitions" | "offlinePartitions" | "underReplicatedPartitions" | "underMinIsrPartitions"
+  | "topics"
+  | "partitions"
+  | "offlinePartitions"
+  | "underReplicatedPartitions"
+  | "underMinIsrPartitions"
+  | "regressedPartitions"
 > {
-  const counts = { partitions: 0, offlinePartitions: 0, underReplicatedPartitions: 0, underMinIsrPartitions: 0 };
+  const counts = {
+    partitions: 0,
+    offlinePartitions: 0,
+    underReplicatedPartitions: 0,
+    underMinIsrPartitions: 0,
+    regressedPartitions: 0,
+  };
   for (const { partition } of eachPartition(image)) {
     counts.partitions += 1;
     if (partition.leader === undefined) counts.offlinePartitions += 1;
     if (partition.isr.length < partition.replicas.length) counts.underReplicatedPartitions += 1;
     if (partition.isr.length < partition.minIsr) counts.underMinIsrPartitions += 1;
+    if (partition.regressedFrom !== undefined) counts.regressedPartitions += 1;
   }
   return { topics: image.topicIds.size, ...counts };
 }

@@ -65,7 +65,12 @@ export function electUnclean(
     if (topic === undefined || state === undefined) continue;
     const about = { topic, partition };
     const answered = credible(image, state, command.positions.get(receiptId(state)) ?? []);
-    const regressedFrom = newestSeen(answered);
+    if (state.regressedFrom !== undefined && !command.commanded) {
+      const message = `Replicas of ${topic.name}-${partition} have seen more than the metadata know of: only a command decides`;
+      results.push({ ...about, state, refusal: { reason: Reason.METADATA_REGRESSED, message } });
+      continue;
+    }
+    const regressedFrom = newestSeen(state, answered);
     if (state.leader !== undefined && !(command.commanded && regressedFrom !== undefined)) {
       const text = `Broker ${state.leader} leads`;
       results.push({ ...about, state, refusal: { reason: Reason.ELECTION_NOT_NEEDED, message: text } });
@@ -120,8 +125,8 @@ function credible(
   });
 }
 
-function newestSeen(positions: readonly AnsweredPosition[]): LeaderEpoch | undefined {
-  const seen = positions.flatMap(({ regressedFrom }) => regressedFrom ?? []);
+function newestSeen(state: Partition, positions: readonly AnsweredPosition[]): LeaderEpoch | undefined {
+  const seen = [state, ...positions].flatMap(({ regressedFrom }) => regressedFrom ?? []);
   return seen.length === 0 ? undefined : leaderEpoch(Math.max(...seen));
 }
 

@@ -8,6 +8,7 @@ import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession } from "./model.ts";
 import { type ElectionContext, sessionProblem } from "./register-broker.ts";
+import { markRegressed, type Regression } from "./regressed.ts";
 import { settlePartitions } from "./settle.ts";
 
 /** One session that was found ended, and how. */
@@ -89,6 +90,20 @@ export function reportDamage(image: MetadataImage, damage: Damage, context: Elec
   const { brokerId, damaged } = damage;
   const event: MetadataEvent = { kind: "replicasDamaged", brokerId, replicas: damaged.length };
   return decided(undefined, settled.changes, [event, ...settled.events]);
+}
+
+/** Leaves partitions without a leader whose replicas have seen more than the metadata know of. */
+export function reportRegressed(
+  image: MetadataImage,
+  regression: Regression,
+  context: ElectionContext,
+): Decision<undefined> {
+  const problem = sessionProblem(image, regression);
+  if (problem !== undefined) return problem;
+  const cause = "metadata regressed";
+  const mark = markRegressed(regression);
+  const settled = settlePartitions(image, { ...context, cause, liveness: livenessOf(image.sessions), mark });
+  return decided(undefined, settled.changes, settled.events);
 }
 
 function settle(image: MetadataImage, cause: ElectionCause, context: ElectionContext) {

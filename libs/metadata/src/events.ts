@@ -14,7 +14,8 @@ export type ElectionCause =
   | "reassignment"
   | "directory failed"
   | "replica damaged"
-  | "replica offline";
+  | "replica offline"
+  | "metadata regressed";
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
 export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";

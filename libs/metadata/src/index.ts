@@ -38,7 +38,14 @@ export {
   type UncleanElectionCommand,
   type UncleanElectionResult,
 } from "./elect-unclean.ts";
-export { type EndedSession, endSessions, failDirectories, repairPartitions, reportDamage } from "./end-sessions.ts";
+export {
+  type EndedSession,
+  endSessions,
+  failDirectories,
+  repairPartitions,
+  reportDamage,
+  reportRegressed,
+} from "./end-sessions.ts";
 export type {
   ElectionCause,
   ElectionEvent,
@@ -93,6 +100,7 @@ export {
   registerBroker,
   sessionProblem,
 } from "./register-broker.ts";
+export { isNewRegression, type Regression, type SeenState } from "./regressed.ts";
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";

@@ -137,6 +137,11 @@ export interface Partition {
   readonly recovering: boolean;
   /** First offset that exists, as the leader last reported. */
   readonly logStart: Offset;
+  /**
+   * The newest leader epoch that a replica has seen, where this state was older when it was told, as a restored one is.
+   * Nobody is elected until an unclean election is commanded. Absent: none.
+   */
+  readonly regressedFrom?: LeaderEpoch;
 }
 
 /** `/deleted/<topic id>`: a deletion that not every known broker has confirmed (D7). */

@@ -51,8 +51,12 @@ export function changePartition(
 ): PartitionStep {
   const isr = inReplicaOrder(before, wanted.isr);
   const minIsr = wanted.minIsr ?? before.minIsr;
+  const { regressedFrom, ...rest } = before;
+  const isDecided = wanted.election !== undefined && wanted.leader !== undefined;
   const partition: Partition = {
-    ...before,
+    ...rest,
+    // Whoever elects somebody has decided whose records stay.
+    ...(regressedFrom === undefined || isDecided ? {} : { regressedFrom }),
     isr,
     minIsr,
     elr: nextElr(before, { isr, minIsr, lost: wanted.lost ?? [] }),

@@ -188,6 +188,7 @@ export function readPartition(record: PartitionRecord): Partition {
     removing: record.removing.map(brokerId),
     recovering: record.recovering,
     logStart: offset(record.logStart),
+    ...(record.regressedFrom === undefined ? {} : { regressedFrom: leaderEpoch(record.regressedFrom) }),
   };
 }
 

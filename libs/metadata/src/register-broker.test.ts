@@ -34,6 +34,7 @@ function commandOf(broker: number, fields: Partial<RegisterBrokerCommand> = {}):
     bootId: "boot",
     flushAsync: false,
     damaged: [],
+    regressed: [],
     ...fields,
   };
 }

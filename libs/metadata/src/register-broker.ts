@@ -9,6 +9,7 @@ import { mayHaveFlushedAsync } from "./flush-mode.ts";
 import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession, Endpoint, KnownBroker, Replica, Topic } from "./model.ts";
+import { markRegressed, type SeenState } from "./regressed.ts";
 import { type SettleContext, settlePartitions } from "./settle.ts";
 
 export interface RegisterBrokerCommand {
@@ -27,6 +28,8 @@ export interface RegisterBrokerCommand {
   readonly flushAsync: boolean;
   /** Replicas that it found damaged and has not begun to copy again (L10). */
   readonly damaged: readonly ReplicaId[];
+  /** What its replicas have seen that it found the metadata not to know. */
+  readonly regressed: readonly SeenState[];
 }
 
 export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw" | "guards">;
@@ -76,13 +79,15 @@ export function registerBroker(
     events.push({ kind: "sessionEnded", brokerId, brokerEpoch: old.brokerEpoch, cause: "registration" });
   }
   const { image: after } = applyChanges(image, [putSession(session)]);
+  const markDamage = markDamaged({ brokerId, brokerEpoch: epoch, damaged: command.damaged });
+  const markRegression = markRegressed({ brokerId, seen: command.regressed });
   const settled = settlePartitions(after, {
     ...context,
     cause: old === undefined ? "broker returned" : "registration",
     liveness: livenessOf(after.sessions),
     unseated: new Set([brokerId]),
     isLost: lossOf(command, known),
-    mark: markDamaged({ brokerId, brokerEpoch: epoch, damaged: command.damaged }),
+    mark: (partition) => markRegression(markDamage(partition)),
   });
   const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
   const { bootId, flushAsync } = command;

@@ -9,7 +9,8 @@
  * | none                      | -                 | a living ELR member leads, alone in the ISR                   |
  * | none, no living ELR       | -                 | no leader, the ISR is empty, its last members are in the ELR  |
  *
- * A member that may lack what it had flushed or counted (`lost`) leaves ISR and ELR alike.
+ * A member that may lack what it had flushed or counted (`lost`) leaves ISR and ELR alike. A partition whose replicas
+ * have seen more than the metadata know of is left without a leader, whoever lives (`regressed.ts`).
  *
  * The walk is total and idempotent: what it made, it leaves as it is. So a controller that begins, and finds the work
  * of its predecessor half done, walks and is done.
@@ -72,6 +73,12 @@ export function settlePartition(topic: Topic, given: Partition, context: SettleC
   const ineligible = keepsTheEligible ? lost : holders.map((replica) => replica.brokerId);
   const change = (wanted: WantedState) =>
     changePartition(topic, before, { ...wanted, lost: ineligible }, context.controllerEpoch);
+  const leave = (because: ElectionCause) => {
+    const hasNobody = before.leader === undefined && before.isr.length === 0;
+    if (!hasNobody) return change({ isr: [], leader: undefined, election: { cause: because, rule: "none" } });
+    return lost.length === 0 && !isMarked ? undefined : change({ isr: [], leader: undefined });
+  };
+  if (before.regressedFrom !== undefined) return leave("metadata regressed");
   const leaderStays = before.leader !== undefined && isr.includes(before.leader) && !unseated?.has(before.leader);
   if (leaderStays) {
     if (isr.length === before.isr.length && lost.length === 0 && !isMarked) return undefined;
@@ -82,10 +89,7 @@ export function settlePartition(topic: Topic, given: Partition, context: SettleC
     const isrAfter = chosen.rule === "isr" ? [...isr, chosen.leader] : [chosen.leader];
     return change({ isr: isrAfter, leader: chosen.leader, election: { cause, rule: chosen.rule } });
   }
-  if (before.leader === undefined && before.isr.length === 0) {
-    return lost.length === 0 && !isMarked ? undefined : change({ isr: [], leader: undefined });
-  }
-  return change({ isr: [], leader: undefined, election: { cause, rule: "none" } });
+  return leave(cause);
 }
 
 function chooseLeader(

@@ -356,6 +356,7 @@ describe("a description", () => {
       offlinePartitions: 1,
       underReplicatedPartitions: 2,
       underMinIsrPartitions: 2,
+      regressedPartitions: 0,
     });
   });
 });

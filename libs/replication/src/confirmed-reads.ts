@@ -1,7 +1,8 @@
 /**
  * Linearizable reads (P9): a read is served only after the active controller confirmed, behind its barrier, that this
  * broker led *after the read had arrived*. One question is out at a time; reads that arrive meanwhile wait for the
- * next one, so that any number of reads costs one question per round trip.
+ * next one, so that any number of reads costs one question per round trip. A question without an answer for long is
+ * asked again, and an answer to the earlier one still decides the reads that had arrived before that was asked.
  */
 import type { LeaderEpoch } from "@tidemark/ids";
 import type { PartitionContext } from "./context.ts";
@@ -10,10 +11,16 @@ import type { ConsumerFetchInput, LatestOffsetInput } from "./inputs.ts";
 
 export type ConfirmableRead = ConsumerFetchInput | LatestOffsetInput;
 
+/** A read, and the first question that was asked after it had arrived. */
+interface AskedRead {
+  readonly read: ConfirmableRead;
+  readonly since: Confirmation;
+}
+
 export interface ConfirmedReads {
   readonly size: number;
   arrive(read: ConfirmableRead): void;
-  /** Takes the reads that this answer decides; none when it is not the answer to the question that is out. */
+  /** Takes the reads that this answer decides: those that had arrived when its question was asked. */
   answered(confirmation: Confirmation, nowMs: number): readonly ConfirmableRead[];
   /** Asks again where a question was not answered for long. */
   retry(nowMs: number): void;
@@ -25,16 +32,16 @@ export function createConfirmedReads(
   confirmations: { next(): Confirmation },
   leaderEpoch: LeaderEpoch,
 ): ConfirmedReads {
-  let asked: ConfirmableRead[] = [];
+  let asked: AskedRead[] = [];
   let arrived: ConfirmableRead[] = [];
   let out: { readonly confirmation: Confirmation; readonly sentMs: number } | undefined;
 
   const ask = (nowMs: number) => {
-    asked.push(...arrived);
-    arrived = [];
     out = undefined;
-    if (asked.length === 0) return;
+    if (asked.length + arrived.length === 0) return;
     const confirmation = confirmations.next();
+    asked.push(...arrived.map((read) => ({ read, since: confirmation })));
+    arrived = [];
     out = { confirmation, sentMs: nowMs };
     context.out.send.push({ kind: "confirmLeadership", confirmation, leaderEpoch });
   };
@@ -48,18 +55,18 @@ export function createConfirmedReads(
       if (out === undefined) ask(read.nowMs);
     },
     answered(confirmation, nowMs) {
-      if (out?.confirmation !== confirmation) return [];
-      const decided = asked;
-      asked = [];
-      ask(nowMs);
-      return decided;
+      const isDecided = ({ since }: AskedRead) => since <= confirmation;
+      const decided = asked.filter(isDecided);
+      asked = asked.filter((each) => !isDecided(each));
+      if (out?.confirmation === confirmation) ask(nowMs);
+      return decided.map(({ read }) => read);
     },
     retry(nowMs) {
       if (out !== undefined && nowMs - out.sentMs >= context.settings.proposalRetryMs) ask(nowMs);
     },
     takeWhere(matches) {
-      const taken = [...asked.filter(matches), ...arrived.filter(matches)];
-      asked = asked.filter((read) => !matches(read));
+      const taken = [...asked.map(({ read }) => read), ...arrived].filter(matches);
+      asked = asked.filter(({ read }) => !matches(read));
       arrived = arrived.filter((read) => !matches(read));
       return taken;
     },

@@ -29,7 +29,13 @@ export type {
   RequestId,
   SendEffect,
 } from "./outputs.ts";
-export { createFetchSessions, createPartition, type Partition, type PartitionOptions } from "./partition.ts";
+export {
+  createFetchSessions,
+  createPartition,
+  type Partition,
+  type PartitionOptions,
+  type SeenBeyond,
+} from "./partition.ts";
 export { type IsrProposal, type PartitionState, type ProposedMember, sameMembers } from "./partition-state.ts";
 export type { ProducerBatch, ProducerStamp } from "./producers/producer-batch.ts";
 export {

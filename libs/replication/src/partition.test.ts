@@ -67,9 +67,11 @@ describe("a partition takes its role from the metadata", () => {
     const told = { ...restored, controllerEpoch: 1_000_000 as typeof restored.controllerEpoch };
     expect(machine.step(told).trace).toMatchObject([{ kind: "staleMetadata" }, { kind: "metadataRegressed" }]);
     expect(machine.view(0)).toMatchObject({ role: "regressed", regressedFrom: 4 });
+    expect(machine.seenBeyond).toEqual({ leaderEpoch: 4, partitionEpoch: 6 });
     expect(machine.step(produce(1)).answer).toMatchObject([{ refusal: { reason: "METADATA_REGRESSED" } }]);
     machine.step({ ...told, state: state({ leaderEpoch: epoch(5), partitionEpoch: partitionEpoch(4) }) });
     expect(machine.view(0)).toMatchObject({ role: "leader", regressedFrom: undefined });
+    expect(machine.seenBeyond).toBeUndefined();
   });
 
   it("takes no late word of an earlier or of the same controller for older metadata", () => {

@@ -19,7 +19,7 @@
  * 4. Metadata that are older than what replicas hold, as restored ones are, make nobody leader: a replica's log is of a
  *    later leader epoch, or a later controller tells of less than was known. A newer leader epoch ends that.
  */
-import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset } from "@tidemark/ids";
+import type { BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch } from "@tidemark/ids";
 import { noLeaderEpoch } from "@tidemark/ids";
 import { noHint, type PartitionContext } from "./context.ts";
 import type { Confirmation, ProposalAttempt } from "./controller-messages.ts";
@@ -58,8 +58,17 @@ export interface Partition {
   readonly role: PartitionView["role"];
   /** On the clock of the inputs: when a follower that was refused is to be told the time. Undefined: nothing is due. */
   readonly resumesAtMs: number | undefined;
+  /** What it has seen, in its log or in metadata, that the newest metadata do not know. Undefined: nothing. */
+  readonly seenBeyond: SeenBeyond | undefined;
   /** A copy of what the partition knows; `nowMs` is what lags are measured against. */
   view(nowMs: number): PartitionView;
+}
+
+/** The newest that a replica has seen of its partition. */
+export interface SeenBeyond {
+  readonly leaderEpoch: LeaderEpoch;
+  /** Of the newest metadata. Undefined: it has seen none. */
+  readonly partitionEpoch: PartitionEpoch | undefined;
 }
 
 export interface PartitionOptions {
@@ -148,6 +157,11 @@ class Standing {
   }
   get role(): PartitionView["role"] {
     return this.#machine.role.kind;
+  }
+  get seenBeyond(): SeenBeyond | undefined {
+    const leaderEpoch = regressedFromOf(this.#machine);
+    if (leaderEpoch === undefined) return undefined;
+    return { leaderEpoch, partitionEpoch: newestState(this.#machine)?.partitionEpoch };
   }
   get resumesAtMs(): number | undefined {
     const { role } = this.#machine;

@@ -204,6 +204,7 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
     confirmedDeletions: table.deletions(),
     damagedReplicas: table.damaged(),
     truncations: table.truncations(),
+    regressedReplicas: table.regressed(),
     offlineReplicas: table.offline(),
   };
 }

@@ -1,5 +1,6 @@
+import type { Consensus } from "@tidemark/consensus";
 import { Reason } from "@tidemark/proto/common/v1";
-import { createDeferred } from "@tidemark/runtime";
+import { createDeferred, type Deferred } from "@tidemark/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   createTopic,
@@ -51,6 +52,31 @@ const endCauses = (node: Node) =>
   );
 
 describe("a broker's session", () => {
+  it("lives while heartbeats come, though what one of them asked for waits for a slow store", async () => {
+    const w = await createWorld();
+    closing.push(() => w.close());
+    let slow: Deferred<void> | undefined;
+    const wrap = (consensus: Consensus): Consensus => ({
+      ...consensus,
+      async append(...batch) {
+        await slow?.promise;
+        return consensus.append(...batch);
+      },
+    });
+    const node = await w.start(1, { wrap });
+    await w.active();
+    const brokers = [await joinBroker(w, node, 1), await joinBroker(w, node, 2), await joinBroker(w, node, 3)];
+    const { topic } = await w.settle(createTopic(node, "orders"));
+    slow = createDeferred();
+    brokers[0]?.beat({ offlineReplicas: [{ topicId: topic?.topicId ?? "", partition: 0 }] });
+    await passTime(w, 8000, brokers);
+    expect(node.events.filter((event) => event.kind === "sessionOver")).toEqual([]);
+    slow.resolve();
+    slow = undefined;
+    await w.until(() => (brokers[0]?.answers.length ?? 0) > 2, "answers again");
+    expect(living(node)).toEqual([1, 2, 3]);
+  });
+
   it("lives as long as heartbeats come", async () => {
     const { w, node, brokers } = await open(2);
     await passTime(w, 20_000, brokers);

@@ -1,9 +1,16 @@
 /** Unclean elections (D2, D3) with brokers that are played: when they happen, who is asked, what is told of them. */
 import { brokerEpoch, leaderEpoch, offset } from "@tidemark/ids";
-import { DescribeReceiptsRequestSchema, ElectionType, ElectLeadersRequestSchema } from "@tidemark/proto/admin/v1";
+import {
+  DescribeClusterRequestSchema,
+  DescribeElectionsRequestSchema,
+  DescribeReceiptsRequestSchema,
+  ElectionCause,
+  ElectionType,
+  ElectLeadersRequestSchema,
+} from "@tidemark/proto/admin/v1";
 import { AlterPartitionRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ControllerSettings } from "./settings.ts";
 import {
   callContext,
@@ -108,6 +115,81 @@ describe("a partition whose replicas have seen later leader epochs than the meta
     expect((await partition())?.leader).toBe(leader.brokerId);
     expect(await elect(w, node, "orders")).toMatchObject([{ leader: longest?.brokerId, leaderEpoch: 10 }]);
     expect(await partition()).toMatchObject({ leader: longest?.brokerId, isr: [longest?.brokerId], leaderEpoch: 10 });
+  });
+});
+
+describe("a partition whose brokers say that they have seen more than restored metadata know (34g)", () => {
+  const regressedReplicas = (topicId: string) => [{ topicId, partition: 0, leaderEpoch: 9 }];
+
+  /** Broker 2 says so with its heartbeat; the partition has a leader by then. */
+  async function marked() {
+    const all = await open(allowed);
+    const { w, others, topicId, partition } = all;
+    expect((await partition())?.regressedFrom).toBeUndefined();
+    others[0]?.beat({ regressedReplicas: regressedReplicas(topicId) });
+    const isMarked = async () => (await partition())?.regressedFrom === 9;
+    for (let turn = 0; turn < 100 && !(await isMarked()); turn++) await w.time.advance(1);
+    return all;
+  }
+
+  it("has no leader from then on, and says so in descriptions, health and elections", async () => {
+    const { w, node, leader, partition } = await marked();
+    expect(await partition()).toMatchObject({ isr: [], leaderEpoch: 1, regressedFrom: 9 });
+    expect((await partition())?.leader).toBeUndefined();
+    const cluster = await w.settle(
+      node.controller.admin.describeCluster(request(DescribeClusterRequestSchema), context),
+    );
+    expect(cluster).toMatchObject({ offlinePartitions: 1, regressedPartitions: 1 });
+    const query = request(DescribeElectionsRequestSchema, { topic: "orders", limit: 1 });
+    const { elections } = await w.settle(node.controller.admin.describeElections(query, context));
+    expect(elections).toMatchObject([{ cause: ElectionCause.METADATA_REGRESSED, oldLeader: leader.brokerId }]);
+  });
+
+  it("is led by nobody, whichever brokers restart, however long, and by whatever controller", async () => {
+    const { w, node, leader, others, topicId, partition } = await marked();
+    for (const broker of [leader, ...others]) w.logs.set(broker.brokerId, log(0, 90));
+    for (const { brokerId: id } of [leader, ...others, leader]) await joinBroker(w, node, id);
+    expect(await partition()).toMatchObject({ isr: [], regressedFrom: 9 });
+    w.kill(node);
+    const next = await w.start(2);
+    await w.until(() => next.controller.isActive, "another controller");
+    const brokers = [];
+    for (const id of [1, 2, 3])
+      brokers.push(await joinBroker(w, next, id, { regressedReplicas: regressedReplicas(topicId) }));
+    await passTime(w, 10_000, brokers);
+    const asked = vi.spyOn(w.logs, "get");
+    // Nobody eligible is left, and the topic allows unclean elections.
+    const elr = (await w.settle(describeTopic(next, "orders"))).partitions[0]?.elr ?? [];
+    await passTime(
+      w,
+      20_000,
+      brokers.filter(({ brokerId }) => !elr.includes(brokerId)),
+    );
+    expect(asked).not.toHaveBeenCalled();
+    const [state] = (await w.settle(describeTopic(next, "orders"))).partitions;
+    expect(state).toMatchObject({ isr: [], regressedFrom: 9 });
+    expect(state?.leader).toBeUndefined();
+  });
+
+  it("is decided by a command that names its topic, above all that was seen, and is an ordinary one then", async () => {
+    const { w, node, leader, others, topicId, partition } = await marked();
+    for (const { brokerId: id } of [leader, ...others]) w.logs.set(id, log(0, 80));
+    expect(await elect(w, node, "")).toMatchObject([{ error: { reason: Reason.METADATA_REGRESSED } }]);
+    w.logs.set(others[0]?.brokerId ?? 0, log(9, 95));
+    expect(await elect(w, node, "orders")).toMatchObject([{ leader: others[0]?.brokerId, leaderEpoch: 10 }]);
+    expect((await partition())?.regressedFrom).toBeUndefined();
+    // What it said before is said no more: the leader epoch is above it.
+    others[0]?.beat({ regressedReplicas: regressedReplicas(topicId) });
+    await passTime(w, 500, [leader, ...others]);
+    expect(await partition()).toMatchObject({ leader: others[0]?.brokerId, leaderEpoch: 10 });
+  });
+
+  it("is marked by a registration before that makes anybody the leader", async () => {
+    const { w, node, leader, others, topicId, partition } = await open({});
+    const [second] = others;
+    await joinBroker(w, node, second?.brokerId ?? 0, { regressedReplicas: regressedReplicas(topicId) });
+    await joinBroker(w, node, leader.brokerId);
+    expect(await partition()).toMatchObject({ isr: [], regressedFrom: 9 });
   });
 });
 

@@ -11,6 +11,16 @@ export function leaderNotAvailable({ topic, partition }: Place): TidemarkError {
   });
 }
 
+/** Nobody is elected: replicas hold more than the metadata know of. */
+export function metadataRegressed({ topic, partition }: Place): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.METADATA_REGRESSED,
+    message: `The metadata of ${topic}-${partition} are older than what its replicas hold: nothing is served until \`tidemark partition elect --election-type unclean --topic ${topic} --partition ${partition}\` decides whose records stay`,
+    topic,
+    partition,
+  });
+}
+
 /** A leader answered well and said nothing of the partition it was asked for: a defect on its side. */
 export function missingAnswer({ topic, partition }: Place, endpoint: string): TidemarkError {
   return new TidemarkError({

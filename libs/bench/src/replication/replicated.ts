@@ -1,8 +1,8 @@
-import { AdminService } from "@tidemark/proto/admin/v1";
-import { createChannelPool, createRpcClient, type RpcChannel } from "@tidemark/rpc";
+import { createChannelPool } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { type DevCluster, startDevCluster } from "@tidemark/testkit";
 import { type Bench, type Figure, figure } from "../bench.ts";
+import { createLedTopic, type Leader } from "./led-topic.ts";
 import { processorMs } from "./processor-time.ts";
 import { batchOf, type LoadFigures, produceLoad } from "./produce-load.ts";
 
@@ -36,7 +36,7 @@ export const replicated: Bench = {
           [three, 3],
           [one, 1],
         ] as const) {
-          leaders.set(topic, await createTopic(cluster, pool, { topic, replicationFactor, flush }));
+          leaders.set(topic, await createLedTopic(cluster, pool, { topic, replicationFactor, flush }));
         }
         for (const work of works) {
           const name = `${work.kibibytes} KiB x ${work.inFlight}, flush=${flush}`;
@@ -134,29 +134,4 @@ function since(before: Used, after: Used, megabytes: number): Used {
     followers: (after.followers - before.followers) / megabytes,
     client: (after.client - before.client) / megabytes,
   };
-}
-
-/** Who leads a topic's only partition. */
-interface Leader {
-  readonly broker: number;
-  readonly channel: RpcChannel;
-}
-
-/** Resolves with the topic's leader, once it has acknowledged something. */
-async function createTopic(
-  cluster: DevCluster,
-  pool: ReturnType<typeof createChannelPool>,
-  { topic, replicationFactor, flush }: { topic: string; replicationFactor: number; flush: string },
-): Promise<Leader> {
-  const admin = createRpcClient(AdminService, pool.get(cluster.endpoint("gateway-1"), "admin"));
-  await admin.createTopic({ topic, partitions: 1, replicationFactor, settings: { flush } });
-  const leader = await waitFor(`${topic} to be led`, async () => {
-    const { topics } = await admin.describeTopics({ topics: [topic] });
-    const partition = topics[0]?.partitions[0];
-    return partition?.isr.length === replicationFactor ? partition.leader : undefined;
-  });
-  const channel = pool.get(cluster.endpoint(`broker-${leader}`), "produce");
-  const once = { topic, batch: batchOf(1024), count: 1, inFlight: 1 };
-  await waitFor(`${topic} to take records`, async () => produceLoad(channel, once));
-  return { broker: leader, channel };
 }

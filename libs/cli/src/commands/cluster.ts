@@ -58,17 +58,23 @@ async function checkHealth(io: Io, flags: ServerFlags, session: Session): Promis
     problem === undefined ? [] : [`${process}: ${problem}`],
   );
   if (cluster.ok) {
-    const { offlinePartitions, brokers: known } = cluster.value;
+    const { offlinePartitions, regressedPartitions, brokers: known } = cluster.value;
     if (known.length === 0) problems.push("no broker has registered yet");
     if (offlinePartitions > 0)
       problems.push(`${counted(offlinePartitions, "partition")} ${offlinePartitions === 1 ? "has" : "have"} no leader`);
+    if (regressedPartitions > 0) {
+      const which = areOrIs(regressedPartitions, "behind what replicas hold in the metadata");
+      problems.push(
+        `${which}: \`tidemark topic describe --unavailable\`, then \`partition elect --election-type unclean\``,
+      );
+    }
   }
   const warnings = cluster.ok ? warningsOf(cluster.value) : [];
   if (flags.output === "json") {
-    const { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions } = cluster.ok
+    const { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions, regressedPartitions } = cluster.ok
       ? cluster.value
       : unknownPartitions;
-    const partitions = { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions };
+    const partitions = { offlinePartitions, underReplicatedPartitions, underMinIsrPartitions, regressedPartitions };
     printJson(io, { healthy: problems.length === 0, processes, ...partitions, problems, warnings });
   } else {
     for (const { process, endpoint, problem } of processes) {
@@ -83,7 +89,12 @@ async function checkHealth(io: Io, flags: ServerFlags, session: Session): Promis
   return problems.length === 0 ? exitCodes.done : exitCodes.failed;
 }
 
-const unknownPartitions = { offlinePartitions: null, underReplicatedPartitions: null, underMinIsrPartitions: null };
+const unknownPartitions = {
+  offlinePartitions: null,
+  underReplicatedPartitions: null,
+  underMinIsrPartitions: null,
+  regressedPartitions: null,
+};
 
 /** What the cluster bears for now, with the command that shows where. */
 function warningsOf(cluster: DescribeClusterResponse): readonly string[] {
@@ -175,6 +186,7 @@ function jsonOf(cluster: DescribeClusterResponse) {
     offlinePartitions: cluster.offlinePartitions,
     underReplicatedPartitions: cluster.underReplicatedPartitions,
     underMinIsrPartitions: cluster.underMinIsrPartitions,
+    regressedPartitions: cluster.regressedPartitions,
   };
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { print, printJson } from "../output.ts";
@@ -18,6 +18,7 @@ interface ExplainFlags {
   readonly jaeger?: string;
   readonly file?: string;
   readonly minutes: number;
+  readonly since?: Date;
   readonly limit: number;
   readonly output: "text" | "json";
 }
@@ -34,6 +35,7 @@ export function addExplain(trace: Command, io: Io, finish: Finish): void {
     .option("--jaeger <url>", "where Jaeger's pages are (default: jaeger.url of the settings)")
     .option("--file <path>", "a file of OTLP's JSON form, in place of Jaeger")
     .option("--minutes <count>", "how far back traces are searched for", wholeNumber, 10)
+    .addOption(new Option("--since <time>", "the same as a time: 2027-01-31T13:00:00Z").argParser(pointInTime))
     .option("--limit <count>", "traces of each service that are looked at, the latest", wholeNumber, 500);
   withExample(
     explain,
@@ -42,6 +44,12 @@ export function addExplain(trace: Command, io: Io, finish: Finish): void {
   ).action(async (ids: readonly string[], flags: ExplainFlags) => {
     finish(await explainAll(io, ids, flags));
   });
+}
+
+function pointInTime(text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Give a time as 2027-01-31T13:00:00Z.");
+  return time;
 }
 
 async function explainAll(io: Io, given: readonly string[], flags: ExplainFlags): Promise<number> {
@@ -73,7 +81,7 @@ async function readSpans(io: Io, ids: readonly string[], flags: ExplainFlags): P
   if (base === undefined) throw new UsageError("Say where the traces are: --jaeger URL, jaeger.url, or --file PATH.");
   if (ids.length > 0) return (await Promise.all(ids.map((id) => readJaeger(base, id, io.interrupted)))).flat();
   const untilMs = createNodeRuntime().clock.wallMs();
-  const search = { from: new Date(untilMs - minutes * 60_000), until: new Date(untilMs), limit };
+  const search = { from: flags.since ?? new Date(untilMs - minutes * 60_000), until: new Date(untilMs), limit };
   return searchJaeger(base, search, io.interrupted);
 }
 

@@ -49,7 +49,7 @@ export async function produceLines(
     },
     onLongLine(length) {
       line++;
-      tally.countLine({ kind: "notApplied", error: tooLong(length, lineBytesMax) }, line);
+      tally.skipLine(tooLong(length, lineBytesMax), line);
     },
   });
 

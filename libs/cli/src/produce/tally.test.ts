@@ -5,7 +5,14 @@ import { createTally } from "./tally.ts";
 const error = (reason: Reason, outcome: Outcome) => new TidemarkError({ reason, message: "It went wrong", outcome });
 const done: RecordOutcome = { kind: "acknowledged", partition: 0, offset: 0n };
 const late: RecordOutcome = { kind: "unknown", error: error(Reason.DEADLINE_EXCEEDED, Outcome.UNKNOWN) };
-const large: RecordOutcome = { kind: "notApplied", error: error(Reason.MESSAGE_TOO_LARGE, Outcome.NOT_APPLIED) };
+const large = { kind: "notApplied", error: error(Reason.MESSAGE_TOO_LARGE, Outcome.NOT_APPLIED) } as const;
+
+test("what no topic can take has no setting that allows it", () => {
+  const tally = createTally();
+  tally.skipLine(large.error, 3);
+  expect(tally.failed).toBe(1);
+  expect(tally.complaints()).toEqual(["line 3 (failed, REASON_MESSAGE_TOO_LARGE): It went wrong"]);
+});
 
 test("every outcome is counted once, and each kind of failure is told once", () => {
   const tally = createTally();

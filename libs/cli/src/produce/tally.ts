@@ -1,4 +1,4 @@
-import { Reason, type RecordOutcome, reasonName } from "@tidemark/client";
+import { Reason, type RecordOutcome, reasonName, type TidemarkError } from "@tidemark/client";
 
 /** What became of the records so far. */
 export interface Tally {
@@ -8,6 +8,8 @@ export interface Tally {
   readonly count: (outcome: RecordOutcome) => void;
   /** Like `count`, for the record of one line, which is then named where it failed. */
   readonly countLine: (outcome: RecordOutcome, line: number) => void;
+  /** The record of one line that no topic can take: it was not even tried. */
+  readonly skipLine: (error: TidemarkError, line: number) => void;
   /** One line for each kind of failure. */
   complaints(): readonly string[];
 }
@@ -25,31 +27,45 @@ export function createTally(): Tally {
     acknowledged: 0,
     unknown: 0,
     failed: 0,
-    count: (outcome) => note(outcome, undefined),
-    countLine: note,
+    count: (outcome) => count(outcome, undefined),
+    countLine: count,
+    skipLine(error, line) {
+      tally.failed++;
+      note("failed", { error, line, way: "" });
+    },
     complaints: () => [...complaints].map(([kind, complaint]) => describe(kind, complaint)),
   };
 
-  function note(outcome: RecordOutcome, line: number | undefined): void {
+  function count(outcome: RecordOutcome, line: number | undefined): void {
     if (outcome.kind === "acknowledged") {
       tally.acknowledged++;
       return;
     }
-    const isUnknown = outcome.kind === "unknown";
-    if (isUnknown) tally.unknown++;
+    const { kind, error } = outcome;
+    if (kind === "unknown") tally.unknown++;
     else tally.failed++;
-    const { reason, message } = outcome.error;
-    const kind = `${isUnknown ? "unknown" : "failed"}, ${reasonName(reason)}`;
+    note(kind === "unknown" ? "unknown" : "failed", { error, line, way: wayOut(error) });
+  }
+
+  function note(what: string, { error, line, way }: Failure): void {
+    const kind = `${what}, ${reasonName(error.reason)}`;
     const known = complaints.get(kind);
     if (known !== undefined) known.records++;
-    else complaints.set(kind, { records: 1, message: explained(reason, message), line });
+    else complaints.set(kind, { records: 1, message: `${error.message}${way}`, line });
   }
   return tally;
 }
 
-function explained(reason: Reason, message: string): string {
-  if (reason !== Reason.MESSAGE_TOO_LARGE) return message;
-  return `${message} (\`tidemark topic create --config max.message.bytes=N\` allows more)`;
+interface Failure {
+  readonly error: TidemarkError;
+  readonly line: number | undefined;
+  /** What is said behind the error's own words. */
+  readonly way: string;
+}
+
+function wayOut({ reason }: TidemarkError): string {
+  if (reason !== Reason.MESSAGE_TOO_LARGE) return "";
+  return " (`tidemark topic create --config max.message.bytes=N` allows more)";
 }
 
 function describe(kind: string, { records, message, line }: Complaint): string {

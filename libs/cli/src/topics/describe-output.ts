@@ -36,6 +36,7 @@ export function topicJson({ topic, partitions, outOfSync }: DescribedTopic) {
       minIsr: each.minIsr,
       recovering: each.recovering,
       damaged: each.damaged,
+      regressedFrom: each.regressedFrom ?? null,
     })),
   };
 }
@@ -69,13 +70,14 @@ export function printPartitions(io: Io, topics: readonly DescribedTopic[]): void
 const columns = ["Partition", "Leader", "Replicas", "Isr", "Osr", "Elr", "Offline"] as const;
 
 function row(
-  { partition, leader, replicas, isr, elr, offline }: PartitionDescription,
+  { partition, leader, replicas, isr, elr, offline, regressedFrom }: PartitionDescription,
   osr: readonly OutOfSync[],
 ): readonly (string | number)[] {
   const [shownReplicas = "", shownIsr = "", shownElr = "", shownOffline = ""] = [replicas, isr, elr, offline].map(
     (brokers) => brokers.join(","),
   );
-  return [partition, leader ?? "none", shownReplicas, shownIsr, outOfSyncText(osr), shownElr, shownOffline];
+  const shownLeader = leader ?? (regressedFrom === undefined ? "none" : "none (regressed)");
+  return [partition, shownLeader, shownReplicas, shownIsr, outOfSyncText(osr), shownElr, shownOffline];
 }
 
 function osrOf(

@@ -282,6 +282,19 @@ describe("flush and close", () => {
     expect(kinds(outcomes)).toEqual(["acknowledged", "acknowledged", "acknowledged"]);
   });
 
+  test("closed twice is closed once, and the second call may end the waiting of the first", async () => {
+    const { cluster, producer } = await setUp({ idempotence: false });
+    cluster.onProduce(0, { kind: "hold", until: createDeferred().promise });
+    const outcomes = give(producer, ["a"]);
+    await settle(cluster);
+    const closed = producer.close();
+    await producer.close(AbortSignal.abort());
+    await closed;
+    await producer.close();
+    expect(kinds(outcomes)).toEqual(["unknown"]);
+    expect(cluster.time.pending()).toBe(0);
+  });
+
   test("close settles what waits and refuses what comes later", async () => {
     const { producer } = await setUp();
     const outcomes = give(producer, ["a"]);

@@ -76,7 +76,10 @@ export interface Producer {
    * that is aborted; the records are sent all the same.
    */
   flush(signal?: AbortSignal): Promise<void>;
-  /** Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits too. */
+  /**
+   * Flushes and ends. What is not settled when `signal` is aborted is settled at once. A second call waits for the same end,
+   * and its signal counts too.
+   */
   close(signal?: AbortSignal): Promise<void>;
 }
 
@@ -179,17 +182,14 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     await Promise.all(allQueues().map((queue) => queue.flush()));
   };
 
-  const finish = async (signal: AbortSignal | undefined) => {
-    const abandon = () => {
-      for (const queue of allQueues()) queue.abandon(closedError());
-    };
-    const flushed = flush();
-    if (signal?.aborted) abandon();
-    signal?.addEventListener("abort", abandon, { once: true });
-    await flushed;
-    signal?.removeEventListener("abort", abandon);
+  const finish = async () => {
+    await flush();
     links.close();
     report.close();
+  };
+
+  const abandon = () => {
+    for (const queue of allQueues()) queue.abandon(closedError());
   };
 
   const producer: Producer = {
@@ -232,7 +232,13 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
     writable: buffer.writable,
     flush: (signal) => orAborted(flush(), signal),
-    close: (signal) => (closing ??= finish(signal)),
+    async close(signal) {
+      closing ??= finish();
+      if (signal?.aborted) abandon();
+      signal?.addEventListener("abort", abandon, { once: true });
+      await closing;
+      signal?.removeEventListener("abort", abandon);
+    },
   };
   return producer;
 }

@@ -13,9 +13,9 @@ export interface Share {
  *
  * - Little of what it allocates lives long: more room for the young took more memory and no less time, and to begin with
  *   less room only copies more.
- * - It runs much code, and none of it very often: what translates quickly is worth its while early, and stays; what
- *   translates thoroughly never earns what it costs.
- * - Threads that help to collect garbage are woken more often than they help.
+ * - It runs much code, and little of it very often: what translates quickly is worth its while early, and stays; what
+ *   translates thoroughly earns what it costs only where code is run very often.
+ * - Threads that help to collect the young are woken more often than they help.
  * - Node's own code is large too, and runs faster from large pages where there are any.
  */
 const v8Flags = [
@@ -23,9 +23,9 @@ const v8Flags = [
   "--max-semi-space-size=16",
   "--always-sparkplug",
   "--invocation-count-for-maglev=150",
-  "--no-turbofan",
+  "--invocation-count-for-turbofan=20000",
   "--no-flush-bytecode",
-  "--single-threaded-gc",
+  "--no-parallel-scavenge",
   "--use-largepages=silent",
   "--expose-gc",
 ] as const;

@@ -75,7 +75,7 @@ async function runSeeds(
     const coreMs = coreTimeMs() - before;
     tell({ kind: "run", result, coreMs });
     print(describeRun(result, coreMs));
-    collectGarbage();
+    await collectGarbage();
     if (result.violations.length === 0) continue;
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));

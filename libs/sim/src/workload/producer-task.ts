@@ -92,9 +92,11 @@ export function startProducer(
   };
 }
 
+const encoder = new TextEncoder();
+
 /** A value that begins with its id and a bar. */
 function valueOf(id: string, extra: number, random: Random): Uint8Array {
-  const head = new TextEncoder().encode(`${id}|`);
+  const head = encoder.encode(`${id}|`);
   const value = new Uint8Array(head.length + extra);
   value.set(head);
   const fill = below(random, 256);

@@ -56,8 +56,9 @@ export async function startJaeger(path: string): Promise<Jaeger> {
     },
     async close() {
       if (!hasEnded()) {
+        // It takes its time to end in order, and keeps nothing.
         const ended = new Promise((resolve) => child.once("exit", resolve));
-        child.kill("SIGTERM");
+        child.kill("SIGKILL");
         await ended;
       }
       rmSync(folder, { recursive: true, force: true });

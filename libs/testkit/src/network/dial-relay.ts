@@ -17,6 +17,8 @@ export interface DialRelay {
   /** What processes are to find in their environment. They are to run Node.js, and inherit it to whom they start. */
   readonly env: Readonly<Record<"NODE_OPTIONS" | "TIDEMARK_TEST_RELAY", string>>;
   cutOff(process: RelayedProcess): void;
+  /** What passes to it or from it takes so long each way, in milliseconds, from now on. 0: no longer than it takes. */
+  slow(process: RelayedProcess, delayMs: number): void;
   /** Everything passes again. Connections to and from who was cut off are reset. */
   mend(): void;
   close(): Promise<void>;
@@ -34,7 +36,10 @@ const preload = new URL("./dial-through.ts", import.meta.url).href;
 export async function createDialRelay(): Promise<DialRelay> {
   const links = new Map<Link, Call>();
   let parted: RelayedProcess | undefined;
-  const isCut = ({ pid, port }: Call) => parted !== undefined && (pid === parted.pid || parted.ports.includes(port));
+  let slowed: { readonly process: RelayedProcess; readonly delayMs: number } | undefined;
+  const isOf = ({ pid, port }: Call, process: RelayedProcess) => pid === process.pid || process.ports.includes(port);
+  const isCut = (call: Call) => parted !== undefined && isOf(call, parted);
+  const delayOf = (call: Call) => (slowed !== undefined && isOf(call, slowed.process) ? slowed.delayMs : 0);
 
   const server = createServer({ noDelay: true }, (client) => {
     client.on("error", () => undefined);
@@ -43,7 +48,10 @@ export async function createDialRelay(): Promise<DialRelay> {
       const link = createLink(
         client,
         upstream,
-        rulesOf(() => isCut(call)),
+        rulesOf(
+          () => isCut(call),
+          () => delayOf(call),
+        ),
         () => undefined,
       );
       links.set(link, call);
@@ -66,6 +74,9 @@ export async function createDialRelay(): Promise<DialRelay> {
     cutOff(process) {
       parted = process;
     },
+    slow(process, delayMs) {
+      slowed = { process, delayMs };
+    },
     mend() {
       reset(isCut);
       parted = undefined;
@@ -78,7 +89,7 @@ export async function createDialRelay(): Promise<DialRelay> {
   };
 }
 
-function rulesOf(isCut: () => boolean): LinkRules {
+function rulesOf(isCut: () => boolean, delayMs: () => number): LinkRules {
   const forwarding = () => (isCut() ? "drop" : "pass");
   return {
     get toServer() {
@@ -87,7 +98,9 @@ function rulesOf(isCut: () => boolean): LinkRules {
     get toClient() {
       return forwarding();
     },
-    delayMs: 0,
+    get delayMs() {
+      return delayMs();
+    },
   };
 }
 

@@ -46,7 +46,8 @@ export function drawing(text: string): string {
 }
 
 function labelOf({ name, resource }: ReceivedSpan): string {
-  return `${name} @${String(resource["service.name"]).replace("tidemark-", "")}`;
+  const service = resource["service.name"];
+  return `${name} @${typeof service === "string" ? service.replace("tidemark-", "") : "unknown"}`;
 }
 
 function linkText(target: ReceivedSpan | undefined): string {

@@ -30,7 +30,7 @@ function documents(text: string): readonly Json[] {
 
 function toSpan(span: Json, resource: Attributes): ReceivedSpan {
   const status = (span["status"] ?? {}) as Json;
-  const text = (name: string) => String(span[name] ?? "");
+  const text = (name: string) => textOf(span[name]);
   return {
     name: text("name"),
     kind: kinds[Number(span["kind"] ?? 0)] ?? "unspecified",
@@ -50,9 +50,13 @@ function toSpan(span: Json, resource: Attributes): ReceivedSpan {
       nanos: BigInt(String(event["timeUnixNano"])),
       attributes: attributesOf(event),
     })),
-    error: Number(status["code"] ?? 0) === statusError ? String(status["message"] ?? "") : undefined,
+    error: Number(status["code"] ?? 0) === statusError ? textOf(status["message"]) : undefined,
     resource,
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function attributesOf(holder: Json): Attributes {

@@ -114,6 +114,7 @@ const healthy: BrokerCondition = {
   confirmedDeletions: [],
   damagedReplicas: [],
   truncations: [],
+  regressedReplicas: [],
   offlineReplicas: [],
 };
 

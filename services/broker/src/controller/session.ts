@@ -2,8 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ActiveController, MetadataVersion } from "@tidemark/controller-link";
 import type { BrokerEpoch, BrokerId, ControllerEpoch, Revision, TopicId } from "@tidemark/ids";
 import type { ReplicaId } from "@tidemark/log";
-import type { ReportedTruncation } from "@tidemark/metadata";
-import { ClusterService, type HeartbeatRequestSchema } from "@tidemark/proto/cluster/v1";
+import type { ReportedTruncation, SeenState } from "@tidemark/metadata";
+import { ClusterService, type HeartbeatRequestSchema, type RegressedReplicaSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { createRpcClient, openRawStream, TidemarkError } from "@tidemark/rpc";
 import { abortWith, createDeferred, type Deferred, type Runtime } from "@tidemark/runtime";
@@ -35,6 +35,8 @@ export interface BrokerCondition {
   readonly confirmedDeletions: readonly TopicId[];
   readonly damagedReplicas: readonly ReplicaId[];
   readonly truncations: readonly ReportedTruncation[];
+  /** What replicas have seen that the metadata do not know. */
+  readonly regressedReplicas: readonly SeenState[];
   /** Not served though their directory works. */
   readonly offlineReplicas: readonly ReplicaId[];
 }
@@ -188,7 +190,7 @@ async function register(
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
     (channel, until) => {
-      const { directoryIds, controllerEpoch, damagedReplicas } = condition();
+      const { directoryIds, controllerEpoch, damagedReplicas, regressedReplicas } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
           ...rest,
@@ -196,6 +198,7 @@ async function register(
           endpoints: [...identity.endpoints],
           controllerEpoch,
           damagedReplicas: [...damagedReplicas],
+          regressedReplicas: regressedReplicas.map(seenToWire),
           ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
         },
         { signal: until, timeoutMs: 5000 },
@@ -230,8 +233,13 @@ function heartbeatOf(
     wantsShutdown: of.wantsShutdown,
     damagedReplicas: [...now.damagedReplicas],
     truncations: [...now.truncations],
+    regressedReplicas: now.regressedReplicas.map(seenToWire),
     offlineReplicas: [...now.offlineReplicas],
   };
+}
+
+function seenToWire({ partitionEpoch, ...seen }: SeenState): MessageInitShape<typeof RegressedReplicaSchema> {
+  return partitionEpoch === undefined ? seen : { ...seen, partitionEpoch };
 }
 
 function isSessionLost(error: TidemarkError | undefined): boolean {

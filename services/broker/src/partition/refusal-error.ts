@@ -86,11 +86,7 @@ export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: W
         message: `The log of ${name} on broker ${shared.self} is out of service`,
       });
     case "METADATA_REGRESSED":
-      return new TidemarkError({
-        ...where,
-        reason: Reason.METADATA_REGRESSED,
-        message: `The metadata of ${name} are older than what its replicas hold: nothing is served until \`tidemark partition elect --election-type unclean --topic ${topic} --partition ${index}\` decides whose records stay`,
-      });
+      return metadataRegressed(where);
     case "APPEND_REFUSED":
       return fromLogError(refusedBy, { topic, partition: index }, outcome);
     case "REQUEST_TIMED_OUT":
@@ -114,6 +110,16 @@ export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: W
         ...(waiting.kind === "read" && { offset: waiting.offset }),
       });
   }
+}
+
+/** What replicas hold goes beyond the metadata: whoever were elected might cut committed records. */
+export function metadataRegressed(where: Where): TidemarkError {
+  const { topic, partition } = where;
+  return new TidemarkError({
+    ...where,
+    reason: Reason.METADATA_REGRESSED,
+    message: `The metadata of ${topic}-${partition} are older than what its replicas hold: nothing is served until \`tidemark partition elect --election-type unclean --topic ${topic} --partition ${partition}\` decides whose records stay`,
+  });
 }
 
 type Where = {

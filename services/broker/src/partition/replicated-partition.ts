@@ -15,6 +15,7 @@ import {
   type ReplicaResponse,
   type ReplicationGuards,
   type ReplicationSettings,
+  type SeenBeyond,
   type StandingFetch,
 } from "@tidemark/replication";
 import { type TidemarkError, withOutcome } from "@tidemark/rpc";
@@ -64,8 +65,8 @@ export interface ReplicatedPartition extends Partition {
   tick(time: { readonly nowMs: number; readonly controllerHeardMs: number }): void;
   /** Takes a committed state. One that is not newer changes nothing. */
   applyMetadata(state: PartitionState, controllerEpoch: ControllerEpoch): void;
-  /** The newest leader epoch that it has seen, where the newest metadata are older; undefined: they are not. */
-  readonly regressedFrom: LeaderEpoch | undefined;
+  /** What it has seen, where the newest metadata are older; undefined: they are not. */
+  readonly seenBeyond: SeenBeyond | undefined;
   onLogEvent(event: LogEvent): void;
   /** Settings of the topic changed. */
   configure(settings: TopicLogSettings, replication: ReplicationSettings): void;
@@ -178,9 +179,8 @@ class Standing {
   get leaderEpoch(): LeaderEpoch {
     return this.#replica.metadata?.leaderEpoch ?? noLeaderEpoch;
   }
-  get regressedFrom() {
-    const { machine, shared } = this.#replica;
-    return machine.view(shared.clock.monotonicMs()).regressedFrom;
+  get seenBeyond() {
+    return this.#replica.machine.seenBeyond;
   }
   get isLed() {
     return this.#replica.machine.role === "leader";

@@ -57,7 +57,7 @@ export function createInspection(table: TableState): ReplicaInspection {
     },
     regressedFrom(id) {
       const state = heldOf(table, id)?.state;
-      return state?.kind === "open" ? state.partition.regressedFrom : undefined;
+      return state?.kind === "open" ? state.partition.seenBeyond?.leaderEpoch : undefined;
     },
     ledIn(id) {
       const state = heldOf(table, id)?.state;

@@ -5,7 +5,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
 import { invalidArgument, unknownPartition, unknownTopic } from "../errors.ts";
 import type { Partition } from "../partition/partition.ts";
-import { type HintedLeader, notLeader } from "../partition/refusal-error.ts";
+import { type HintedLeader, metadataRegressed, notLeader } from "../partition/refusal-error.ts";
 import { heldOf, type TableState } from "./table-state.ts";
 
 export interface PartitionRequest {
@@ -41,6 +41,9 @@ function find(table: TableState, request: PartitionRequest, mustLead: boolean): 
   if (record === undefined) throw unknownPartition(request, topic.partitions);
   const held = heldOf(table, { topicId: topic.topicId, partition: record.partition });
   const isAssigned = record.replicas.some((each) => each.brokerId === table.self);
+  if (mustLead && record.regressedFrom !== undefined) {
+    throw metadataRegressed({ topic: request.topic, partition: request.partition, outcome: Outcome.NOT_APPLIED });
+  }
   if ((mustLead && record.leader !== table.self) || !isAssigned) {
     const { leader, leaderEpoch } = record;
     throw notLeader({

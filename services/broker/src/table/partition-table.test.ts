@@ -1,12 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, controllerEpoch, partitionIndex, revision } from "@tidemark/ids";
-import { applyChanges } from "@tidemark/metadata";
+import { brokerEpoch, controllerEpoch, leaderEpoch, partitionIndex, revision, topicId } from "@tidemark/ids";
+import { applyChanges, findTopic, listPartitions, type MetadataChange, type Partition } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
 import { describe, expect, it, vi } from "vitest";
 import { type BrokerBench, callContext, createBrokerBench, imageOf, self } from "../testing/broker-bench.ts";
 
+const putPartitionOf = (value: Partition): MetadataChange => ({
+  kind: "partition",
+  topicId: value.topicId,
+  partition: value.partition,
+  value,
+});
 const record = create(RecordSchema, { valueForm: { case: "text", value: "a" } });
 const produce = (bench: BrokerBench, topic = "t") =>
   bench.produce(create(ProduceRequestSchema, { topic, partition: 0, records: [record] }), callContext());
@@ -143,6 +149,32 @@ describe("the partitions of a broker", () => {
     await passSecond();
     await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2));
     expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
+  });
+
+  it("34g: are told of that hold more than the metadata know, before the broker registers and after", async () => {
+    const before = await createBrokerBench(imageOf([{ name: "t", leaderEpoch: 7 }]));
+    await produce(before);
+    expect(before.table.regressed()).toEqual([]);
+    await before.stop();
+    const restored = imageOf([{ name: "t", leaderEpoch: 4 }]);
+    const bench = await createBrokerBench(restored, { disk: before.disk, isUnregistered: true });
+    const id = bench.directory.replicas()[0];
+    expect(bench.table.regressed()).toEqual([{ ...id, leaderEpoch: 7, partitionEpoch: undefined }]);
+    await bench.register();
+    expect(bench.table.regressed()).toEqual([{ ...id, leaderEpoch: 7, partitionEpoch: 4 }]);
+    await expect(produce(bench)).rejects.toMatchObject({ reason: Reason.METADATA_REGRESSED });
+  });
+
+  it("34g: that the metadata mark are served by nobody, and say what decides", async () => {
+    const image = imageOf([{ name: "t", leaderEpoch: 5 }]);
+    const [partition] = listPartitions(image, findTopic(image, "t")?.topicId ?? topicId(""));
+    if (partition === undefined) throw new Error("no partition");
+    const value = { ...partition, leader: undefined, isr: [], regressedFrom: leaderEpoch(9) };
+    const bench = await createBrokerBench(applyChanges(image, [putPartitionOf(value)]).image);
+    await expect(produce(bench)).rejects.toMatchObject({
+      reason: Reason.METADATA_REGRESSED,
+      message: expect.stringContaining("partition elect --election-type unclean --topic t --partition 0") as string,
+    });
   });
 
   it("share nothing with a topic of the same name made again", async () => {

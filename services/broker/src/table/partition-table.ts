@@ -1,6 +1,6 @@
 import type { BrokerId, TopicId } from "@tidemark/ids";
 import { type Log, type LogDirectory, type LogEvent, type ReplicaId, replicaName } from "@tidemark/log";
-import { findTopic, type ReportedTruncation, valuesOf } from "@tidemark/metadata";
+import { findTopic, type ReportedTruncation, type SeenState, valuesOf } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import {
   createFetchSessions,
@@ -30,6 +30,7 @@ import { drop, followMetadata } from "./follow-metadata.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
 import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
+import { regressedReplicas } from "./regressed-replicas.ts";
 import { enqueue, heldOf, type TableRegistration, type TableState, type TableUpdate } from "./table-state.ts";
 import { createTaskGroup } from "./task-group.ts";
 
@@ -75,6 +76,8 @@ export interface PartitionTable extends PartitionLookup {
   offline(): readonly ReplicaId[];
   /** What replicas here cut, for receipts of unclean elections that await it (D3). */
   truncations(): readonly ReportedTruncation[];
+  /** What replicas here have seen that the newest metadata do not know (METADATA_REGRESSED). */
+  regressed(): readonly SeenState[];
   readonly serving: ReplicaServing;
   readonly receiving: ReplicaReceiving;
   readonly inspection: ReplicaInspection;
@@ -188,6 +191,7 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
         state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
       ),
     truncations: () => awaitedTruncations(table),
+    regressed: () => regressedReplicas(table),
     serving: createServing(table),
     receiving: createReceiving(table),
     inspection: createInspection(table),

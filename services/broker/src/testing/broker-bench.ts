@@ -59,6 +59,8 @@ export interface BenchOptions {
   readonly seed?: number;
   readonly guards?: LogGuards;
   readonly tracer?: Tracer;
+  /** The logs are open, and nothing is served: as before the first registration. */
+  readonly isUnregistered?: boolean;
   /** What the controller says to a broker that asks whether it leads; undefined, or absent: nothing. */
   readonly confirms?: () => boolean | undefined;
 }
@@ -174,8 +176,12 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
       write: (line) => logs.push(line),
     }),
   });
-  table.registered({ brokerEpoch: brokerEpoch(1), ...registered });
-  await apply(image);
+  const register = async () => {
+    table.registered({ brokerEpoch: brokerEpoch(1), ...registered });
+    await apply(image);
+  };
+  if (options.isUnregistered === true) await table.openListed({ image, ...registered });
+  else await register();
   const { codecs } = await loadCodecs();
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
@@ -192,6 +198,7 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   };
   return {
     apply,
+    register,
     disk,
     gated,
     time,

@@ -22,6 +22,7 @@ import {
   readLeaderEpoch,
   readPartition,
   readReplicaId,
+  readSeenState,
   readTopicId,
   readUuid,
 } from "./requests.ts";
@@ -75,6 +76,7 @@ async function register(
     bootId: request.bootId,
     flushAsync: request.flushAsync,
     damaged: request.damagedReplicas.map(readReplicaId),
+    regressed: request.regressedReplicas.map(readSeenState),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(

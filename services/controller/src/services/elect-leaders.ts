@@ -80,6 +80,10 @@ function uncleanProblem(
     return because(Reason.UNKNOWN_PARTITION, `Topic ${topic.name} has no partition ${partition}`);
   if (state.leader !== undefined && selection.name === undefined)
     return because(Reason.ELECTION_NOT_NEEDED, `Broker ${state.leader} leads`);
+  if (selection.name === undefined && state.regressedFrom !== undefined) {
+    const text = `Replicas of ${topic.name}-${partition} have seen more than the metadata know of; name the topic to decide whose records stay`;
+    return because(Reason.METADATA_REGRESSED, text);
+  }
   if (selection.name !== undefined || allowsUnclean(topic, clusterAllows)) return undefined;
   const text = `Topic ${topic.name} does not allow unclean elections; name it to elect all the same`;
   return because(Reason.UNCLEAN_ELECTION_NOT_ALLOWED, text);

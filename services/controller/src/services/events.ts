@@ -161,5 +161,7 @@ function causeNumber(cause: ElectionCause): CauseNumber {
       return CauseNumber.REPLICA_DAMAGED;
     case "replica offline":
       return CauseNumber.REPLICA_OFFLINE;
+    case "metadata regressed":
+      return CauseNumber.METADATA_REGRESSED;
   }
 }

@@ -2,6 +2,8 @@
  * A broker's heartbeat stream. Sent by brokers every `broker.heartbeat.interval.ms`; each message renews the session
  * and is answered with the controller epoch. It fails with NOT_CONTROLLER when this controller is not, or is no longer,
  * the active one, and with BROKER_NOT_REGISTERED or STALE_BROKER_EPOCH where the session is gone: the broker registers.
+ *
+ * A message renews as it comes. What it asks for beside may wait for the store; meanwhile the newest one is kept.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BrokerEpoch, BrokerId, TopicId } from "@tidemark/ids";
@@ -11,19 +13,22 @@ import {
   failDirectories,
   isAwaitedTruncation,
   isNewDamage,
+  isNewRegression,
   isToStepAside,
   lookup,
   reportDamage,
   reportOffline,
+  reportRegressed,
   reportTruncations,
   sessionProblem,
 } from "@tidemark/metadata";
 import type { HeartbeatRequest, HeartbeatResponseSchema } from "@tidemark/proto/cluster/v1";
+import { abortWith } from "@tidemark/runtime";
 import type { ActiveTerm } from "../commands/role.ts";
 import { type ControllerCore, electionContext } from "../core.ts";
 import { refusalError } from "../errors.ts";
-import { readBroker, readDirectoryIds, readReplicaId, readTopicId, readTruncation } from "./requests.ts";
-import { untilAborted } from "./signals.ts";
+import { readBroker, readDirectoryIds, readReplicaId, readSeenState, readTopicId, readTruncation } from "./requests.ts";
+import { newestOf, untilAborted } from "./signals.ts";
 
 interface Session {
   readonly brokerId: BrokerId;
@@ -35,11 +40,13 @@ export async function* heartbeat(
   requests: AsyncIterable<HeartbeatRequest>,
 ): AsyncGenerator<MessageInitShape<typeof HeartbeatResponseSchema>> {
   const term = core.role.require();
+  const over = new AbortController();
+  const unbind = abortWith(over, term.signal);
+  const beats = newestOf(untilAborted(requests, over.signal), (request) => renew(core, readBroker(request)));
   let connection: { readonly session: Session; readonly close: () => void } | undefined;
   try {
-    for await (const request of untilAborted(requests, term.signal)) {
+    for await (const request of beats) {
       const session = readBroker(request);
-      renew(core, session);
       if (connection !== undefined && connection.session.brokerEpoch !== session.brokerEpoch) {
         connection.close();
         connection = undefined;
@@ -50,6 +57,8 @@ export async function* heartbeat(
       yield { controllerEpoch: term.epoch, sequence: request.sequence, mayShutDown, uncleanLeaderElection };
     }
   } finally {
+    unbind();
+    over.abort();
     connection?.close();
   }
 }
@@ -72,6 +81,13 @@ async function carryOut(
   const damage = { ...session, damaged: request.damagedReplicas.map(readReplicaId) };
   if (isNewDamage(core.follower.image, damage)) {
     await core.queue.submit({ name: "report damage", decide: (image) => reportDamage(image, damage, context) });
+  }
+  const regression = { ...session, seen: request.regressedReplicas.map(readSeenState) };
+  if (isNewRegression(core.follower.image, regression)) {
+    await core.queue.submit({
+      name: "report regressed metadata",
+      decide: (image) => reportRegressed(image, regression, context),
+    });
   }
   if (request.failedDirectoryIds.length > 0) {
     const command = { ...session, directoryIds: readDirectoryIds(request.failedDirectoryIds) };

@@ -10,13 +10,15 @@ import {
   leaderEpoch,
   type Offset,
   offset,
+  type PartitionEpoch,
   type PartitionIndex,
+  partitionEpoch,
   partitionIndex,
   type TopicId,
   topicId,
 } from "@tidemark/ids";
-import type { Endpoint, ReplicaId, ReportedTruncation } from "@tidemark/metadata";
-import type { Truncation } from "@tidemark/proto/cluster/v1";
+import type { Endpoint, ReplicaId, ReportedTruncation, SeenState } from "@tidemark/metadata";
+import type { RegressedReplica, Truncation } from "@tidemark/proto/cluster/v1";
 import { invalidArgument } from "../errors.ts";
 
 export function readBroker(request: { readonly brokerId: number; readonly brokerEpoch: number }): {
@@ -46,6 +48,14 @@ export function readTruncation(value: Truncation): ReportedTruncation {
   };
 }
 
+export function readSeenState(value: RegressedReplica): SeenState {
+  return {
+    ...readReplicaId(value),
+    leaderEpoch: readLeaderEpoch(value.leaderEpoch),
+    partitionEpoch: value.partitionEpoch === undefined ? undefined : readPartitionEpoch(value.partitionEpoch),
+  };
+}
+
 export function readOffset(field: string, value: bigint): Offset {
   return read(field, () => offset(value));
 }
@@ -68,6 +78,10 @@ export function readPartition(value: number): PartitionIndex {
 
 export function readLeaderEpoch(value: number): LeaderEpoch {
   return read("leader_epoch", () => leaderEpoch(value));
+}
+
+function readPartitionEpoch(value: number): PartitionEpoch {
+  return read("partition_epoch", () => partitionEpoch(value));
 }
 
 export function readEndpoint({ listener, host, port }: Endpoint): Endpoint {

@@ -11,7 +11,14 @@
  * | first action        | then                                     | what a predecessor left is repaired            |
  */
 import type { Clock } from "@tidemark/runtime";
-import { attributeNames, type SpanAttributes, spanNames, type TraceContext, type Tracer } from "@tidemark/telemetry";
+import {
+  attributeNames,
+  type SpanAttributes,
+  type SpanName,
+  spanNames,
+  type TraceContext,
+  type Tracer,
+} from "@tidemark/telemetry";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { CampaignRecorder } from "./campaigns.ts";
 
@@ -103,7 +110,7 @@ function begin(
       [attributeNames.controllerEpoch]: epoch,
     },
   });
-  const child = (name: (typeof steps)[number], from: number, to: number, attributes: SpanAttributes): TraceContext =>
+  const child = (name: SpanName, from: number, to: number, attributes: SpanAttributes): TraceContext =>
     tracer.record({ name, parent: root.context, startMs: from, endMs: to, attributes });
   child(spanNames.controllerLost, startMs, campaign?.startMs ?? leadingMs, lost.attributes);
   if (campaign !== undefined) child(spanNames.campaign, campaign.startMs, campaign.endMs, campaign.attributes);
@@ -118,11 +125,3 @@ function begin(
     },
   };
 }
-
-const steps = [
-  spanNames.controllerLost,
-  spanNames.campaign,
-  spanNames.catchUp,
-  spanNames.grantSessions,
-  spanNames.firstAction,
-] as const;

@@ -60,6 +60,7 @@ export function createUncleanElections(core: Core, describe: DescribeReplicas): 
   };
   const isDue = (partition: Partition): boolean => {
     const topic = findTopicById(follower.image, partition.topicId);
+    if (partition.regressedFrom !== undefined) return false;
     if (topic === undefined || !allowsUnclean(topic, settings.uncleanElection)) return false;
     if (!hasLiveReplica(follower.image, partition)) return false;
     return partition.elr.every((member) => isGone(member));

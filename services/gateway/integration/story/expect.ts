@@ -95,7 +95,7 @@ export function expectFollowersSpansToBeTheirOwn({ spans, produces, elections }:
   expect(receives).toHaveLength(2 * (produces + 1) + elections);
   for (const receive of receives) {
     const replicate = byId.get(receive.parentSpanId ?? "");
-    const follower = `broker-${String(replicate?.attributes["tidemark.follower"])}`;
+    const follower = `broker-${replicate?.attributes["tidemark.follower"] as number}`;
     expect(instanceOf(receive)).toBe(follower);
     expect(replicate && instanceOf(replicate)).not.toBe(follower);
     const [fetch] = receive.links;

@@ -11,7 +11,6 @@ import {
   reasonName,
   TidemarkError,
 } from "@tidemark/rpc";
-import { leaderNotAvailable } from "../errors.ts";
 import { createPauses, type Pauses } from "../routing/patience.ts";
 import type { RoutedPartition } from "../routing/route-table.ts";
 import { checkFraming } from "./check-batches.ts";
@@ -149,7 +148,7 @@ function sendNow(session: StreamSession, sent: Sent): "sent" | "later" {
   const partition = locate(session, sent.request);
   const route = session.table.route(partition);
   sent.leaderEpoch = route?.leaderEpoch;
-  if (route === undefined) throw leaderNotAvailable(partition);
+  if (route === undefined) throw session.table.noRoute(partition);
   const upstream = session.upstreamTo(route.endpoint);
   if (!upstream.hasRoom) return "later";
   const timeoutMs = Math.max(1, Math.ceil(sent.endsAt - session.runtime.clock.monotonicMs()));

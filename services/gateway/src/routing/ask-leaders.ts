@@ -1,7 +1,7 @@
 /** Questions about several partitions, put to all of their leaders at once. */
 import type { ErrorDetail } from "@tidemark/proto/common/v1";
 import { fromErrorDetail, TidemarkError } from "@tidemark/rpc";
-import { leaderNotAvailable, missingAnswer } from "../errors.ts";
+import { missingAnswer } from "../errors.ts";
 import { mayRepeat } from "./call-leader.ts";
 import type { Pauses, Refused } from "./patience.ts";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
@@ -59,7 +59,7 @@ export async function askOnce<Item extends PartitionAnswer>({
 }: LeaderQuestion<Item>): Promise<Answers<Item>> {
   const { groups, without } = groupByLeader(table, partitions);
   const answers = new Map<number, Item>();
-  for (const each of without) answers.set(each.partition, failed(each.partition, leaderNotAvailable(each)));
+  for (const each of without) answers.set(each.partition, failed(each.partition, table.noRoute(each)));
   const askGroup = async (group: LeaderGroup) => {
     for (const item of await answersOf(group, groups.length, { ask, failed })) answers.set(item.partition, item);
   };

@@ -1,6 +1,5 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
-import { leaderNotAvailable } from "../errors.ts";
 import type { Pauses } from "./patience.ts";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
@@ -37,7 +36,7 @@ export async function callLeader<Answer>(
     const partition = locate();
     const route = table.route(partition);
     try {
-      if (route === undefined) throw leaderNotAvailable(partition);
+      if (route === undefined) throw table.noRoute(partition);
       return await attempt({ route, number }, partition);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;

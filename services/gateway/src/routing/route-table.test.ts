@@ -142,4 +142,14 @@ describe("what a request names", () => {
     const unknown = expect.objectContaining({ reason: Reason.UNKNOWN_PARTITION }) as Error;
     expect(() => table.partition(table.topic("orders", ""), 1)).toThrow(unknown);
   });
+
+  it("says of a partition without a leader whether an election may bring one, or an operator has to decide", () => {
+    const table = createRouteTable(applyChanges(emptyImage, [topic, leads(undefined, 3)]).image);
+    expect(table.noRoute(partition)).toMatchObject({ reason: Reason.LEADER_NOT_AVAILABLE, retriable: true });
+    const regressed = leads(undefined, 4);
+    if (regressed.kind !== "partition" || regressed.value === undefined) throw new Error("no partition");
+    const value = { ...regressed.value, regressedFrom: leaderEpoch(9) };
+    table.apply(applyChanges(table.image, [{ ...regressed, value }]).image);
+    expect(table.noRoute(partition)).toMatchObject({ reason: Reason.METADATA_REGRESSED, retriable: false });
+  });
 });

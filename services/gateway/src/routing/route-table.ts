@@ -23,6 +23,7 @@ import {
   unknownTopicId,
 } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
+import { leaderNotAvailable, metadataRegressed } from "../errors.ts";
 
 /** The leader of a partition. */
 export interface Route {
@@ -50,6 +51,8 @@ export interface RouteTable {
   partition(topic: Topic, partition: number): RoutedPartition;
   /** Undefined: nobody leads it, or whoever does has no session. */
   route(partition: RoutedPartition): Route | undefined;
+  /** Why there is no route. */
+  noRoute(partition: RoutedPartition): TidemarkError;
   /** Takes note of what a broker said. Only a newer leader epoch counts. */
   learn(partition: RoutedPartition, hint: ErrorFields["leader"]): void;
   /** Calls `onChange` after each change of the metadata. */
@@ -93,6 +96,8 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
       if (known?.leader === undefined || endpoint === undefined) return undefined;
       return { broker: known.leader, endpoint, leaderEpoch: known.leaderEpoch };
     },
+    noRoute: (of) =>
+      partitionOf(image, of)?.regressedFrom === undefined ? leaderNotAvailable(of) : metadataRegressed(of),
     learn(of, hint) {
       if (hint === undefined || hint.endpoint === "") return;
       const known = hints.get(keyOf(of))?.route.leaderEpoch ?? partitionOf(image, of)?.leaderEpoch;

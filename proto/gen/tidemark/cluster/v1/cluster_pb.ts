@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/cluster/v1/cluster.proto.
  */
 export const file_tidemark_cluster_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEiMQoKUmVwbGljYVJlZhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0ibgoKVHJ1bmNhdGlvbhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhQKDGZpcnN0X29mZnNldBgEIAEoAxIPCgdsb2dfZW5kGAUgASgDIuMCCg9SZWdpc3RlclJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhYKDmluY2FybmF0aW9uX2lkGAIgASgJEhIKCmNsdXN0ZXJfaWQYAyABKAkSFQoNZGlyZWN0b3J5X2lkcxgEIAMoCRIvCgllbmRwb2ludHMYBSADKAsyHC50aWRlbWFyay5jb21tb24udjEuRW5kcG9pbnQSDAoEcmFjaxgGIAEoCRIYChBjb250cm9sbGVyX2Vwb2NoGAcgASgNEiQKF2NsZWFuX3N0b3BfYnJva2VyX2Vwb2NoGAggASgNSACIAQESDwoHYm9vdF9pZBgJIAEoCRI5ChBkYW1hZ2VkX3JlcGxpY2FzGAogAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEhMKC2ZsdXNoX2FzeW5jGAsgASgIQhoKGF9jbGVhbl9zdG9wX2Jyb2tlcl9lcG9jaCKEAQoQUmVnaXN0ZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMYnJva2VyX2Vwb2NoGAMgASgNEhAKCHJldmlzaW9uGAQgASgDEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDSLmAgoQSGVhcnRiZWF0UmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEhAKCHNlcXVlbmNlGAMgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YBCABKAMSHAoUZmFpbGVkX2RpcmVjdG9yeV9pZHMYBSADKAkSFgoOd2FudHNfc2h1dGRvd24YBiABKAgSGwoTY29uZmlybWVkX2RlbGV0aW9ucxgHIAMoCRI5ChBkYW1hZ2VkX3JlcGxpY2FzGAggAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEjkKEG9mZmxpbmVfcmVwbGljYXMYCSADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlJlcGxpY2FSZWYSNAoLdHJ1bmNhdGlvbnMYCiADKAsyHy50aWRlbWFyay5jbHVzdGVyLnYxLlRydW5jYXRpb24idwoRSGVhcnRiZWF0UmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBIVCg1tYXlfc2h1dF9kb3duGAMgASgIEh8KF3VuY2xlYW5fbGVhZGVyX2VsZWN0aW9uGAQgASgIIoYBChRXYXRjaE1ldGFkYXRhUmVxdWVzdBIWCglicm9rZXJfaWQYASABKA1IAIgBARIYChBjb250cm9sbGVyX2Vwb2NoGAIgASgNEhsKDmFmdGVyX3JldmlzaW9uGAMgASgDSAGIAQFCDAoKX2Jyb2tlcl9pZEIRCg9fYWZ0ZXJfcmV2aXNpb24iYQoPRWxlY3Rpb25Db250ZXh0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SEwoLdHJhY2VwYXJlbnQYBCABKAki5gEKFVdhdGNoTWV0YWRhdGFSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHJldmlzaW9uGAIgASgDEjEKBWZyYW1lGAMgASgOMiIudGlkZW1hcmsuY2x1c3Rlci52MS5NZXRhZGF0YUZyYW1lEjUKB2NoYW5nZXMYBCADKAsyJC50aWRlbWFyay5tZXRhZGF0YS52MS5NZXRhZGF0YUNoYW5nZRI3CgllbGVjdGlvbnMYBSADKAsyJC50aWRlbWFyay5jbHVzdGVyLnYxLkVsZWN0aW9uQ29udGV4dCI0CglJc3JNZW1iZXISEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDSKoAQoSQWx0ZXJQYXJ0aXRpb25JdGVtEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SFwoPcGFydGl0aW9uX2Vwb2NoGAQgASgNEisKA2lzchgFIAMoCzIeLnRpZGVtYXJrLmNsdXN0ZXIudjEuSXNyTWVtYmVyEhEKCXJlY292ZXJlZBgGIAEoCCJ9ChVBbHRlclBhcnRpdGlvblJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRI7CgpwYXJ0aXRpb25zGAMgAygLMicudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvbkl0ZW0ioQEKFEFsdGVyUGFydGl0aW9uUmVzdWx0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRI0CgVzdGF0ZRgDIAEoCzIlLnRpZGVtYXJrLm1ldGFkYXRhLnYxLlBhcnRpdGlvblJlY29yZBIuCgVlcnJvchgEIAEoCzIfLnRpZGVtYXJrLmNvbW1vbi52MS5FcnJvckRldGFpbCJuChZBbHRlclBhcnRpdGlvblJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SOgoHcmVzdWx0cxgCIAMoCzIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25SZXN1bHQiRQoaQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDSJhChtBbGxvY2F0ZVByb2R1Y2VySWRzUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIZChFmaXJzdF9wcm9kdWNlcl9pZBgCIAEoAxINCgVjb3VudBgDIAEoDSJkChRDb25maXJtTGVhZGVyUmVxdWVzdBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEQoJYnJva2VyX2lkGAMgASgNEhQKDGxlYWRlcl9lcG9jaBgEIAEoDSJAChVDb25maXJtTGVhZGVyUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRINCgVsZWFkcxgCIAEoCCIYChZXYXRjaENvbnRyb2xsZXJSZXF1ZXN0IlwKF1dhdGNoQ29udHJvbGxlclJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SFQoNY29udHJvbGxlcl9pZBgCIAEoDRIQCghlbmRwb2ludBgDIAEoCSqMAQoNTWV0YWRhdGFGcmFtZRIeChpNRVRBREFUQV9GUkFNRV9VTlNQRUNJRklFRBAAEiAKHE1FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX1BBUlQQARIfChtNRVRBREFUQV9GUkFNRV9TTkFQU0hPVF9FTkQQAhIYChRNRVRBREFUQV9GUkFNRV9ERUxUQRADMvAFCg5DbHVzdGVyU2VydmljZRJXCghSZWdpc3RlchIkLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVnaXN0ZXJSZXF1ZXN0GiUudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlc3BvbnNlEl4KCUhlYXJ0YmVhdBIlLnRpZGVtYXJrLmNsdXN0ZXIudjEuSGVhcnRiZWF0UmVxdWVzdBomLnRpZGVtYXJrLmNsdXN0ZXIudjEuSGVhcnRiZWF0UmVzcG9uc2UoATABEmgKDVdhdGNoTWV0YWRhdGESKS50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXF1ZXN0GioudGlkZW1hcmsuY2x1c3Rlci52MS5XYXRjaE1ldGFkYXRhUmVzcG9uc2UwARJpCg5BbHRlclBhcnRpdGlvbhIqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWx0ZXJQYXJ0aXRpb25SZXF1ZXN0GisudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3BvbnNlEngKE0FsbG9jYXRlUHJvZHVjZXJJZHMSLy50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXF1ZXN0GjAudGlkZW1hcmsuY2x1c3Rlci52MS5BbGxvY2F0ZVByb2R1Y2VySWRzUmVzcG9uc2USZgoNQ29uZmlybUxlYWRlchIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLkNvbmZpcm1MZWFkZXJSZXNwb25zZRJuCg9XYXRjaENvbnRyb2xsZXISKy50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoQ29udHJvbGxlclJlcXVlc3QaLC50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoQ29udHJvbGxlclJlc3BvbnNlMAFiBnByb3RvMw", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
+  fileDesc("CiF0aWRlbWFyay9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SE3RpZGVtYXJrLmNsdXN0ZXIudjEiMQoKUmVwbGljYVJlZhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0ibgoKVHJ1bmNhdGlvbhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhQKDGZpcnN0X29mZnNldBgEIAEoAxIPCgdsb2dfZW5kGAUgASgDIn8KEFJlZ3Jlc3NlZFJlcGxpY2ESEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIcCg9wYXJ0aXRpb25fZXBvY2gYBCABKA1IAIgBAUISChBfcGFydGl0aW9uX2Vwb2NoIqYDCg9SZWdpc3RlclJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhYKDmluY2FybmF0aW9uX2lkGAIgASgJEhIKCmNsdXN0ZXJfaWQYAyABKAkSFQoNZGlyZWN0b3J5X2lkcxgEIAMoCRIvCgllbmRwb2ludHMYBSADKAsyHC50aWRlbWFyay5jb21tb24udjEuRW5kcG9pbnQSDAoEcmFjaxgGIAEoCRIYChBjb250cm9sbGVyX2Vwb2NoGAcgASgNEiQKF2NsZWFuX3N0b3BfYnJva2VyX2Vwb2NoGAggASgNSACIAQESDwoHYm9vdF9pZBgJIAEoCRI5ChBkYW1hZ2VkX3JlcGxpY2FzGAogAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEhMKC2ZsdXNoX2FzeW5jGAsgASgIEkEKEnJlZ3Jlc3NlZF9yZXBsaWNhcxgMIAMoCzIlLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVncmVzc2VkUmVwbGljYUIaChhfY2xlYW5fc3RvcF9icm9rZXJfZXBvY2gihAEKEFJlZ2lzdGVyUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRISCgpjbHVzdGVyX2lkGAIgASgJEhQKDGJyb2tlcl9lcG9jaBgDIAEoDRIQCghyZXZpc2lvbhgEIAEoAxIaChJzZXNzaW9uX3RpbWVvdXRfbXMYBSABKA0iqQMKEEhlYXJ0YmVhdFJlcXVlc3QSEQoJYnJva2VyX2lkGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIQCghzZXF1ZW5jZRgDIAEoBBIYChBhcHBsaWVkX3JldmlzaW9uGAQgASgDEhwKFGZhaWxlZF9kaXJlY3RvcnlfaWRzGAUgAygJEhYKDndhbnRzX3NodXRkb3duGAYgASgIEhsKE2NvbmZpcm1lZF9kZWxldGlvbnMYByADKAkSOQoQZGFtYWdlZF9yZXBsaWNhcxgIIAMoCzIfLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVwbGljYVJlZhI5ChBvZmZsaW5lX3JlcGxpY2FzGAkgAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5SZXBsaWNhUmVmEjQKC3RydW5jYXRpb25zGAogAygLMh8udGlkZW1hcmsuY2x1c3Rlci52MS5UcnVuY2F0aW9uEkEKEnJlZ3Jlc3NlZF9yZXBsaWNhcxgLIAMoCzIlLnRpZGVtYXJrLmNsdXN0ZXIudjEuUmVncmVzc2VkUmVwbGljYSJ3ChFIZWFydGJlYXRSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEhUKDW1heV9zaHV0X2Rvd24YAyABKAgSHwoXdW5jbGVhbl9sZWFkZXJfZWxlY3Rpb24YBCABKAgihgEKFFdhdGNoTWV0YWRhdGFSZXF1ZXN0EhYKCWJyb2tlcl9pZBgBIAEoDUgAiAEBEhgKEGNvbnRyb2xsZXJfZXBvY2gYAiABKA0SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKANIAYgBAUIMCgpfYnJva2VyX2lkQhEKD19hZnRlcl9yZXZpc2lvbiJhCg9FbGVjdGlvbkNvbnRleHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRITCgt0cmFjZXBhcmVudBgEIAEoCSLmAQoVV2F0Y2hNZXRhZGF0YVJlc3BvbnNlEhgKEGNvbnRyb2xsZXJfZXBvY2gYASABKA0SEAoIcmV2aXNpb24YAiABKAMSMQoFZnJhbWUYAyABKA4yIi50aWRlbWFyay5jbHVzdGVyLnYxLk1ldGFkYXRhRnJhbWUSNQoHY2hhbmdlcxgEIAMoCzIkLnRpZGVtYXJrLm1ldGFkYXRhLnYxLk1ldGFkYXRhQ2hhbmdlEjcKCWVsZWN0aW9ucxgFIAMoCzIkLnRpZGVtYXJrLmNsdXN0ZXIudjEuRWxlY3Rpb25Db250ZXh0IjQKCUlzck1lbWJlchIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNIqgBChJBbHRlclBhcnRpdGlvbkl0ZW0SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIXCg9wYXJ0aXRpb25fZXBvY2gYBCABKA0SKwoDaXNyGAUgAygLMh4udGlkZW1hcmsuY2x1c3Rlci52MS5Jc3JNZW1iZXISEQoJcmVjb3ZlcmVkGAYgASgIIn0KFUFsdGVyUGFydGl0aW9uUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNEjsKCnBhcnRpdGlvbnMYAyADKAsyJy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uSXRlbSKhAQoUQWx0ZXJQYXJ0aXRpb25SZXN1bHQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjQKBXN0YXRlGAMgASgLMiUudGlkZW1hcmsubWV0YWRhdGEudjEuUGFydGl0aW9uUmVjb3JkEi4KBWVycm9yGAQgASgLMh8udGlkZW1hcmsuY29tbW9uLnYxLkVycm9yRGV0YWlsIm4KFkFsdGVyUGFydGl0aW9uUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRI6CgdyZXN1bHRzGAIgAygLMikudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlc3VsdCJFChpBbGxvY2F0ZVByb2R1Y2VySWRzUmVxdWVzdBIRCglicm9rZXJfaWQYASABKA0SFAoMYnJva2VyX2Vwb2NoGAIgASgNImEKG0FsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEhkKEWZpcnN0X3Byb2R1Y2VyX2lkGAIgASgDEg0KBWNvdW50GAMgASgNImQKFENvbmZpcm1MZWFkZXJSZXF1ZXN0EhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIRCglicm9rZXJfaWQYAyABKA0SFAoMbGVhZGVyX2Vwb2NoGAQgASgNIkAKFUNvbmZpcm1MZWFkZXJSZXNwb25zZRIYChBjb250cm9sbGVyX2Vwb2NoGAEgASgNEg0KBWxlYWRzGAIgASgIIhgKFldhdGNoQ29udHJvbGxlclJlcXVlc3QiXAoXV2F0Y2hDb250cm9sbGVyUmVzcG9uc2USGAoQY29udHJvbGxlcl9lcG9jaBgBIAEoDRIVCg1jb250cm9sbGVyX2lkGAIgASgNEhAKCGVuZHBvaW50GAMgASgJKowBCg1NZXRhZGF0YUZyYW1lEh4KGk1FVEFEQVRBX0ZSQU1FX1VOU1BFQ0lGSUVEEAASIAocTUVUQURBVEFfRlJBTUVfU05BUFNIT1RfUEFSVBABEh8KG01FVEFEQVRBX0ZSQU1FX1NOQVBTSE9UX0VORBACEhgKFE1FVEFEQVRBX0ZSQU1FX0RFTFRBEAMy8AUKDkNsdXN0ZXJTZXJ2aWNlElcKCFJlZ2lzdGVyEiQudGlkZW1hcmsuY2x1c3Rlci52MS5SZWdpc3RlclJlcXVlc3QaJS50aWRlbWFyay5jbHVzdGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2USXgoJSGVhcnRiZWF0EiUudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXF1ZXN0GiYudGlkZW1hcmsuY2x1c3Rlci52MS5IZWFydGJlYXRSZXNwb25zZSgBMAESaAoNV2F0Y2hNZXRhZGF0YRIpLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hNZXRhZGF0YVJlcXVlc3QaKi50aWRlbWFyay5jbHVzdGVyLnYxLldhdGNoTWV0YWRhdGFSZXNwb25zZTABEmkKDkFsdGVyUGFydGl0aW9uEioudGlkZW1hcmsuY2x1c3Rlci52MS5BbHRlclBhcnRpdGlvblJlcXVlc3QaKy50aWRlbWFyay5jbHVzdGVyLnYxLkFsdGVyUGFydGl0aW9uUmVzcG9uc2USeAoTQWxsb2NhdGVQcm9kdWNlcklkcxIvLnRpZGVtYXJrLmNsdXN0ZXIudjEuQWxsb2NhdGVQcm9kdWNlcklkc1JlcXVlc3QaMC50aWRlbWFyay5jbHVzdGVyLnYxLkFsbG9jYXRlUHJvZHVjZXJJZHNSZXNwb25zZRJmCg1Db25maXJtTGVhZGVyEikudGlkZW1hcmsuY2x1c3Rlci52MS5Db25maXJtTGVhZGVyUmVxdWVzdBoqLnRpZGVtYXJrLmNsdXN0ZXIudjEuQ29uZmlybUxlYWRlclJlc3BvbnNlEm4KD1dhdGNoQ29udHJvbGxlchIrLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hDb250cm9sbGVyUmVxdWVzdBosLnRpZGVtYXJrLmNsdXN0ZXIudjEuV2F0Y2hDb250cm9sbGVyUmVzcG9uc2UwAWIGcHJvdG8z", [file_tidemark_common_v1_common, file_tidemark_metadata_v1_metadata]);
 
 /**
  * One replica on the broker that speaks of it.
@@ -94,6 +94,48 @@ export type Truncation = Message<"tidemark.cluster.v1.Truncation"> & {
  */
 export const TruncationSchema: GenMessage<Truncation> = /*@__PURE__*/
   messageDesc(file_tidemark_cluster_v1_cluster, 1);
+
+/**
+ * A replica that has seen more than the metadata know of, as those do not that were restored from a backup.
+ *
+ * @generated from message tidemark.cluster.v1.RegressedReplica
+ */
+export type RegressedReplica = Message<"tidemark.cluster.v1.RegressedReplica"> & {
+  /**
+   * Topic id.
+   *
+   * @generated from field: string topic_id = 1;
+   */
+  topicId: string;
+
+  /**
+   * Partition.
+   *
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * The newest leader epoch that it has seen, in its log or in metadata.
+   *
+   * @generated from field: uint32 leader_epoch = 3;
+   */
+  leaderEpoch: number;
+
+  /**
+   * The newest partition epoch that it has seen in metadata. Absent: none.
+   *
+   * @generated from field: optional uint32 partition_epoch = 4;
+   */
+  partitionEpoch?: number | undefined;
+};
+
+/**
+ * Describes the message tidemark.cluster.v1.RegressedReplica.
+ * Use `create(RegressedReplicaSchema)` to create a new message.
+ */
+export const RegressedReplicaSchema: GenMessage<RegressedReplica> = /*@__PURE__*/
+  messageDesc(file_tidemark_cluster_v1_cluster, 2);
 
 /**
  * Begins a session.
@@ -178,6 +220,13 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
    * @generated from field: bool flush_async = 11;
    */
   flushAsync: boolean;
+
+  /**
+   * Replicas that have seen later leader epochs than the metadata that the broker has.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.RegressedReplica regressed_replicas = 12;
+   */
+  regressedReplicas: RegressedReplica[];
 };
 
 /**
@@ -185,7 +234,7 @@ export type RegisterRequest = Message<"tidemark.cluster.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 2);
+  messageDesc(file_tidemark_cluster_v1_cluster, 3);
 
 /**
  * The session that began.
@@ -234,7 +283,7 @@ export type RegisterResponse = Message<"tidemark.cluster.v1.RegisterResponse"> &
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 3);
+  messageDesc(file_tidemark_cluster_v1_cluster, 4);
 
 /**
  * A sign of life.
@@ -314,6 +363,13 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
    * @generated from field: repeated tidemark.cluster.v1.Truncation truncations = 10;
    */
   truncations: Truncation[];
+
+  /**
+   * As in the registration, and those found since; repeated for as long as it holds.
+   *
+   * @generated from field: repeated tidemark.cluster.v1.RegressedReplica regressed_replicas = 11;
+   */
+  regressedReplicas: RegressedReplica[];
 };
 
 /**
@@ -321,7 +377,7 @@ export type HeartbeatRequest = Message<"tidemark.cluster.v1.HeartbeatRequest"> &
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 4);
+  messageDesc(file_tidemark_cluster_v1_cluster, 5);
 
 /**
  * The answer to a sign of life.
@@ -363,7 +419,7 @@ export type HeartbeatResponse = Message<"tidemark.cluster.v1.HeartbeatResponse">
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 5);
+  messageDesc(file_tidemark_cluster_v1_cluster, 6);
 
 /**
  * Asks for the metadata.
@@ -398,7 +454,7 @@ export type WatchMetadataRequest = Message<"tidemark.cluster.v1.WatchMetadataReq
  * Use `create(WatchMetadataRequestSchema)` to create a new message.
  */
 export const WatchMetadataRequestSchema: GenMessage<WatchMetadataRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 6);
+  messageDesc(file_tidemark_cluster_v1_cluster, 7);
 
 /**
  * Where the spans of one partition's election hang.
@@ -440,7 +496,7 @@ export type ElectionContext = Message<"tidemark.cluster.v1.ElectionContext"> & {
  * Use `create(ElectionContextSchema)` to create a new message.
  */
 export const ElectionContextSchema: GenMessage<ElectionContext> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 7);
+  messageDesc(file_tidemark_cluster_v1_cluster, 8);
 
 /**
  * One frame of the metadata.
@@ -489,7 +545,7 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
  * Use `create(WatchMetadataResponseSchema)` to create a new message.
  */
 export const WatchMetadataResponseSchema: GenMessage<WatchMetadataResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 8);
+  messageDesc(file_tidemark_cluster_v1_cluster, 9);
 
 /**
  * A member of a proposed ISR.
@@ -517,7 +573,7 @@ export type IsrMember = Message<"tidemark.cluster.v1.IsrMember"> & {
  * Use `create(IsrMemberSchema)` to create a new message.
  */
 export const IsrMemberSchema: GenMessage<IsrMember> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 9);
+  messageDesc(file_tidemark_cluster_v1_cluster, 10);
 
 /**
  * One partition's proposal.
@@ -573,7 +629,7 @@ export type AlterPartitionItem = Message<"tidemark.cluster.v1.AlterPartitionItem
  * Use `create(AlterPartitionItemSchema)` to create a new message.
  */
 export const AlterPartitionItemSchema: GenMessage<AlterPartitionItem> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 10);
+  messageDesc(file_tidemark_cluster_v1_cluster, 11);
 
 /**
  * Proposals of one leader.
@@ -608,7 +664,7 @@ export type AlterPartitionRequest = Message<"tidemark.cluster.v1.AlterPartitionR
  * Use `create(AlterPartitionRequestSchema)` to create a new message.
  */
 export const AlterPartitionRequestSchema: GenMessage<AlterPartitionRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 11);
+  messageDesc(file_tidemark_cluster_v1_cluster, 12);
 
 /**
  * What became of one proposal.
@@ -650,7 +706,7 @@ export type AlterPartitionResult = Message<"tidemark.cluster.v1.AlterPartitionRe
  * Use `create(AlterPartitionResultSchema)` to create a new message.
  */
 export const AlterPartitionResultSchema: GenMessage<AlterPartitionResult> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 12);
+  messageDesc(file_tidemark_cluster_v1_cluster, 13);
 
 /**
  * What became of the proposals.
@@ -678,7 +734,7 @@ export type AlterPartitionResponse = Message<"tidemark.cluster.v1.AlterPartition
  * Use `create(AlterPartitionResponseSchema)` to create a new message.
  */
 export const AlterPartitionResponseSchema: GenMessage<AlterPartitionResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 13);
+  messageDesc(file_tidemark_cluster_v1_cluster, 14);
 
 /**
  * Asks for a block of producer ids.
@@ -706,7 +762,7 @@ export type AllocateProducerIdsRequest = Message<"tidemark.cluster.v1.AllocatePr
  * Use `create(AllocateProducerIdsRequestSchema)` to create a new message.
  */
 export const AllocateProducerIdsRequestSchema: GenMessage<AllocateProducerIdsRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 14);
+  messageDesc(file_tidemark_cluster_v1_cluster, 15);
 
 /**
  * A block of producer ids.
@@ -741,7 +797,7 @@ export type AllocateProducerIdsResponse = Message<"tidemark.cluster.v1.AllocateP
  * Use `create(AllocateProducerIdsResponseSchema)` to create a new message.
  */
 export const AllocateProducerIdsResponseSchema: GenMessage<AllocateProducerIdsResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 15);
+  messageDesc(file_tidemark_cluster_v1_cluster, 16);
 
 /**
  * Asks whether a broker leads.
@@ -783,7 +839,7 @@ export type ConfirmLeaderRequest = Message<"tidemark.cluster.v1.ConfirmLeaderReq
  * Use `create(ConfirmLeaderRequestSchema)` to create a new message.
  */
 export const ConfirmLeaderRequestSchema: GenMessage<ConfirmLeaderRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 16);
+  messageDesc(file_tidemark_cluster_v1_cluster, 17);
 
 /**
  * Whether a broker leads.
@@ -811,7 +867,7 @@ export type ConfirmLeaderResponse = Message<"tidemark.cluster.v1.ConfirmLeaderRe
  * Use `create(ConfirmLeaderResponseSchema)` to create a new message.
  */
 export const ConfirmLeaderResponseSchema: GenMessage<ConfirmLeaderResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 17);
+  messageDesc(file_tidemark_cluster_v1_cluster, 18);
 
 /**
  * Asks who the active controller is.
@@ -826,7 +882,7 @@ export type WatchControllerRequest = Message<"tidemark.cluster.v1.WatchControlle
  * Use `create(WatchControllerRequestSchema)` to create a new message.
  */
 export const WatchControllerRequestSchema: GenMessage<WatchControllerRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 18);
+  messageDesc(file_tidemark_cluster_v1_cluster, 19);
 
 /**
  * The active controller. Nothing is sent while none is known.
@@ -861,7 +917,7 @@ export type WatchControllerResponse = Message<"tidemark.cluster.v1.WatchControll
  * Use `create(WatchControllerResponseSchema)` to create a new message.
  */
 export const WatchControllerResponseSchema: GenMessage<WatchControllerResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_cluster_v1_cluster, 19);
+  messageDesc(file_tidemark_cluster_v1_cluster, 20);
 
 /**
  * What kind of frame it is.

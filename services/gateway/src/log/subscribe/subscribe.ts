@@ -4,7 +4,6 @@ import { createSubscribeCredit, type SubscribeCredit } from "@tidemark/format";
 import { Format, type SubscribeRequest, type SubscribeResponseSchema } from "@tidemark/proto/log/v1";
 import { type CallContext, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
-import { leaderNotAvailable } from "../../errors.ts";
 import type { Route } from "../../routing/route-table.ts";
 import { asCallerSees, type LogContext, passOn } from "../context.ts";
 import { keepRecords } from "../merge-fetched.ts";
@@ -123,7 +122,7 @@ function isNewerRoute({ routedEpoch }: FollowedPartition, route: Route | undefin
 function withoutLeader({ context, request }: Session, { partition }: FollowedPartition): TidemarkError {
   try {
     context.table.topic(request.topic, partition.topicId);
-    return leaderNotAvailable(partition);
+    return context.table.noRoute(partition);
   } catch (error) {
     if (error instanceof TidemarkError) return lasting(error);
     throw error;

@@ -4,7 +4,7 @@ import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
 import { readCutNote } from "./checkpoint/cut-note.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
-import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
+import { encodeSlot, encodeSlotFile, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { finishSwaps } from "./compaction/swap.ts";
 import { type LogContext, syncEntries } from "./context.ts";
@@ -72,7 +72,7 @@ export async function createLogFiles({ context, directory }: LogPlace, startOffs
   const offsets = { flushed: startOffset, highWatermark: startOffset, logStart: startOffset };
   const slot = encodeSlot({ sequence: 1n, offsets }, context.crc32c);
   await createAside(context, directory, epochFileName, encodeEpochs([], context));
-  await createAside(context, directory, offsetFileName, slot);
+  await createAside(context, directory, offsetFileName, encodeSlotFile(slot));
   const segment = await disk.create(join(directory, segmentFileName(startOffset, "log")));
   await segment.sync();
   await segment.close();
@@ -125,7 +125,7 @@ async function openSound(
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
   const epochFile = createEpochFile(directory, found?.size ?? 0);
   if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
-  if (checkpoint === undefined) await createAside(context, directory, offsetFileName, new Uint8Array(0));
+  if (checkpoint === undefined) await createAside(context, directory, offsetFileName, encodeSlotFile());
   const highWatermark = checkpoint?.offsets.highWatermark ?? logStart;
   const start = {
     offsets: { flushed: recovered.recoveryPoint, highWatermark, logStart },

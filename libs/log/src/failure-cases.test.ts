@@ -236,6 +236,31 @@ describe("case 4: the disk is full", () => {
   });
 });
 
+describe("no file handle is left", () => {
+  it.each([0, 5])("an append is refused, and works when there are some (leader epoch %i)", async (leaderEpoch) => {
+    const test = await threeFlushed();
+    test.context.files.forgetBelow("/data/log");
+    test.faulty.plan(({ kind }) =>
+      kind === "open" || kind === "create" ? { kind: "fail", code: "NO_HANDLES" } : undefined,
+    );
+    await expect(test.flush(batchAt(3, { leaderEpoch }))).rejects.toMatchObject({ code: "NO_SPACE" });
+    await settled(test);
+    expect([test.log.logEndOffset, test.context.failure()]).toEqual([at(3), undefined]);
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(3, { leaderEpoch: 7 }));
+    test.disk.powerCut();
+    await test.reopen();
+    expect([await contentOf(test.log), test.log.epochs]).toEqual([
+      ["0..1", "1..2", "2..3", "3..4"],
+      [
+        { leaderEpoch: epoch(0), startOffset: at(0) },
+        ...(leaderEpoch === 0 ? [] : [{ leaderEpoch: epoch(leaderEpoch), startOffset: at(3) }]),
+        { leaderEpoch: epoch(7), startOffset: at(3) },
+      ],
+    ]);
+  });
+});
+
 describe("case 6: a crash between the note and the flush, and the clean marker", () => {
   it("what was noted is never ahead of what was flushed", async () => {
     const test = await createTestLog();

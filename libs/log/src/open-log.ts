@@ -14,7 +14,15 @@ import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import { cutNoteFileName, epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
+import {
+  cutNoteFileName,
+  epochFileName,
+  gapsFileName,
+  join,
+  offsetFileName,
+  parentOf,
+  segmentFileName,
+} from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
 import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
@@ -168,6 +176,7 @@ async function openSound(
     cutNote: entries.some(({ name }) => name === cutNoteFileName) ? await readCutNote(context, directory) : undefined,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
+    hasGaps: entries.some(({ name }) => name === gapsFileName),
     tail: tailOf(recovered),
     onEvent,
     waiters: undefined,
@@ -188,7 +197,8 @@ async function recoverSegments(
 ): Promise<{ readonly segments: readonly Segment[]; readonly recovered: Recovered }> {
   const { context, directory } = place;
   let segments = await findSegments(context, directory, entries);
-  const recoverAll = () => recover(context, settings, { segments, noted, epochs });
+  const gaps = settings.gaps || entries.some(({ name }) => name === gapsFileName);
+  const recoverAll = () => recover(context, { ...settings, gaps }, { segments, noted, epochs });
   const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {
     if (at !== undefined) segments = [await startAnew(place, segments, at)];
     return at !== undefined;

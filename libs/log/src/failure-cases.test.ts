@@ -100,6 +100,32 @@ describe("case 3: an fsync fails once and the next one succeeds", () => {
     expect(test.log.logEndOffset).toBe(at(4));
   });
 
+  it("a log of the failed directory keeps no file when it is closed", async () => {
+    const test = await threeFlushed();
+    const held: string[] = [];
+    const { acquire } = test.context.files;
+    test.context.files.acquire = async (path) => {
+      const { file, release } = await acquire(path);
+      held.push(path);
+      return {
+        file,
+        release() {
+          if (held.includes(path)) held.splice(held.indexOf(path), 1);
+          release();
+        },
+      };
+    };
+    test.log.setHighWatermark(at(2));
+    await test.flush(batchAt(3));
+    await test.time.advance(0);
+    test.faulty.plan(({ kind, path }) =>
+      kind === "sync" && path === epochFile ? { kind: "fail", code: "IO" } : undefined,
+    );
+    await expect(test.flush(batchAt(4, { leaderEpoch: 1 }))).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+    await test.log.close();
+    expect([held, test.time.pending()]).toEqual([[], 0]);
+  });
+
   it("a flush that hangs counts as failed", async () => {
     const test = await threeFlushed();
     test.faulty.plan(({ kind }) => (kind === "sync" ? { kind: "hang", ms: 10_000 } : undefined));

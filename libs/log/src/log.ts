@@ -5,6 +5,7 @@ import { closeCheckpoint, persistOffsets, rememberOffsets } from "./checkpoint/o
 import { type CompactionReport, compact } from "./compaction/compact.ts";
 import type { DirectoryMember } from "./context.ts";
 import { type EpochCache, type EpochEnd, epochEnd, latestEpoch } from "./epochs/epoch-cache.ts";
+import { releaseEpochs } from "./epochs/epoch-file.ts";
 import { type Damage, LogError } from "./errors.ts";
 import { activeSegment, assertOnline, type LogState, type LogStatus, offsetsToNote } from "./log-state.ts";
 import { rebuildProducers } from "./producers/rebuild.ts";
@@ -231,7 +232,8 @@ class PartitionLog implements Log, DirectoryMember {
       forgetRecent(log);
       releaseFile(log);
       settleWaiters(log, { kind: "failed", error: new LogError("CLOSED", `${log.directory} was closed`) });
-      if (log.context.failure() === undefined) await closeCheckpoint(log.context, log.checkpoint);
+      releaseEpochs(log.epochFile);
+      await closeCheckpoint(log.context, log.checkpoint);
     }
   }
 }

@@ -106,11 +106,12 @@ export function persistOffsets(
   return persistNow(context, checkpoint);
 }
 
-/** Persists what was noted. Nothing may be noted after it. */
+/** Persists what was noted, unless the directory failed, and lets go of the file. Nothing may be noted after it. */
 export async function closeCheckpoint(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
   const { isDirty, isUnsynced, running } = checkpoint;
   try {
-    if (isDirty || isUnsynced || running !== undefined) await persistNow(context, checkpoint);
+    const isOpen = isDirty || isUnsynced || running !== undefined;
+    if (isOpen && context.failure() === undefined) await persistNow(context, checkpoint);
   } finally {
     // Also where there was no room: nobody tries again.
     disarm(checkpoint);

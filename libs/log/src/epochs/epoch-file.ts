@@ -59,6 +59,12 @@ export async function syncEpochs(file: EpochFile): Promise<void> {
   held.release();
 }
 
+/** Lets go of the file; what is not synced in it stays so. */
+export function releaseEpochs(file: EpochFile): void {
+  file.held?.release();
+  file.held = undefined;
+}
+
 /** Forgets all lines but those of `cache`, which is how the lines begin. Durable after `syncEpochs`. */
 export async function cutEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
   const latest = latestEpoch(cache) ?? -1;

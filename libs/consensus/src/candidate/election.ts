@@ -242,9 +242,12 @@ async function resign(state: ElectionState): Promise<void> {
   if (lead === undefined) return;
   state.standsBack = true;
   const value = encodeController({ kind: "resigned", epoch: lead.epoch });
-  await giveUpWith(state, lead, ({ term }) =>
-    term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]),
-  );
+  await giveUpWith(state, lead, async ({ term }) => {
+    const outcome = await term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
+    // `/controller` may still name this candidate, and then nobody but it may claim: standing back would be for ever.
+    if (outcome.kind !== "committed" && state.context.right.term()?.overLeaders === false) state.standsBack = false;
+    return outcome;
+  });
   state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
 }
 

@@ -118,15 +118,12 @@ function passStream<Desc extends DescService>(
     const until = runtime.clock.monotonicMs() + patienceMs;
     for (let failures = 0; ; failures++) {
       let hasBegun = false;
-      let isLeft = false;
       const over = new AbortController();
       const unbind = abortWith(over, call.signal);
       const { endpoint, superseded } = controller;
       const leave = () => {
         // What has begun goes on: a controller that was deposed, and is not frozen, still has what it streams.
-        if (hasBegun) return;
-        isLeft = true;
-        over.abort();
+        if (!hasBegun) over.abort();
       };
       superseded.addEventListener("abort", leave, { once: true });
       const { signal } = over;
@@ -140,6 +137,7 @@ function passStream<Desc extends DescService>(
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
         controller.learnFrom(error, endpoint);
+        const isLeft = signal.aborted && !call.signal.aborted;
         if (hasBegun || !(isElsewhere(error) || isLeft)) throw error;
         if (runtime.clock.monotonicMs() > until) throw noController(error, controller);
       } finally {

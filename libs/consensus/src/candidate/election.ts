@@ -5,7 +5,8 @@
  * |-----------|-----------|------------------------------------------------------------------------------------------|
  * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
  * | standby   | claiming  | it may claim, `/controller` is free, nothing seals the store, and it did not just resign |
- * |           |           | among rivals; or the endpoint that `/controller` names refuses everybody (`Takeover`)    |
+ * |           |           | among rivals, unless the store did not take that; or the endpoint that `/controller`     |
+ * |           |           | names refuses everybody (`Takeover`)                                                     |
  * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
  * | claiming  | standby   | another was first, or the answer was lost                                                |
  * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |

@@ -1,5 +1,5 @@
 /** The failure cases of a log on one broker, by their numbers; those of indexes, checkpoints and segments stand beside these. */
-import { keepAll, sectorSize } from "@tidemark/disk";
+import { dropAll, keepAll, sectorSize } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
 import {
   appendUnflushed,
@@ -13,6 +13,7 @@ import {
   everything,
   logFile,
   namesOf,
+  openTestLog,
   settled,
   threeFlushed,
   whileTimeGoes,
@@ -167,18 +168,96 @@ describe("case 4: the disk is full", () => {
     },
   );
 
-  it("a checkpoint that cannot be written fails the directory rather than lie", async () => {
+  it("a checkpoint that finds no room is written when there is some, and the log goes on", async () => {
     const test = await threeFlushed();
     test.faulty.plan(({ kind, path }) =>
       kind === "write" && path === checkpointFile ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined,
     );
-    test.log.append(batchAt(3));
+    await test.flush(batchAt(3));
     await settled(test);
-    expect(test.events.some(({ kind }) => kind === "failed")).toBe(true);
-    test.disk.kill();
+    test.log.setHighWatermark(at(4));
+    await settled(test);
+    await test.flush(batchAt(4));
+    expect([test.log.status.kind, test.context.failure()]).toEqual(["online", undefined]);
+    // What was noted before is still there.
+    const before = await openTestLog(test.disk.fork(keepAll));
+    expect([before.log.status.kind, before.log.flushedOffset, before.log.logEndOffset]).toEqual([
+      "online",
+      at(3),
+      at(5),
+    ]);
     test.faulty.plan(() => undefined);
+    await settled(test);
+    const after = await openTestLog(test.disk.fork(dropAll));
+    expect([after.log.flushedOffset, after.log.highWatermark]).toEqual([at(5), at(4)]);
+  });
+
+  it("a checkpoint that finds no room refuses what needs a new segment", async () => {
+    const test = await createTestLog({ settings: { segmentBytes: 200 } });
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path === checkpointFile ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    await test.flush(batchAt(0), batchAt(1));
+    await expect(test.flush(batchAt(2))).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect([test.log.logEndOffset, test.context.failure()]).toEqual([at(2), undefined]);
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(2));
+    expect(await contentOf(test.log)).toEqual(["0..1", "1..2", "2..3"]);
+  });
+
+  it("a new replica has the room of its notes before it needs them", async () => {
+    const test = await createTestLog();
+    const size = test.disk.peek(checkpointFile)!.length;
+    await test.flush(batchAt(0));
+    await settled(test);
+    await test.flush(batchAt(1));
+    await settled(test);
+    expect(test.disk.peek(checkpointFile)).toHaveLength(size);
+  });
+
+  it("a log whose notes find no room is closed, says so, and leaves no timer", async () => {
+    const test = await threeFlushed();
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path === checkpointFile ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    await test.flush(batchAt(3));
+    await expect(test.log.close()).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect([test.log.status.kind, test.time.pending(), test.context.failure()]).toEqual(["closed", 0, undefined]);
+  });
+
+  it("a sync of the checkpoint that fails for want of space fails the directory all the same (L6)", async () => {
+    const test = await threeFlushed();
+    test.faulty.plan(({ kind, path }) =>
+      kind === "sync" && path === checkpointFile ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    await test.flush(batchAt(3));
+    await settled(test);
+    expect(test.context.failure()).toMatchObject({ code: "DIRECTORY_FAILED" });
+  });
+});
+
+describe("no file handle is left", () => {
+  it.each([0, 5])("an append is refused, and works when there are some (leader epoch %i)", async (leaderEpoch) => {
+    const test = await threeFlushed();
+    test.context.files.forgetBelow("/data/log");
+    test.faulty.plan(({ kind }) =>
+      kind === "open" || kind === "create" ? { kind: "fail", code: "NO_HANDLES" } : undefined,
+    );
+    await expect(test.flush(batchAt(3, { leaderEpoch }))).rejects.toMatchObject({ code: "NO_SPACE" });
+    await settled(test);
+    expect([test.log.logEndOffset, test.context.failure()]).toEqual([at(3), undefined]);
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(3, { leaderEpoch: 7 }));
+    test.disk.powerCut();
     await test.reopen();
-    expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(4)]);
+    expect([await contentOf(test.log), test.log.epochs]).toEqual([
+      ["0..1", "1..2", "2..3", "3..4"],
+      [
+        { leaderEpoch: epoch(0), startOffset: at(0) },
+        ...(leaderEpoch === 0 ? [] : [{ leaderEpoch: epoch(leaderEpoch), startOffset: at(3) }]),
+        { leaderEpoch: epoch(7), startOffset: at(3) },
+      ],
+    ]);
   });
 });
 

@@ -83,6 +83,8 @@ export interface LogState {
   cleaned: CleanerRounds;
   /** Below it compaction has removed delete markers. */
   markersGone: Offset;
+  /** A file says that offsets are missing between batches that were appended: a start takes no gap for a torn tail. */
+  hasGaps: boolean;
   /** What a start found behind the recovery point, until it was written anew. */
   tail: UnflushedTail | undefined;
 }

@@ -9,6 +9,7 @@ export type FileKind = keyof typeof fileKinds;
 export const epochFileName = "leader-epoch-checkpoint";
 export const offsetFileName = "offset-checkpoint";
 export const damageFileName = "damage";
+export const gapsFileName = "gaps";
 export const cutNoteFileName = "cut-note";
 /** Written and not yet renamed to what it is to be. Never read: removed at the next start. */
 export const asideSuffix = ".aside";

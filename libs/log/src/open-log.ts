@@ -4,7 +4,7 @@ import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
 import { readCutNote } from "./checkpoint/cut-note.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
-import { encodeSlot, type NotedOffsets } from "./checkpoint/offset-slot.ts";
+import { encodeSlot, encodeSlotFile, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { finishSwaps } from "./compaction/swap.ts";
 import { type LogContext, syncEntries } from "./context.ts";
@@ -14,7 +14,15 @@ import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import { cutNoteFileName, epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
+import {
+  cutNoteFileName,
+  epochFileName,
+  gapsFileName,
+  join,
+  offsetFileName,
+  parentOf,
+  segmentFileName,
+} from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
 import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
@@ -72,7 +80,7 @@ export async function createLogFiles({ context, directory }: LogPlace, startOffs
   const offsets = { flushed: startOffset, highWatermark: startOffset, logStart: startOffset };
   const slot = encodeSlot({ sequence: 1n, offsets }, context.crc32c);
   await createAside(context, directory, epochFileName, encodeEpochs([], context));
-  await createAside(context, directory, offsetFileName, slot);
+  await createAside(context, directory, offsetFileName, encodeSlotFile(slot));
   const segment = await disk.create(join(directory, segmentFileName(startOffset, "log")));
   await segment.sync();
   await segment.close();
@@ -125,7 +133,7 @@ async function openSound(
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
   const epochFile = createEpochFile(directory, found?.size ?? 0);
   if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
-  if (checkpoint === undefined) await createAside(context, directory, offsetFileName, new Uint8Array(0));
+  if (checkpoint === undefined) await createAside(context, directory, offsetFileName, encodeSlotFile());
   const highWatermark = checkpoint?.offsets.highWatermark ?? logStart;
   const start = {
     offsets: { flushed: recovered.recoveryPoint, highWatermark, logStart },
@@ -168,6 +176,7 @@ async function openSound(
     cutNote: entries.some(({ name }) => name === cutNoteFileName) ? await readCutNote(context, directory) : undefined,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
+    hasGaps: entries.some(({ name }) => name === gapsFileName),
     tail: tailOf(recovered),
     onEvent,
     waiters: undefined,
@@ -188,7 +197,8 @@ async function recoverSegments(
 ): Promise<{ readonly segments: readonly Segment[]; readonly recovered: Recovered }> {
   const { context, directory } = place;
   let segments = await findSegments(context, directory, entries);
-  const recoverAll = () => recover(context, settings, { segments, noted, epochs });
+  const gaps = settings.gaps || entries.some(({ name }) => name === gapsFileName);
+  const recoverAll = () => recover(context, { ...settings, gaps }, { segments, noted, epochs });
   const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {
     if (at !== undefined) segments = [await startAnew(place, segments, at)];
     return at !== undefined;

@@ -1,7 +1,7 @@
 import { DiskError } from "@tidemark/disk";
 
 /** The disk is full, or no file handle is left: it passes, and nothing is lost by it. */
-export function isSpaceError(error: unknown): boolean {
+export function isSpaceError(error: unknown): error is DiskError {
   return error instanceof DiskError && (error.code === "NO_SPACE" || error.code === "NO_HANDLES");
 }
 

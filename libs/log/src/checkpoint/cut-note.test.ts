@@ -62,6 +62,16 @@ describe("what a cut takes", () => {
     expect((await test.reopen()).cutNote).toBeUndefined();
   });
 
+  it("is cut all the same where a folder has the name of the note", async () => {
+    const test = await fiveFlushed();
+    await test.disk.makeDirectory(`${note}/inner`);
+    await test.reopen();
+    await whileTimeGoes(test.time, test.log.truncateTo(at(3), { isNoted: true }));
+    expect([test.log.logEndOffset, test.log.cutNote]).toEqual([3n, { firstOffset: 3n, logEnd: 5n }]);
+    expect(test.context.failure()).toBeUndefined();
+    expect((await test.reopen()).cutNote).toBeUndefined();
+  });
+
   it("is not told by a note that cannot be read", async () => {
     const test = await fiveFlushed();
     await test.log.truncateTo(at(3), { isNoted: true });

@@ -19,8 +19,8 @@ export interface CutNote {
 }
 
 /**
- * Notes a cut that is about to be made, together with those that are noted. A full disk keeps no cut from being made: then
- * the note lasts as long as the process.
+ * Notes a cut that is about to be made, together with those that are noted. A full disk keeps no cut from being made, nor
+ * does a folder in the note's place: then the note lasts as long as the process.
  */
 export async function noteCut(log: LogState, cut: CutNote): Promise<void> {
   if (cut.firstOffset >= cut.logEnd) return;
@@ -33,7 +33,8 @@ export async function noteCut(log: LogState, cut: CutNote): Promise<void> {
   try {
     await createAside(log.context, log.directory, cutNoteFileName, encode(note, log.context.crc32c));
   } catch (error) {
-    if (!isSpaceError(error)) throw error;
+    const isInTheWay = error instanceof DiskError && error.code === "EXISTS";
+    if (!isInTheWay && !isSpaceError(error)) throw error;
   }
 }
 

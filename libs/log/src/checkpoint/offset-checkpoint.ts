@@ -3,12 +3,13 @@
  *
  * To note is a plain write, which costs no flush and survives a kill; at least once in `syncMs` it is flushed too, for a
  * power cut. `persistOffsets` returns when its values are durable. One operation is under way at a time, and notes that come
- * meanwhile become one.
+ * meanwhile become one. A full disk takes no note and harms nothing: what was noted before stays, and lags behind.
  */
 import type { PooledFile } from "@tidemark/disk";
 import { type Cancel, createDeferred, type Deferred } from "@tidemark/runtime";
 import type { LogContext } from "../context.ts";
 import { join, offsetFileName } from "../names.ts";
+import { isSpaceError } from "../space.ts";
 import {
   encodeSlot,
   type NotedOffsets,
@@ -94,7 +95,7 @@ export function writeOffsets(context: LogContext, checkpoint: OffsetCheckpoint):
   run(context, checkpoint).catch(ignore);
 }
 
-/** Durable on return. */
+/** Durable on return. Rejects with the DiskError of a full disk; then they are noted when there is room. */
 export function persistOffsets(
   context: LogContext,
   checkpoint: OffsetCheckpoint,
@@ -108,7 +109,14 @@ export function persistOffsets(
 /** Persists what was noted. Nothing may be noted after it. */
 export async function closeCheckpoint(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
   const { isDirty, isUnsynced, running } = checkpoint;
-  if (isDirty || isUnsynced || running !== undefined) await persistNow(context, checkpoint);
+  try {
+    if (isDirty || isUnsynced || running !== undefined) await persistNow(context, checkpoint);
+  } finally {
+    // Also where there was no room: nobody tries again.
+    disarm(checkpoint);
+    checkpoint.held?.release();
+    checkpoint.held = undefined;
+  }
 }
 
 async function persistNow(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
@@ -129,18 +137,25 @@ function run(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
 }
 
 async function work(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
+  let isWriting = false;
   try {
     while (checkpoint.isDirty || checkpoint.wanted !== undefined) {
       const waiting = checkpoint.wanted;
       checkpoint.wanted = undefined;
-      if (checkpoint.isDirty) await write(context, checkpoint);
+      isWriting = checkpoint.isDirty;
+      if (isWriting) await write(context, checkpoint);
+      isWriting = false;
       if (waiting === undefined) continue;
       if (checkpoint.isUnsynced) await sync(checkpoint);
       waiting.resolve();
     }
   } catch (error) {
-    const failure = context.fail(error, "noting offsets");
+    // Of a write alone: after a sync that failed nobody knows what is on disk, whatever the cause (L6).
+    const failure = isWriting && isSpaceError(error) ? error : context.fail(error, "noting offsets");
     checkpoint.wanted?.reject(failure);
+    checkpoint.wanted = undefined;
+    checkpoint.isDirty = true;
+    if (context.failure() === undefined) arm(context, checkpoint);
     throw failure;
   } finally {
     checkpoint.running = undefined;
@@ -183,7 +198,7 @@ function otherSlot(slot: SlotIndex): SlotIndex {
   return slot === 0 ? 1 : 0;
 }
 
-/** Whoever waits is told; the directory has failed with the same error. */
+/** Whoever waits is told; the directory has failed with the same error, or the next try comes. */
 function ignore(): void {
   return undefined;
 }

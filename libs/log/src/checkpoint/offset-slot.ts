@@ -32,6 +32,13 @@ const slotBytes = 48;
 const slotDistance = 4096;
 export const slotFileBytes = slotDistance + slotBytes;
 
+/** The file as it begins. Both slots have their room from then on: a disk that becomes full still takes notes. */
+export function encodeSlotFile(first: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const bytes = new Uint8Array(slotFileBytes);
+  bytes.set(first);
+  return bytes;
+}
+
 export function slotPosition(index: SlotIndex): number {
   return index * slotDistance;
 }

@@ -3,6 +3,7 @@ import { DiskError } from "@tidemark/disk";
 import { LogError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { join } from "../names.ts";
+import { isSpaceError } from "../space.ts";
 
 export interface OpenedLogs {
   /** Fails with LOCKED while the log of that name is open or being opened, and with CLOSED when all are closed. */
@@ -56,5 +57,5 @@ export function createOpenedLogs(directory: string): OpenedLogs {
 
 /** What could not be flushed for want of room is still there, or is to go anyway. */
 function unlessFull(error: unknown): void {
-  if (!(error instanceof LogError) || error.code !== "NO_SPACE") throw error;
+  if (!isSpaceError(error) && !(error instanceof LogError && error.code === "NO_SPACE")) throw error;
 }

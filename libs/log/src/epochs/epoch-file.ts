@@ -63,7 +63,10 @@ export async function syncEpochs(file: EpochFile): Promise<void> {
 export async function cutEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
   const latest = latestEpoch(cache) ?? -1;
   file.added = file.added.filter((start) => start.leaderEpoch <= latest);
-  file.end = encodeEpochs(cache.slice(0, cache.length - file.added.length), context).length;
+  const end = encodeEpochs(cache.slice(0, cache.length - file.added.length), context).length;
+  // What is synced ends there: nothing is to be cut, and no file handle, of which there may be none, is needed for it.
+  if (file.held === undefined && end === file.end) return;
+  file.end = end;
   file.held ??= await context.files.acquire(pathOf(file));
   await file.held.file.truncate(file.end);
 }

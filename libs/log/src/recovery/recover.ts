@@ -54,7 +54,8 @@ export async function recover(context: LogContext, settings: LogSettings, found:
   let epochs = found.epochs ?? [];
   for (const segment of segments) {
     const isLast = segment === last;
-    if (!isLast) await assertFollowed(context, segment);
+    // Of what lies below the log start, a crash in the middle of a deletion leaves any part.
+    if (!isLast && segment.nextOffset > (noted?.logStart ?? 0n)) await assertFollowed(context, segment);
     const isBelow = !isLast && segment.nextOffset <= scanFrom;
     if (isBelow && found.epochs !== undefined) continue;
     epochs = await recoverSegment(context, settings, {

@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { defaultLogSettings } from "../settings.ts";
-import { at, batchAt, logFile, namesOf, settled, threeFlushed } from "../testing/fixture.ts";
+import {
+  at,
+  batchAt,
+  checkpointFile,
+  contentOf,
+  createTestLog,
+  logFile,
+  namesOf,
+  settled,
+  threeFlushed,
+} from "../testing/fixture.ts";
 
 describe("a tail that was not flushed", () => {
   it.each([
@@ -12,6 +22,32 @@ describe("a tail that was not flushed", () => {
     test.disk.put(logFile, Buffer.concat([test.disk.peek(logFile)!, batchAt(3, { leaderEpoch: 5 }), misfit]));
     await test.reopen();
     expect([test.log.status.kind, test.log.logEndOffset]).toEqual(["online", at(4)]);
+  });
+
+  it.each(["sync", "async"] as const)(
+    "is no gap that a follower copied from a compacted leader, though the topic is not compacted any more (%s)",
+    async (flush) => {
+      const test = await createTestLog({ settings: { flush } });
+      test.faulty.plan(({ kind, path }) =>
+        kind === "write" && path === checkpointFile ? { kind: "hang", ms: 1e9 } : undefined,
+      );
+      await test.flush(batchAt(0));
+      test.log.append(batchAt(5), { gaps: true });
+      await test.flush(batchAt(6));
+      test.disk.kill();
+      test.faulty.plan(() => undefined);
+      await test.reopen();
+      expect(await contentOf(test.log)).toEqual(["0..1", "5..6", "6..7"]);
+    },
+  );
+
+  it("is no gap that comes after a start, when nothing but its flush has ended", async () => {
+    const test = await createTestLog();
+    test.log.append(batchAt(3), { gaps: true });
+    await test.log.flushed(at(4));
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.log.logEndOffset, test.starts.at(-1)?.tornBytes]).toEqual([at(4), 0]);
   });
 
   it("with flush=async may be gone below the high watermark, which is not noted before it is durable", async () => {

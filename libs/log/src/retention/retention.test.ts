@@ -135,6 +135,36 @@ describe("deleting records", () => {
     expect(test.log.logStartOffset).toBe(at(6));
     expect(await segmentsOf(test)).toEqual([6, 8]);
   });
+
+  it("finds no damage in what a power cut left of it, in whatever order files went", async () => {
+    for (const gone of ["2", "4", "24", "02", "04"]) {
+      const { test } = await tenDays();
+      test.faulty.plan(({ kind, path }) =>
+        kind === "syncDirectory" && path === "/data/log" ? { kind: "hang", ms: 1e9 } : undefined,
+      );
+      test.log.moveLogStart(at(6)).catch(() => undefined);
+      await test.time.advance(10);
+      // Of the segments 0, 2 and 4 those that are named are gone, with their indexes.
+      test.disk.powerCut(({ of, operation }) => {
+        const isKept =
+          of === "file" || operation.kind !== "unlink" || gone.includes(String(Number(operation.name.slice(0, 20))));
+        return { kind: isKept ? "kept" : "dropped" };
+      });
+      test.faulty.plan(() => undefined);
+      await test.reopen();
+      expect([gone, test.log.status.kind, test.log.logStartOffset]).toEqual([gone, "online", at(6)]);
+      expect(await segmentsOf(test)).toEqual([6, 8]);
+    }
+  });
+
+  it("finds that a segment is gone that is not whole below the log start", async () => {
+    const { test } = await tenDays();
+    await test.log.moveLogStart(at(3));
+    await test.log.close();
+    await test.disk.remove("/data/log/00000000000000000004.log");
+    await test.reopen();
+    expect(test.log.status).toMatchObject({ kind: "offline", damage: { kind: "brokenSequence", offset: at(4) } });
+  });
 });
 
 describe("looking up by time", () => {

@@ -13,6 +13,7 @@ import { rewriteTail } from "../recovery/rewrite-tail.ts";
 import { extendIndex, type Segment, writeIndex } from "../segment/segment.ts";
 import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
+import { haveGap, noteGaps } from "./gaps.ts";
 import { type Group, takeGroup } from "./queue.ts";
 import { keepSnapshot, rollSegment } from "./roll.ts";
 
@@ -62,6 +63,8 @@ async function commitGroup(log: LogState): Promise<void> {
   }
   const { clock } = log.context.runtime;
   const startMs = clock.monotonicMs();
+  const isFirstGap = !log.hasGaps && haveGap(group.headers, log.written);
+  if (isFirstGap && !(await hasSpaceFor(log, () => noteGaps(log)))) return;
   if (!(await hasSpaceFor(log, () => write(log, group, segment)))) return;
   const position = segment.size;
   for (const header of group.headers) extendIndex(index, header, segment, log.settings.indexIntervalBytes);

@@ -37,7 +37,8 @@ export function takeGroup(
     if (fitting === 0) break;
     const [taken, rest] = split(item, fitting);
     batches.push(taken);
-    headers.push(...taken.headers);
+    // One by one: as arguments of a call, those of some megabytes of small batches are too many.
+    for (const header of taken.headers) headers.push(header);
     size += taken.bytes.length;
     if (rest === undefined) queue.shift();
     else queue[0] = rest;

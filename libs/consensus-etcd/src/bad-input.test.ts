@@ -173,3 +173,27 @@ describe("an append that etcd refuses", () => {
     expect(violations).toEqual([]);
   });
 });
+
+describe("a resignation that etcd does not take", () => {
+  it.each([
+    { how: "for want of space", spoil: () => undefined },
+    { how: "and whose answer is lost, too", spoil: (c: Course) => c.cluster.loseNextRequest(1) },
+  ])("34 $how ends no leadership for good: the candidate claims anew once there is space", async ({ spoil }) => {
+    const { violations } = await runCourse({}, async (c) => {
+      const [first, second] = [await c.join(1), await c.join(2)];
+      const epoch = await c.leading(first);
+      c.etcd.setFull(true);
+      spoil(c);
+      await c.settled(first.consensus.resign());
+      await c.advance(10_000);
+      expect([first.belief().kind, second.belief().kind]).not.toContain("leading");
+      c.etcd.setFull(false);
+      expect(await c.leading(first)).toBeGreaterThan(epoch);
+      await c.cluster.until(() => second.belief().kind === "following", "the rival follows");
+      // Its next resignation leaves the place to the rival again.
+      await c.settled(first.consensus.resign());
+      await c.leading(second);
+    });
+    expect(violations).toEqual([]);
+  });
+});

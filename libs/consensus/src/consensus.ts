@@ -163,6 +163,7 @@ export interface Consensus {
   leadership(): AsyncIterable<Leadership>;
   /**
    * Gives leadership up by `/controller` with id -1: others may claim at once, and so may this candidate again later.
+   * Where the store does not take that (it is full), this candidate claims anew as soon as it can: others may not.
    * A no-op for whoever does not lead. Resolves when the belief has ended.
    */
   resign(): Promise<void>;

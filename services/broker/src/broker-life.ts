@@ -1,5 +1,5 @@
 /** A broker from its start to its end, one step after the other. */
-import type { BrokerId } from "@tidemark/ids";
+import type { BrokerId, ControllerEpoch } from "@tidemark/ids";
 import type { LogDirectory } from "@tidemark/log";
 import type { Partition } from "@tidemark/metadata";
 import { type Cancel, createDeferred, randomUuid } from "@tidemark/runtime";
@@ -60,6 +60,7 @@ export async function open(parts: BrokerParts): Promise<void> {
     // Started anew it may find a disk that works again; as it is it can do nothing any more.
     onNoneLeft: options.onFatal,
   });
+  noteControllerEpoch(parts, metadata.known().controllerEpoch);
   const table = createTable(parts);
   await table.openListed(metadata.known());
   parts.table = table;
@@ -198,7 +199,7 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
   const idsOf = (some: readonly LogDirectory[]) => some.map(({ id }) => id);
   return {
     appliedRevision: metadata.appliedRevision,
-    controllerEpoch: metadata.known().controllerEpoch,
+    controllerEpoch: highest([metadata.known(), ...directories].map(({ controllerEpoch }) => controllerEpoch)),
     directoryIds: idsOf(directories.filter(({ failure }) => failure === undefined)),
     failedDirectoryIds: idsOf(directories.filter(({ failure }) => failure !== undefined)),
     confirmedDeletions: table.deletions(),
@@ -207,6 +208,19 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
     regressedReplicas: table.regressed(),
     offlineReplicas: table.offline(),
   };
+}
+
+/** Keeps it on every disk, so that it is known after a restart too. What fails a disk is told by that. */
+export function noteControllerEpoch({ directories, options }: BrokerParts, epoch: ControllerEpoch): void {
+  for (const directory of directories) {
+    directory.noteControllerEpoch(epoch).catch((error: unknown) => {
+      options.logger.warn(`${directory.path}: the controller epoch could not be noted`, { why: String(error) });
+    });
+  }
+}
+
+function highest(epochs: readonly ControllerEpoch[]): ControllerEpoch {
+  return epochs.reduce((most, epoch) => (epoch > most ? epoch : most), 0 as ControllerEpoch);
 }
 
 /** Whether this broker's replica cannot be served: its directory failed, or it is not served though that works. */

@@ -9,7 +9,16 @@ import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Metrics, Tracer } from "@tidemark/telemetry";
 import { createAdminService } from "./api/admin-service.ts";
 import { createLogService } from "./api/log-service.ts";
-import { type BrokerParts, isOfflineHere, join, leave, open, stop, tableOf } from "./broker-life.ts";
+import {
+  type BrokerParts,
+  isOfflineHere,
+  join,
+  leave,
+  noteControllerEpoch,
+  open,
+  stop,
+  tableOf,
+} from "./broker-life.ts";
 import { createCatchingUp } from "./catching-up.ts";
 import { createProducerIds } from "./controller/producer-ids.ts";
 import { describeLed } from "./describe-broker.ts";
@@ -101,6 +110,7 @@ export function createBroker(options: BrokerOptions): Broker {
     logger,
     apply(update) {
       events.noteElections(update.elections ?? []);
+      noteControllerEpoch(parts, update.controllerEpoch);
       const applied = parts.table?.apply(update);
       streams.fetcher.endpointsChanged();
       return applied?.then(() => {

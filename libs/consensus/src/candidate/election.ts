@@ -5,7 +5,8 @@
  * |-----------|-----------|------------------------------------------------------------------------------------------|
  * | outside   | standby   | `join`, once `/controllers/<id>` is written                                              |
  * | standby   | claiming  | it may claim, `/controller` is free, nothing seals the store, and it did not just resign |
- * |           |           | among rivals; or the endpoint that `/controller` names refuses everybody (`Takeover`)    |
+ * |           |           | among rivals, unless the store did not take that; or the endpoint that `/controller`     |
+ * |           |           | names refuses everybody (`Takeover`)                                                     |
  * | claiming  | leading   | its claim is in `/append`, and its copy holds all that was committed before (C4)         |
  * | claiming  | standby   | another was first, or the answer was lost                                                |
  * | leading   | standby   | a newer epoch or another `/controller` is seen, an append is fenced, `resign`            |
@@ -242,9 +243,12 @@ async function resign(state: ElectionState): Promise<void> {
   if (lead === undefined) return;
   state.standsBack = true;
   const value = encodeController({ kind: "resigned", epoch: lead.epoch });
-  await giveUpWith(state, lead, ({ term }) =>
-    term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]),
-  );
+  await giveUpWith(state, lead, async ({ term }) => {
+    const outcome = await term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
+    // `/controller` may still name this candidate, and then nobody but it may claim: standing back would be for ever.
+    if (outcome.kind !== "committed" && state.context.right.term()?.overLeaders === false) state.standsBack = false;
+    return outcome;
+  });
   state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
 }
 

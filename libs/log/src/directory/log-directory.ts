@@ -2,7 +2,7 @@
  * One log directory: who it belongs to, which replicas it holds, and that it fails alone (L2, L6, L10).
  */
 import { createFilePool, type Disk, DiskError, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
-import type { BrokerEpoch, DirectoryId, Offset } from "@tidemark/ids";
+import type { BrokerEpoch, ControllerEpoch, DirectoryId, Offset } from "@tidemark/ids";
 import type { Codecs, Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
 import { createLogContext, type LogContext, syncEntries } from "../context.ts";
@@ -13,6 +13,7 @@ import { damageFileName, join, parseSegmentFileName } from "../names.ts";
 import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "../open-log.ts";
 import { unlessMissing } from "../recovery/find-files.ts";
 import { DirectoryError } from "./directory-error.ts";
+import { openEpochFile } from "./epoch-file.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
 import { createOpenedLogs } from "./opened-logs.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
@@ -29,6 +30,8 @@ export interface LogDirectory {
    * anew; a replica that is neither there nor named by another line is not missed.
    */
   readonly unreadableLines: number;
+  /** The highest controller epoch that was noted here. 0: none was. */
+  readonly controllerEpoch: ControllerEpoch;
   /** Why the directory is out of service, if it is. */
   readonly failure: LogError | undefined;
   /** What was created here and not removed. What is listed and not there is damaged when it is opened. */
@@ -57,6 +60,8 @@ export interface LogDirectory {
    * log before.
    */
   remove(replica: ReplicaId): Promise<void>;
+  /** Notes a controller epoch, durably on return, where it is higher than what was noted. */
+  noteControllerEpoch(epoch: ControllerEpoch): Promise<void>;
   /** Closes every log. With a broker epoch, and if nothing failed, the stop was clean and says so. */
   close(stop?: { readonly brokerEpoch: BrokerEpoch }): Promise<void>;
 }
@@ -126,6 +131,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);
   const stoppedBy = await takeStopFile(context, path);
+  const epochs = await openEpochFile(context, path);
   const aside = await sweep(context, path, list);
   context.enter({ directoryFailed: options.onFailure });
   const opened = createOpenedLogs(path);
@@ -147,6 +153,9 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     id: meta.directoryId,
     stoppedBy,
     unreadableLines: list.unreadableLines,
+    get controllerEpoch() {
+      return epochs.noted;
+    },
     get failure() {
       return context.failure();
     },
@@ -196,8 +205,10 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         aside.delete(name);
         await list.add(replica);
       }),
+    noteControllerEpoch: (epoch) => guarded("noting the controller epoch", () => epochs.note(epoch)),
     async close(stop) {
       const isClean = await opened.close();
+      await epochs.close();
       try {
         if (stop !== undefined && isClean && context.failure() === undefined) {
           await writeStopFile(context, path, stop.brokerEpoch);

@@ -3,10 +3,10 @@ import { type Random, randomUuid } from "@tidemark/runtime";
 import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import { join } from "../names.ts";
-import { unlessMissing } from "../recovery/find-files.ts";
 import { DirectoryError } from "./directory-error.ts";
 import { checkMeta, type DirectoryOwner, encodeMeta, type MetaProperties, metaFileName } from "./meta-properties.ts";
 import { parseReplicaName, replicaListName } from "./replica-list.ts";
+import { readSmallFile } from "./small-file.ts";
 import { encodeStop, parseStop, stopFileName } from "./stop-file.ts";
 
 /** Reads whose directory this is, or makes it the owner's when it was nobody's. Throws a DirectoryError for another's. */
@@ -15,7 +15,7 @@ export async function readMeta(
   path: string,
   { owner, random }: { readonly owner: DirectoryOwner; readonly random: Random },
 ): Promise<MetaProperties> {
-  const bytes = await readSmallFile(context, join(path, metaFileName));
+  const bytes = await readSmallFile(context, path, metaFileName);
   if (bytes !== undefined) return checkMeta(bytes, owner, path);
   // It is written before anything else: where there is anything else it was lost, and nobody knows whose directory this is.
   const isUsed = (await context.disk.list(path)).some(
@@ -32,7 +32,7 @@ export async function readMeta(
 
 /** Reads and removes the stop file; that it is gone is durable before anything is appended (L10). */
 export async function takeStopFile(context: LogContext, path: string): Promise<BrokerEpoch | undefined> {
-  const bytes = await readSmallFile(context, join(path, stopFileName));
+  const bytes = await readSmallFile(context, path, stopFileName);
   if (bytes === undefined) return undefined;
   await context.disk.remove(join(path, stopFileName));
   await syncEntries(context, path);
@@ -41,15 +41,4 @@ export async function takeStopFile(context: LogContext, path: string): Promise<B
 
 export async function writeStopFile(context: LogContext, path: string, epoch: BrokerEpoch): Promise<void> {
   await createAside(context, path, stopFileName, encodeStop(epoch, context.crc32c));
-}
-
-async function readSmallFile(context: LogContext, path: string): Promise<Uint8Array | undefined> {
-  return unlessMissing(async () => {
-    const file = await context.disk.open(path, { readOnly: true });
-    try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
-  });
 }

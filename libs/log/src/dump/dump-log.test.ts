@@ -90,6 +90,18 @@ describe("a dump", () => {
     expect((await dumpLog(options, logDirectory)).recovery).toMatchObject({ kind: "offline" });
   });
 
+  it.each([
+    ["cut where a gap begins", false, { from: 6n, end: 8n, tornBytes: batchAt(9).length }],
+    ["kept where gaps were copied", true, { from: 6n, end: 10n, tornBytes: 0 }],
+  ])("says that a tail is %s", async (_, isCopied, outlook) => {
+    const { test, options } = await stopped();
+    const tail = [batchAt(6, { records: 2, leaderEpoch: 1 }), batchAt(9, { leaderEpoch: 2 })];
+    test.disk.put(`${logDirectory}/00000000000000000006.log`, Buffer.concat(tail));
+    await test.disk.remove(`${logDirectory}/offset-checkpoint`);
+    if (isCopied) test.disk.put(`${logDirectory}/gaps`, new Uint8Array(0));
+    expect((await dumpLog(options, logDirectory)).recovery).toMatchObject({ kind: "rewrite", ...outlook });
+  });
+
   it("finds a list of leader epochs that is not that of the batches", async () => {
     const { test, options } = await stopped();
     const epochs = [

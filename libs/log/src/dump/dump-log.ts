@@ -12,7 +12,7 @@ import { createLogContext, type LogContext } from "../context.ts";
 import { type EpochCache, epochAt } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
 import { allGuards } from "../guards.ts";
-import { parentOf, parseSegmentFileName } from "../names.ts";
+import { gapsFileName, parentOf, parseSegmentFileName } from "../names.ts";
 import { assertBeginning, newBeginning } from "../recovery/beginning.ts";
 import { readDamage } from "../recovery/damage-file.ts";
 import { assertFiles, findAsideSegment, findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
@@ -132,7 +132,9 @@ async function outlook(
     const anew = newBeginning(found.segments, noted);
     if (anew !== undefined) return { kind: "startAnew", at: anew };
     assertBeginning(found.path, found.segments, noted);
-    const settings = { ...defaultLogSettings, gaps: true };
+    // A start goes by the topic's policy too, which is not told here; a tail gets gaps only where this file was made first.
+    const gaps = found.entries.some(({ name }) => name === gapsFileName);
+    const settings = { ...defaultLogSettings, gaps };
     let recovered = await recover(context, settings, found);
     const anewBehind = newBeginning(found.segments, noted, recovered.end);
     if (anewBehind !== undefined) return { kind: "startAnew", at: anewBehind };

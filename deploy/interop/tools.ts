@@ -6,7 +6,7 @@ import { runProgram } from "@tidemark/testkit";
 import { deploy } from "../src/manifests.ts";
 
 /** Where tools that were made once are kept. */
-const kept = join(deploy, "..", ".tidemark", "interop", "bin");
+const kept = join(deploy, "..", ".interop", "bin");
 
 /** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */
 export async function mustRun(

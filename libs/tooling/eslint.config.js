@@ -54,7 +54,16 @@ const adapters = [
 ];
 
 export default tseslint.config(
-  { ignores: ["**/node_modules/**", "proto/gen/**", "**/dist/**", "**/test-results/**", "**/.tidemark/**"] },
+  {
+    ignores: [
+      "**/node_modules/**",
+      "proto/gen/**",
+      "**/dist/**",
+      "**/test-results/**",
+      "**/.tidemark/**",
+      "**/.interop/**",
+    ],
+  },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked],

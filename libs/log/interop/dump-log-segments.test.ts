@@ -22,7 +22,7 @@ import {
 import { at, epoch } from "../src/testing/fixture.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const kafka = join(here, "..", "..", "..", ".tidemark", "interop", "kafka-4.3.1");
+const kafka = join(here, "..", "..", "..", ".interop", "kafka-4.3.1");
 const { codecs } = await loadCodecs();
 let folder: string;
 

@@ -8,7 +8,7 @@ import { runProgram } from "../src/index.ts";
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
 /** Where tools that were made once are kept. */
-export const kept = join(root, ".tidemark", "interop");
+export const kept = join(root, ".interop");
 
 /** Every piece of code in a language on a page of docs/clients, in their order. */
 function piecesOf(page: string, language: string): readonly string[] {

@@ -25,7 +25,7 @@ export function addLogCommands(program: Command, io: Io, finish: Finish): void {
     .option("--deep", "show every batch with its records, and check that they can be read", false);
   withExample(
     withOutput(dump),
-    "tidemark log dump .tidemark/dev/broker-1 --verify",
+    "tidemark log dump .tidemark/broker-1/log --verify",
     "tidemark log dump 00000000000000000000.log --deep -o json",
   ).action(async (path: string, flags: DumpFlags) => {
     // The log and its codecs are loaded for this command alone.

@@ -1,21 +1,30 @@
+import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
 
-/** So many ports of 127.0.0.1 that nobody listens on, all different. */
+/**
+ * Below what Linux gives out by itself (32768 to 60999 as it comes): a port from there may be that of somebody's outgoing
+ * connection by the time it is listened on, or while its process is being restarted.
+ */
+const range = { from: 20_000, to: 32_000 } as const;
+
+/** So many ports of 127.0.0.1 that nobody listens on, all different. Drawn at random, since others draw as well. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, listen));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("A listener has no port");
-    return address.port;
-  });
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return ports;
+  const held = new Map<number, Server>();
+  for (let tries = 0; held.size < count; tries++) {
+    if (tries > count + 1000) throw new Error(`No ${count} free ports from ${range.from} to ${range.to} were found`);
+    const port = randomInt(range.from, range.to);
+    const server = held.has(port) ? undefined : await listen(port);
+    if (server !== undefined) held.set(port, server);
+  }
+  await Promise.all([...held.values()].map((server) => new Promise((closed) => server.close(closed))));
+  return [...held.keys()];
 }
 
-function listen(): Promise<Server> {
-  return new Promise((resolve, reject) => {
+/** Undefined: somebody else is there. */
+function listen(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(server));
+    server.once("error", () => resolve(undefined));
+    server.listen(port, "127.0.0.1", () => resolve(server));
   });
 }

@@ -1,12 +1,12 @@
 /** The manifests, drawn together as kubectl does it and checked by Kubernetes' own schemas. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runProgram } from "@tidemark/testkit";
+import { mustRun, runProgram } from "@tidemark/testkit";
 import { testWith } from "@tidemark/testkit/outside";
 import { describe, expect } from "vitest";
 import { deploy, environmentOf, type Resource, type Role, readResources, workloadIn } from "../src/manifests.ts";
 import { settingsFrom } from "../src/settings.ts";
-import { mustRun, needKubectlValidate, needKustomize, withFolder } from "./tools.ts";
+import { needKubectlValidate, needKustomize, withFolder } from "./tools.ts";
 
 /** The Go toolchain compiles much of Kubernetes for it, once. */
 const buildsForMs = 1_500_000;

@@ -1,11 +1,11 @@
 /** What Prometheus itself says of its settings and of the alerts. */
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runProgram } from "@tidemark/testkit";
+import { mustRun, runProgram } from "@tidemark/testkit";
 import { testWith } from "@tidemark/testkit/outside";
 import { describe, expect } from "vitest";
 import { deploy } from "../src/manifests.ts";
-import { mustRun, needPromtool, withFolder } from "./tools.ts";
+import { needPromtool, withFolder } from "./tools.ts";
 
 const observability = join(deploy, "observability");
 

@@ -2,22 +2,11 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runProgram } from "@tidemark/testkit";
+import { mustRun } from "@tidemark/testkit";
 import { deploy } from "../src/manifests.ts";
 
 /** Where tools that were made once are kept. */
 const kept = join(deploy, "..", ".interop", "bin");
-
-/** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */
-export async function mustRun(
-  program: string,
-  args: readonly string[],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
-): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(program, args, options);
-  if (code === 0) return stdout.toString();
-  throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString().slice(-4000)}\n${stderr}`);
-}
 
 /** Gives a fresh folder to `work`, and removes it. */
 export async function withFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {

@@ -20,6 +20,7 @@ import {
   ordersId,
   partitionIn,
   partitionOf,
+  registrationOf,
   sessionOf,
   shapeOf,
   topicOf,
@@ -37,20 +38,7 @@ const reported = (image: MetadataImage, broker: number) =>
   follow(image, reportDamage(image, damageOf(broker), context)).image;
 
 function registered(image: MetadataImage, broker: number, fields: Partial<RegisterBrokerCommand> = {}): MetadataImage {
-  const command: RegisterBrokerCommand = {
-    brokerId: brokerId(broker),
-    incarnationId: uuidOf("f", broker),
-    clusterId: cluster.clusterId,
-    directoryIds: [directoryOf(broker)],
-    endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
-    rack: "",
-    cleanStopBrokerEpoch: undefined,
-    bootId: "second boot",
-    flushAsync: false,
-    damaged: [],
-    regressed: [],
-    ...fields,
-  };
+  const command = registrationOf(broker, { bootId: "second boot", ...fields });
   return follow(image, registerBroker(image, command, context)).image;
 }
 

@@ -10,34 +10,16 @@ import { emptyImage, type MetadataImage } from "./image.ts";
 import type { Partition } from "./model.ts";
 import { type RegisterBrokerCommand, registerBroker, sessionProblem } from "./register-broker.ts";
 import {
-  cluster,
   context,
   directoryOf,
   follow,
   imageOf,
   partitionIn,
   partitionOf,
+  registrationOf,
   sessionOf,
   shapeOf,
-  uuidOf,
 } from "./testing/world.ts";
-
-function commandOf(broker: number, fields: Partial<RegisterBrokerCommand> = {}): RegisterBrokerCommand {
-  return {
-    brokerId: brokerId(broker),
-    incarnationId: uuidOf("f", broker),
-    clusterId: cluster.clusterId,
-    directoryIds: [directoryOf(broker)],
-    endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
-    rack: "",
-    cleanStopBrokerEpoch: undefined,
-    bootId: "boot",
-    flushAsync: false,
-    damaged: [],
-    regressed: [],
-    ...fields,
-  };
-}
 
 const registered = (image: MetadataImage, command: RegisterBrokerCommand) =>
   follow(image, registerBroker(image, command, context));
@@ -46,7 +28,7 @@ describe("a registration", () => {
   it("begins a session with the broker epoch after the last one, however that ended", () => {
     let image = imageOf([]);
     for (const expected of [1, 2, 3]) {
-      const { image: after, answer } = registered(image, commandOf(1));
+      const { image: after, answer } = registered(image, registrationOf(1));
       expect(answer).toBe(expected);
       expect(after.sessions.get(brokerId(1))).toMatchObject({ brokerEpoch: expected, state: "running" });
       image = applyChanges(after, [{ kind: "brokerSession", brokerId: brokerId(1), value: undefined }]).image;
@@ -54,26 +36,26 @@ describe("a registration", () => {
   });
 
   test.each([
-    ["in a cluster that is not set up", emptyImage, commandOf(1), Reason.NOT_ATTEMPTED],
-    ["of another cluster", imageOf([]), commandOf(1, { clusterId: "other" }), Reason.CLUSTER_ID_MISMATCH],
-    ["without a directory", imageOf([]), commandOf(1, { directoryIds: [] }), Reason.INVALID_ARGUMENT],
-    ["without an endpoint", imageOf([]), commandOf(1, { endpoints: [] }), Reason.INVALID_ARGUMENT],
+    ["in a cluster that is not set up", emptyImage, registrationOf(1), Reason.NOT_ATTEMPTED],
+    ["of another cluster", imageOf([]), registrationOf(1, { clusterId: "other" }), Reason.CLUSTER_ID_MISMATCH],
+    ["without a directory", imageOf([]), registrationOf(1, { directoryIds: [] }), Reason.INVALID_ARGUMENT],
+    ["without an endpoint", imageOf([]), registrationOf(1, { endpoints: [] }), Reason.INVALID_ARGUMENT],
     [
       "that names a directory twice",
       imageOf([]),
-      commandOf(1, { directoryIds: [directoryOf(1), directoryOf(1)] }),
+      registrationOf(1, { directoryIds: [directoryOf(1), directoryOf(1)] }),
       Reason.INVALID_ARGUMENT,
     ],
     [
       "with the directory of another broker",
       imageOf([sessionOf(2)]),
-      commandOf(1, { directoryIds: [directoryOf(2)] }),
+      registrationOf(1, { directoryIds: [directoryOf(2)] }),
       Reason.INVALID_ARGUMENT,
     ],
     [
       "of a living broker's id with other directories (D8)",
       imageOf([sessionOf(1)]),
-      commandOf(1, { directoryIds: [directoryOf(1, 1)] }),
+      registrationOf(1, { directoryIds: [directoryOf(1, 1)] }),
       Reason.DUPLICATE_BROKER_ID,
     ],
   ])("%s is refused", (_, image, command, reason) => {
@@ -109,24 +91,24 @@ describe("a registration", () => {
   ])("%s", (_, before, expected) => {
     const partition = { ...before, minIsr: before.isr.length === 1 ? 1 : before.minIsr };
     const image = imageOf([sessionOf(1), sessionOf(2), sessionOf(3)], [partition]);
-    expect(shapeOf(partitionIn(registered(image, commandOf(1)).image))).toEqual(expected);
+    expect(shapeOf(partitionIn(registered(image, registrationOf(1)).image))).toEqual(expected);
   });
 
   it("takes a replica out of the ISR whose directory was not brought, for the ELR (case 27f)", () => {
     const two = { directoryIds: [directoryOf(1), directoryOf(1, 1)] };
     const image = imageOf([sessionOf(1, two), sessionOf(2)], [partitionOf({ replicas: [1, 2], isr: [1, 2] })]);
-    const unmounted = registered(image, commandOf(1, { directoryIds: [directoryOf(1, 1)] })).image;
+    const unmounted = registered(image, registrationOf(1, { directoryIds: [directoryOf(1, 1)] })).image;
     expect(shapeOf(partitionIn(unmounted))).toMatchObject({ leader: 2, isr: [2], elr: [1] });
     // It is not electable before that directory is back, and then it is.
-    const lonely = follow(unmounted, registerBroker(unmounted, commandOf(2), context)).image;
+    const lonely = follow(unmounted, registerBroker(unmounted, registrationOf(2), context)).image;
     expect(partitionIn(lonely).leader).toBe(2);
-    const mounted = registered(unmounted, commandOf(1, two)).image;
+    const mounted = registered(unmounted, registrationOf(1, two)).image;
     expect(shapeOf(partitionIn(mounted))).toMatchObject({ leader: 2, isr: [2], elr: [1] });
   });
 
   it("commits in the order of D8: old session out, partitions, new session last", () => {
     const image = imageOf([sessionOf(1), sessionOf(2)], [partitionOf({ replicas: [1, 2], isr: [1, 2] })]);
-    const decision = registerBroker(image, commandOf(1), context);
+    const decision = registerBroker(image, registrationOf(1), context);
     const kinds = decision.kind === "decided" ? decision.changes.map((change) => change.kind) : [];
     expect(kinds).toEqual(["brokerSession", "partition", "knownBroker", "brokerSession"]);
     expect(decision).toMatchObject({ changes: [{ value: undefined }, {}, {}, { value: { brokerEpoch: 2 } }] });
@@ -134,7 +116,7 @@ describe("a registration", () => {
 
   it("half committed and repaired by the next controller keeps every invariant (case 27g)", () => {
     const image = imageOf([sessionOf(1), sessionOf(2)], [partitionOf({ replicas: [1, 2], isr: [1, 2] })]);
-    const decision = registerBroker(image, commandOf(1), context);
+    const decision = registerBroker(image, registrationOf(1), context);
     if (decision.kind === "refused") throw new Error("refused");
     for (let committed = 0; committed <= decision.changes.length; committed++) {
       const half = applyChanges(image, decision.changes.slice(0, committed)).image;
@@ -143,13 +125,16 @@ describe("a registration", () => {
       expect(isr).toContain(leader);
       for (const id of isr) expect(repaired.sessions.has(id)).toBe(true);
       // Whatever was left, the broker registers again and is told a newer broker epoch.
-      expect(registered(repaired, commandOf(1)).answer).toBeGreaterThan(1);
+      expect(registered(repaired, registrationOf(1)).answer).toBeGreaterThan(1);
     }
   });
 
   it("remembers every directory that the broker ever had", () => {
-    const image = registered(imageOf([]), commandOf(1, { directoryIds: [directoryOf(1), directoryOf(1, 1)] })).image;
-    const later = registered(image, commandOf(1, { directoryIds: [directoryOf(1, 1), directoryOf(1, 2)] })).image;
+    const image = registered(
+      imageOf([]),
+      registrationOf(1, { directoryIds: [directoryOf(1), directoryOf(1, 1)] }),
+    ).image;
+    const later = registered(image, registrationOf(1, { directoryIds: [directoryOf(1, 1), directoryOf(1, 2)] })).image;
     expect(later.knownBrokers.get(brokerId(1))?.directoryIds).toEqual([0, 1, 2].map((n) => directoryOf(1, n)));
   });
 });

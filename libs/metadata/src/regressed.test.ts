@@ -10,17 +10,15 @@ import { readPartition, writePartition } from "./records.ts";
 import { registerBroker } from "./register-broker.ts";
 import { isNewRegression, type SeenState } from "./regressed.ts";
 import {
-  cluster,
   context,
-  directoryOf,
   follow,
   imageOf,
   ordersId,
   partitionIn,
   partitionOf,
+  registrationOf,
   sessionOf,
   shapeOf,
-  uuidOf,
 } from "./testing/world.ts";
 
 const orders0 = { topicId: ordersId, partition: partitionIndex(0) };
@@ -39,19 +37,7 @@ const told = (image: MetadataImage, by: number, state: SeenState) =>
   reportRegressed(image, { brokerId: brokerId(by), brokerEpoch: brokerEpoch(1), seen: [state] }, context);
 
 function registered(image: MetadataImage, broker: number, regressed: readonly SeenState[] = []): MetadataImage {
-  const command = {
-    brokerId: brokerId(broker),
-    incarnationId: uuidOf("f", broker),
-    clusterId: cluster.clusterId,
-    directoryIds: [directoryOf(broker)],
-    endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
-    rack: "",
-    cleanStopBrokerEpoch: undefined,
-    bootId: "",
-    flushAsync: false,
-    damaged: [],
-    regressed,
-  };
+  const command = registrationOf(broker, { bootId: "", regressed });
   return follow(image, registerBroker(image, command, context)).image;
 }
 

@@ -2,9 +2,9 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { type DevCluster, startDevCluster } from "../src/index.ts";
+import { type DevCluster, mustRun, startDevCluster } from "../src/index.ts";
 import { testWith } from "../src/outside.ts";
-import { codeOf, kept, mustRun, root } from "./pages.ts";
+import { codeOf, kept, root } from "./pages.ts";
 
 let cluster: DevCluster;
 

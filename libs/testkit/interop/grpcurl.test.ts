@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { type DevCluster, runProgram, startDevCluster } from "../src/index.ts";
+import { type DevCluster, mustRun, runProgram, startDevCluster, waitFor } from "../src/index.ts";
 import { testWith } from "../src/outside.ts";
-import { kept, linesOf, mustRun, root } from "./pages.ts";
+import { kept, linesOf, root } from "./pages.ts";
 
 const page = "grpcurl.md";
 const documented = "127.0.0.1:4640";
@@ -78,11 +78,18 @@ describe("the calls of the page for grpcurl", () => {
     ]);
     const brokers = [1, 2].map((id) => cluster.endpoint(`broker-${id}`));
     const request = '{"topic":"led","partition":0,"records":[{"text":"x"}]}';
-    const runs = await Promise.all(
-      brokers.map((broker) =>
-        runProgram(grpcurl, ["-plaintext", "-d", request, broker, "tidemark.log.v1.LogService/Produce"]),
-      ),
-    );
+    const produceAtEach = () =>
+      Promise.all(
+        brokers.map((broker) =>
+          runProgram(grpcurl, ["-plaintext", "-d", request, broker, "tidemark.log.v1.LogService/Produce"]),
+        ),
+      );
+    // The leader is one of them once it has heard of the topic.
+    let runs = await produceAtEach();
+    await waitFor("one of them to lead", async () => {
+      if (!runs.some(({ code }) => code === 0)) runs = await produceAtEach();
+      return runs.some(({ code }) => code === 0);
+    });
     const leader = runs.findIndex(({ code }) => code === 0);
     const other = runs.find(({ code }) => code !== 0);
     expect(other?.stderr).toContain('"reason": "REASON_NOT_LEADER"');

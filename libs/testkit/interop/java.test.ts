@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { type DevCluster, startDevCluster } from "../src/index.ts";
+import { type DevCluster, mustRun, startDevCluster } from "../src/index.ts";
 import { testWith } from "../src/outside.ts";
-import { codeOf, mustRun, root } from "./pages.ts";
+import { codeOf, root } from "./pages.ts";
 
 let cluster: DevCluster;
 

@@ -1,8 +1,7 @@
-/** What the tests of generated clients share: the pages for people, and programs that have to end well. */
+/** What the tests of generated clients share: the pages for people. */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runProgram } from "../src/index.ts";
 
 /** The repository's own folder. */
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
@@ -25,14 +24,3 @@ export const codeOf = (page: string, language: string): string => piecesOf(page,
 /** The lines of all pieces of code in a language on a page of docs/clients. */
 export const linesOf = (page: string, language: string): readonly string[] =>
   piecesOf(page, language).flatMap((code) => code.trimEnd().split("\n"));
-
-/** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */
-export async function mustRun(
-  program: string,
-  args: readonly string[],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
-): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(program, args, options);
-  if (code === 0) return stdout.toString();
-  throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString().slice(-4000)}\n${stderr}`);
-}

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { type DevCluster, startDevCluster } from "../src/index.ts";
+import { type DevCluster, mustRun, startDevCluster } from "../src/index.ts";
 import { testWith } from "../src/outside.ts";
-import { codeOf, kept, mustRun, root } from "./pages.ts";
+import { codeOf, kept, root } from "./pages.ts";
 
 const proto = join(root, "proto");
 const packages = ["grpcio-tools==1.85.1", "grpcio-status==1.85.1", "googleapis-common-protos"];

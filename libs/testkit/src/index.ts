@@ -2,5 +2,5 @@ export { type ClusterProcess, type DevCluster, type DevClusterOptions, startDevC
 export { freePorts } from "./free-ports.ts";
 export type { Attributes, AttributeValue, ReceivedSpan } from "./otlp-decode.ts";
 export { createOtlpReceiver, type OtlpReceiver, type ReceiverMood } from "./otlp-receiver.ts";
-export { type Finished, type RunOptions, runProgram } from "./run-program.ts";
+export { type Finished, mustRun, type RunOptions, runProgram } from "./run-program.ts";
 export { waitFor } from "./wait-for.ts";

@@ -1,8 +1,17 @@
 import { spawnSync } from "node:child_process";
 import { outsideTools } from "@tidemark/tooling/outside-tools";
-import { test } from "vitest";
+import { type TestContext, test } from "vitest";
 
 const required = new Set((process.env.TIDEMARK_REQUIRE ?? "").split(",").filter((name) => name !== ""));
+
+/**
+ * Ends a test whose program from outside is not there: it is counted as absent, by its name, and fails if
+ * TIDEMARK_REQUIRE names the program.
+ */
+export function isAbsent(context: TestContext, tool: string, why: string): never {
+  if (required.has(tool)) throw new Error(`${tool} is required: ${why}`);
+  context.skip(why);
+}
 
 /**
  * A test that needs a program from outside. Where it is not there the test is counted as absent, by its name, and fails
@@ -15,8 +24,7 @@ export function testWith(tool: string, name: string, body: () => Promise<void>, 
     `${name} [${tool}]`,
     async (context) => {
       if (spawnSync("sh", ["-c", `command -v ${command}`]).status !== 0) {
-        if (required.has(tool)) throw new Error(`${tool} is required, and \`${command}\` is not on the PATH`);
-        context.skip(`${command} is not on the PATH`);
+        isAbsent(context, tool, `${command} is not on the PATH`);
       }
       await body();
     },

@@ -35,3 +35,10 @@ export function runProgram(program: string, args: readonly string[], options: Ru
     child.stdin.end(options.input);
   });
 }
+
+/** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */
+export async function mustRun(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await runProgram(program, args, options);
+  if (code === 0) return stdout.toString();
+  throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString().slice(-4000)}\n${stderr}`);
+}

@@ -19,6 +19,7 @@ import { type MetadataChange, putKnownBroker, putPartition, putSession, putTopic
 import type { Decision, Draw } from "../decision.ts";
 import { emptyImage, findPartition, type MetadataImage } from "../image.ts";
 import type { BrokerSession, Cluster, Partition, Topic } from "../model.ts";
+import type { RegisterBrokerCommand } from "../register-broker.ts";
 
 export const cluster: Cluster = {
   clusterId: "00000000-0000-4000-8000-00000000c1c1",
@@ -140,4 +141,22 @@ export const context = { controllerEpoch: controllerEpoch(2), selection: "assign
 export function shapeOf(partition: Partition) {
   const { leader, isr, elr } = partition;
   return { leader, isr, elr, leaderEpoch: partition.leaderEpoch, partitionEpoch: partition.partitionEpoch };
+}
+
+/** What a broker with one directory registers with. */
+export function registrationOf(broker: number, fields: Partial<RegisterBrokerCommand> = {}): RegisterBrokerCommand {
+  return {
+    brokerId: brokerId(broker),
+    incarnationId: uuidOf("f", broker),
+    clusterId: cluster.clusterId,
+    directoryIds: [directoryOf(broker)],
+    endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
+    rack: "",
+    cleanStopBrokerEpoch: undefined,
+    bootId: "boot",
+    flushAsync: false,
+    damaged: [],
+    regressed: [],
+    ...fields,
+  };
 }

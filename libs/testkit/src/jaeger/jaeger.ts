@@ -40,9 +40,14 @@ export async function startJaeger(path: string): Promise<Jaeger> {
     environment: exportingTo(`http://127.0.0.1:${otlp}`),
     async spans() {
       const { services } = (await ask(`${url}/api/v3/services`)) as { services?: readonly string[] };
-      const found = await Promise.all((services ?? []).map((service) => tracesOf(url, service)));
       // A trace of several services is found by each of them.
-      return [...new Map(found.flat().map((span) => [`${span.traceId} ${span.spanId}`, span])).values()];
+      const found = new Map<string, ReceivedSpan>();
+      // One query after another: Jaeger, asked for one trace twice at once, now and then gives a resource the value of
+      // another of its attributes as its service's name.
+      for (const service of services ?? []) {
+        for (const span of await tracesOf(url, service)) found.set(`${span.traceId} ${span.spanId}`, span);
+      }
+      return [...found.values()];
     },
     async followsFrom(traceId) {
       const { data } = (await ask(`${url}/api/traces/${traceId}`)) as { data: readonly LegacyTrace[] };

@@ -1,8 +1,7 @@
 import { test } from "vitest";
+import { isAbsent } from "../outside.ts";
 import { type Jaeger, startJaeger } from "./jaeger.ts";
 import { getJaegerBinary } from "./jaeger-binary.ts";
-
-const isRequired = (process.env["TIDEMARK_REQUIRE"] ?? "").split(",").includes("jaeger");
 
 /**
  * A test that needs a real Jaeger, which it is given and which is gone when it ends. Where none can be had it is counted
@@ -13,11 +12,7 @@ export function testWithJaeger(name: string, body: (jaeger: Jaeger) => Promise<v
     `${name} [jaeger]`,
     async (context) => {
       const binary = getJaegerBinary();
-      if (binary.kind === "absent") {
-        if (isRequired) throw new Error(`Jaeger is required: ${binary.why}`);
-        context.skip(binary.why);
-        return;
-      }
+      if (binary.kind === "absent") return isAbsent(context, "jaeger", binary.why);
       const jaeger = await startJaeger(binary.path);
       try {
         await body(jaeger);

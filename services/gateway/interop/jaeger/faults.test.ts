@@ -75,6 +75,7 @@ const overloaded = (faulty: Faulty, process: string): Fault => ({
 });
 
 const { clock, scheduler } = createNodeRuntime();
+/** How long a fault lasts, which is what is found afterwards: nothing is awaited by it. */
 const pass = (ms: number) => delay(scheduler, ms);
 
 /** One fault of all that there are, by a seed. */

@@ -15,8 +15,9 @@ testWithJaeger("an etcd that stands still while a leader has to be elected is na
     const { leader } = await faulty.roles();
     const since = new Date(clock.wallMs());
     await cluster.kill(leader);
-    // Less than the lease of the active controller, which stays the active one.
     for (const member of members) cluster.signal(member, "SIGSTOP");
+    // The fault is that it lasts: nothing is awaited by it. Less than the lease of the active controller, which stays the
+    // active one; long enough to be what takes the time.
     await delay(scheduler, 2000);
     for (const member of members) cluster.signal(member, "SIGCONT");
     await waitFor("another leader", async () => {

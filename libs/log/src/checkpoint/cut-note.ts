@@ -2,7 +2,7 @@
  * `cut-note`: what cuts took off the end of a log, until somebody has taken note of it: one line, "<first offset> <log
  * end> <crc32c>". It is durable before anything goes, so that a crash takes the records and not the word of them (D3).
  */
-import { DiskError } from "@tidemark/disk";
+import { DiskError, readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
@@ -51,12 +51,7 @@ export async function removeCutNote({ context, directory }: LogState): Promise<v
 /** What was noted when the log was closed, or its process died. Undefined: nothing, or it cannot be read. */
 export async function readCutNote(context: LogContext, directory: string): Promise<CutNote | undefined> {
   try {
-    const file = await context.disk.open(join(directory, cutNoteFileName), { readOnly: true });
-    try {
-      return decode(await file.read(0, await file.size()), context.crc32c);
-    } finally {
-      await file.close();
-    }
+    return decode(await readWholeFile(context.disk, join(directory, cutNoteFileName)), context.crc32c);
   } catch (error) {
     if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return undefined;
     throw error;

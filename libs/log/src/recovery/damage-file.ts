@@ -1,5 +1,5 @@
 /** `damage`: why a replica is offline, kept until the replica is given up (L10). */
-import type { DirectoryEntry } from "@tidemark/disk";
+import { type DirectoryEntry, readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
@@ -27,12 +27,7 @@ export async function readDamage(
   const note = entries.find(({ name }) => name === damageFileName);
   if (note === undefined) return undefined;
   if (note.kind === "directory") return unclearDamage("by a directory");
-  const file = await context.disk.open(join(directory, damageFileName), { readOnly: true });
-  try {
-    return parse(new TextDecoder().decode(await file.read(0, await file.size())));
-  } finally {
-    await file.close();
-  }
+  return parse(new TextDecoder().decode(await readWholeFile(context.disk, join(directory, damageFileName))));
 }
 
 /** A note that cannot be read is still one. */

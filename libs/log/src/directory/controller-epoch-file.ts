@@ -10,9 +10,9 @@ import type { LogContext } from "../context.ts";
 import { encodeProperties, parseProperties } from "./properties.ts";
 import { readSmallFile } from "./small-file.ts";
 
-export const epochFileName = "controller-epoch";
+export const controllerEpochFileName = "controller-epoch";
 
-export interface EpochFile {
+export interface ControllerEpochFile {
   /** The highest that was noted, or is being noted. 0: none, or a file that is not whole. */
   readonly noted: ControllerEpoch;
   /** Durable on return, unless a higher one is noted already or meanwhile: then that one will be. */
@@ -21,8 +21,8 @@ export interface EpochFile {
   close(): Promise<void>;
 }
 
-export async function openEpochFile(context: LogContext, path: string): Promise<EpochFile> {
-  const bytes = await readSmallFile(context, path, epochFileName);
+export async function openControllerEpochFile(context: LogContext, path: string): Promise<ControllerEpochFile> {
+  const bytes = await readSmallFile(context, path, controllerEpochFileName);
   let noted = bytes === undefined ? (0 as ControllerEpoch) : parseEpoch(bytes, context.crc32c);
   // One after the other: each is written beside and renamed, by one name.
   let writing: Promise<void> = Promise.resolve();
@@ -37,7 +37,7 @@ export async function openEpochFile(context: LogContext, path: string): Promise<
       writing = before.then(() => {
         // A higher one came while this one waited.
         if (noted > epoch) return undefined;
-        return createAside(context, path, epochFileName, encodeEpoch(epoch, context.crc32c));
+        return createAside(context, path, controllerEpochFileName, encodeEpoch(epoch, context.crc32c));
       });
       return writing;
     },

@@ -5,6 +5,7 @@ import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import type { Damage, DamageKind } from "../errors.ts";
 import { damageFileName, join, parentOf } from "../names.ts";
+import { ifReadable } from "../unreadable.ts";
 
 const kinds: readonly DamageKind[] = ["corruptBatch", "unreadable", "shortLog", "brokenSequence", "missing"];
 
@@ -27,7 +28,8 @@ export async function readDamage(
   const note = entries.find(({ name }) => name === damageFileName);
   if (note === undefined) return undefined;
   if (note.kind === "directory") return unclearDamage("by a directory");
-  return parse(new TextDecoder().decode(await readWholeFile(context.disk, join(directory, damageFileName))));
+  const bytes = await ifReadable(() => readWholeFile(context.disk, join(directory, damageFileName)));
+  return bytes === undefined ? unclearDamage("but not to be read") : parse(new TextDecoder().decode(bytes));
 }
 
 /** A note that cannot be read is still one. */

@@ -69,8 +69,8 @@ interface Run {
 
 /**
  * One run from its beginning to its verdict: a cluster starts, clients work while faults are done to everything, then
- * everything is mended, and what was promised has to be there. `keepSpan` takes the spans of all services; absent:
- * none are made. Nothing else is drawn then, but contexts travel in messages, whose bytes take their time.
+ * everything is mended, and what was promised has to be there. `keepSpan` takes the spans of all services, and
+ * changes nothing.
  */
 export async function simulate(
   seed: number,

@@ -27,7 +27,6 @@ const v8Flags = [
   "--no-flush-bytecode",
   "--no-parallel-scavenge",
   "--use-largepages=silent",
-  "--expose-gc",
 ] as const;
 
 /** What threads free is used by others, too: one heap of the C library instead of one for each thread. */

@@ -4,7 +4,7 @@ import type { RandomTree } from "../engine/random-tree.ts";
 import { type ScenarioName, scenarioNames } from "../faults/scenarios.ts";
 import { endWithParent, type Share, tellParent } from "../node/children.ts";
 import type { CoverageRecorder } from "../node/coverage.ts";
-import { collectGarbage, coreTimeMs, createLineFile, print, realTimeMs } from "../node/process.ts";
+import { coreTimeMs, createLineFile, print, realTimeMs, turnOfItsOwn } from "../node/process.ts";
 import { aimedPlan } from "./aimed-plan.ts";
 import type { SimArguments } from "./arguments.ts";
 import { isProven, provenFolders } from "./coverage-scope.ts";
@@ -75,7 +75,7 @@ async function runSeeds(
     const coreMs = coreTimeMs() - before;
     tell({ kind: "run", result, coreMs });
     print(describeRun(result, coreMs));
-    await collectGarbage();
+    await turnOfItsOwn();
     if (result.violations.length === 0) continue;
     failed += 1;
     print(describeFailure(result, lineOf(seed, asked)));

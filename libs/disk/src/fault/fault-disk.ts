@@ -1,7 +1,7 @@
 import type { Scheduler } from "@tidemark/runtime";
 import { type Disk, DiskError, type DiskFile } from "../disk.ts";
 import type { MemoryDisk } from "../memory/memory-disk.ts";
-import type { DiskOperation, FaultPlan } from "./faults.ts";
+import type { DiskOperation, Effect, FaultPlan } from "./faults.ts";
 
 /**
  * A disk in memory, as the process has it that lives now, which fails as its plan says. Kills, power cuts, bit flips and the loss of the whole disk are made on
@@ -58,7 +58,7 @@ function faultFile(faults: Faults, file: DiskFile, path: string): DiskFile {
   };
 }
 
-async function perform<Value>(
+function perform<Value>(
   faults: Faults,
   operation: DiskOperation,
   work: () => Promise<Value>,
@@ -66,7 +66,21 @@ async function perform<Value>(
 ): Promise<Value> {
   const effect = faults.plan(operation);
   if (effect === undefined) return work();
-  const { kind, path } = operation;
+  if (effect.kind !== "delay") return harm(faults, operation, effect, part);
+  // Nearly every operation of a simulated device: one promise, and no more of what a chain of them costs.
+  return new Promise((resolve, reject) => {
+    faults.scheduler.after(effect.ms, () => {
+      work().then(resolve, reject);
+    });
+  });
+}
+
+async function harm(
+  faults: Faults,
+  { kind, path }: DiskOperation,
+  effect: Exclude<Effect, { readonly kind: "delay" }>,
+  part: ((length: number) => Promise<void>) | undefined,
+): Promise<never> {
   switch (effect.kind) {
     case "fail":
       if (kind === "sync") faults.memory.failSync(path);
@@ -74,9 +88,6 @@ async function perform<Value>(
     case "short":
       await part?.(effect.bytes);
       throw new DiskError(effect.code, kind, path);
-    case "delay":
-      await later(faults.scheduler, effect.ms);
-      return work();
     case "hang":
       await later(faults.scheduler, effect.ms);
       if (kind === "sync") faults.memory.failSync(path);

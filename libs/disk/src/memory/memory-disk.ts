@@ -102,11 +102,11 @@ export function memoryDiskOver(start: DirectoryNode, options: MemoryDiskOptions 
 }
 
 /** Runs `work` a little later, as a disk would, unless the process died. Then it never settles. */
-async function act<Value>(by: Incarnation, work: () => Value): Promise<Value> {
-  await Promise.resolve();
-  if (!by.alive) return new Promise<never>(() => undefined);
-  return work();
+function act<Value>(by: Incarnation, work: () => Value): Promise<Value> {
+  return settled.then(() => (by.alive ? work() : new Promise<never>(() => undefined)));
 }
+
+const settled = Promise.resolve();
 
 /** The disk as the process `by` has it. */
 function diskOf(world: World, by: () => Incarnation): Disk {
@@ -182,7 +182,7 @@ function memoryFile(node: FileNode, path: string, { readOnly, by, note }: FileCo
         changeFile(node, { kind: "truncate", size, lost: false });
         note({ kind: "truncate", path, size });
       }),
-    sync: () => {
+    sync() {
       // Only what was written before the call.
       const last = node.pending.at(-1);
       return run("sync", false, () => {

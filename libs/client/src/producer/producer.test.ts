@@ -151,6 +151,14 @@ describe("an outcome (P12)", () => {
     expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.NOT_ENOUGH_REPLICAS } }]);
   });
 
+  test("comes then also where nobody answers who the producer is", async () => {
+    const { cluster, producer } = await setUp({ deliveryTimeoutMs: 2000 });
+    cluster.initHangs = true;
+    const outcomes = give(producer, ["a"]);
+    await cluster.time.advance(2000);
+    expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.DEADLINE_EXCEEDED } }]);
+  });
+
   test("is notApplied for what waited out its time behind another batch, and that is never sent", async () => {
     const { cluster, producer } = await setUp({ deliveryTimeoutMs: 10_000, batchBytesMax: 80 });
     const gate = createDeferred();
@@ -280,6 +288,23 @@ describe("flush and close", () => {
     await untilSettled(cluster, outcomes);
     await flushed;
     expect(kinds(outcomes)).toEqual(["acknowledged", "acknowledged", "acknowledged"]);
+  });
+
+  test("flush waits for both halves of a batch that was split, also where the second is settled first", async () => {
+    const { cluster, producer } = await setUp();
+    const gate = createDeferred();
+    cluster.batchBytesMax = 400;
+    cluster.onProduce(0, { kind: "hold", until: gate.promise });
+    const outcomes = give(producer, ["x", "y".repeat(1000)]);
+    let isFlushed = false;
+    const flushed = producer.flush().then(() => {
+      isFlushed = true;
+    });
+    await settle(cluster);
+    expect([kinds(outcomes), isFlushed]).toEqual([[undefined, "notApplied"], false]);
+    gate.resolve();
+    await flushed;
+    expect(kinds(outcomes)).toEqual(["acknowledged", "notApplied"]);
   });
 
   test("closed twice is closed once, and the second call may end the waiting of the first", async () => {
@@ -464,4 +489,49 @@ test("text is stored as its UTF-8 bytes, in keys, values and headers", async () 
   const partition = (-790332482 & 0x7fffffff) % 6;
   expect(cluster.valuesOf(partition)).toEqual(["größe"]);
   expect(Buffer.from(cluster.bytesOf(partition)[0] ?? []).toString()).toContain("ü");
+});
+
+describe("the first record for a topic", () => {
+  const down = () => refused(Reason.UNAVAILABLE, { retriable: true });
+
+  test("is sent when the cluster answers again, within its delivery timeout", async () => {
+    const cluster = await createFakeCluster();
+    const producer = createProducer(cluster.connection, {});
+    cluster.onDescribe(down(), down(), down());
+    const outcomes: (RecordOutcome | undefined)[] = [undefined];
+    producer.send(topic, { value: "a" }).then((outcome) => (outcomes[0] = outcome), expect.unreachable);
+    await untilSettled(cluster, outcomes);
+    expect(kinds(outcomes)).toEqual(["acknowledged"]);
+  });
+
+  test("is notApplied at the delivery timeout, at once where the topic is not there, and when the producer is closed", async () => {
+    const outcomeOf = async (errors: readonly TidemarkError[], afterMs: number, isClosed = false) => {
+      const cluster = await createFakeCluster();
+      const producer = createProducer(cluster.connection, { deliveryTimeoutMs: 2000 });
+      cluster.onDescribe(...errors);
+      let outcome: RecordOutcome | undefined;
+      const sent = producer.send(topic, { value: "a" }).then((settled) => (outcome = settled));
+      if (isClosed) await producer.close();
+      await cluster.time.advance(afterMs);
+      if (outcome !== undefined) await sent;
+      return { outcome, pending: cluster.time.pending() };
+    };
+    const long = Array.from({ length: 100 }, down);
+    const notApplied = (reason: Reason) => ({ outcome: { kind: "notApplied", error: { reason } }, pending: 0 });
+    expect(await outcomeOf(long, 2000)).toMatchObject(notApplied(Reason.UNAVAILABLE));
+    const missing = refused(Reason.UNKNOWN_TOPIC, { retriable: true });
+    expect(await outcomeOf([missing], 0)).toMatchObject(notApplied(Reason.UNKNOWN_TOPIC));
+    expect(await outcomeOf(long, 0, true)).toMatchObject(notApplied(Reason.CANCELLED));
+  });
+});
+
+test("what is known of a topic is asked for anew while one batch is tried again and again, and nothing more is given", async () => {
+  const { cluster, producer } = await setUp();
+  const before = cluster.described();
+  cluster.onProduce(
+    0,
+    ...Array.from({ length: 8 }, () => ({ kind: "refuse", error: refused(Reason.NOT_LEADER) }) as const),
+  );
+  await untilSettled(cluster, give(producer, ["a"]));
+  expect(cluster.described()).toBeGreaterThan(before);
 });

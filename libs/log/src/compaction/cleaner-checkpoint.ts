@@ -2,6 +2,7 @@
  * `cleaner-offset-checkpoint`: up to where a log was compacted, and when. A line for each round, "<offset> <time>
  * <crc32c>". Losing it costs work, and lets delete markers live longer; nothing else.
  */
+import { readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
@@ -53,15 +54,8 @@ export async function writeRounds(context: LogContext, directory: string, rounds
 }
 
 export async function readRounds(context: LogContext, directory: string): Promise<CleanerRounds> {
-  const rounds = await ifReadable(async () => {
-    const file = await context.disk.open(join(directory, cleanerFileName), { readOnly: true });
-    try {
-      return parseRounds(await file.read(0, await file.size()), context.crc32c);
-    } finally {
-      await file.close();
-    }
-  });
-  return rounds ?? [];
+  const bytes = await ifReadable(() => readWholeFile(context.disk, join(directory, cleanerFileName)));
+  return bytes === undefined ? [] : parseRounds(bytes, context.crc32c);
 }
 
 function parseRounds(bytes: Uint8Array, crc32c: Crc32c): CleanerRounds {

@@ -40,10 +40,7 @@ export interface TelemetryOptions {
   readonly isReady?: () => boolean;
   /** What `/debug` beside the metrics tells, as JSON. `eventLoopLagMs`: how late the last timer ran. Absent: no such page. */
   readonly describe?: ((of: { readonly eventLoopLagMs: number | undefined }) => unknown) | undefined;
-  /**
-   * Takes the spans in place of a collector, each when it ends. Ids are drawn from `random`, so that what follows from a
-   * seed draws the same whether its spans are kept or not. Absent: OTEL_* says where they go.
-   */
+  /** Takes the spans in place of a collector, each when it ends. Absent: OTEL_* says where they go. */
   readonly keep?: SpanKeeping | undefined;
   /** Takes each log line. Unset: standard error. */
   readonly writeLog?: (line: string) => void;
@@ -51,6 +48,7 @@ export interface TelemetryOptions {
 
 export interface SpanKeeping {
   readonly onSpan: (span: KeptSpan) => void;
+  /** Ids and the choice of what is sampled are drawn from it. */
   readonly random: Random;
 }
 
@@ -141,8 +139,6 @@ function createTracerFor(
   const { clock, random } = runtime;
   const common = { clock, sampling: plan.sampling, providers };
   if (keep !== undefined) {
-    // It has drawn what one that keeps nothing draws.
-    createDisabledTracer(random);
     return createTracer({ ...common, random: keep.random, processor: createSpanKeeper(keep.onSpan) });
   }
   if (processor === undefined) return createDisabledTracer(random);

@@ -326,9 +326,8 @@ describe("proposals of one moment", () => {
     const { state, answers, propose } = await startChanges();
     state.alter = () => [failure(0, Reason.INELIGIBLE_REPLICA), failure(0, Reason.INVALID_PARTITION_EPOCH)];
     for (const attempt of [1, 2]) propose(0, proposal(attempt));
-    await eventually(() => answers.size).toBe(2);
-    expect([answers.get(1)?.kind, answers.get(2)?.kind]).toEqual(["INELIGIBLE_REPLICA", "PARTITION_EPOCH_MISMATCH"]);
-    expect(state.alters).toHaveLength(1);
+    const kinds = () => [1, 2].map((attempt) => answers.get(attempt)?.kind);
+    await eventually(kinds).toEqual(["INELIGIBLE_REPLICA", "PARTITION_EPOCH_MISMATCH"]);
   });
 
   it("that were applied bring the state", async () => {

@@ -7,9 +7,9 @@ describe("figures", () => {
     expect(figure("x", "MB/s", [3, 1, 2])).toEqual({ name: "x", unit: "MB/s", min: 1, median: 2, max: 3 });
   });
 
-  test("have the middle of the ratios run by run, which is not the ratio of the middles", () => {
+  test("have the middle of the ratios run by run, which is not the ratio of the middles, with their spread", () => {
     const { ratio } = figure("x", "MB/s", [10, 20, 90], { to: "peer", values: [10, 40, 100] });
-    expect(ratio).toEqual({ to: "peer", value: 0.9 });
+    expect(ratio).toEqual({ to: "peer", value: 0.9, min: 0.5, max: 1 });
   });
 
   test("of an even count take the lower middle", () => {

@@ -6,8 +6,16 @@ export interface Figure {
   readonly min: number;
   readonly median: number;
   readonly max: number;
-  /** The median of the ratios, run by run, to what was measured beside it in the same run. */
-  readonly ratio?: { readonly to: string; readonly value: number };
+  /**
+   * The median of the ratios, run by run, to what was measured beside it in the same run. `min`, `max`: their least and
+   * their most; absent where there is no such pair for each run.
+   */
+  readonly ratio?: {
+    readonly to: string;
+    readonly value: number;
+    readonly min?: number;
+    readonly max?: number;
+  };
 }
 
 /** Something that can be measured by name. */
@@ -36,11 +44,12 @@ export function figure(
 ): Figure {
   const plain = { name, unit, min: Math.min(...values), median: median(values), max: Math.max(...values) };
   if (beside === undefined) return plain;
-  const isPaired = beside.values.length === values.length;
-  const value = isPaired
-    ? median(values.map((each, run) => each / (beside.values[run] ?? Number.NaN)))
-    : plain.median / median(beside.values);
-  return { ...plain, ratio: { to: beside.to, value } };
+  const { to } = beside;
+  if (beside.values.length !== values.length) {
+    return { ...plain, ratio: { to, value: plain.median / median(beside.values) } };
+  }
+  const ratios = values.map((each, run) => each / (beside.values[run] ?? Number.NaN));
+  return { ...plain, ratio: { to, value: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) } };
 }
 
 /** A figure, and its 90th percentile as another one. */

@@ -14,8 +14,12 @@ const only = values.only ?? [];
 
 function line({ name, unit, min, median, max, ratio }: Figure): string {
   const number = (value: number) => value.toFixed(value < 10 ? 2 : 1).padStart(9);
-  const beside = ratio === undefined ? "" : `   ${ratio.value.toFixed(2)} x ${ratio.to}`;
+  const beside = ratio === undefined ? "" : `   ${ratio.value.toFixed(2)} x ${ratio.to}${spread(ratio)}`;
   return `${name.padEnd(44)} ${number(min)} /${number(median)} /${number(max)} ${unit}${beside}`;
+}
+
+function spread({ min, max }: NonNullable<Figure["ratio"]>): string {
+  return min === undefined || max === undefined ? "" : ` (${min.toFixed(2)} to ${max.toFixed(2)})`;
 }
 
 if (positionals.length === 0) {

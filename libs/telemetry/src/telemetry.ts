@@ -2,6 +2,7 @@ import { defaultResource, type Resource, resourceFromAttributes } from "@opentel
 import type { SpanProcessor } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
 import { delay, type Random, type Runtime, type Scheduler } from "@tidemark/runtime";
+import { createExemplars } from "./exemplars.ts";
 import { createMetricPusher, createTraceExporter } from "./exporters.ts";
 import { createSpanKeeper, type KeptSpan } from "./kept-spans.ts";
 import { createLogger, type Logger, type LogLevel } from "./logger.ts";
@@ -40,10 +41,7 @@ export interface TelemetryOptions {
   readonly isReady?: () => boolean;
   /** What `/debug` beside the metrics tells, as JSON. `eventLoopLagMs`: how late the last timer ran. Absent: no such page. */
   readonly describe?: ((of: { readonly eventLoopLagMs: number | undefined }) => unknown) | undefined;
-  /**
-   * Takes the spans in place of a collector, each when it ends. Ids are drawn from `random`, so that what follows from a
-   * seed draws the same whether its spans are kept or not. Absent: OTEL_* says where they go.
-   */
+  /** Takes the spans in place of a collector, each when it ends. Absent: OTEL_* says where they go. */
   readonly keep?: SpanKeeping | undefined;
   /** Takes each log line. Unset: standard error. */
   readonly writeLog?: (line: string) => void;
@@ -51,6 +49,7 @@ export interface TelemetryOptions {
 
 export interface SpanKeeping {
   readonly onSpan: (span: KeptSpan) => void;
+  /** Ids and the choice of what is sampled are drawn from it. */
   readonly random: Random;
 }
 
@@ -87,12 +86,13 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   for (const complaint of plan.complaints) logger.warn(complaint);
 
   const resource = createResource(options, plan);
-  const scraped = metricsListener === undefined ? undefined : createPrometheusReader();
+  const exemplars = metricsListener === undefined ? undefined : createExemplars(runtime.clock);
+  const scraped = exemplars && createPrometheusReader(exemplars);
   const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs);
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
   const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
   const meters = providers.meters(readers);
-  const metrics = createMetrics(meters.meter);
+  const metrics = createMetrics(meters.meter, exemplars);
   const lag = readers.length === 0 ? undefined : observeEventLoopLag(metrics, runtime);
   const observers = lag === undefined ? [] : [observeProcess(metrics, runtime.clock), () => lag.stop()];
   const endpoint = await startEndpoint(options, scraped, {
@@ -141,8 +141,6 @@ function createTracerFor(
   const { clock, random } = runtime;
   const common = { clock, sampling: plan.sampling, providers };
   if (keep !== undefined) {
-    // It has drawn what one that keeps nothing draws.
-    createDisabledTracer(random);
     return createTracer({ ...common, random: keep.random, processor: createSpanKeeper(keep.onSpan) });
   }
   if (processor === undefined) return createDisabledTracer(random);
@@ -169,7 +167,7 @@ async function startEndpoint(
   if (at === undefined || scraped === undefined) return undefined;
   try {
     return await startMetricsEndpoint(at, {
-      render: () => scraped.render(),
+      render: (format) => scraped.render(format),
       isReady,
       describe: describe && (() => describe({ eventLoopLagMs: of.lagMs() })),
     });

@@ -7,8 +7,8 @@ const jumpMs = 5;
 const searchMs = 2;
 /** A process that is not run between its two readings of a tick sees it late: of so many the earliest counts. */
 const ticks = 4;
-/** Ends the search where time stands still, as in a simulation. */
-const searchTurns = 100_000;
+/** So many readings that are all the same: time stands still, as in a simulation, and no tick will come. */
+const stillReadings = 1000;
 
 /** Turns a monotonic reading, in milliseconds with fractions, into the time since 1970 that spans carry. */
 export type ToEpoch = (monotonicMs: number) => HrTime;
@@ -41,10 +41,14 @@ function findOffset(clock: Clock): number {
 /** Undefined where no tick came. */
 function offsetAtTick(clock: Clock): number | undefined {
   const first = clock.wallMs();
-  const end = clock.monotonicMs() + searchMs;
-  for (let turn = 0; turn < searchTurns && clock.monotonicMs() < end; turn++) {
+  const begin = clock.monotonicMs();
+  let now = begin;
+  for (let still = 0; still < stillReadings && now < begin + searchMs; still++) {
     const wall = clock.wallMs();
     if (wall !== first) return wall - clock.monotonicMs();
+    const before = now;
+    now = clock.monotonicMs();
+    if (now !== before) still = 0;
   }
   return undefined;
 }

@@ -3,9 +3,10 @@ import { createServer, type Server } from "node:net";
 
 /**
  * Below what Linux gives out by itself (32768 to 60999 as it comes): a port from there may be that of somebody's outgoing
- * connection by the time it is listened on, or while its process is being restarted.
+ * connection by the time it is listened on, or while its process is being restarted. And above those that `tidemark dev`
+ * takes for its clusters, whose processes are killed and come back.
  */
-const range = { from: 20_000, to: 32_000 } as const;
+const range = { from: 26_000, to: 32_000 } as const;
 
 /** So many ports of 127.0.0.1 that nobody listens on, all different. Drawn at random, since others draw as well. */
 export async function freePorts(count: number): Promise<readonly number[]> {

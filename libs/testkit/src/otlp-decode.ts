@@ -38,6 +38,13 @@ export function decodeTraces(bytes: Uint8Array): readonly ReceivedSpan[] {
   });
 }
 
+/** How many spans an `ExportTraceServiceRequest` has, without a look into them. Throws on bytes that are none. */
+export function countSpans(bytes: Uint8Array): number {
+  return messages(bytes, 1)
+    .flatMap((resourceSpans) => messages(resourceSpans, 2))
+    .reduce((sum, scopeSpans) => sum + messages(scopeSpans, 2).length, 0);
+}
+
 /** Names of the metrics of an `ExportMetricsServiceRequest`, with the resource of each. */
 export function decodeMetrics(bytes: Uint8Array): readonly { readonly name: string; readonly resource: Attributes }[] {
   return messages(bytes, 1).flatMap((resourceMetrics) => {

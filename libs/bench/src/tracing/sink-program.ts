@@ -1,16 +1,21 @@
-/** A collector that takes everything and keeps nothing: prints its port. */
+/** A collector that takes everything and keeps nothing but how many spans came, for each path that they came by: tells its port. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { countSpans } from "@tidemark/testkit";
 
-let exports = 0;
+const counts: Record<string, number> = {};
 const server = createServer((request, response) => {
-  if (request.url === "/exports") {
-    response.end(String(exports));
+  if (request.method === "GET") {
+    response.end(JSON.stringify(counts));
     return;
   }
-  exports += 1;
-  request.resume();
-  request.on("end", () => response.writeHead(200, { "content-type": "application/x-protobuf" }).end());
+  const pieces: Buffer[] = [];
+  request.on("data", (piece: Buffer) => pieces.push(piece));
+  request.on("end", () => {
+    const path = request.url ?? "";
+    counts[path] = (counts[path] ?? 0) + countSpans(Buffer.concat(pieces));
+    response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+  });
 });
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
 process.on("disconnect", () => process.exit(0));

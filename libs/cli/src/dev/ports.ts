@@ -28,7 +28,7 @@ export async function takenPorts(specs: readonly ProcessSpec[]): Promise<readonl
   return taken;
 }
 
-const blocks = { first: 12_000, apart: 100, count: 200 } as const;
+const blocks = { first: 12_000, apart: 100, count: 140 } as const;
 
 /**
  * Base ports to try, each once, in an order that differs from call to call. They lie below the ports that systems give

@@ -13,6 +13,9 @@ import { createDevice, type Device } from "../storage/sim-disk.ts";
 import { type NodeIdentity, startNode } from "./roles.ts";
 import { simulatedWorld } from "./simulated-world.ts";
 
+/** The share of produces and fetches that are traced; elections and changes of the ISR are always. */
+const tracedShare = "0.05";
+
 /** A machine with its disk, and the service that runs on it from one start to the next. */
 export interface SimNode {
   readonly name: string;
@@ -43,7 +46,10 @@ export interface NodeWorld {
   readonly clockDriftMax: number;
   /** A line of a service's log. */
   readonly onLog: (node: string, line: string) => void;
-  /** Takes every span of every service. Absent: nothing is traced. */
+  /**
+   * Takes every span of every service. Absent: they are made all the same, since contexts travel in messages and are
+   * stored with batches, so that a run whose spans are looked at is the run without.
+   */
   readonly keepSpan?: ((span: KeptSpan) => void) | undefined;
   /** What is asked of the broker that lives in this process. */
   readonly experimentOn: (process: string, broker: number) => BrokerExperiment;
@@ -93,14 +99,13 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
         service = { endpoints: {}, isReady: () => true, stop: async () => undefined };
         return;
       }
-      const { keepSpan } = world;
-      const spans = keepSpan && { onSpan: keepSpan, random: random.stream(`spans ${lives}`) };
+      const { keepSpan = () => undefined } = world;
       const telemetry = await startTelemetry({
         service: `tidemark-${role}`,
         instanceId: name,
         runtime: mine.runtime,
-        environment: { OTEL_TRACES_SAMPLER: "parentbased_always_on" },
-        keep: spans,
+        environment: { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: tracedShare },
+        keep: { onSpan: keepSpan, random: random.stream(`spans ${lives}`) },
         logLevel: "warn",
         metricsListener: undefined,
         writeLog: (line) => world.onLog(name, line),

@@ -266,7 +266,7 @@ async function startChanges() {
   });
   const answers = new Map<number, AlterPartitionAnswer>();
   const propose = (partition: number, request = proposal(partition)) => {
-    changes.propose(replica(partition), request, (answer) => answers.set(partition, answer));
+    changes.propose(replica(partition), request, (answer) => answers.set(request.attempt, answer));
   };
   return { state, server, answers, propose };
 }
@@ -320,6 +320,14 @@ describe("proposals of one moment", () => {
     await eventually(() => answers.size).toBe(reasons.length + 1);
     expect([...answers.values()].map(({ kind }) => kind)).toEqual([...reasons.map(([, kind]) => kind), "UNKNOWN"]);
     expect(answers.get(0)).toMatchObject({ controllerEpoch: 4 });
+  });
+
+  it("of one partition have each its own answer: what settles one says nothing of the other", async () => {
+    const { state, answers, propose } = await startChanges();
+    state.alter = () => [failure(0, Reason.INELIGIBLE_REPLICA), failure(0, Reason.INVALID_PARTITION_EPOCH)];
+    for (const attempt of [1, 2]) propose(0, proposal(attempt));
+    const kinds = () => [1, 2].map((attempt) => answers.get(attempt)?.kind);
+    await eventually(kinds).toEqual(["INELIGIBLE_REPLICA", "PARTITION_EPOCH_MISMATCH"]);
   });
 
   it("that were applied bring the state", async () => {

@@ -103,9 +103,12 @@ function itemOf({ replica, request }: Proposal): MessageInitShape<typeof AlterPa
   };
 }
 
+/** Of two attempts for one partition the first has the first result. */
 function settle(proposals: readonly Proposal[], { controllerEpoch, results }: AlterPartitionResponse): void {
+  const left = [...results];
   for (const { replica, request, answered } of proposals) {
-    const result = results.find((each) => each.topicId === replica.topicId && each.partition === replica.partition);
+    const at = left.findIndex((each) => each.topicId === replica.topicId && each.partition === replica.partition);
+    const [result] = at === -1 ? [] : left.splice(at, 1);
     answered(
       result === undefined ? { kind: "UNKNOWN" } : answerOf(result, request, controllerEpoch as ControllerEpoch),
     );

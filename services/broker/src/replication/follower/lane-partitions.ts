@@ -32,6 +32,8 @@ export interface LanePartition {
   fetch: ReplicaFetch | undefined;
   /** True while `fetch` has not been sent. */
   isFetchDue: boolean;
+  /** True while `fetch` is not to be sent, since too much of the partition is not written. */
+  isHeldBack: boolean;
   /** How the leader goes on by itself with a fetch that stands. Undefined: it does not. */
   goesOn: GoesOn | undefined;
   /** Bytes that came and are not written yet. */
@@ -93,6 +95,7 @@ export function createLanePartitions({
       handle: undefined,
       fetch: undefined,
       isFetchDue: false,
+      isHeldBack: false,
       goesOn: undefined,
       unwritten: 0,
       report: undefined,
@@ -109,7 +112,8 @@ export function createLanePartitions({
       if (partition.isFetchDue || isAnsweredUnasked(partition.goesOn, fetch)) return;
       partition.goesOn = undefined;
       partition.isFetchDue = true;
-      if (partition.unwritten <= unwrittenBytes) due.push(partition);
+      partition.isHeldBack = partition.unwritten > unwrittenBytes;
+      if (!partition.isHeldBack) due.push(partition);
     },
     flushed(id, report, fetchedIn) {
       const partition = partitionOf(id);
@@ -121,9 +125,10 @@ export function createLanePartitions({
       partition.unwritten += bytes;
     },
     letGo(partition, bytes) {
-      const wasHeld = partition.unwritten > unwrittenBytes;
       partition.unwritten -= bytes;
-      if (wasHeld && partition.unwritten <= unwrittenBytes && partition.isFetchDue) due.push(partition);
+      if (!partition.isHeldBack || partition.unwritten > unwrittenBytes) return;
+      partition.isHeldBack = false;
+      due.push(partition);
     },
     byHandle: (handle) => handles[handle],
     goesOn: (id) => partitions.get(replicaName(id))?.goesOn !== undefined,
@@ -162,7 +167,7 @@ export function createLanePartitions({
     forgetAll() {
       const open = [...partitions.values()].flatMap(({ id, fetch }) => (fetch === undefined ? [] : [{ id, fetch }]));
       // Bytes that are written later are let go of what is no longer known here.
-      for (const partition of partitions.values()) partition.isFetchDue = false;
+      for (const partition of partitions.values()) partition.isHeldBack = false;
       partitions.clear();
       handles.length = 0;
       due = [];

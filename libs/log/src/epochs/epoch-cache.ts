@@ -45,13 +45,15 @@ export function assignEpoch(cache: EpochCache, start: EpochStart): EpochCache {
 
 /**
  * The cache after a batch of `leaderEpoch` was found at `startOffset`: of use when what was noted may lack epochs, or
- * have some whose batches are gone.
+ * have some whose batches are gone. An epoch that began further down, by what was noted, goes on here: a power cut may
+ * bring back the end of a log that was cut, behind the start of a newer epoch in which nothing was written.
  */
 export function learnEpoch(cache: EpochCache, found: EpochStart): EpochCache {
   if (epochAt(cache, found.startOffset) === found.leaderEpoch) return cache;
-  const before = cache.filter((e) => e.startOffset <= found.startOffset && e.leaderEpoch < found.leaderEpoch);
+  const before = cache.filter((e) => e.startOffset <= found.startOffset && e.leaderEpoch <= found.leaderEpoch);
   const after = cache.filter((e) => e.startOffset > found.startOffset && e.leaderEpoch > found.leaderEpoch);
-  return [...before, found, ...after];
+  const goesOn = before.at(-1)?.leaderEpoch === found.leaderEpoch;
+  return [...before, ...(goesOn ? [] : [found]), ...after];
 }
 
 /**

@@ -36,11 +36,6 @@ export const serviceSettings = {
     60_000,
     "The longest deadline of a call; a later one is brought forward. Streams and long polls have rules of their own.",
   ),
-  "decompression.ratio.max": defaulted(
-    integer({ min: 1 }),
-    100,
-    "How many times larger than it came a compressed batch may become.",
-  ),
   "queued.max.bytes.per.stream": defaulted(bytes({ min: 1 }), 16 * 2 ** 20, "Bytes that one stream may have waiting."),
   "queued.max.bytes.per.connection": defaulted(
     bytes({ min: 1 }),

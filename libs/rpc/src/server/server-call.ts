@@ -57,8 +57,9 @@ export function startServerCall(
   environment: ServerCallEnvironment,
   onClosed: () => void,
 ): ActiveCall {
-  const { clock, scheduler, onDefect } = environment;
+  const { clock, scheduler } = environment;
   const metadata = readMetadata(wire.metadata);
+  const onDefect: DefectHook = (thrown, method) => environment.onDefect(thrown, method, metadata.get("traceparent"));
   const abort = createLazyAbort();
   const handler: { listener?: RawListener<AnyMessage> } = {};
 

@@ -73,6 +73,8 @@ export interface LeaderHint {
  * | PRODUCERS_NOT_CURRENT             | the log is behind what was ordered: a repeat cannot be told (R11) | yes       |
  * | OUT_OF_ORDER_SEQUENCE             | the batch does not follow the producer's last one (R11)          | no        |
  * | UNKNOWN_PRODUCER                  | nothing is known of the producer, and it goes on (R11)           | no        |
+ * | PRODUCER_ID_NOT_GIVEN             | nobody got that producer id, as far as is known (R11)            | yes       |
+ * | TOO_MANY_PRODUCERS                | the partition remembers as many producers as it may (R11)        | yes       |
  * | FENCED_PRODUCER                   | the producer has a newer producer epoch (R11)                    | no        |
  * | DUPLICATE_SEQUENCE                | committed long ago; the offset is not known any more (R11)       | no        |
  */

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { applyChanges } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks, FetchRequestSchema, Format, ProduceRequestSchema } from "@tidemark/proto/log/v1";
 import type { BatchProducer } from "@tidemark/record";
@@ -141,7 +142,7 @@ describe("the sequence of a producer", () => {
   });
 
   it("is remembered as far as the settings say: so many batches, and so long", async () => {
-    const producers = { windowBatches: 2, expirationMs: 10_000 };
+    const producers = { windowBatches: 2, expirationMs: 10_000, idsMax: 10 };
     const cluster = await createReplicaCluster({ producers });
     for (let sequence = 0; sequence < 4; sequence++) await answer(cluster, one, producer(sequence), `${sequence}`);
     expect(await answer(cluster, one, producer(1), "1")).toBe("DUPLICATE_SEQUENCE");
@@ -153,6 +154,38 @@ describe("the sequence of a producer", () => {
     await cluster.advance(13_000);
     expect(await answer(cluster, one, producer(6), "6")).toBe("UNKNOWN_PRODUCER");
     expect(await answer(cluster, one, producer(0, 1), "6")).toBe(6n);
+  });
+
+  it("is refused of an id that was given to nobody, which a broker that has heard later takes for a moment", async () => {
+    const image = imageOf([{ name: "t", partitions: 1 }]);
+    const given = (upTo: bigint) =>
+      applyChanges(image, [{ kind: "producerIds", value: { nextProducerId: upTo } }]).image;
+    const bench = await createBrokerBench(given(7n));
+    const produce = (sequence: number) => {
+      const batches = producerBatch(producer(sequence), "a");
+      return bench.produce(create(ProduceRequestSchema, { topic: "t", partition: 0, batches }), callContext());
+    };
+    await expect(produce(0)).rejects.toMatchObject({
+      reason: Reason.INVALID_ARGUMENT,
+      outcome: Outcome.NOT_APPLIED,
+      retriable: true,
+      message: expect.stringContaining("ids come from InitProducer") as string,
+    });
+    await bench.apply(given(1000n));
+    expect(await produce(0)).toMatchObject({ results: [{ baseOffset: 0n }] });
+    // A log may know producers that restored metadata do not.
+    await bench.apply(given(7n));
+    expect(await produce(1)).toMatchObject({ results: [{ baseOffset: 1n }] });
+  });
+
+  it("is refused of a new producer where the partition remembers as many as it may, and of nobody else", async () => {
+    const cluster = await createReplicaCluster({ producers: { windowBatches: 2, expirationMs: 1e9, idsMax: 2 } });
+    const as = (id: bigint, sequence = 0): BatchProducer => ({ id, epoch: 0, sequence });
+    expect(await answer(cluster, one, as(1n), "1")).toBe(0n);
+    expect(await answer(cluster, one, as(2n), "2")).toBe(1n);
+    expect(await answer(cluster, one, as(3n), "3")).toBe("RESOURCE_EXHAUSTED");
+    expect(await answer(cluster, one, as(1n, 1), "1")).toBe(2n);
+    for (const id of all) expect(await cluster.textsAt(id)).toEqual(["1", "2", "1"]);
   });
 
   it("goes on after the disk was full", async () => {

@@ -23,5 +23,9 @@ export function replicationSettings(values: Values<(typeof brokerSchema)["settin
 
 /** What a broker remembers of idempotent producers. */
 export function producerSettings(values: Values<(typeof brokerSchema)["settings"]>): ProducerSettings {
-  return { windowBatches: values["producer.window.batches"], expirationMs: values["producer.id.expiration.ms"] };
+  return {
+    windowBatches: values["producer.window.batches"],
+    expirationMs: values["producer.id.expiration.ms"],
+    idsMax: values["producer.ids.max.per.partition"],
+  };
 }

@@ -16,7 +16,7 @@ import {
   ProduceStreamResponseSchema,
 } from "@tidemark/proto/log/v1";
 import { type Codecs, decodeRecords, nextOffsetOf, readBatchHeader, stampBatch } from "@tidemark/record";
-import { createProducerTable } from "@tidemark/replication";
+import { createProducerTable, type SequenceRefusal } from "@tidemark/replication";
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { Connection, OpenProduceStream, ProduceMessage } from "../connection.ts";
@@ -157,7 +157,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     const producers = tables[partition];
     const verdict = producers?.check(read.header);
     if (verdict?.kind === "repeat") return verdict.baseOffset;
-    if (verdict?.kind === "refuse") throw refused(Reason[verdict.reason]);
+    if (verdict?.kind === "refuse") throw refused(reasonOf(verdict.reason));
     producers?.replay({ ...read.header, baseOffset: endOf(partition) as Offset });
     return undefined;
   };
@@ -361,4 +361,17 @@ async function poll(time: ManualTime, waitMs: number, signal: AbortSignal | unde
     time.scheduler.after(waitMs, resolve);
     signal?.addEventListener("abort", () => reject(refused(Reason.CANCELLED)), { once: true });
   });
+}
+
+function reasonOf(refusal: SequenceRefusal): Reason {
+  switch (refusal) {
+    case "PRODUCER_ID_NOT_GIVEN":
+      return Reason.INVALID_ARGUMENT;
+    case "TOO_MANY_PRODUCERS":
+      return Reason.RESOURCE_EXHAUSTED;
+    case "UNKNOWN_PRODUCER":
+    case "FENCED_PRODUCER":
+    case "OUT_OF_ORDER_SEQUENCE":
+      return Reason[refusal];
+  }
 }

@@ -130,6 +130,11 @@ const producerSettings = {
     64,
     "How many batches of an idempotent producer a partition remembers: what is sent again is known among them.",
   ),
+  "producer.ids.max.per.partition": defaulted(
+    integer({ min: 1, max: 10_000_000, unit: "producers" }),
+    10_000,
+    "How many idempotent producers a partition remembers. A new one then takes the place of one that was silent for 15 minutes, or is refused.",
+  ),
   "producer.id.expiration.ms": defaulted(
     duration({ min: 1000 }),
     dayMs,

@@ -58,8 +58,29 @@ export function importedContent(
   epochFloor: number,
 ): { readonly entries: ReadonlyMap<string, Uint8Array>; readonly controllerEpoch: number } {
   const epoch = Math.max(exported.controllerEpoch + (exported.sealed ? 1 : backupEpochs), epochFloor);
-  const counted = ["/controller_epoch", encodeControllerEpoch(controllerEpoch(epoch))] as const;
-  return { entries: new Map([...exported.entries, counted]), controllerEpoch: epoch };
+  const entries = new Map([...exported.entries, ["/controller_epoch", encodeControllerEpoch(controllerEpoch(epoch))]]);
+  const given = entries.get(producerIdsKey);
+  if (!exported.sealed && given !== undefined) entries.set(producerIdsKey, aboveGivenIds(given));
+  return { entries, controllerEpoch: epoch };
+}
+
+const producerIdsKey = "/producers/next";
+
+/** A backup may lack blocks of producer ids that were given out behind it; there are 2^63 ids. */
+const backupProducerIds = 2n ** 40n;
+
+/**
+ * An id that is given out again would be taken for its first owner: records of the second one would be answered as stored
+ * that are not. What cannot be read stays as it is, for a controller to report.
+ */
+function aboveGivenIds(value: Uint8Array): Uint8Array {
+  try {
+    const record = JSON.parse(new TextDecoder().decode(value)) as { readonly nextProducerId?: string };
+    const next = BigInt(record.nextProducerId ?? 0) + backupProducerIds;
+    return utf8(JSON.stringify({ ...record, nextProducerId: next.toString() }));
+  } catch {
+    return value;
+  }
 }
 
 /** Throws ImportError; LinkLostError where the store was lost over it: import again then. */

@@ -7,6 +7,7 @@ import type { Change } from "../consensus.ts";
 import { openStoreOnDisk } from "../single/open.ts";
 import { directory, identity, openOn, put, startController } from "../single/testing.ts";
 import type { StoreLink } from "../store/store-link.ts";
+import { importedContent } from "./import-store.ts";
 import { exportStore, formatExport, importStore, parseExport } from "./index.ts";
 
 const runtime = createNodeRuntime();
@@ -82,6 +83,19 @@ describe("moving the metadata to another store", () => {
     await controller.close();
     const { controllerEpoch } = await importInto(memory(), formatExport(exported));
     expect(controllerEpoch).toBe(exported.controllerEpoch + 1_000_000);
+  });
+
+  it("of a backup begins producer ids far above those that it knows of, and of an export that sealed goes on with them", async () => {
+    const exported = await exportFrom(await storeOf(1), false);
+    const next = (value: string, sealed: boolean) => {
+      const entries = new Map([["/producers/next", utf8(value)]]);
+      const { entries: imported } = importedContent({ ...exported, entries, sealed }, 0);
+      return new TextDecoder().decode(imported.get("/producers/next"));
+    };
+    expect(next('{"nextProducerId":"3000"}', true)).toBe('{"nextProducerId":"3000"}');
+    expect(next('{"nextProducerId":"3000"}', false)).toBe('{"nextProducerId":"1099511630776"}');
+    expect(next("{}", false)).toBe('{"nextProducerId":"1099511627776"}');
+    expect(next("malformed", false)).toBe("malformed");
   });
 
   it("takes a floor for the epoch", async () => {

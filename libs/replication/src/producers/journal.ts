@@ -7,7 +7,9 @@ type Change =
   /** It began a producer, or a producer epoch. */
   | { readonly kind: "replaced"; readonly before: ProducerEntry | undefined }
   /** It joined the window, from which another one went. */
-  | { readonly kind: "pushed"; readonly evicted: WindowBatch | undefined };
+  | { readonly kind: "pushed"; readonly evicted: WindowBatch | undefined }
+  /** It was forgotten to make room for another one. */
+  | { readonly kind: "forgotten"; readonly before: ProducerEntry };
 
 /** What batches changed that are ordered and not written yet: those of which a full disk may take nothing. */
 export interface Journal {
@@ -44,12 +46,16 @@ export function createJournal(producers: Map<bigint, ProducerEntry>): Journal {
 }
 
 function undo(producers: Map<bigint, ProducerEntry>, producerId: bigint, change: Change): void {
-  if (change.kind === "replaced") {
-    if (change.before === undefined) producers.delete(producerId);
-    else producers.set(producerId, change.before);
-    return;
+  switch (change.kind) {
+    case "replaced":
+    case "forgotten":
+      if (change.before === undefined) producers.delete(producerId);
+      else producers.set(producerId, change.before);
+      return;
+    case "pushed": {
+      const batches = producers.get(producerId)?.batches;
+      batches?.pop();
+      if (change.evicted !== undefined) batches?.unshift(change.evicted);
+    }
   }
-  const batches = producers.get(producerId)?.batches;
-  batches?.pop();
-  if (change.evicted !== undefined) batches?.unshift(change.evicted);
 }

@@ -20,7 +20,7 @@ function stamp(text: string) {
 
 /** A table of a log that holds the batches one behind the other. */
 function tableOf(batches: readonly string[], windowBatches = 64): { table: ProducerTable; end: number } {
-  const table = createProducerTable({ windowBatches, expirationMs: 1000 });
+  const table = createProducerTable({ windowBatches, expirationMs: 1000, idsMax: 100 });
   let end = 0;
   for (const text of batches) {
     const batch = stamp(text);
@@ -85,7 +85,7 @@ describe("the producers of a log", () => {
 
   it("are what a snapshot of them says, in a window of another size too", () => {
     const { table } = tableOf(["7:0:0", "7:0:1", "9:3:0+4"]);
-    const taken = createProducerTable({ windowBatches: 1, expirationMs: 1000 });
+    const taken = createProducerTable({ windowBatches: 1, expirationMs: 1000, idsMax: 100 });
     taken.restore(table.snapshot());
     expect(taken.size).toBe(2);
     expect(say(taken.check(stamp("7:0:0")))).toBe("applied below 2");
@@ -93,6 +93,81 @@ describe("the producers of a log", () => {
     expect(say(taken.check(stamp("9:3:0+4")))).toBe("repeat 2..6");
     taken.restore(undefined);
     expect(taken.size).toBe(0);
+  });
+
+  describe("that are as many as it may have", () => {
+    const full = () => {
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      for (const [offset, text] of ["1:0:0", "2:0:0", "3:0:0", "1:0:1"].entries()) {
+        table.replay({ ...stamp(text), baseOffset: at(offset) });
+        table.tick(offset);
+      }
+      return table;
+    };
+    const minutes15 = 900_000;
+
+    it("go on, and nobody joins them while the one that was silent the longest may still send something again", () => {
+      const table = full();
+      table.tick(minutes15 - 1);
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      expect(say(table.check(stamp("4:0:1")))).toBe("UNKNOWN_PRODUCER");
+      expect(say(table.check(stamp("2:0:1")))).toBe("append");
+      expect(say(table.check(stamp("2:1:0")))).toBe("append");
+      expect(say(table.check(stamp("2:0:0")))).toBe("repeat 1..2");
+    });
+
+    it("leave its place to a new one when it was silent for long", () => {
+      const table = full();
+      table.tick(minutes15);
+      expect(say(table.check(stamp("4:0:0")))).toBe("append");
+      table.replay({ ...stamp("4:0:0"), baseOffset: at(4) });
+      expect(table.size).toBe(3);
+      expect(say(table.check(stamp("2:0:1")))).toBe("UNKNOWN_PRODUCER");
+      expect(say(table.check(stamp("1:0:2")))).toBe("append");
+      expect(say(table.check(stamp("3:0:1")))).toBe("append");
+    });
+
+    it("are as they were where the disk did not take the new one", () => {
+      const table = full();
+      table.written(at(4));
+      table.replay({ ...stamp("4:0:0"), baseOffset: at(4) });
+      expect(say(table.check(stamp("2:0:1")))).toBe("UNKNOWN_PRODUCER");
+      table.takeBack(at(4));
+      expect(say(table.check(stamp("2:0:1")))).toBe("append");
+      expect([table.size, say(table.check(stamp("4:0:1")))]).toEqual([3, "UNKNOWN_PRODUCER"]);
+    });
+
+    it("are no more where a log that is read, or a snapshot, has more", () => {
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 100 });
+      for (let id = 0; id < 9; id++) table.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
+      const small = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      small.restore(table.snapshot());
+      expect(small.size).toBe(3);
+      for (let id = 20; id < 29; id++) small.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
+      expect([small.size, say(small.check(stamp("28:0:1")))]).toEqual([3, "append"]);
+    });
+
+    it("are counted as seen from the first tick after a start", () => {
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      table.restore(full().snapshot());
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      table.tick(5_000_000);
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      table.tick(5_000_000 + minutes15);
+      expect(say(table.check(stamp("4:0:0")))).toBe("append");
+    });
+  });
+
+  it("begin with ids that were given out alone; whoever is known already goes on", () => {
+    const table = createProducerTable(undefined, undefined, (id) => id < 10n);
+    table.replay({ ...stamp("12:0:0"), baseOffset: at(0) });
+    expect(["9:0:0", "10:0:0", "10:0:1", "12:0:1", "12:1:0"].map((text) => say(table.check(stamp(text))))).toEqual([
+      "append",
+      "PRODUCER_ID_NOT_GIVEN",
+      "UNKNOWN_PRODUCER",
+      "append",
+      "append",
+    ]);
   });
 
   it("are forgotten after the expiry, counted from when they were seen", () => {
@@ -180,7 +255,7 @@ it("are what a plain model of the log says, through full disks, cuts and restart
         const last = log.at(-1);
         return last === undefined ? at(0) : at(Number(last.baseOffset) + last.lastOffsetDelta + 1);
       };
-      let table = createProducerTable({ windowBatches: window, expirationMs: 1e9 });
+      let table = createProducerTable({ windowBatches: window, expirationMs: 1e9, idsMax: 100 });
       const rebuild = () => {
         table.restore(undefined);
         for (const batch of log) table.replay(batch);
@@ -219,7 +294,7 @@ it("are what a plain model of the log says, through full disks, cuts and restart
             break;
           case "restart": {
             const snapshot = table.snapshot();
-            table = createProducerTable({ windowBatches: window, expirationMs: 1e9 });
+            table = createProducerTable({ windowBatches: window, expirationMs: 1e9, idsMax: 100 });
             table.restore(snapshot);
             written = log.length;
             break;

@@ -4,7 +4,9 @@
  *
  * | the batch's                                  | with the window                        | verdict                            |
  * |----------------------------------------------|----------------------------------------|------------------------------------|
- * | producer is not known                        | sequence 0                             | append                             |
+ * | producer is not known                        | sequence 0                             | append, if there is room           |
+ * |                                              | sequence 0, and its id was not given   | PRODUCER_ID_NOT_GIVEN              |
+ * |                                              | sequence 0, and the table is full      | TOO_MANY_PRODUCERS                 |
  * |                                              | another sequence                       | UNKNOWN_PRODUCER                   |
  * | producer epoch is older                      |                                        | FENCED_PRODUCER                    |
  * | producer epoch is newer                      | sequence 0                             | append                             |
@@ -16,7 +18,10 @@
  *
  * 1. A verdict tells what the log holds, committed or not: a repeat is answered when the original is committed.
  * 2. What was appended last and is refused by the disk is taken back exactly; a cut of the log builds the table anew.
- * 3. A producer that sent nothing for the expiry is forgotten. Time counts from when this broker saw its last batch, or
+ * 3. The table has a largest size, so that nobody fills the memory with ids. Where it is full, a new producer takes the place
+ *    of the one that was silent the longest, if that is longer than anybody would send a batch again; otherwise it is
+ *    refused. Who is known goes on. A follower takes what its leader took, by the order of the log.
+ * 4. A producer that sent nothing for the expiry is forgotten. Time counts from when this broker saw its last batch, or
  *    read it at a start: never too early, whatever time the batch carries.
  */
 import type { Offset } from "@tidemark/ids";
@@ -37,15 +42,26 @@ export interface ProducerSettings {
   readonly windowBatches: number;
   /** `producer.id.expiration.ms`: how long a producer that sends nothing is remembered. */
   readonly expirationMs: number;
+  /** `producer.ids.max.per.partition`: how many producers are remembered. At least 1. */
+  readonly idsMax: number;
 }
 
 /** The documented defaults. */
 export const defaultProducerSettings: ProducerSettings = Object.freeze({
   windowBatches: 64,
   expirationMs: 86_400_000,
+  idsMax: 10_000,
 });
 
-export type SequenceRefusal = "UNKNOWN_PRODUCER" | "FENCED_PRODUCER" | "OUT_OF_ORDER_SEQUENCE";
+/** A producer that was silent for so long has nothing on its way, in milliseconds: deliveries are given up before. */
+const quietMs = 900_000;
+
+export type SequenceRefusal =
+  | "UNKNOWN_PRODUCER"
+  | "FENCED_PRODUCER"
+  | "OUT_OF_ORDER_SEQUENCE"
+  | "PRODUCER_ID_NOT_GIVEN"
+  | "TOO_MANY_PRODUCERS";
 
 export type ProducerVerdict =
   | { readonly kind: "append" }
@@ -85,18 +101,47 @@ const append: ProducerVerdict = Object.freeze({ kind: "append" });
 export function createProducerTable(
   settings: ProducerSettings = defaultProducerSettings,
   guards: ReplicationGuards = allGuards,
+  /** Whether an id was given out to anybody, as far as is known. Asked for producers that are not known. */
+  isGivenOut: (producerId: bigint) => boolean = () => true,
 ): ProducerTable {
+  /** In the order in which they were seen last. */
   const producers = new Map<bigint, ProducerEntry>();
   const journal = createJournal(producers);
   let nowMs: number | undefined;
   let sweptMs = 0;
+
+  const longestSilent = (): ProducerEntry | undefined => {
+    for (const entry of producers.values()) return entry;
+    return undefined;
+  };
+  const isFull = () => {
+    if (producers.size < settings.idsMax) return false;
+    const seenMs = longestSilent()?.seenMs;
+    return nowMs === undefined || seenMs === undefined || nowMs - seenMs < Math.min(quietMs, settings.expirationMs);
+  };
+  const makeRoom = (onForgotten: (entry: ProducerEntry) => void) => {
+    for (
+      let entry = longestSilent();
+      entry !== undefined && producers.size > settings.idsMax;
+      entry = longestSilent()
+    ) {
+      producers.delete(entry.producerId);
+      onForgotten(entry);
+    }
+  };
 
   return {
     isCurrent: true,
     get size() {
       return producers.size;
     },
-    check: (batch) => checkSequence(producers.get(batch.producerId), batch, guards),
+    check(batch) {
+      const known = producers.get(batch.producerId);
+      const verdict = checkSequence(known, batch, guards);
+      if (known !== undefined || verdict.kind !== "append") return verdict;
+      if (!isGivenOut(batch.producerId)) return refuse("PRODUCER_ID_NOT_GIVEN");
+      return isFull() ? refuse("TOO_MANY_PRODUCERS") : verdict;
+    },
     forget() {
       producers.clear();
       journal.clear();
@@ -109,15 +154,21 @@ export function createProducerTable(
         entry.batches.splice(0, entry.batches.length - settings.windowBatches);
         producers.set(entry.producerId, { ...entry, seenMs: nowMs });
       }
+      makeRoom(() => undefined);
     },
     replay(batch) {
       const { producerId, producerEpoch } = batch;
       const known = producers.get(producerId);
+      producers.delete(producerId);
       if (known?.producerEpoch !== producerEpoch) {
         journal.note(batch.baseOffset, producerId, { kind: "replaced", before: known });
         producers.set(producerId, { producerId, producerEpoch, batches: [windowBatchOf(batch)], seenMs: nowMs });
+        makeRoom((before) => {
+          journal.note(batch.baseOffset, before.producerId, { kind: "forgotten", before });
+        });
         return;
       }
+      producers.set(producerId, known);
       known.batches.push(windowBatchOf(batch));
       known.seenMs = nowMs;
       const evicted = known.batches.length > settings.windowBatches ? known.batches.shift() : undefined;
@@ -131,6 +182,7 @@ export function createProducerTable(
     },
     snapshot: () => writeProducers([...producers.values()]),
     tick(atMs) {
+      if (nowMs === undefined) for (const entry of producers.values()) entry.seenMs ??= atMs;
       nowMs = atMs;
       // Often enough to forget within an eighth of the expiry, seldom enough to cost nothing.
       if (atMs - sweptMs < settings.expirationMs / 8) return;

@@ -1,13 +1,10 @@
 /** What is refused of an idempotent producer, as it is told it (R11). */
 import { type Outcome, Reason } from "@tidemark/proto/common/v1";
-import type { RefusalReason } from "@tidemark/replication";
+import type { RefusalReason, SequenceRefusal } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Waiting } from "./replica-state.ts";
 
-export type ProducerReason = Extract<
-  RefusalReason,
-  "PRODUCERS_NOT_CURRENT" | "OUT_OF_ORDER_SEQUENCE" | "UNKNOWN_PRODUCER" | "FENCED_PRODUCER" | "DUPLICATE_SEQUENCE"
->;
+export type ProducerReason = Extract<RefusalReason, "PRODUCERS_NOT_CURRENT" | "DUPLICATE_SEQUENCE" | SequenceRefusal>;
 
 export interface ProducerPlace {
   readonly topic: string;
@@ -44,6 +41,20 @@ export function producerError(reason: ProducerReason, batch: string, { name, ...
         ...where,
         reason: Reason.UNKNOWN_PRODUCER,
         message: `${batch} goes on, and ${name} knows nothing of that producer any more: raise the producer epoch by InitProducer and begin with sequence 0`,
+      });
+    case "PRODUCER_ID_NOT_GIVEN":
+      // This broker may not have heard yet of the block that the id is from.
+      return new TidemarkError({
+        ...where,
+        reason: Reason.INVALID_ARGUMENT,
+        message: `${batch} has an id that was given to nobody, as far as this broker knows: ids come from InitProducer. Retry in a moment if this one does`,
+        retriable: true,
+      });
+    case "TOO_MANY_PRODUCERS":
+      return new TidemarkError({
+        ...where,
+        reason: Reason.RESOURCE_EXHAUSTED,
+        message: `${batch} is of a new producer, and ${name} remembers as many as it may (producer.ids.max.per.partition), none of them silent for long. Use a producer again rather than a new one, or retry later`,
       });
     case "FENCED_PRODUCER":
       return new TidemarkError({

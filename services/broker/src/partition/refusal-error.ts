@@ -101,6 +101,8 @@ export function refusalError(refusal: Refusal, replica: ReplicaState, waiting: W
     case "PRODUCERS_NOT_CURRENT":
     case "OUT_OF_ORDER_SEQUENCE":
     case "UNKNOWN_PRODUCER":
+    case "PRODUCER_ID_NOT_GIVEN":
+    case "TOO_MANY_PRODUCERS":
     case "FENCED_PRODUCER":
     case "DUPLICATE_SEQUENCE":
       return producerError(refusal.reason, batchName(waiting), { ...where, name });

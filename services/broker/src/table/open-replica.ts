@@ -118,7 +118,7 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
   const lastMessage = held.state.kind === "failed" ? held.state.message : undefined;
   held.state = lastMessage === undefined ? { kind: "opening" } : { kind: "opening", isRetry: true };
   const settings = topicLogSettings(topic.settings, table.defaults).log;
-  const producers = createProducerTable(table.producers, table.guards);
+  const producers = createProducerTable(table.producers, table.guards, (id) => isGivenOut(table, id));
   const onEvent = (event: LogEvent) => {
     takeEvent(table, held, event);
   };
@@ -132,6 +132,12 @@ function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: Op
       held.state = { kind: "failed", message, againAtMs: table.shared.clock.monotonicMs() + reopenMs };
     }
   });
+}
+
+/** Whether a producer id is of a block that was given to a broker, by the newest metadata. True where they tell of none. */
+function isGivenOut({ update }: TableState, producerId: bigint): boolean {
+  const next = update?.image.producerIds?.nextProducerId;
+  return next === undefined || producerId < next;
 }
 
 function take(table: TableState, held: HeldReplica, opened: Opened & { readonly producers: ProducerTable }): void {

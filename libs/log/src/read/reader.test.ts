@@ -124,3 +124,23 @@ describe("looking up an offset", () => {
     await whileTimeGoes(test.time, cut);
   });
 });
+
+describe("a read that a cut comes into", () => {
+  it("looks again: where its batch began, another begins now", async () => {
+    const test = await createTestLog({ recentBytes: 0, readAheadBytes: 0 });
+    const many = { records: 6, value: "v", leaderEpoch: 1 };
+    const bytes = batchAt(1, many).length;
+    const lengths = Array.from({ length: bytes }, (_, length) => length);
+    const length = lengths.find((each) => batchAt(1, { value: "x".repeat(each) }).length === bytes);
+    await test.flush(batchAt(0), batchAt(1, { value: "x".repeat(length!) }), batchAt(2), batchAt(3));
+    let slow = 1;
+    test.faulty.plan(({ kind, path }) =>
+      kind === "read" && path === logFile && slow-- > 0 ? { kind: "delay", ms: 1000 } : undefined,
+    );
+    const read = test.log.read(at(2), { maxBytes: 1 });
+    await test.time.advance(10);
+    await test.log.truncateTo(at(1));
+    await test.flush(batchAt(1, many), batchAt(7, { leaderEpoch: 1 }));
+    expect(rangesOf((await whileTimeGoes(test.time, read)).bytes)).toEqual(["1..7"]);
+  });
+});

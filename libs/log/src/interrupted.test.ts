@@ -1,5 +1,5 @@
 /** What is interrupted half way, by a full disk or by the log's end, and must not be gone on with as if it had not begun. */
-import { keepAll } from "@tidemark/disk";
+import { dropAll, keepAll } from "@tidemark/disk";
 import { describe, expect, it } from "vitest";
 import { defaultCompactionSettings } from "./settings.ts";
 import {
@@ -184,6 +184,60 @@ describe("a replacement of several segments", () => {
     expect(log.status.kind).toBe("online");
     expect((await namesOf(test)).filter((name) => name.includes("swap"))).toEqual([]);
   });
+});
+
+/** A log whose compaction puts one segment in the place of several, and its faults. */
+async function aboutToMerge() {
+  const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+  const test = await createTestLog({ settings: { gaps: true, segmentBytes: 200, compaction } });
+  for (let offset = 0; offset < 8; offset++) await test.flush(batchAt(offset, { key: "a", value: String(offset) }));
+  test.log.setHighWatermark(at(8));
+  await test.log.compact(1_800_000_000_000n);
+  for (let offset = 8; offset < 14; offset++) await test.flush(batchAt(offset, { key: "b", value: String(offset) }));
+  test.log.setHighWatermark(at(14));
+  return test;
+}
+
+describe("a replacement of several segments that has begun", () => {
+  it.each(["IO", "NO_SPACE"] as const)(
+    "is finished by the next start, whichever of its operations fails (%s) and whatever power takes",
+    async (code) => {
+      let operations = 0;
+      for (let isDone = false; !isDone; operations++) {
+        for (const loss of [dropAll, keepAll]) {
+          const test = await aboutToMerge();
+          let left = operations;
+          let hasBegun = false;
+          test.faulty.plan(({ kind, path }) => {
+            const counts = hasBegun && /^(rename|remove|syncDirectory)$/.test(kind);
+            // The rename by which it begins goes well.
+            hasBegun ||= kind === "rename" && path.endsWith(".cleaned.aside");
+            return counts && left-- === 0 ? { kind: "fail", code } : undefined;
+          });
+          const compacted = await test.log.compact(1_800_000_000_000n).then(
+            () => "done",
+            (error: unknown) => error,
+          );
+          isDone = left >= 0;
+          expect(hasBegun).toBe(true);
+          // A full disk ends no more than the round, where no segment is on its way.
+          if (!isDone && code === "IO") expect(compacted).toMatchObject({ code: "DIRECTORY_FAILED" });
+          test.disk.powerCut(loss);
+          test.faulty.plan(() => undefined);
+          const log = await test.reopen();
+          const found = await contentOf(log);
+          expect([operations, log.status.kind, log.logEndOffset, found.slice(-1)]).toEqual([
+            operations,
+            "online",
+            at(14),
+            ["13..14"],
+          ]);
+          expect((await namesOf(test)).filter((name) => name.includes("swap"))).toEqual([]);
+        }
+      }
+      expect(operations).toBeGreaterThan(5);
+    },
+  );
 });
 
 describe("a log that is being closed", () => {

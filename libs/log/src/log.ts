@@ -64,15 +64,21 @@ export interface Log {
   read(offset: Offset, limits: ReadLimits): Promise<ReadResult>;
   /** The first record at or after a time (milliseconds since 1970); undefined when there is none. */
   offsetForTimestamp(timestamp: bigint): Promise<OffsetAndTimestamp | undefined>;
-  /** Deletes what is below `offset`, durable on return (L7). Throws OFFSET_OUT_OF_RANGE above the high watermark. */
+  /**
+   * Deletes what is below `offset`, durable on return (L7); waits while there is no room or file handle for that. Throws
+   * OFFSET_OUT_OF_RANGE above the high watermark.
+   */
   moveLogStart(offset: Offset): Promise<void>;
   /** Deletes what is older or more than the settings keep. `now`: milliseconds since 1970. */
   applyRetention(now: bigint): Promise<void>;
   /** Compacts, if the settings say so and there is enough to do. Undefined when nothing was done. */
   compact(now: bigint): Promise<CompactionReport | undefined>;
-  /** Cuts the log's end, durable on return (L9). Returns the log end: at `cut`, or before it. */
+  /**
+   * Cuts the log's end, durable on return (L9); waits while there is no room or file handle for that, and throws NO_SPACE
+   * where the log is closed meanwhile. Returns the log end: at `cut`, or before it.
+   */
   truncateTo(cut: Offset, options?: CutOptions): Promise<Offset>;
-  /** Removes everything and begins anew at `start`, durable on return. */
+  /** Removes everything and begins anew at `start`, durable on return. Waits as a cut does. */
   startAnewAt(start: Offset, options?: CutOptions): Promise<void>;
   /** What cuts took that were to be noted. It outlives the process, until it is forgotten. */
   readonly cutNote: CutNote | undefined;

@@ -203,6 +203,7 @@ describe("one call that finds no file handle, at any step of", () => {
     "a cut over segments while a flush is out",
     "a new beginning, above and below",
     "the deletion of records",
+    "a compaction that merges segments",
   ] satisfies (keyof typeof crashRuns)[];
 
   it.each(runs)("%s harms nothing: what was not refused is done", async (name) => {

@@ -12,7 +12,7 @@ const replica = (partition: number) => ({
 
 const owner = { clusterId: "00000000-0000-4000-8000-0000000000c1", nodeId: 1 };
 
-it("tells of a list of replicas of which lines cannot be read, once", async () => {
+it("tells of a list of replicas of which lines cannot be read, or that is gone, once", async () => {
   const { clock, scheduler } = createManualTime();
   const memory = createMemoryDisk();
   const told: string[] = [];
@@ -37,6 +37,9 @@ it("tells of a list of replicas of which lines cannot be read, once", async () =
   memory.flipBit("/data/replicas", { byte: 3, bit: 0 });
   for (let start = 0; start < 2; start++) await (await open())?.close();
   expect(told).toEqual([expect.stringContaining("/data/replicas has lines that cannot be read")]);
+  await memory.remove("/data/replicas");
+  for (let start = 0; start < 2; start++) await (await open())?.close();
+  expect(told.slice(1)).toEqual([expect.stringContaining("/data/replicas is gone")]);
 });
 
 it("tells when the last log directory has failed, and not before", async () => {

@@ -49,7 +49,11 @@ export async function openDirectories(of: OpenDirectories): Promise<readonly Log
     })),
   );
   for (const error of opened.failed) logger.error(`A log directory is out of service: ${error.message}`);
-  for (const { path, unreadableLines } of opened.open) {
+  for (const { path, unreadableLines, lostList } of opened.open) {
+    if (lostList)
+      logger.error(
+        `${path}/replicas is gone; what is there was listed anew; a replica that is gone as well is not missed`,
+      );
     if (unreadableLines === 0) continue;
     logger.error(
       `${path}/replicas has lines that cannot be read; the list is kept as replicas.unreadable, and what is there was ` +

@@ -12,6 +12,7 @@
  */
 import type { DirectoryEntry } from "@tidemark/disk";
 import { type LogContext, syncEntries } from "../context.ts";
+import { LogError } from "../errors.ts";
 import type { SegmentIndex } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import {
@@ -25,6 +26,7 @@ import {
 import { forgetRecentBelow } from "../read/recent.ts";
 import { whileReplacing } from "../replacing.ts";
 import { createSegment, removeIndex, type Segment, writeIndex } from "../segment/segment.ts";
+import { untilThereIsRoom } from "../try-again.ts";
 
 interface Replacement {
   /** Neighbours, in their order. */
@@ -52,9 +54,12 @@ async function putInPlaceOfAll(log: LogState, { group, cleaned }: Omit<Replaceme
   const { context, directory } = log;
   try {
     await rename(log, { group, cleaned }, join(directory, swapFileName(cleaned)));
-    await removeReplaced(context, directory, group.slice(1));
+    await removeReplaced(context, group.slice(1));
+    await syncWhenThereIsRoom(log);
     await rename(log, { group, cleaned }, join(directory, segmentFileName(cleaned.baseOffset, "log")));
   } catch (error) {
+    // Closed for want of a file handle, the log does not go on: the next start does with the replacement.
+    if (error instanceof LogError) throw error;
     const isBegun = !cleaned.path.endsWith(cleanedSuffix);
     throw isBegun ? context.fail(error, `replacing segments of ${directory}`) : error;
   }
@@ -74,7 +79,11 @@ async function rename(log: LogState, { group, cleaned }: Omit<Replacement, "inde
       other === group[0] ? [cleaned] : group.includes(other) ? [] : [other],
     );
   });
-  await syncEntries(context, log.directory);
+  await syncWhenThereIsRoom(log);
+}
+
+function syncWhenThereIsRoom(log: LogState): Promise<void> {
+  return untilThereIsRoom(log, () => syncEntries(log.context, log.directory));
 }
 
 /** Goes on where a crash interrupted a replacement. True when there was one: the directory is to be listed anew. */
@@ -91,7 +100,8 @@ export async function finishSwaps(
         parsed?.kind === "log" && parsed.baseOffset > swap.baseOffset && parsed.baseOffset < swap.nextOffset;
       return isReplaced ? [createSegment(directory, parsed.baseOffset)] : [];
     });
-    await removeReplaced(context, directory, replaced);
+    await removeReplaced(context, replaced);
+    await syncEntries(context, directory);
     const first = createSegment(directory, swap.baseOffset);
     await removeIndex(context, first);
     const path = join(directory, swapFileName(swap));
@@ -103,12 +113,11 @@ export async function finishSwaps(
   return swaps.length > 0;
 }
 
-/** Durable on return, so that none of them is there once the swap file has its name. */
-async function removeReplaced(context: LogContext, directory: string, segments: readonly Segment[]): Promise<void> {
+/** To be made durable, so that none of them is there once the swap file has its name. */
+async function removeReplaced(context: LogContext, segments: readonly Segment[]): Promise<void> {
   for (const segment of segments) {
     await removeIndex(context, segment);
     context.files.forget(segment.path);
     await context.disk.remove(segment.path);
   }
-  await syncEntries(context, directory);
 }

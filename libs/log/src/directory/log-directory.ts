@@ -30,6 +30,11 @@ export interface LogDirectory {
    * anew; a replica that is neither there nor named by another line is not missed.
    */
   readonly unreadableLines: number;
+  /**
+   * True where the list of replicas was gone, which no crash does. What is there was listed anew by the names of its
+   * folders; a replica that is gone too is not missed.
+   */
+  readonly lostList: boolean;
   /** The highest controller epoch that was noted here. 0: none was. */
   readonly controllerEpoch: ControllerEpoch;
   /** Why the directory is out of service, if it is. */
@@ -153,6 +158,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     id: meta.directoryId,
     stoppedBy,
     unreadableLines: list.unreadableLines,
+    lostList: list.wasLost,
     get controllerEpoch() {
       return controllerEpochs.noted;
     },

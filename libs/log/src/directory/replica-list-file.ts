@@ -8,6 +8,8 @@ import { encodeReplicaLine, parseReplicaList, type ReplicaId, replicaListName, r
 export interface ReplicaList {
   /** By name. */
   readonly replicas: ReadonlyMap<string, ReplicaId>;
+  /** The file was gone, which no crash does. */
+  readonly wasLost: boolean;
   /** Lines that said nothing any more when the file was read. */
   readonly unreadableLines: number;
   /** Durable on return. */
@@ -20,7 +22,7 @@ export interface ReplicaList {
 const unreadableName = `${replicaListName}.unreadable`;
 
 /**
- * Reads the list, or begins an empty one. Lines that removed replicas are dropped when the file is read, those that say
+ * Reads the list, or begins an empty one where it was lost. Lines that removed replicas are dropped when the file is read, those that say
  * nothing too.
  */
 export async function openReplicaList(context: LogContext, directory: string): Promise<ReplicaList> {
@@ -68,6 +70,7 @@ export async function openReplicaList(context: LogContext, directory: string): P
 
   return {
     replicas,
+    wasLost: bytes === undefined,
     unreadableLines,
     async add(replica) {
       await append("+", replica);

@@ -1,5 +1,7 @@
+import { createFaultDisk, keepAll } from "@tidemark/disk";
 import { partitionIndex } from "@tidemark/ids";
 import { portableCrc32c } from "@tidemark/record";
+import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { newDisk, optionsOn, other, replica, settings } from "../testing/directories.ts";
 import { openLogDirectory } from "./log-directory.ts";
@@ -88,5 +90,55 @@ describe("a log directory of which a line of the list cannot be read", () => {
       kind: "offline",
       damage: { kind: "missing" },
     });
+  });
+});
+
+describe("a list of replicas", () => {
+  it("that is gone is made anew from the folders of its replicas, and that is said once", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    for (const each of [replica, other]) await first.create(each);
+    await first.setAside(other);
+    await first.close();
+    await disk.remove("/d/replicas");
+    const second = await openLogDirectory(optionsOn(disk));
+    expect([first.lostList, second.lostList, second.replicas(), second.aside()]).toEqual([
+      false,
+      true,
+      [replica],
+      [other],
+    ]);
+    expect((await second.open(replica, settings)).status.kind).toBe("online");
+    disk.powerCut();
+    const third = await openLogDirectory(optionsOn(disk));
+    expect([third.lostList, third.replicas()]).toEqual([false, [replica]]);
+  });
+
+  it("that is gone is not taken for one that is empty, also where no replica is left", async () => {
+    const disk = await newDisk();
+    const first = await openLogDirectory(optionsOn(disk));
+    await first.close();
+    const second = await openLogDirectory(optionsOn(disk));
+    await second.close();
+    await disk.remove("/d/replicas");
+    const third = await openLogDirectory(optionsOn(disk));
+    expect([first, second, third].map(({ lostList }) => lostList)).toEqual([false, false, true]);
+  });
+
+  it("is not taken for lost where a new directory is interrupted at any step", async () => {
+    for (let steps = 0, isDone = false; !isDone; steps++) {
+      const disk = await newDisk();
+      let left = steps;
+      const faulty = createFaultDisk(disk, {
+        scheduler: createManualTime().scheduler,
+        plan: () => (left-- > 0 ? undefined : { kind: "fail", code: "IO" }),
+      });
+      isDone = await openLogDirectory({ ...optionsOn(disk), disk: faulty }).then(
+        () => true,
+        () => false,
+      );
+      disk.powerCut(keepAll);
+      expect((await openLogDirectory(optionsOn(disk))).lostList).toBe(false);
+    }
   });
 });

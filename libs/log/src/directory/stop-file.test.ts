@@ -119,4 +119,28 @@ describe("the stop file", () => {
     const next = await twoLogs(disk);
     expect([next.directory.stoppedBy, disk.peek(stopFile)]).toEqual([undefined, undefined]);
   });
+
+  it("in whose place a folder is makes no stop fail, and none clean; what is kept there stays", async () => {
+    const disk = createMemoryDisk();
+    await disk.makeDirectory(`${stopFile}/inner`);
+    const { directory } = await twoLogs(disk);
+    await directory.close({ brokerEpoch: epoch });
+    const next = await twoLogs(disk);
+    expect(next.directory.stoppedBy).toBeUndefined();
+    expect((await disk.list(stopFile)).map(({ name }) => name)).toEqual(["inner"]);
+  });
+
+  it.each(["DENIED", "IO"] as const)(
+    "that is not given back (%s) is no clean stop, and is gone after the start",
+    async (code) => {
+      const { disk, directory } = await twoLogs();
+      await directory.close({ brokerEpoch: epoch });
+      const faulty = createFaultDisk(disk, {
+        scheduler: createManualTime().scheduler,
+        plan: ({ kind, path }) => (kind === "open" && path === stopFile ? { kind: "fail", code } : undefined),
+      });
+      const next = await openLogDirectory({ ...optionsOn(disk), disk: faulty });
+      expect([next.stoppedBy, disk.peek(stopFile)]).toEqual([undefined, undefined]);
+    },
+  );
 });

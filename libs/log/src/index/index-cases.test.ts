@@ -30,6 +30,34 @@ describe("case 5: an index", () => {
     }
   }
 
+  it("of a segment that was removed, and that a power cut brought back, misleads nobody in a log that begins there anew", async () => {
+    const test = await closedLog();
+    await test.reopen();
+    test.log.setHighWatermark(at(batches));
+    const indexes = (await namesOf(test)).filter((name) => name.endsWith("index")).slice(0, 4);
+    const survivors = indexes.map((name) => ({
+      path: `/data/log/${name}`,
+      bytes: test.disk.peek(`/data/log/${name}`)!,
+    }));
+    await test.log.moveLogStart(at(batches - 1));
+    const bringBack = () => {
+      for (const { path, bytes } of survivors) test.disk.put(path, bytes);
+    };
+    test.disk.kill();
+    bringBack();
+    const log = await test.reopen();
+    expect([log.status.kind, log.logStartOffset, log.segmentCount]).toEqual(["online", at(batches - 1), 1]);
+    await log.startAnewAt(at(0));
+    for (let offset = 0; offset < batches; offset++) await test.flush(batchAt(offset, { timestamp: 5000 + offset }));
+    await test.log.close();
+    bringBack();
+    await test.reopen();
+    for (let offset = 0; offset < batches; offset++) {
+      expect(rangesOf((await test.log.read(at(offset), { maxBytes: 1 })).bytes)).toEqual([`${offset}..${offset + 1}`]);
+      expect(await test.log.offsetForTimestamp(BigInt(5000 + offset))).toMatchObject({ offset: at(offset) });
+    }
+  });
+
   it.each(Object.keys(damage))("that is %s is made anew, and a lookup equals a linear scan", async (kind) => {
     for (const ending of [".index", ".timeindex"]) {
       const test = await closedLog();

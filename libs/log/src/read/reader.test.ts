@@ -1,7 +1,9 @@
+import { keepAll } from "@tidemark/disk";
 import { encodeEmptyBatch, portableCrc32c } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
 import { defaultLogSettings } from "../settings.ts";
 import {
+  appendUnflushed,
   at,
   batchAt,
   createTestLog,
@@ -122,5 +124,62 @@ describe("looking up an offset", () => {
     await test.time.advance(70);
     expect((await test.log.read(at(4), { ...everything, upTo: at(5) })).bytes).toHaveLength(0);
     await whileTimeGoes(test.time, cut);
+  });
+});
+
+describe("a read that finds damage", () => {
+  it("beside another that finds it takes the replica offline once", async () => {
+    const test = await createTestLog({ recentBytes: 0, readAheadBytes: 0 });
+    await test.flush(batchAt(0), batchAt(1));
+    test.disk.flipBit(logFile, { byte: 70, bit: 1 });
+    test.faulty.plan(({ kind, path }) =>
+      kind === "read" && path === logFile ? { kind: "delay", ms: 100 } : undefined,
+    );
+    const reads = Promise.allSettled([test.log.read(at(0), everything), test.log.read(at(0), everything)]);
+    const settled = await whileTimeGoes(test.time, reads);
+    expect(settled).toMatchObject([{ reason: { code: "OFFLINE" } }, { reason: { code: "OFFLINE" } }]);
+    expect(test.events.filter(({ kind }) => kind === "offline")).toHaveLength(1);
+  });
+});
+
+describe("a read beside a tail that is written anew", () => {
+  it("takes nothing for damaged that is being moved, and finds it where it is then", async () => {
+    const test = await createTestLog({ recentBytes: 0, readAheadBytes: 0 });
+    await test.flush(batchAt(0));
+    await test.time.advance(2000);
+    await appendUnflushed(test, batchAt(1));
+    test.disk.powerCut(keepAll);
+    let isReading = false;
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "write" && path.endsWith(".log.aside")) return { kind: "delay", ms: 100 };
+      if (kind === "sync" && path === logFile) return { kind: "delay", ms: 1000 };
+      return isReading && kind === "read" && path === logFile ? { kind: "delay", ms: 200 } : undefined;
+    });
+    await test.reopen();
+    await test.time.advance(10);
+    isReading = true;
+    const read = test.log.read(at(1), everything);
+    expect(rangesOf((await whileTimeGoes(test.time, read)).bytes)).toEqual(["1..2"]);
+    expect(test.log.status.kind).toBe("online");
+  });
+});
+
+describe("a read that a cut comes into", () => {
+  it("looks again: where its batch began, another begins now", async () => {
+    const test = await createTestLog({ recentBytes: 0, readAheadBytes: 0 });
+    const many = { records: 6, value: "v", leaderEpoch: 1 };
+    const bytes = batchAt(1, many).length;
+    const lengths = Array.from({ length: bytes }, (_, length) => length);
+    const length = lengths.find((each) => batchAt(1, { value: "x".repeat(each) }).length === bytes);
+    await test.flush(batchAt(0), batchAt(1, { value: "x".repeat(length!) }), batchAt(2), batchAt(3));
+    let slow = 1;
+    test.faulty.plan(({ kind, path }) =>
+      kind === "read" && path === logFile && slow-- > 0 ? { kind: "delay", ms: 1000 } : undefined,
+    );
+    const read = test.log.read(at(2), { maxBytes: 1 });
+    await test.time.advance(10);
+    await test.log.truncateTo(at(1));
+    await test.flush(batchAt(1, many), batchAt(7, { leaderEpoch: 1 }));
+    expect(rangesOf((await whileTimeGoes(test.time, read)).bytes)).toEqual(["1..7"]);
   });
 });

@@ -26,6 +26,8 @@ export interface CrashRun extends RecoveryOptions {
   readonly drive: (driver: Driver) => Promise<void>;
   /** More samples of large subsets. Default 1. */
   readonly effort?: number;
+  /** Subsets of at most so many operations are all tried; of more, a sample that follows from the seed. Default 4. */
+  readonly exhaustiveMax?: number;
 }
 
 export interface CrashReport {
@@ -35,8 +37,7 @@ export interface CrashReport {
   readonly violations: readonly string[];
 }
 
-/** Subsets of at most so many operations are all tried; of more, a sample that follows from the seed. */
-const exhaustiveMax = 4;
+const exhaustiveMaxDefault = 4;
 const sampled = 6;
 
 type TracePoint = { readonly change: Change } | { readonly expected: Expected };
@@ -91,7 +92,8 @@ async function recoverFrom(run: CrashRun, { trace, points, samples }: Replay): P
     const next = trace[point + 1];
     if (expected === undefined || (next !== undefined && "expected" in next)) continue;
     if (points?.has(point) === false) continue;
-    for (const { says, loss } of lossesOf(unflushedIn(root), random, samples)) {
+    const tries = { samples, exhaustiveMax: run.exhaustiveMax ?? exhaustiveMaxDefault };
+    for (const { says, loss } of lossesOf(unflushedIn(root), random, tries)) {
       states++;
       const found = await checkRecovered(memoryDiskOver(afterPowerLoss(root, loss)), run, expected);
       violations.push(...found.map((what) => `${describe(step)} (${point}), ${says}: ${what}`));
@@ -153,7 +155,11 @@ interface Loss {
   readonly loss: PowerLoss;
 }
 
-function* lossesOf(unflushed: readonly Unflushed[], random: Random, samples: number): Generator<Loss> {
+function* lossesOf(
+  unflushed: readonly Unflushed[],
+  random: Random,
+  { samples, exhaustiveMax }: { readonly samples: number; readonly exhaustiveMax: number },
+): Generator<Loss> {
   const count = unflushed.length;
   if (count <= exhaustiveMax) {
     for (let subset = 0; subset < 2 ** count; subset++) {

@@ -77,6 +77,16 @@ export const crashRuns = {
       await driver.flush(batchAt(9, { leaderEpoch: 5 }));
     },
   },
+  "the deletion of two segments, of whose files any part is still there": {
+    settings: small,
+    exhaustiveMax: 8,
+    drive: async (driver) => {
+      for (let offset = 0; offset < 3; offset++) await driver.flush(batchAt(offset, { value: "x".repeat(300) }));
+      driver.test.log.setHighWatermark(at(3));
+      await driver.test.time.advance(2000);
+      await driver.deleteBelow(2);
+    },
+  },
   compaction: {
     settings: { ...small, gaps: true, compaction: { ...defaultCompactionSettings, minDirtyRatio: 0 } },
     drive: async (driver) => {

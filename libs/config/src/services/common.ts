@@ -154,6 +154,11 @@ export function messageSizeSettings(defaultBytes: number) {
   const largest = bytes({ min: 64 * 1024, max: 2 ** 31 - 1 });
   return {
     "rpc.receive.max.bytes": defaulted(largest, defaultBytes, "The largest message that is received."),
+    "rpc.receive.max.elements": defaulted(
+      integer({ min: 1000, max: 2 ** 31 - 1 }),
+      250_000,
+      "Elements of a message that is received: entries of lists and maps, messages inside, and fields that are not known.",
+    ),
     "rpc.send.max.bytes": defaulted(largest, defaultBytes, "The largest message that is sent."),
   } as const;
 }

@@ -27,7 +27,10 @@ export interface ConsumerOptions {
   readonly onEvent?: (event: ConsumerEvent) => void;
   /** Ends at the high watermarks that are found when reading begins. Absent: goes on for ever. */
   readonly untilEnd?: boolean;
-  /** Bytes of one answer; two of them are held at most for each endpoint. Absent: 3 MiB. */
+  /**
+   * Bytes of one answer; two of them are held at most for each endpoint. Absent: 3 MiB. Of what is compressed 16 times as
+   * many are held, and one batch.
+   */
   readonly fetchBytesMax?: number;
   /** How long an answer may wait for data, in milliseconds. Absent: 500. */
   readonly maxWaitMs?: number;

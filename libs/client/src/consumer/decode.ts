@@ -26,17 +26,24 @@ export interface Range {
   readonly from: bigint;
   /** Records from here on are left out. Undefined: none. */
   readonly end: bigint | undefined;
+  /**
+   * Keys and values in bytes after which no further batch is opened, so that small answers that were compressed well do not
+   * fill the memory: what is left is fetched again.
+   */
+  readonly decodedBytesMax: number;
 }
 
 /**
- * The records of an answer. One that ends within a batch is read up to there. Fails with REASON_CORRUPT_BATCH or
+ * The records of an answer, at least those of its first batch. One that ends within a batch is read up to there. Fails with REASON_CORRUPT_BATCH or
  * REASON_UNSUPPORTED_CODEC, and then nothing of the answer is handed out.
  */
-export function decodeFetched(bytes: Uint8Array, { from, end }: Range, codecs: Codecs): DecodedFetch {
+export function decodeFetched(bytes: Uint8Array, { from, end, decodedBytesMax }: Range, codecs: Codecs): DecodedFetch {
   const records: StoredRecord[] = [];
   let nextOffset = from;
   let leaderEpoch: number | undefined;
+  let decodedBytes = 0;
   for (const step of iterateBatches(bytes)) {
+    if (decodedBytes > decodedBytesMax) break;
     if (step.kind === "end" || (step.kind === "incomplete" && leaderEpoch !== undefined)) break;
     if (step.kind !== "ok") throw corrupt(explainStop(step, bytes.length));
     const { header } = step;
@@ -49,7 +56,9 @@ export function decodeFetched(bytes: Uint8Array, { from, end }: Range, codecs: C
       throw new TidemarkError({ reason: isCodec ? Reason.UNSUPPORTED_CODEC : Reason.CORRUPT_BATCH, message });
     }
     for (const record of decoded.records) {
-      if (record.offset >= from && (end === undefined || record.offset < end)) records.push(record);
+      if (record.offset < from || (end !== undefined && record.offset >= end)) continue;
+      records.push(record);
+      decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
     }
     const next = nextOffsetOf(header);
     if (next > nextOffset) nextOffset = next;

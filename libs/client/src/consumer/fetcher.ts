@@ -45,6 +45,9 @@ export interface FetchedBatch {
   readonly batch: ConsumedBatch;
 }
 
+/** How many times its largest size an answer may become in memory, but for one batch: seldom is more compressed better. */
+const decodedShare = 16;
+
 export function createFetcher(connection: Connection, options: FetcherOptions): Fetcher {
   const { topic, topicId } = options;
   const { routes, runtime } = connection;
@@ -79,7 +82,8 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
 
   const takeRecords = (state: PartitionState, fetched: FetchedPartition): readonly FetchedBatch[] => {
     const { partition, highWatermark, batches } = fetched;
-    const range = { from: state.offset, end: state.end };
+    const decodedBytesMax = decodedShare * options.fetchBytesMax;
+    const range = { from: state.offset, end: state.end, decodedBytesMax };
     const { records, nextOffset, leaderEpoch } = decodeFetched(batches, range, connection.codecs);
     state.failing = undefined;
     state.offset = nextOffset;

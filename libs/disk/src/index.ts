@@ -34,4 +34,4 @@ export {
 export { type DirectoryNode, newDirectory } from "./memory/tree.ts";
 export { createNodeDisk, type NodeDiskOptions, threadPoolSize } from "./node/node-disk.ts";
 export { type ReservedThreads, reserveThreads } from "./node/thread-pool.ts";
-export { readTextFile } from "./read-text-file.ts";
+export { readTextFile, readWholeFile } from "./read-file.ts";

@@ -58,6 +58,8 @@ export interface StartReport {
   readonly hadNotes: boolean;
   /** False where the leader epochs were read from the batches. */
   readonly hadEpochs: boolean;
+  /** True where a note of what cuts took is there and cannot be read: whoever was to be told of them is not. */
+  readonly lostCutNote: boolean;
   /** Offsets that nothing says were flushed: they are written anew before they count (L4). */
   readonly unflushed: { readonly from: Offset; readonly end: Offset };
   /** Bytes behind the log end that are no batches. They are cut, and kept aside. */
@@ -134,6 +136,8 @@ async function openSound(
   const epochFile = createEpochFile(directory, found?.size ?? 0);
   if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
   if (checkpoint === undefined) await createAside(context, directory, offsetFileName, encodeSlotFile());
+  const hasCutNote = entries.some(({ name }) => name === cutNoteFileName);
+  const cutNote = hasCutNote ? await readCutNote(context, directory) : undefined;
   const highWatermark = checkpoint?.offsets.highWatermark ?? logStart;
   const start = {
     offsets: { flushed: recovered.recoveryPoint, highWatermark, logStart },
@@ -143,6 +147,7 @@ async function openSound(
   onStart?.({
     hadNotes: checkpoint !== undefined,
     hadEpochs: found !== undefined,
+    lostCutNote: hasCutNote && cutNote === undefined,
     unflushed: { from: recovered.recoveryPoint, end: recovered.end },
     tornBytes: recovered.tornBytes,
   });
@@ -173,7 +178,7 @@ async function openSound(
     recent: undefined,
     producers,
     snapshotAt: undefined,
-    cutNote: entries.some(({ name }) => name === cutNoteFileName) ? await readCutNote(context, directory) : undefined,
+    cutNote,
     cleaned: await readRounds(context, directory),
     markersGone: 0n as Offset,
     hasGaps: entries.some(({ name }) => name === gapsFileName),

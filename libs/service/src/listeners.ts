@@ -1,5 +1,5 @@
 import type { brokerSchema, controllerSchema, gatewaySchema, Values } from "@tidemark/config";
-import type { Disk } from "@tidemark/disk";
+import { type Disk, readWholeFile } from "@tidemark/disk";
 import {
   type BoundAddress,
   type ClientTls,
@@ -46,6 +46,7 @@ export async function listenersOf<Name extends "client" | "internal">(
         port: at.port,
         services: served,
         messageLimitBytes: values["rpc.receive.max.bytes"],
+        elementLimit: values["rpc.receive.max.elements"],
         sendLimitBytes: values["rpc.send.max.bytes"],
         streamsPerConnection: own.streams,
         queueLimitBytes: {
@@ -168,12 +169,7 @@ async function readFile(
   { setting, path }: { readonly setting: string; readonly path: string },
 ): Promise<Uint8Array> {
   try {
-    const file = await disk.open(path, { readOnly: true });
-    try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
+    return await readWholeFile(disk, path);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new StartRefusedError(`${setting}: the file ${path} cannot be read: ${why}`, { cause: error });

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { contractLines, contractRuns, isUneven, type NamedReport } from "./contract-runs.ts";
 import {
   add,
   type Counts,
@@ -39,10 +40,11 @@ function newestSummary(): readonly TaskSummary[] {
   return (JSON.parse(readFileSync(join(runs, newest), "utf8")) as { tasks: TaskSummary[] }).tasks;
 }
 
-function reportOf(task: TaskSummary): TestReport | undefined {
+function reportOf(task: TaskSummary): (TestReport & NamedReport) | undefined {
   const kind = task.task.replace("test:", "");
   try {
-    return JSON.parse(readFileSync(join(root, task.directory, "test-results", `${kind}.json`), "utf8")) as TestReport;
+    return JSON.parse(readFileSync(join(root, task.directory, "test-results", `${kind}.json`), "utf8")) as TestReport &
+      NamedReport;
   } catch {
     return undefined;
   }
@@ -72,15 +74,20 @@ const code = await runCommand(
 );
 
 let total = none;
+const reports: NamedReport[] = [];
 for (const task of newestSummary()) {
   if (!tasks.includes(task.task)) continue;
   const report = task.task.startsWith("test:") ? reportOf(task) : undefined;
   const counts = countTask(task, report);
   total = add(total, counts);
+  if (report !== undefined) reports.push(report);
   console.log(line(task, counts));
   for (const [what, count] of report === undefined ? [] : countedIn(report))
     console.log(`${" ".repeat(27)}${what}: ${count}`);
 }
+const runsOfContract = contractRuns(reports);
+for (const each of contractLines(runsOfContract)) console.log(each);
+if (isUneven(runsOfContract)) total = add(total, { passed: 0, failed: 1 });
 if (code !== 0 && total.failed === 0) total = add(total, { passed: 0, failed: 1 });
 if (total.failed > 0) console.log("\n`npm run fix` mends formatting, imports and generated code.");
 console.log(`\n${closingLine(total)}`);

@@ -13,11 +13,15 @@ export interface EtcdSide {
   stop(): Promise<void>;
 }
 
-/** Three members of etcd, each with a disk of its own, which flushes as it does by default. */
-export async function startEtcdSide(): Promise<EtcdSide> {
+/**
+ * Three members of etcd with their data in `folder`, where what they are compared with has its own: a flush there costs
+ * both the same. They flush as they do by default.
+ */
+export async function startEtcdSide(folder: string): Promise<EtcdSide> {
   const runtime = createNodeRuntime();
   // As the quorum beside it: a machine that is busy with the load is no reason for an election.
-  const etcd = await startEtcd({ members: 3, flags: ["--heartbeat-interval=500", "--election-timeout=5000"] });
+  const flags = ["--heartbeat-interval=500", "--election-timeout=5000"];
+  const etcd = await startEtcd({ members: 3, flags, folder });
   const members = etcdMembers({ endpoints: etcd.endpoints, clock: runtime.clock, callTimeoutMs: 10_000 });
   const settings = { prefix: "/bench", leaseMs: 12_000, renewalMs: 1_000, compaction: undefined };
   const store = await openEtcdStore({ members, settings, runtime, patienceMs: 30_000 });

@@ -30,7 +30,7 @@ export const raftCommit: Bench = {
       const quorum = await startQuorum(folder, { electionTimeoutMs: 5_000 });
       try {
         const single = await openSingle(join(folder, "single"));
-        const etcd = await startEtcdSide();
+        const etcd = await startEtcdSide(folder);
         try {
           const figures: Figure[] = [];
           for (const load of loads) {

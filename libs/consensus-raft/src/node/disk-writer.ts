@@ -41,6 +41,8 @@ export function createDiskWriter(options: DiskWriterOptions): DiskWriter {
       await carryOut(options, round);
       if (!isStopped() && waiting.length === 0) await options.storage.idle();
     }
+    // In the same turn in which nothing was found: what comes before this promise has settled begins another run.
+    running = undefined;
   };
 
   const runSafely = async () => {
@@ -51,7 +53,6 @@ export function createDiskWriter(options: DiskWriterOptions): DiskWriter {
       stopped = true;
       options.onFailed(error);
     }
-    running = undefined;
   };
 
   return {

@@ -25,6 +25,7 @@ import { createReplica, type Replica } from "../replica/replica.ts";
 import { encodeContent } from "../replica/snapshot-codec.ts";
 import type { OpenedStorage } from "../storage/open-storage.ts";
 import { type Applier, createApplier } from "./applier.ts";
+import { type CommitNews, createCommitNews } from "./commit-news.ts";
 import { createDiskWriter, type DiskWriter } from "./disk-writer.ts";
 import type { NodeEventSink } from "./events.ts";
 import { leaseClock, type NodeExperiment, type NodeObserver } from "./experiment.ts";
@@ -96,6 +97,7 @@ interface State {
   readonly options: NodeOptions;
   readonly node: RaftNode;
   readonly writer: DiskWriter;
+  readonly news: CommitNews;
   readonly sessions: SessionWatch;
   readonly handover: Handover;
   readonly quorum: QuorumWatch;
@@ -149,6 +151,7 @@ export function startNode(options: NodeOptions): RaftNode {
     options,
     node,
     writer: createDiskWriter({ storage: opened.storage, clock, onEvent, onFlushed, onFailed: hooks.fail }),
+    news: createCommitNews(runtime.scheduler, (message) => node.transport.send(parts.peers.of(message.to), message)),
     sessions: createSessionWatch(durations, (session) => state.candidate?.isLive(session) === true),
     handover: createHandover({ clock, durations, replica: parts.replica }),
     quorum: createQuorumWatch({ clock, durations, onEvent }),
@@ -336,7 +339,7 @@ function handle(state: State, ready: Ready): void {
     if (event.kind === "membershipChanged") node.peers.learn(event.membership);
     node.onEvent({ kind: "raft", event });
   }
-  for (const message of ready.messages) node.transport.send(node.peers.of(message.to), message);
+  for (const message of ready.messages) state.news.send(message);
   for (const order of ready.snapshotChunks) node.snapshots.sendPiece(order);
   if (ready.write !== undefined) writer.add(ready.write);
   if (ready.restore !== undefined) restore(state, ready.restore.index, ready.restore.sizeBytes);
@@ -394,6 +397,7 @@ function failNode(state: State, error: Error): void {
 async function close(state: State): Promise<void> {
   const { node, writer, options } = state;
   state.stopTicker();
+  state.news.stop();
   state.failure ??= "the node was closed";
   node.proposals.fail("the node was closed");
   node.changed.notify();

@@ -47,6 +47,7 @@ describe("case 8: checkpoints", () => {
     expect(test.starts.at(-1)).toEqual({
       hadNotes: true,
       hadEpochs: true,
+      lostCutNote: false,
       unflushed: { from: at(0), end: at(3) },
       tornBytes: 70,
     });

@@ -78,5 +78,22 @@ describe("what a cut takes", () => {
     await test.log.close();
     test.disk.put(note, new TextEncoder().encode("3 50000000 deadbeef\n"));
     expect((await test.reopen()).cutNote).toBeUndefined();
+    expect(test.starts.at(-1)?.lostCutNote).toBe(true);
   });
+
+  it.each(["DENIED", "IO"] as const)(
+    "keeps no log from being opened by a note that is not given back (%s): the next cut is noted again",
+    async (code) => {
+      const test = await fiveFlushed();
+      await test.log.truncateTo(at(4), { isNoted: true });
+      await test.log.close();
+      test.faulty.plan(({ kind, path }) => (kind === "open" && path === note ? { kind: "fail", code } : undefined));
+      const log = await test.reopen();
+      expect([log.status.kind, log.cutNote, test.starts.at(-1)?.lostCutNote]).toEqual(["online", undefined, true]);
+      await log.truncateTo(at(3), { isNoted: true });
+      test.faulty.plan(() => undefined);
+      expect((await test.reopen()).cutNote).toEqual({ firstOffset: 3n, logEnd: 4n });
+      expect([test.starts.at(-1)?.lostCutNote, test.context.failure()]).toEqual([false, undefined]);
+    },
+  );
 });

@@ -2,15 +2,18 @@
  * `cut-note`: what cuts took off the end of a log, until somebody has taken note of it: one line, "<first offset> <log
  * end> <crc32c>". It is durable before anything goes, so that a crash takes the records and not the word of them (D3).
  */
-import { DiskError } from "@tidemark/disk";
+import { DiskError, readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { greater, lesser } from "../bytes.ts";
 import { type LogContext, syncEntries } from "../context.ts";
+import { LogError } from "../errors.ts";
 import type { LogState } from "../log-state.ts";
 import { cutNoteFileName, join } from "../names.ts";
 import { isSpaceError } from "../space.ts";
+import { untilThereIsRoom } from "../try-again.ts";
+import { ifReadable } from "../unreadable.ts";
 
 /** The offsets from `firstOffset` to `logEnd`, exclusive; of several cuts the lowest and the highest. */
 export interface CutNote {
@@ -39,28 +42,25 @@ export async function noteCut(log: LogState, cut: CutNote): Promise<void> {
 }
 
 /** Nobody has to be told any more; durable on return. */
-export async function removeCutNote({ context, directory }: LogState): Promise<void> {
+export async function removeCutNote(log: LogState): Promise<void> {
+  const { context, directory } = log;
   try {
-    await context.disk.remove(join(directory, cutNoteFileName));
-    await syncEntries(context, directory);
+    await untilThereIsRoom(log, async () => {
+      await context.disk.remove(join(directory, cutNoteFileName));
+      await syncEntries(context, directory);
+    });
   } catch (error) {
-    throw context.fail(error, `forgetting what was cut of ${directory}`);
+    throw error instanceof LogError ? error : context.fail(error, `forgetting what was cut of ${directory}`);
   }
 }
 
-/** What was noted when the log was closed, or its process died. Undefined: nothing, or it cannot be read. */
+/**
+ * What was noted when the log was closed, or its process died. Undefined where it cannot be read: the log is sound without
+ * the word of what it lost, so that it is opened all the same.
+ */
 export async function readCutNote(context: LogContext, directory: string): Promise<CutNote | undefined> {
-  try {
-    const file = await context.disk.open(join(directory, cutNoteFileName), { readOnly: true });
-    try {
-      return decode(await file.read(0, await file.size()), context.crc32c);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof DiskError && (error.code === "NOT_FOUND" || error.code === "IO")) return undefined;
-    throw error;
-  }
+  const bytes = await ifReadable(() => readWholeFile(context.disk, join(directory, cutNoteFileName)));
+  return bytes === undefined ? undefined : decode(bytes, context.crc32c);
 }
 
 function encode({ firstOffset, logEnd }: CutNote, crc32c: Crc32c): Uint8Array {

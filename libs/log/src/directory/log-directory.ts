@@ -12,8 +12,8 @@ import type { Log } from "../log.ts";
 import { damageFileName, join, parseSegmentFileName } from "../names.ts";
 import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "../open-log.ts";
 import { unlessMissing } from "../recovery/find-files.ts";
+import { openControllerEpochFile } from "./controller-epoch-file.ts";
 import { DirectoryError } from "./directory-error.ts";
-import { openEpochFile } from "./epoch-file.ts";
 import type { DirectoryOwner } from "./meta-properties.ts";
 import { createOpenedLogs } from "./opened-logs.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
@@ -131,7 +131,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);
   const stoppedBy = await takeStopFile(context, path);
-  const epochs = await openEpochFile(context, path);
+  const controllerEpochs = await openControllerEpochFile(context, path);
   const aside = await sweep(context, path, list);
   context.enter({ directoryFailed: options.onFailure });
   const opened = createOpenedLogs(path);
@@ -154,7 +154,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     stoppedBy,
     unreadableLines: list.unreadableLines,
     get controllerEpoch() {
-      return epochs.noted;
+      return controllerEpochs.noted;
     },
     get failure() {
       return context.failure();
@@ -205,10 +205,10 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
         aside.delete(name);
         await list.add(replica);
       }),
-    noteControllerEpoch: (epoch) => guarded("noting the controller epoch", () => epochs.note(epoch)),
+    noteControllerEpoch: (epoch) => guarded("noting the controller epoch", () => controllerEpochs.note(epoch)),
     async close(stop) {
       const isClean = await opened.close();
-      await epochs.close();
+      await controllerEpochs.close();
       try {
         if (stop !== undefined && isClean && context.failure() === undefined) {
           await writeStopFile(context, path, stop.brokerEpoch);

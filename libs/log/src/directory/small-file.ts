@@ -1,3 +1,4 @@
+import { readWholeFile } from "@tidemark/disk";
 import type { LogContext } from "../context.ts";
 import { join } from "../names.ts";
 import { unlessMissing } from "../recovery/find-files.ts";
@@ -8,12 +9,5 @@ export async function readSmallFile(
   directory: string,
   name: string,
 ): Promise<Uint8Array | undefined> {
-  return unlessMissing(async () => {
-    const file = await disk.open(join(directory, name), { readOnly: true });
-    try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
-  });
+  return unlessMissing(() => readWholeFile(disk, join(directory, name)));
 }

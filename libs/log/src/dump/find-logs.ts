@@ -1,4 +1,4 @@
-import type { DirectoryEntry, Disk } from "@tidemark/disk";
+import { type DirectoryEntry, type Disk, readWholeFile } from "@tidemark/disk";
 import type { Crc32c } from "@tidemark/record";
 import { metaFileName } from "../directory/meta-properties.ts";
 import { parseReplicaList, parseReplicaName, replicaListName } from "../directory/replica-list.ts";
@@ -29,10 +29,5 @@ export async function logsAt(
 
 async function readList(disk: Disk, path: string, entries: readonly DirectoryEntry[]): Promise<Uint8Array> {
   if (!entries.some(({ name }) => name === replicaListName)) return new Uint8Array(0);
-  const file = await disk.open(join(path, replicaListName), { readOnly: true });
-  try {
-    return await file.read(0, await file.size());
-  } finally {
-    await file.close();
-  }
+  return readWholeFile(disk, join(path, replicaListName));
 }

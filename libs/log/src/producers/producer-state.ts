@@ -2,6 +2,7 @@
  * What a log keeps for the state machine of idempotent producers (R11): it is shown every batch in order, and its state
  * is kept in snapshots, so that a start shows it only the batches behind the newest one.
  */
+import { readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, type Crc32c, lastOffsetOf, noProducerId } from "@tidemark/record";
 import { createAside } from "../aside.ts";
@@ -128,14 +129,9 @@ async function snapshotOffsets(context: LogContext, directory: string): Promise<
 }
 
 async function readState(context: LogContext, directory: string, offset: Offset): Promise<Uint8Array | undefined> {
-  return ifReadable(async () => {
-    const file = await context.disk.open(join(directory, segmentFileName(offset, "snapshot")), { readOnly: true });
-    try {
-      return decodeSnapshot(await file.read(0, await file.size()), offset, context.crc32c);
-    } finally {
-      await file.close();
-    }
-  });
+  const path = join(directory, segmentFileName(offset, "snapshot"));
+  const bytes = await ifReadable(() => readWholeFile(context.disk, path));
+  return bytes === undefined ? undefined : decodeSnapshot(bytes, offset, context.crc32c);
 }
 
 async function removeSnapshot(context: LogContext, directory: string, offset: Offset): Promise<void> {

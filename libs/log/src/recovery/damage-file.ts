@@ -1,10 +1,11 @@
 /** `damage`: why a replica is offline, kept until the replica is given up (L10). */
-import type { DirectoryEntry } from "@tidemark/disk";
+import { type DirectoryEntry, readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "../aside.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import type { Damage, DamageKind } from "../errors.ts";
 import { damageFileName, join, parentOf } from "../names.ts";
+import { ifReadable } from "../unreadable.ts";
 
 const kinds: readonly DamageKind[] = ["corruptBatch", "unreadable", "shortLog", "brokenSequence", "missing"];
 
@@ -27,12 +28,8 @@ export async function readDamage(
   const note = entries.find(({ name }) => name === damageFileName);
   if (note === undefined) return undefined;
   if (note.kind === "directory") return unclearDamage("by a directory");
-  const file = await context.disk.open(join(directory, damageFileName), { readOnly: true });
-  try {
-    return parse(new TextDecoder().decode(await file.read(0, await file.size())));
-  } finally {
-    await file.close();
-  }
+  const bytes = await ifReadable(() => readWholeFile(context.disk, join(directory, damageFileName)));
+  return bytes === undefined ? unclearDamage("but not to be read") : parse(new TextDecoder().decode(bytes));
 }
 
 /** A note that cannot be read is still one. */

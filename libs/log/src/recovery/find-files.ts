@@ -6,6 +6,7 @@ import { readEpochFile } from "../epochs/epoch-file.ts";
 import { DamageError } from "../errors.ts";
 import { asideSuffix, epochFileName, join, offsetFileName, parseSegmentFileName, parseSwapFileName } from "../names.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
+import { ifReadable } from "../unreadable.ts";
 
 export async function listOrDamage(context: LogContext, directory: string): Promise<readonly DirectoryEntry[]> {
   const entries = await unlessMissing(() => context.disk.list(directory));
@@ -104,12 +105,16 @@ export async function removeAsides(
   await syncEntries(context, directory);
 }
 
-/** Undefined when the file is missing or torn: then the batches tell the epochs. */
+/**
+ * Undefined when the file is missing, torn, or cannot be read: then the batches tell the epochs. What they do not tell is an
+ * epoch without records, and a log that knows none of those agrees with others as far as its batches do (KIP-279).
+ */
 export async function readEpochs(
   context: LogContext,
   directory: string,
 ): Promise<{ readonly cache: EpochCache; readonly size: number } | undefined> {
-  const found = await unlessMissing(async () => {
+  const found = await ifReadable(async () => {
+    // To be written to as well: one that may only be read is made anew.
     const { file, release } = await context.files.acquire(join(directory, epochFileName));
     try {
       return await readEpochFile(file, context);

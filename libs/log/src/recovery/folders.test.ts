@@ -7,9 +7,19 @@ import { type LogDirectory, openLogDirectory } from "../directory/log-directory.
 import { replicaName } from "../directory/replica-list.ts";
 import { defaultLogSettings } from "../settings.ts";
 import { optionsOn, other, replica } from "../testing/directories.ts";
-import { at, batchAt, contentOf, createTestLog, epochFile, logFile } from "../testing/fixture.ts";
+import {
+  at,
+  batchAt,
+  checkpointFile,
+  contentOf,
+  createTestLog,
+  epochFile,
+  logDirectory,
+  logFile,
+} from "../testing/fixture.ts";
 import { createTestProducers } from "../testing/producers.ts";
 
+const damageFile = `${logDirectory}/damage`;
 const numbered = (offset: number, ending: string) => String(offset).padStart(20, "0") + ending;
 const needed = [
   numbered(0, ".log"),
@@ -134,7 +144,7 @@ describe("a file that may not be read or written", () => {
     expect(test.context.failure()).toBeUndefined();
   });
 
-  it.each([logFile, epochFile])(
+  it.each([logFile, checkpointFile])(
     "lets the log not be opened where it is %s, and takes nothing for damaged",
     async (path) => {
       const test = await createTestLog();
@@ -147,6 +157,42 @@ describe("a file that may not be read or written", () => {
       test.faulty.plan(() => undefined);
       await test.reopen();
       expect(await contentOf(test.log)).toEqual(["0..1"]);
+    },
+  );
+
+  it.each([
+    ["DENIED", "open"],
+    ["IO", "open"],
+    ["IO", "read"],
+  ] as const)("is made anew from the batches where it has the leader epochs (%s, %s)", async (code, operation) => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0), batchAt(1, { leaderEpoch: 3 }), batchAt(2, { leaderEpoch: 3 }));
+    const { epochs } = test.log;
+    await test.log.close();
+    test.faulty.plan(({ kind, path }) =>
+      kind === operation && path === epochFile ? { kind: "fail", code } : undefined,
+    );
+    await test.reopen();
+    expect([test.log.status.kind, test.starts.at(-1)?.hadEpochs, test.log.epochs]).toEqual(["online", false, epochs]);
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(3, { leaderEpoch: 4 }));
+    test.disk.powerCut();
+    await test.reopen();
+    expect([test.starts.at(-1)?.hadEpochs, test.log.latestLeaderEpoch]).toEqual([true, 4]);
+  });
+
+  it.each(["DENIED", "IO"] as const)(
+    "keeps the replica offline where it is the note of its damage (%s), and the others open",
+    async (code) => {
+      const test = await createTestLog();
+      await test.flush(batchAt(0));
+      await test.log.close();
+      test.disk.put(damageFile, new TextEncoder().encode("{}"));
+      test.faulty.plan(({ kind, path }) =>
+        kind === "open" && path === damageFile ? { kind: "fail", code } : undefined,
+      );
+      expect((await test.reopen()).status).toMatchObject({ kind: "offline", damage: { kind: "unreadable" } });
+      expect(test.context.failure()).toBeUndefined();
     },
   );
 });

@@ -22,8 +22,8 @@ export interface ReplicaWatch {
   committed(replica: ReplicaId): bigint;
   /** The process has ended. */
   forget(process: string): void;
-  /** The replicas as they stood last, a line each. */
-  describe(): string;
+  /** The replicas of these partitions as they stood last in processes that live, a line each. `of` takes `<topic id>-<n>`. */
+  describe(of: (partition: string) => boolean): readonly string[];
   /** Checks what spans several brokers. To be called from time to time. */
   checkTogether(): void;
 }
@@ -148,10 +148,10 @@ export function createReplicaWatch(
         checkMember(key, process, seen);
       };
     },
-    describe: () =>
-      [...lives]
-        .flatMap(([process, own]) => [...own].map(([key, { view }]) => `  ${key} on ${process} ${describeView(view)}`))
-        .join("\n"),
+    describe: (of) =>
+      [...lives].flatMap(([process, own]) =>
+        [...own].flatMap(([key, { view }]) => (of(key) ? `${key} on ${process} ${describeView(view)}` : [])),
+      ),
     viewOf: (process, replica) => lives.get(process)?.get(keyOf(replica))?.view,
     committed: (replica) => committed.get(keyOf(replica))?.offset ?? 0n,
     forget: (process) => lives.delete(process),
@@ -187,9 +187,20 @@ function epochBelow(leaderEpochs: PartitionView["leaderEpochs"], offset: bigint)
 }
 
 function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {
-  const leads = leadership === undefined ? "" : ` leads with maximal ISR ${leadership.maximalIsr.join(",")}`;
+  const leads = leadership === undefined ? "" : ` ${describeLeadership(leadership)}`;
   return (
-    `is ${role}${leads} in leader epoch ${state?.leaderEpoch ?? "none"}, broker epoch ${brokerEpoch}: ` +
-    `log end ${logEnd}, flushed ${flushed}, high watermark ${highWatermark}`
+    `is ${role}${leads} in leader epoch ${state?.leaderEpoch ?? "none"}, partition epoch ${state?.partitionEpoch ?? "none"}, ` +
+    `broker epoch ${brokerEpoch}: log end ${logEnd}, flushed ${flushed}, high watermark ${highWatermark}`
   );
+}
+
+function describeLeadership(leadership: NonNullable<PartitionView["leadership"]>): string {
+  const { maximalIsr, settled, fencedItself, proposal, pendingAcks } = leadership;
+  return [
+    `with maximal ISR ${maximalIsr.join(",")}`,
+    ...(settled ? [] : ["not settled"]),
+    ...(fencedItself ? ["fenced by itself"] : []),
+    ...(proposal === undefined ? [] : ["with an open proposal"]),
+    ...(pendingAcks > 0 ? [`with ${pendingAcks} acks pending`] : []),
+  ].join(", ");
 }

@@ -17,4 +17,5 @@ test("a run compares the copies on the disks when it is over, and fails where th
   const bounds = { replicationFactor: 1, durationMs: 1000 };
   const result = await simulate(1, (random) => drawPlan(random, bounds), codecs);
   expect(result.violations.map(({ rule }) => rule)).toEqual(["replicas differ below the high watermark"]);
+  expect(result.state.join("\n")).toMatch(/active in controller epoch \d+\n[^]*registered, running[^]* is led by \d /);
 });

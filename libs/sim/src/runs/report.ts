@@ -30,6 +30,8 @@ export function describeFailure(result: RunResult, repeat: string): string {
     ...result.violations.map(({ atMs, rule, details }) => `  at ${atMs.toFixed(3)} ms: ${rule}: ${details}`),
     "faults:",
     ...result.history.map((line) => `  ${line}`),
+    "the cluster then:",
+    ...result.state.map((line) => `  ${line}`),
     ...(result.exits.length === 0 ? [] : ["processes that ended by themselves:"]),
     ...result.exits.map((line) => `  ${line}`),
     "last lines of the logs:",

@@ -19,6 +19,8 @@ export interface RunResult {
   readonly records: LedgerCounts;
   /** The faults, in words. */
   readonly history: readonly string[];
+  /** The cluster as it stood when a promise was found broken, a line for each part. Empty where none was. */
+  readonly state: readonly string[];
   /** Processes that ended by themselves. */
   readonly exits: readonly string[];
   readonly logs: readonly string[];

@@ -10,7 +10,9 @@ import {
 import type { Codecs, StoredRecord } from "@tidemark/record";
 import { delay } from "@tidemark/runtime";
 import type { KeptSpan } from "@tidemark/telemetry";
+import { createControllerActivity } from "../checks/controller-activity.ts";
 import { watchController } from "../checks/controller-watch.ts";
+import { describeCluster } from "../checks/describe-cluster.ts";
 import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { createLossWatch } from "../checks/losses.ts";
@@ -85,13 +87,23 @@ export async function simulate(
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const produces = createProduceWatch(violations, (replica) => mayLose(watch?.image ?? emptyImage, replica));
   const quorum = createQuorumWatch(violations);
+  const activity = createControllerActivity();
   const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
     ...plan.shape,
     codecs,
     wallStartMs,
     keepSpan,
-    controllerExperimentOn: () => controllerExperiment({ controllerGuards, publishesEarly }, violations),
+    controllerExperimentOn(process) {
+      const [check, note] = [watchController(violations), activity.observe(process)];
+      return {
+        ...controllerExperiment({ controllerGuards, publishesEarly }),
+        onEvent(event) {
+          check(event);
+          note(event);
+        },
+      };
+    },
     experimentOn(process, broker) {
       const [replicaStep, produceStep] = [replicas.observe(process, broker), produces.observe(process)];
       return {
@@ -111,6 +123,7 @@ export async function simulate(
       replicas.forget(process);
       produces.forget(process);
       quorum.forget(process);
+      activity.forget(process);
     },
     onRevision: createStoreWatch(violations),
     isUnfenced: appendsUnfenced,
@@ -202,6 +215,9 @@ export async function simulate(
     if (isDone || violations.found.length > 0) return false;
     return engine.step(Number.MAX_VALUE);
   });
+  const image = watch?.image ?? emptyImage;
+  const isBroken = violations.found.length > 0;
+  const state = isBroken ? describeCluster({ cluster, image, activeIn: activity.epochOf, replicas, engine }) : [];
   engine.end();
   if (failure !== undefined && !(failure instanceof Overdue)) throw failure;
   return {
@@ -217,19 +233,19 @@ export async function simulate(
     faults: nemesis?.counts ?? new Map(),
     records: { ...ledger.counts },
     history: nemesis?.history ?? [],
+    state,
     exits: cluster.exits.map(({ atMs, node, error }) => `${atMs.toFixed(0)} ms: ${node}: ${error.message}`),
     logs: cluster.logs,
   };
 }
 
-function controllerExperiment(
-  { controllerGuards, publishesEarly }: Pick<RunPlan["broken"], "controllerGuards" | "publishesEarly">,
-  violations: Violations,
-): ControllerExperiment {
+function controllerExperiment({
+  controllerGuards,
+  publishesEarly,
+}: Pick<RunPlan["broken"], "controllerGuards" | "publishesEarly">): ControllerExperiment {
   return {
     ...(controllerGuards === undefined ? {} : { guards: controllerGuards }),
     ...(publishesEarly === true ? { wrapConsensus: publishEarly } : {}),
-    onEvent: watchController(violations),
   };
 }
 
@@ -277,7 +293,7 @@ async function within(run: Run, limitMs: number, rule: string, work: () => Promi
   } while (engine.nowMs < untilMs);
   // What was acknowledged and is nowhere any more is worse than whatever waits for it.
   await reportLosses({ ...run, image: run.watch.image }, run.plan.topic.name, run.ledger);
-  violations.report(rule, `${missing}; the replicas:\n${run.replicas.describe()}`);
+  violations.report(rule, missing);
   throw new Overdue(rule);
 }
 

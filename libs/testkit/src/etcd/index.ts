@@ -34,15 +34,22 @@ export interface EtcdProcessesOptions {
   readonly flags?: readonly string[];
   /** Absent: cleartext. */
   readonly tls?: EtcdTls;
+  /** Where the data goes, in a folder of its own. Absent: memory where the machine has a file system there. */
+  readonly folder?: string;
 }
 
 /**
  * Gets an etcd that may be killed, starts the members and resolves when they serve. Elections take half a second rather
  * than a whole one, so that leases of one second can be had, and members may be replaced as soon as they are lost.
  */
-export async function startEtcd({ members: count, flags = [], tls }: EtcdProcessesOptions): Promise<EtcdProcesses> {
+export async function startEtcd({
+  members: count,
+  flags = [],
+  tls,
+  folder = memoryFolder(),
+}: EtcdProcessesOptions): Promise<EtcdProcesses> {
   const { path: binary, version } = getEtcdBinary({ forCrashes: true });
-  const data = mkdtempSync(join(memoryFolder(), "tidemark-etcd-"));
+  const data = mkdtempSync(join(folder, "tidemark-etcd-"));
   const ports = await freePorts(3 * count);
   const names = Array.from({ length: count }, (_, n) => `etcd-${n + 1}`);
   const clientPort = (n: number) => ports[3 * n] ?? 0;

@@ -9,6 +9,7 @@ const replica = { topicId: topicId("00000000-0000-4000-8000-000000000001"), part
 const sound: StartReport = {
   hadNotes: true,
   hadEpochs: true,
+  lostCutNote: false,
   unflushed: { from: offset(4n), end: offset(9n) },
   tornBytes: 0,
 };
@@ -35,6 +36,7 @@ describe("the start of a replica", () => {
   it.each([
     ["lost notes", { hadNotes: false }, "error", "has lost its noted offsets"],
     ["lost leader epochs", { hadEpochs: false }, "warn", "had lost its leader epochs"],
+    ["a lost note of cuts", { lostCutNote: true }, "error", "has lost the note of what was cut"],
     ["a torn tail", { tornBytes: 70 }, "warn", "had a torn tail"],
   ])("tells of %s, and of which replica", (_, changed, level, words) => {
     const lines = linesOf({ ...sound, ...changed });

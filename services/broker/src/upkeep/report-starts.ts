@@ -3,7 +3,7 @@ import type { Logger } from "@tidemark/telemetry";
 
 /** Says in the log of the process what the starts of replicas found that people should hear of. */
 export function createStartReporter(logger: Logger, path: string): NonNullable<LogDirectoryOptions["onStart"]> {
-  return (replica, { hadNotes, hadEpochs, tornBytes, unflushed }) => {
+  return (replica, { hadNotes, hadEpochs, lostCutNote, tornBytes, unflushed }) => {
     const name = `${path}/${replicaName(replica)}`;
     if (!hadNotes) {
       logger.error(
@@ -13,6 +13,7 @@ export function createStartReporter(logger: Logger, path: string): NonNullable<L
       );
     }
     if (!hadEpochs) logger.warn(`${name} had lost its leader epochs; they were read from the batches`);
+    if (lostCutNote) logger.error(`${name} has lost the note of what was cut from it: no receipt tells of that`);
     if (tornBytes > 0) logger.warn(`${name} had a torn tail, which was cut and kept aside`, { bytes: tornBytes });
   };
 }

@@ -3,16 +3,18 @@
  * restarted tells it to the controller that it registers with: metadata of an older epoch were restored from a backup, or
  * are those of a controller that was deposed.
  */
+import { DiskError, readWholeFile } from "@tidemark/disk";
 import { type ControllerEpoch, controllerEpoch } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import type { LogContext } from "../context.ts";
+import { join } from "../names.ts";
+import { DirectoryError } from "./directory-error.ts";
 import { encodeProperties, parseProperties } from "./properties.ts";
-import { readSmallFile } from "./small-file.ts";
 
-export const epochFileName = "controller-epoch";
+export const controllerEpochFileName = "controller-epoch";
 
-export interface EpochFile {
+export interface ControllerEpochFile {
   /** The highest that was noted, or is being noted. 0: none, or a file that is not whole. */
   readonly noted: ControllerEpoch;
   /** Durable on return, unless a higher one is noted already or meanwhile: then that one will be. */
@@ -21,8 +23,9 @@ export interface EpochFile {
   close(): Promise<void>;
 }
 
-export async function openEpochFile(context: LogContext, path: string): Promise<EpochFile> {
-  const bytes = await readSmallFile(context, path, epochFileName);
+/** Throws DirectoryError UNAVAILABLE where the file is there and cannot be read. */
+export async function openControllerEpochFile(context: LogContext, path: string): Promise<ControllerEpochFile> {
+  const bytes = await readNoted(context, path);
   let noted = bytes === undefined ? (0 as ControllerEpoch) : parseEpoch(bytes, context.crc32c);
   // One after the other: each is written beside and renamed, by one name.
   let writing: Promise<void> = Promise.resolve();
@@ -37,12 +40,29 @@ export async function openEpochFile(context: LogContext, path: string): Promise<
       writing = before.then(() => {
         // A higher one came while this one waited.
         if (noted > epoch) return undefined;
-        return createAside(context, path, epochFileName, encodeEpoch(epoch, context.crc32c));
+        return createAside(context, path, controllerEpochFileName, encodeEpoch(epoch, context.crc32c));
       });
       return writing;
     },
     close: () => writing.catch(() => undefined),
   };
+}
+
+/**
+ * It was promised to keep it: where it is there and not given back, the directory is out of service until somebody has
+ * seen to it. What begins at 0 instead would follow metadata that were restored from a backup.
+ */
+async function readNoted(context: LogContext, path: string): Promise<Uint8Array | undefined> {
+  const entries = await context.disk.list(path);
+  if (!entries.some(({ name }) => name === controllerEpochFileName)) return undefined;
+  try {
+    return await readWholeFile(context.disk, join(path, controllerEpochFileName));
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    const advice = "make it readable, or remove it if this broker can only meet the newest metadata";
+    const message = `${controllerEpochFileName} cannot be read (${error.message}): ${advice}`;
+    throw new DirectoryError("UNAVAILABLE", path, message, { cause: error });
+  }
 }
 
 function encodeEpoch(epoch: ControllerEpoch, crc32c: Crc32c): Uint8Array {

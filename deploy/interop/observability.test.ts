@@ -1,6 +1,7 @@
 /** What Prometheus itself says of its settings and of the alerts. */
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { metricNames, startTelemetry, type TelemetryOptions } from "@tidemark/telemetry";
 import { mustRun, runProgram } from "@tidemark/testkit";
 import { testWith } from "@tidemark/testkit/outside";
 import { describe, expect } from "vitest";
@@ -22,6 +23,62 @@ describe("Prometheus", () => {
     const names = readFileSync(join(observability, "alerts.yaml"), "utf8").matchAll(/alert: (\w+)/g);
     const tried = new Set(Array.from(readFileSync(rules, "utf8").matchAll(/alertname: (\w+)/g), ([, name]) => name));
     expect(tried).toEqual(new Set(Array.from(names, ([, name]) => name)));
+  });
+});
+
+/** Samples get a time, as `tsdb create-blocks-from` needs it: behind the value, before the exemplar. */
+const withTimes = (text: string) =>
+  text.replace(/^(?!#)(.*?) (\S+)( # .*)?$/gm, (_, series: string, value: string, exemplar = "") =>
+    [series, value, `1700000000${exemplar}`].join(" "),
+  );
+
+/** Time stands still. */
+const atRest: TelemetryOptions["runtime"] = {
+  clock: { monotonicMs: () => 0, wallMs: () => 1_700_000_000_123 },
+  scheduler: { after: () => () => undefined, afterInput: () => () => undefined },
+  random: { next: () => 0, bytes: (length) => new Uint8Array(length) },
+};
+
+/** OpenMetrics as a broker serves them, with an exemplar. */
+async function scrapedMetrics(): Promise<string> {
+  const telemetry = await startTelemetry({
+    service: "tidemark-broker",
+    instanceId: 'broker-"1"',
+    runtime: atRest,
+    environment: {},
+    logLevel: "fatal",
+    metricsListener: { host: "127.0.0.1", port: 0 },
+  });
+  try {
+    const trace = { traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true, traceState: undefined };
+    const { metrics } = telemetry;
+    const times = metrics.histogram({ name: "tidemark_produce_duration_seconds", description: 'The "time".' });
+    times.record(0.004, { acks: "all" }, trace);
+    metrics.counter({ name: metricNames.isrShrinks, description: "Shrinks." }).add(2);
+    const { host = "", port = 0 } = telemetry.metricsEndpoint ?? {};
+    const headers = { accept: "application/openmetrics-text;version=1.0.0" };
+    return await (await fetch(`http://${host}:${port}/metrics`, { headers })).text();
+  } finally {
+    await telemetry.shutdown();
+  }
+}
+
+describe("OpenMetrics with exemplars", () => {
+  const blocksFrom = async (text: string) =>
+    withFolder(async (folder) => {
+      const file = join(folder, "metrics");
+      writeFileSync(file, withTimes(text));
+      const args = ["tsdb", "create-blocks-from", "openmetrics", file, join(folder, "blocks")];
+      const { code, stdout, stderr } = await runProgram(await needPromtool(), args);
+      return { code, told: `${stdout.toString()}${stderr}` };
+    });
+
+  testWith("promtool", "are what Prometheus' own parser takes", async () => {
+    const text = await scrapedMetrics();
+    expect(text).toMatch(/_bucket\{acks="all",le="0.005"\} 1 # \{trace_id="a+",span_id="b+"\} 0.004 \d+\.\d{3}\n/);
+    expect(await blocksFrom(text)).toMatchObject({ code: 0 });
+    expect((await blocksFrom(text.replace("# {trace_id=", "# {trace_id"))).code).not.toBe(0);
+    expect((await blocksFrom(text.replace("# EOF", ""))).code).not.toBe(0);
   });
 });
 

@@ -13,8 +13,10 @@ export function createTeller(of: {
   readonly controllerElection: ControllerElectionTracer;
 }): (event: ControllerEvent) => void {
   const { elections, controllerElection } = of;
-  const traces = { election: elections.committing, controllerElection: controllerElection.current };
-  const report = createReporter(of.telemetry, of.state, traces);
+  const report = createReporter(of.telemetry, of.state, {
+    election: (partition) => elections.committing(partition),
+    controllerElection: () => controllerElection.current(),
+  });
   return (event) => {
     // The line that says that this controller is active belongs to what that event begins; the line of a decision to
     // what it ends.

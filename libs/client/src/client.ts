@@ -97,7 +97,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     fetchAt: logAt("fetch"),
     topics: createTopicCache(async (topic) => {
       const { facts, leaders } = await describeTopic({ admin, log: connection.fetchAt(bootstrap) }, topic);
-      if (options.routing !== "bootstrap") routes.learn(topic, leaders);
+      if (options.routing !== "bootstrap") routes.learn({ topic, topicId: facts.topicId }, leaders);
       return facts;
     }, runtime.clock),
   };

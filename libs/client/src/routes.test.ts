@@ -5,6 +5,7 @@ import { answerLost, refused } from "./testing/fake-cluster.ts";
 
 const everywhere = { isReachable: () => true, avoid: () => undefined };
 const place = { topic: "t", partition: 0 };
+const t = { topic: "t", topicId: "one" };
 const hint = (leader: string, leaderEpoch: number) => refused(Reason.NOT_LEADER, { leader, leaderEpoch });
 
 describe("a route", () => {
@@ -39,7 +40,7 @@ describe("a route", () => {
       isReachable: (endpoint) => reached.has(endpoint),
       avoid: (endpoint) => reached.delete(endpoint),
     });
-    routes.learn("t", new Map([[0, { endpoint: "broker:2", leaderEpoch: 3 }]]));
+    routes.learn(t, new Map([[0, { endpoint: "broker:2", leaderEpoch: 3 }]]));
     expect(routes.endpointOf("t", 0)).toBe("gateway:1");
     reached.add("broker:2");
     expect(routes.endpointOf("t", 0)).toBe("broker:2");
@@ -50,9 +51,20 @@ describe("a route", () => {
   test("does not go back to the leader before the one that a hint named", () => {
     const routes = createRoutes("gateway:1", everywhere);
     routes.heed(place, "gateway:1", hint("broker:2", 3));
-    routes.learn("t", new Map([[0, { endpoint: "broker:1", leaderEpoch: 2 }]]));
+    routes.learn(t, new Map([[0, { endpoint: "broker:1", leaderEpoch: 2 }]]));
     expect(routes.endpointOf("t", 0)).toBe("broker:2");
-    routes.learn("t", new Map([[0, { endpoint: "broker:3", leaderEpoch: 4 }]]));
+    routes.learn(t, new Map([[0, { endpoint: "broker:3", leaderEpoch: 4 }]]));
     expect(routes.endpointOf("t", 0)).toBe("broker:3");
+  });
+
+  test("of a topic that was deleted does not bar the leaders of another one that was made under its name", () => {
+    const routes = createRoutes("broker:9", everywhere);
+    const other = { topic: "u", topicId: "two" };
+    for (const topic of [t, other]) {
+      routes.learn(topic, new Map([0, 1].map((partition) => [partition, { endpoint: "broker:1", leaderEpoch: 7 }])));
+    }
+    routes.learn({ topic: "t", topicId: "three" }, new Map([[0, { endpoint: "broker:2", leaderEpoch: 0 }]]));
+    expect([routes.endpointOf("t", 0), routes.endpointOf("t", 1)]).toEqual(["broker:2", "broker:9"]);
+    expect([routes.endpointOf("u", 0), routes.endpointOf("u", 1)]).toEqual(["broker:1", "broker:1"]);
   });
 });

@@ -16,8 +16,12 @@ export interface KnownLeader {
 export interface Routes {
   /** host:port. */
   endpointOf(topic: string, partition: number): string;
-  /** Takes note of a topic's leaders, by partition, as the controller described them. */
-  learn(topic: string, leaders: ReadonlyMap<number, KnownLeader>): void;
+  /**
+   * Takes note of a topic's leaders, by partition, as the controller described them. Of another topic id than before
+   * everything that was known is forgotten: leader epochs of two topics under one name say nothing of each other. An empty
+   * topic id is of nobody knows which.
+   */
+  learn(topic: { readonly topic: string; readonly topicId: string }, leaders: ReadonlyMap<number, KnownLeader>): void;
   /**
    * Learns from what a request for the partition to `endpoint` failed with. A hint is followed unless it is of an older
    * leader epoch than one that was followed before, so two brokers that point at each other cause no loop. A learned
@@ -37,14 +41,24 @@ interface Route {
 
 export function createRoutes(bootstrap: string, reach: Reach): Routes {
   const learned = new Map<string, Route>();
+  const topicIds = new Map<string, string>();
   const keyOf = (topic: string, partition: number) => `${partition} ${topic}`;
+
+  const forgetOther = (topic: string, topicId: string) => {
+    if (topicId === "" || topicIds.get(topic) === topicId) return;
+    if (topicIds.has(topic)) {
+      for (const key of [...learned.keys()]) if (key.slice(key.indexOf(" ") + 1) === topic) learned.delete(key);
+    }
+    topicIds.set(topic, topicId);
+  };
   return {
     endpointOf(topic, partition) {
       const route = learned.get(keyOf(topic, partition));
       if (route?.endpoint === undefined) return bootstrap;
       return route.isHinted || reach.isReachable(route.endpoint) ? route.endpoint : bootstrap;
     },
-    learn(topic, leaders) {
+    learn({ topic, topicId }, leaders) {
+      forgetOther(topic, topicId);
       for (const [partition, { endpoint, leaderEpoch }] of leaders) {
         const key = keyOf(topic, partition);
         const known = learned.get(key);

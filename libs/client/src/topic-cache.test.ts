@@ -5,13 +5,14 @@ import { createTopicCache } from "./topic-cache.ts";
 function setUp() {
   const time = createManualTime();
   const asked: string[] = [];
+  const down = { is: false };
   let partitions = 3;
   const cache = createTopicCache(async (topic) => {
     asked.push(topic);
-    if (topic === "missing") throw new Error("no such topic");
+    if (topic === "missing" || down.is) throw new Error("no such topic");
     return { topicId: "id", partitions };
   }, time.clock);
-  return { time, asked, cache, grow: () => partitions++ };
+  return { time, asked, cache, down, grow: () => partitions++ };
 }
 
 describe("facts about topics", () => {
@@ -50,5 +51,20 @@ describe("facts about topics", () => {
     }
     // At once, then 2, 4 and 8 seconds after each other; the one that comes 16 seconds later is still to come.
     expect(asked).toHaveLength(4);
+  });
+
+  test("are not asked for again at once where the question failed, however often they are needed", async () => {
+    const { cache, time, asked, down } = setUp();
+    await cache.describe("t");
+    await time.advance(60_000);
+    down.is = true;
+    for (let record = 0; record < 20; record++) {
+      cache.known("t");
+      await time.advance(10);
+    }
+    expect(asked).toHaveLength(2);
+    await time.advance(1000);
+    cache.known("t");
+    expect(asked).toHaveLength(3);
   });
 });

@@ -27,6 +27,9 @@ export type AppendOutcome =
   | { readonly kind: "refused"; readonly reason: RefusalReason; readonly message: string }
   | { readonly kind: "unknown"; readonly message: string };
 
+/** An append that is not committed, or nobody knows. */
+export type AppendFailure = Exclude<AppendOutcome, { kind: "committed" }>;
+
 /**
  * | reason             | cause                                                                                           |
  * |--------------------|-------------------------------------------------------------------------------------------------|
@@ -164,9 +167,9 @@ export interface Consensus {
   /**
    * Gives leadership up by `/controller` with id -1: others may claim at once, and so may this candidate again later.
    * Where the store does not take that (it is full), this candidate claims anew as soon as it can: others may not.
-   * A no-op for whoever does not lead. Resolves when the belief has ended.
+   * A no-op for whoever does not lead. Resolves when the belief has ended: undefined, or why the store did not take it.
    */
-  resign(): Promise<void>;
+  resign(): Promise<AppendFailure | undefined>;
   /**
    * Appends a batch of changes on behalf of the leader of `epoch` (C1, C5, C6, C10, C11). Batches of one caller are
    * committed in the order of the calls, and any number within the bounds of `appendLimits` may be in flight. Never

@@ -5,6 +5,7 @@ export type { CandidateStanding, ClaimRight, ElectedTerm } from "./candidate/cla
 export { allCandidateGuards, type CandidateGuards } from "./candidate/guards.ts";
 export type { Dial, Dialled, TakeoverSettings } from "./candidate/takeover.ts";
 export {
+  type AppendFailure,
   type AppendOutcome,
   type CandidateIdentity,
   type Change,

@@ -3,6 +3,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createChannelPool, createRpcClient, TidemarkError } from "@tidemark/rpc";
 import { createSeededRandom } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
+import { createTcpProxy } from "@tidemark/testkit/tcp-proxy";
 import { afterEach, describe, expect, it } from "vitest";
 import { type ActiveController, backoffMs, createActiveController } from "./active-controller.ts";
 import { type FakeController, runtime, startFakeController } from "./testing/fake-controller.ts";
@@ -282,10 +283,10 @@ describe("a controller that says nothing any more", () => {
     const [silent, other] = [await controller(), await controller()];
     await silent.stop();
     const pool = createChannelPool({ runtime });
-    const dropped: string[] = [];
-    const drop = (endpoint: string) => {
-      dropped.push(endpoint);
-      pool.drop(endpoint);
+    const renewed: string[] = [];
+    const renew = (endpoint: string) => {
+      renewed.push(endpoint);
+      pool.renew(endpoint);
     };
     let tries = 0;
     const get: typeof pool.get = (endpoint, trafficClass) => {
@@ -293,19 +294,90 @@ describe("a controller that says nothing any more", () => {
       return pool.get(endpoint, trafficClass);
     };
     const endpoints = [silent.endpoint, other.endpoint];
-    const way = createActiveController({ endpoints, pool: { get, drop }, runtime });
+    const way = createActiveController({ endpoints, pool: { get, renew }, runtime });
     const listening = new AbortController();
     const followed = way.follow(listening.signal);
     await waitFor("the silent one to be tried again", () => tries > 1);
     other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
     await waitFor("the other one to be known", () => way.endpoint === other.endpoint);
-    expect(dropped).toEqual([]);
+    expect(renewed).toEqual([]);
     other.tell({ controllerEpoch: 3, controllerId: 1, endpoint: silent.endpoint });
     await waitFor("the silent one to be asked", () => way.endpoint === silent.endpoint);
-    expect(dropped).toEqual([silent.endpoint]);
+    expect(renewed).toEqual([silent.endpoint]);
     listening.abort();
     await followed;
     pool.close();
+  });
+
+  /** One that is asked and refuses whoever listens, behind a proxy, and another one that tells of it. */
+  async function unheard() {
+    const [asked, other] = [await controller(), await controller()];
+    asked.refusesListeners = true;
+    other.register = () => {
+      throw notController();
+    };
+    const answers: (() => void)[] = [];
+    asked.register = () => new Promise((resolve) => answers.push(() => resolve({ brokerEpoch: 7 })));
+    const proxy = await createTcpProxy({ target: { port: Number(asked.endpoint.split(":")[1]) } });
+    const endpoint = `127.0.0.1:${proxy.port}`;
+    const pool = createChannelPool({ runtime });
+    let tries = 0;
+    let isRenewed = false;
+    const get: typeof pool.get = (to, trafficClass) => {
+      if (to === endpoint) tries += 1;
+      return pool.get(to, trafficClass);
+    };
+    const renew = (to: string) => {
+      pool.renew(to);
+      isRenewed = true;
+    };
+    const way = createActiveController({ endpoints: [endpoint, other.endpoint], pool: { get, renew }, runtime });
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    cleanups.push(async () => {
+      listening.abort();
+      await followed;
+      pool.close();
+      await proxy.close();
+    });
+    await waitFor("it to be tried again", () => tries > 1);
+    await waitFor("the connection", () => pool.get(endpoint, "control").state() === "ready");
+    return {
+      way,
+      proxy,
+      asked: () => waitFor("the call to arrive", () => answers.length > 0),
+      async tell() {
+        other.tell({ controllerEpoch: 2, controllerId: 1, endpoint });
+        await waitFor("it to be told of", () => isRenewed);
+      },
+      answer() {
+        for (const each of answers) each();
+        return answers.length;
+      },
+    };
+  }
+
+  it("and is told to be the active one goes on with what it was asked over a connection that works", async () => {
+    const { way, asked, tell, answer } = await unheard();
+    const call = register(way);
+    await asked();
+    await tell();
+    expect(answer()).toBe(1);
+    expect((await call).brokerEpoch).toBe(7);
+  });
+
+  it("and is told to be the active one is asked over a new connection what waited for the old one", async () => {
+    const { way, proxy, asked, tell, answer } = await unheard();
+    proxy.forward("toServer", "hold");
+    proxy.reset();
+    await waitFor("the connection to be lost", () => way.channel("control").state() !== "ready");
+    const call = register(way);
+    const failed = call.catch((error: unknown) => error);
+    await tell();
+    proxy.forward("toServer", "pass");
+    await Promise.race([asked(), failed]);
+    expect(answer()).toBe(1);
+    expect(await failed).toMatchObject({ brokerEpoch: 7 });
   });
 
   it("is not listened to where it is the only one", async () => {

@@ -7,7 +7,7 @@ import { createWhereabouts } from "./whereabouts.ts";
 export interface ActiveControllerOptions {
   /** Internal listeners of some controllers, host:port: from any of them the active one is found. At least one. */
   readonly endpoints: readonly string[];
-  readonly pool: Pick<ChannelPool, "get" | "drop">;
+  readonly pool: Pick<ChannelPool, "get" | "renew">;
   readonly runtime: Runtime;
 }
 
@@ -116,13 +116,17 @@ export function createActiveController(options: ActiveControllerOptions): Active
         const { endpoint, givenUp, news } = places;
         const over = new AbortController();
         const unbind = abortWith(over, signal, givenUp);
+        const channel = pool.get(endpoint, trafficClass);
         try {
-          return await attempt(pool.get(endpoint, trafficClass), over.signal);
+          return await attempt(channel, over.signal);
         } catch (thrown) {
           if (!(thrown instanceof TidemarkError)) throw thrown;
-          const isOurs = thrown.reason === Reason.CANCELLED && givenUp.aborted && !signal.aborted;
-          const error = isOurs ? supersededError(thrown, { from: endpoint, to: places.endpoint }) : thrown;
-          if (!isOurs) learnFrom(error, endpoint);
+          const isOurs = thrown.reason === Reason.CANCELLED && !signal.aborted;
+          const isClosed = isOurs && !over.signal.aborted && channel.state() === "closed";
+          let error = thrown;
+          if (isClosed) error = connectedAnewError(thrown, endpoint);
+          else if (isOurs && givenUp.aborted) error = supersededError(thrown, { from: endpoint, to: places.endpoint });
+          else learnFrom(error, endpoint);
           const nowMs = runtime.clock.monotonicMs();
           untilMs = Math.min(untilMs, nowMs + patienceMs);
           const isWaitedOut = error.reason === Reason.METADATA_SEALED && patienceMs === Number.POSITIVE_INFINITY;
@@ -137,7 +141,7 @@ export function createActiveController(options: ActiveControllerOptions): Active
       if (endpoints.length < 2) return;
       const onTold: Told = (active) => {
         // A connection that was refused for a while waits before it is tried again, and all calls on it fail meanwhile.
-        if (unheard.delete(active.endpoint)) pool.drop(active.endpoint);
+        if (unheard.delete(active.endpoint)) pool.renew(active.endpoint);
         places.told(active);
       };
       const from = (endpoint: string) => ({
@@ -205,6 +209,12 @@ function supersededError(
     message: `${replaced}: it is not known whether the change was committed. Read back before a retry`,
     cause,
   });
+}
+
+/** What a call fails with whose connection was given up for a new one: nothing is said of the controller. */
+function connectedAnewError({ outcome, cause }: TidemarkError, endpoint: string): TidemarkError {
+  const message = `The connection to the controller at ${endpoint} was made anew`;
+  return new TidemarkError({ reason: Reason.UNAVAILABLE, message, outcome, cause });
 }
 
 /** What may have been done elsewhere is done again only where that does no harm (P12). */

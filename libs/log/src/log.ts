@@ -241,6 +241,7 @@ class PartitionLog implements Log, DirectoryMember {
 /** What a clean stop leaves: everything flushed and noted, nothing to be read again. */
 async function finish(log: LogState): Promise<void> {
   if (log.status.kind !== "online") return;
+  if (log.writer.isCutHalf) throw new LogError("NO_SPACE", `The cut of ${log.directory} could not be finished`);
   if (log.tail === undefined) await flushActive(log);
   await keepSnapshot(log);
   const active = activeSegment(log);

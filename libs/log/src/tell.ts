@@ -4,6 +4,7 @@ import { LogError } from "./errors.ts";
 import type { LogEvent } from "./events.ts";
 import type { LogState } from "./log-state.ts";
 import { writeDamage } from "./recovery/damage-file.ts";
+import { untilThereIsRoom } from "./try-again.ts";
 
 /** Waits for what lies below `upTo` to be flushed. */
 export interface Waiter {
@@ -22,9 +23,14 @@ export function untilFlushed(log: LogState, offset: Offset): Promise<void> {
 export function tell(log: LogState, event: LogEvent): void {
   settleWaiters(log, event);
   if (event.kind === "offline") {
-    log.noting = writeDamage(log.context, log.directory, event.damage).catch((error: unknown) => {
-      log.context.fail(error, `noting damage of ${log.directory}`);
+    const { context, directory } = log;
+    log.noting = untilThereIsRoom(log, () => writeDamage(context, directory, event.damage)).catch((error: unknown) => {
+      // A stop without it is not clean.
+      if (error instanceof LogError && error.code === "NO_SPACE") throw error;
+      context.fail(error, `noting damage of ${directory}`);
     });
+    // Whoever closes the log hears of it.
+    log.noting.catch(() => undefined);
   }
   log.onEvent(event);
 }

@@ -87,7 +87,7 @@ export type {
   ReplicaPosition,
   Topic,
 } from "./model.ts";
-export { isToStepAside, type OfflineReplicas, reportOffline } from "./offline.ts";
+export { isMarkedOffline, isNewOffline, type OfflineReplicas, reportOffline } from "./offline.ts";
 export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";

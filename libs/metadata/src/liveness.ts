@@ -21,9 +21,10 @@ export function livenessOf(sessions: ReadonlyMap<BrokerId, BrokerSession>): Live
 }
 
 /**
- * False where the replica lies in a directory that the session does not have (D8: an unmounted disk), or was found
- * damaged in this very session (L10: it is not being copied again yet).
+ * False where the replica lies in a directory that the session does not have (D8: an unmounted disk), was found damaged in
+ * this very session (L10: it is not being copied again yet), or is not served in it (a log that cannot be opened).
  */
-function holdsReplica(session: BrokerSession, { directoryId, damagedIn }: Replica): boolean {
-  return (directoryId === undefined || session.directoryIds.includes(directoryId)) && damagedIn !== session.brokerEpoch;
+function holdsReplica(session: BrokerSession, { directoryId, damagedIn, offlineIn }: Replica): boolean {
+  const isThere = directoryId === undefined || session.directoryIds.includes(directoryId);
+  return isThere && damagedIn !== session.brokerEpoch && offlineIn !== session.brokerEpoch;
 }

@@ -109,6 +109,11 @@ export interface Replica {
    * nor joins the ISR; a later registration is the word that it is being copied again. Absent: never.
    */
   readonly damagedIn?: BrokerEpoch;
+  /**
+   * Broker epoch in which its broker said that it cannot serve it, though nothing is known to be lost. While that is the
+   * broker's epoch the replica neither leads nor joins the ISR. Absent: never, or it is served again.
+   */
+  readonly offlineIn?: BrokerEpoch;
 }
 
 /** `/partitions/<topic id>/<n>`. */

@@ -94,9 +94,9 @@ export function nextElr(
   );
 }
 
-/** A replica that joined the ISR has been copied again. */
+/** A replica that stands in the ISR has been copied again, and is served. */
 function healed(replica: Replica): Replica {
-  if (replica.damagedIn === undefined) return replica;
+  if (replica.damagedIn === undefined && replica.offlineIn === undefined) return replica;
   const { brokerId, directoryId } = replica;
   return { brokerId, directoryId };
 }

@@ -197,12 +197,17 @@ function readReplica(record: ReplicaRecord): Replica {
     brokerId: brokerId(record.brokerId),
     directoryId: record.directoryId === "" ? undefined : directoryId(record.directoryId),
     ...(record.damagedBrokerEpoch === undefined ? {} : { damagedIn: brokerEpoch(record.damagedBrokerEpoch) }),
+    ...(record.offlineBrokerEpoch === undefined ? {} : { offlineIn: brokerEpoch(record.offlineBrokerEpoch) }),
   };
 }
 
-function writeReplica({ brokerId: id, directoryId: directory, damagedIn }: Replica) {
-  const init = { brokerId: id, directoryId: directory ?? "" };
-  return damagedIn === undefined ? init : { ...init, damagedBrokerEpoch: damagedIn };
+function writeReplica({ brokerId: id, directoryId: directory, damagedIn, offlineIn }: Replica) {
+  return {
+    brokerId: id,
+    directoryId: directory ?? "",
+    ...(damagedIn === undefined ? {} : { damagedBrokerEpoch: damagedIn }),
+    ...(offlineIn === undefined ? {} : { offlineBrokerEpoch: offlineIn }),
+  };
 }
 
 export function writePartition(value: Partition): PartitionRecord {

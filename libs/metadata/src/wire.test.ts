@@ -63,7 +63,11 @@ const changes: readonly MetadataChange[] = [
     partition: partitionIndex(0),
     value: {
       ...partitionOf(),
-      replicas: partitionOf().replicas.map((replica) => ({ ...replica, damagedIn: brokerEpoch(0) })),
+      replicas: partitionOf().replicas.map((replica) => ({
+        ...replica,
+        damagedIn: brokerEpoch(0),
+        offlineIn: brokerEpoch(3),
+      })),
     },
   },
   { kind: "producerIds", value: { nextProducerId: 2n ** 60n } },

@@ -85,6 +85,16 @@ describe("an ISR change", () => {
     expect(proposals.maximal()).toEqual([1]);
   });
 
+  it("is sent again after a mismatch that an older controller tells of: it knows no newer state", () => {
+    const { proposals, owner, sent } = proposed();
+    owner.controllerEpoch = controller(2);
+    const [first] = sent();
+    proposals.answered(attempt(1), { kind: "LEADER_EPOCH_MISMATCH", controllerEpoch: controller(1) }, 10);
+    expect(proposals.maximal()).toEqual([1, 2, 3]);
+    proposals.retry(1_000);
+    expect(sent()).toMatchObject([{ kind: first?.kind, request: { attempt: 2 } }]);
+  });
+
   it.each(["NOT_CONTROLLER", "UNKNOWN"] as const)("is not settled by %s, and sent again", (kind) => {
     const { proposals, sent } = proposed();
     sent();

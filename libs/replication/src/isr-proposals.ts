@@ -10,7 +10,8 @@
  *
  * *Clearing*: a refusal came while an earlier attempt is unanswered, which may still be applied. The leader proposes
  * the committed ISR unchanged: once that is applied the partition epoch is higher, and everything late fails on it.
- * *Waiting*: epochs did not match, so a newer state exists, perhaps that of an attempt of ours. Only it says which.
+ * *Waiting*: epochs did not match, so a newer state exists, perhaps that of an attempt of ours. Only it says which. Of an
+ * older controller it says nothing, since its own state may be the older one: the proposal is sent again.
  */
 import type { BrokerId } from "@tidemark/ids";
 import { assert } from "./assert.ts";
@@ -158,6 +159,7 @@ function notApplied(
       return;
     case "PARTITION_EPOCH_MISMATCH":
     case "LEADER_EPOCH_MISMATCH":
+      if (isOfOlderController(proposals, answer)) return;
       if (proposals.context.guards.mismatchSettlesNothing) {
         open.kind = "waiting";
         unsettled(proposals, answer.kind);
@@ -170,14 +172,22 @@ function notApplied(
   }
 }
 
+/** An older controller than the newest one heard of settles nothing. */
+function isOfOlderController(
+  proposals: Proposals,
+  { kind, controllerEpoch }: Pick<Refused, "controllerEpoch"> & Pick<AlterPartitionAnswer, "kind">,
+): boolean {
+  const newest = proposals.context.controllerEpoch;
+  if (newest === undefined || controllerEpoch >= newest) return false;
+  unsettled(proposals, `${kind} of an older controller`);
+  return true;
+}
+
 type Refused = Extract<AlterPartitionAnswer, { kind: "INELIGIBLE_REPLICA" | "NOT_ATTEMPTED" }>;
 
 function refused(proposals: Proposals, open: Open, answer: Refused, nowMs: number): void {
   const { context } = proposals;
-  if (context.controllerEpoch !== undefined && answer.controllerEpoch < context.controllerEpoch) {
-    unsettled(proposals, `${answer.kind} of an older controller`);
-    return;
-  }
+  if (isOfOlderController(proposals, answer)) return;
   if (context.guards.refusalNeedsEveryAnswer && (open.unanswered.size > 0 || open.isInDoubt)) {
     unsettled(proposals, `${answer.kind} with an attempt unanswered`);
     // A clearing one that is refused too is sent again after its pause.

@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import type { Acks } from "@tidemark/proto/log/v1";
+import { type Acks, ProduceRequestSchema } from "@tidemark/proto/log/v1";
 import { createDeferred, createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { type ConnectionLimits, createProcessBudget } from "./index.ts";
@@ -339,6 +339,26 @@ describe("58: hostile bytes", () => {
     const ended = await post(port, { "grpc-encoding": "gzip" }, frame(bomb, 1));
     expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
     expect(decodeURI(String(ended["grpc-message"]))).toContain("above the 65536 that this process takes");
+  });
+
+  it("58: that say a million entries in two bytes each are refused before they are decoded, as are fields nobody knows", async () => {
+    let calls = 0;
+    const produce = () => {
+      calls += 1;
+      return {};
+    };
+    const { port } = await startServer({ produce }, { listener: { elementLimit: 1000 } });
+    const records = ProduceRequestSchema.fields.find(({ localName }) => localName === "records");
+    const entry = [((records?.number ?? 0) << 3) | 2, 0];
+    for (const element of [entry, [0x78, 1]]) {
+      const times = (count: number) => frame(Uint8Array.from(Array.from({ length: count }, () => element).flat()));
+      const ended = await post(port, {}, times(1001));
+      expect(ended["grpc-status"]).toBe(String(status.INVALID_ARGUMENT));
+      const says = decodeURI(String(ended["grpc-message"]));
+      expect(says).toMatch(/more than 1000 elements .*\(rpc\.receive\.max\.elements\)/);
+      expect((await post(port, {}, times(1000)))["grpc-status"]).toBe("0");
+    }
+    expect(calls).toBe(2);
   });
 
   it("58: that are compressed in an unknown way are refused", async () => {

@@ -135,7 +135,7 @@ describe("a failing call", () => {
     expect(defects).toEqual([]);
   });
 
-  it("says nothing of a defect but that there is one, and reports it in the process", async () => {
+  it("says nothing of a defect but that there is one, and reports it in the process, with the trace of the call", async () => {
     const { port, defects } = await startServer({
       produce() {
         throw new Error("the secret is 42");
@@ -146,16 +146,18 @@ describe("a failing call", () => {
       },
     });
     const log = openClient(port);
-    await expect(log.produce({})).rejects.toMatchObject({
+    const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+    await expect(log.produce({}, { traceparent })).rejects.toMatchObject({
       message: INTERNAL_TEXT,
       reason: Reason.INTERNAL,
       outcome: Outcome.UNKNOWN,
     });
     const read = async () => {
-      for await (const message of log.subscribe({})) expect(message.frame.case).toBeUndefined();
+      for await (const message of log.subscribe({}, { traceparent })) expect(message.frame.case).toBeUndefined();
     };
     await expect(read()).rejects.toMatchObject({ reason: Reason.INTERNAL, message: INTERNAL_TEXT });
-    expect(defects).toEqual([new Error("the secret is 42"), new TypeError("undefined is not a function")]);
+    const [first, second] = [new Error("the secret is 42"), new TypeError("undefined is not a function")];
+    expect(defects).toEqual([first, traceparent, second, traceparent]);
   });
 
   it("is unsupported, and certainly not applied, where the method or the service is not offered", async () => {

@@ -46,6 +46,7 @@ export async function listenersOf<Name extends "client" | "internal">(
         port: at.port,
         services: served,
         messageLimitBytes: values["rpc.receive.max.bytes"],
+        elementLimit: values["rpc.receive.max.elements"],
         sendLimitBytes: values["rpc.send.max.bytes"],
         streamsPerConnection: own.streams,
         queueLimitBytes: {

@@ -15,7 +15,13 @@ import {
 import { createNodeDisk, reserveThreads } from "@tidemark/disk";
 import { grpcTransport, type RpcServerHooks } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
-import { type LogLevel, type ServiceName, startTelemetry, type Telemetry } from "@tidemark/telemetry";
+import {
+  extractTraceContext,
+  type LogLevel,
+  type ServiceName,
+  startTelemetry,
+  type Telemetry,
+} from "@tidemark/telemetry";
 import { debugPage } from "./debug-page.ts";
 import { collectLessOften } from "./heap.ts";
 import type { ServiceWorld } from "./service-world.ts";
@@ -153,7 +159,10 @@ export function processWorld(given: Pick<ServiceWorld, "runtime" | "telemetry" |
 /** What a server tells its process, as log lines. */
 export function serverHooks({ logger }: Pick<Telemetry, "logger">): RpcServerHooks {
   return {
-    onDefect: (thrown, method) => logger.error("defect in a call", { method, error: asError(thrown) }),
+    onDefect: (thrown, method, traceparent) => {
+      const trace = extractTraceContext({ traceparent });
+      logger.error("defect in a call", { method, error: asError(thrown), ...(trace && { trace }) });
+    },
     onExposed: (listener, host) =>
       logger.warn("a listener is reachable from other machines without TLS", { listener, host }),
     onRefused: (refusal, address, listener) =>

@@ -1,4 +1,6 @@
 import type { Meter, ObservableResult } from "@opentelemetry/api";
+import type { Exemplars } from "./exemplars.ts";
+import type { TraceContext } from "./trace-context.ts";
 
 /** Labels of one series. Few values each: a metric with too many series folds the rest into one. */
 export type Labels = Readonly<Record<string, string | number>>;
@@ -19,9 +21,12 @@ export interface MetricInfo<Name extends string> {
 export interface Metrics {
   /** Counts upwards. `add` takes 0 or more. */
   counter(info: MetricInfo<CounterName>): { add(amount: number, labels?: Labels): void };
-  /** Spreads values over buckets. `boundaries`: upper ends in rising order, those of the unit if not given. */
+  /**
+   * Spreads values over buckets. `boundaries`: upper ends in rising order, those of the unit if not given. `trace`: in
+   * which the value was measured; the last recorded one of each bucket is told with it.
+   */
   histogram(info: MetricInfo<HistogramName> & { readonly boundaries?: readonly number[] }): {
-    record(value: number, labels?: Labels): void;
+    record(value: number, labels?: Labels, trace?: TraceContext): void;
   };
   /**
    * Asks for the value when somebody reads the metrics, and at no other time. Returns what ends it. The two `observe`
@@ -35,7 +40,8 @@ export interface Metrics {
 const secondsBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const sizeBoundaries = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
-export function createMetrics(meter: Meter): Metrics {
+/** `exemplars`: takes the traces of what histograms measure. Undefined: nobody reads them. */
+export function createMetrics(meter: Meter, exemplars?: Exemplars): Metrics {
   return {
     counter: ({ name, description }) => {
       const counter = meter.createCounter(name, { description });
@@ -43,9 +49,15 @@ export function createMetrics(meter: Meter): Metrics {
     },
     histogram: ({ name, description, boundaries }) => {
       const usual = name.endsWith("_seconds") ? secondsBoundaries : sizeBoundaries;
-      const advice = { explicitBucketBoundaries: [...(boundaries ?? usual)] };
-      const histogram = meter.createHistogram(name, { description, advice });
-      return { record: (value, labels) => histogram.record(value, labels) };
+      const ends = [...(boundaries ?? usual)];
+      const histogram = meter.createHistogram(name, { description, advice: { explicitBucketBoundaries: ends } });
+      return {
+        record(value, labels, trace) {
+          histogram.record(value, labels);
+          if (trace === undefined) return;
+          exemplars?.note({ histogram: name, labels: labels ?? {}, boundaries: ends, value, trace });
+        },
+      };
     },
     observeGauge: ({ name, description }, read) => {
       const gauge = meter.createObservableGauge(name, { description });

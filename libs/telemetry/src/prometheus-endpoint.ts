@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { openMetricsFormat, wantsOpenMetrics } from "./open-metrics.ts";
+import type { MetricsFormat } from "./prometheus-reader.ts";
 
 /** Where Prometheus fetches the metrics. */
 export interface MetricsEndpoint {
@@ -22,10 +24,11 @@ export class MetricsListenerError extends Error {
 /** More scrapers than that at once are no scrapers. */
 const maxConnections = 32;
 const textFormat = "text/plain; version=0.0.4; charset=utf-8";
+const contentTypes: Readonly<Record<MetricsFormat, string>> = { text: textFormat, openMetrics: openMetricsFormat };
 
 /** What the endpoint tells. */
 export interface MetricsPages {
-  readonly render: () => Promise<string>;
+  readonly render: (format: MetricsFormat) => Promise<string>;
   readonly isReady: () => boolean;
   /** What `/debug` tells, as JSON. Undefined: there is no such page. */
   readonly describe: (() => unknown) | undefined;
@@ -48,8 +51,9 @@ export async function startMetricsEndpoint(
     if (describe !== undefined && pathOf(request) === "/debug") {
       return answer(response, 200, `${JSON.stringify(describe(), null, 2)}\n`, "application/json");
     }
-    render().then(
-      (text) => answer(response, 200, text),
+    const format = wantsOpenMetrics(request.headers.accept) ? "openMetrics" : "text";
+    render(format).then(
+      (text) => answer(response, 200, text, contentTypes[format]),
       (error: unknown) => answer(response, 500, `The metrics cannot be read: ${String(error)}\n`),
     );
   });

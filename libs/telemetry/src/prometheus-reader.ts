@@ -1,11 +1,16 @@
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { AggregationTemporality, type IMetricReader, InstrumentType, MetricReader } from "@opentelemetry/sdk-metrics";
+import type { Exemplars } from "./exemplars.ts";
+import { toOpenMetrics } from "./open-metrics.ts";
+
+/** Prometheus' older text format, or OpenMetrics, which has exemplars. */
+export type MetricsFormat = "text" | "openMetrics";
 
 /** Reads the metrics when Prometheus asks for them. */
 export interface PrometheusReader {
   readonly reader: IMetricReader;
-  /** All metrics in Prometheus' text format. */
-  render(): Promise<string>;
+  /** All metrics. */
+  render(format: MetricsFormat): Promise<string>;
 }
 
 /**
@@ -27,12 +32,15 @@ class PullReader extends MetricReader {
   protected override async onShutdown(): Promise<void> {}
 }
 
-export function createPrometheusReader(): PrometheusReader {
+export function createPrometheusReader(exemplars: Exemplars): PrometheusReader {
   const reader = new PullReader();
   const withoutScopeInfo = true;
   const serializer = new PrometheusSerializer(undefined, false, undefined, false, withoutScopeInfo);
   return {
     reader,
-    render: async () => serializer.serialize((await reader.collect()).resourceMetrics),
+    async render(format) {
+      const text = serializer.serialize((await reader.collect()).resourceMetrics);
+      return format === "text" ? text : toOpenMetrics(text, exemplars);
+    },
   };
 }

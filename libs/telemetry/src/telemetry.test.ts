@@ -38,6 +38,7 @@ async function start(options: Partial<TelemetryOptions> = {}): Promise<Telemetry
   started.push(telemetry);
   return telemetry;
 }
+const trace = { traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true, traceState: undefined };
 const protocols = [
   ["grpc", () => receiver.grpcUrl],
   ["http/protobuf", () => receiver.httpUrl],
@@ -49,10 +50,10 @@ const environmentOf = (protocol: string, url: string, more: Record<string, strin
   OTEL_METRICS_EXPORTER: "none",
   ...more,
 });
-const scrape = (telemetry: Telemetry, path = "/metrics", method = "GET") =>
+const scrape = (telemetry: Telemetry, path = "/metrics", method = "GET", accept = "*/*") =>
   new Promise<{ readonly status: number | undefined; readonly text: string }>((resolve, reject) => {
     const { host, port } = telemetry.metricsEndpoint ?? { host: "", port: 0 };
-    get({ host, port, path, method, agent: false }, (response) => {
+    get({ host, port, path, method, headers: { accept }, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -260,6 +261,40 @@ describe("metrics", () => {
     expect((await scrape(telemetry)).text).toContain("tidemark_leaders 4");
     forget();
     expect((await scrape(telemetry)).text).not.toContain("tidemark_leaders 4");
+  });
+
+  test("are served to who wants OpenMetrics with the last recorded trace of each bucket, and to others without", async () => {
+    const runtime = { ...createNodeRuntime(), ...createManualTime(1_700_000_000_123) };
+    const telemetry = await start({ metricsListener: anyPort, runtime });
+    const name = "tidemark_produce_duration_seconds";
+    const times = telemetry.metrics.histogram({ name, description: "Produces." });
+    const labels = { acks: "all", outcome: "acknowledged" };
+    times.record(0.0031, labels, { ...trace, spanId: "1".repeat(16) });
+    times.record(0.0042, labels, trace);
+    times.record(0.0043, labels, { ...trace, spanId: "2".repeat(16), sampled: false });
+    times.record(0.0044, labels);
+    times.record(99, { outcome: "failed", acks: "all" }, trace);
+    telemetry.metrics.counter({ name: "tidemark_isr_shrinks_total", description: 'A "word".' }).add(2);
+    const text = (await scrape(telemetry, "/metrics", "GET", "application/openmetrics-text;version=1.0.0")).text;
+    const exemplar = (value: string) =>
+      `# {trace_id="${trace.traceId}",span_id="${trace.spanId}"} ${value} 1700000000.123`;
+    const lines = text.split("\n");
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `${name}_bucket{acks="all",outcome="acknowledged",le="0.0025"} 0`,
+        `${name}_bucket{acks="all",outcome="acknowledged",le="0.005"} 4 ${exemplar("0.0042")}`,
+        `${name}_bucket{acks="all",outcome="acknowledged",le="1.0"} 4`,
+        `${name}_bucket{outcome="failed",acks="all",le="+Inf"} 1 ${exemplar("99")}`,
+        "# TYPE tidemark_isr_shrinks counter",
+        '# HELP tidemark_isr_shrinks A \\"word\\".',
+        "tidemark_isr_shrinks_total 2",
+        "# TYPE target info",
+        `# TYPE ${name} histogram`,
+      ]),
+    );
+    expect(lines.slice(-2)).toEqual(["# EOF", ""]);
+    expect(lines.indexOf("")).toBe(lines.length - 1);
+    expect((await scrape(telemetry)).text).not.toContain("trace_id");
   });
 
   test("are at one path, to be read only", async () => {

@@ -2,6 +2,7 @@ import { defaultResource, type Resource, resourceFromAttributes } from "@opentel
 import type { SpanProcessor } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
 import { delay, type Random, type Runtime, type Scheduler } from "@tidemark/runtime";
+import { createExemplars } from "./exemplars.ts";
 import { createMetricPusher, createTraceExporter } from "./exporters.ts";
 import { createSpanKeeper, type KeptSpan } from "./kept-spans.ts";
 import { createLogger, type Logger, type LogLevel } from "./logger.ts";
@@ -85,12 +86,13 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   for (const complaint of plan.complaints) logger.warn(complaint);
 
   const resource = createResource(options, plan);
-  const scraped = metricsListener === undefined ? undefined : createPrometheusReader();
+  const exemplars = metricsListener === undefined ? undefined : createExemplars(runtime.clock);
+  const scraped = exemplars && createPrometheusReader(exemplars);
   const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs);
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
   const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
   const meters = providers.meters(readers);
-  const metrics = createMetrics(meters.meter);
+  const metrics = createMetrics(meters.meter, exemplars);
   const lag = readers.length === 0 ? undefined : observeEventLoopLag(metrics, runtime);
   const observers = lag === undefined ? [] : [observeProcess(metrics, runtime.clock), () => lag.stop()];
   const endpoint = await startEndpoint(options, scraped, {
@@ -165,7 +167,7 @@ async function startEndpoint(
   if (at === undefined || scraped === undefined) return undefined;
   try {
     return await startMetricsEndpoint(at, {
-      render: () => scraped.render(),
+      render: (format) => scraped.render(format),
       isReady,
       describe: describe && (() => describe({ eventLoopLagMs: of.lagMs() })),
     });

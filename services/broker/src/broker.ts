@@ -54,6 +54,8 @@ export interface BrokerOptions {
   /** A disk for each log directory, so that one that hangs leaves the others alone. */
   readonly diskFor: (directory: string) => Disk;
   readonly codecs: Codecs;
+  /** How many times larger the records of a producer's compressed batch may become. Absent: as much as readers take. */
+  readonly decompressionRatioMax?: number;
   readonly tracer: Tracer;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -167,6 +169,7 @@ export function createBroker(options: BrokerOptions): Broker {
         producerIds,
         runtime,
         codecs,
+        decompressionRatioMax: options.decompressionRatioMax,
         tracer,
         metrics,
         controllerHeardMs: () => metadata.heardMs(),

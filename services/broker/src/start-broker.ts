@@ -60,6 +60,7 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     runtime,
     diskFor: () => openDisk({ hangMs: values["log.flush.hang.ms"] }),
     codecs: options.codecs,
+    decompressionRatioMax: values["decompression.ratio.max"],
     tracer: telemetry.tracer,
     metrics: telemetry.metrics,
     logger: telemetry.logger,

@@ -12,6 +12,7 @@ import { createEventLog } from "./events/event-log.ts";
 import { allControllerGuards } from "./experiment.ts";
 import { createSessionTracker } from "./sessions/session-tracker.ts";
 import { createMetadataFollower } from "./state/metadata-follower.ts";
+import { followOfflineReplicas } from "./state/offline-replicas.ts";
 import { createUncleanElections } from "./unclean/unclean-elections.ts";
 
 /** How much of the latest changes is kept for watchers that were away for a moment. */
@@ -90,6 +91,7 @@ export function assembleCore(options: ControllerOptions): {
     queue,
     role,
     sessions,
+    offline: followOfflineReplicas(follower),
     events,
     traces,
     readError,

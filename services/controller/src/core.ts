@@ -10,6 +10,7 @@ import type { ControllerGuards } from "./experiment.ts";
 import type { SessionTracker } from "./sessions/session-tracker.ts";
 import type { ControllerSettings } from "./settings.ts";
 import type { MetadataFollower } from "./state/metadata-follower.ts";
+import type { OfflineReplicaIndex } from "./state/offline-replicas.ts";
 import type { ElectionTraces } from "./tracing/election-tracer.ts";
 import type { UncleanElections } from "./unclean/unclean-elections.ts";
 
@@ -22,6 +23,8 @@ export interface ControllerCore {
   readonly queue: CommandQueue;
   readonly role: Role;
   readonly sessions: SessionTracker;
+  /** What brokers said that they cannot serve. */
+  readonly offline: OfflineReplicaIndex;
   readonly unclean: UncleanElections;
   readonly events: EventLog;
   readonly traces: ElectionTraces;

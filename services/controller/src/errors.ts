@@ -1,4 +1,4 @@
-import { type AppendOutcome, ConsensusError, type RefusalReason } from "@tidemark/consensus";
+import { type AppendFailure, ConsensusError, type RefusalReason } from "@tidemark/consensus";
 import type { Refusal } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type DefectHook, TidemarkError, toTidemarkError } from "@tidemark/rpc";
@@ -49,7 +49,7 @@ export function invalidArgument(message: string): TidemarkError {
  * command as a whole is neither applied nor not.
  */
 export function appendError(
-  outcome: Exclude<AppendOutcome, { kind: "committed" }>,
+  outcome: AppendFailure,
   { isPartial, active }: { readonly isPartial: boolean; readonly active: KnownController | undefined },
 ): TidemarkError {
   if (outcome.kind === "unknown") {

@@ -123,7 +123,7 @@ describe("a term that ended in doubt", () => {
     const mayResign = createDeferred();
     const wrap = (consensus: Consensus): Consensus => ({
       ...consensus,
-      resign: () => mayResign.promise,
+      resign: () => mayResign.promise.then(() => undefined),
       async append(epoch, changes): Promise<AppendOutcome> {
         const outcome = await consensus.append(epoch, changes);
         if (!isDoubtful) return outcome;

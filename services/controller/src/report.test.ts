@@ -50,7 +50,8 @@ test("elections, changes of the ISR and the state of partitions are told as they
   } as const;
   const logger = createLogger({ clock: w.runtime.clock, ...of });
   const state = { isActive: () => isActive, image: () => node.controller.image };
-  const report = createReporter({ logger, metrics }, state);
+  const untraced = { election: () => undefined, controllerElection: () => undefined };
+  const report = createReporter({ logger, metrics }, state, untraced);
   expect(read(metricNames.offlinePartitions)).toBeUndefined();
   expect(read(metricNames.activeController)).toBe(0);
   await w.active();

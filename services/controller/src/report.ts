@@ -1,7 +1,13 @@
 /** From a controller's events to log lines and metrics. Spans are made from the same events. */
 import type { BrokerId } from "@tidemark/ids";
-import { describeHealth, type MetadataEvent, type MetadataImage, type ReceiptEvent } from "@tidemark/metadata";
-import { type Logger, metricNames, type Telemetry } from "@tidemark/telemetry";
+import {
+  describeHealth,
+  type ElectionEvent,
+  type MetadataEvent,
+  type MetadataImage,
+  type ReceiptEvent,
+} from "@tidemark/metadata";
+import { type Logger, metricNames, type Telemetry, type TraceContext } from "@tidemark/telemetry";
 import type { ControllerEvent } from "./events/controller-events.ts";
 
 /** What the metrics show of the controller when somebody reads them. */
@@ -10,10 +16,19 @@ export interface ReportedState {
   readonly image: () => MetadataImage;
 }
 
-/** Returns what to call with each event. */
+/** The spans that log lines belong to. Undefined where none is under way. */
+export interface ReportedTraces {
+  /** Of the election that is being told, or of one partition's part in it. */
+  readonly election: (of?: ElectionEvent) => TraceContext | undefined;
+  /** Of this controller's own election. */
+  readonly controllerElection: () => TraceContext | undefined;
+}
+
+/** Returns what to call with each event: before the tracers are told of it that an election is decided. */
 export function createReporter(
   telemetry: Pick<Telemetry, "logger" | "metrics">,
   state: ReportedState,
+  traces: ReportedTraces,
 ): (event: ControllerEvent) => void {
   const { logger, metrics } = telemetry;
   const elections = metrics.counter({ name: metricNames.leaderElections, description: "Elections of leaders." });
@@ -38,7 +53,7 @@ export function createReporter(
   };
   return (event) => {
     if (event.kind === "decided") event.events.forEach(count);
-    logEvent(logger, event);
+    logEvent(logger, event, traces);
   };
 }
 
@@ -66,14 +81,18 @@ function without(some: readonly BrokerId[], others: readonly BrokerId[]): number
   return some.filter((id) => !others.includes(id)).length;
 }
 
-function logEvent(logger: Logger, event: ControllerEvent): void {
+function logEvent(logger: Logger, event: ControllerEvent, traces: ReportedTraces): void {
   switch (event.kind) {
     case "activated":
-      return logger.info("active controller", { epoch: event.epoch, sessions: event.sessions });
+      return logger.info("active controller", {
+        epoch: event.epoch,
+        sessions: event.sessions,
+        ...traceOf(traces.controllerElection()),
+      });
     case "deactivated":
       return logger.info("active controller no more", { epoch: event.epoch, why: event.why });
     case "decided":
-      for (const each of event.events) logDecision(logger, each);
+      for (const each of event.events) logDecision(logger, each, traces);
       return;
     case "believed":
     case "tookUp":
@@ -96,9 +115,15 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
         batches: event.batches,
         changes: event.changes,
         durationMs: event.durationMs,
+        ...traceOf(traces.election()),
       });
     case "commandFailed":
-      return logger.debug("command failed", { command: event.command, reason: event.reason, why: event.message });
+      return logger.debug("command failed", {
+        command: event.command,
+        reason: event.reason,
+        why: event.message,
+        ...traceOf(traces.election()),
+      });
     case "connectionLost":
       return logger.info("broker connection lost", { broker: event.brokerId });
     case "probed":
@@ -118,10 +143,18 @@ function logEvent(logger: Logger, event: ControllerEvent): void {
   }
 }
 
-function logDecision(logger: Logger, event: MetadataEvent): void {
+function traceOf(trace: TraceContext | undefined): { readonly trace?: TraceContext } {
+  return trace === undefined ? {} : { trace };
+}
+
+function logDecision(logger: Logger, event: MetadataEvent, traces: ReportedTraces): void {
   switch (event.kind) {
     case "sessionEnded":
-      return logger.info("broker session ended", { broker: event.brokerId, cause: event.cause });
+      return logger.info("broker session ended", {
+        broker: event.brokerId,
+        cause: event.cause,
+        ...traceOf(traces.election()),
+      });
     case "brokerRegistered":
       return logger.info("broker registered", { broker: event.brokerId, brokerEpoch: event.brokerEpoch });
     case "elected":
@@ -132,6 +165,7 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
         rule: event.rule,
         leader: event.newLeader ?? -1,
         leaderEpoch: event.leaderEpoch,
+        ...traceOf(traces.election(event)),
       });
     case "isrChanged":
       return logger.debug("ISR changed", {
@@ -158,14 +192,18 @@ function logDecision(logger: Logger, event: MetadataEvent): void {
     case "replicasDamaged":
       return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas });
     case "receipt":
-      return logReceipt(logger, event);
+      return logReceipt(logger, event, traces.election());
     case "orphansSwept":
       return logger.info("orphan partitions swept", { partitions: event.partitions });
   }
 }
 
 /** The whole of a receipt stands in the log (D3): which replicas answered how, what was cut where, whom it awaits. */
-function logReceipt(logger: Logger, { topic, partition, receipt }: ReceiptEvent): void {
+function logReceipt(
+  logger: Logger,
+  { topic, partition, receipt }: ReceiptEvent,
+  trace: TraceContext | undefined,
+): void {
   logger.warn(receipt.awaited.length > 0 ? "unclean election" : "unclean election, receipt complete", {
     topic,
     partition,
@@ -175,6 +213,7 @@ function logReceipt(logger: Logger, { topic, partition, receipt }: ReceiptEvent)
     positions: receipt.positions.map((each) => `${each.brokerId}:${each.lastLeaderEpoch}/${each.logEnd}`).join(","),
     cuts: receipt.cuts.map((each) => `${each.brokerId}:${each.firstOffset}-${each.logEnd}`).join(","),
     awaited: receipt.awaited.join(","),
+    ...traceOf(trace),
   });
 }
 

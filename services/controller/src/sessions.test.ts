@@ -256,7 +256,7 @@ describe("a broker's session", () => {
     expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [], damaged: inAnyOrder(1, 2) });
   });
 
-  it("has what it cannot serve led by another, once, and where there is one", async () => {
+  it("has what it cannot serve led by another, once, and by nobody where there is none until it is served", async () => {
     const { w, node, brokers } = await open(3);
     const { topic } = await w.settle(createTopic(node, "orders"));
     const offlineReplicas = [{ topicId: topic?.topicId ?? "", partition: 0 }];
@@ -268,12 +268,15 @@ describe("a broker's session", () => {
     }
     expect(reports()).toBe(1);
     expect(await partition()).toMatchObject({ leader: 2, isr: [2, 3], damaged: [] });
-    // The last one that holds everything goes on leading, whatever it says.
     for (const index of [1, 2]) {
       brokers[index]?.beat({ offlineReplicas });
       await w.until(() => brokers[index]?.answers.length === 2, "an answer");
     }
-    expect(await partition()).toMatchObject({ leader: 3, isr: [3], elr: [2] });
+    expect(await partition()).toMatchObject({ isr: [], elr: [2, 3], offline: [1, 2, 3] });
+    expect((await partition())?.leader).toBeUndefined();
+    brokers[1]?.beat();
+    await w.until(() => brokers[1]?.answers.length === 3, "an answer");
+    expect(await partition()).toMatchObject({ leader: 2, isr: [2], elr: [3], offline: [1, 3] });
   });
 
   it("loses a failed directory, and with it what the directory holds", async () => {

@@ -20,8 +20,8 @@ import { type Controller, type ControllerOptions, createController, servicesOf }
 import { type ControllerDirectory, openControllerDirectory } from "./controller-directory.ts";
 import { describeController } from "./describe-controller.ts";
 import type { ControllerExperiment } from "./experiment.ts";
-import { createReporter } from "./report.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
+import { createTeller } from "./tell.ts";
 import { type CampaignRecorder, createCampaignRecorder } from "./tracing/campaigns.ts";
 import { type CommitContext, createCommitContext } from "./tracing/commit-context.ts";
 import { createControllerElectionTracer } from "./tracing/controller-election-tracer.ts";
@@ -129,7 +129,6 @@ function makeController(
   },
 ): Controller {
   const { values, runtime, transport, telemetry, onLed, onFatal, experiment } = options;
-  const report = createReporter(telemetry, { isActive: () => controller.isActive, image: () => controller.image });
   const traces = createElectionTracer({
     tracer: telemetry.tracer,
     runtime,
@@ -137,12 +136,18 @@ function makeController(
     commit,
     brokers: () => [...controller.image.sessions.keys()],
   });
-  const traceControllerElection = createControllerElectionTracer({
+  const controllerElection = createControllerElectionTracer({
     tracer: telemetry.tracer,
     clock: runtime.clock,
     backend: backend.name,
     controllerId: values["node.id"],
     campaigns,
+  });
+  const tell = createTeller({
+    telemetry,
+    state: { isActive: () => controller.isActive, image: () => controller.image },
+    elections: traces,
+    controllerElection,
   });
   const controller: Controller = createController({
     controllerId: controllerId(values["node.id"]),
@@ -165,9 +170,7 @@ function makeController(
     describeReplicas,
     traces,
     onEvent(event) {
-      traces.onEvent(event);
-      traceControllerElection(event);
-      report(event);
+      tell(event);
       experiment?.onEvent?.(event);
     },
     onCluster: (clusterId) => {

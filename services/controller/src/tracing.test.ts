@@ -1,8 +1,10 @@
 /** The trace of one election, as a receiver gets it: names, parents, attributes, and the context that brokers are told. */
+import { emptyImage } from "@tidemark/metadata";
 import { createNodeRuntime, createSeededRandom, type Runtime } from "@tidemark/runtime";
-import { parseTraceparent, spanNames, startTelemetry } from "@tidemark/telemetry";
+import { createLogger, parseTraceparent, spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver, type ReceivedSpan } from "@tidemark/testkit";
 import { afterEach, describe, expect, it } from "vitest";
+import { createTeller } from "./tell.ts";
 import {
   createTopic,
   describeTopic,
@@ -14,7 +16,9 @@ import {
   register,
 } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
+import { createCampaignRecorder } from "./tracing/campaigns.ts";
 import { createCommitContext } from "./tracing/commit-context.ts";
+import { createControllerElectionTracer } from "./tracing/controller-election-tracer.ts";
 import { createElectionTracer, type ElectionTracer } from "./tracing/election-tracer.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -26,7 +30,7 @@ afterEach(async () => {
 async function telemetryFor(runtime: Runtime) {
   const receiver = await createOtlpReceiver();
   closing.push(() => receiver.close());
-  const { tracer, shutdown } = await startTelemetry({
+  const { tracer, metrics, shutdown } = await startTelemetry({
     service: "tidemark-controller",
     instanceId: "controller-1",
     runtime: { clock: runtime.clock, random: createSeededRandom(7), scheduler: createNodeRuntime().scheduler },
@@ -43,6 +47,7 @@ async function telemetryFor(runtime: Runtime) {
   });
   return {
     tracer,
+    metrics,
     async spans(): Promise<readonly ReceivedSpan[]> {
       await shutdown();
       return receiver.spans();
@@ -50,7 +55,14 @@ async function telemetryFor(runtime: Runtime) {
   };
 }
 
-async function open() {
+type Telling = (of: {
+  readonly w: World;
+  readonly telemetry: Awaited<ReturnType<typeof telemetryFor>>;
+  readonly traces: ElectionTracer;
+}) => ElectionTracer;
+
+/** `tell`: puts something in the place of the tracer that is told of everything. */
+async function open(tell?: Telling) {
   const w = await createWorld();
   closing.push(() => w.close());
   const telemetry = await telemetryFor(w.runtime);
@@ -63,7 +75,8 @@ async function open() {
     commit,
     brokers: () => brokers(),
   });
-  const node = await w.start(1, { traces });
+  const told = tell?.({ w, telemetry, traces });
+  const node = await w.start(1, { traces: told ?? traces });
   brokers = () => [...node.controller.image.sessions.keys()] as never[];
   await w.active();
   const played: PlayedBroker[] = [];
@@ -81,6 +94,44 @@ async function kill(w: World, node: Node, broker: PlayedBroker | undefined, othe
 
 const named = (spans: readonly ReceivedSpan[], name: string) => spans.filter((span) => span.name === name);
 const attributes = (span: ReceivedSpan | undefined) => span?.attributes ?? {};
+
+describe("log lines", () => {
+  it("of an election carry the ids of its spans, and that of the active controller those of its own", async () => {
+    const lines: string[] = [];
+    const { w, node, telemetry, played } = await open(({ w, telemetry, traces }) => {
+      const { clock } = w.runtime;
+      const write = (line: string) => lines.push(line);
+      const of = { service: "s", instanceId: "i", level: "debug", write } as const;
+      const campaigns = createCampaignRecorder();
+      const parts = { tracer: telemetry.tracer, clock, backend: "twin", controllerId: 1, campaigns };
+      const onEvent = createTeller({
+        telemetry: { metrics: telemetry.metrics, logger: createLogger({ clock, ...of }) },
+        state: { isActive: () => true, image: () => emptyImage },
+        elections: traces,
+        controllerElection: createControllerElectionTracer(parts),
+      });
+      return { ...traces, onEvent };
+    });
+    await w.settle(createTopic(node, "orders"));
+    const watches = [2, 3].map((brokerId) => openWatch(node, { brokerId }));
+    await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
+    await kill(w, node, played[0], played.slice(1));
+    await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
+    await w.until(() => true, "and taken");
+    const spans = await telemetry.spans();
+    const idsOf = (name: string, { traceId, spanId } = named(spans, name)[0] ?? { traceId: "none", spanId: "" }) => ({
+      trace_id: traceId,
+      span_id: spanId,
+    });
+    const all = lines.map((line) => JSON.parse(line) as { readonly message: string; readonly cause?: string });
+    const said = (message: string) => all.filter((line) => line.message === message);
+    expect(said("broker session ended")).toEqual([expect.objectContaining(idsOf(spanNames.election))]);
+    const elected = said("leader elected").filter(({ cause }) => cause !== "topic created");
+    expect(elected).toEqual([expect.objectContaining(idsOf(spanNames.partition))]);
+    expect(said("active controller")).toEqual([expect.objectContaining(idsOf(spanNames.controllerElection))]);
+    for (const line of said("broker registered")) expect(line).not.toHaveProperty("trace_id");
+  });
+});
 
 describe("an election", () => {
   it("is one trace: root, session end, decision, batches, each broker told, each partition with its rule", async () => {

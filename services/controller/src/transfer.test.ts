@@ -1,5 +1,10 @@
+import type { AppendFailure, Consensus } from "@tidemark/consensus";
 import { parseExport } from "@tidemark/consensus/transfer";
-import { ExportRequestSchema, UnsealRequestSchema } from "@tidemark/proto/admin/v1/metadata";
+import {
+  ExportRequestSchema,
+  TransferControllerRequestSchema,
+  UnsealRequestSchema,
+} from "@tidemark/proto/admin/v1/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { afterEach, expect, it } from "vitest";
 import { callContext, createTopic, joinBroker, request } from "./testing/calls.ts";
@@ -66,3 +71,31 @@ it("a seal that is taken off lets a controller lead again", async () => {
   const next = await world.active();
   await expect(world.settle(createTopic(next, "after"))).resolves.toBeDefined();
 });
+
+it.each([
+  {
+    failure: { kind: "refused", reason: "NO_SPACE", message: "full" },
+    reason: Reason.METADATA_NO_SPACE,
+    outcome: Outcome.NOT_APPLIED,
+  },
+  {
+    failure: { kind: "refused", reason: "STORE_REFUSED", message: "denied" },
+    reason: Reason.UNAVAILABLE,
+    outcome: Outcome.NOT_APPLIED,
+  },
+  { failure: { kind: "unknown", message: "lost" }, reason: Reason.METADATA_OUTCOME_UNKNOWN, outcome: Outcome.UNKNOWN },
+] satisfies { failure: AppendFailure; reason: Reason; outcome: Outcome }[])(
+  "a controller does not say that it handed over what the store did not take: $failure.reason $failure.kind",
+  async ({ failure, reason, outcome }) => {
+    world = await createWorld();
+    const wrap = (consensus: Consensus): Consensus => ({ ...consensus, resign: () => Promise.resolve(failure) });
+    const node = await world.start(1, { wrap });
+    await world.active();
+    const transfer = node.controller.metadata.transferController(request(TransferControllerRequestSchema), context);
+    await expect(world.settle(Promise.resolve(transfer))).rejects.toMatchObject({
+      reason,
+      outcome,
+      message: expect.stringContaining("is not handed over") as string,
+    });
+  },
+);

@@ -1,10 +1,13 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { crc32c, loadCodecs } from "@tidemark/compression";
 import { AdminService, ElectionCause, type WatchEventsResponse } from "@tidemark/proto/admin/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { LogService } from "@tidemark/proto/log/v1";
+import { encodeBatch } from "@tidemark/record";
 import { createChannelPool, createRpcClient } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type DevCluster, runProgram, startDevCluster } from "@tidemark/testkit";
@@ -17,7 +20,7 @@ const pool = createChannelPool({ runtime: createNodeRuntime() });
 let cluster: DevCluster;
 
 beforeAll(async () => {
-  cluster = await startDevCluster({ brokers: 2 });
+  cluster = await startDevCluster({ brokers: 2, env: { TIDEMARK_DECOMPRESSION_RATIO_MAX: "20" } });
   await admin().createTopic({ topic: "orders", partitions: 4, replicationFactor: 1 });
 });
 afterAll(async () => {
@@ -38,6 +41,16 @@ async function post(method: string, body: object): Promise<{ readonly status: nu
     body: JSON.stringify(body),
   });
   return { status: response.status, body: await response.json() };
+}
+
+/** A batch whose records are some fifty times larger than it: more than this cluster is set to take, and less than by default. */
+async function compressedFiftyfold(): Promise<Uint8Array> {
+  const { gzip } = (await loadCodecs()).codecs;
+  if (gzip === undefined) throw new Error("Node.js has gzip");
+  const value = Buffer.concat([randomBytes(400), Buffer.alloc(24_000)]);
+  const batch = encodeBatch([{ timestamp: 0n, key: null, value, headers: [] }], { crc32c, codec: gzip });
+  expect(batch.length).toBeLessThan(value.length / 30);
+  return batch;
 }
 
 /** The partitions of `orders` that a broker leads. */
@@ -91,6 +104,15 @@ describe("a gateway before brokers and a controller", () => {
       "REASON_OFFSET_OUT_OF_RANGE",
     ]);
     const batches = Buffer.alloc(70, 1).toString("base64");
+    const bomb = {
+      topic: "orders",
+      partition: 0,
+      batches: Buffer.from(await compressedFiftyfold()).toString("base64"),
+    };
+    expect(await failed("Produce", bomb)).toEqual([400, "REASON_CORRUPT_BATCH"]);
+    expect(JSON.stringify((await post("Produce", bomb)).body)).toContain(
+      "20 times what came (decompression.ratio.max)",
+    );
     expect(await failed("Produce", { topic: "orders", partition: 0, batches })).toEqual([400, "REASON_CORRUPT_BATCH"]);
     await expect(admin().createTopic({ topic: "orders" })).rejects.toMatchObject({ reason: Reason.TOPIC_EXISTS });
     await expect(admin().createTopic({ topic: "no way" })).rejects.toMatchObject({

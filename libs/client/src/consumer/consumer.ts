@@ -59,7 +59,8 @@ export interface Consumer {
   resume(partitions: readonly number[]): void;
   /**
    * Goes on elsewhere in a partition: what was fetched ahead of it is thrown away. Before reading has begun it is where
-   * the partition begins. Rejects with a TidemarkError where the place cannot be found.
+   * the partition begins. Rejects with a TidemarkError where the place cannot be found, and where the consumer does not
+   * read the partition.
    */
   seek(partition: number, to: Start, signal?: AbortSignal): Promise<void>;
 }
@@ -80,6 +81,8 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   let positions = new Map<number, bigint>();
   /** Of the reading that began last. */
   let reading: readonly PartitionState[] = [];
+  /** What it reads. Undefined before the first. */
+  let begun: OffsetsQuery | undefined;
   const sought = new Map<number, bigint>(options.offsets);
   const paused = new Set<number>();
   const watchers = new Set<() => void>();
@@ -101,8 +104,9 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     const patience = { retryTimeoutMs, signal };
     const unnamed = asked.partitions.filter((partition) => !sought.has(partition));
     const found = await startOffsets(connection, { ...asked, partitions: unnamed }, options.from, patience);
-    const starts = new Map([...found, ...sought]);
     const ends = options.untilEnd ? await highWatermarks(connection, asked, patience) : undefined;
+    // A seek may have come while something was asked.
+    const starts = new Map([...found, ...sought]);
     if (ends !== undefined) checkStarts(topic, starts, ends);
     positions = new Map(asked.partitions.map((partition) => [partition, starts.get(partition) ?? 0n]));
     reading = asked.partitions.map((partition) => ({
@@ -122,6 +126,7 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     try {
       const stop = signal ?? new AbortController().signal;
       const asked = await query(stop);
+      begun = asked;
       const states = await begin(asked, stop);
       const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId, recover });
       const isPaused = (partition: number) => paused.has(partition);
@@ -157,7 +162,9 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
       tellWatchers();
     },
     async seek(partition, to, signal) {
-      const asked = { ...(await query(signal)), partitions: [partition] };
+      const all = begun ?? (await query(signal));
+      if (!all.partitions.includes(partition)) throw notRead({ topic, partition }, all.partitions);
+      const asked = { ...all, partitions: [partition] };
       const offset = (await startOffsets(connection, asked, to, { retryTimeoutMs, signal })).get(partition) ?? 0n;
       checkOffset({ topic, partition }, offset);
       const state = reading.find((each) => each.partition === partition);
@@ -180,6 +187,11 @@ function checkOffsets(topic: string, { from, offsets = new Map() }: Pick<Consume
 function checkOffset({ topic, partition }: Place, offset: bigint): void {
   if (typeof offset === "bigint" && offset >= 0n && offset < 2n ** 63n) return;
   throw invalidArgument(`${offset} is no offset for ${topic}-${partition}: give a bigint from 0 on, such as 7n`);
+}
+
+function notRead({ topic, partition }: Place, partitions: readonly number[]): TidemarkError {
+  const some = partitions.slice(0, 20).join(", ") + (partitions.length > 20 ? ", ..." : "");
+  return invalidArgument(`This consumer does not read ${topic}-${partition}, but the partitions ${some}`);
 }
 
 /** Reading that ends at the high watermarks asks no broker for what is behind them, and none would say that it is not there. */

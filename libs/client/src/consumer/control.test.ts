@@ -1,7 +1,9 @@
 import { crc32c } from "@tidemark/compression";
 import { Reason } from "@tidemark/proto/common/v1";
+import { Position } from "@tidemark/proto/log/v1";
 import { encodeBatch } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
+import { createDeferred } from "@tidemark/runtime";
 import { describe, expect, test } from "vitest";
 import { createFakeCluster, type FakeCluster } from "../testing/fake-cluster.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer.ts";
@@ -197,4 +199,48 @@ test("a fetch says of which leader epoch the last record was, so that a leader w
   expect(cluster.fetched[0]?.lastReadLeaderEpoch).toBeUndefined();
   expect(cluster.fetched[1]).toMatchObject({ lastReadLeaderEpoch: 0, leaderEpoch: 0 });
   await leave();
+});
+
+test("a reading that begins after its topic was deleted and made again reads the one that is there", async () => {
+  const cluster = await clusterWith(["a"]);
+  const first = open(cluster);
+  expect(await first.next()).toBe("0/0");
+  await first.leave();
+  cluster.topicId = "another";
+  const second = open(cluster);
+  expect(await second.next()).toBe("0/0");
+  await second.leave();
+});
+
+test("a seek counts also where it comes between the moments in which reading begins", async () => {
+  const cluster = await clusterWith(["a", "b", "c"]);
+  const gate = createDeferred();
+  const { fetchAt } = cluster.connection;
+  // The end is looked up last.
+  const connection = {
+    ...cluster.connection,
+    fetchAt: (endpoint: string) => ({
+      ...fetchAt(endpoint),
+      async listOffsets(...call: Parameters<ReturnType<typeof fetchAt>["listOffsets"]>) {
+        const { target } = call[0];
+        if (target?.case === "position" && target.value === Position.LATEST) await gate.promise;
+        return fetchAt(endpoint).listOffsets(...call);
+      },
+    }),
+  };
+  const consumer = createConsumer(connection, { topic: "t", untilEnd: true });
+  const first = consumer.batches()[Symbol.asyncIterator]().next();
+  await cluster.time.advance(10);
+  await seek(cluster, consumer, 0, { offset: 2n });
+  gate.resolve();
+  await cluster.time.advance(10);
+  expect((await first).value).toMatchObject({ records: [{ offset: 2n }] });
+});
+
+test("a seek in a partition that is not read is refused, and not forgotten", async () => {
+  const cluster = await clusterWith(["a"], ["x"]);
+  const { consumer } = open(cluster, { partitions: [1] });
+  const refused = { reason: Reason.INVALID_ARGUMENT };
+  await expect(consumer.seek(0, { offset: 0n })).rejects.toMatchObject(refused);
+  await expect(open(cluster).consumer.seek(2, "earliest")).rejects.toMatchObject(refused);
 });

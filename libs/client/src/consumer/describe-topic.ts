@@ -4,7 +4,10 @@ import type { TopicFacts } from "../topic-cache.ts";
 import type { Patience } from "./offsets.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
 
-/** The facts about a topic, asked for until somebody knows them. Throws an error that will not pass by itself. */
+/**
+ * The facts about a topic as they are now, asked for until somebody knows them. Throws an error that will not pass by
+ * itself.
+ */
 export async function describeTopic(
   { topics, runtime }: Connection,
   topic: string,
@@ -13,7 +16,7 @@ export async function describeTopic(
   const failure: Pick<PartitionState, "failing"> = { failing: undefined };
   for (;;) {
     try {
-      return await topics.describe(topic);
+      return await topics.ask(topic);
     } catch (error) {
       bear(failure, error, runtime, retryTimeoutMs);
     }

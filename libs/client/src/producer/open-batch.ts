@@ -94,8 +94,8 @@ export function withTrace(
 }
 
 /**
- * The same records in two batches, for a topic that takes smaller ones. The second inherits the promise that all of it
- * is settled. Has to have two records at least.
+ * The same records in two batches, for a topic that takes smaller ones. The batch itself is settled when both are. Has to
+ * have two records at least.
  */
 export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatch, OpenBatch] {
   const bytes = batch.builder.build({ crc32c });
@@ -104,10 +104,10 @@ export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatc
   const decoded = decodeRecords(bytes, header.header, { codecs, maxDecompressedBytes: bytes.length });
   if (decoded.kind !== "ok") throw new Error("A batch that was just built can be read");
   const half = Math.ceil(batch.settles.length / 2);
-  const parts: readonly [OpenBatch, OpenBatch] = [
-    openBatch(batch.firstAt),
-    { ...openBatch(batch.firstAt), settled: batch.settled },
-  ];
+  const parts: readonly [OpenBatch, OpenBatch] = [openBatch(batch.firstAt), openBatch(batch.firstAt)];
+  const { resolve, reject } = batch.settled;
+  // Either may be the first to end: of two in flight, one that is too large alone is refused at once.
+  Promise.all(parts.map(({ settled }) => settled.promise)).then(() => resolve(), reject);
   let index = 0;
   for (const record of decoded.records) {
     const settle = batch.settles[index];

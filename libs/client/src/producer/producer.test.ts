@@ -151,6 +151,14 @@ describe("an outcome (P12)", () => {
     expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.NOT_ENOUGH_REPLICAS } }]);
   });
 
+  test("comes then also where nobody answers who the producer is", async () => {
+    const { cluster, producer } = await setUp({ deliveryTimeoutMs: 2000 });
+    cluster.initHangs = true;
+    const outcomes = give(producer, ["a"]);
+    await cluster.time.advance(2000);
+    expect(outcomes).toMatchObject([{ kind: "notApplied", error: { reason: Reason.DEADLINE_EXCEEDED } }]);
+  });
+
   test("is notApplied for what waited out its time behind another batch, and that is never sent", async () => {
     const { cluster, producer } = await setUp({ deliveryTimeoutMs: 10_000, batchBytesMax: 80 });
     const gate = createDeferred();
@@ -280,6 +288,23 @@ describe("flush and close", () => {
     await untilSettled(cluster, outcomes);
     await flushed;
     expect(kinds(outcomes)).toEqual(["acknowledged", "acknowledged", "acknowledged"]);
+  });
+
+  test("flush waits for both halves of a batch that was split, also where the second is settled first", async () => {
+    const { cluster, producer } = await setUp();
+    const gate = createDeferred();
+    cluster.batchBytesMax = 400;
+    cluster.onProduce(0, { kind: "hold", until: gate.promise });
+    const outcomes = give(producer, ["x", "y".repeat(1000)]);
+    let isFlushed = false;
+    const flushed = producer.flush().then(() => {
+      isFlushed = true;
+    });
+    await settle(cluster);
+    expect([kinds(outcomes), isFlushed]).toEqual([[undefined, "notApplied"], false]);
+    gate.resolve();
+    await flushed;
+    expect(kinds(outcomes)).toEqual(["acknowledged", "notApplied"]);
   });
 
   test("closed twice is closed once, and the second call may end the waiting of the first", async () => {

@@ -2,6 +2,8 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
 import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
+import { delay } from "@tidemark/runtime";
+import { backoffMs } from "../backoff.ts";
 import type { Connection } from "../connection.ts";
 import { orAborted } from "../or-aborted.ts";
 import { sampledCaller, startProduceSpan } from "../trace.ts";
@@ -111,7 +113,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   const identities = createProducerIdentities(async (endpoint, raised) => {
     const asked = await connection
       .produceAt(endpoint)
-      .initProducer(raised ?? {}, { timeoutMs: options.requestTimeoutMs });
+      .initProducer(raised ?? {}, { timeoutMs: Math.min(options.requestTimeoutMs, options.deliveryTimeoutMs) });
     // An answer is a message of its own type, and no request takes it as it is.
     return { producerId: asked.producerId, producerEpoch: asked.producerEpoch };
   });
@@ -120,6 +122,8 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   const queues = new Map<string, Map<number, PartitionQueue>>();
   const partitioners = new Map<string, Partitioner>();
   let closing: Promise<void> | undefined;
+  /** Aborted when the producer is closed: whoever waits for the cluster is let go. */
+  const ended = new AbortController();
   const links = createBatchLinks(connection, {
     inFlightBytesMax: options.inFlightBytesMax,
     onRoom() {
@@ -129,7 +133,11 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
 
   /** To the leader where that is known and can be reached, else by the bootstrap endpoint. */
   const senderOf = (topic: string, partition: number): BatchSender => ({
-    endpoint: () => routes.endpointOf(topic, partition),
+    endpoint() {
+      // Leaders move, and topics are made anew: what is known is kept fresh, also where nothing more is given.
+      topics.known(topic);
+      return routes.endpointOf(topic, partition);
+    },
     hasRoom: (endpoint) => links.hasRoom(endpoint),
     heed(endpoint, error) {
       routes.heed({ topic, partition }, endpoint, error);
@@ -192,6 +200,22 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     for (const queue of allQueues()) queue.abandon(closedError());
   };
 
+  /** As long as a record may be on its way: the cluster may be about to be there. A topic that is not is not waited for. */
+  const untilKnown = async (topic: string, signal: AbortSignal | undefined) => {
+    const { clock, random, scheduler } = runtime;
+    const sinceMs = clock.monotonicMs();
+    for (let failures = 1; closing === undefined; failures++) {
+      try {
+        return await producer.prepare(topic, signal);
+      } catch (error) {
+        const waitMs = backoffMs(failures, random);
+        const isOver = clock.monotonicMs() - sinceMs + waitMs >= options.deliveryTimeoutMs;
+        if (!(error instanceof TidemarkError) || !passesByItself(error) || isOver) throw error;
+        await delay(scheduler, waitMs, signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]));
+      }
+    }
+  };
+
   const producer: Producer = {
     async prepare(topic, signal) {
       await orAborted(topics.describe(topic), signal);
@@ -212,12 +236,13 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
     async send(topic, record, { signal } = {}) {
       try {
-        if (topics.known(topic) === undefined && record.partition === undefined) await producer.prepare(topic, signal);
+        if (topics.known(topic) === undefined && record.partition === undefined) await untilKnown(topic, signal);
         // Whoever waited beside this one may have filled the room already.
         while (buffer.isFull() && closing === undefined) await buffer.writable(signal);
         signal?.throwIfAborted();
       } catch (error) {
         if (signal?.aborted) return { kind: "notApplied", error: abortedError(Outcome.NOT_APPLIED, signal) };
+        if (ended.signal.aborted) return { kind: "notApplied", error: closedError() };
         if (error instanceof TidemarkError) return { kind: "notApplied", error };
         throw error;
       }
@@ -234,6 +259,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     flush: (signal) => orAborted(flush(), signal),
     async close(signal) {
       closing ??= finish();
+      ended.abort();
       if (signal?.aborted) abandon();
       signal?.addEventListener("abort", abandon, { once: true });
       await closing;
@@ -257,6 +283,11 @@ function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value
     map.set(key, value);
   }
   return value;
+}
+
+/** Whether there is nobody to ask now. That nobody knows the topic is an answer. */
+function passesByItself({ retriable, reason }: TidemarkError): boolean {
+  return retriable && reason !== Reason.UNKNOWN_TOPIC;
 }
 
 function closedError(): TidemarkError {

@@ -64,6 +64,14 @@ export interface FakeCluster {
   readonly identities: readonly string[];
   /** What the next calls for an identity fail with, one each. */
   onInit(...errors: readonly TidemarkError[]): void;
+  /** Whether calls for an identity get no answer until their time is up. */
+  initHangs: boolean;
+  /** What the next questions about the topic fail with, one each. */
+  onDescribe(...errors: readonly TidemarkError[]): void;
+  /** Questions about the topic so far. */
+  readonly described: () => number;
+  /** Another id is another topic under the same name. Requests that name a former one are refused. */
+  topicId: string;
   /** The partition knows nothing of any producer any more. */
   forgetProducers(partition: number): void;
   /** What the next fetches of a partition fail with, one each, beside what other partitions answer. */
@@ -116,8 +124,10 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const tables = logs.map(() => createProducerTable());
   const initFaults: TidemarkError[] = [];
   const identities: string[] = [];
+  const describeFaults: TidemarkError[] = [];
   let nextProducerId = 7n;
   let most = 0;
+  let described = 0;
 
   const logOf = (partition: number): StoredBatch[] => {
     const log = logs[partition];
@@ -152,8 +162,15 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     return undefined;
   };
 
-  const initProducer = async (request: MessageInitShape<typeof InitProducerRequestSchema>) => {
+  const initProducer = async (
+    request: MessageInitShape<typeof InitProducerRequestSchema>,
+    { timeoutMs = 0 }: CallOptions = {},
+  ) => {
     await Promise.resolve();
+    if (cluster.initHangs) {
+      await poll(time, timeoutMs, undefined);
+      throw refused(Reason.DEADLINE_EXCEEDED, { retriable: true });
+    }
     // As the real one does, which takes no message of another type.
     const { producerId, producerEpoch = 0 } = create(InitProducerRequestSchema, request);
     const fault = initFaults.shift();
@@ -227,7 +244,20 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     };
   };
 
+  const describe = async () => {
+    described++;
+    await Promise.resolve();
+    const error = describeFaults.shift();
+    if (error !== undefined) throw error;
+    return { topicId: cluster.topicId, partitions };
+  };
+
+  const checkTopicId = ({ topicId = "" }: { readonly topicId?: string }) => {
+    if (topicId !== "" && topicId !== cluster.topicId) throw refused(Reason.UNKNOWN_TOPIC_ID, { retriable: true });
+  };
+
   const fetch = async (request: MessageInitShape<typeof FetchRequestSchema>, options: CallOptions) => {
+    checkTopicId(request);
     const asked = (request.partitions ?? []).map((each) => ({
       partition: each.partition ?? 0,
       offset: each.start?.case === "offset" ? each.start.value : 0n,
@@ -260,6 +290,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const listOffsets = async (request: MessageInitShape<typeof ListOffsetsRequestSchema>) => {
     const { target, partitions: asked = [] } = request;
     await Promise.resolve();
+    checkTopicId(request);
     const isLatest = target?.case === "position" && target.value === Position.LATEST;
     const offsets = asked.map((partition) =>
       target?.case === "timestamp" ? { partition } : { partition, offset: isLatest ? endOf(partition) : 0n },
@@ -282,13 +313,17 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     onProduce: (partition, ...faults) => void produceFaults.set(partition, [...faults]),
     identities,
     onInit: (...errors) => void initFaults.push(...errors),
+    initHangs: false,
+    onDescribe: (...errors) => void describeFaults.push(...errors),
+    described: () => described,
+    topicId: "id",
     forgetProducers: (partition) => tables[partition]?.forget(),
     onFetch: (partition, ...errors) => void fetchFaults.set(partition, [...errors]),
     append: (partition, batch) => void append(partition, batch),
     connection: {
       runtime: { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) },
       codecs,
-      topics: createTopicCache(async () => ({ topicId: "id", partitions }), time.clock),
+      topics: createTopicCache(describe, time.clock),
       routes: createRoutes(bootstrap, { isReachable: () => false, avoid: () => undefined }),
       openProduceStream,
       produceAt: (endpoint) => ({

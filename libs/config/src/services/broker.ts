@@ -40,7 +40,15 @@ const placeSettings = {
   "broker.rack": optional(text(), "Where this broker stands: replicas of a partition are spread over racks."),
 } as const;
 
+/** What every reader takes (see libs/record): a leader that let more in would store what nobody can read. */
+const readableRatioMax = 100;
+
 const logSettings = {
+  "decompression.ratio.max": defaulted(
+    integer({ min: 1, max: readableRatioMax }),
+    readableRatioMax,
+    "How many times larger than it came the records of a compressed batch may become; producers' others are refused.",
+  ),
   "log.dirs": required(list(path(), { min: 1 }), "Directories that hold the partitions. Each belongs to one process."),
   "log.segment.bytes": defaulted(
     bytes({ min: 1024, max: 2 ** 31 - 1 }),

@@ -36,11 +36,6 @@ export const serviceSettings = {
     60_000,
     "The longest deadline of a call; a later one is brought forward. Streams and long polls have rules of their own.",
   ),
-  "decompression.ratio.max": defaulted(
-    integer({ min: 1 }),
-    100,
-    "How many times larger than it came a compressed batch may become.",
-  ),
   "queued.max.bytes.per.stream": defaulted(bytes({ min: 1 }), 16 * 2 ** 20, "Bytes that one stream may have waiting."),
   "queued.max.bytes.per.connection": defaulted(
     bytes({ min: 1 }),
@@ -159,6 +154,11 @@ export function messageSizeSettings(defaultBytes: number) {
   const largest = bytes({ min: 64 * 1024, max: 2 ** 31 - 1 });
   return {
     "rpc.receive.max.bytes": defaulted(largest, defaultBytes, "The largest message that is received."),
+    "rpc.receive.max.elements": defaulted(
+      integer({ min: 1000, max: 2 ** 31 - 1 }),
+      250_000,
+      "Elements of a message that is received: entries of lists and maps, messages inside, and fields that are not known.",
+    ),
     "rpc.send.max.bytes": defaulted(largest, defaultBytes, "The largest message that is sent."),
   } as const;
 }

@@ -16,7 +16,13 @@
  */
 import { type ControllerEpoch, controllerEpoch } from "@tidemark/ids";
 import type { Cancel } from "@tidemark/runtime";
-import { type AppendOutcome, type CandidateIdentity, ConsensusError, type Leadership } from "../consensus.ts";
+import {
+  type AppendFailure,
+  type AppendOutcome,
+  type CandidateIdentity,
+  ConsensusError,
+  type Leadership,
+} from "../consensus.ts";
 import { detached } from "../detached.ts";
 import type { LatestValue } from "../latest-value.ts";
 import { encodeController, isSealed } from "../records.ts";
@@ -39,7 +45,7 @@ const retryMs = 1_000;
 export interface Election {
   join(identity: CandidateIdentity): Promise<void>;
   append(epoch: ControllerEpoch, changes: readonly StoreChange[]): Promise<AppendOutcome>;
-  resign(): Promise<void>;
+  resign(): Promise<AppendFailure | undefined>;
   seal(epoch: ControllerEpoch): Promise<AppendOutcome>;
   unseal(): Promise<AppendOutcome>;
   /** After the copy of the tree took the event in. */
@@ -238,18 +244,23 @@ async function unsealHere(state: ElectionState): Promise<AppendOutcome> {
   return unseal(session, state.context);
 }
 
-async function resign(state: ElectionState): Promise<void> {
+async function resign(state: ElectionState): Promise<AppendFailure | undefined> {
   const { lead } = state;
-  if (lead === undefined) return;
+  if (lead === undefined) return undefined;
   state.standsBack = true;
+  let failure: AppendFailure | undefined;
   const value = encodeController({ kind: "resigned", epoch: lead.epoch });
   await giveUpWith(state, lead, async ({ term }) => {
     const outcome = await term.append([{ kind: "put", key: controllerKey, value, ephemeral: true }]);
     // `/controller` may still name this candidate, and then nobody but it may claim: standing back would be for ever.
-    if (outcome.kind !== "committed" && state.context.right.term()?.overLeaders === false) state.standsBack = false;
+    if (outcome.kind !== "committed" && state.context.right.term()?.overLeaders === false) {
+      state.standsBack = false;
+      failure = outcome;
+    }
     return outcome;
   });
-  state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
+  if (failure === undefined) state.context.onEvent({ kind: "resigned", epoch: lead.epoch });
+  return failure;
 }
 
 /** Ends the leadership with a last batch: belief first, and nothing is claimed before the batch is settled. */

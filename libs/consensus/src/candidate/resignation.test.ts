@@ -3,6 +3,7 @@ import { controllerId, directoryId } from "@tidemark/ids";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import type { Leadership } from "../consensus.ts";
+import type { ConsensusEvent } from "../events.ts";
 import { createStore } from "../store/store.ts";
 import type { StoreLink } from "../store/store-link.ts";
 import { createMemoryHome } from "../twin/memory-journal.ts";
@@ -13,7 +14,10 @@ import type { CandidateStanding, ElectedTerm } from "./claim-right.ts";
 async function setting(overLeaders: boolean) {
   const time = createManualTime();
   const runtime = { ...time, random: createSeededRandom(1) };
-  const onEvent = () => undefined;
+  const events: string[] = [];
+  const onEvent = ({ kind }: ConsensusEvent) => {
+    events.push(kind);
+  };
   const store = createStore({ ...createMemoryHome().open(), clock: runtime.clock, onEvent });
   const disk = { isFull: false };
   const link: StoreLink = {
@@ -56,6 +60,7 @@ async function setting(overLeaders: boolean) {
     time,
     disk,
     first,
+    events,
     async close() {
       await Promise.all([first.consensus.close(), second.consensus.close()]);
       await store.close();
@@ -65,21 +70,25 @@ async function setting(overLeaders: boolean) {
 
 describe("a candidate whose resignation the store does not take", () => {
   it("claims anew once the store takes that, since nobody else may", async () => {
-    const { time, disk, first, close } = await setting(false);
+    const { time, disk, first, events, close } = await setting(false);
     disk.isFull = true;
-    await first.consensus.resign();
+    expect(await first.consensus.resign()).toMatchObject({ kind: "refused", reason: "NO_SPACE" });
+    expect(events).not.toContain("resigned");
     await time.advance(10_000);
     expect(first.beliefs.at(-1)?.kind).toBe("none");
     disk.isFull = false;
     await time.advance(1_000);
     expect(first.beliefs.at(-1)).toMatchObject({ kind: "leading", epoch: 2 });
+    expect(await first.consensus.resign()).toBeUndefined();
+    expect(events).toContain("resigned");
     await close();
   });
 
   it("stands back all the same where the store elects another, who claims over it", async () => {
-    const { time, disk, first, close } = await setting(true);
+    const { time, disk, first, events, close } = await setting(true);
     disk.isFull = true;
-    await first.consensus.resign();
+    expect(await first.consensus.resign()).toBeUndefined();
+    expect(events).toContain("resigned");
     disk.isFull = false;
     await time.advance(10_000);
     expect([first.beliefs.at(-1)?.kind, first.standing()]).toEqual(["none", "standsBack"]);

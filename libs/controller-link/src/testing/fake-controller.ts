@@ -6,7 +6,8 @@ import {
   type WatchMetadataRequest,
   type WatchMetadataResponseSchema,
 } from "@tidemark/proto/cluster/v1";
-import { type CallContext, createRpcServer, type ServiceImpl, serve } from "@tidemark/rpc";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type CallContext, createRpcServer, type ServiceImpl, serve, TidemarkError } from "@tidemark/rpc";
 import { createDeferred, createNodeRuntime } from "@tidemark/runtime";
 
 export const runtime = createNodeRuntime();
@@ -26,6 +27,8 @@ export interface FakeController {
   tell(active: Active): void;
   /** How many listen. */
   readonly listeners: number;
+  /** Whoever listens from now on is refused, over a connection that works. */
+  refusesListeners: boolean;
   stop(): Promise<void>;
 }
 
@@ -34,6 +37,7 @@ export async function startFakeController(): Promise<FakeController> {
   let listeners = 0;
   let changed = createDeferred();
   async function* tellOn(signal: AbortSignal): AsyncGenerator<Active> {
+    if (controller.refusesListeners) throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: "refused" });
     listeners += 1;
     signal.addEventListener("abort", () => changed.resolve(), { once: true });
     for (let place = 0; !signal.aborted; ) {
@@ -44,6 +48,7 @@ export async function startFakeController(): Promise<FakeController> {
   }
   const controller: Omit<FakeController, "endpoint" | "stop"> = {
     watched: [],
+    refusesListeners: false,
     get listeners() {
       return listeners;
     },

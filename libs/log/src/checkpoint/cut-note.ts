@@ -8,9 +8,11 @@ import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { greater, lesser } from "../bytes.ts";
 import { type LogContext, syncEntries } from "../context.ts";
+import { LogError } from "../errors.ts";
 import type { LogState } from "../log-state.ts";
 import { cutNoteFileName, join } from "../names.ts";
 import { isSpaceError } from "../space.ts";
+import { untilThereIsRoom } from "../try-again.ts";
 import { ifReadable } from "../unreadable.ts";
 
 /** The offsets from `firstOffset` to `logEnd`, exclusive; of several cuts the lowest and the highest. */
@@ -40,12 +42,15 @@ export async function noteCut(log: LogState, cut: CutNote): Promise<void> {
 }
 
 /** Nobody has to be told any more; durable on return. */
-export async function removeCutNote({ context, directory }: LogState): Promise<void> {
+export async function removeCutNote(log: LogState): Promise<void> {
+  const { context, directory } = log;
   try {
-    await context.disk.remove(join(directory, cutNoteFileName));
-    await syncEntries(context, directory);
+    await untilThereIsRoom(log, async () => {
+      await context.disk.remove(join(directory, cutNoteFileName));
+      await syncEntries(context, directory);
+    });
   } catch (error) {
-    throw context.fail(error, `forgetting what was cut of ${directory}`);
+    throw error instanceof LogError ? error : context.fail(error, `forgetting what was cut of ${directory}`);
   }
 }
 

@@ -2,12 +2,12 @@
  * `cleaner-offset-checkpoint`: up to where a log was compacted, and when. A line for each round, "<offset> <time>
  * <crc32c>". Losing it costs work, and lets delete markers live longer; nothing else.
  */
-import { readWholeFile } from "@tidemark/disk";
+import { DiskError, readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { lesser } from "../bytes.ts";
-import type { LogContext } from "../context.ts";
+import { type LogContext, syncEntries } from "../context.ts";
 import { join } from "../names.ts";
 import { ifReadable } from "../unreadable.ts";
 
@@ -45,12 +45,19 @@ export function cutRounds(rounds: CleanerRounds, end: Offset): CleanerRounds {
   return rounds.map(({ upTo, at }) => ({ upTo: lesser(upTo, end), at }));
 }
 
+/** On a full disk there are none afterwards, which is true of any log. */
 export async function writeRounds(context: LogContext, directory: string, rounds: CleanerRounds): Promise<void> {
   const lines = rounds.map(({ upTo, at }) => {
     const fields = `${upTo} ${at}`;
     return `${fields} ${checksum(fields, context.crc32c)}\n`;
   });
-  await createAside(context, directory, cleanerFileName, new TextEncoder().encode(lines.join("")));
+  try {
+    await createAside(context, directory, cleanerFileName, new TextEncoder().encode(lines.join("")));
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "NO_SPACE") throw error;
+    await context.disk.remove(join(directory, cleanerFileName));
+    await syncEntries(context, directory);
+  }
 }
 
 export async function readRounds(context: LogContext, directory: string): Promise<CleanerRounds> {

@@ -72,18 +72,22 @@ export async function cutEpochFile(context: LogContext, file: EpochFile, cache: 
   const end = encodeEpochs(cache.slice(0, cache.length - file.added.length), context).length;
   // What is synced ends there: nothing is to be cut, and no file handle, of which there may be none, is needed for it.
   if (file.held === undefined && end === file.end) return;
-  file.end = end;
   file.held ??= await context.files.acquire(pathOf(file));
-  await file.held.file.truncate(file.end);
+  await file.held.file.truncate(end);
+  file.end = end;
 }
 
-/** Replaces everything by `cache`, durable on return. */
+/**
+ * Replaces everything by `cache`, durable on return. Where that fails the file is as it was, and lines that were added are
+ * still to be written.
+ */
 export async function replaceEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
-  file.added = noLines;
-  file.held?.release();
-  file.held = undefined;
+  const { added } = file;
   const bytes = encodeEpochs(cache, context);
   await createAside(context, file.directory, epochFileName, bytes);
+  // More may have come meanwhile.
+  file.added = file.added.slice(added.length);
+  releaseEpochs(file);
   file.end = bytes.length;
 }
 

@@ -21,7 +21,10 @@ export async function stableRead<Value>(log: LogState, attempt: () => Promise<Va
       const result = await attempt();
       if (isUndisturbed()) return result;
     } catch (error) {
-      if (isUndisturbed()) throw damageSeen(log, error);
+      if (!isUndisturbed()) continue;
+      if (log.cutting === 0) throw damageSeen(log, error);
+      // What goes, goes under whoever looks there: only when the cut has ended it is known what is damage.
+      await log.maintenance.run(() => Promise.resolve());
     }
   }
 }

@@ -22,7 +22,11 @@ export interface OffsetAndTimestamp {
  * compressed by a codec that this process does not have, its first offset stands for the record's.
  */
 export async function offsetForTimestamp(log: LogState, timestamp: bigint): Promise<OffsetAndTimestamp | undefined> {
-  return stableRead(log, () => findIn(log, timestamp));
+  return stableRead(log, async () => {
+    const found = await findIn(log, timestamp);
+    // It is being cut.
+    return found === undefined || found.offset >= log.written ? undefined : found;
+  });
 }
 
 async function findIn(log: LogState, timestamp: bigint): Promise<OffsetAndTimestamp | undefined> {

@@ -11,7 +11,9 @@ import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
 import { removeIndex, type Segment } from "../segment/segment.ts";
+import { ifThereIsSpace } from "../space.ts";
 import { tell } from "../tell.ts";
+import { untilThereIsRoom } from "../try-again.ts";
 import { flushActive } from "../write/roll.ts";
 import { exclusive } from "../write/writer.ts";
 
@@ -29,15 +31,20 @@ export async function moveLogStart(log: LogState, logStart: Offset): Promise<voi
   log.logStart = logStart;
   tell(log, { kind: "logStart", logStart });
   try {
-    // With flush=async the high watermark may be above it: a power cut would leave a log that ends before it starts.
-    if (log.durable < logStart) await exclusive(log, () => flushActive(log));
-    const noted = offsetsToNote(log);
-    await persistOffsets(log.context, log.checkpoint, noted);
-    log.storedLogStart = noted.logStart;
+    // Whoever reads was told of it already: it is stored as soon as it can be.
+    await untilThereIsRoom(log, () => storeLogStart(log));
     await removeSegmentsBelowStart(log);
   } catch (error) {
     throw error instanceof LogError ? error : log.context.fail(error, `moving the log start of ${log.directory}`);
   }
+}
+
+async function storeLogStart(log: LogState): Promise<void> {
+  // With flush=async the high watermark may be above it: a power cut would leave a log that ends before it starts.
+  if (log.durable < log.logStart) await exclusive(log, () => flushActive(log));
+  const noted = offsetsToNote(log);
+  await persistOffsets(log.context, log.checkpoint, noted);
+  log.storedLogStart = noted.logStart;
 }
 
 /** Removes the files of segments that end at the log start or below. The active one stays. */
@@ -51,12 +58,18 @@ async function removeSegmentsBelowStart(log: LogState): Promise<void> {
     log.context.indexes.forget(segment);
     await removeSegment(log, segment);
   }
-  await syncEntries(log.context, log.directory);
-  const epochs = cutEpochsAtStart(log.epochs, log.logStart);
-  if (epochs !== log.epochs) {
-    log.epochs = epochs;
-    await exclusive(log, () => replaceEpochFile(log.context, log.epochFile, log.epochs));
-  }
+  // Both come with the next deletion, where there is no room or no file handle now.
+  await ifThereIsSpace(() => syncEntries(log.context, log.directory));
+  await ifThereIsSpace(() => exclusive(log, () => forgetEpochsBelowStart(log)));
+}
+
+/** The list and its file go together: cuts go by the one where they cut the other. */
+async function forgetEpochsBelowStart(log: LogState): Promise<void> {
+  const { logStart } = log;
+  const epochs = cutEpochsAtStart(log.epochs, logStart);
+  if (epochs === log.epochs) return;
+  await replaceEpochFile(log.context, log.epochFile, epochs);
+  log.epochs = cutEpochsAtStart(log.epochs, logStart);
 }
 
 async function removeSegment(log: LogState, segment: Segment): Promise<void> {

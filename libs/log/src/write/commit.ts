@@ -38,8 +38,10 @@ export async function commitNext(log: LogState): Promise<CommitOutcome> {
 }
 
 async function commit(log: LogState): Promise<CommitOutcome> {
-  log.writer.hasTail = false;
+  const { writer } = log;
+  writer.hasTail = false;
   if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return "noRoomForTail";
+  if (writer.hasRefused && !(await hasSpaceFor(log, () => forgetRefused(log)))) return "done";
   await commitGroup(log);
   return "done";
 }
@@ -194,7 +196,8 @@ async function hasSpaceFor(log: LogState, work: () => Promise<void>): Promise<bo
 
 async function refuseForSpace(log: LogState, cause: unknown): Promise<void> {
   refuseAll(log, new LogError("NO_SPACE", `No space to append to ${log.directory}`, { cause }));
-  await cutEpochFile(log.context, log.epochFile, log.epochs);
+  log.writer.hasRefused = true;
+  await ifThereIsSpace(() => forgetRefused(log));
 }
 
 function refuseAll(log: LogState, cause: LogError | undefined): void {
@@ -220,12 +223,11 @@ function takeBackProducers(log: LogState): void {
   const { end } = log;
   log.producers.takeBack(end);
   log.snapshotAt = undefined;
-  // Before anything else is written.
-  log.writer.waiting.push(async () => {
-    try {
-      await removeSnapshotsAbove(log.context, log.directory, end);
-    } catch (error) {
-      log.context.fail(error, `removing producer snapshots of ${log.directory}`);
-    }
-  });
+}
+
+/** Takes from the disk what covers batches that were refused, before anything else is written. */
+async function forgetRefused(log: LogState): Promise<void> {
+  await cutEpochFile(log.context, log.epochFile, log.epochs);
+  if (log.producers !== noProducerState) await removeSnapshotsAbove(log.context, log.directory, log.written);
+  log.writer.hasRefused = false;
 }

@@ -4,6 +4,7 @@
  * flushed from the call on, whatever is under way. What was appended and not yet written is dropped.
  */
 
+import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { batchHeaderBytes, readBatchHeader } from "@tidemark/record";
 import { greater, lesser } from "../bytes.ts";
@@ -23,8 +24,8 @@ import { forgetRecent } from "../read/recent.ts";
 import { damageSeen } from "../read/stable.ts";
 import { readOrDamage } from "../segment/read-or-damage.ts";
 import { createSegment, createSegmentFile, removeIndex, type Segment } from "../segment/segment.ts";
-import { isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
+import { untilThereIsRoom } from "../try-again.ts";
 import { coverageBelow } from "./coverage.ts";
 import { fillGap } from "./fill-gap.ts";
 import { exclusive, releaseFile } from "./writer.ts";
@@ -110,22 +111,45 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
   if (last === undefined) return log.end;
+  const isBetween = await inStep(log, () => cutBehind(log, last, { cut, keep }));
+  const end = isBetween ? await inStep(log, () => reachCut(log, last, cut)) : lesser(cut, last.nextOffset);
+  last.nextOffset = end;
+  // Epochs of batches that were dropped before they were written never were, also below the cut.
+  log.epochs = cutEpochsAtEnd(log.epochs, end);
+  await inStep(log, () => cutEpochFile(log.context, log.epochFile, log.epochs));
+  await syncEpochs(log.epochFile);
+  log.context.indexes.forget(last);
+  settleAt(log, end);
+  await inStep(log, () => afterCut(log));
+  return end;
+}
+
+/** Takes the bytes above the cut. Returns whether the log is to reach up to it without a batch. */
+async function cutBehind(
+  log: LogState,
+  last: Segment,
+  { cut, keep }: { readonly cut: Offset; readonly keep: number },
+): Promise<boolean> {
   const covered = await coverageBelow(log, last, cut);
   await lowerNotes(log, lesser(cut, covered.nextOffset));
   await removeSegments(log, log.segments.slice(keep + 1));
   log.segments = log.segments.slice(0, keep + 1);
   const isBetween = await liesBetweenBatches(log, last, { cut, covered });
   await cutSegment(log, last, covered);
-  const end = isBetween ? await reachCut(log, last, cut) : lesser(cut, last.nextOffset);
-  last.nextOffset = end;
-  // Epochs of batches that were dropped before they were written never were, also below the cut.
-  log.epochs = cutEpochsAtEnd(log.epochs, end);
-  await cutEpochFile(log.context, log.epochFile, log.epochs);
-  await syncEpochs(log.epochFile);
-  log.context.indexes.forget(last);
-  settleAt(log, end);
-  await afterCut(log);
-  return end;
+  return isBetween;
+}
+
+/**
+ * A step of a cut is done again where there was no room or no file handle for it, since nobody can be told any more that
+ * what was cut is there. Where the log is closed meanwhile, a start finds what a crash would have left.
+ */
+async function inStep<Value>(log: LogState, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await untilThereIsRoom(log, work);
+  } catch (error) {
+    log.writer.isCutHalf = true;
+    throw error;
+  }
 }
 
 /**
@@ -160,7 +184,7 @@ async function reachCut(log: LogState, last: Segment, cut: Offset): Promise<Offs
     log.segments = [...log.segments, await createEmpty(log, cut)];
     return cut;
   } catch (error) {
-    if (!isSpaceError(error)) throw error;
+    if (!(error instanceof DiskError) || error.code !== "NO_SPACE") throw error;
     return last.nextOffset;
   }
 }
@@ -178,9 +202,9 @@ async function createEmpty({ context, directory }: LogState, start: Offset): Pro
 async function afterCut(log: LogState): Promise<void> {
   const cleaned = cutRounds(log.cleaned, log.end);
   if (cleaned !== log.cleaned) {
+    await writeRounds(log.context, log.directory, cleaned);
     log.cleaned = cleaned;
     log.markersGone = lesser(log.markersGone, log.end);
-    await writeRounds(log.context, log.directory, cleaned);
   }
   await rebuildProducers(log);
 }
@@ -215,19 +239,21 @@ async function cutSegment(log: LogState, segment: Segment, covered: Coverage): P
 async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
   releaseFile(log);
-  await persistOffsets(log.context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
-  await removeSnapshots(context, log.directory);
-  await removeSegments(log, log.segments);
-  log.segments = [await createEmpty(log, start)];
+  await inStep(log, async () => {
+    await persistOffsets(context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
+    await removeSnapshots(context, log.directory);
+    await removeSegments(log, log.segments);
+  });
+  log.segments = [await inStep(log, () => createEmpty(log, start))];
   log.epochs = [];
-  await replaceEpochFile(log.context, log.epochFile, log.epochs);
+  await inStep(log, () => replaceEpochFile(context, log.epochFile, log.epochs));
   log.logStart = start;
   log.storedLogStart = start;
   log.highWatermark = start;
   log.durable = start;
   log.tail = undefined;
   settleAt(log, start);
-  await afterCut(log);
+  await inStep(log, () => afterCut(log));
   return start;
 }
 

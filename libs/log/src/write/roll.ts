@@ -45,14 +45,23 @@ export async function keepSnapshot(log: LogState): Promise<void> {
 
 /** Makes everything that was written durable, also where nobody waits for it. */
 export async function flushActive(log: LogState): Promise<void> {
-  if (hasUnsyncedEpochs(log.epochFile)) await syncEpochs(log.epochFile);
+  if (hasUnsyncedEpochs(log.epochFile)) await syncOrFail(log, () => syncEpochs(log.epochFile));
   if (log.durable === log.written) return;
   const target = log.written;
   const { file, release } = await log.context.files.acquire(activeSegment(log).path);
   try {
-    await file.sync();
+    await syncOrFail(log, () => file.sync());
   } finally {
     release();
   }
   log.durable = target;
+}
+
+/** A full disk too is the end of the directory here: the next sync would succeed without what this one lost (L6). */
+async function syncOrFail({ context, directory }: LogState, sync: () => Promise<void>): Promise<void> {
+  try {
+    await sync();
+  } catch (error) {
+    throw context.fail(error, `flushing ${directory}`);
+  }
 }

@@ -27,6 +27,10 @@ export interface WriterState {
   hasEpoch: boolean;
   /** What a start found behind the recovery point is to be secured now, also when nothing is appended. */
   hasTail: boolean;
+  /** A cut ended half way, as by a crash: what is known of the log's end is not what is on disk. */
+  isCutHalf: boolean;
+  /** Leader epochs and producer snapshots on disk may cover batches that were refused. */
+  hasRefused: boolean;
   /** Ends the wait for the next try, while there was no room for it. */
   cancelTailRetry: Cancel | undefined;
   /** It is seen to that the offsets are noted when nothing more comes. */
@@ -46,6 +50,8 @@ export function createWriterState(): WriterState {
     isClosing: false,
     hasEpoch: false,
     hasTail: false,
+    isCutHalf: false,
+    hasRefused: false,
     cancelTailRetry: undefined,
     isNoteDue: false,
     held: undefined,

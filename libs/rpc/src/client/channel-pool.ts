@@ -9,6 +9,11 @@ export interface ChannelPool {
   get(endpoint: string, trafficClass: TrafficClass): RpcChannel;
   /** Closes the channels to an endpoint, and makes new ones when they are asked for again. */
   drop(endpoint: string): void;
+  /**
+   * The same for channels that have no connection: the next call connects at once, whatever pause they are in. What runs
+   * over a connection goes on.
+   */
+  renew(endpoint: string): void;
   readonly close: () => void;
 }
 
@@ -20,6 +25,13 @@ export interface ChannelPoolOptions extends Omit<ChannelOptions, "trafficClass">
 export function createChannelPool({ transport = grpcTransport, ...options }: ChannelPoolOptions): ChannelPool {
   const shared = { ...options, processBudget: options.processBudget ?? createProcessBudget() };
   const channels = new Map<string, RpcChannel>();
+  const closeWhere = (isMeant: (channel: RpcChannel) => boolean) => {
+    for (const [key, channel] of channels) {
+      if (!isMeant(channel)) continue;
+      channels.delete(key);
+      channel.close();
+    }
+  };
   return {
     get(endpoint, trafficClass) {
       const key = `${trafficClass} ${endpoint}`;
@@ -30,11 +42,10 @@ export function createChannelPool({ transport = grpcTransport, ...options }: Cha
       return made;
     },
     drop(endpoint) {
-      for (const [key, channel] of channels) {
-        if (channel.endpoint !== endpoint) continue;
-        channels.delete(key);
-        channel.close();
-      }
+      closeWhere((channel) => channel.endpoint === endpoint);
+    },
+    renew(endpoint) {
+      closeWhere((channel) => channel.endpoint === endpoint && channel.state() !== "ready");
     },
     close() {
       for (const channel of channels.values()) channel.close();

@@ -16,6 +16,20 @@ export function messageTooLarge(limitBytes: number, sizeBytes: number | undefine
   });
 }
 
+/**
+ * A message was not taken because of how much it is made of. `limit`: what this process takes at most, by its setting
+ * `rpc.receive.max.elements`.
+ */
+export function tooManyElements(typeName: string, limit: number): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.MESSAGE_TOO_LARGE,
+    message:
+      `The ${typeName} has more than ${limit} elements (entries of lists and maps, messages, fields that are not known), ` +
+      "which is all that this process takes at once (rpc.receive.max.elements). Send less at once, or raise the setting.",
+    outcome: Outcome.NOT_APPLIED,
+  });
+}
+
 /** Sizes as grpc-js tells them of a message over a limit, which is the whole of what it says. */
 const toldSize = /message larger than max \((\d+) vs/;
 

@@ -34,6 +34,7 @@ const createDispatcher = (produce: () => Promise<object>) =>
     ...runtime,
     onDefect: () => undefined,
     observer: undefined,
+    elementLimit: 1000,
     sendLimit: 1_000_000,
     queueLimit: 1_000_000,
   });

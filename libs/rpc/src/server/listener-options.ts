@@ -26,6 +26,8 @@ export interface ListenerOptions {
   readonly web?: CreateWebHandler;
   /** Largest message taken, in bytes. Absent: 4 MiB. */
   readonly messageLimitBytes?: number;
+  /** Elements of a message taken: entries of lists and maps, messages inside. Absent: ELEMENTS_PER_MESSAGE. */
+  readonly elementLimit?: number;
   /** Largest message sent, in bytes. Absent: as the largest that is taken. */
   readonly sendLimitBytes?: number;
   /** Streams that one connection may have open. Absent: 64 on a listener named `internal`, else 256. */

@@ -162,5 +162,6 @@ function createIterableWriter(stream: AnyStream) {
 /** Whatever a handler throws because its signal was aborted is the signal's reason, and no defect. */
 function errorOf(thrown: unknown, context: CallContext, name: string, onDefect: DefectHook): TidemarkError {
   const aborted = thrown instanceof Error && thrown.name === "AbortError" && context.signal.aborted;
-  return toTidemarkError(aborted ? context.signal.reason : thrown, name, onDefect);
+  const ofThisCall: DefectHook = (defect, method) => onDefect(defect, method, context.traceparent);
+  return toTidemarkError(aborted ? context.signal.reason : thrown, name, ofThisCall);
 }

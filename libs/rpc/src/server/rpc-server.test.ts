@@ -186,6 +186,21 @@ describe("a channel pool", () => {
     await call("control");
     await eventually(() => server.connections).toBe(1);
   });
+
+  it("makes only those anew that have no connection", async () => {
+    const { port } = await startServer({ produce: () => ({}) });
+    const pool = createChannelPool({ runtime });
+    cleanUp(pool.close);
+    const endpoint = `127.0.0.1:${port}`;
+    const [connected, idle] = [pool.get(endpoint, "control"), pool.get(endpoint, "replication")];
+    await connected.waitForReady(60_000);
+    pool.renew(endpoint);
+    expect([connected.state(), idle.state()]).toEqual(["ready", "closed"]);
+    expect([pool.get(endpoint, "control") === connected, pool.get(endpoint, "replication") === idle]).toEqual([
+      true,
+      false,
+    ]);
+  });
 });
 
 async function* once<Message>(message: Message) {

@@ -7,7 +7,7 @@ import { readImage } from "../reflection/image.ts";
 import { createReflection } from "../reflection/reflection.ts";
 import { grpcTransport } from "../transport/grpc-transport.ts";
 import type { Transport } from "../transport/transport.ts";
-import { createProcessBudget, MESSAGE_LIMIT_BYTES, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
+import { createProcessBudget, ELEMENTS_PER_MESSAGE, MESSAGE_LIMIT_BYTES, QUEUE_LIMIT_BYTES } from "../wire/budgets.ts";
 import type { ByteBudget } from "../wire/byte-budget.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
 import { createCallDispatcher } from "./call-dispatcher.ts";
@@ -79,6 +79,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       scheduler: runtime.scheduler,
       onDefect: hooks.onDefect ?? (() => undefined),
       observer: options.observer,
+      elementLimit: listener.elementLimit ?? ELEMENTS_PER_MESSAGE,
       sendLimit: listener.sendLimitBytes ?? listener.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.control,
       queueLimit: (listener.queueLimitBytes ?? QUEUE_LIMIT_BYTES).stream,
     }),

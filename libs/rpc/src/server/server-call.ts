@@ -1,6 +1,7 @@
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { Clock, Scheduler } from "@tidemark/runtime";
+import { tooManyElements } from "../errors/limit-errors.ts";
 import { TidemarkError, withOutcome } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../wire/budgets.ts";
@@ -8,6 +9,7 @@ import { createByteBudget } from "../wire/byte-budget.ts";
 import { type CallMetadata, readMetadata } from "../wire/call-metadata.ts";
 import type { CallObserver } from "../wire/call-observer.ts";
 import { type CallTally, createCallTally } from "../wire/call-tally.ts";
+import { countElements } from "../wire/element-count.ts";
 import { methodPath } from "../wire/method-path.ts";
 import { createQueueMeter, type QueueMeter } from "../wire/queue-meter.ts";
 import type { RawListener, RawStream } from "../wire/raw-stream.ts";
@@ -25,6 +27,8 @@ export interface ServerCallEnvironment {
   readonly scheduler: Scheduler;
   readonly onDefect: DefectHook;
   readonly observer: CallObserver | undefined;
+  /** Elements that a message may have that is received. */
+  readonly elementLimit: number;
   /** Largest message that is sent, in bytes. */
   readonly sendLimit: number;
   /** Bytes that one stream may have waiting to be sent. */
@@ -53,8 +57,9 @@ export function startServerCall(
   environment: ServerCallEnvironment,
   onClosed: () => void,
 ): ActiveCall {
-  const { clock, scheduler, onDefect } = environment;
+  const { clock, scheduler } = environment;
   const metadata = readMetadata(wire.metadata);
+  const onDefect: DefectHook = (thrown, method) => environment.onDefect(thrown, method, metadata.get("traceparent"));
   const abort = createLazyAbort();
   const handler: { listener?: RawListener<AnyMessage> } = {};
 
@@ -102,7 +107,8 @@ export function startServerCall(
     },
   };
 
-  listenTo(wire, spec, { ending, reads, requests, tally, handler, scheduler });
+  const { elementLimit } = environment;
+  listenTo(wire, spec, { ending, reads, requests, tally, handler, scheduler, elementLimit });
   const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
   const context = new ServerCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
   ending.guard(() => {
@@ -124,6 +130,7 @@ function listenTo(
     readonly tally: CallTally;
     readonly handler: { listener?: RawListener<AnyMessage> };
     readonly scheduler: Scheduler;
+    readonly elementLimit: number;
   },
 ): void {
   const { ending, reads, requests, tally, handler, scheduler } = parts;
@@ -140,7 +147,7 @@ function listenTo(
         return;
       }
       reads.received(() => {
-        const message = decodeRequest(spec, bytes);
+        const message = decodeRequest(spec, bytes, parts.elementLimit);
         if (message instanceof TidemarkError) ending.fail(message);
         else ending.guard(() => handler.listener?.onMessage(message));
       });
@@ -256,7 +263,9 @@ function tallyOf(
   return createCallTally(observer, clock, { side: "server", method, peer: wire.peer, via: wire.listener, traceparent });
 }
 
-function decodeRequest(spec: MethodSpec, bytes: Uint8Array): AnyMessage | TidemarkError {
+function decodeRequest(spec: MethodSpec, bytes: Uint8Array, elementLimit: number): AnyMessage | TidemarkError {
+  const { input } = spec.method;
+  if (countElements(input, bytes, elementLimit) > elementLimit) return tooManyElements(input.typeName, elementLimit);
   try {
     return spec.input.decode(bytes);
   } catch (cause) {

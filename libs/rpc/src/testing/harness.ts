@@ -44,7 +44,9 @@ export async function startServer(
   const services = [serve(LogService, implementation, options.serve)];
   const server = createRpcServer({
     runtime,
-    hooks: { onDefect: (thrown) => defects.push(thrown) },
+    hooks: {
+      onDefect: (thrown, _, traceparent) => defects.push(thrown, ...(traceparent === undefined ? [] : [traceparent])),
+    },
     listeners: { client: { port: 0, services, ...options.listener } },
     ...options.server,
   });

@@ -6,6 +6,12 @@ const MiB = 1024 * 1024;
 /** Largest message that a kind of process takes and sends, in bytes. */
 export const MESSAGE_LIMIT_BYTES = { broker: 8 * MiB, gatewayProduce: 4 * MiB, control: 4 * MiB } as const;
 
+/**
+ * Elements of one message that is received: entries of lists and maps, messages, fields that are not known. The largest batch
+ * by default has 150,000 records at most.
+ */
+export const ELEMENTS_PER_MESSAGE = 250_000;
+
 /** Streams that one connection may have open at once, by listener. */
 export const STREAMS_PER_CONNECTION = { client: 256, internal: 64 } as const;
 

@@ -61,7 +61,8 @@ export function createAppender(of: {
         wait.isSettled = true;
         wait.cancelTimer?.();
         if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
-        of.metrics.produced({ batches, acks: level, outcome, ms: of.clock.monotonicMs() - startMs });
+        const ms = of.clock.monotonicMs() - startMs;
+        of.metrics.produced({ batches, acks: level, outcome, ms, trace: traced?.span.context });
         settle(outcome);
       };
       const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : startMs + timeoutMs;

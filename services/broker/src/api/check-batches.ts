@@ -4,10 +4,12 @@ import type { Acks } from "@tidemark/proto/log/v1";
 import {
   type BatchHeader,
   type BatchRefusal,
+  batchHeaderBytes,
   type Codecs,
   type DecodeFailure,
   decodeRecords,
   decompressedBytesMax,
+  decompressionRatioMax,
   explainDecodeFailure,
   explainRefusal,
   explainStop,
@@ -35,10 +37,13 @@ export function checkBatches(
     settings: { maxBatchBytes, log },
     codecs,
     acks,
+    ratioMax = decompressionRatioMax,
   }: {
     readonly settings: Pick<TopicLogSettings, "maxBatchBytes" | "log">;
     readonly codecs: Codecs;
     readonly acks: Acks;
+    /** How many times larger the records of a compressed batch may become. Absent: as much as readers take. */
+    readonly ratioMax?: number | undefined;
   },
 ): CheckedBatches {
   const headers: BatchHeader[] = [];
@@ -49,8 +54,10 @@ export function checkBatches(
     const { header } = step;
     const verdict = validateBatch(bytes, header, { crc32c, maxBatchBytes });
     if (verdict.kind === "refused") throw refusal(verdict.reason, header, { place, maxBatchBytes });
-    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes: decompressedBytesMax });
-    if (decoded.kind === "failed") throw unreadable(decoded.reason, place);
+    const ratioBytes = (header.sizeInBytes - batchHeaderBytes) * ratioMax;
+    const maxDecompressedBytes = Math.min(decompressedBytesMax, ratioBytes);
+    const decoded = decodeRecords(bytes, header, { codecs, maxDecompressedBytes });
+    if (decoded.kind === "failed") throw unreadable(decoded.reason, place, { ratioMax, maxDecompressedBytes });
     if (log.compaction !== undefined) checkKeys(decoded.records, place, records);
     headers.push(header);
     records += header.recordCount;
@@ -93,7 +100,18 @@ function refusal(
   }
 }
 
-function unreadable(reason: DecodeFailure, place: Place): TidemarkError {
+function unreadable(
+  reason: DecodeFailure,
+  place: Place,
+  { ratioMax, maxDecompressedBytes }: { readonly ratioMax: number; readonly maxDecompressedBytes: number },
+): TidemarkError {
+  if (reason === "decompressedTooLarge") {
+    const limit = `${ratioMax} times what came (decompression.ratio.max), and ${decompressedBytesMax} B in any case`;
+    return corruptBatch(
+      place,
+      `decompressed its records have more than the ${maxDecompressedBytes} B that they may have: ${limit}`,
+    );
+  }
   if (reason !== "unsupportedCodec")
     return corruptBatch(place, `its records cannot be read: ${explainDecodeFailure(reason)}`);
   return new TidemarkError({

@@ -66,7 +66,7 @@ export function createFetch(options: FetchOptions) {
         const { batches, bytes, partitions } = round;
         const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs });
         if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
-        options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
+        options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace: recorded });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }
       const reads = [...round.ends].map(([target, end]) => ({

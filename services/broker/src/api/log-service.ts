@@ -24,6 +24,8 @@ export interface LogServiceOptions {
   readonly producerIds: ProducerIds;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
+  /** `decompression.ratio.max`. Absent: as much as readers take. */
+  readonly decompressionRatioMax?: number | undefined;
   readonly tracer: Tracer;
   readonly metrics: BrokerMetrics;
   /** When the controller was last heard, on the monotonic clock. */
@@ -33,16 +35,18 @@ export interface LogServiceOptions {
 /** The data service, for the partitions that this broker leads. */
 export function createLogService(options: LogServiceOptions): ServedService {
   const { brokerId, table, runtime, codecs, tracer, metrics, controllerHeardMs } = options;
+  const { decompressionRatioMax } = options;
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics });
   const fetchTracer = createFetchTracer(tracer, clock);
+  const producing = { table, appender, tracer: produceTracer, codecs, decompressionRatioMax };
   const reading = { table, codecs, clock, scheduler, tracer: fetchTracer, metrics, controllerHeardMs };
   return serve(
     LogService,
     {
       initProducer: createInitProducer(options.producerIds),
-      produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
+      produce: createProduce({ ...producing, clock, random }),
       fetch: createFetch(reading),
       subscribe: createSubscribe(reading),
       listOffsets: createListOffsets(table, clock),
@@ -50,7 +54,7 @@ export function createLogService(options: LogServiceOptions): ServedService {
       explainOffset: createExplainOffset(table),
     },
     {
-      raw: { produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }) },
+      raw: { produceStream: createProduceStream({ ...producing, scheduler }) },
       rules: { fetch: { longPoll: true } },
     },
   );

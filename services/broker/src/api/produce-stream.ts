@@ -32,6 +32,8 @@ export interface ProduceStreamOptions {
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
+  /** `decompression.ratio.max`. Absent: as much as readers take. */
+  readonly decompressionRatioMax?: number | undefined;
   readonly scheduler: Scheduler;
 }
 
@@ -133,6 +135,7 @@ export function createProduceStream(options: ProduceStreamOptions) {
         settings: partition.settings,
         codecs: options.codecs,
         acks: request.acks,
+        ratioMax: options.decompressionRatioMax,
       });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
       const { traceparent } = request;

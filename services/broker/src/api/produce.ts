@@ -24,6 +24,8 @@ export interface ProduceOptions {
   readonly appender: Appender;
   readonly tracer: ProduceTracer;
   readonly codecs: Codecs;
+  /** `decompression.ratio.max`. Absent: as much as readers take. */
+  readonly decompressionRatioMax?: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -99,6 +101,7 @@ export function createProduce(options: ProduceOptions) {
           settings: partition.settings,
           codecs,
           acks: request.acks,
+          ratioMax: options.decompressionRatioMax,
         });
         const traced = options.tracer.begin(context);
         if (traced !== undefined) context.setTrailer(traceIdTrailer, traced.span.context.traceId);

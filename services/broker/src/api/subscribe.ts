@@ -59,8 +59,8 @@ export function createSubscribe(options: FetchOptions) {
       const startMs = clock.monotonicMs();
       const targets = readers.map(targetOf);
       const { batches, bytes, partitions, ends } = await readPartitions(targets, limitsOf(options, request, credit));
-      options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs: 0 });
-      if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs });
+      const trace = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs: 0 });
+      if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace });
       for (const [index, reader] of [...readers.entries()]) {
         const [fetched, target] = [partitions[index], targets[index]];
         if (fetched === undefined || target === undefined) continue;

@@ -11,10 +11,10 @@ import { createBrokerMetrics } from "./broker-metrics.ts";
 /** Metrics whose values can be looked at. */
 function collect() {
   const observed = new Map<string, (report: Report) => void>();
-  const recorded: { name: string; value: number; labels: unknown }[] = [];
+  const recorded: { name: string; value: number; labels: unknown; trace: unknown }[] = [];
   const metrics: Metrics = {
     counter: () => ({ add: () => undefined }),
-    histogram: ({ name }) => ({ record: (value, labels) => recorded.push({ name, value, labels }) }),
+    histogram: ({ name }) => ({ record: (value, labels, trace) => recorded.push({ name, value, labels, trace }) }),
     observeGauge: ({ name }, read) => {
       observed.set(name, read);
       return () => observed.delete(name);
@@ -42,6 +42,7 @@ const pageAt = (url: string) =>
     }).on("error", reject);
   });
 
+const trace = { traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true, traceState: undefined };
 const producer = { id: 1n, epoch: 0, sequence: 0 };
 const bytes = producerBatch(producer, "a", "b", "c");
 const batches = { bytes, headers: [] as readonly BatchHeader[], records: 3 };
@@ -50,12 +51,18 @@ const acknowledged = { kind: "acknowledged", baseOffset: offset(0n), leaderEpoch
 test("what is acknowledged is counted, and how long each answer took by acks and outcome", () => {
   const { metrics, recorded, read } = collect();
   const broker = createBrokerMetrics(metrics, () => []);
-  broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5 });
-  broker.produced({ batches, acks: "leader", outcome: { kind: "failed", error: new Error() as never }, ms: 250 });
+  broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5, trace });
+  const failed = { kind: "failed", error: new Error() as never } as const;
+  broker.produced({ batches, acks: "leader", outcome: failed, ms: 250, trace: undefined });
   expect(read("tidemark_produced_records_total")).toEqual([[3, undefined]]);
   expect(read("tidemark_produced_bytes_total")).toEqual([[bytes.length, undefined]]);
   expect(recorded).toEqual([
-    { name: "tidemark_produce_duration_seconds", value: 0.005, labels: { acks: "all", outcome: "acknowledged" } },
+    {
+      name: "tidemark_produce_duration_seconds",
+      value: 0.005,
+      labels: { acks: "all", outcome: "acknowledged" },
+      trace,
+    },
     { name: "tidemark_produce_duration_seconds", value: 0.25, labels: { acks: "leader", outcome: "failed" } },
   ]);
 });
@@ -63,7 +70,7 @@ test("what is acknowledged is counted, and how long each answer took by acks and
 test("what is handed out is counted by the records of its batches", () => {
   const { metrics, read } = collect();
   const broker = createBrokerMetrics(metrics, () => []);
-  broker.fetched({ batches: [bytes, new Uint8Array([...bytes, ...bytes])], bytes: 3 * bytes.length, ms: 1 });
+  broker.fetched({ batches: [bytes, new Uint8Array([...bytes, ...bytes])], bytes: 3 * bytes.length, ms: 1, trace });
   expect(read("tidemark_fetched_records_total")).toEqual([[9, undefined]]);
   expect(read("tidemark_fetched_bytes_total")).toEqual([[3 * bytes.length, undefined]]);
 });
@@ -101,8 +108,8 @@ test("ten thousand topics bring no series that one has not", async () => {
     });
     const broker = createBrokerMetrics(telemetry.metrics, () => led);
     for (let each = 0; each < led.length; each++) {
-      broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5 });
-      broker.fetched({ batches: [bytes], bytes: bytes.length, ms: 1 });
+      broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5, trace });
+      broker.fetched({ batches: [bytes], bytes: bytes.length, ms: 1, trace });
     }
     const { host = "", port = 0 } = telemetry.metricsEndpoint ?? {};
     const text = await pageAt(`http://${host}:${port}/metrics`);

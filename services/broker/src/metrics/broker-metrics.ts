@@ -1,7 +1,7 @@
 /** What a broker counts for whoever reads its metrics. No label grows with topics, partitions or clients. */
 import { iterateBatches } from "@tidemark/record";
 import type { Acks, PartitionView } from "@tidemark/replication";
-import { type Metrics, metricNames } from "@tidemark/telemetry";
+import { type Metrics, metricNames, type TraceContext } from "@tidemark/telemetry";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
 
 export interface BrokerMetrics {
@@ -11,9 +11,17 @@ export interface BrokerMetrics {
     readonly acks: Acks;
     readonly outcome: ProduceOutcome;
     readonly ms: number;
+    /** Undefined where the produce is not recorded. */
+    readonly trace: TraceContext | undefined;
   }): void;
   /** A fetch was answered, or a message of a subscription made, `ms` after it was asked for. */
-  fetched(fetch: { readonly batches: readonly Uint8Array[]; readonly bytes: number; readonly ms: number }): void;
+  fetched(fetch: {
+    readonly batches: readonly Uint8Array[];
+    readonly bytes: number;
+    readonly ms: number;
+    /** Undefined where the fetch is not recorded. */
+    readonly trace: TraceContext | undefined;
+  }): void;
   /** What was written is on stable storage, `ms` after that was asked for. */
   readonly flushed: (ms: number) => void;
 }
@@ -64,14 +72,14 @@ export function createBrokerMetrics(
     description: "Until what was written was on stable storage.",
   });
   return {
-    produced({ batches, acks, outcome, ms }) {
-      produceTimes.record(ms / 1000, { acks, outcome: outcome.kind });
+    produced({ batches, acks, outcome, ms, trace }) {
+      produceTimes.record(ms / 1000, { acks, outcome: outcome.kind }, trace);
       if (outcome.kind !== "acknowledged") return;
       count.producedRecords += batches.records;
       count.producedBytes += batches.bytes.length;
     },
-    fetched({ batches, bytes, ms }) {
-      fetchTimes.record(ms / 1000);
+    fetched({ batches, bytes, ms, trace }) {
+      fetchTimes.record(ms / 1000, undefined, trace);
       count.fetchedBytes += bytes;
       for (const piece of batches) count.fetchedRecords += recordsIn(piece);
     },

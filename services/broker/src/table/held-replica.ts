@@ -16,7 +16,8 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
  * | failed    | it cannot be opened, or broke an invariant                          | it is tried again, unless that is final       |
  */
 export type HeldState =
-  | { readonly kind: "opening" }
+  /** `isRetry`: it could not be opened before, and is not served for as long. */
+  | { readonly kind: "opening"; readonly isRetry?: true }
   | {
       readonly kind: "ready";
       readonly log: Log;

@@ -116,7 +116,7 @@ function addHeld(table: TableState, id: ReplicaId, topic: Topic): HeldReplica {
 
 function open(table: TableState, held: HeldReplica, topic: Topic, work: (how: OpenReplica) => Promise<Opened>): void {
   const lastMessage = held.state.kind === "failed" ? held.state.message : undefined;
-  held.state = { kind: "opening" };
+  held.state = lastMessage === undefined ? { kind: "opening" } : { kind: "opening", isRetry: true };
   const settings = topicLogSettings(topic.settings, table.defaults).log;
   const producers = createProducerTable(table.producers, table.guards);
   const onEvent = (event: LogEvent) => {

@@ -188,7 +188,9 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
       ),
     offline: () =>
       [...table.held.values()].flatMap(({ id, state }) =>
-        state.kind === "misplaced" || state.kind === "failed" ? [id] : [],
+        state.kind === "misplaced" || state.kind === "failed" || (state.kind === "opening" && state.isRetry)
+          ? [id]
+          : [],
       ),
     truncations: () => awaitedTruncations(table),
     regressed: () => regressedReplicas(table),

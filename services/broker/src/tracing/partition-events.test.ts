@@ -11,6 +11,7 @@ const place = {
   index: partitionIndex(0),
 };
 const traceId = "0af7651916cd43dd8448eb211c80319c";
+const spanId = "b7ad6b7169203331";
 const [one, two, three] = [brokerId(1), brokerId(2), brokerId(3)];
 
 /** Records spans that are over; draws no lots, as what is always recorded asks for none. */
@@ -18,13 +19,26 @@ function setup() {
   const time = createManualTime();
   const spans: (SpanStart & SpanEnd)[] = [];
   const lines: string[] = [];
-  const tracer = {
+  const now = () => time.clock.monotonicMs();
+  const context = { traceId, spanId, sampled: true, traceState: undefined };
+  const tracer: Pick<Tracer, "enabled" | "start" | "record"> = {
     enabled: true,
-    record(span: SpanStart & SpanEnd) {
-      spans.push(span);
-      return { traceId, spanId: "b7ad6b7169203331", sampled: true };
+    start(given) {
+      const startMs = now();
+      let attributes = given.attributes ?? {};
+      return {
+        context,
+        set: (more) => (attributes = { ...attributes, ...more }),
+        link: () => undefined,
+        event: () => undefined,
+        end: (end = {}) => spans.push({ startMs, endMs: now(), ...given, ...end, attributes }),
+      };
     },
-  } as unknown as Tracer;
+    record(span) {
+      spans.push(span);
+      return context;
+    },
+  };
   const logger = createLogger({
     clock: time.clock,
     level: "info",
@@ -32,7 +46,7 @@ function setup() {
     instanceId: "i",
     write: (line) => lines.push(line),
   });
-  const events = createPartitionEvents({ tracer, clock: time.clock, logger });
+  const events = createPartitionEvents({ tracer: tracer as Tracer, clock: time.clock, logger });
   return { time, spans, lines, events, take: (event: TraceEvent) => events.take(place, event, () => standing) };
 }
 
@@ -88,6 +102,10 @@ describe("a change of the ISR", () => {
       },
     ]);
     expect(lines.join("")).toContain("not caught up");
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({ trace_id: traceId, span_id: spanId });
+    }
+    expect(lines.length).toBe(2);
   });
 
   it("says when it was refused, or when its leader ended", () => {
@@ -137,7 +155,13 @@ describe("a cut below the high watermark", () => {
   it("is a warning", () => {
     const { lines, take } = setup();
     take({ kind: "truncated", from: offset(9n), to: offset(3n), belowHighWatermark: true });
-    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "warn", topic: "t", partition: 0 });
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+      level: "warn",
+      topic: "t",
+      partition: 0,
+      trace_id: traceId,
+      span_id: spanId,
+    });
   });
 });
 

@@ -17,11 +17,12 @@ import {
   extractTraceContext,
   type Logger,
   messagingSystem,
+  type Span,
   spanNames,
   type TraceContext,
   type Tracer,
 } from "@tidemark/telemetry";
-import type { FollowerStanding, FollowerStandings } from "../partition/follower-standing.ts";
+import type { FollowerStandings } from "../partition/follower-standing.ts";
 import type { PartitionPlace } from "../partition/replica-state.ts";
 
 export interface PartitionEvents {
@@ -31,12 +32,11 @@ export interface PartitionEvents {
   take(place: PartitionPlace, event: TraceEvent, standing: FollowerStandings): void;
 }
 
+type IsrProposed = Extract<TraceEvent, { readonly kind: "isrProposed" }>;
+
 interface Change {
-  readonly startMs: number;
-  readonly from: readonly BrokerId[];
-  readonly to: readonly BrokerId[];
-  readonly reason: string;
-  readonly followers: readonly FollowerStanding[];
+  /** Undefined of a change of nobody, which clears what was on its way. */
+  readonly span: Span | undefined;
   attempts: number;
 }
 
@@ -61,20 +61,24 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
   const beginnings = new Map<string, Beginning>();
   const elections = new Map<string, { readonly leaderEpoch: number; readonly context: TraceContext }>();
 
-  const endChange = (key: string, place: PartitionPlace, end: Parameters<typeof recordChange>[3]) => {
+  const electionOf = (key: string, leaderEpoch: LeaderEpoch) => {
+    const election = elections.get(key);
+    return election?.leaderEpoch === leaderEpoch ? election.context : undefined;
+  };
+
+  const endChange = (key: string, end: ChangeEnd) => {
     const change = changes.get(key);
     if (change === undefined) return;
     changes.delete(key);
-    recordChange(parts, place, change, end);
+    endSpan(change, end);
   };
 
   const endBeginning = (key: string, place: PartitionPlace) => {
     const began = beginnings.get(key);
     if (began === undefined) return;
     beginnings.delete(key);
-    const election = elections.get(key);
+    const parent = electionOf(key, began.leaderEpoch);
     elections.delete(key);
-    const parent = election?.leaderEpoch === began.leaderEpoch ? election.context : undefined;
     tracer.record({
       name: spanNames.becomeLeader,
       parent,
@@ -88,48 +92,53 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
     });
   };
 
-  const trace = (key: string, place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => {
+  /** Returns the span that the event belongs to. */
+  const trace = (
+    key: string,
+    place: PartitionPlace,
+    event: TraceEvent,
+    standing: FollowerStandings,
+  ): TraceContext | undefined => {
+    const change = changes.get(key);
     switch (event.kind) {
       case "becameLeader": {
         const { leaderEpoch, epochStart } = event;
-        endChange(key, place, { error: "NOT_LEADER" });
+        endChange(key, { error: "NOT_LEADER" });
         endBeginning(key, place);
         beginnings.set(key, { startMs: clock.monotonicMs(), leaderEpoch, epochStart });
-        return;
+        return electionOf(key, leaderEpoch);
       }
       case "appended":
         if (beginnings.size > 0) endBeginning(key, place);
-        return;
+        return undefined;
       case "becameFollower":
       case "leaderless":
       case "resigned":
       case "offline":
       case "metadataRegressed":
-        endChange(key, place, { error: "NOT_LEADER" });
+        endChange(key, { error: "NOT_LEADER" });
         endBeginning(key, place);
-        return;
+        return undefined;
       case "isrProposed": {
-        const { from, to, reason } = event;
-        const open = changes.get(key);
-        if (event.again && open !== undefined) open.attempts++;
-        else {
-          const followers = whoseChange(event).flatMap((follower) => standing(follower) ?? []);
-          changes.set(key, { startMs: clock.monotonicMs(), from, to, reason, followers, attempts: 1 });
+        if (event.again && change !== undefined) {
+          change.attempts++;
+          return change.span?.context;
         }
-        return;
+        const span = startChange(tracer, place, event, standing);
+        changes.set(key, { span, attempts: 1 });
+        return span?.context;
       }
       case "truncated":
       case "restarted":
-        recordCut(parts, place, event);
-        return;
+        return recordCut(parts, place, event);
       case "isrCommitted":
-        endChange(key, place, event);
-        return;
+        endChange(key, event);
+        return change?.span?.context;
       case "proposalSettled":
-        endChange(key, place, { error: event.reason });
-        return;
+        endChange(key, { error: event.reason });
+        return change?.span?.context;
       default:
-        return;
+        return undefined;
     }
   };
 
@@ -145,8 +154,9 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
       }
     },
     take(place, event, standing) {
-      if (tracer.enabled && mayMatter(event.kind)) trace(`${place.topicId}-${place.index}`, place, event, standing);
-      log(logger, place, event);
+      const matters = tracer.enabled && mayMatter(event.kind);
+      const of = matters ? trace(`${place.topicId}-${place.index}`, place, event, standing) : undefined;
+      log(logger, place, event, of);
     },
   };
 
@@ -158,44 +168,49 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
 
 const hot: ReadonlySet<TraceEvent["kind"]> = new Set(["flushed", "highWatermark", "acked", "fetched"]);
 
-/** Whoever left or came, when, why, and what came of it. A change of nobody clears what was on its way, and has no span. */
-function recordChange(
-  { tracer, clock }: Parts,
+type ChangeEnd = { readonly error: string } | Extract<TraceEvent, { readonly kind: "isrCommitted" }>;
+
+/** Whoever leaves or comes, and why. Undefined of a change of nobody. */
+function startChange(
+  tracer: Tracer,
   place: PartitionPlace,
-  change: Change,
-  end: { readonly error: string } | Extract<TraceEvent, { readonly kind: "isrCommitted" }>,
-): void {
-  const { startMs, reason, followers, attempts } = change;
-  const changed = whoseChange(change);
-  if (changed.length === 0) return;
-  const isShrink = change.from.includes(changed[0] as BrokerId);
-  tracer.record({
-    name: isShrink ? spanNames.isrShrink : spanNames.isrExpand,
+  event: IsrProposed,
+  standing: FollowerStandings,
+): Span | undefined {
+  const changed = whoseChange(event);
+  const [first] = changed;
+  if (first === undefined) return undefined;
+  const followers = changed.flatMap((follower) => standing(follower) ?? []);
+  return tracer.start({
+    name: event.from.includes(first) ? spanNames.isrShrink : spanNames.isrExpand,
     parent: undefined,
-    startMs,
-    endMs: clock.monotonicMs(),
-    error: "error" in end ? end.error : undefined,
     attributes: {
       ...placeAttributes(place),
       [attributeNames.follower]: changed,
       [attributeNames.lagMs]: followers.map(({ lagMs }) => Math.round(lagMs)),
       [attributeNames.lagRecords]: followers.map(({ lagRecords }) => lagRecords),
       [attributeNames.lastFetchMs]: followers.map(({ lastFetchMs }) => Math.round(lastFetchMs ?? -1)),
-      [attributeNames.cause]: reason,
-      [attributeNames.attempt]: attempts,
-      ...("error" in end
-        ? {}
-        : {
-            [attributeNames.isr]: end.isr,
-            [attributeNames.elr]: end.elr,
-            [attributeNames.partitionEpoch]: end.partitionEpoch,
-          }),
+      [attributeNames.cause]: event.reason,
     },
   });
 }
 
+/** What came of it. */
+function endSpan({ span, attempts }: Change, end: ChangeEnd): void {
+  const outcome =
+    "error" in end
+      ? {}
+      : {
+          [attributeNames.isr]: end.isr,
+          [attributeNames.elr]: end.elr,
+          [attributeNames.partitionEpoch]: end.partitionEpoch,
+        };
+  span?.set({ [attributeNames.attempt]: attempts, ...outcome });
+  span?.end({ error: "error" in end ? end.error : undefined });
+}
+
 /** Who leaves, or else who comes: in that order where both happen at once. */
-function whoseChange({ from, to }: Pick<Change, "from" | "to">): readonly BrokerId[] {
+function whoseChange({ from, to }: Pick<IsrProposed, "from" | "to">): readonly BrokerId[] {
   const gone = from.filter((member) => !to.includes(member));
   const come = to.filter((member) => !from.includes(member));
   return [...gone, ...come];
@@ -205,9 +220,9 @@ function recordCut(
   { tracer, clock }: Parts,
   place: PartitionPlace,
   event: Extract<TraceEvent, { readonly kind: "truncated" | "restarted" }>,
-): void {
+): TraceContext {
   const atMs = clock.monotonicMs();
-  tracer.record({
+  return tracer.record({
     name: spanNames.truncate,
     parent: undefined,
     startMs: atMs,
@@ -230,8 +245,13 @@ function placeAttributes({ topic, index }: PartitionPlace) {
 }
 
 /** What people should hear of: who leads, who left, what was cut, who doubts. */
-function log(logger: Logger, { topic, index }: PartitionPlace, event: TraceEvent): void {
-  const where = { topic, partition: index };
+function log(
+  logger: Logger,
+  { topic, index }: PartitionPlace,
+  event: TraceEvent,
+  trace: TraceContext | undefined,
+): void {
+  const where = { topic, partition: index, ...(trace && { trace }) };
   switch (event.kind) {
     case "truncated":
       if (event.belowHighWatermark) logger.warn(`${topic}-${index} ${formatTrace(event)}`, where);

@@ -1,4 +1,4 @@
-import type { AppendOutcome, Consensus } from "@tidemark/consensus";
+import type { AppendFailure, AppendOutcome, Consensus } from "@tidemark/consensus";
 import type { ControllerEpoch, Revision } from "@tidemark/ids";
 import type { MetadataChange } from "@tidemark/metadata";
 import type { TidemarkError } from "@tidemark/rpc";
@@ -30,11 +30,7 @@ export type Commit = (command: string, term: ActiveTerm, changes: readonly Metad
 export function createCommitter(options: CommitterOptions): Commit {
   const { consensus, follower, role, clock, onEvent } = options;
 
-  const fail = (
-    { epoch }: ActiveTerm,
-    outcome: Exclude<AppendOutcome, { kind: "committed" }>,
-    isPartial: boolean,
-  ): TidemarkError => {
+  const fail = ({ epoch }: ActiveTerm, outcome: AppendFailure, isPartial: boolean): TidemarkError => {
     if (outcome.kind === "unknown") {
       role.deactivate(epoch, "the outcome of an append is not known");
       options.onUnknown(epoch);

@@ -90,9 +90,8 @@ export function createLeadershipLoop(
     known: () => knownBy(belief, controllerId),
     leader: () => leaderBy(belief, controllerId),
     resign() {
-      pending = consensus.resign().catch(() => {
-        // A store that closed or failed tells so by the end of the beliefs.
-      });
+      // A store that closed or failed tells so by the end of the beliefs.
+      pending = consensus.resign().then(ignore, ignore);
     },
     repairLater: () => duties.repairLater(),
   };
@@ -115,3 +114,5 @@ function leaderBy(belief: Leadership, own: ControllerId): ReturnType<LeadershipL
       return { id: own, controllerEpoch: belief.epoch };
   }
 }
+
+function ignore(): void {}

@@ -13,9 +13,10 @@ import {
   failDirectories,
   isAwaitedTruncation,
   isNewDamage,
+  isNewOffline,
   isNewRegression,
-  isToStepAside,
   lookup,
+  receiptId,
   reportDamage,
   reportOffline,
   reportRegressed,
@@ -99,8 +100,11 @@ async function carryOut(
       });
     }
   }
-  const offline = { ...session, offline: request.offlineReplicas.map(readReplicaId) };
-  if (isToStepAside(core.follower.image, offline)) {
+  const reported = request.offlineReplicas.map(readReplicaId);
+  const names = new Set(reported.map(receiptId));
+  const served = core.offline.of(session).filter((replica) => !names.has(receiptId(replica)));
+  const offline = { ...session, offline: reported, served };
+  if (isNewOffline(core.follower.image, offline)) {
     await core.queue.submit({ name: "report offline", decide: (image) => reportOffline(image, offline, context) });
   }
   const truncations = request.truncations.map(readTruncation);

@@ -1,13 +1,13 @@
 /** Who takes part in the consensus, and changing that: the part of the MetadataService that is about members. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Consensus, Member, MemberChange, MemberRefusalReason } from "@tidemark/consensus";
+import type { AppendFailure, Consensus, Member, MemberChange, MemberRefusalReason } from "@tidemark/consensus";
 import { controllerId, type DirectoryId, directoryId } from "@tidemark/ids";
 import type { MetadataService, QuorumMemberSchema } from "@tidemark/proto/admin/v1/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
 import type { QuorumDetails } from "../backend.ts";
 import type { ControllerCore } from "../core.ts";
-import { invalidArgument, notController } from "../errors.ts";
+import { appendError, invalidArgument, notController } from "../errors.ts";
 
 type QuorumMethods = "describeQuorum" | "addVoter" | "removeVoter" | "transferController";
 
@@ -78,10 +78,18 @@ export function createQuorumService(
         const members = await consensus.describeMembers().catch(rejectReadably);
         preferNext(nextLeader(members, { to, active: leader()?.id }));
       }
-      await consensus.resign().catch(rejectReadably);
+      const failure = await consensus.resign().catch(rejectReadably);
+      if (failure !== undefined) throw notHandedOver(failure);
       return {};
     },
   };
+}
+
+/** The store did not take it: this controller claims its place again, and nobody else may. */
+function notHandedOver(failure: AppendFailure): TidemarkError {
+  const { reason, message, outcome } = appendError(failure, { isPartial: false, active: undefined });
+  const told = `The leadership is not handed over, and this controller takes it up again: ${message}`;
+  return new TidemarkError({ reason, message: told, outcome });
 }
 
 function cannotChoose(backend: string): TidemarkError {

@@ -26,7 +26,8 @@ function setup() {
   } as unknown as Tracer;
   const campaigns = createCampaignRecorder();
   const options = { tracer, clock: time.clock, backend: "raft", controllerId: 2, campaigns };
-  return { time, spans, campaigns, tell: createControllerElectionTracer(options) };
+  const { onEvent: tell, current } = createControllerElectionTracer(options);
+  return { time, spans, campaigns, tell, current };
 }
 
 const epoch = controllerEpoch(4);

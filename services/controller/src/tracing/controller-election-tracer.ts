@@ -40,14 +40,20 @@ interface Lost {
 type Believed = Extract<ControllerEvent, { readonly kind: "believed" }>;
 type Activated = Extract<ControllerEvent, { readonly kind: "activated" }>;
 
-/** Returns what to call with each event. Recorded whatever the sampling says. */
-export function createControllerElectionTracer(parts: Parts): (event: ControllerEvent) => void {
+export interface ControllerElectionTracer {
+  onEvent(event: ControllerEvent): void;
+  /** The election that made this controller the active one, until it has repaired what a predecessor left. */
+  current(): TraceContext | undefined;
+}
+
+/** Recorded whatever the sampling says. */
+export function createControllerElectionTracer(parts: Parts): ControllerElectionTracer {
   const { tracer, clock } = parts;
-  if (!tracer.enabled) return () => undefined;
+  if (!tracer.enabled) return { onEvent: () => undefined, current: () => undefined };
   let lost: Lost | undefined = { atMs: clock.monotonicMs(), cause: "start", attributes: {} };
   let followed: SpanAttributes = {};
   let rising: { readonly lost: Lost; readonly leadingMs: number } | undefined;
-  let active: { readonly end: () => void } | undefined;
+  let active: ReturnType<typeof begin> | undefined;
 
   const believed = ({ belief, leader, epoch }: Believed) => {
     const atMs = clock.monotonicMs();
@@ -71,7 +77,7 @@ export function createControllerElectionTracer(parts: Parts): (event: Controller
         followed = { [attributeNames.controller]: parts.controllerId, [attributeNames.controllerEpoch]: epoch };
     }
   };
-  return (event) => {
+  const onEvent = (event: ControllerEvent) => {
     switch (event.kind) {
       case "believed":
         return believed(event);
@@ -88,6 +94,7 @@ export function createControllerElectionTracer(parts: Parts): (event: Controller
         return;
     }
   };
+  return { onEvent, current: () => active?.context };
 }
 
 /** What has happened by now is recorded; what is yet to come has begun. */
@@ -95,7 +102,7 @@ function begin(
   { tracer, clock, backend, controllerId, campaigns }: Parts,
   { epoch, revision, sessions }: Activated,
   { lost, leadingMs }: { readonly lost: Lost; readonly leadingMs: number },
-): { readonly end: () => void } {
+): { readonly context: TraceContext; readonly end: () => void } {
   const activeMs = clock.monotonicMs();
   const campaign = campaigns.takeWon();
   const startMs = Math.min(lost.atMs, campaign?.startMs ?? leadingMs);
@@ -118,6 +125,7 @@ function begin(
   child(spanNames.grantSessions, activeMs, activeMs, { [attributeNames.sessions]: sessions });
   const first = tracer.start({ name: spanNames.firstAction, parent: root.context, startMs: activeMs });
   return {
+    context: root.context,
     end() {
       const endMs = clock.monotonicMs();
       first.end({ endMs });

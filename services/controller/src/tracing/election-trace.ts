@@ -32,6 +32,8 @@ export interface LastSeen {
  * | partition     | the changes are known                  | its new leader was handed them, or the election |
  */
 export interface ElectionTrace {
+  /** Of all of it. */
+  readonly context: TraceContext;
   readonly partitions: readonly { readonly event: ElectionEvent; readonly span: Span }[];
   /** A batch is handed to the store. Returns where hangs what the store does about it. */
   batchCommitting(event: EventOf<"batchCommitting">): TraceContext;
@@ -144,6 +146,7 @@ function followTrace(
     if (last.awaited.size === 0) end();
   };
   return {
+    context: root.context,
     partitions,
     batchCommitting({ batch, batches, changes }) {
       committing = tracer.start({

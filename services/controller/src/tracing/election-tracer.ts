@@ -5,7 +5,7 @@
 import type { BrokerId } from "@tidemark/ids";
 import type { ElectionEvent } from "@tidemark/metadata";
 import type { Cancel, Runtime } from "@tidemark/runtime";
-import { formatTraceparent, type Tracer } from "@tidemark/telemetry";
+import { formatTraceparent, type TraceContext, type Tracer } from "@tidemark/telemetry";
 import type { ControllerEvent } from "../events/controller-events.ts";
 import type { CommitContext } from "./commit-context.ts";
 import { type ElectionTrace, electionsOf, type LastSeen, startElectionTrace } from "./election-trace.ts";
@@ -18,6 +18,8 @@ export interface ElectionTraces {
 
 export interface ElectionTracer extends ElectionTraces {
   onEvent(event: ControllerEvent): void;
+  /** The election that is being committed, or one partition's part in it. Undefined while none is. */
+  committing(of?: ElectionEvent): TraceContext | undefined;
 }
 
 export interface ElectionTracerOptions {
@@ -105,6 +107,10 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   };
   return {
     onEvent: tracer.enabled ? onEvent : () => undefined,
+    committing(of) {
+      if (of === undefined) return committing?.context;
+      return committing?.partitions.find(({ event }) => idOf(event) === idOf(of))?.span.context;
+    },
     traceparentOf: (election) => traceparents.get(idOf(election)),
   };
 }

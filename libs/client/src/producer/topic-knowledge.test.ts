@@ -1,0 +1,61 @@
+import { Reason } from "@tidemark/proto/common/v1";
+import type { TidemarkError } from "@tidemark/rpc";
+import { describe, expect, test } from "vitest";
+import { createFakeCluster, type FakeCluster, refused } from "../testing/fake-cluster.ts";
+import type { RecordOutcome } from "./outcome.ts";
+import { createProducer } from "./producer.ts";
+
+const topic = "t";
+
+/** Lets as much time pass as the record needs, and no more than a minute. */
+async function untilSettled(cluster: FakeCluster, outcomes: readonly (RecordOutcome | undefined)[]): Promise<void> {
+  for (let step = 0; step < 600 && outcomes.includes(undefined); step++) await cluster.time.advance(100);
+}
+
+describe("the first record for a topic", () => {
+  const down = () => refused(Reason.UNAVAILABLE, { retriable: true });
+
+  test("is sent when the cluster answers again, within its delivery timeout", async () => {
+    const cluster = await createFakeCluster();
+    const producer = createProducer(cluster.connection, {});
+    cluster.onDescribe(down(), down(), down());
+    const outcomes: (RecordOutcome | undefined)[] = [undefined];
+    producer.send(topic, { value: "a" }).then((outcome) => (outcomes[0] = outcome), expect.unreachable);
+    await untilSettled(cluster, outcomes);
+    expect(outcomes).toMatchObject([{ kind: "acknowledged" }]);
+  });
+
+  test("is notApplied at the delivery timeout, at once where the topic is not there, and when the producer is closed", async () => {
+    const outcomeOf = async (errors: readonly TidemarkError[], afterMs: number, isClosed = false) => {
+      const cluster = await createFakeCluster();
+      const producer = createProducer(cluster.connection, { deliveryTimeoutMs: 2000 });
+      cluster.onDescribe(...errors);
+      let outcome: RecordOutcome | undefined;
+      const sent = producer.send(topic, { value: "a" }).then((settled) => (outcome = settled));
+      if (isClosed) await producer.close();
+      await cluster.time.advance(afterMs);
+      if (outcome !== undefined) await sent;
+      return { outcome, pending: cluster.time.pending() };
+    };
+    const long = Array.from({ length: 100 }, down);
+    const notApplied = (reason: Reason) => ({ outcome: { kind: "notApplied", error: { reason } }, pending: 0 });
+    expect(await outcomeOf(long, 2000)).toMatchObject(notApplied(Reason.UNAVAILABLE));
+    const missing = refused(Reason.UNKNOWN_TOPIC, { retriable: true });
+    expect(await outcomeOf([missing], 0)).toMatchObject(notApplied(Reason.UNKNOWN_TOPIC));
+    expect(await outcomeOf(long, 0, true)).toMatchObject(notApplied(Reason.CANCELLED));
+  });
+});
+
+test("what is known of a topic is asked for anew while one batch is tried again and again, and nothing more is given", async () => {
+  const cluster = await createFakeCluster();
+  const producer = createProducer(cluster.connection, {});
+  await producer.prepare(topic);
+  const before = cluster.described();
+  const again = { kind: "refuse", error: refused(Reason.NOT_LEADER) } as const;
+  cluster.onProduce(0, ...Array.from({ length: 8 }, () => again));
+  const outcomes: (RecordOutcome | undefined)[] = [undefined];
+  producer.enqueue(topic, { value: "a", partition: 0 }, (outcome) => (outcomes[0] = outcome));
+  await untilSettled(cluster, outcomes);
+  expect(outcomes).toMatchObject([{ kind: "acknowledged" }]);
+  expect(cluster.described()).toBeGreaterThan(before);
+});

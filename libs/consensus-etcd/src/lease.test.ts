@@ -4,6 +4,8 @@ import { allEtcdGuards } from "./guards.ts";
 import { keepLease } from "./lease.ts";
 import { createRotation } from "./rotation.ts";
 import { createSimulatedEtcd } from "./simulated/simulated-etcd.ts";
+import type { EtcdMembers, EtcdStubs } from "./stubs.ts";
+import { createPausableRuntime } from "./testing/pausable-runtime.ts";
 
 /** A lease of three seconds, renewed every second, whose timers are `earlyMs` early. */
 async function setting(earlyMs: number) {
@@ -66,5 +68,42 @@ describe("belief in a lease", () => {
     expect(s.time.pending()).toBeLessThanOrEqual(1);
     s.etcd.close();
     s.rotation.close();
+  });
+
+  it("counts an answer for the renewal that it answers, where a stall had the next one sent before it was read", async () => {
+    const time = createManualTime();
+    const process = createPausableRuntime({ ...time, random: createSeededRandom(1) });
+    const sentAtMs: number[] = [];
+    let answer = () => {};
+    const leaseKeepAlive: EtcdStubs["leaseKeepAlive"] = (_, { onMessage }) => {
+      answer = () => onMessage({ ttlSeconds: 3 });
+      return { send: () => sentAtMs.push(time.clock.monotonicMs()), close: () => undefined };
+    };
+    const connect = () => ({ leaseKeepAlive, close: () => undefined }) as unknown as EtcdStubs;
+    const members: EtcdMembers = { endpoints: ["etcd:2379"], connect };
+    const rotation = createRotation({ purpose: "lease", members, runtime: process, onEvent: () => {} });
+    const lease = keepLease({
+      grant: { id: "1", ttlSeconds: 3 },
+      askedAtMs: 0,
+      rotation,
+      runtime: process,
+      renewalMs: 1_000,
+      timeoutMs: 600,
+      guards: allEtcdGuards,
+      onLost: () => {},
+    });
+    await time.advance(0);
+    answer();
+    await time.advance(1_000);
+    expect(sentAtMs).toEqual([0, 1_000]);
+    // etcd renews at once, and hears nothing more; its answer waits to be read.
+    process.pause();
+    await time.advance(2_000);
+    process.resume();
+    answer();
+    await time.advance(999);
+    expect(lease.isBelieved()).toBe(false);
+    lease.end();
+    rotation.close();
   });
 });

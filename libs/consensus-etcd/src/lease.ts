@@ -33,8 +33,10 @@ export interface LeaseOptions {
 interface LeaseState {
   readonly options: LeaseOptions;
   believedUntilMs: number;
-  /** When the renewal was sent that is on its way on the open stream. */
+  /** When the renewal was sent that is on its way on the open stream. One at a time: an answer names none. */
   sentAtMs: number | undefined;
+  /** The next renewal was due while one was on its way. */
+  isDue: boolean;
   stream: { readonly member: Member; readonly keepAlive: LeaseKeepAlive } | undefined;
   isOver: boolean;
   readonly ending: AbortController;
@@ -49,6 +51,7 @@ export function keepLease(options: LeaseOptions): Lease {
     options,
     believedUntilMs: 0,
     sentAtMs: undefined,
+    isDue: false,
     stream: undefined,
     isOver: false,
     ending: new AbortController(),
@@ -108,6 +111,9 @@ function renew(state: LeaseState): void {
   const { runtime, renewalMs, timeoutMs } = state.options;
   const { stream } = state;
   if (state.isOver || stream === undefined) return;
+  // A process that stood still gets here before it reads the answer, which would be taken for that of this one.
+  state.isDue = state.sentAtMs !== undefined;
+  if (state.isDue) return;
   state.sentAtMs = runtime.clock.monotonicMs();
   state.cancelAnswer = runtime.scheduler.after(timeoutMs, () => {
     state.cancelAnswer = runtime.scheduler.afterInput(() => {
@@ -126,6 +132,7 @@ function onAnswer(state: LeaseState, member: Member, ttlSeconds: number): void {
   state.options.rotation.succeeded(member);
   if (ttlSeconds <= 0) lose(state, "etcd says that the lease is gone");
   else believe(state, sentAtMs, ttlSeconds);
+  if (state.isDue) renew(state);
 }
 
 function onStreamEnd(state: LeaseState, member: Member, error: EtcdError): void {
@@ -145,6 +152,7 @@ function closeStream(state: LeaseState): void {
   state.stream?.keepAlive.close();
   state.stream = undefined;
   state.sentAtMs = undefined;
+  state.isDue = false;
 }
 
 function lose(state: LeaseState, cause: string): void {

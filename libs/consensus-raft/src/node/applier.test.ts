@@ -1,4 +1,5 @@
 import { crc32c } from "@tidemark/compression";
+import { LinkLostError } from "@tidemark/consensus";
 import { directoryId } from "@tidemark/ids";
 import { logIndex, term } from "@tidemark/raft";
 import { expect, test } from "vitest";
@@ -26,4 +27,18 @@ test("a session that ended behind a snapshot is said to have ended, and one that
   applier.restore(logIndex(9), encodeContent(ahead.content(), crc32c));
   expect(fed.at(-1)).toBe("snapshot");
   expect(ended).toEqual(["a"]);
+});
+
+test("who waits for an entry that a snapshot passed over is told that its outcome is not known", async () => {
+  const replica = createReplica();
+  const proposals = createProposals();
+  const applier = createApplier({ replica, proposals, crc32c, onEvent: () => undefined });
+  const waiting = proposals.wait({ index: logIndex(7), term: term(1) });
+  const behind = proposals.wait({ index: logIndex(10), term: term(1) });
+  // The leadership is lost over entries that are committed, and not applied here yet.
+  proposals.lose("deposed", logIndex(10));
+  applier.restore(logIndex(9), encodeContent(replica.content(), crc32c));
+  await expect(waiting).rejects.toBeInstanceOf(LinkLostError);
+  applier.apply({ kind: "noop", index: logIndex(10), term: term(1) });
+  await expect(behind).resolves.toMatchObject({ kind: "committed" });
 });

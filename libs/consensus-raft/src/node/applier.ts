@@ -69,6 +69,7 @@ export function createApplier(options: {
       replica.restore(decodeContent(bytes, options.crc32c));
       state.history = createHistory(replica.revision());
       state.index = index;
+      state.proposals.passOver(index);
       state.follower?.onFeed(snapshotOf(replica));
       for (const session of before) if (!replica.sessions().has(session)) state.follower?.onSessionEnded(session);
     },

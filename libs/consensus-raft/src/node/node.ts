@@ -40,6 +40,7 @@ import { createSnapshots, defaultSnapshotPolicy, type SnapshotPolicy, type Snaps
 import { startTicker } from "./ticker.ts";
 import { type Durations, defaultTiming, durationsOf, type NodeTiming, ticksOf } from "./timing.ts";
 import type { Transport } from "./transport.ts";
+import { createVoteDelay, type VoteDelay } from "./vote-delay.ts";
 
 export interface NodeOptions {
   readonly opened: OpenedStorage;
@@ -101,6 +102,7 @@ interface State {
   readonly sessions: SessionWatch;
   readonly handover: Handover;
   readonly quorum: QuorumWatch;
+  readonly voteDelay: VoteDelay;
   /** Sessions whose end is proposed. */
   readonly ending: Set<string>;
   readonly observer: NodeObserver | undefined;
@@ -155,6 +157,7 @@ export function startNode(options: NodeOptions): RaftNode {
     sessions: createSessionWatch(durations, (session) => state.candidate?.isLive(session) === true),
     handover: createHandover({ clock, durations, replica: parts.replica }),
     quorum: createQuorumWatch({ clock, durations, onEvent }),
+    voteDelay: createVoteDelay({ clock, durations, start: opened.start }),
     ending: new Set(),
     observer: options.experiment?.observe?.({
       id: parts.id,
@@ -259,6 +262,7 @@ function receive(state: State, message: Message): void {
   if (state.failure !== undefined || state.closed !== undefined) return;
   state.sessions.noteHeard(message.from);
   state.quorum.noteHeard(message.from);
+  if (state.voteDelay.covers(message)) return;
   state.node.raft.step(message);
   pump(state);
 }

@@ -13,6 +13,8 @@ export interface Proposals {
   settle(position: Position, answer: StoreAnswer): void;
   /** Leadership is over. What is at or below `committed` is committed, and is answered when it is applied. */
   lose(cause: string, committed: LogIndex): void;
+  /** A snapshot took the place of everything up to `index`: what became of it there is not said in it. */
+  passOver(index: LogIndex): void;
   /** The storage failed. */
   fail(message: string): void;
 }
@@ -36,6 +38,13 @@ export function createProposals(): Proposals {
         if (index <= committed) continue;
         waiting.delete(index);
         end.reject(new LinkLostError(cause));
+      }
+    },
+    passOver(through) {
+      for (const [index, { end }] of [...waiting]) {
+        if (index > through) continue;
+        waiting.delete(index);
+        end.reject(new LinkLostError("a snapshot took the place of its entry"));
       }
     },
     fail(message) {

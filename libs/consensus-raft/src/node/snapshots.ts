@@ -1,10 +1,10 @@
-import { detached } from "@tidemark/consensus/store";
+import { detached, MalformedBytesError } from "@tidemark/consensus/store";
 import { DiskError } from "@tidemark/disk";
 import type { Raft, SnapshotChunk, SnapshotChunkOrder, SnapshotMeta } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
 import type { Clock } from "@tidemark/runtime";
 import type { Replica } from "../replica/replica.ts";
-import { encodeContent } from "../replica/snapshot-codec.ts";
+import { checkedBody, encodeContent } from "../replica/snapshot-codec.ts";
 import type { RaftStorage } from "../storage/storage.ts";
 import type { Applier } from "./applier.ts";
 import type { NodeEventSink } from "./events.ts";
@@ -25,7 +25,7 @@ export interface Snapshots {
   consider(): void;
   /** Makes one now, and keeps `keepEntries` behind it. */
   make(keepEntries: number): Promise<void>;
-  /** Reads the bytes of a piece and sends it. */
+  /** Reads the bytes of a piece and sends it. A snapshot that does not read back as it was written fails the node. */
   sendPiece(order: SnapshotChunkOrder): void;
   /** Waits for what is under way. */
   stop(): Promise<void>;
@@ -45,7 +45,7 @@ export interface SnapshotsOptions {
   readonly onChanged: () => void;
   /** A snapshot is on stable storage. */
   readonly onSaved: (meta: SnapshotMeta) => void;
-  readonly onFailed: (error: DiskError) => void;
+  readonly onFailed: (error: DiskError | MalformedBytesError) => void;
 }
 
 export function createSnapshots(options: SnapshotsOptions): Snapshots {
@@ -62,7 +62,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
       try {
         await task();
       } catch (error) {
-        if (!(error instanceof DiskError)) throw error;
+        if (!(error instanceof DiskError || error instanceof MalformedBytesError)) throw error;
         if (!stopped) options.onFailed(error);
       }
     };
@@ -106,11 +106,11 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   };
 }
 
-/** Undefined where nothing was applied yet. */
+/** Undefined where nothing was applied yet, or a snapshot of the leader's is about to replace what was. */
 async function saveSnapshot(options: SnapshotsOptions): Promise<SnapshotMeta | undefined> {
   const { raft, storage, replica, applier, crc32c, clock, onEvent } = options;
   const index = applier.index();
-  if (index === 0) return undefined;
+  if (index === 0 || raft.status().snapshot.index > index) return undefined;
   const startedMs = clock.monotonicMs();
   const state = encodeContent(replica.content(), crc32c);
   const meta: SnapshotMeta = { ...raft.snapshotAt(index), sizeBytes: state.length };
@@ -121,10 +121,15 @@ async function saveSnapshot(options: SnapshotsOptions): Promise<SnapshotMeta | u
 }
 
 async function sendPiece(
-  { raft, storage, send, onChanged }: SnapshotsOptions,
+  { raft, storage, crc32c, send, onChanged }: SnapshotsOptions,
   order: SnapshotChunkOrder,
 ): Promise<void> {
   const { snapshot, offset } = order.header;
+  if (offset === 0) {
+    // Whoever took a damaged one would have it in the place of a sound log.
+    const whole = await storage.readSnapshot(snapshot, { offset, length: snapshot.sizeBytes });
+    if (whole !== undefined) checkedBody(whole, crc32c);
+  }
   const data = await storage.readSnapshot(snapshot, { offset, length: order.lengthBytes });
   if (data === undefined) {
     raft.snapshotGone(snapshot.index);

@@ -33,14 +33,20 @@ export function encodeContent(content: ReplicaContent, crc32c: Crc32c): Uint8Arr
   return writer.written();
 }
 
-/** Throws MalformedBytesError for what is damaged, or of a later version. */
-export function decodeContent(bytes: Uint8Array, crc32c: Crc32c): ReplicaContent {
-  if (bytes.length === 0) return emptyReplica;
+/** What stands before the checksum, once that is right. Throws MalformedBytesError where it is not. */
+export function checkedBody(bytes: Uint8Array, crc32c: Crc32c): Uint8Array {
+  if (bytes.length === 0) return bytes;
   const body = bytes.subarray(0, bytes.length - 4);
   if (bytes.length < 5 || createByteReader(bytes.subarray(bytes.length - 4)).u32() !== crc32c(body)) {
     throw new MalformedBytesError("a snapshot's state does not read back as it was written");
   }
-  const reader = createByteReader(body);
+  return body;
+}
+
+/** Throws MalformedBytesError for what is damaged, or of a later version. */
+export function decodeContent(bytes: Uint8Array, crc32c: Crc32c): ReplicaContent {
+  if (bytes.length === 0) return emptyReplica;
+  const reader = createByteReader(checkedBody(bytes, crc32c));
   const found = reader.u8();
   if (found !== version) throw new MalformedBytesError(`a snapshot's state has the version ${found}, not ${version}`);
   const at = revision(reader.u64());

@@ -12,6 +12,7 @@ import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
 import { reportAtExit } from "./exit-report.ts";
 import { createProducerIdentities } from "./identities.ts";
+import { createLeftBehind } from "./left-behind.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
 import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
@@ -131,6 +132,12 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
   });
 
+  const leftBehind = createLeftBehind({
+    runtime,
+    leaderOf: (topic, partition) => routes.leaderOf(topic, partition),
+    ask: (topic) => topics.ask(topic),
+  });
+
   /** To the leader where that is known and can be reached, else by the bootstrap endpoint. */
   const senderOf = (topic: string, partition: number): BatchSender => ({
     endpoint() {
@@ -146,7 +153,8 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     async send(endpoint, batches, { timeoutMs, traceparent }) {
       const target = { topic, partition, acks: acksOf[options.acks], batches, timeoutMs };
       try {
-        return await links.send(endpoint, traceparent === undefined ? target : { ...target, traceparent });
+        const answer = links.send(endpoint, traceparent === undefined ? target : { ...target, traceparent });
+        return await leftBehind.heard(target, endpoint, answer);
       } catch (error) {
         routes.heed({ topic, partition }, endpoint, error);
         topics.doubt(topic);

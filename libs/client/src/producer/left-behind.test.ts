@@ -69,6 +69,7 @@ describe("a leader that answers nothing any more", () => {
   ])("is waited for where it %s: its own answer is on its way", async (_, { endpoint: leader, leaderEpoch }) => {
     const { cluster, outcomes, give } = await setUp(1);
     give("a");
+    await cluster.time.advance(10);
     const hint = refused(Reason.NOT_LEADER, { leader, leaderEpoch });
     cluster.connection.routes.heed({ topic, partition: 0 }, frozen.endpoint, hint);
     await cluster.time.advance(3 * silenceMs);

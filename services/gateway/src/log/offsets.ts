@@ -66,7 +66,13 @@ async function askAll<Item extends PartitionAnswer>(
   const { table, leaders } = context;
   const partitions = askedPartitions(table, table.topic(request.topic, request.topicId), request.partitions);
   const answers = await askPatiently(
-    { table, partitions, failed, ask: (group) => ask(leaders.client(group.endpoint, "fetch"), group) },
+    {
+      table,
+      runtime: context.runtime,
+      partitions,
+      failed,
+      ask: (group) => ask(leaders.client(group.endpoint, "fetch"), group),
+    },
     readPauses(context, call),
   );
   throwIfOnlyFailed(answers);

@@ -1,9 +1,9 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
-import { abortWith, createDeferred, type Runtime } from "@tidemark/runtime";
+import { abortWith } from "@tidemark/runtime";
 import type { Pauses } from "./patience.ts";
-import { onReplaced, replacedLeader } from "./replaced-leaders.ts";
-import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
+import { type CallingContext, untilReplaced } from "./replaced-leaders.ts";
+import type { Route, RoutedPartition } from "./route-table.ts";
 
 /** One try at one leader. */
 export interface Attempt {
@@ -26,12 +26,6 @@ export interface LeaderCall<Answer> {
   readonly attempt: (attempt: Attempt, partition: RoutedPartition, over: AbortSignal) => Promise<Answer>;
 }
 
-/** What every call to a leader needs. */
-export interface CallingContext {
-  readonly table: RouteTable;
-  readonly runtime: Pick<Runtime, "scheduler">;
-}
-
 /**
  * Calls the leader of a partition, and others after it, until it works, time is up, or the error is one that will not
  * pass. What a broker may have done each time is never tried again: its error is the call's, outcome unknown and all. What
@@ -50,8 +44,15 @@ export async function callLeader<Answer>(
     const route = table.route(partition);
     try {
       if (route === undefined) throw table.noRoute(partition);
-      const place = { partition, route, signal };
-      return await untilReplaced(context, place, (over) => attempt({ route, number }, partition, over));
+      return await untilReplaced(context, [{ partition, route }], async (left) => {
+        const over = new AbortController();
+        const unbind = abortWith(over, signal, left);
+        try {
+          return await attempt({ route, number }, partition, over.signal);
+        } finally {
+          unbind();
+        }
+      });
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);
@@ -61,27 +62,6 @@ export async function callLeader<Answer>(
         (await pauses.next([{ partition, leaderEpoch: route?.leaderEpoch }], error));
       if (!mayGoOn) throw wasUnknown ? inDoubt(error) : error;
     }
-  }
-}
-
-/** What `work` comes to, or the error of a leader that was left: then its signal is aborted. */
-async function untilReplaced<Answer>(
-  { table, runtime: { scheduler } }: CallingContext,
-  { signal, ...place }: { readonly partition: RoutedPartition; readonly route: Route; readonly signal: AbortSignal },
-  work: (over: AbortSignal) => Promise<Answer>,
-): Promise<Answer> {
-  const over = new AbortController();
-  const unbind = abortWith(over, signal);
-  const left = createDeferred<never>();
-  const stop = onReplaced({ table, scheduler }, place, () => {
-    left.reject(replacedLeader(place.route.endpoint));
-    over.abort();
-  });
-  try {
-    return await Promise.race([work(over.signal), left.promise]);
-  } finally {
-    stop();
-    unbind();
   }
 }
 

@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
-import type { Cancel, Scheduler } from "@tidemark/runtime";
+import { type Cancel, createDeferred, type Runtime } from "@tidemark/runtime";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
 /**
@@ -27,27 +27,47 @@ export function replacedLeader(endpoint: string): TidemarkError {
   });
 }
 
+/** What every call to a leader needs. */
+export interface CallingContext {
+  readonly table: RouteTable;
+  readonly runtime: Pick<Runtime, "scheduler">;
+}
+
+/** A partition, and the route by which it is asked for. */
+export interface Asked {
+  readonly partition: RoutedPartition;
+  readonly route: Route;
+}
+
 /**
- * Calls `leave` once when `route` has been replaced for `replacedGraceMs`, as the metadata tell it. The cancel ends the
- * waiting for that; it is to be called when the answer is there.
+ * What `work` comes to. Once the metadata tell for `replacedGraceMs` that another broker leads one of the partitions, it is
+ * the error of `replacedLeader` instead, and `left` is aborted.
  */
-export function onReplaced(
-  { table, scheduler }: { readonly table: RouteTable; readonly scheduler: Scheduler },
-  { partition, route }: { readonly partition: RoutedPartition; readonly route: Route },
-  leave: () => void,
-): Cancel {
+export async function untilReplaced<Answer>(
+  { table, runtime: { scheduler } }: CallingContext,
+  asked: readonly Asked[],
+  work: (left: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  const left = new AbortController();
+  const gone = createDeferred<never>();
   let stopTimer: Cancel | undefined;
-  const look = () => {
-    if (stopTimer !== undefined || !isReplaced(table, partition, route)) return;
-    unwatch();
-    // An answer that has come in meanwhile is taken first.
-    stopTimer = scheduler.after(replacedGraceMs, () => {
-      stopTimer = scheduler.afterInput(leave);
-    });
+  const leave = (endpoint: string) => {
+    gone.reject(replacedLeader(endpoint));
+    left.abort();
   };
-  const unwatch = table.onChange(look);
-  return () => {
+  const unwatch = table.onChange(() => {
+    const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
+    if (replaced === undefined || stopTimer !== undefined) return;
+    unwatch();
+    stopTimer = scheduler.after(replacedGraceMs, () => {
+      // An answer that has come in meanwhile is taken first.
+      stopTimer = scheduler.afterInput(() => leave(replaced.route.endpoint));
+    });
+  });
+  try {
+    return await Promise.race([work(left.signal), gone.promise]);
+  } finally {
     unwatch();
     stopTimer?.();
-  };
+  }
 }

@@ -3,6 +3,7 @@ import { createFaultDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk
 import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { newDisk, optionsOn, replica, settings } from "../testing/directories.ts";
+import { at, batchAt } from "../testing/fixture.ts";
 import { type LogDirectory, openLogDirectory } from "./log-directory.ts";
 
 interface Killed {
@@ -56,6 +57,19 @@ describe("a directory whose process is killed at any step", () => {
       expect(next.replicas()).toEqual([replica]);
     });
     expect(steps).toBeGreaterThan(10);
+  });
+
+  it("of the making of a replica keeps what the next process flushes, also through a power cut", async () => {
+    await killAtEachStep({ work: create, end: (disk) => disk.kill() }, async ({ disk, next }) => {
+      if (next.replicas().length === 0) await next.create(replica);
+      const log = await next.open(replica, settings);
+      log.append(batchAt(0));
+      await log.flushed(at(1));
+      disk.powerCut();
+      const after = await openLogDirectory(optionsOn(disk));
+      const reopened = await after.open(replica, settings);
+      expect([reopened.status, reopened.logEndOffset]).toEqual([{ kind: "online" }, at(1)]);
+    });
   });
 
   it("of a removal is sound, and finishes it", async () => {

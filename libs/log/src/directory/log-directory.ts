@@ -244,7 +244,11 @@ async function sweep(
     if (stray !== undefined) aside.set(replicaName(stray), stray);
     const replica = parseReplicaName(name);
     if (replica === undefined || list.replicas.has(name)) continue;
-    if (!(await removeHalfMade(context, join(path, name)))) await list.add(replica);
+    if (await removeHalfMade(context, join(path, name))) continue;
+    // Whoever made it may have died before its name was durable: what is listed is there after any power cut.
+    await syncEntries(context, join(path, name));
+    await syncEntries(context, path);
+    await list.add(replica);
   }
   return aside;
 }

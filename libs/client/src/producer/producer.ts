@@ -2,8 +2,6 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
 import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
-import { delay } from "@tidemark/runtime";
-import { backoffMs } from "../backoff.ts";
 import type { Connection } from "../connection.ts";
 import { orAborted } from "../or-aborted.ts";
 import { sampledCaller, startProduceSpan } from "../trace.ts";
@@ -17,6 +15,7 @@ import type { RecordOutcome, Settle } from "./outcome.ts";
 import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
 import { createSequencer } from "./sequencer.ts";
+import { createTopicWaits } from "./topic-waits.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -209,20 +208,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   };
 
   /** As long as a record may be on its way: the cluster may be about to be there. A topic that is not is not waited for. */
-  const untilKnown = async (topic: string, signal: AbortSignal | undefined) => {
-    const { clock, random, scheduler } = runtime;
-    const sinceMs = clock.monotonicMs();
-    for (let failures = 1; closing === undefined; failures++) {
-      try {
-        return await producer.prepare(topic, signal);
-      } catch (error) {
-        const waitMs = backoffMs(failures, random);
-        const isOver = clock.monotonicMs() - sinceMs + waitMs >= options.deliveryTimeoutMs;
-        if (!(error instanceof TidemarkError) || !passesByItself(error) || isOver) throw error;
-        await delay(scheduler, waitMs, signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]));
-      }
-    }
-  };
+  const waits = createTopicWaits({ topics, runtime, patienceMs: options.deliveryTimeoutMs, ended: ended.signal });
 
   const producer: Producer = {
     async prepare(topic, signal) {
@@ -244,7 +230,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
     async send(topic, record, { signal } = {}) {
       try {
-        if (topics.known(topic) === undefined && record.partition === undefined) await untilKnown(topic, signal);
+        if (topics.known(topic) === undefined && record.partition === undefined) await waits.untilKnown(topic, signal);
         // Whoever waited beside this one may have filled the room already.
         while (buffer.isFull() && closing === undefined) await buffer.writable(signal);
         signal?.throwIfAborted();
@@ -291,11 +277,6 @@ function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value
     map.set(key, value);
   }
   return value;
-}
-
-/** Whether there is nobody to ask now. That nobody knows the topic is an answer. */
-function passesByItself({ retriable, reason }: TidemarkError): boolean {
-  return retriable && reason !== Reason.UNKNOWN_TOPIC;
 }
 
 function closedError(): TidemarkError {

@@ -179,6 +179,7 @@ describe("a restart under flush=async (D8)", () => {
         incarnationId: uuidOf("f", 1),
         clusterId: cluster.clusterId,
         directoryIds: [directoryOf(1)],
+        allDirectoriesWork: true,
         endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
         rack: "",
         cleanStopBrokerEpoch: undefined,

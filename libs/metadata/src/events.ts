@@ -40,6 +40,8 @@ export type MetadataEvent =
   | { readonly kind: "shutdownBegun"; readonly brokerId: BrokerId; readonly brokerEpoch: BrokerEpoch }
   | { readonly kind: "directoriesFailed"; readonly brokerId: BrokerId; readonly directoryIds: readonly string[] }
   | { readonly kind: "replicasDamaged"; readonly brokerId: BrokerId; readonly replicas: number }
+  /** Their log directory is gone: they are copied anew into another one. */
+  | { readonly kind: "replicasRehomed"; readonly brokerId: BrokerId; readonly replicas: number }
   | {
       readonly kind: "topicCreated";
       readonly topicId: TopicId;

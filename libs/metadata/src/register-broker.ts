@@ -10,6 +10,7 @@ import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession, Endpoint, KnownBroker, Replica, Topic } from "./model.ts";
 import { markRegressed, type SeenState } from "./regressed.ts";
+import { rehomeReplicas } from "./rehome.ts";
 import { type SettleContext, settlePartitions } from "./settle.ts";
 
 export interface RegisterBrokerCommand {
@@ -17,7 +18,10 @@ export interface RegisterBrokerCommand {
   readonly incarnationId: string;
   /** Empty: the broker belongs to no cluster yet. */
   readonly clusterId: string;
+  /** Those that work. */
   readonly directoryIds: readonly DirectoryId[];
+  /** Whether these are all that it is configured with, so that another one that the metadata name is gone. */
+  readonly allDirectoriesWork: boolean;
   readonly endpoints: readonly Endpoint[];
   readonly rack: string;
   /** The broker epoch under which it stopped cleanly. Undefined: it did not. */
@@ -45,6 +49,7 @@ export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection
  * - What the broker led is decided anew with a higher leader epoch, the broker itself being elected only where nobody
  *   else can be. It stays in each ISR in which it stood: a crash alone loses nothing that was flushed. It leaves those
  *   whose directory it did not bring, for the ELR where R13 allows.
+ * - Where such a directory is gone, replicas that nobody relies on get another one and are copied anew (`rehome.ts`).
  * - It leaves ISR and ELR where it says that its replica is damaged; and, where `flush=async` was in force, after a stop
  *   that was not clean on a machine that was booted since: what was not flushed may be gone.
  * - Partitions without a leader in whose ELR it stands get it as their leader.
@@ -89,15 +94,20 @@ export function registerBroker(
     isLost: lossOf(command, known),
     mark: (partition) => markRegression(markDamage(partition)),
   });
+  const moved = command.allDirectoriesWork
+    ? rehomeReplicas(applyChanges(after, settled.changes).image, command, context.controllerEpoch)
+    : [];
   const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
   const { bootId, flushAsync } = command;
   changes.push(
     ...settled.changes,
+    ...moved,
     // With the boot id only now: a registration that is cut short before finds the same losses again.
     putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds, bootId, flushAsync }),
     putSession(session),
   );
   events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events);
+  if (moved.length > 0) events.push({ kind: "replicasRehomed", brokerId, replicas: moved.length });
   return decided(epoch, changes, events);
 }
 

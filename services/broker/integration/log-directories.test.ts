@@ -1,4 +1,4 @@
-/** Brokers with two log directories each, of which one goes out of service and comes back. */
+/** Brokers with two log directories each, of which one goes out of service, is replaced, and comes back. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Client, createClient } from "@tidemark/client";
@@ -57,6 +57,15 @@ async function ownReplicas() {
   return replicas.toSorted((a, b) => a.partition - b.partition);
 }
 
+/** Resolves when every replica of the victim is served and has as many records. */
+async function wholeUpTo(end: bigint): Promise<void> {
+  await waitFor("everything to be there", async () => {
+    const all = await ownReplicas();
+    const isWhole = all.every(({ logEnd, condition }) => logEnd === end && condition === ReplicaCondition.ONLINE);
+    return all.length === partitions && isWhole;
+  });
+}
+
 describe("a log directory of a broker with two", () => {
   it("is out of service alone: its replicas are offline, the others serve, and it is whole when it is back", async () => {
     await inSync(() => 3);
@@ -86,10 +95,23 @@ describe("a log directory of a broker with two", () => {
     renameSync(`${folder}.away`, folder);
     await cluster.start(`broker-${victim}`);
     await inSync(() => 3);
-    const back = await waitFor("everything to be there", async () => {
-      const all = await ownReplicas();
-      return all.every(({ logEnd }) => logEnd === 2n) && all;
-    });
-    expect(back.map(({ condition }) => condition)).toEqual(back.map(() => ReplicaCondition.ONLINE));
+    await wholeUpTo(2n);
+  });
+
+  it("that is replaced by an empty one is filled from the leaders, also with the old one when that is back", async () => {
+    const folder = join(cluster.data, `broker-${victim}`, "log-2");
+    await cluster.kill(`broker-${victim}`);
+    renameSync(folder, `${folder}.away`);
+    await cluster.start(`broker-${victim}`);
+    await wholeUpTo(2n);
+    await inSync(() => 3);
+    await produceToAll();
+
+    await cluster.kill(`broker-${victim}`);
+    rmSync(folder, { recursive: true });
+    renameSync(`${folder}.away`, folder);
+    await cluster.start(`broker-${victim}`);
+    await wholeUpTo(3n);
+    await inSync(() => 3);
   });
 });

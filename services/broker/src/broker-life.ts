@@ -132,6 +132,7 @@ function createTable(parts: BrokerParts): PartitionTable {
   return createPartitionTable({
     brokerId: id,
     directories: parts.directories,
+    doAllDirectoriesWork: () => doAllDirectoriesWork(parts),
     defaults: options.topicDefaults,
     replication: options.replication,
     producers: options.producers,
@@ -149,7 +150,7 @@ function createTable(parts: BrokerParts): PartitionTable {
       events.take(place, event, standing);
     },
     onDue: (atMs) => parts.ticker?.wakeAt(atMs),
-    onNewEpochNeeded: () => parts.session?.renew("A damaged replica is to be copied anew"),
+    onNewEpochNeeded: () => parts.session?.renew("A replica is to be copied anew"),
   });
 }
 
@@ -202,12 +203,18 @@ function conditionOf(parts: BrokerParts): BrokerCondition {
     controllerEpoch: highest([metadata.known(), ...directories].map(({ controllerEpoch }) => controllerEpoch)),
     directoryIds: idsOf(directories.filter(({ failure }) => failure === undefined)),
     failedDirectoryIds: idsOf(directories.filter(({ failure }) => failure !== undefined)),
+    allDirectoriesWork: doAllDirectoriesWork(parts),
     confirmedDeletions: table.deletions(),
     damagedReplicas: table.damaged(),
     truncations: table.truncations(),
     regressedReplicas: table.regressed(),
     offlineReplicas: table.offline(),
   };
+}
+
+/** Whether each of `log.dirs` was opened and has not failed: then a directory that the metadata name beside them is gone. */
+function doAllDirectoriesWork({ directories, options }: BrokerParts): boolean {
+  return directories.length === options.logDirs.length && directories.every(({ failure }) => failure === undefined);
 }
 
 /** Keeps it on every disk, so that it is known after a restart too. What fails a disk is told by that. */

@@ -191,6 +191,11 @@ function logDecision(logger: Logger, event: MetadataEvent, traces: ReportedTrace
       });
     case "replicasDamaged":
       return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas });
+    case "replicasRehomed":
+      return logger.warn("replicas are copied anew: their log directory is gone", {
+        broker: event.brokerId,
+        replicas: event.replicas,
+      });
     case "receipt":
       return logReceipt(logger, event, traces.election());
     case "orphansSwept":

@@ -150,6 +150,7 @@ export function registrationOf(broker: number, fields: Partial<RegisterBrokerCom
     incarnationId: uuidOf("f", broker),
     clusterId: cluster.clusterId,
     directoryIds: [directoryOf(broker)],
+    allDirectoriesWork: true,
     endpoints: [{ listener: "client", host: "127.0.0.1", port: 4660 }],
     rack: "",
     cleanStopBrokerEpoch: undefined,

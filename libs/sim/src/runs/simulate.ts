@@ -386,8 +386,8 @@ function lacks(
   if (leader === undefined) return "has no leader";
   const missing = replicas.filter(({ brokerId, directoryId }) => {
     if (isr.includes(brokerId)) return false;
-    // A disk that was replaced may as well be one that is not mounted: until somebody says which it is, a replica that
-    // the metadata show on it stays offline (L10, D8).
+    // A disk that was replaced may as well be one that is not mounted: while a replica on it is eligible, it stays offline
+    // (L10, D8).
     const isGone = cluster.brokers[brokerId - 1]?.device.wasLost === true;
     const isThere = directoryId === undefined || sessions.get(brokerId)?.directoryIds.includes(directoryId) === true;
     return isThere || !isGone;

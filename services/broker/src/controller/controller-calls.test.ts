@@ -111,6 +111,7 @@ const healthy: BrokerCondition = {
   controllerEpoch: 0 as ControllerEpoch,
   directoryIds: ["d1"],
   failedDirectoryIds: [],
+  allDirectoriesWork: true,
   confirmedDeletions: [],
   damagedReplicas: [],
   truncations: [],

@@ -32,6 +32,8 @@ export interface BrokerCondition {
   /** Log directories that work. */
   readonly directoryIds: readonly string[];
   readonly failedDirectoryIds: readonly string[];
+  /** Whether every log directory that is configured works. */
+  readonly allDirectoriesWork: boolean;
   readonly confirmedDeletions: readonly TopicId[];
   readonly damagedReplicas: readonly ReplicaId[];
   readonly truncations: readonly ReportedTruncation[];
@@ -190,11 +192,12 @@ async function register(
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
     (channel, until) => {
-      const { directoryIds, controllerEpoch, damagedReplicas, regressedReplicas } = condition();
+      const { directoryIds, allDirectoriesWork, controllerEpoch, damagedReplicas, regressedReplicas } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
           ...rest,
           directoryIds: [...directoryIds],
+          allDirectoriesWork,
           endpoints: [...identity.endpoints],
           controllerEpoch,
           damagedReplicas: [...damagedReplicas],

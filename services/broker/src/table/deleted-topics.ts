@@ -1,7 +1,7 @@
 /** Deletions, and data that belongs to nothing: absence is not deletion (D7). */
 import type { TopicId } from "@tidemark/ids";
 import { type LogDirectory, type ReplicaId, replicaName } from "@tidemark/log";
-import { entriesOf, findTopicById, lookup, type MetadataImage, valuesOf } from "@tidemark/metadata";
+import { entriesOf, findPartition, findTopicById, lookup, type MetadataImage, valuesOf } from "@tidemark/metadata";
 import { isActive, type TableState } from "./table-state.ts";
 
 /** Removes the data of topics whose deletion is said. A replica that is served is ended before. */
@@ -55,6 +55,7 @@ function holdsAnyOf({ homes }: TableState, topic: TopicId): boolean {
 /**
  * Sets data aside of topic ids that the metadata do not know (D7): it is kept, said once, and taken back should the id
  * turn up again. A topic that is being made or deleted in several batches is known, by its partitions or by its note.
+ * So is what another directory took the place of, as when a disk is back that was given up: it is never served.
  */
 export function setStrayAside(table: TableState): void {
   const image = table.update?.image;
@@ -63,21 +64,42 @@ export function setStrayAside(table: TableState): void {
     if (directory.failure !== undefined) continue;
     for (const replica of directory.replicas()) {
       const name = replicaName(replica);
+      if (isReplaced(table, image, { directory, replica })) {
+        setAside(table, { directory, replica, why: "which the metadata record in another directory of this broker" });
+        continue;
+      }
       const isKnown = lookup(image.topics, replica.topicId) !== undefined;
       if (isKnown || lookup(image.deletedTopics, replica.topicId) !== undefined) continue;
-      if (!table.held.has(name)) setAside(table, directory, replica);
+      if (!table.held.has(name)) setAside(table, { directory, replica, why: "whose topic the metadata do not know" });
     }
   }
 }
 
-function setAside(table: TableState, directory: LogDirectory, replica: ReplicaId): void {
+/** Whether another directory that works holds the replica, and is the one that the metadata record. */
+function isReplaced(table: TableState, image: MetadataImage, { directory, replica }: Stray): boolean {
+  const name = replicaName(replica);
+  if (table.held.get(name)?.home === directory) return false;
+  const record = findPartition(image, replica.topicId, replica.partition);
+  const recorded = record?.replicas.find(({ brokerId }) => brokerId === table.self)?.directoryId;
+  if (recorded === undefined || recorded === directory.id) return false;
+  const home = table.homes.directories.find(({ id }) => id === recorded);
+  return home?.failure === undefined && home?.replicas().some((each) => replicaName(each) === name) === true;
+}
+
+/** Data of a replica in a directory. */
+interface Stray {
+  readonly directory: LogDirectory;
+  readonly replica: ReplicaId;
+}
+
+function setAside(table: TableState, { directory, replica, why }: Stray & { readonly why: string }): void {
   const name = replicaName(replica);
   if (table.removing.has(name)) return;
   table.removing.add(name);
   const kept = table.tasks.run(table.leaving.get(name) ?? Promise.resolve(), async () => {
     try {
       await directory.setAside(replica);
-      const message = `${directory.path} holds ${name}, whose topic the metadata do not know: it is set aside as ${name}.stray, kept and not served`;
+      const message = `${directory.path} holds ${name}, ${why}: it is set aside as ${name}.stray, kept and not served`;
       table.logger.warn(message);
     } finally {
       table.removing.delete(name);

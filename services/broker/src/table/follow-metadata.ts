@@ -17,7 +17,7 @@ import { maybeCopyAnew } from "./copy-anew.ts";
 import { forgetToldCuts } from "./cut-notes.ts";
 import { removeDeleted, setStrayAside } from "./deleted-topics.ts";
 import type { HeldReplica } from "./held-replica.ts";
-import { openAssigned, replicationOf, startMachine } from "./open-replica.ts";
+import { followMisplaced, openAssigned, replicationOf, startMachine } from "./open-replica.ts";
 import { partitionStateOf } from "./partition-state-of.ts";
 import { heldOf, isActive, type TableState, type TableUpdate } from "./table-state.ts";
 
@@ -90,7 +90,7 @@ function followPartition(table: TableState, topic: Topic, record: PartitionRecor
       maybeCopyAnew(table, held, topic, record);
       return;
     case "misplaced":
-      if (assigned.directoryId !== held.state.directoryId) openAssigned(table, topic, record);
+      followMisplaced(table, held, { topic, record });
       return;
     case "failed":
       if (Number.isFinite(held.state.againAtMs)) openAssigned(table, topic, record);

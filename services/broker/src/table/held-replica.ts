@@ -1,4 +1,4 @@
-import type { BrokerEpoch, DirectoryId } from "@tidemark/ids";
+import type { BrokerEpoch, DirectoryId, PartitionEpoch } from "@tidemark/ids";
 import type { Damage, Log, LogDirectory, ReplicaId } from "@tidemark/log";
 import type { ProducerTable } from "@tidemark/replication";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -12,7 +12,7 @@ import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
  * | ready     | its log is open, and the broker is not registered                   | it is registered, and the metadata name it    |
  * | open      | its machine runs                                                    | the metadata name it no longer; damage        |
  * | damaged   | damage was found: it neither leads nor fetches (L10)                | it is copied anew                             |
- * | misplaced | the metadata record it in a directory that this broker has not      | the broker is started with that directory     |
+ * | misplaced | the metadata record it in a directory that this broker has not      | they record one that it has                   |
  * | failed    | it cannot be opened, or broke an invariant                          | it is tried again, unless that is final       |
  */
 export type HeldState =
@@ -42,7 +42,12 @@ export type HeldState =
        */
       readonly givenUpIn: BrokerEpoch | undefined;
     }
-  | { readonly kind: "misplaced"; readonly directoryId: DirectoryId }
+  | {
+      readonly kind: "misplaced";
+      readonly directoryId: DirectoryId;
+      /** The partition epoch of the metadata by which another directory was asked for. Undefined: none was. */
+      readonly askedAt: PartitionEpoch | undefined;
+    }
   | {
       readonly kind: "failed";
       readonly message: string;

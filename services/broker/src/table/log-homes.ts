@@ -30,9 +30,11 @@ export type Opened =
   | { readonly kind: "misplaced"; readonly directoryId: DirectoryId };
 
 export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
-  const homeOf = (replica: ReplicaId) => {
+  /** The recorded directory alone: one that was given up and is back may list the replica too. */
+  const homeOf = (replica: ReplicaId, recorded: DirectoryId | undefined) => {
     const name = replicaName(replica);
-    return directories.find((directory) => directory.replicas().some((each) => replicaName(each) === name));
+    const lists = (directory: LogDirectory) => directory.replicas().some((each) => replicaName(each) === name);
+    return directories.find((each) => (recorded ?? each.id) === each.id && lists(each));
   };
 
   /** The directory in which its data was set aside: what the metadata know again is not made empty (D7). */
@@ -51,10 +53,10 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
   return {
     directories,
     async openOrCreate(replica, { recorded, ...how }) {
-      const home = homeOf(replica);
       // Another directory may hold what counts: what lies here is no proof of anything.
-      if (recorded !== undefined && (home?.id ?? recorded) !== recorded)
+      if (recorded !== undefined && !directories.some(({ id }) => id === recorded))
         return { kind: "misplaced", directoryId: recorded };
+      const home = homeOf(replica, recorded);
       if (home !== undefined) return openIn(home, replica, how);
       const keeper = keeperOf(replica);
       if (keeper !== undefined && (recorded === undefined || keeper.id === recorded)) {
@@ -62,7 +64,6 @@ export function createLogHomes(directories: readonly LogDirectory[]): LogHomes {
         return openIn(keeper, replica, how);
       }
       const target = recorded === undefined ? roomiest(directories) : directories.find(({ id }) => id === recorded);
-      if (target === undefined && recorded !== undefined) return { kind: "misplaced", directoryId: recorded };
       if (target === undefined) throw new Error("No log directory is in service");
       await target.create(replica);
       return openIn(target, replica, how);

@@ -6,6 +6,7 @@ import { createProducerTable, type ProducerTable, type ReplicationSettings } fro
 import { TidemarkError } from "@tidemark/rpc";
 import { createReplicatedPartition, type ReplicatedPartition } from "../partition/replicated-partition.ts";
 import { type TopicLogSettings, topicLogSettings } from "../partition/topic-log-settings.ts";
+import { maybeAskForDirectory } from "./ask-for-directory.ts";
 import type { HeldReplica } from "./held-replica.ts";
 import type { Opened, OpenReplica } from "./log-homes.ts";
 import { partitionStateOf } from "./partition-state-of.ts";
@@ -156,13 +157,34 @@ function take(table: TableState, held: HeldReplica, opened: Opened & { readonly 
       logger.error(`Partition ${name} is damaged: ${opened.damage.detail}`, where);
       return;
     case "misplaced":
-      held.state = { kind: "misplaced", directoryId: opened.directoryId };
+      held.state = { kind: "misplaced", directoryId: opened.directoryId, askedAt: undefined };
       logger.error(
-        `Partition ${name} is recorded in the log directory ${opened.directoryId}, which this broker does not have: it is not made anew`,
+        `Partition ${name} is recorded in the log directory ${opened.directoryId}, which this broker does not have: it is not made anew while that may be needed`,
         where,
       );
+      followNewest(table, held);
       return;
   }
+}
+
+/** The metadata may have come to something else while the replica was looked for. */
+function followNewest(table: TableState, held: HeldReplica): void {
+  const image = table.update?.image;
+  const topic = image && findTopicById(image, held.id.topicId);
+  const record = image && findPartition(image, held.id.topicId, held.id.partition);
+  if (topic !== undefined && record !== undefined && isActive(table)) followMisplaced(table, held, { topic, record });
+}
+
+/** Opens a misplaced replica where the metadata record another directory by now, or asks for one. */
+export function followMisplaced(
+  table: TableState,
+  held: HeldReplica,
+  { topic, record }: { readonly topic: Topic; readonly record: PartitionRecord },
+): void {
+  const own = record.replicas.find((each) => each.brokerId === table.self);
+  if (held.state.kind !== "misplaced" || own === undefined) return;
+  if (own.directoryId !== held.state.directoryId) openAssigned(table, topic, record);
+  else maybeAskForDirectory(table, held, record);
 }
 
 function takeEvent(table: TableState, held: HeldReplica, event: LogEvent): void {

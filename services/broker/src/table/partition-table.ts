@@ -105,7 +105,9 @@ export interface PartitionTableOptions {
   readonly links: PartitionLinks;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A damaged replica can be copied anew once this broker has registered anew. May be told often. */
+  /** Whether every log directory that is configured works: one that the metadata name beside them is gone, not failed. */
+  readonly doAllDirectoriesWork: () => boolean;
+  /** A damaged replica, or one whose directory is gone, can be copied anew once this broker has registered anew. */
   readonly onNewEpochNeeded: () => void;
   /** A tick is wanted then, on the monotonic clock. May be told often. Absent: the next one will do. */
   readonly onDue?: (atMs: number) => void;
@@ -125,9 +127,10 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
   return {
     async openListed(update) {
       table.update = update;
-      for (const directory of table.homes.directories) {
-        for (const replica of directory.replicas()) openListed(table, replica);
-      }
+      // Two directories may list one replica, as after a disk is back that was given up.
+      const listed = table.homes.directories.flatMap((directory) => directory.replicas());
+      const byName = new Map(listed.map((replica) => [replicaName(replica), replica]));
+      for (const replica of byName.values()) openListed(table, replica);
       await table.tasks.settled();
     },
     registered(registration) {
@@ -285,6 +288,7 @@ function createState(options: PartitionTableOptions): TableState {
     tasks: createTaskGroup(diskWorks, logger),
     held: new Map(),
     onLogEvent: options.onLogEvent,
+    doAllDirectoriesWork: options.doAllDirectoriesWork,
     onNewEpochNeeded: options.onNewEpochNeeded,
     uncleanDefault: false,
     update: undefined,

@@ -40,7 +40,9 @@ export interface TableState {
   readonly tasks: TaskGroup;
   readonly held: Map<string, HeldReplica>;
   readonly onLogEvent: ((partition: Partition, event: LogEvent) => void) | undefined;
-  /** A damaged replica may be copied anew once this broker has a newer broker epoch. */
+  /** Whether every log directory that is configured works: one that the metadata name beside them is gone, not failed. */
+  readonly doAllDirectoriesWork: () => boolean;
+  /** A damaged replica, or one whose directory is gone, may be copied anew once this broker has a newer broker epoch. */
   readonly onNewEpochNeeded: () => void;
   /** Whether topics that do not say allow unclean elections. */
   uncleanDefault: boolean;

@@ -159,6 +159,7 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
         });
       },
     },
+    doAllDirectoriesWork: () => true,
     onNewEpochNeeded: () => undefined,
     defaults: {
       "log.segment.bytes": 2 ** 20,

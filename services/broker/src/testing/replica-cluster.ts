@@ -37,6 +37,8 @@ export interface ClusterOptions {
   readonly producers?: ProducerSettings;
   /** Log directories of each broker. Default: one. */
   readonly directories?: number;
+  /** Whether brokers say that a directory beside these has failed. Default: no. */
+  readonly hasFailedDirectory?: boolean;
 }
 
 export interface RunningBroker {
@@ -204,6 +206,7 @@ export async function createReplicaCluster(options: ClusterOptions = {}): Promis
       onDue: () => {
         steps.push(`${id}: due`);
       },
+      doAllDirectoriesWork: () => options.hasFailedDirectory !== true,
       onNewEpochNeeded: () => {
         renewals.add(id);
       },

@@ -69,6 +69,7 @@ async function register(
     incarnationId: readUuid("incarnation_id", request.incarnationId),
     clusterId: request.clusterId,
     directoryIds: readDirectoryIds(request.directoryIds),
+    allDirectoriesWork: request.allDirectoriesWork,
     endpoints: request.endpoints.map(readEndpoint),
     rack: request.rack,
     cleanStopBrokerEpoch:

@@ -41,7 +41,7 @@ export async function describeTopic({ admin, log }: Directory, topic: string): P
     return { facts, leaders: leadersOf(described, brokers) };
   } catch (error) {
     if (!(error instanceof TidemarkError) || !isWithoutController(error)) throw error;
-    const { offsets } = await log.listOffsets({ topic });
+    const { offsets } = await log.listOffsets({ topic }, { timeoutMs: describeTimeoutMs });
     return { facts: { topicId: "", partitions: offsets.length }, leaders: new Map() };
   }
 }

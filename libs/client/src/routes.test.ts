@@ -26,6 +26,15 @@ describe("a route", () => {
     expect(routes.endpointOf("t", 0)).toBe("gateway:1");
   });
 
+  test("tells its newest leader, and none once that one's endpoint was left", () => {
+    const routes = createRoutes("gateway:1", everywhere);
+    expect(routes.leaderOf("t", 0)).toBeUndefined();
+    routes.heed(place, "gateway:1", hint("broker:2", 3));
+    expect(routes.leaderOf("t", 0)).toEqual({ endpoint: "broker:2", leaderEpoch: 3 });
+    routes.heed(place, "broker:2", answerLost());
+    expect(routes.leaderOf("t", 0)).toBeUndefined();
+  });
+
   test("stays when another endpoint's call fails", () => {
     const routes = createRoutes("gateway:1", everywhere);
     routes.heed(place, "gateway:1", hint("broker:2", 3));

@@ -16,6 +16,8 @@ export interface KnownLeader {
 export interface Routes {
   /** host:port. */
   endpointOf(topic: string, partition: number): string;
+  /** The newest leader that was told. Undefined: none was, or its endpoint was left for the bootstrap endpoint. */
+  leaderOf(topic: string, partition: number): KnownLeader | undefined;
   /**
    * Takes note of a topic's leaders, by partition, as the controller described them. Of another topic id than before
    * everything that was known is forgotten: leader epochs of two topics under one name say nothing of each other. An empty
@@ -56,6 +58,10 @@ export function createRoutes(bootstrap: string, reach: Reach): Routes {
       const route = learned.get(keyOf(topic, partition));
       if (route?.endpoint === undefined) return bootstrap;
       return route.isHinted || reach.isReachable(route.endpoint) ? route.endpoint : bootstrap;
+    },
+    leaderOf(topic, partition) {
+      const route = learned.get(keyOf(topic, partition));
+      return route?.endpoint === undefined ? undefined : { endpoint: route.endpoint, leaderEpoch: route.leaderEpoch };
     },
     learn({ topic, topicId }, leaders) {
       forgetOther(topic, topicId);

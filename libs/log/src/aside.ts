@@ -23,6 +23,16 @@ export async function writeAside(
   path: string,
   write: (file: DiskFile) => Promise<void>,
 ): Promise<void> {
+  await putInPlace(context, path, write);
+  await syncEntries(context, parentOf(path));
+}
+
+/** The same but for the directory, which is still to be synced: until then a power cut may bring the old file back. */
+export async function putInPlace(
+  context: Omit<AsideContext, "guards">,
+  path: string,
+  write: (file: DiskFile) => Promise<void>,
+): Promise<void> {
   const aside = path + asideSuffix;
   await context.disk.remove(aside);
   const file = await context.disk.create(aside);
@@ -34,5 +44,4 @@ export async function writeAside(
   }
   await context.disk.rename(aside, path);
   context.files.forget(path);
-  await syncEntries(context, parentOf(path));
 }

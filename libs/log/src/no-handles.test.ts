@@ -11,6 +11,7 @@ import {
   batchAt,
   contentOf,
   createTestLog,
+  epoch,
   logDirectory,
   logFile,
   namesOf,
@@ -95,6 +96,32 @@ describe("without a file handle", () => {
       "online",
       at(5),
       [{ leaderEpoch: 5, startOffset: at(5) }],
+    ]);
+  });
+
+  it.each([
+    ["a stop", ({ log }: TestLog) => log.close()],
+    ["a power cut", async ({ disk }: TestLog) => disk.powerCut()],
+  ])("leader epochs behind a deletion whose list of them was not made durable outlive %s", async (_, end) => {
+    const test = await createTestLog({ settings: { segmentBytes: 300 } });
+    for (let offset = 0; offset < 6; offset++) await test.flush(batchAt(offset, { leaderEpoch: offset }));
+    test.log.setHighWatermark(at(6));
+    let isRenamed = false;
+    test.faulty.plan(({ kind, path }) => {
+      if (kind === "rename") isRenamed ||= path.includes("leader-epoch");
+      return kind === "syncDirectory" && isRenamed ? { kind: "fail", code: "NO_HANDLES" } : undefined;
+    });
+    await whileTimeGoes(test.time, test.log.moveLogStart(at(5)));
+    expect([isRenamed, test.context.failure()]).toEqual([true, undefined]);
+    test.faulty.plan(() => undefined);
+    test.log.beginEpoch(epoch(7));
+    await test.flush(batchAt(6, { leaderEpoch: 9 }));
+    await end(test);
+    const log = await test.reopen();
+    expect(log.epochs.map(({ leaderEpoch, startOffset }) => [leaderEpoch, startOffset])).toEqual([
+      [5, at(5)],
+      [7, at(6)],
+      [9, at(6)],
     ]);
   });
 

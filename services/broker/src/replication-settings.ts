@@ -4,10 +4,9 @@ import { defaultSettings, type ProducerSettings, type ReplicationSettings } from
 /**
  * A fetch without an answer for longer is asked again, in milliseconds. That a leader is gone is told by its stream: by
  * its end, or within seconds by its keepalive. An answer that is on its way over a slow link, behind those of other
- * partitions, takes its time; to begin anew meanwhile would throw it away, and the next one too. Where one is lost all the
- * same, the follower is out of the ISR for as long.
+ * partitions, takes its time; to begin anew meanwhile would throw it away, and the next one too.
  */
-const answerTimeoutMs = 8_000;
+const answerTimeoutMs = 30_000;
 
 /** What the machines of a broker's partitions take from its settings. */
 export function replicationSettings(values: Values<(typeof brokerSchema)["settings"]>): ReplicationSettings {

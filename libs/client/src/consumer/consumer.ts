@@ -61,9 +61,9 @@ export interface Consumer {
   pause(partitions: readonly number[]): void;
   resume(partitions: readonly number[]): void;
   /**
-   * Goes on elsewhere in a partition: what was fetched ahead of it is thrown away. Before reading has begun it is where
-   * the partition begins. Rejects with a TidemarkError where the place cannot be found, and where the consumer does not
-   * read the partition.
+   * Goes on elsewhere in a partition: what was fetched ahead of it is thrown away. Before reading has begun, and between
+   * two readings, it is where the partition begins. Rejects with a TidemarkError where the place cannot be found, and where
+   * the consumer does not read the partition.
    */
   seek(partition: number, to: Start, signal?: AbortSignal): Promise<void>;
 }
@@ -82,9 +82,9 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   const { topic, retryTimeoutMs } = options;
   checkOffsets(topic, options);
   let positions = new Map<number, bigint>();
-  /** Of the reading that began last. */
+  /** Of the reading that began last. Empty before the first, and behind its end. */
   let reading: readonly PartitionState[] = [];
-  /** What it reads. Undefined before the first. */
+  /** What it reads. Undefined then. */
   let begun: OffsetsQuery | undefined;
   const sought = new Map<number, bigint>(options.offsets);
   const paused = new Set<number>();
@@ -126,9 +126,10 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   };
 
   async function* batches(signal?: AbortSignal): AsyncGenerator<ConsumedBatch, void, undefined> {
+    let asked: OffsetsQuery | undefined;
     try {
       const stop = signal ?? new AbortController().signal;
-      const asked = await query(stop);
+      asked = await query(stop);
       begun = asked;
       const states = await begin(asked, stop);
       const fetcher = createFetcher(connection, { ...options, topicId: asked.topicId, recover });
@@ -143,6 +144,12 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
       }
     } catch (error) {
       if (!signal?.aborted) throw error;
+    } finally {
+      // A seek from here on is one for the next reading, unless another one began meanwhile.
+      if (begun === asked) {
+        begun = undefined;
+        reading = [];
+      }
     }
   }
 

@@ -237,6 +237,22 @@ test("a seek counts also where it comes between the moments in which reading beg
   expect((await first).value).toMatchObject({ records: [{ offset: 2n }] });
 });
 
+test("a seek between two readings is where the second begins, also where the topic was made anew between them", async () => {
+  const cluster = await clusterWith(["a", "b", "c"]);
+  const { consumer, next, leave } = open(cluster);
+  expect(await next()).toBe("0/0");
+  await leave();
+  const readFirst = async () => {
+    for await (const { records } of consumer.batches()) return records.map(({ offset }) => offset);
+    return [];
+  };
+  await seek(cluster, consumer, 0, { offset: 1n });
+  expect(await readFirst()).toEqual([1n]);
+  cluster.topicId = "another";
+  await seek(cluster, consumer, 0, "earliest");
+  expect(await readFirst()).toEqual([0n]);
+});
+
 test("a seek in a partition that is not read is refused, and not forgotten", async () => {
   const cluster = await clusterWith(["a"], ["x"]);
   const { consumer } = open(cluster, { partitions: [1] });

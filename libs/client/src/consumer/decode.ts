@@ -15,6 +15,8 @@ import { TidemarkError } from "@tidemark/rpc";
 
 export interface DecodedFetch {
   readonly records: readonly StoredRecord[];
+  /** Their keys and values in bytes. */
+  readonly decodedBytes: number;
   /** Offset to go on from. */
   readonly nextOffset: bigint;
   /** Leader epoch of the last batch; undefined where there was none. */
@@ -28,14 +30,14 @@ export interface Range {
   readonly end: bigint | undefined;
   /**
    * Keys and values in bytes after which no further batch is opened, so that small answers that were compressed well do not
-   * fill the memory: what is left is fetched again.
+   * fill the memory: what is left is fetched again. Below 0: none is opened.
    */
   readonly decodedBytesMax: number;
 }
 
 /**
- * The records of an answer, at least those of its first batch. One that ends within a batch is read up to there. Fails with REASON_CORRUPT_BATCH or
- * REASON_UNSUPPORTED_CODEC, and then nothing of the answer is handed out.
+ * The records of a partition's part of an answer. One that ends within a batch is read up to there. Fails with
+ * REASON_CORRUPT_BATCH or REASON_UNSUPPORTED_CODEC, and then nothing of it is handed out.
  */
 export function decodeFetched(bytes: Uint8Array, { from, end, decodedBytesMax }: Range, codecs: Codecs): DecodedFetch {
   const records: StoredRecord[] = [];
@@ -64,7 +66,7 @@ export function decodeFetched(bytes: Uint8Array, { from, end, decodedBytesMax }:
     if (next > nextOffset) nextOffset = next;
     leaderEpoch = header.leaderEpoch;
   }
-  return { records, nextOffset, leaderEpoch };
+  return { records, decodedBytes, nextOffset, leaderEpoch };
 }
 
 function corrupt(what: string): TidemarkError {

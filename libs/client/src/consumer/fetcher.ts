@@ -52,6 +52,8 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
   const { topic, topicId } = options;
   const { routes, runtime } = connection;
   const fatal: Error[] = [];
+  /** Partitions whose part of an answer was not opened any more: they come first in the next. */
+  const leftOut = new Set<number>();
 
   const fail = (endpoint: string, state: PartitionState, error: unknown) => {
     if (options.recover(state, error)) return;
@@ -68,23 +70,26 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
     endpoint: string,
     { state, jumps }: Asked,
     fetched: FetchedPartition | undefined,
+    room: Room,
   ): readonly FetchedBatch[] => {
     // Asked before a jump: none of it is wanted any more.
     if (fetched === undefined || state.jumps !== jumps) return [];
     try {
       if (fetched.error !== undefined) throw fromErrorDetail(fetched.error, fetched.message);
-      return takeRecords(state, fetched);
+      return takeRecords(state, fetched, room);
     } catch (error) {
       fail(endpoint, state, error);
       return [];
     }
   };
 
-  const takeRecords = (state: PartitionState, fetched: FetchedPartition): readonly FetchedBatch[] => {
+  const takeRecords = (state: PartitionState, fetched: FetchedPartition, room: Room): readonly FetchedBatch[] => {
     const { partition, highWatermark, batches } = fetched;
-    const decodedBytesMax = decodedShare * options.fetchBytesMax;
-    const range = { from: state.offset, end: state.end, decodedBytesMax };
-    const { records, nextOffset, leaderEpoch } = decodeFetched(batches, range, connection.codecs);
+    if (room.leftBytes < 0 && batches.length > 0) leftOut.add(partition);
+    else leftOut.delete(partition);
+    const range = { from: state.offset, end: state.end, decodedBytesMax: room.leftBytes };
+    const { records, decodedBytes, nextOffset, leaderEpoch } = decodeFetched(batches, range, connection.codecs);
+    room.leftBytes -= decodedBytes;
     state.failing = undefined;
     state.offset = nextOffset;
     state.leaderEpoch = Math.max(state.leaderEpoch ?? 0, leaderEpoch ?? 0, fetched.leaderEpoch);
@@ -121,13 +126,13 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
         throwFirst(fatal);
         return [];
       }
-      const batches = asked.flatMap((each) =>
-        take(
-          endpoint,
-          each,
-          partitions.find(({ partition }) => partition === each.state.partition),
-        ),
-      );
+      const room: Room = { leftBytes: decodedShare * options.fetchBytesMax };
+      const isFirst = ({ state }: Asked) => Number(leftOut.has(state.partition));
+      const inTurn = [...asked].sort((one, other) => isFirst(other) - isFirst(one));
+      const batches = inTurn.flatMap((each) => {
+        const fetched = partitions.find(({ partition }) => partition === each.state.partition);
+        return take(endpoint, each, fetched, room);
+      });
       const bytes = partitions.reduce((sum, fetched) => sum + fetched.batches.length, 0);
       span.end(
         batches.map(({ batch }) => batch),
@@ -144,6 +149,11 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
 interface Asked {
   readonly state: PartitionState;
   readonly jumps: number;
+}
+
+/** What may still be opened of an answer, keys and values in bytes. Below 0: nothing. */
+interface Room {
+  leftBytes: number;
 }
 
 function throwFirst([error]: readonly Error[]): void {

@@ -2,8 +2,6 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { Acks } from "@tidemark/proto/log/v1";
 import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
-import { delay } from "@tidemark/runtime";
-import { backoffMs } from "../backoff.ts";
 import type { Connection } from "../connection.ts";
 import { orAborted } from "../or-aborted.ts";
 import { sampledCaller, startProduceSpan } from "../trace.ts";
@@ -12,10 +10,12 @@ import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
 import { reportAtExit } from "./exit-report.ts";
 import { createProducerIdentities } from "./identities.ts";
+import { createLeftBehind } from "./left-behind.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
 import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./partition-queue.ts";
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
 import { createSequencer } from "./sequencer.ts";
+import { createTopicWaits } from "./topic-waits.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -131,6 +131,12 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
   });
 
+  const leftBehind = createLeftBehind({
+    runtime,
+    leaderOf: (topic, partition) => routes.leaderOf(topic, partition),
+    ask: (topic) => topics.ask(topic),
+  });
+
   /** To the leader where that is known and can be reached, else by the bootstrap endpoint. */
   const senderOf = (topic: string, partition: number): BatchSender => ({
     endpoint() {
@@ -146,7 +152,8 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     async send(endpoint, batches, { timeoutMs, traceparent }) {
       const target = { topic, partition, acks: acksOf[options.acks], batches, timeoutMs };
       try {
-        return await links.send(endpoint, traceparent === undefined ? target : { ...target, traceparent });
+        const answer = links.send(endpoint, traceparent === undefined ? target : { ...target, traceparent });
+        return await leftBehind.heard(target, endpoint, answer);
       } catch (error) {
         routes.heed({ topic, partition }, endpoint, error);
         topics.doubt(topic);
@@ -201,20 +208,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
   };
 
   /** As long as a record may be on its way: the cluster may be about to be there. A topic that is not is not waited for. */
-  const untilKnown = async (topic: string, signal: AbortSignal | undefined) => {
-    const { clock, random, scheduler } = runtime;
-    const sinceMs = clock.monotonicMs();
-    for (let failures = 1; closing === undefined; failures++) {
-      try {
-        return await producer.prepare(topic, signal);
-      } catch (error) {
-        const waitMs = backoffMs(failures, random);
-        const isOver = clock.monotonicMs() - sinceMs + waitMs >= options.deliveryTimeoutMs;
-        if (!(error instanceof TidemarkError) || !passesByItself(error) || isOver) throw error;
-        await delay(scheduler, waitMs, signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]));
-      }
-    }
-  };
+  const waits = createTopicWaits({ topics, runtime, patienceMs: options.deliveryTimeoutMs, ended: ended.signal });
 
   const producer: Producer = {
     async prepare(topic, signal) {
@@ -236,7 +230,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
     },
     async send(topic, record, { signal } = {}) {
       try {
-        if (topics.known(topic) === undefined && record.partition === undefined) await untilKnown(topic, signal);
+        if (topics.known(topic) === undefined && record.partition === undefined) await waits.untilKnown(topic, signal);
         // Whoever waited beside this one may have filled the room already.
         while (buffer.isFull() && closing === undefined) await buffer.writable(signal);
         signal?.throwIfAborted();
@@ -283,11 +277,6 @@ function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value
     map.set(key, value);
   }
   return value;
-}
-
-/** Whether there is nobody to ask now. That nobody knows the topic is an answer. */
-function passesByItself({ retriable, reason }: TidemarkError): boolean {
-  return retriable && reason !== Reason.UNKNOWN_TOPIC;
 }
 
 function closedError(): TidemarkError {

@@ -25,6 +25,23 @@ describe("the first record for a topic", () => {
     expect(outcomes).toMatchObject([{ kind: "acknowledged" }]);
   });
 
+  test("and those given behind it go in their order when the cluster answers again", async () => {
+    const cluster = await createFakeCluster();
+    const producer = createProducer(cluster.connection, {});
+    cluster.onDescribe(...Array.from({ length: 6 }, down));
+    const outcomes: (RecordOutcome | undefined)[] = [];
+    for (let index = 0; index < 40; index++) {
+      outcomes.push(undefined);
+      producer
+        .send(topic, { key: "k", value: `${index}` })
+        .then((outcome) => (outcomes[index] = outcome), expect.unreachable);
+      await cluster.time.advance(10);
+    }
+    await untilSettled(cluster, outcomes);
+    const offsets = outcomes.map((outcome) => (outcome?.kind === "acknowledged" ? outcome.offset : undefined));
+    expect(offsets).toEqual(offsets.map((_, index) => BigInt(index)));
+  });
+
   test("is notApplied at the delivery timeout, at once where the topic is not there, and when the producer is closed", async () => {
     const outcomeOf = async (errors: readonly TidemarkError[], afterMs: number, isClosed = false) => {
       const cluster = await createFakeCluster();

@@ -20,14 +20,18 @@ import { createProducerTable, type SequenceRefusal } from "@tidemark/replication
 import { type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { createDeferred, createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { Connection, OpenProduceStream, ProduceMessage } from "../connection.ts";
-import { createRoutes } from "../routes.ts";
+import { createRoutes, type KnownLeader } from "../routes.ts";
 import { createTopicCache } from "../topic-cache.ts";
 
-/** What happens to one produce: refused, by the call or in its answer; stored with its answer lost; held until let go. */
+/**
+ * What happens to one produce: refused, by the call or in its answer; stored with its answer lost, or with none ever; held
+ * until let go.
+ */
 export type Fault =
   | { readonly kind: "refuse"; readonly error: TidemarkError }
   | { readonly kind: "refuseInAnswer"; readonly error: TidemarkError }
   | { readonly kind: "loseAnswer"; readonly error: TidemarkError }
+  | { readonly kind: "storeUnanswered" }
   | { readonly kind: "hold"; readonly until: Promise<void> };
 
 /** One produce as it arrived. */
@@ -68,6 +72,8 @@ export interface FakeCluster {
   initHangs: boolean;
   /** What the next questions about the topic fail with, one each. */
   onDescribe(...errors: readonly TidemarkError[]): void;
+  /** What the next descriptions of the topic tell of a partition's leader, which can be reached directly. */
+  lead(partition: number, leader: KnownLeader): void;
   /** Questions about the topic so far. */
   readonly described: () => number;
   /** Another id is another topic under the same name. Requests that name a former one are refused. */
@@ -125,6 +131,8 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
   const initFaults: TidemarkError[] = [];
   const identities: string[] = [];
   const describeFaults: TidemarkError[] = [];
+  const leaders = new Map<number, KnownLeader>();
+  const routes = createRoutes(bootstrap, { isReachable: () => leaders.size > 0, avoid: () => undefined });
   let nextProducerId = 7n;
   let most = 0;
   let described = 0;
@@ -205,6 +213,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       if (fault?.kind === "hold") await untilAborted(fault.until, options.signal);
       const baseOffset = append(partition, batches);
       if (fault?.kind === "loseAnswer") throw fault.error;
+      if (fault?.kind === "storeUnanswered") await untilAborted(new Promise(() => undefined), options.signal);
       return create(ProduceResponseSchema, { results: [{ partition, baseOffset }] });
     } finally {
       inFlight.set(partition, (inFlight.get(partition) ?? 1) - 1);
@@ -249,6 +258,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     await Promise.resolve();
     const error = describeFaults.shift();
     if (error !== undefined) throw error;
+    routes.learn({ topic: "t", topicId: cluster.topicId }, leaders);
     return { topicId: cluster.topicId, partitions };
   };
 
@@ -315,6 +325,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
     onInit: (...errors) => void initFaults.push(...errors),
     initHangs: false,
     onDescribe: (...errors) => void describeFaults.push(...errors),
+    lead: (partition, leader) => void leaders.set(partition, leader),
     described: () => described,
     topicId: "id",
     forgetProducers: (partition) => tables[partition]?.forget(),
@@ -324,7 +335,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       runtime: { clock: time.clock, scheduler: time.scheduler, random: createSeededRandom(1) },
       codecs,
       topics: createTopicCache(describe, time.clock),
-      routes: createRoutes(bootstrap, { isReachable: () => false, avoid: () => undefined }),
+      routes,
       openProduceStream,
       produceAt: (endpoint) => ({
         initProducer,

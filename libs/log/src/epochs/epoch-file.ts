@@ -7,8 +7,8 @@
  */
 import type { DiskFile, PooledFile } from "@tidemark/disk";
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { createAside } from "../aside.ts";
-import { type LogContext } from "../context.ts";
+import { putInPlace } from "../aside.ts";
+import { type LogContext, syncEntries } from "../context.ts";
 import { epochFileName, join } from "../names.ts";
 import { type EpochCache, type EpochStart, latestEpoch } from "./epoch-cache.ts";
 
@@ -20,10 +20,12 @@ export interface EpochFile {
   added: readonly EpochStart[];
   /** From a write to the sync behind it. */
   held: PooledFile | undefined;
+  /** It is in the place of an older one that a power cut may bring back: nothing is written to it before that is over. */
+  isEntryUnsynced: boolean;
 }
 
 export function createEpochFile(directory: string, end: number): EpochFile {
-  return { directory, end, added: noLines, held: undefined };
+  return { directory, end, added: noLines, held: undefined, isEntryUnsynced: false };
 }
 
 const noLines: readonly EpochStart[] = [];
@@ -43,6 +45,7 @@ export async function writeEpochs(context: LogContext, file: EpochFile): Promise
   const { added } = file;
   if (added.length === 0) return;
   const bytes = encodeEpochs(added, context);
+  await syncEntry(context, file);
   file.held ??= await context.files.acquire(pathOf(file));
   await file.held.file.write(file.end, [bytes]);
   file.end += bytes.length;
@@ -72,23 +75,37 @@ export async function cutEpochFile(context: LogContext, file: EpochFile, cache: 
   const end = encodeEpochs(cache.slice(0, cache.length - file.added.length), context).length;
   // What is synced ends there: nothing is to be cut, and no file handle, of which there may be none, is needed for it.
   if (file.held === undefined && end === file.end) return;
+  await syncEntry(context, file);
   file.held ??= await context.files.acquire(pathOf(file));
   await file.held.file.truncate(end);
   file.end = end;
 }
 
-/**
- * Replaces everything by `cache`, durable on return. Where that fails the file is as it was, and lines that were added are
- * still to be written.
- */
+/** Replaces everything by `cache`, durable on return. */
 export async function replaceEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
+  await putEpochFile(context, file, cache);
+  await syncEntry(context, file);
+}
+
+/**
+ * The same, but that a power cut may bring the old file back as long as nothing is written to the new one. Where it fails
+ * the file is as it was, and lines that were added are still to be written.
+ */
+export async function putEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
   const { added } = file;
   const bytes = encodeEpochs(cache, context);
-  await createAside(context, file.directory, epochFileName, bytes);
+  await putInPlace(context, pathOf(file), (aside) => aside.write(0, [bytes]));
+  file.isEntryUnsynced = true;
   // More may have come meanwhile.
   file.added = file.added.slice(added.length);
   releaseEpochs(file);
   file.end = bytes.length;
+}
+
+async function syncEntry(context: LogContext, file: EpochFile): Promise<void> {
+  if (!file.isEntryUnsynced) return;
+  await syncEntries(context, file.directory);
+  file.isEntryUnsynced = false;
 }
 
 function pathOf({ directory }: EpochFile): string {

@@ -6,7 +6,7 @@ import type { Offset } from "@tidemark/ids";
 import { persistOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { syncEntries } from "../context.ts";
 import { cutEpochsAtStart } from "../epochs/epoch-cache.ts";
-import { replaceEpochFile } from "../epochs/epoch-file.ts";
+import { putEpochFile } from "../epochs/epoch-file.ts";
 import { LogError } from "../errors.ts";
 import { assertOnline, type LogState, offsetsToNote } from "../log-state.ts";
 import { join, segmentFileName } from "../names.ts";
@@ -59,8 +59,11 @@ async function removeSegmentsBelowStart(log: LogState): Promise<void> {
     await removeSegment(log, segment);
   }
   // Both come with the next deletion, where there is no room or no file handle now.
-  await ifThereIsSpace(() => syncEntries(log.context, log.directory));
   await ifThereIsSpace(() => exclusive(log, () => forgetEpochsBelowStart(log)));
+  await ifThereIsSpace(async () => {
+    await syncEntries(log.context, log.directory);
+    log.epochFile.isEntryUnsynced = false;
+  });
 }
 
 /** The list and its file go together: cuts go by the one where they cut the other. */
@@ -68,7 +71,7 @@ async function forgetEpochsBelowStart(log: LogState): Promise<void> {
   const { logStart } = log;
   const epochs = cutEpochsAtStart(log.epochs, logStart);
   if (epochs === log.epochs) return;
-  await replaceEpochFile(log.context, log.epochFile, epochs);
+  await putEpochFile(log.context, log.epochFile, epochs);
   log.epochs = cutEpochsAtStart(log.epochs, logStart);
 }
 

@@ -5,15 +5,18 @@ import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf
  * known, at all depths. Two bytes can be such an element and cost a hundred in memory, so that a limit on bytes alone bounds
  * neither the memory nor the time that a request takes.
  *
- * Stops above `limit`, and where the bytes are no message: that is the decoder's to say. Walks the structure only; what lies
- * inside of text and bytes is passed over.
+ * Reads as protobuf-es does, or a message could be made that is less to this than to the decoder: the type on the wire
+ * counts for fields that are not known and for packed lists only, a message inside may reach past the one around it, and
+ * a group that is not known is skipped whole. How deep messages lie is the decoder's to bound.
+ *
+ * Stops above `limit`, and where the decoder throws. What lies inside of text and bytes is passed over.
  */
 export function countElements(schema: DescMessage, bytes: Uint8Array, limit: number): number {
   // An element has one byte at least.
   if (bytes.length <= limit) return 0;
   const reader: Reader = { bytes, at: 0 };
-  const open: { readonly plan: Plan; readonly end: number }[] = [];
-  let frame = { plan: planOf(schema), end: bytes.length };
+  const open: Frame[] = [];
+  let frame: Frame = { plan: planOf(schema), end: bytes.length };
   let count = 0;
   for (;;) {
     while (reader.at >= frame.end) {
@@ -24,46 +27,50 @@ export function countElements(schema: DescMessage, bytes: Uint8Array, limit: num
     const tag = readVarint(reader);
     const wireType = tag & 7;
     const field = frame.plan.get(tag >>> 3);
-    if (wireType !== WireType.endGroup && field?.isOne !== true) count++;
-    if (count > limit) return count;
-    if (wireType !== WireType.lengthDelimited) {
-      if (!skipScalar(reader, wireType)) return count;
-      continue;
+    switch (field?.kind) {
+      case "one":
+        skipScalar(reader, field.shape);
+        break;
+      case "list":
+        count += skipValues(reader, field.shape, wireType);
+        break;
+      case "inner": {
+        count++;
+        const length = readVarint(reader);
+        open.push(frame);
+        frame = { plan: field.plan(), end: reader.at + length };
+        break;
+      }
+      case undefined:
+        count++;
+        if (!skipUnknown(reader, wireType)) return count;
     }
-    const length = readVarint(reader);
-    const end = reader.at + length;
-    if (end > frame.end) return count;
-    if (field?.inner !== undefined) {
-      // The decoder refuses what is deeper.
-      if (open.length >= depthMax) return count;
-      open.push(frame);
-      frame = { plan: field.inner(), end };
-      continue;
-    }
-    if (field?.packed !== undefined) count += countPacked(reader, end, field.packed) - 1;
-    if (count > limit) return count;
-    reader.at = end;
+    if (count > limit || reader.at > bytes.length) return count;
   }
 }
 
 const WireType = { varint: 0, fixed64: 1, lengthDelimited: 2, startGroup: 3, endGroup: 4, fixed32: 5 } as const;
-
-/** Messages within messages; protobuf-es takes as many. */
-const depthMax = 100;
 
 interface Reader {
   readonly bytes: Uint8Array;
   at: number;
 }
 
-interface FieldPlan {
-  /** One value that makes no object of its own: a later one takes its place. */
-  readonly isOne: boolean;
-  /** What stands in each. */
-  readonly inner?: () => Plan;
-  /** Bytes of each of a packed list's values; 0: they are varints. */
-  readonly packed?: number;
+/** A message that is being read. */
+interface Frame {
+  readonly plan: Plan;
+  readonly end: number;
 }
+
+/** How a value is read: as a varint, behind its length, or in so many bytes. */
+type Shape = "varint" | "bytes" | 4 | 8;
+
+type FieldPlan =
+  /** One value that makes no object of its own: a later one takes its place. */
+  | { readonly kind: "one"; readonly shape: Shape }
+  | { readonly kind: "list"; readonly shape: Shape }
+  /** A message or an entry of a map, one or many. */
+  | { readonly kind: "inner"; readonly plan: () => Plan };
 
 type Plan = ReadonlyMap<number, FieldPlan>;
 
@@ -80,36 +87,45 @@ function planOf(schema: DescMessage): Plan {
 function planOfField(field: DescField): FieldPlan {
   switch (field.fieldKind) {
     case "scalar":
+      return { kind: "one", shape: shapeOf(field.scalar) };
     case "enum":
-      return { isOne: true };
+      return { kind: "one", shape: "varint" };
     case "message":
-      return messagePlan(field.message);
-    case "map":
-      return field.mapKind === "message" ? entryPlan(field.message) : { isOne: false };
+      return innerPlan(field.message);
+    case "map": {
+      // An entry is a message of its key, 1, and its value, 2.
+      const entry: Plan = new Map([
+        [1, { kind: "one", shape: shapeOf(field.mapKey) }],
+        [2, planOfValue(field)],
+      ]);
+      return { kind: "inner", plan: () => entry };
+    }
     case "list":
-      if (field.listKind === "message") return messagePlan(field.message);
-      if (field.listKind === "enum") return { isOne: false, packed: 0 };
-      return field.scalar === ScalarType.STRING || field.scalar === ScalarType.BYTES
-        ? { isOne: false }
-        : { isOne: false, packed: sizeOf(field.scalar) };
+      if (field.listKind === "message") return innerPlan(field.message);
+      return { kind: "list", shape: field.listKind === "enum" ? "varint" : shapeOf(field.scalar) };
   }
 }
 
-function messagePlan(message: DescMessage): FieldPlan {
-  return { isOne: false, inner: () => planOf(message) };
+function planOfValue(field: DescField & { fieldKind: "map" }): FieldPlan {
+  switch (field.mapKind) {
+    case "message":
+      return innerPlan(field.message);
+    case "enum":
+      return { kind: "one", shape: "varint" };
+    case "scalar":
+      return { kind: "one", shape: shapeOf(field.scalar) };
+  }
 }
 
-/** An entry of a map is a message of its key, 1, and its value, 2. */
-function entryPlan(value: DescMessage): FieldPlan {
-  const entry: Plan = new Map([
-    [1, { isOne: true }],
-    [2, messagePlan(value)],
-  ]);
-  return { isOne: false, inner: () => entry };
+function innerPlan(message: DescMessage): FieldPlan {
+  return { kind: "inner", plan: () => planOf(message) };
 }
 
-function sizeOf(scalar: ScalarType): number {
+function shapeOf(scalar: ScalarType): Shape {
   switch (scalar) {
+    case ScalarType.STRING:
+    case ScalarType.BYTES:
+      return "bytes";
     case ScalarType.DOUBLE:
     case ScalarType.FIXED64:
     case ScalarType.SFIXED64:
@@ -119,41 +135,69 @@ function sizeOf(scalar: ScalarType): number {
     case ScalarType.SFIXED32:
       return 4;
     default:
-      return 0;
+      return "varint";
   }
 }
 
-function countPacked({ bytes, at }: Reader, end: number, size: number): number {
-  if (size > 0) return Math.floor((end - at) / size);
+function skipScalar(reader: Reader, shape: Shape): void {
+  const length = typeof shape === "number" ? shape : readVarint(reader);
+  if (shape !== "varint") reader.at += length;
+}
+
+/** How many values of a list stand here: one, or where it is packed as many as there are. The last may reach past its end. */
+function skipValues(reader: Reader, shape: Shape, wireType: number): number {
+  if (shape === "bytes" || wireType !== WireType.lengthDelimited) {
+    skipScalar(reader, shape);
+    return 1;
+  }
+  const end = readVarint(reader) + reader.at;
   let count = 0;
-  for (let index = at; index < end; index++) if ((bytes[index] ?? 0) < 0x80) count++;
+  for (; reader.at < end && reader.at < reader.bytes.length; count++) skipScalar(reader, shape);
   return count;
 }
 
-/** The lower 32 bits, which is all that tags and lengths have. At the end of the bytes: as if they went on with zeros. */
-function readVarint(reader: Reader): number {
-  let value = 0;
-  for (let shift = 0; shift < 70; shift += 7) {
-    const byte = reader.bytes[reader.at++] ?? 0;
-    if (shift < 32) value |= (byte & 0x7f) << shift;
-    if (byte < 0x80) break;
+/** False where the decoder throws. */
+function skipUnknown(reader: Reader, outermost: number): boolean {
+  let groups = 0;
+  let wireType = outermost;
+  for (;;) {
+    switch (wireType) {
+      case WireType.varint:
+        readVarint(reader);
+        break;
+      case WireType.fixed64:
+        reader.at += 8;
+        break;
+      case WireType.fixed32:
+        reader.at += 4;
+        break;
+      case WireType.lengthDelimited:
+        skipScalar(reader, "bytes");
+        break;
+      case WireType.startGroup:
+        groups++;
+        break;
+      case WireType.endGroup:
+        groups--;
+        break;
+      default:
+        return false;
+    }
+    if (groups < 0 || reader.at > reader.bytes.length) return false;
+    if (groups === 0) return true;
+    wireType = readVarint(reader) & 7;
   }
-  return value >>> 0;
 }
 
-/** False where there is no such wire type. What a group holds is counted as if it stood outside of it. */
-function skipScalar(reader: Reader, wireType: number): boolean {
-  switch (wireType) {
-    case WireType.varint:
-      readVarint(reader);
-      return true;
-    case WireType.fixed64:
-      reader.at += 8;
-      return true;
-    case WireType.fixed32:
-      reader.at += 4;
-      return true;
-    default:
-      return wireType === WireType.startGroup || wireType === WireType.endGroup;
+/**
+ * The lower 32 bits, which is all that tags and lengths have. Of any length, as a field that is not known may be; at the
+ * end of the bytes it ends.
+ */
+function readVarint(reader: Reader): number {
+  let value = 0;
+  for (let shift = 0; ; shift += 7) {
+    const byte = reader.bytes[reader.at++] ?? 0;
+    if (shift < 32) value |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return value >>> 0;
   }
 }

@@ -120,6 +120,15 @@ describe("a change of the ISR", () => {
       ["isr shrink", "NOT_LEADER"],
     ]);
   });
+
+  it("ends where the leader proposes something else in its place, as when its refusal settles nothing", () => {
+    const { spans, take } = setup();
+    take(proposed([one, two]));
+    take({ kind: "proposalUnsettled", reason: "INELIGIBLE_REPLICA with an attempt unanswered" });
+    take(proposed([one, two, three]));
+    take(committed([one, two, three]));
+    expect(spans.map(({ name, error }) => [name, error])).toEqual([["isr shrink", "SUPERSEDED"]]);
+  });
 });
 
 describe("a new leader", () => {

@@ -124,6 +124,8 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
           change.attempts++;
           return change.span?.context;
         }
+        // What may be on its way is cleared by a change of nobody: whether it was applied is not known yet.
+        endChange(key, { error: "SUPERSEDED" });
         const span = startChange(tracer, place, event, standing);
         changes.set(key, { span, attempts: 1 });
         return span?.context;

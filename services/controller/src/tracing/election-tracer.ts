@@ -39,7 +39,8 @@ const publishWaitMs = 5000;
 export function createElectionTracer(options: ElectionTracerOptions): ElectionTracer {
   const { tracer, runtime, commit } = options;
   const nowMs = () => runtime.clock.monotonicMs();
-  const traceparents = new Map<string, string>();
+  /** Of each partition's part in what is being told: there may be thousands in one election. */
+  const parts = new Map<string, { readonly context: TraceContext; readonly traceparent: string }>();
   const sightings = createSightings(nowMs);
   /** What the commands commit, of which there is one at a time. */
   let committing: ElectionTrace | undefined;
@@ -48,7 +49,7 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   const begin = (event: Extract<ControllerEvent, { kind: "committing" }>) => {
     if (electionsOf(event.events).length === 0) return;
     const onEnd = () => {
-      for (const { event: election } of trace.partitions) traceparents.delete(idOf(election));
+      for (const { event: election } of trace.partitions) parts.delete(idOf(election));
       told.get(trace)?.();
       told.delete(trace);
     };
@@ -60,7 +61,7 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
       onEnd,
     });
     for (const { event: election, span } of trace.partitions) {
-      traceparents.set(idOf(election), formatTraceparent(span.context));
+      parts.set(idOf(election), { context: span.context, traceparent: formatTraceparent(span.context) });
     }
     committing = trace;
   };
@@ -108,10 +109,10 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   return {
     onEvent: tracer.enabled ? onEvent : () => undefined,
     committing(of) {
-      if (of === undefined) return committing?.context;
-      return committing?.partitions.find(({ event }) => idOf(event) === idOf(of))?.span.context;
+      if (committing === undefined || of === undefined) return committing?.context;
+      return parts.get(idOf(of))?.context;
     },
-    traceparentOf: (election) => traceparents.get(idOf(election)),
+    traceparentOf: (election) => parts.get(idOf(election))?.traceparent,
   };
 }
 

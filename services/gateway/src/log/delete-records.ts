@@ -28,6 +28,7 @@ export function createDeleteRecords(context: LogContext) {
     const answers = await askPatiently(
       {
         table,
+        runtime: context.runtime,
         partitions: askedPartitions(table, topic, named),
         async ask({ endpoint, partitions }) {
           const own = partitions.map(({ partition }) => partition);

@@ -111,6 +111,7 @@ export function createFetch(context: LogContext) {
   function question(fetch: FetchCall, partitions: readonly RoutedPartition[], wait: Wait) {
     return {
       table,
+      runtime: context.runtime,
       partitions,
       ask: (group: LeaderGroup, groups: number) => fetchGroup(fetch, group, { ...wait, groups }),
       failed: (partition: number, given: TidemarkError) => {

@@ -42,10 +42,12 @@ export function createDescribeLog(context: LogContext) {
 export function createExplainOffset(context: LogContext) {
   const { table, leaders } = context;
   return (request: ExplainOffsetRequest, call: CallContext): Promise<ExplainOffsetResponse> =>
-    callLeader(table, readPauses(context, call), {
+    callLeader(context, readPauses(context, call), {
+      signal: call.signal,
       locate: () => table.partition(table.topic(request.topic, ""), request.partition),
       effect: "read",
-      attempt: ({ route }) => leaders.client(route.endpoint, "fetch").explainOffset(request, passOn(call)),
+      attempt: ({ route }, _, over) =>
+        leaders.client(route.endpoint, "fetch").explainOffset(request, { ...passOn(call), signal: over }),
     });
 }
 
@@ -64,7 +66,13 @@ async function askAll<Item extends PartitionAnswer>(
   const { table, leaders } = context;
   const partitions = askedPartitions(table, table.topic(request.topic, request.topicId), request.partitions);
   const answers = await askPatiently(
-    { table, partitions, failed, ask: (group) => ask(leaders.client(group.endpoint, "fetch"), group) },
+    {
+      table,
+      runtime: context.runtime,
+      partitions,
+      failed,
+      ask: (group) => ask(leaders.client(group.endpoint, "fetch"), group),
+    },
     readPauses(context, call),
   );
   throwIfOnlyFailed(answers);

@@ -16,6 +16,10 @@ afterAll(() => world.stop());
 const batches = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(10), headers: [] }], {
   crc32c: portableCrc32c,
 });
+const idempotent = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(10), headers: [] }], {
+  crc32c: portableCrc32c,
+  producer: { id: 7n, epoch: 0, sequence: 0 },
+});
 const refused = (leader?: { broker: number; endpoint: string; leaderEpoch: number }) => {
   const error = new TidemarkError({
     reason: Reason.NOT_LEADER,
@@ -131,6 +135,27 @@ describe("a produce stream", () => {
     } finally {
       await own.stop();
     }
+  });
+
+  it("leaves a leader that does not answer once another one leads: with a producer id for that one, else as unknown", async () => {
+    await world.reset();
+    const frozen = () => new Promise<never>(() => undefined);
+    world.broker(1).stream = frozen;
+    const { send, told } = open();
+    const another = open();
+    send(0, { batches: idempotent });
+    send(0, { batches: idempotent });
+    another.send(0);
+    await waitFor("the messages to arrive", () => world.broker(1).streamed.length === 3);
+    world.controller.lead({ partition: 0, leader: 2, leaderEpoch: 2 });
+    const results = await told(2);
+    expect(results.map(({ error, baseOffset }) => [error, baseOffset])).toEqual([
+      [undefined, 0n],
+      [undefined, 1n],
+    ]);
+    const [plain] = await another.told(1);
+    expect(plain?.error).toMatchObject({ reason: Reason.NOT_LEADER, outcome: Outcome.UNKNOWN });
+    expect(world.broker(2).streamed).toHaveLength(2);
   });
 
   it("gives a message up in time while there is no leader, and says that nothing was stored", async () => {

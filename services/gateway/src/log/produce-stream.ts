@@ -12,9 +12,11 @@ import {
   TidemarkError,
 } from "@tidemark/rpc";
 import { createPauses, type Pauses } from "../routing/patience.ts";
-import type { RoutedPartition } from "../routing/route-table.ts";
+import { isReplaced } from "../routing/replaced-leaders.ts";
+import type { Route, RoutedPartition } from "../routing/route-table.ts";
 import { checkFraming } from "./check-batches.ts";
 import type { LogContext } from "./context.ts";
+import { leaveReplaced } from "./leave-replaced.ts";
 import { createPartitionLane, type LaneDriver, type PartitionLane } from "./partition-lane.ts";
 import { openProduceUpstream, type ProduceUpstream } from "./produce-upstream.ts";
 import { beginRouteTrace, type RouteSpan, type RouteTrace } from "./route-trace.ts";
@@ -32,8 +34,8 @@ interface Sent {
   readonly endsAt: number;
   /** It has a producer id. */
   readonly isIdempotent: boolean;
-  /** Leader epoch of the route that it was sent by last. */
-  leaderEpoch: number | undefined;
+  /** By which it was sent last. Undefined: there was none. */
+  route: Route | undefined;
   readonly trace: RouteTrace;
   attempts: number;
   /** Span of the try that is on its way. */
@@ -67,7 +69,7 @@ export function createProduceStream(context: LogContext) {
     const { table, runtime } = context;
     const lanes = new Map<string, LaneSide>();
     const upstreams = createUpstreams(context, call, {
-      onDrain() {
+      onRoom() {
         for (const { lane } of lanes.values()) lane.pump();
       },
       onApplied: (sent, result) => answers.settle(sent.request, result),
@@ -93,7 +95,7 @@ export function createProduceStream(context: LogContext) {
           const side = sideOf(`${request.topic}/${request.partition}`);
           const endsAt = runtime.clock.monotonicMs() + timeoutMs;
           const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
-          const untried = { leaderEpoch: undefined, attempts: 0, span: undefined };
+          const untried = { route: undefined, attempts: 0, span: undefined };
           side.lane.add({ request, side, endsAt, isIdempotent, trace, ...untried });
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
@@ -147,7 +149,7 @@ function createLaneSide(session: StreamSession): LaneSide {
 function sendNow(session: StreamSession, sent: Sent): "sent" | "later" {
   const partition = locate(session, sent.request);
   const route = session.table.route(partition);
-  sent.leaderEpoch = route?.leaderEpoch;
+  sent.route = route;
   if (route === undefined) throw session.table.noRoute(partition);
   const upstream = session.upstreamTo(route.endpoint);
   if (!upstream.hasRoom) return "later";
@@ -176,7 +178,7 @@ function refusedOf(session: StreamSession, held: readonly Sent[]) {
   const [first] = held;
   if (first === undefined) return [];
   try {
-    return [{ partition: locate(session, first.request), leaderEpoch: first.leaderEpoch }];
+    return [{ partition: locate(session, first.request), leaderEpoch: first.route?.leaderEpoch }];
   } catch {
     // The next try says what is wrong with it.
     return [];
@@ -194,10 +196,17 @@ interface Upstreams {
 function createUpstreams(
   context: LogContext,
   call: CallContext,
-  { onDrain, onApplied }: { onDrain: () => void; onApplied: (sent: Sent, result: ProduceStreamResult) => void },
+  { onRoom, onApplied }: { onRoom: () => void; onApplied: (sent: Sent, result: ProduceStreamResult) => void },
 ): Upstreams {
   const open = new Map<string, ProduceUpstream<Sent>>();
   const options = headersOf(call);
+  const stopLeaving = leaveReplaced({
+    table: context.table,
+    scheduler: context.runtime.scheduler,
+    upstreams: open,
+    isReplaced: (sent) => hasOtherLeader(context, sent),
+    onLeft: onRoom,
+  });
   const onResult = (sent: Sent, result: ProduceStreamResult) => {
     const { lane, pauses } = sent.side;
     if (result.error !== undefined) {
@@ -222,7 +231,7 @@ function createUpstreams(
           sent.span?.end(reasonName(error.reason));
           sent.side.lane.onFailed(sent, error);
         },
-        onDrain,
+        onDrain: onRoom,
         onClose: () => {
           open.delete(endpoint);
         },
@@ -234,6 +243,7 @@ function createUpstreams(
       for (const upstream of open.values()) upstream.end();
     },
     cancel(error: TidemarkError) {
+      stopLeaving();
       for (const upstream of open.values()) upstream.cancel(error);
     },
   };
@@ -245,6 +255,16 @@ function headersOf({ traceparent, tracestate }: CallContext): CallOptions {
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),
   };
+}
+
+/** Whether another broker leads than the one that it was sent to. */
+function hasOtherLeader(context: LogContext, { request, route }: Sent): boolean {
+  try {
+    return route !== undefined && isReplaced(context.table, locate(context, request), route);
+  } catch {
+    // The topic is gone: nobody else leads it.
+    return false;
+  }
 }
 
 /** A hint of a newer leader counts for every call. */

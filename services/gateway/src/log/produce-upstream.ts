@@ -21,6 +21,10 @@ export interface ProduceUpstream<Sent> {
   readonly isOpen: boolean;
   /** `as` is handed back with the answer. The message's sequence is replaced by one of this stream. */
   send(request: Omit<ProduceStreamRequest, "$typeName" | "$unknown" | "sequence">, as: Sent): void;
+  /** What waits for its answer. */
+  readonly unanswered: Iterable<Sent>;
+  /** Nobody waits for the answers of these any more: they are told as lost. What has its answer is let be. */
+  leave(left: ReadonlySet<Sent>, error: TidemarkError): void;
   /** Nothing more will be sent. */
   end(): void;
   /** The producer is gone. */
@@ -78,6 +82,14 @@ export function openProduceUpstream<Sent>(
       const sequence = nextSequence++;
       unanswered.set(sequence, as);
       hasRoom = stream.write({ ...request, sequence });
+    },
+    get unanswered() {
+      return unanswered.values();
+    },
+    leave(left, error) {
+      const lost = [...unanswered].filter(([, sent]) => left.has(sent));
+      for (const [sequence] of lost) unanswered.delete(sequence);
+      for (const [, sent] of lost) listener.onLost(sent, error);
     },
     end: () => stream.end(),
     cancel: (error) => stream.end(error),

@@ -103,12 +103,13 @@ export function createProduce(context: LogContext) {
     const remainingMs = () => (endsAt === undefined ? undefined : endsAt - clock.monotonicMs());
     const { partition } = part;
     try {
-      const result = await callLeader(table, createPauses(table, runtime, { signal: call.signal, remainingMs }), {
+      const result = await callLeader(context, createPauses(table, runtime, { signal: call.signal, remainingMs }), {
+        signal: call.signal,
         locate: () => table.partition(table.topic(request.topic, request.topicId), partition),
         effect: part.isIdempotent ? "once" : "eachTime",
-        attempt: (attempt, routed) =>
+        attempt: (attempt, routed, over) =>
           recorded(trace.attempt(attempt, routed), (span) =>
-            send(produce, part, { routed, route: attempt.route, span, timeoutMs: remainingMs() }),
+            send(produce, part, { routed, route: attempt.route, over, span, timeoutMs: remainingMs() }),
           ),
       });
       return { result: { ...result, partition, records: part.records }, error: undefined };
@@ -125,6 +126,7 @@ export function createProduce(context: LogContext) {
     to: {
       readonly routed: RoutedPartition;
       readonly route: Route;
+      readonly over: AbortSignal;
       readonly span: RouteSpan;
       readonly timeoutMs: number | undefined;
     },
@@ -140,7 +142,7 @@ export function createProduce(context: LogContext) {
         codec: request.codec,
         timeoutMs: to.timeoutMs === undefined ? 0 : Math.max(1, Math.ceil(to.timeoutMs)),
       },
-      passOn(call, to.span.headers),
+      { ...passOn(call, to.span.headers), signal: to.over },
     );
     const [result] = results;
     if (result === undefined) throw missingAnswer(routed, route.endpoint);

@@ -4,6 +4,7 @@ import { fromErrorDetail, TidemarkError } from "@tidemark/rpc";
 import { missingAnswer } from "../errors.ts";
 import { mayRepeat } from "./call-leader.ts";
 import type { Pauses, Refused } from "./patience.ts";
+import { type CallingContext, untilReplaced } from "./replaced-leaders.ts";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
 /** What is said of one partition in an answer about many. */
@@ -21,8 +22,7 @@ export interface LeaderGroup {
   readonly partitions: readonly RoutedPartition[];
 }
 
-export interface LeaderQuestion<Item extends PartitionAnswer> {
-  readonly table: RouteTable;
+export interface LeaderQuestion<Item extends PartitionAnswer> extends CallingContext {
   /** Each partition once. */
   readonly partitions: readonly RoutedPartition[];
   /** Asks one leader about its partitions. `groups`: how many are asked at the same time. */
@@ -51,17 +51,13 @@ export function groupByLeader(
 }
 
 /** Asks each leader once. Resolves with an answer for every partition; only defects are thrown. */
-export async function askOnce<Item extends PartitionAnswer>({
-  table,
-  partitions,
-  ask,
-  failed,
-}: LeaderQuestion<Item>): Promise<Answers<Item>> {
+export async function askOnce<Item extends PartitionAnswer>(question: LeaderQuestion<Item>): Promise<Answers<Item>> {
+  const { table, partitions, failed } = question;
   const { groups, without } = groupByLeader(table, partitions);
   const answers = new Map<number, Item>();
   for (const each of without) answers.set(each.partition, failed(each.partition, table.noRoute(each)));
   const askGroup = async (group: LeaderGroup) => {
-    for (const item of await answersOf(group, groups.length, { ask, failed })) answers.set(item.partition, item);
+    for (const item of await answersOf(group, groups.length, question)) answers.set(item.partition, item);
   };
   await Promise.all(groups.map(askGroup));
   return answers;
@@ -107,14 +103,22 @@ function errorOf(answer: PartitionAnswer | undefined): TidemarkError | undefined
   return answer?.error === undefined ? undefined : fromErrorDetail(answer.error, answer.message);
 }
 
-/** The leader's answers; where the call failed as a whole, its error for each partition. */
+/**
+ * The leader's answers; where the call failed as a whole, its error for each partition. A leader that does not answer is
+ * left a moment after another one took its place at one of them.
+ */
 async function answersOf<Item extends PartitionAnswer>(
   group: LeaderGroup,
   groups: number,
-  { ask, failed }: Pick<LeaderQuestion<Item>, "ask" | "failed">,
+  { table, runtime, ask, failed }: Omit<LeaderQuestion<Item>, "partitions">,
 ): Promise<readonly Item[]> {
+  const asked = group.partitions.flatMap((partition) => {
+    const route = table.route(partition);
+    return route === undefined ? [] : [{ partition, route }];
+  });
   try {
-    const answered = new Map((await ask(group, groups)).map((item) => [item.partition, item]));
+    const items = await untilReplaced({ table, runtime }, asked, () => ask(group, groups));
+    const answered = new Map(items.map((item) => [item.partition, item]));
     return group.partitions.map(
       (each) => answered.get(each.partition) ?? failed(each.partition, missingAnswer(each, group.endpoint)),
     );

@@ -1,7 +1,9 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
+import { abortWith } from "@tidemark/runtime";
 import type { Pauses } from "./patience.ts";
-import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
+import { type CallingContext, untilReplaced } from "./replaced-leaders.ts";
+import type { Route, RoutedPartition } from "./route-table.ts";
 
 /** One try at one leader. */
 export interface Attempt {
@@ -18,26 +20,39 @@ export interface LeaderCall<Answer> {
    * what a producer with an id sends is stored once (R11).
    */
   readonly effect: "read" | "once" | "eachTime";
-  readonly attempt: (attempt: Attempt, partition: RoutedPartition) => Promise<Answer>;
+  /** The caller's. */
+  readonly signal: AbortSignal;
+  /** `over`: aborted with the caller's signal, and when another broker leads and this one is not waited for any more. */
+  readonly attempt: (attempt: Attempt, partition: RoutedPartition, over: AbortSignal) => Promise<Answer>;
 }
 
 /**
  * Calls the leader of a partition, and others after it, until it works, time is up, or the error is one that will not
  * pass. What a broker may have done each time is never tried again: its error is the call's, outcome unknown and all. What
- * is tried again after an unknown outcome ends as unknown, unless a later try tells more (P12).
+ * is tried again after an unknown outcome ends as unknown, unless a later try tells more (P12). A leader that does not
+ * answer is left a moment after another one took its place.
  */
 export async function callLeader<Answer>(
-  table: RouteTable,
+  context: CallingContext,
   pauses: Pauses,
-  { locate, effect, attempt }: LeaderCall<Answer>,
+  { locate, effect, signal, attempt }: LeaderCall<Answer>,
 ): Promise<Answer> {
+  const { table } = context;
   let wasUnknown = false;
   for (let number = 1; ; number++) {
     const partition = locate();
     const route = table.route(partition);
     try {
       if (route === undefined) throw table.noRoute(partition);
-      return await attempt({ route, number }, partition);
+      return await untilReplaced(context, [{ partition, route }], async (left) => {
+        const over = new AbortController();
+        const unbind = abortWith(over, signal, left);
+        try {
+          return await attempt({ route, number }, partition, over.signal);
+        } finally {
+          unbind();
+        }
+      });
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);

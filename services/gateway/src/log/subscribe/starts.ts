@@ -77,6 +77,7 @@ async function listOffsets(
     const answers = await askPatiently(
       {
         table,
+        runtime,
         partitions: partitions.filter(({ partition }) => places.get(partition) === position),
         async ask({ endpoint, partitions: group }) {
           const [first] = group;

@@ -21,7 +21,7 @@ export interface GatewayOptions {
   /** Undefined: whichever cluster the controller belongs to. */
   readonly clusterId: string | undefined;
   readonly controller: ActiveController;
-  readonly pool: Pick<ChannelPool, "get" | "drop" | "renew">;
+  readonly pool: Pick<ChannelPool, "get" | "drop" | "renew" | "endPause">;
   readonly runtime: Runtime;
   readonly codecs: Codecs;
   readonly tracer: Tracer;

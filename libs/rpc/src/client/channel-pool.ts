@@ -14,6 +14,11 @@ export interface ChannelPool {
    * over a connection goes on.
    */
   renew(endpoint: string): void;
+  /**
+   * The same for channels that pause after attempts to connect that failed: calls on them fail at once, so nobody waits
+   * there. One that is just connecting goes on.
+   */
+  endPause(endpoint: string): void;
   readonly close: () => void;
 }
 
@@ -46,6 +51,9 @@ export function createChannelPool({ transport = grpcTransport, ...options }: Cha
     },
     renew(endpoint) {
       closeWhere((channel) => channel.endpoint === endpoint && channel.state() !== "ready");
+    },
+    endPause(endpoint) {
+      closeWhere((channel) => channel.endpoint === endpoint && channel.state() === "failing");
     },
     close() {
       for (const channel of channels.values()) channel.close();

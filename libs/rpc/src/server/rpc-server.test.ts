@@ -203,6 +203,20 @@ describe("a channel pool", () => {
   });
 });
 
+it("a pool ends the pause of a channel that was refused, and of no other one", async () => {
+  const pool = createChannelPool({ runtime });
+  cleanUp(pool.close);
+  // No program is given this port by chance.
+  const refusing = "127.0.0.1:1";
+  const refused = pool.get(refusing, "control");
+  await expect(createRpcClient(LogService, refused).produce({})).rejects.toMatchObject({ reason: Reason.UNAVAILABLE });
+  await eventually(() => refused.state()).toBe("failing");
+  const idle = pool.get(refusing, "replication");
+  pool.endPause(refusing);
+  expect([refused.state(), idle.state()]).toEqual(["closed", "idle"]);
+  expect(pool.get(refusing, "control")).not.toBe(refused);
+});
+
 async function* once<Message>(message: Message) {
   yield message;
 }

@@ -8,12 +8,16 @@ const minuteMs = 60_000;
 
 /** An image with brokers at these ports. */
 function brokersAt(...ports: readonly number[]): MetadataImage {
+  return startedBrokersAt("first", ...ports);
+}
+
+function startedBrokersAt(incarnationId: string, ...ports: readonly number[]): MetadataImage {
   const sessions = ports.map((port, index): [BrokerSession["brokerId"], BrokerSession] => [
     brokerId(index),
     {
       brokerId: brokerId(index),
       brokerEpoch: brokerEpoch(1),
-      incarnationId: "",
+      incarnationId,
       directoryIds: [],
       endpoints: [{ listener: "client", host: "broker", port }],
       rack: "",
@@ -26,8 +30,13 @@ function brokersAt(...ports: readonly number[]): MetadataImage {
 function world() {
   const time = createManualTime();
   const dropped: string[] = [];
-  const retirement = createEndpointRetirement({ drop: (endpoint) => dropped.push(endpoint) }, time.scheduler);
-  return { ...time, dropped, retirement };
+  const unpaused: string[] = [];
+  const pool = {
+    drop: (endpoint: string) => dropped.push(endpoint),
+    endPause: (endpoint: string) => unpaused.push(endpoint),
+  };
+  const retirement = createEndpointRetirement(pool, time.scheduler);
+  return { ...time, dropped, unpaused, retirement };
 }
 
 describe("an endpoint that no broker has any more", () => {
@@ -58,5 +67,20 @@ describe("an endpoint that no broker has any more", () => {
     retirement.apply(brokersAt());
     retirement.stop();
     expect(pending()).toBe(0);
+  });
+});
+
+describe("an endpoint where a broker registers anew", () => {
+  it("is called at once, however long it refused: after its session ended, or in its place", () => {
+    const { retirement, unpaused } = world();
+    retirement.apply(brokersAt(1, 2));
+    expect(unpaused.splice(0)).toEqual(["broker:1", "broker:2"]);
+    retirement.apply(brokersAt(1, 2));
+    retirement.apply(brokersAt(1));
+    expect(unpaused).toEqual([]);
+    retirement.apply(brokersAt(1, 2));
+    expect(unpaused.splice(0)).toEqual(["broker:2"]);
+    retirement.apply(startedBrokersAt("second", 1, 2));
+    expect(unpaused).toEqual(["broker:1", "broker:2"]);
   });
 });

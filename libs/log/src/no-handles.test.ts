@@ -148,6 +148,23 @@ describe("without a file handle", () => {
     expect([log.epochs, test.starts.at(-1)?.hadEpochs]).toEqual([epochs, true]);
   });
 
+  it.each([
+    ["a smaller batch that still fits into the segment before", ({ flush }: TestLog) => flush(batchAt(1)), 2],
+    ["a cut", ({ log }: TestLog) => log.truncateTo(at(0)), 0],
+  ])("a segment that was begun and not finished is gone before %s", async (_, goOn, end) => {
+    const test = await createTestLog({ settings: { segmentBytes: 300, retentionMs: 1 } });
+    await test.flush(batchAt(0));
+    test.log.setHighWatermark(at(1));
+    test.faulty.plan(({ kind }) => (kind === "syncDirectory" ? { kind: "fail", code: "NO_HANDLES" } : undefined));
+    await expect(test.log.applyRetention(1n << 60n)).rejects.toMatchObject({ code: noRoom });
+    test.faulty.plan(() => undefined);
+    await goOn(test);
+    await test.log.close();
+    const log = await test.reopen();
+    expect([log.status.kind, log.logEndOffset]).toEqual(["online", at(end)]);
+    expect(await contentOf(log)).toHaveLength(end);
+  });
+
   it("damage is noted when there are some, and a stop before is not clean", async () => {
     const damaged = async () => {
       const test = await createTestLog({ recentBytes: 0 });

@@ -202,6 +202,8 @@ async function recoverSegments(
 ): Promise<{ readonly segments: readonly Segment[]; readonly recovered: Recovered }> {
   const { context, directory } = place;
   let segments = await findSegments(context, directory, entries);
+  // Whoever made an empty one may have died before its name was durable: what is appended to it would go with that.
+  if (segments.at(-1)?.size === 0) await syncEntries(context, directory);
   const gaps = settings.gaps || entries.some(({ name }) => name === gapsFileName);
   const recoverAll = () => recover(context, { ...settings, gaps }, { segments, noted, epochs });
   const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {

@@ -7,7 +7,6 @@
  * | out of ISR and ELR of a partition with a leader   | gets another directory of the broker, and is copied anew          |
  * | in the ELR                                        | waits, not electable: a disk that is not mounted is not lost (D8) |
  * | of a partition without a leader                   | waits: what lies there may be asked for by an unclean election    |
- * | of a partition that waits for a command           | waits: the metadata are older than what replicas hold             |
  * | of a broker that has a directory out of service   | waits: the one that is missing may be that one                    |
  */
 import type { BrokerId, ControllerEpoch, DirectoryId } from "@tidemark/ids";
@@ -53,9 +52,9 @@ export function rehomeReplicas(
   return changes;
 }
 
-/** Whether what a replica of this broker held may still be needed. */
-function isReliedUpon({ isr, elr, leader, regressedFrom }: Partition, brokerId: BrokerId): boolean {
-  return leader === undefined || regressedFrom !== undefined || isr.includes(brokerId) || elr.includes(brokerId);
+/** Whether what it held may be needed still. Metadata that are older than the replicas leave a partition without a leader. */
+function isReliedUpon({ isr, elr, leader }: Partition, brokerId: BrokerId): boolean {
+  return leader === undefined || isr.includes(brokerId) || elr.includes(brokerId);
 }
 
 function emptiest(counts: ReadonlyMap<DirectoryId, number>): DirectoryId | undefined {

@@ -2,6 +2,7 @@
 import { createFaultDisk, type FaultPlan, type MemoryDisk } from "@tidemark/disk";
 import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
+import type { Log } from "../log.ts";
 import { newDisk, optionsOn, replica, settings } from "../testing/directories.ts";
 import { at, batchAt } from "../testing/fixture.ts";
 import { type LogDirectory, openLogDirectory } from "./log-directory.ts";
@@ -69,6 +70,30 @@ describe("a directory whose process is killed at any step", () => {
       const after = await openLogDirectory(optionsOn(disk));
       const reopened = await after.open(replica, settings);
       expect([reopened.status, reopened.logEndOffset]).toEqual([{ kind: "online" }, at(1)]);
+    });
+  });
+
+  it("of the next segment's making keeps what the next process flushes, also through a power cut", async () => {
+    const small = { ...settings, settings: { ...settings.settings, segmentBytes: 100 } };
+    let growing: Log | undefined;
+    const prepare = async (directory: LogDirectory) => {
+      await directory.create(replica);
+      growing = await directory.open(replica, small);
+      growing.append(batchAt(0));
+      await growing.flushed(at(1));
+    };
+    const work = async () => {
+      growing?.append(batchAt(1));
+      await growing?.flushed(at(2));
+    };
+    await killAtEachStep({ prepare, work, end: (disk) => disk.kill() }, async ({ disk, next }) => {
+      const log = await next.open(replica, small);
+      if (log.logEndOffset === at(1)) log.append(batchAt(1));
+      await log.flushed(at(2));
+      disk.powerCut();
+      const after = await openLogDirectory(optionsOn(disk));
+      const reopened = await after.open(replica, small);
+      expect([reopened.status, reopened.logEndOffset]).toEqual([{ kind: "online" }, at(2)]);
     });
   });
 

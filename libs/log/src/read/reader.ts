@@ -103,7 +103,7 @@ async function readIn(
       return await readIn(log, segment, { offset, limits });
     }
     for (;;) {
-      const step = findBatches(bytes, offset, limits);
+      const step = findBatches(bytes, offset, { ...limits, above: cursor && offset, below: segment.nextOffset });
       if (step.kind === "found") {
         const isMissing = cursor === undefined && (step.headers[0]?.baseOffset ?? offset) > offset;
         if (isMissing) await assertNothingMissed(log, segment, { file, from: floor.position, offset });
@@ -165,9 +165,22 @@ type Step =
   | { readonly kind: "more"; readonly at: number; readonly bytesNeeded: number }
   | { readonly kind: "malformed"; readonly at: number };
 
-/** The batches of `source` from the one with `offset` on, as far as the limits allow. */
-function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Required<ReadLimits>): Step {
+/** Where the batches of a segment may lie. A checksum leaves out where its batch begins. */
+interface Bounds {
+  /** None begins below it. Undefined: not known. */
+  readonly above: Offset | undefined;
+  /** All end there, or before. */
+  readonly below: Offset;
+}
+
+/** The batches of `source` from the one with `offset` on, as far as the limits allow. Each begins where others ended, or later. */
+function findBatches(
+  source: Uint8Array,
+  offset: Offset,
+  { maxBytes, upTo, above, below }: Required<ReadLimits> & Bounds,
+): Step {
   let at = 0;
+  let least = above;
   const headers: BatchHeader[] = [];
   let start = 0;
   let end = 0;
@@ -189,6 +202,11 @@ function findBatches(source: Uint8Array, offset: Offset, { maxBytes, upTo }: Req
     }
     const { header } = step;
     const next = nextOffsetOf(header);
+    if (next > below || (least !== undefined && header.baseOffset < least)) {
+      if (headers.length > 0) break;
+      return { kind: "malformed", at };
+    }
+    least = next;
     if (next > upTo) break;
     at += header.sizeInBytes;
     if (next <= offset) continue;

@@ -15,7 +15,7 @@ import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { haveGap, noteGaps } from "./gaps.ts";
 import { type Group, takeGroup } from "./queue.ts";
-import { keepSnapshot, rollSegment } from "./roll.ts";
+import { keepSnapshot, removeBegunSegment, rollSegment } from "./roll.ts";
 
 /** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
 const indexEveryBytesMax = 64 * 1024 * 1024;
@@ -41,7 +41,8 @@ async function commit(log: LogState): Promise<CommitOutcome> {
   const { writer } = log;
   writer.hasTail = false;
   if (log.tail !== undefined && !(await hasSpaceForTail(log, log.tail))) return "noRoomForTail";
-  if (writer.hasRefused && !(await hasSpaceFor(log, () => forgetRefused(log)))) return "done";
+  const isToForget = writer.hasRefused || writer.begunSegment !== undefined;
+  if (isToForget && !(await hasSpaceFor(log, () => forgetRefused(log)))) return "done";
   await commitGroup(log);
   return "done";
 }
@@ -227,6 +228,7 @@ function takeBackProducers(log: LogState): void {
 
 /** Takes from the disk what covers batches that were refused, before anything else is written. */
 async function forgetRefused(log: LogState): Promise<void> {
+  await removeBegunSegment(log);
   await cutEpochFile(log.context, log.epochFile, log.epochs);
   if (log.producers !== noProducerState) await removeSnapshotsAbove(log.context, log.directory, log.written);
   log.writer.hasRefused = false;

@@ -28,6 +28,7 @@ import { tell } from "../tell.ts";
 import { untilThereIsRoom } from "../try-again.ts";
 import { coverageBelow } from "./coverage.ts";
 import { fillGap } from "./fill-gap.ts";
+import { removeBegunSegment } from "./roll.ts";
 import { exclusive, releaseFile } from "./writer.ts";
 
 export interface CutOptions {
@@ -111,6 +112,7 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   const keep = segmentIndexFor(log.segments, cut);
   const last = log.segments[keep];
   if (last === undefined) return log.end;
+  await inStep(log, () => removeBegunSegment(log));
   const isBetween = await inStep(log, () => cutBehind(log, last, { cut, keep }));
   const end = isBetween ? await inStep(log, () => reachCut(log, last, cut)) : lesser(cut, last.nextOffset);
   last.nextOffset = end;
@@ -240,6 +242,7 @@ async function replaceSegments(log: LogState, start: Offset): Promise<Offset> {
   const { context } = log;
   releaseFile(log);
   await inStep(log, async () => {
+    await removeBegunSegment(log);
     await persistOffsets(context, log.checkpoint, { flushed: start, highWatermark: start, logStart: start });
     await removeSnapshots(context, log.directory);
     await removeSegments(log, log.segments);

@@ -21,10 +21,21 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const next = createSegment(log.directory, baseOffset);
   next.index = createSegmentIndex(baseOffset);
   await keepSnapshot(log);
+  log.writer.begunSegment = next.path;
   await createSegmentFile(context, next);
   await syncEntries(context, log.directory);
+  log.writer.begunSegment = undefined;
   log.segments = [...log.segments, next];
   if (active.index !== undefined) context.indexes.touch(active, active.index);
+}
+
+/** Removes what a roll left that found no room or file handle half way, durably. */
+export async function removeBegunSegment({ writer, context, directory }: LogState): Promise<void> {
+  if (writer.begunSegment === undefined) return;
+  context.files.forget(writer.begunSegment);
+  await context.disk.remove(writer.begunSegment);
+  await syncEntries(context, directory);
+  writer.begunSegment = undefined;
 }
 
 /**

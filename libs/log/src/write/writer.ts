@@ -31,6 +31,8 @@ export interface WriterState {
   isCutHalf: boolean;
   /** Leader epochs and producer snapshots on disk may cover batches that were refused. */
   hasRefused: boolean;
+  /** Path of a segment that a roll began and could not finish: it must be gone before the one before it grows. */
+  begunSegment: string | undefined;
   /** Ends the wait for the next try, while there was no room for it. */
   cancelTailRetry: Cancel | undefined;
   /** It is seen to that the offsets are noted when nothing more comes. */
@@ -52,6 +54,7 @@ export function createWriterState(): WriterState {
     hasTail: false,
     isCutHalf: false,
     hasRefused: false,
+    begunSegment: undefined,
     cancelTailRetry: undefined,
     isNoteDue: false,
     held: undefined,

@@ -10,7 +10,10 @@ type Done = (error: Error | null, value: string) => void;
 /** Operations whose system calls end when the test says so. */
 function underTest(limits = { syncs: 1, others: 2 }) {
   const time = createManualTime();
-  const operations = createOperations(limits, createWatchdog(time, 1000));
+  let frozenMs = 0;
+  const clock = { ...time.clock, monotonicMs: () => time.clock.monotonicMs() + frozenMs };
+  const watchdog = createWatchdog({ clock, scheduler: time.scheduler }, 1000);
+  const operations = createOperations(limits, watchdog);
   const calls: Done[] = [];
   const outcomes: string[] = [];
   const run = (kind: "sync" | "other", name: string) => {
@@ -21,7 +24,11 @@ function underTest(limits = { syncs: 1, others: 2 }) {
         (error: unknown) => outcomes.push(`${name}: ${error instanceof DiskError ? error.code : "?"}`),
       );
   };
-  return { time, calls, outcomes, run };
+  /** The process stands still for so long: the clock goes on, and no timer runs. */
+  const freeze = (durationMs: number) => {
+    frozenMs += durationMs;
+  };
+  return { time, calls, outcomes, run, freeze };
 }
 
 describe("system calls", () => {
@@ -51,6 +58,20 @@ describe("system calls", () => {
     await time.advance(0);
     expect(calls).toHaveLength(2);
     expect(outcomes).toHaveLength(2);
+  });
+
+  it("that were under way while the process was frozen are told as HUNG only when they hang after that too", async () => {
+    const { time, calls, outcomes, run, freeze } = underTest();
+    run("other", "ends");
+    run("other", "hangs");
+    await time.advance(100);
+    freeze(60_000);
+    await time.advance(749);
+    calls[0]!(null, "done");
+    await time.advance(0);
+    expect(outcomes).toEqual(["ends: done"]);
+    await time.advance(400);
+    expect(outcomes).toEqual(["ends: done", "hangs: HUNG"]);
   });
 
   it("leave no timer behind", async () => {

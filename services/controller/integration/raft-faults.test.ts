@@ -6,6 +6,7 @@ import { type Client, createClient, Reason, TidemarkError } from "@tidemark/clie
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { createDialRelay, type DialRelay } from "@tidemark/testkit/dial-relay";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { howItStands } from "./how-it-stands.ts";
 import { type Load, missingOf, startLoad } from "./load.ts";
 
 let relay: DialRelay;
@@ -16,7 +17,8 @@ let decisions = 0;
 
 beforeAll(async () => {
   relay = await createDialRelay();
-  cluster = await startDevCluster({ brokers: 2, flags: ["--backend=raft", "--controllers=3"], env: relay.env });
+  const env = { ...relay.env, TIDEMARK_LOG_LEVEL: "debug" };
+  cluster = await startDevCluster({ brokers: 2, flags: ["--backend=raft", "--controllers=3"], env });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
   load = await startLoad(client);
 });
@@ -41,9 +43,19 @@ async function decide(what: string): Promise<void> {
   });
 }
 
+/** Waits as `waitFor` does; in vain, it says what there is instead. */
+async function awaited<Value>(what: string, look: () => Promise<Value | undefined | false>): Promise<Value> {
+  try {
+    return await waitFor(what, look);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`${why}\n${await howItStands(cluster, client, "load")}`, { cause: error });
+  }
+}
+
 /** The active controller, once all three live. */
 const whole = () =>
-  waitFor("three living controllers, one of them active", async () => {
+  awaited("three living controllers, one of them active", async () => {
     const { leader, controllerEpoch, members } = await client.metadata.describeQuorum({}, { timeoutMs: 5000 });
     return leader !== undefined && members.every(({ alive }) => alive)
       ? { active: leader, controllerEpoch }
@@ -54,7 +66,7 @@ const partition = async () => (await client.admin.describeTopics({ topics: ["loa
 
 /** Of both replicas in sync, the broker that leads. */
 async function leader(): Promise<string> {
-  await waitFor("both replicas in sync", async () => (await partition())?.isr.length === 2);
+  await awaited("both replicas in sync", async () => (await partition())?.isr.length === 2);
   return `broker-${(await partition())?.leader}`;
 }
 

@@ -62,7 +62,8 @@ const whole = () =>
       : undefined;
   });
 
-const partition = async () => (await client.admin.describeTopics({ topics: ["load"] })).topics[0]?.partitions[0];
+const partition = async () =>
+  (await client.admin.describeTopics({ topics: ["load"] }, { timeoutMs: 5000 })).topics[0]?.partitions[0];
 
 /** Of both replicas in sync, the broker that leads. */
 async function leader(): Promise<string> {

@@ -99,4 +99,19 @@ describe("a replica whose log directory is gone", () => {
     expect(await cluster.textsAt(three)).toEqual(["a", "b"]);
     expect(cluster.logs.join("")).toMatch(/record in another directory of this broker: it is set aside/);
   });
+
+  it("goes from both directories when its topic is deleted, which is confirmed then", async () => {
+    const cluster = await replaced("led");
+    const [before, other] = cluster.broker(three).directories;
+    place(cluster, other?.id);
+    await cluster.until(() => before?.aside().length === 1 && cluster.controller.partition().isr.includes(three));
+    const { topicId, partition } = thePartition;
+    cluster.controller.commit([
+      { kind: "deletedTopic", topicId, value: { topicId, name: "t", awaited: [one, two, three] } },
+      { kind: "partition", topicId, partition, value: undefined },
+      { kind: "topic", name: "t", value: undefined },
+    ]);
+    await cluster.until(() => cluster.broker(three).table.deletions().length === 1);
+    expect([before?.aside(), other?.replicas()]).toEqual([[], []]);
+  });
 });

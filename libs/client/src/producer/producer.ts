@@ -16,6 +16,7 @@ import { type BatchSender, createPartitionQueue, type PartitionQueue } from "./p
 import { createPartitioner, type Partitioner } from "./partitioner.ts";
 import { createSequencer } from "./sequencer.ts";
 import { createTopicWaits } from "./topic-waits.ts";
+import { createTurns } from "./turns.ts";
 
 export type AcksName = "none" | "leader" | "all";
 
@@ -209,6 +210,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
 
   /** As long as a record may be on its way: the cluster may be about to be there. A topic that is not is not waited for. */
   const waits = createTopicWaits({ topics, runtime, patienceMs: options.deliveryTimeoutMs, ended: ended.signal });
+  const turns = createTurns();
 
   const producer: Producer = {
     async prepare(topic, signal) {
@@ -229,12 +231,16 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       return !buffer.isFull();
     },
     async send(topic, record, { signal } = {}) {
+      const isKnown = record.partition !== undefined || topics.known(topic) !== undefined;
+      const turn = isKnown && !buffer.isFull() && !turns.isTaken(topic) ? undefined : turns.take(topic);
       try {
-        if (topics.known(topic) === undefined && record.partition === undefined) await waits.untilKnown(topic, signal);
+        if (!isKnown) await waits.untilKnown(topic, signal);
+        if (turn !== undefined) await orAborted(turn.before, signal);
         // Whoever waited beside this one may have filled the room already.
         while (buffer.isFull() && closing === undefined) await buffer.writable(signal);
         signal?.throwIfAborted();
       } catch (error) {
+        turn?.end();
         if (signal?.aborted) return { kind: "notApplied", error: abortedError(Outcome.NOT_APPLIED, signal) };
         if (ended.signal.aborted) return { kind: "notApplied", error: closedError() };
         if (error instanceof TidemarkError) return { kind: "notApplied", error };
@@ -243,6 +249,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       const outcome = new Promise<RecordOutcome>((resolve) => {
         producer.enqueue(topic, record, resolve);
       });
+      turn?.end();
       if (signal === undefined) return outcome;
       return orAborted(outcome, signal).catch(() => ({
         kind: "unknown",

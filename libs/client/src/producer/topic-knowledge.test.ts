@@ -3,7 +3,7 @@ import type { TidemarkError } from "@tidemark/rpc";
 import { describe, expect, test } from "vitest";
 import { createFakeCluster, type FakeCluster, refused } from "../testing/fake-cluster.ts";
 import type { RecordOutcome } from "./outcome.ts";
-import { createProducer } from "./producer.ts";
+import { createProducer, type ProducerOptions } from "./producer.ts";
 
 const topic = "t";
 
@@ -75,4 +75,53 @@ test("what is known of a topic is asked for anew while one batch is tried again 
   await untilSettled(cluster, outcomes);
   expect(outcomes).toMatchObject([{ kind: "acknowledged" }]);
   expect(cluster.described()).toBeGreaterThan(before);
+});
+
+describe("records that wait go in their order", () => {
+  /** Gives records of one key and notes where each stands. */
+  async function start(options: ProducerOptions = {}) {
+    const cluster = await createFakeCluster();
+    const producer = createProducer(cluster.connection, options);
+    const stored: string[] = [];
+    const give = async (value: string, signal?: AbortSignal) => {
+      const outcome = await producer.send(topic, { key: "k", value }, signal === undefined ? {} : { signal });
+      if (outcome.kind === "acknowledged") stored[Number(outcome.offset)] = value;
+    };
+    const signal = () => new AbortController().signal;
+    return { cluster, producer, stored, give, signal };
+  }
+
+  test("for their topic, also before one that is given once it is known", async () => {
+    const { cluster, producer, stored, give, signal } = await start();
+    cluster.onDescribe(refused(Reason.UNAVAILABLE, { retriable: true }));
+    const given = [give("first", signal()), give("second")];
+    const prepared = producer.prepare(topic).catch(() => producer.prepare(topic));
+    given.push(prepared.then(() => give("third")));
+    for (let step = 0; step < 20; step++) await cluster.time.advance(100);
+    await Promise.all(given);
+    expect(stored).toEqual(["first", "second", "third"]);
+  });
+
+  test("for room, also before one that is given once there is some", async () => {
+    const { cluster, producer, stored, give, signal } = await start({ bufferBytesMax: 1 });
+    await producer.prepare(topic);
+    const given = [give("first")];
+    const isThereRoom = producer.writable();
+    given.push(give("second", signal()), give("third"));
+    given.push(isThereRoom.then(() => give("fourth")));
+    for (let step = 0; step < 20; step++) await cluster.time.advance(100);
+    await Promise.all(given);
+    expect(stored).toEqual(["first", "second", "third", "fourth"]);
+  });
+
+  test("while one that is given up among them holds up nobody", async () => {
+    const { cluster, producer, stored, give } = await start({ bufferBytesMax: 1 });
+    await producer.prepare(topic);
+    const aborted = new AbortController();
+    const given = [give("first"), give("second"), give("given up", aborted.signal), give("third")];
+    aborted.abort();
+    for (let step = 0; step < 20; step++) await cluster.time.advance(100);
+    await Promise.all(given);
+    expect(stored).toEqual(["first", "second", "third"]);
+  });
 });

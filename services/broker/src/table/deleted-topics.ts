@@ -24,16 +24,22 @@ function isDeleted({ held, brokerGuards }: TableState, image: MetadataImage, rep
 
 function remove(table: TableState, directory: LogDirectory, replica: ReplicaId): void {
   const name = replicaName(replica);
-  if (table.removing.has(name)) return;
-  table.removing.add(name);
+  const key = keyOf(directory, name);
+  if (table.removing.has(key)) return;
+  table.removing.add(key);
   const removed = table.tasks.run(table.leaving.get(name) ?? Promise.resolve(), async () => {
     try {
       await directory.remove(replica);
     } finally {
-      table.removing.delete(name);
+      table.removing.delete(key);
     }
   });
   table.leaving.set(name, removed);
+}
+
+/** Two directories may hold a replica, one of them aside: each is cleared, one after the other. */
+function keyOf({ id }: LogDirectory, name: string): string {
+  return `${id} ${name}`;
 }
 
 /** Deletions that this broker has carried out and whose record still waits for it. */
@@ -94,15 +100,16 @@ interface Stray {
 
 function setAside(table: TableState, { directory, replica, why }: Stray & { readonly why: string }): void {
   const name = replicaName(replica);
-  if (table.removing.has(name)) return;
-  table.removing.add(name);
+  const key = keyOf(directory, name);
+  if (table.removing.has(key)) return;
+  table.removing.add(key);
   const kept = table.tasks.run(table.leaving.get(name) ?? Promise.resolve(), async () => {
     try {
       await directory.setAside(replica);
       const message = `${directory.path} holds ${name}, ${why}: it is set aside as ${name}.stray, kept and not served`;
       table.logger.warn(message);
     } finally {
-      table.removing.delete(name);
+      table.removing.delete(key);
     }
     // Its deletion may have been said meanwhile.
     removeDeleted(table);

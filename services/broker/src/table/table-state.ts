@@ -55,7 +55,7 @@ export interface TableState {
   isCurrent: boolean;
   /** Logs of replicas that are held no longer, while they are being closed. */
   readonly leaving: Map<string, Promise<void>>;
-  /** Replicas that are being removed or set aside. */
+  /** Replicas that are being removed or set aside, each in a directory. */
   readonly removing: Set<string>;
   /** Machines that were started. */
   started: number;

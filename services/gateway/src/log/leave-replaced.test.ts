@@ -41,6 +41,7 @@ function start() {
     ]),
     isReplaced: (sent) => replaced.has(sent),
     onLeft: () => told.push("left"),
+    onRouted: () => undefined,
   });
   const change = (...sent: readonly string[]) => {
     for (const each of sent) replaced.add(each);

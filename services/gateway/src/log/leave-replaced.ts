@@ -13,6 +13,8 @@ export interface OnTheirWay<Sent> {
   readonly isReplaced: (sent: Sent) => boolean;
   /** Some were left. */
   readonly onLeft: () => void;
+  /** Leaders may be others: what waits for room on the way to a former one goes another way. */
+  readonly onRouted: () => void;
 }
 
 /**
@@ -38,7 +40,7 @@ export function leaveReplaced<Sent>({ table, scheduler, upstreams, ...on }: OnTh
     for (const [endpoint, upstream] of [...upstreams]) upstream.leave(left, replacedLeader(endpoint));
     on.onLeft();
   };
-  const unwatch = table.onChange(() => {
+  const look = () => {
     const found = [...upstreams.values()]
       .flatMap(({ unanswered }) => [...unanswered])
       .filter((sent) => !noted.has(sent) && on.isReplaced(sent));
@@ -53,6 +55,10 @@ export function leaveReplaced<Sent>({ table, scheduler, upstreams, ...on }: OnTh
           () => leave(found),
         ),
     );
+  };
+  const unwatch = table.onChange(() => {
+    look();
+    on.onRouted();
   });
   return () => {
     unwatch();

@@ -20,6 +20,10 @@ const idempotent = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Arra
   crc32c: portableCrc32c,
   producer: { id: 7n, epoch: 0, sequence: 0 },
 });
+/** A few of these fill the way to a leader. */
+const large = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(1_000_000), headers: [] }], {
+  crc32c: portableCrc32c,
+});
 const refused = (leader?: { broker: number; endpoint: string; leaderEpoch: number }) => {
   const error = new TidemarkError({
     reason: Reason.NOT_LEADER,
@@ -156,6 +160,28 @@ describe("a produce stream", () => {
     const [plain] = await another.told(1);
     expect(plain?.error).toMatchObject({ reason: Reason.NOT_LEADER, outcome: Outcome.UNKNOWN });
     expect(world.broker(2).streamed).toHaveLength(2);
+  });
+
+  it("sends what waits for room on the way to a frozen leader to the next one, whoever filled the way", async () => {
+    const own = await startWorld({
+      leads: [
+        { partition: 0, leader: 1, leaderEpoch: 1 },
+        { partition: 1, leader: 1, leaderEpoch: 1 },
+      ],
+    });
+    try {
+      own.broker(1).isReading = false;
+      const { send, told } = open(own);
+      for (let sent = 0; sent < 7; sent++) send(1, { batches: large });
+      send(0);
+      await waitFor("the stream to the leader", () => own.broker(1).calls.length === 1);
+      own.controller.lead({ partition: 0, leader: 2, leaderEpoch: 2 });
+      const [result] = await told(1);
+      expect(result).toMatchObject({ sequence: 7n, baseOffset: 0n });
+      expect(result?.error).toBeUndefined();
+    } finally {
+      await own.stop();
+    }
   });
 
   it("gives a message up in time while there is no leader, and says that nothing was stored", async () => {

@@ -206,6 +206,7 @@ function createUpstreams(
     upstreams: open,
     isReplaced: (sent) => hasOtherLeader(context, sent),
     onLeft: onRoom,
+    onRouted: onRoom,
   });
   const onResult = (sent: Sent, result: ProduceStreamResult) => {
     const { lane, pauses } = sent.side;

@@ -36,6 +36,8 @@ export interface FakeBroker {
   /** To be replaced by tests. By default a produce is stored behind the last one. */
   produce: (request: ProduceRequest, call: CallContext) => Answer<MessageInitShape<typeof ProduceResponseSchema>>;
   fetch: (request: FetchRequest, call: CallContext) => Answer<MessageInitShape<typeof FetchResponseSchema>>;
+  /** Whether it reads produce streams that begin. */
+  isReading: boolean;
   /** What becomes of a message of a produce stream. */
   stream: (request: ProduceStreamRequest) => StreamResult | Promise<StreamResult>;
   /** Whatever else is asked. */
@@ -58,7 +60,8 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
     ends.set(key, baseOffset + records);
     return baseOffset;
   };
-  const usual: Pick<FakeBroker, "produce" | "fetch" | "stream"> = {
+  const usual: Pick<FakeBroker, "produce" | "fetch" | "stream" | "isReading"> = {
+    isReading: true,
     produce: (request) => ({
       results: [{ partition: request.partition ?? 0, baseOffset: append(request), leaderEpoch: 1 }],
     }),
@@ -118,6 +121,7 @@ export async function startFakeBroker(id: number, port = 0): Promise<FakeBroker>
               raw: {
                 produceStream: (stream, call) => {
                   broker.calls.push(call);
+                  if (!broker.isReading) stream.pause();
                   let pending = 0;
                   let hasEnded = false;
                   const endWhenSettled = () => {

@@ -72,6 +72,19 @@ describe("a replica whose log directory is gone", () => {
     expect(cluster.broker(three).directories[1]?.replicas()).toEqual([]);
   });
 
+  it("is asked for once in a leader epoch, whatever else changes in its partition", async () => {
+    const cluster = await replaced("led");
+    const epoch = epochOf(cluster);
+    await cluster.until(() => epochOf(cluster) === epoch + 1);
+    for (let round = 0; round < 3; round++) {
+      const { partitionEpoch, replicas } = cluster.controller.partition();
+      cluster.controller.change({ replicas: [...replicas] });
+      expect(cluster.controller.partition().partitionEpoch).toBeGreaterThan(partitionEpoch);
+      await cluster.advance(1000);
+    }
+    expect(epochOf(cluster)).toBe(epoch + 1);
+  });
+
   it("is asked for as soon as it is not eligible any more", async () => {
     const cluster = await replaced("eligible");
     const epoch = epochOf(cluster);

@@ -146,11 +146,11 @@ describe("47: an offset that is not there", () => {
 });
 
 describe("47: a log that was cut by an unclean election", () => {
-  const cutAt = (offset: bigint) =>
+  const cutAt = (offset: bigint, leaderEpoch = 0) =>
     new TidemarkError({
       reason: Reason.LOG_TRUNCATED,
       message: "Cut",
-      divergence: { leaderEpoch: 0, offset },
+      divergence: { leaderEpoch, offset },
     });
 
   test("is an event with where the logs part, and the end of reading", async () => {
@@ -170,6 +170,16 @@ describe("47: a log that was cut by an unclean election", () => {
     cluster.onFetch(0, cutAt(1n));
     expect(await next()).toBe("0/1");
     expect(events).toEqual([{ kind: "truncated", partition: 0, offset: 1n, given: 2n, resumesAt: 1n }]);
+    await leave();
+  });
+
+  test("is gone on after from its start where the leader has no leader epoch in common with what was read", async () => {
+    const cluster = await clusterWith(["a", "b"]);
+    const { next, leave } = open(cluster, { offsetReset: "latest" });
+    expect([await next(), await next()]).toEqual(["0/0", "0/1"]);
+    cluster.onFetch(0, cutAt(0n, -1));
+    expect([await next(), await next()]).toEqual(["0/0", "0/1"]);
+    expect(cluster.fetched.filter(({ lastReadLeaderEpoch = 0 }) => lastReadLeaderEpoch < 0)).toEqual([]);
     await leave();
   });
 

@@ -49,7 +49,8 @@ export function createRecover(offsetReset: OffsetReset, onEvent: (event: Consume
     if (isSeen) onEvent({ kind: "truncated", partition, offset, given, resumesAt: fails ? undefined : resumesAt });
     if (fails) return false;
     jump(state, resumesAt);
-    if (isSeen) state.lastReadLeaderEpoch = divergence.leaderEpoch;
+    // Negative where the logs have no leader epoch in common: then no record is left whose place could be checked.
+    if (isSeen && divergence.leaderEpoch >= 0) state.lastReadLeaderEpoch = divergence.leaderEpoch;
     // What was cut does not come back: an end that was found before cannot be waited for.
     if (state.end !== undefined && state.end > resumesAt) state.end = resumesAt > offset ? resumesAt : offset;
     return true;

@@ -379,7 +379,7 @@ async function converged({ watch, observer, cluster, keeper }: Run): Promise<str
 
 /** What a partition still needs to be whole. */
 function lacks(
-  { leader, isr, replicas }: Partition,
+  { leader, isr, elr, replicas }: Partition,
   { sessions }: MetadataImage,
   cluster: SimCluster,
 ): string | undefined {
@@ -387,8 +387,8 @@ function lacks(
   const missing = replicas.filter(({ brokerId, directoryId }) => {
     if (isr.includes(brokerId)) return false;
     // A disk that was replaced may as well be one that is not mounted: while a replica on it is eligible, it stays offline
-    // (L10, D8).
-    const isGone = cluster.brokers[brokerId - 1]?.device.wasLost === true;
+    // (L10, D8). One that nobody relies on is copied anew.
+    const isGone = elr.includes(brokerId) && cluster.brokers[brokerId - 1]?.device.wasLost === true;
     const isThere = directoryId === undefined || sessions.get(brokerId)?.directoryIds.includes(directoryId) === true;
     return isThere || !isGone;
   });

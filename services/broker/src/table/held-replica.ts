@@ -1,4 +1,4 @@
-import type { BrokerEpoch, DirectoryId, PartitionEpoch } from "@tidemark/ids";
+import type { BrokerEpoch, DirectoryId, LeaderEpoch } from "@tidemark/ids";
 import type { Damage, Log, LogDirectory, ReplicaId } from "@tidemark/log";
 import type { ProducerTable } from "@tidemark/replication";
 import type { ReplicatedPartition } from "../partition/replicated-partition.ts";
@@ -45,8 +45,8 @@ export type HeldState =
   | {
       readonly kind: "misplaced";
       readonly directoryId: DirectoryId;
-      /** The partition epoch of the metadata by which another directory was asked for. Undefined: none was. */
-      readonly askedAt: PartitionEpoch | undefined;
+      /** The leader epoch of the metadata by which another directory was asked for. Undefined: none was. */
+      readonly askedAt: LeaderEpoch | undefined;
     }
   | {
       readonly kind: "failed";

@@ -212,7 +212,7 @@ export const ControllerHintSchema: GenMessage<ControllerHint> = /*@__PURE__*/
  */
 export type Divergence = Message<"tidemark.common.v1.Divergence"> & {
   /**
-   * Last leader epoch that both have.
+   * Last leader epoch that both have. -1: they have none in common.
    *
    * @generated from field: int32 leader_epoch = 1;
    */

@@ -67,8 +67,10 @@ function isNews(state: FollowedPartition, frame: Told): boolean {
       return true;
     case "truncated":
       if (frame.value.divergence !== undefined) {
-        state.offset = frame.value.divergence.offset;
-        state.lastReadLeaderEpoch = frame.value.divergence.leaderEpoch;
+        const { offset, leaderEpoch } = frame.value.divergence;
+        state.offset = offset;
+        // Negative where the logs have no leader epoch in common: then no record is left whose place could be checked.
+        state.lastReadLeaderEpoch = leaderEpoch < 0 ? undefined : leaderEpoch;
       }
       state.isCaughtUp = false;
       return true;

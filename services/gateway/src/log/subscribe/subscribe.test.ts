@@ -129,6 +129,19 @@ describe("a subscription through a gateway", () => {
     await leave();
   });
 
+  it("follows the next leader also where that one has no leader epoch in common with what was handed out", async () => {
+    const cut: Frame = {
+      frame: { case: "truncated", value: { partition: 0, divergence: { leaderEpoch: -1, offset: 0n } } },
+    };
+    const next = notLeader({ broker: 2, endpoint: world.broker(2).endpoint, leaderEpoch: 2 });
+    handsOut(1, () => [data(0, 0n), cut], next);
+    handsOut(2, (request) => [data(0, offsetOf(request), 2)]);
+    const { take, leave } = subscribe({ partitions: [{ partition: 0 }] });
+    expect(await take(5)).toEqual(["assigned 0@0", "0: 0", "0 truncated at 0", "0 led by 2", "0: 0"]);
+    expect(world.broker(2).subscribed[0]?.partitions[0]?.lastReadLeaderEpoch).toBeUndefined();
+    await leave();
+  });
+
   it("does not wait for a leader that is silent once there is a newer one", async () => {
     handsOut(1, () => [data(0, 0n)]);
     handsOut(2, (request) => [data(0, offsetOf(request), 2)]);

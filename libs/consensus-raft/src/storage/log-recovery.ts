@@ -96,7 +96,7 @@ interface Scan {
   readonly end: number;
   /** The index that comes next there. */
   readonly next: LogIndex;
-  /** Behind the last entry that is known to have been flushed. */
+  /** Behind the last entry that is known to have been flushed. 0: none of the segment is, and its header may not be either. */
   readonly flushedEnd: number;
 }
 
@@ -123,7 +123,7 @@ function scanFrames(
     end += frame.length;
   }
   // A mark behind that entry says that it was flushed, and may not be so itself.
-  const flushedEnd = ends[flushed - segment.first] ?? segmentHeaderBytes;
+  const flushedEnd = ends[flushed - segment.first] ?? 0;
   return { positions, entries, end, next: logIndex(segment.first + entries.length), flushedEnd };
 }
 

@@ -215,6 +215,34 @@ describe("a flush that failed", () => {
   });
 });
 
+describe("a flush of a new segment that failed", () => {
+  it("took its header with it, which is written anew before entries are put behind it", async () => {
+    const disk = createMemoryDisk();
+    await format(disk);
+    const failing = { isOn: false };
+    const synced = new Set<string>();
+    const plan: FaultPlan = ({ kind, path }) => {
+      if (kind !== "sync") return undefined;
+      if (failing.isOn && !synced.has(path)) return { kind: "fail", code: "IO" };
+      synced.add(path);
+      return undefined;
+    };
+    const segmentBytes = 400;
+    const first = await open(createFaultDisk(disk, { plan, scheduler: runtime.scheduler }), { segmentBytes });
+    await first.storage.write([write({ entries: [batch(2, 1, 413)] })]);
+    await first.storage.idle();
+    failing.isOn = true;
+    await expect(first.storage.write([write({ entries: [batch(3, 1, 10)] })])).rejects.toMatchObject({ code: "IO" });
+    disk.kill();
+    const second = await open(disk, { segmentBytes });
+    await second.storage.write([write({ entries: [batch(3, 2, 10)] })]);
+    disk.powerCut();
+    const third = await open(disk, { segmentBytes });
+    expect(third.start.entries.map(({ index }) => index)).toEqual([2, 3]);
+    await third.storage.close();
+  });
+});
+
 describe("35 a power cut at any moment", () => {
   it("forgets no vote and no flushed entry, and never keeps the node from starting", async () => {
     const { cuts, faults } = await faultsOf(allStorageGuards);

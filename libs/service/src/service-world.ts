@@ -9,7 +9,7 @@ import type { Telemetry } from "@tidemark/telemetry";
  */
 export interface ServiceWorld {
   readonly runtime: Runtime;
-  /** A disk with threads of its own. `hangMs`: what takes longer fails with HUNG; absent: nothing does. */
+  /** A disk with threads of its own. `hangMs`: what takes longer fails with HUNG; absent: after 10 s. */
   readonly openDisk: (options?: { readonly hangMs?: number }) => Disk;
   readonly transport: Transport;
   readonly telemetry: Telemetry;

@@ -113,11 +113,7 @@ describe("log lines", () => {
       return { ...traces, onEvent };
     });
     await w.settle(createTopic(node, "orders"));
-    const watches = [2, 3].map((brokerId) => openWatch(node, { brokerId }));
-    await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
-    await kill(w, node, played[0], played.slice(1));
-    await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
-    await w.until(() => true, "and taken");
+    await killFirst({ w, node, played });
     const spans = await telemetry.spans();
     const idsOf = (name: string, { traceId, spanId } = named(spans, name)[0] ?? { traceId: "none", spanId: "" }) => ({
       trace_id: traceId,
@@ -133,15 +129,20 @@ describe("log lines", () => {
   });
 });
 
+/** The first broker dies, and the two others are told who leads in its place. */
+async function killFirst({ w, node, played }: Pick<Awaited<ReturnType<typeof open>>, "w" | "node" | "played">) {
+  const watches = [2, 3].map((brokerId) => openWatch(node, { brokerId }));
+  await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
+  await kill(w, node, played[0], played.slice(1));
+  await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
+  await w.until(() => true, "and taken");
+}
+
 describe("an election", () => {
   it("is one trace: root, session end, decision, batches, each broker told, each partition with its rule", async () => {
     const { w, node, telemetry, played } = await open();
     await w.settle(createTopic(node, "orders", { partitions: 3 }));
-    const watches = [2, 3].map((brokerId) => openWatch(node, { brokerId }));
-    await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
-    await kill(w, node, played[0], played.slice(1));
-    await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
-    await w.until(() => true, "and taken");
+    await killFirst({ w, node, played });
 
     const spans = await telemetry.spans();
     const [root, ...others] = named(spans, spanNames.election);

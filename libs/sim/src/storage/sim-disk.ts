@@ -4,6 +4,7 @@ import {
   type Disk,
   type DiskErrorCode,
   type DiskOperation,
+  type Effect,
   type FaultPlan,
   limitedSpace,
   type MemoryDisk,
@@ -44,6 +45,8 @@ export interface Device {
   readonly wasDamaged: boolean;
   /** Nothing was done to what it holds but what any disk may do with what is not flushed. */
   readonly isSound: boolean;
+  /** How many operations it has failed, or let hang, so far. */
+  readonly refusals: number;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
@@ -82,13 +85,14 @@ export function createDevice(random: Random): Device {
   };
   let wasLost = false;
   let wasDamaged = false;
+  let refusals = 0;
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
   /** Only logs grow: whatever else is written into a file that is there replaces bytes that have their room. */
   const isInPlace = ({ kind, path }: DiskOperation) =>
     kind === "write" && !path.endsWith(".log") && (memory.peek(path)?.length ?? 0) > 0;
-  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+  const effectFor = (process: SimProcess, hangMs: number): ((operation: DiskOperation) => Effect) => {
     return (operation) => {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
@@ -103,6 +107,14 @@ export function createDevice(random: Random): Device {
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
+    };
+  };
+  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+    const effectOf = effectFor(process, hangMs);
+    return (operation) => {
+      const effect = effectOf(operation);
+      if (effect.kind !== "delay") refusals += 1;
+      return effect;
     };
   };
 
@@ -120,6 +132,9 @@ export function createDevice(random: Random): Device {
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
       return !wasLost && !wasDamaged;
+    },
+    get refusals() {
+      return refusals;
     },
     get wasDamaged() {
       return wasDamaged;

@@ -10,6 +10,7 @@ import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession, Endpoint, KnownBroker, Replica, Topic } from "./model.ts";
 import { markOffline } from "./offline-mark.ts";
+import { enterCopiedAnew } from "./receipt-cuts.ts";
 import { markRegressed, type SeenState } from "./regressed.ts";
 import { rehomeReplicas } from "./rehome.ts";
 import { type SettleContext, settlePartitions } from "./settle.ts";
@@ -102,16 +103,20 @@ export function registerBroker(
   const moved = command.allDirectoriesWork
     ? rehomeReplicas(applyChanges(after, settled.changes).image, command, context.controllerEpoch)
     : [];
+  const rehomed = moved.flatMap((change) => (change.kind === "partition" ? [change] : []));
+  const given = enterCopiedAnew(after, brokerId, [...command.damaged, ...rehomed]);
   const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
   const { bootId, flushAsync } = command;
   changes.push(
+    // Ahead of what is known by it: a registration that is cut short before finds the same again.
+    ...given.changes,
     ...settled.changes,
     ...moved,
     // With the boot id only now: a registration that is cut short before finds the same losses again.
     putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds, bootId, flushAsync }),
     putSession(session),
   );
-  events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events);
+  events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events, ...given.events);
   if (moved.length > 0) events.push({ kind: "replicasRehomed", brokerId, replicas: moved.length });
   return decided(epoch, changes, events);
 }

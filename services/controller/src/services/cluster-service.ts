@@ -87,6 +87,7 @@ async function register(
     flushAsync: request.flushAsync,
     damaged: [...request.damagedReplicas.map(readReplicaId), ...damaged],
     regressed: seen,
+    offline: request.offlineReplicas.map(readReplicaId),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(

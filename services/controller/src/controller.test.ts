@@ -204,9 +204,11 @@ describe.each(backends)("a controller on %s", (_, create) => {
 async function entriesOf(w: World, handle: Consensus): Promise<ReadonlyMap<string, Uint8Array>> {
   const { signal } = new AbortController();
   await w.settle(handle.sync(signal));
-  const { value: event } = await w.settle(handle.watch(signal)[Symbol.asyncIterator]().next());
-  if (event?.kind !== "snapshot") throw new Error("A watch begins with a snapshot");
-  return event.entries;
+  const snapshot = async () => {
+    for await (const event of handle.watch(signal)) if (event.kind === "snapshot") return event.entries;
+    throw new Error("A watch begins with a snapshot");
+  };
+  return w.settle(snapshot());
 }
 
 describe("a controller", () => {

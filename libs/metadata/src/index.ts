@@ -87,7 +87,8 @@ export type {
   ReplicaPosition,
   Topic,
 } from "./model.ts";
-export { isMarkedOffline, isNewOffline, type OfflineReplicas, reportOffline } from "./offline.ts";
+export { isNewOffline, reportOffline } from "./offline.ts";
+export { isMarkedOffline, type OfflineReplicas } from "./offline-mark.ts";
 export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";

@@ -78,6 +78,7 @@ async function register(
     flushAsync: request.flushAsync,
     damaged: request.damagedReplicas.map(readReplicaId),
     regressed: request.regressedReplicas.map(readSeenState),
+    offline: request.offlineReplicas.map(readReplicaId),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(

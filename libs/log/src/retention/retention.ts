@@ -4,8 +4,8 @@ import { activeSegment, assertOnline, type LogState } from "../log-state.ts";
 import { ensureIndex } from "../read/find.ts";
 import { damageSeen } from "../read/stable.ts";
 import type { Segment } from "../segment/segment.ts";
-import { rollSegment } from "../write/roll.ts";
-import { exclusive, releaseFile } from "../write/writer.ts";
+import { releaseFile, rollSegment } from "../write/roll.ts";
+import { exclusive } from "../write/writer.ts";
 import { moveLogStart } from "./log-start.ts";
 
 /**

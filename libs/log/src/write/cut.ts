@@ -28,8 +28,8 @@ import { tell } from "../tell.ts";
 import { untilThereIsRoom } from "../try-again.ts";
 import { coverageBelow } from "./coverage.ts";
 import { fillGap } from "./fill-gap.ts";
-import { removeBegunSegment } from "./roll.ts";
-import { exclusive, releaseFile } from "./writer.ts";
+import { releaseFile, removeBegunSegment } from "./roll.ts";
+import { exclusive } from "./writer.ts";
 
 export interface CutOptions {
   /** What goes is noted before, see `Log.cutNote`. Default: it is not. */

@@ -46,13 +46,13 @@ export async function applyRetention(log: LogState, now: bigint): Promise<void> 
     if (start > log.highWatermark) return;
     await moveLogStart(log, start);
   } catch (error) {
-    throw retentionFailed(log, error);
+    throw await retentionFailed(log, error);
   }
 }
 
 /** A full disk ends the round and harms nothing; a device that fails is the directory's end (L6). */
-function retentionFailed(log: LogState, error: unknown): unknown {
-  const seen = damageSeen(log, error);
+async function retentionFailed(log: LogState, error: unknown): Promise<unknown> {
+  const seen = await damageSeen(log, error);
   if (!(seen instanceof DiskError)) return seen;
   if (!isSpaceError(seen)) return log.context.fail(seen, `applying retention to ${log.directory}`);
   return new LogError("NO_SPACE", `No space to end the last segment of ${log.directory}`, { cause: seen });

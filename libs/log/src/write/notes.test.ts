@@ -97,14 +97,14 @@ describe("a high watermark that moves alone", () => {
 
   it("is noted durably within a second also where it moves while what was noted before is flushed", async () => {
     const test = await createTestLog();
-    let isFlushing = false;
+    const flushes: string[] = [];
     test.faulty.plan(({ kind, path }) => {
       if (kind !== "sync" || path !== checkpointFile) return undefined;
-      isFlushing = true;
+      flushes.push(path);
       return { kind: "delay", ms: 5 };
     });
     await test.flush(batchAt(0));
-    while (!isFlushing) await test.time.advance(1);
+    while (flushes.length === 0) await test.time.advance(1);
     test.log.setHighWatermark(at(1));
     await test.time.advance(1100);
     test.disk.powerCut();

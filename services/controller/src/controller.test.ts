@@ -371,6 +371,15 @@ describe("a controller", () => {
     expect(node.controller.image.sessions.size).toBe(1);
   });
 
+  it("refuses a broker that says to have seen a controller epoch which no cluster gets to, and goes on", async () => {
+    const { w, node } = await withBrokers(1);
+    await expect(w.settle(register(node, 2, { controllerEpoch: 2 ** 31 - 1 }))).rejects.toMatchObject({
+      reason: Reason.INVALID_ARGUMENT,
+    });
+    expect(await w.settle(createTopic(node, "orders"))).toMatchObject({ topic: { name: "orders" } });
+    expect(await w.settle(register(node, 2))).toMatchObject({ brokerEpoch: 1 });
+  });
+
   it("tells a malformed key, lives on, and concludes nothing from its absence", async () => {
     const { w, node, brokers } = await withBrokers(1);
     await w.settle(createTopic(node, "orders"));

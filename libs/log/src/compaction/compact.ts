@@ -85,13 +85,13 @@ export async function compact(
     return { upTo: round.upTo, bytesBefore, bytesAfter: sizeBelow(log, round.upTo) };
   } catch (error) {
     if (!goesOn()) return undefined;
-    throw roundFailed(log, error);
+    throw await roundFailed(log, error);
   }
 }
 
 /** A full disk ends the round and harms nothing; a device that fails is the directory's end (L6). */
-function roundFailed(log: LogState, error: unknown): unknown {
-  const seen = damageSeen(log, error);
+async function roundFailed(log: LogState, error: unknown): Promise<unknown> {
+  const seen = await damageSeen(log, error);
   if (!(seen instanceof DiskError)) return seen;
   if (seen.code === "NO_SPACE" || seen.code === "NO_HANDLES") {
     return new LogError("NO_SPACE", `No space to compact ${log.directory}`, { cause: seen });

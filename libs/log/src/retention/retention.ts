@@ -39,7 +39,7 @@ export async function applyRetention(log: LogState, now: bigint): Promise<void> 
     if (active !== undefined && active.size > 0 && active.nextOffset <= start) await rollIdle(log, active);
     await moveLogStart(log, start);
   } catch (error) {
-    throw damageSeen(log, error);
+    throw await damageSeen(log, error);
   }
 }
 

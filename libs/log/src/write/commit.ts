@@ -30,7 +30,7 @@ export async function commitNext(log: LogState): Promise<CommitOutcome> {
     if (context.failure() === undefined && log.status.kind === "online") return await commit(log);
     refuseAll(log, context.failure());
   } catch (error) {
-    const seen = error instanceof DamageError ? damageSeen(log, error) : error;
+    const seen = error instanceof DamageError ? await damageSeen(log, error) : error;
     const failure = seen instanceof LogError ? seen : context.fail(seen, `appending to ${log.directory}`);
     refuseAll(log, failure);
   }

@@ -82,7 +82,7 @@ async function cutting(
       return exclusive(log, work);
     });
   } catch (error) {
-    throw cutFailed(log, error);
+    throw await cutFailed(log, error);
   } finally {
     log.cutting--;
   }
@@ -101,9 +101,9 @@ function lowerAtOnce(log: LogState, cut: Offset): void {
   log.highWatermark = lesser(log.highWatermark, cut);
 }
 
-function cutFailed(log: LogState, error: unknown): unknown {
+async function cutFailed(log: LogState, error: unknown): Promise<unknown> {
   if (error instanceof LogError) return error;
-  const seen = damageSeen(log, error);
+  const seen = await damageSeen(log, error);
   return seen === error ? log.context.fail(error, `cutting ${log.directory}`) : seen;
 }
 

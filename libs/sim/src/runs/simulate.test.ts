@@ -50,6 +50,13 @@ test("a replica whose damage is known before its broker registers is copied anew
   expect(result.violations, describeFailure(result, "damagedLeaderRestarts, seed 3")).toEqual([]);
 });
 
+/** In this seed a bit changes on another broker's disk before: if each replica on this one counted as damaged, nobody could lead. */
+test("a broker whose disk gives nothing back for a while has lost nothing", { timeout }, async () => {
+  const result = await run(900_278, { replicationFactor: 3, backend: "single", durationMs: 46_000, pace: 3 });
+  const line = "npm run sim -- --seed 900278 --replication-factor 3 --backend single --seconds 46 --pace 3";
+  expect(result.violations, describeFailure(result, line)).toEqual([]);
+});
+
 const lacks = "a member of ISR or ELR lacks committed records";
 const falselyDamaged = "a sound replica was called damaged";
 

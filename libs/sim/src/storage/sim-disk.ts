@@ -42,7 +42,7 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
-  /** Nothing was done to what it holds but what any disk may do with what is not flushed, and it could always be read. */
+  /** Nothing was done to what it holds but what any disk may do with what is not flushed. */
   readonly isSound: boolean;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
@@ -57,9 +57,6 @@ export interface Device {
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
   losePower(): void;
 }
-
-/** What is refused here cannot be told from what is not there any more: a sector that cannot be read is damage (case 20l). */
-const readKinds: ReadonlySet<DiskOperation["kind"]> = new Set(["open", "list", "size", "read"]);
 
 /** Milliseconds: what an operation takes at least, and the mean of what comes on top. */
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
@@ -85,7 +82,6 @@ export function createDevice(random: Random): Device {
   };
   let wasLost = false;
   let wasDamaged = false;
-  let wasUnreadable = false;
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
@@ -99,7 +95,6 @@ export function createDevice(random: Random): Device {
       }
       const { failing } = faults;
       if (failing?.refuses(operation.kind) === true && isWithin(operation.path, failing.directory)) {
-        if (readKinds.has(operation.kind)) wasUnreadable = true;
         return { kind: "fail", code: failing.code };
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
@@ -124,7 +119,7 @@ export function createDevice(random: Random): Device {
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
-      return !wasLost && !wasDamaged && !wasUnreadable;
+      return !wasLost && !wasDamaged;
     },
     get wasDamaged() {
       return wasDamaged;

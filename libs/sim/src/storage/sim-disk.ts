@@ -65,6 +65,8 @@ export interface Device {
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
+  /** Files that were written to, those of the two kinds below among them. */
+  const written = new Set<string>();
   const segments = new Set<string>();
   const derived = new Set<string>();
   /** Files in which a bit has changed, as long as they are what they were then. */
@@ -73,8 +75,10 @@ export function createDevice(random: Random): Device {
     onChange(change) {
       if (change.kind === "remove") forget(damaged, change.path);
       if (change.kind === "rename") forget(damaged, change.from);
-      if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
-      if (change.kind === "write" && /\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
+      if (change.kind !== "write" || written.has(change.path)) return;
+      written.add(change.path);
+      if (change.path.endsWith(".log")) segments.add(change.path);
+      if (/\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
     },
   });
   const faults: DeviceFaults = {

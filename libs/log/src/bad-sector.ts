@@ -13,6 +13,7 @@ import { DamageError, type LogError } from "./errors.ts";
 export async function failureOfDevice(context: LogContext, error: unknown): Promise<LogError | undefined> {
   const cause = error instanceof DamageError ? error.cause : error;
   if (!(cause instanceof DiskError) || cause.code !== "IO" || cause.operation !== "read") return undefined;
+  if (!context.guards.deviceBeforeDamage) return undefined;
   try {
     await context.readOwnFile?.();
     return undefined;

@@ -1,8 +1,12 @@
 /** Each guard is taken away and the suites must find it: one that survives is a test that is missing. */
+import { createFaultDisk } from "@tidemark/disk";
+import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
+import { openLogDirectory } from "./directory/log-directory.ts";
 import { allGuards, type LogGuards } from "./guards.ts";
 import { checkCrashPoints } from "./testing/crash-points.ts";
 import { crashRuns } from "./testing/crash-runs.ts";
+import { newDisk, optionsOn, replica, settings } from "./testing/directories.ts";
 import { at, batchAt, createTestLog, logFile } from "./testing/fixture.ts";
 
 /** Acknowledged batches are damaged at rest. How many offsets does the log then claim to have, without a word? */
@@ -30,8 +34,29 @@ async function stillKnown(guards: Partial<LogGuards>): Promise<string> {
   return test.log.status.kind;
 }
 
+/** A device gives nothing back while a replica is opened. What is it taken for? */
+async function takenFor(guards: Partial<LogGuards>): Promise<string> {
+  const memory = await newDisk();
+  let isFailing = false;
+  const disk = createFaultDisk(memory, {
+    scheduler: createManualTime().scheduler,
+    plan: ({ kind }) => (isFailing && kind === "read" ? { kind: "fail", code: "IO" } : undefined),
+  });
+  const directory = await openLogDirectory({ ...optionsOn(memory), disk, guards: { ...allGuards, ...guards } });
+  await directory.create(replica);
+  isFailing = true;
+  const opened = directory.open(replica, settings);
+  return opened.then(
+    ({ status }) => status.kind,
+    () => directory.failure?.code ?? "nothing",
+  );
+}
+
 describe("the suites find it when", () => {
-  const found: Record<Exclude<keyof LogGuards, "cutTailOnly" | "noteDamage">, keyof typeof crashRuns> = {
+  const found: Record<
+    Exclude<keyof LogGuards, "cutTailOnly" | "noteDamage" | "deviceBeforeDamage">,
+    keyof typeof crashRuns
+  > = {
     flushBeforeAck: "appends, several in one flush",
     syncDirectories: "a roll",
     checkpointNeverAhead: "appends, several in one flush",
@@ -52,5 +77,10 @@ describe("the suites find it when", () => {
   it("noteDamage is off", async () => {
     expect(await stillKnown(allGuards)).toBe("offline");
     expect(await stillKnown({ noteDamage: false })).toBe("online");
+  });
+
+  it("deviceBeforeDamage is off", async () => {
+    expect(await takenFor(allGuards)).toBe("DIRECTORY_FAILED");
+    expect(await takenFor({ deviceBeforeDamage: false })).toBe("offline");
   });
 });

@@ -19,6 +19,8 @@ export interface LogGuards {
   readonly lowerNotesBeforeCut: boolean;
   /** Damage is noted in the directory, so that a start knows of it (L10). */
   readonly noteDamage: boolean;
+  /** A replica that cannot be read is damaged only where the device gives other files back; else the directory failed (L6). */
+  readonly deviceBeforeDamage: boolean;
 }
 
 export const allGuards: LogGuards = {
@@ -30,4 +32,5 @@ export const allGuards: LogGuards = {
   rewriteUnflushedTail: true,
   lowerNotesBeforeCut: true,
   noteDamage: true,
+  deviceBeforeDamage: true,
 };

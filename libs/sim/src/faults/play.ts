@@ -53,6 +53,8 @@ export interface Play extends Stage, Cast {
   readonly leaveAlone: (node: SimNode, ms: number) => void;
   /** For so long, in milliseconds, a broker hears nothing new of the metadata. */
   readonly keepNewsFrom: (node: SimNode, ms: number) => void;
+  /** Somebody reads the topic from its beginning, until what is returned is called. */
+  readonly readEverything: () => () => void;
   /** Gives the leadership to the first replica. */
   readonly leadAgain: (limitMs: number) => Promise<boolean>;
 }
@@ -130,6 +132,15 @@ function createPlay(stage: Stage, cast: Cast, controller: SimNode): Play {
     },
     keepNewsFrom(node, ms) {
       stage.hold(controller, node, watchMetadata, ms);
+    },
+    readEverything() {
+      const over = new AbortController();
+      const whole = stage.operator.createConsumer({ topic: stage.topic, untilEnd: true });
+      const read = async () => {
+        for await (const batch of whole.batches(over.signal)) if (batch.records.length < 0) break;
+      };
+      read().catch(() => undefined);
+      return () => over.abort();
     },
     async leadAgain(limitMs) {
       await electPreferred(stage);

@@ -53,6 +53,8 @@ interface Harm {
   readonly hold: (from: SimNode, to: SimNode, call: string, ms: number) => () => void;
   /** Flushes of this node's disk wait for so long, in milliseconds. */
   readonly stall: (node: SimNode, ms: number) => void;
+  /** Nothing on this node's disk is given back. Returns what mends that, and starts the node anew. */
+  readonly giveNothingBack: (node: SimNode) => () => void;
   /** Clients and gateways do not reach this node until what is returned is called. */
   readonly hide: (node: SimNode) => () => void;
   /** The producers of the workload send nothing new until what is returned is called. */
@@ -156,6 +158,15 @@ function createHarm({ engine, cluster, gate, clientHosts }: FaultWorld, undo: Un
     hold: (from, to, call, ms) => undone(links.holdCalls(from.host.name, to.host.name, { call, ms })),
     stall(node, ms) {
       node.device.faults.stalledUntilMs = engine.nowMs + ms;
+    },
+    giveNothingBack(node) {
+      const { faults } = node.device;
+      faults.failing = { directory: "/data", code: "IO", refuses: (kind) => kind === "read" };
+      return undone(() => {
+        faults.failing = undefined;
+        node.kill();
+        node.boot();
+      });
     },
     hide({ host }) {
       const others = [...clientHosts, ...cluster.gateways.map((gateway) => gateway.host.name)];

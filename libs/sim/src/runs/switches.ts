@@ -49,6 +49,7 @@ const logAims: Readonly<Record<keyof LogGuards, ScenarioName>> = {
   rewriteUnflushedTail: "readTailLosesPower",
   lowerNotesBeforeCut: "diesWhileCutting",
   noteDamage: "damagedLeaderRestarts",
+  deviceBeforeDamage: "diskGivesNothingBack",
 };
 
 const brokerAims: Readonly<Record<keyof BrokerGuards, ScenarioName>> = {

@@ -76,14 +76,9 @@ const damagedLeaderRestarts = play(async (on) => {
   if (isHarmed || !leader.device.damage()) return;
   on.keepNewsFrom(leader, 1000);
   const isTold = () => on.latest(partition).replicas.some(({ damagedIn }) => damagedIn !== undefined);
-  const reading = new AbortController();
-  const whole = on.operator.createConsumer({ topic: on.topic, untilEnd: true });
-  const read = async () => {
-    for await (const batch of whole.batches(reading.signal)) if (batch.records.length < 0) break;
-  };
-  read().catch(() => undefined);
+  const endReading = on.readEverything();
   await on.until(isTold, 3000);
-  reading.abort();
+  endReading();
   on.restart(leader);
   await on.untilInIsr(leader, 5000);
   await on.sleep(100);

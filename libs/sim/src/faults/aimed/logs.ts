@@ -73,6 +73,32 @@ const flushedEndIsDamaged = play(async (on) => {
 });
 
 /**
+ * Of two that have everything one leads, and its disk gives nothing back for a while when somebody reads; the end of the
+ * other's log is damaged at rest. The first one has lost nothing (L6).
+ */
+const diskGivesNothingBack = play(async (on) => {
+  const { partition, leader, first, second } = on;
+  const isHarmed = on.brokers.some(({ device }) => !device.isSound || device.faults.failing !== undefined);
+  if (isHarmed) return;
+  // What it had in memory it has to read from now on.
+  on.restart(first);
+  if (!(await on.untilFollows(first)) || !(await on.untilInIsr(first, 3000))) return;
+  if (!(await on.killAndForget(leader)) || !(await on.untilLeads(first))) return;
+  on.quiet();
+  await on.until(() => on.known(second)?.highWatermark === on.endOf(first), 1000);
+  if (!second.device.damageEndOf(replicaName(partition))) return;
+  const mend = on.giveNothingBack(first);
+  const endReading = on.readEverything();
+  await on.sleep(on.timers.sessionMs + 500);
+  mend();
+  await on.sleep(on.timers.sessionMs + 500);
+  endReading();
+  on.restart(second);
+  await on.sleep(1000);
+  leader.boot();
+});
+
+/**
  * A leader falls with records that its followers do not have, and follows the next one, which it reaches by then. Its
  * disk is busy for `busyMs` when it hears where the logs part. Whether it did.
  */
@@ -152,6 +178,7 @@ export const logs = {
   stalledLeaderReturns,
   readTailLosesPower,
   flushedEndIsDamaged,
+  diskGivesNothingBack,
   fullDiskWithAnswersOnTheirWay,
   diesWhileCutting,
   cutTwiceAtOnce,

@@ -25,8 +25,13 @@ export interface LeaderGroup {
 export interface LeaderQuestion<Item extends PartitionAnswer> extends CallingContext {
   /** Each partition once. */
   readonly partitions: readonly RoutedPartition[];
-  /** Asks one leader about its partitions. `groups`: how many are asked at the same time. */
-  readonly ask: (group: LeaderGroup, groups: number) => Promise<readonly Item[]>;
+  /** The caller's. */
+  readonly signal: AbortSignal;
+  /**
+   * Asks one leader about its partitions. `groups`: how many are asked at the same time. `over`: aborted with the caller's
+   * signal, and when another broker leads and this one is not waited for any more.
+   */
+  readonly ask: (group: LeaderGroup, groups: number, over: AbortSignal) => Promise<readonly Item[]>;
   /** What stands for a partition that could not be asked. */
   readonly failed: (partition: number, error: TidemarkError) => Item;
 }
@@ -110,14 +115,14 @@ function errorOf(answer: PartitionAnswer | undefined): TidemarkError | undefined
 async function answersOf<Item extends PartitionAnswer>(
   group: LeaderGroup,
   groups: number,
-  { table, runtime, ask, failed }: Omit<LeaderQuestion<Item>, "partitions">,
+  { table, runtime, signal, ask, failed }: Omit<LeaderQuestion<Item>, "partitions">,
 ): Promise<readonly Item[]> {
   const asked = group.partitions.flatMap((partition) => {
     const route = table.route(partition);
     return route === undefined ? [] : [{ partition, route }];
   });
   try {
-    const items = await untilReplaced({ table, runtime }, asked, () => ask(group, groups));
+    const items = await untilReplaced({ table, runtime, signal }, asked, (over) => ask(group, groups, over));
     const answered = new Map(items.map((item) => [item.partition, item]));
     return group.partitions.map(
       (each) => answered.get(each.partition) ?? failed(each.partition, missingAnswer(each, group.endpoint)),

@@ -1,6 +1,5 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
-import { abortWith } from "@tidemark/runtime";
 import type { Pauses } from "./patience.ts";
 import { type CallingContext, untilReplaced } from "./replaced-leaders.ts";
 import type { Route, RoutedPartition } from "./route-table.ts";
@@ -44,15 +43,9 @@ export async function callLeader<Answer>(
     const route = table.route(partition);
     try {
       if (route === undefined) throw table.noRoute(partition);
-      return await untilReplaced(context, [{ partition, route }], async (left) => {
-        const over = new AbortController();
-        const unbind = abortWith(over, signal, left);
-        try {
-          return await attempt({ route, number }, partition, over.signal);
-        } finally {
-          unbind();
-        }
-      });
+      return await untilReplaced({ ...context, signal }, [{ partition, route }], (over) =>
+        attempt({ route, number }, partition, over),
+      );
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);

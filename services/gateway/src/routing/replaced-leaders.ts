@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
-import { type Cancel, createDeferred, type Runtime } from "@tidemark/runtime";
+import { abortWith, type Cancel, createDeferred, type Runtime } from "@tidemark/runtime";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
 /**
@@ -41,19 +41,20 @@ export interface Asked {
 
 /**
  * What `work` comes to. Once the metadata tell for `replacedGraceMs` that another broker leads one of the partitions, it is
- * the error of `replacedLeader` instead, and `left` is aborted.
+ * the error of `replacedLeader` instead. `over` is aborted then, and with the caller's `signal`.
  */
 export async function untilReplaced<Answer>(
-  { table, runtime: { scheduler } }: CallingContext,
+  { table, runtime: { scheduler }, signal }: CallingContext & { readonly signal: AbortSignal },
   asked: readonly Asked[],
-  work: (left: AbortSignal) => Promise<Answer>,
+  work: (over: AbortSignal) => Promise<Answer>,
 ): Promise<Answer> {
-  const left = new AbortController();
+  const over = new AbortController();
+  const unbind = abortWith(over, signal);
   const gone = createDeferred<never>();
   let stopTimer: Cancel | undefined;
   const leave = (endpoint: string) => {
     gone.reject(replacedLeader(endpoint));
-    left.abort();
+    over.abort();
   };
   const unwatch = table.onChange(() => {
     const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
@@ -65,8 +66,9 @@ export async function untilReplaced<Answer>(
     });
   });
   try {
-    return await Promise.race([work(left.signal), gone.promise]);
+    return await Promise.race([work(over.signal), gone.promise]);
   } finally {
+    unbind();
     unwatch();
     stopTimer?.();
   }

@@ -30,13 +30,14 @@ export async function untilReplaced<Answer>(
   { topic, partitions, endpoint, waitMs, signal }: LeaderQuestion,
   work: (over: AbortSignal) => Promise<Answer>,
 ): Promise<Answer> {
-  const over = new AbortController();
-  const unbind = signal === undefined ? () => undefined : abortWith(over, signal);
-  const gone = createDeferred<never>();
   const asked = partitions.flatMap((partition) => {
     const leader = routes.leaderOf(topic, partition);
     return leader?.endpoint === endpoint ? [{ partition, leaderEpoch: leader.leaderEpoch }] : [];
   });
+  if (asked.length === 0 && signal !== undefined) return work(signal);
+  const over = new AbortController();
+  const unbind = signal === undefined ? () => undefined : abortWith(over, signal);
+  const gone = createDeferred<never>();
   let isOver = false;
   let stopTimer: Cancel | undefined;
 

@@ -1,6 +1,7 @@
 /** Questions about several partitions, put to all of their leaders at once. */
 import type { ErrorDetail } from "@tidemark/proto/common/v1";
 import { fromErrorDetail, TidemarkError } from "@tidemark/rpc";
+import { abortWith } from "@tidemark/runtime";
 import { missingAnswer } from "../errors.ts";
 import { mayRepeat } from "./call-leader.ts";
 import type { Pauses, Refused } from "./patience.ts";
@@ -121,8 +122,11 @@ async function answersOf<Item extends PartitionAnswer>(
     const route = table.route(partition);
     return route === undefined ? [] : [{ partition, route }];
   });
+  const over = new AbortController();
+  const unbind = abortWith(over, signal);
   try {
-    const items = await untilReplaced({ table, runtime, signal }, asked, (over) => ask(group, groups, over));
+    const work = () => ask(group, groups, over.signal);
+    const items = await untilReplaced({ table, runtime }, asked, work, () => over.abort());
     const answered = new Map(items.map((item) => [item.partition, item]));
     return group.partitions.map(
       (each) => answered.get(each.partition) ?? failed(each.partition, missingAnswer(each, group.endpoint)),
@@ -130,5 +134,7 @@ async function answersOf<Item extends PartitionAnswer>(
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
     return group.partitions.map((each) => failed(each.partition, error));
+  } finally {
+    unbind();
   }
 }

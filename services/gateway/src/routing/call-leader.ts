@@ -1,5 +1,6 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
+import { abortWith } from "@tidemark/runtime";
 import type { Pauses } from "./patience.ts";
 import { type CallingContext, untilReplaced } from "./replaced-leaders.ts";
 import type { Route, RoutedPartition } from "./route-table.ts";
@@ -43,9 +44,14 @@ export async function callLeader<Answer>(
     const route = table.route(partition);
     try {
       if (route === undefined) throw table.noRoute(partition);
-      return await untilReplaced({ ...context, signal }, [{ partition, route }], (over) =>
-        attempt({ route, number }, partition, over),
-      );
+      const over = new AbortController();
+      const work = () => attempt({ route, number }, partition, over.signal);
+      const unbind = abortWith(over, signal);
+      try {
+        return await untilReplaced(context, [{ partition, route }], work, () => over.abort());
+      } finally {
+        unbind();
+      }
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);

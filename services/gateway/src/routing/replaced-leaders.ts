@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
-import { abortWith, type Cancel, createDeferred, type Runtime } from "@tidemark/runtime";
+import type { Cancel, Runtime } from "@tidemark/runtime";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
 /**
@@ -41,35 +41,34 @@ export interface Asked {
 
 /**
  * What `work` comes to. Once the metadata tell for `replacedGraceMs` that another broker leads one of the partitions, it is
- * the error of `replacedLeader` instead. `over` is aborted then, and with the caller's `signal`.
+ * the error of `replacedLeader` instead, and `onLeft` is called.
  */
-export async function untilReplaced<Answer>(
-  { table, runtime: { scheduler }, signal }: CallingContext & { readonly signal: AbortSignal },
+export function untilReplaced<Answer>(
+  { table, runtime: { scheduler } }: CallingContext,
   asked: readonly Asked[],
-  work: (over: AbortSignal) => Promise<Answer>,
+  work: () => Promise<Answer>,
+  onLeft?: () => void,
 ): Promise<Answer> {
-  const over = new AbortController();
-  const unbind = abortWith(over, signal);
-  const gone = createDeferred<never>();
-  let stopTimer: Cancel | undefined;
-  const leave = (endpoint: string) => {
-    gone.reject(replacedLeader(endpoint));
-    over.abort();
-  };
-  const unwatch = table.onChange(() => {
-    const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
-    if (replaced === undefined || stopTimer !== undefined) return;
-    unwatch();
-    stopTimer = scheduler.after(replacedGraceMs, () => {
-      // An answer that has come in meanwhile is taken first.
-      stopTimer = scheduler.afterInput(() => leave(replaced.route.endpoint));
+  return new Promise((resolve, reject) => {
+    const working = work();
+    let stopTimer: Cancel | undefined;
+    const leave = (endpoint: string) => {
+      reject(replacedLeader(endpoint));
+      onLeft?.();
+    };
+    const unwatch = table.onChange(() => {
+      const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
+      if (replaced === undefined || stopTimer !== undefined) return;
+      unwatch();
+      stopTimer = scheduler.after(replacedGraceMs, () => {
+        // An answer that has come in meanwhile is taken first.
+        stopTimer = scheduler.afterInput(() => leave(replaced.route.endpoint));
+      });
     });
+    const stop = () => {
+      unwatch();
+      stopTimer?.();
+    };
+    working.finally(stop).then(resolve, reject);
   });
-  try {
-    return await Promise.race([work(over.signal), gone.promise]);
-  } finally {
-    unbind();
-    unwatch();
-    stopTimer?.();
-  }
 }

@@ -45,7 +45,7 @@ function connectThrough(this: Socket, ...args: unknown[]): Socket {
         if (answer === "refused") found(Object.assign(new Error(refusal), error), "", 4);
         else found(null, relayHost, 4);
       },
-      (error: NodeJS.ErrnoException) => found(error, "", 4),
+      (error: unknown) => found(error instanceof Error ? error : new Error(String(error)), "", 4),
     );
   };
   // A copy: whoever connects again with the same options wants the same place.

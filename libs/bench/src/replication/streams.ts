@@ -28,6 +28,7 @@ export function measuredStreams(options: {
       brokerEpoch: () => undefined,
       replicas: () => [],
       log: () => undefined,
+      isForeign: () => false,
       ledIn: () => undefined,
       trouble: () => undefined,
       regressedFrom: () => undefined,

@@ -24,6 +24,7 @@ import type { Partition, Receipt, ReplicaPosition, Topic } from "./model.ts";
 import { changePartition } from "./partition-change.ts";
 import { copiedAnew } from "./receipt-cuts.ts";
 import type { ElectionContext } from "./register-broker.ts";
+import { seenEpochMax } from "./regressed.ts";
 
 /** Where a replica stood when it was asked. */
 export interface AnsweredPosition extends ReplicaPosition {
@@ -122,14 +123,17 @@ function isGivenUp({ knownBrokers }: MetadataImage, { replicas }: Partition, bro
   return damagedIn !== undefined && damagedIn === knownBrokers.get(brokerId)?.brokerEpoch;
 }
 
-/** Answers of replicas whose broker still has the broker epoch in which it answered, and may lead. */
+/**
+ * Answers of replicas whose broker still has the broker epoch in which it answered, and may lead, and which can be true.
+ */
 function credible(
   image: MetadataImage,
   state: Partition,
   positions: readonly AnsweredPosition[],
 ): readonly AnsweredPosition[] {
   const { mayJoin } = livenessOf(image.sessions);
-  return positions.filter(({ brokerId, brokerEpoch }) => {
+  return positions.filter(({ brokerId, brokerEpoch, lastLeaderEpoch, regressedFrom = 0 }) => {
+    if (Math.max(lastLeaderEpoch, regressedFrom) > seenEpochMax) return false;
     const replica = state.replicas.find((each) => each.brokerId === brokerId);
     return replica !== undefined && mayJoin(replica) && image.sessions.get(brokerId)?.brokerEpoch === brokerEpoch;
   });

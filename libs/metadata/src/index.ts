@@ -101,7 +101,7 @@ export {
   registerBroker,
   sessionProblem,
 } from "./register-broker.ts";
-export { isNewRegression, type Regression, type SeenState } from "./regressed.ts";
+export { isNewRegression, type Regression, type SeenState, seenEpochMax, weighSeen } from "./regressed.ts";
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";

@@ -147,5 +147,19 @@ describe("the command line over three replicas", () => {
       "0",
     );
     expect(results).toMatchObject([{ partition: 0, reason: "REASON_ELECTION_NOT_NEEDED" }]);
+    const unclean = ["--election-type", "unclean", "--topic", "orders", "--partition", "0"];
+    const { leader, leaderEpoch } = elected[0] ?? {};
+    expect(await json("partition", "elect", ...unclean)).toMatchObject({
+      results: [{ partition: 0, leader, leaderEpoch, reason: "REASON_ELECTION_NOT_NEEDED" }],
+    });
+  });
+
+  test("refuses what nothing could be written to, says why, and makes nothing of it", async () => {
+    const create = (...flags: readonly string[]) => cluster.tidemark(["topic", "create", "refused", ...flags]);
+    const wide = await create("--replication-factor", "4");
+    expect([wide.code, wide.stderr]).toEqual([1, expect.stringContaining("needs as many running brokers")]);
+    const strict = await create("--replication-factor", "2", "--config", "min.insync.replicas=3");
+    expect([strict.code, strict.stderr]).toEqual([1, expect.stringContaining("above the replication factor 2")]);
+    expect(await run("topic", "list")).not.toContain("refused");
   });
 });

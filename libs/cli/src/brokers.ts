@@ -14,6 +14,7 @@ export function brokerJson(broker: BrokerDescription) {
     rack: broker.rack,
     leaders: broker.leaders,
     replicas: broker.replicas,
+    offlineReplicas: broker.offlineReplicas,
   };
 }
 
@@ -21,7 +22,7 @@ export function brokerJson(broker: BrokerDescription) {
 export function printBrokers(io: Io, brokers: readonly BrokerDescription[]): void {
   printTable(
     io,
-    ["Broker", "State", "Endpoint", "Rack", "Leaders", "Replicas"],
+    ["Broker", "State", "Endpoint", "Rack", "Leaders", "Replicas", "Offline"],
     brokers.map((broker) => [
       broker.brokerId,
       stateOf(broker),
@@ -29,6 +30,7 @@ export function printBrokers(io: Io, brokers: readonly BrokerDescription[]): voi
       broker.rack,
       broker.leaders,
       broker.replicas,
+      broker.offlineReplicas,
     ]),
   );
 }

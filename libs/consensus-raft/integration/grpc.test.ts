@@ -1,9 +1,21 @@
+import { MalformedBytesError } from "@tidemark/consensus/store";
 import { directoryId } from "@tidemark/ids";
-import { logIndex, type Message, term } from "@tidemark/raft";
-import { createRpcServer, grpcTransport, type Transport } from "@tidemark/rpc";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { Reason } from "@tidemark/proto/common/v1";
+import { RaftService } from "@tidemark/proto/raft/v1";
+import { logIndex, type Message, type NodeId, term } from "@tidemark/raft";
+import {
+  createRpcClient,
+  createRpcServer,
+  grpcTransport,
+  openRawStream,
+  type RpcChannel,
+  type TidemarkError,
+  type Transport,
+} from "@tidemark/rpc";
+import { createDeferred, createNodeRuntime } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { afterEach, describe, expect, it } from "vitest";
+import { toWire } from "../src/grpc/message-codec.ts";
 import { createGrpcTransport, type TransportHandlers } from "../src/index.ts";
 
 const runtime = createNodeRuntime();
@@ -26,8 +38,10 @@ async function member(
   const transport = createGrpcTransport({ id, address: () => address, runtime, rpc });
   const handlers: TransportHandlers = {
     onMessage: (message) => noted.messages.push(message),
-    onSubmit: async (command) =>
-      command.length > 0 ? { kind: "committed", revisions: [7n as never] } : { kind: "notLeader" },
+    async onSubmit(command) {
+      if (command[0] === 0) throw new MalformedBytesError("a command has the unknown kind 0");
+      return command.length > 0 ? { kind: "committed", revisions: [7n as never] } : { kind: "notLeader" };
+    },
     onRefused: () => {
       noted.refused += 1;
     },
@@ -125,4 +139,81 @@ describe("members over gRPC", () => {
     await waitFor("the refusal", () => one.noted.refused > 0);
     expect(probed.slice(0, 2)).toEqual(["reached", "refused"]);
   });
+
+  it("take up nothing that is no command, say so, and wait where the leader knows a command not yet", async () => {
+    const [one, two] = [await member(0, "c"), await member(1, "c")];
+    const { channel } = strange(one.address());
+    const submitting = createRpcClient(RaftService, channel).submit({ to: one.id, command: Uint8Array.of(0) });
+    await expect(submitting).rejects.toMatchObject({ reason: Reason.INVALID_ARGUMENT });
+    const to = { id: one.id, address: one.address() };
+    expect(await two.transport.submit(to, Uint8Array.of(0), new AbortController().signal)).toEqual({
+      kind: "notLeader",
+    });
+  });
+
+  it("hear nobody who speaks for another", async () => {
+    const one = await member(0, "c");
+    const { hello, say, ended } = strange(one.address());
+    hello(stranger(1), one.id);
+    say(heartbeatFrom(stranger(1), one.id));
+    await waitFor("its own word to arrive", () => one.noted.messages.length === 1);
+    say(heartbeatFrom(stranger(2), one.id));
+    expect(await ended).toMatchObject({ reason: Reason.INVALID_ARGUMENT });
+    expect(one.noted.messages.map(({ from }) => from)).toEqual([stranger(1)]);
+  });
+
+  it("remember a limited number of strangers, and keep the way to no more", async () => {
+    const open = new Set<string>();
+    let opened = 0;
+    const one = await member(0, "c", {
+      ...grpcTransport,
+      createChannel(endpoint, options) {
+        const channel = grpcTransport.createChannel(endpoint, options);
+        const name = `channel ${(opened += 1)}`;
+        open.add(name);
+        return {
+          ...channel,
+          close() {
+            open.delete(name);
+            channel.close();
+          },
+        };
+      },
+    });
+    const two = await member(1, "c");
+    const { hello, say } = strange(one.address());
+    const strangers = Array.from({ length: 40 }, (_, number) => stranger(number));
+    for (const [at, id] of strangers.entries()) {
+      hello(id, one.id, two.address());
+      say(heartbeatFrom(id, one.id));
+      await waitFor("it to be heard", () => one.noted.messages.length === at + 1);
+      one.transport.send({ id, address: undefined }, heartbeatFrom(one.id, id));
+    }
+    expect([opened, open.size]).toEqual([40, 32]);
+    one.transport.send({ id: strangers[0] ?? one.id, address: undefined }, heartbeat(0, 1, 0));
+    expect(opened).toBe(40);
+  });
 });
+
+const stranger = (number: number): NodeId => directoryId(`00000000-0000-4000-9000-${String(number).padStart(12, "0")}`);
+
+const heartbeatFrom = (from: NodeId, to: NodeId): Message => ({ ...heartbeat(0, 1, 0), from, to });
+
+/** A process that is no member, on one stream. */
+function strange(address: string) {
+  const endpoint = address.slice(address.indexOf("@") + 1);
+  const channel: RpcChannel = grpcTransport.createChannel(endpoint, { runtime, trafficClass: "raft" });
+  closing.push(async () => channel.close());
+  const ended = createDeferred<TidemarkError | undefined>();
+  const stream = openRawStream(channel, RaftService.method.exchange, () => ({
+    onMessage: () => undefined,
+    onClose: (error) => ended.resolve(error),
+  }));
+  return {
+    channel,
+    ended: ended.promise,
+    hello: (from: NodeId, to: NodeId, reachedAt = "") =>
+      stream.write({ content: { case: "hello", value: { clusterId: "c", from, to, address: reachedAt } } }),
+    say: (message: Message) => stream.write({ content: { case: "message", value: toWire(message) } }),
+  };
+}

@@ -26,6 +26,11 @@ export interface LogContext {
    * Given `afterInput`, all that one turn of the event loop brought becomes one write and one flush.
    */
   readonly beginWriting?: ((write: () => void) => void) | undefined;
+  /**
+   * Reads a file that the directory has besides its replicas: tells a bad sector from a device that fails. Absent: what
+   * cannot be read is always a bad sector.
+   */
+  readonly readOwnFile?: (() => Promise<unknown>) | undefined;
   /** Set once the directory failed: from then on nothing is acknowledged (L6). */
   failure(): LogError | undefined;
   /** Takes the whole directory out of service. The first cause counts. */

@@ -2,6 +2,7 @@
 import { type DirectoryEntry, DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
+import { failureOfDevice } from "./bad-sector.ts";
 import { readCutNote } from "./checkpoint/cut-note.ts";
 import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, encodeSlotFile, type NotedOffsets } from "./checkpoint/offset-slot.ts";
@@ -104,12 +105,14 @@ export async function openLog({ context, directory }: LogPlace, options: OpenLog
   } catch (error) {
     const damage = damageIn(error);
     if (damage === undefined) throw error;
+    const failure = await failureOfDevice(context, error);
+    if (failure !== undefined) throw failure;
     await writeDamage(context, directory, damage);
     return offlineLog(directory, damage);
   }
 }
 
-/** A sector that cannot be read is this replica's trouble; other errors of the device are the directory's. */
+/** A sector that cannot be read is this replica's trouble, unless no other can be; other errors of the device are the directory's. */
 function damageIn(error: unknown): Damage | undefined {
   if (error instanceof DamageError) return error.damage;
   if (!(error instanceof DiskError) || error.code !== "IO" || error.operation !== "read") return undefined;
@@ -179,7 +182,7 @@ async function openSound(
     producers,
     snapshotAt: undefined,
     cutNote,
-    cleaned: await readRounds(context, directory),
+    cleaned: await readRounds(context, directory, recovered.end),
     markersGone: 0n as Offset,
     hasGaps: entries.some(({ name }) => name === gapsFileName),
     tail: tailOf(recovered),

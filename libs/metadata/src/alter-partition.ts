@@ -17,7 +17,7 @@ import { type Decision, decided, type Refusal } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
 import { findPartition, findTopicById, type MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
-import type { Partition } from "./model.ts";
+import type { BrokerSession, Partition, Replica } from "./model.ts";
 import { changePartition } from "./partition-change.ts";
 import { sessionProblem } from "./register-broker.ts";
 
@@ -146,11 +146,19 @@ function memberProblem(image: MetadataImage, state: Partition, proposal: IsrProp
       return because(Reason.INELIGIBLE_REPLICA, `Broker ${brokerId} was seen with broker epoch ${brokerEpoch}; ${now}`);
     }
     if (!liveness.mayJoin(replica)) {
-      const text = `Broker ${brokerId} is ${session.state}, or has not registered the directory of the replica`;
-      return because(Reason.INELIGIBLE_REPLICA, text);
+      return because(Reason.INELIGIBLE_REPLICA, ineligibleText(session, replica));
     }
   }
   return undefined;
+}
+
+/** Why a replica of a broker that has a session may not join. */
+function ineligibleText({ brokerId, brokerEpoch, state }: BrokerSession, { damagedIn, offlineIn }: Replica): string {
+  const who = `Broker ${brokerId}`;
+  if (state !== "running") return `${who} is ${state}`;
+  if (damagedIn === brokerEpoch) return `${who} found its replica damaged, and has not begun to copy it anew`;
+  if (offlineIn === brokerEpoch) return `${who} says that its replica is not served`;
+  return `${who} has not registered the log directory of its replica`;
 }
 
 function missing(proposal: IsrProposal, hasTopic: boolean): Refusal {

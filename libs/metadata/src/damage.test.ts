@@ -187,6 +187,7 @@ describe("a restart under flush=async (D8)", () => {
         flushAsync: false,
         damaged: [],
         regressed: [],
+        offline: [],
       },
       context,
     );

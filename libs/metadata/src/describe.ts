@@ -21,7 +21,7 @@ import { unknownTopic } from "./create-topic.ts";
 import { type Decision, decided, refused } from "./decision.ts";
 import { eachPartition, findTopic, findTopicById, listPartitions, listTopics, type MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
-import type { Partition, Receipt, Topic } from "./model.ts";
+import type { Partition, Receipt, Replica, Topic } from "./model.ts";
 import { valuesOf } from "./persistent-map.ts";
 import { writeState } from "./records.ts";
 
@@ -69,8 +69,14 @@ function describePartition(image: MetadataImage, partition: Partition): Partitio
     recovering: partition.recovering,
     ...(partition.regressedFrom === undefined ? {} : { regressedFrom: partition.regressedFrom }),
     damaged: replicas.filter((replica) => replica.damagedIn !== undefined).map((replica) => replica.brokerId),
+    notServed: replicas.filter((replica) => isNotServed(image, replica)).map((replica) => replica.brokerId),
   };
   return create(PartitionDescriptionSchema, leader === undefined ? init : { ...init, leader });
+}
+
+/** Whether its broker lives and says that it cannot serve it. */
+function isNotServed({ sessions }: MetadataImage, { brokerId, offlineIn }: Replica): boolean {
+  return offlineIn !== undefined && sessions.get(brokerId)?.brokerEpoch === offlineIn;
 }
 
 /** Receipts of unclean elections, by topic and partition; those of topics that are gone are not told. */
@@ -116,15 +122,25 @@ export function describeTopicList(image: MetadataImage): readonly TopicListing[]
 export function describeBrokers(image: MetadataImage): readonly BrokerDescription[] {
   const leaders = new Map<number, number>();
   const replicas = new Map<number, number>();
+  const offline = new Map<number, number>();
+  const liveness = livenessOf(image.sessions);
   const count = (counts: Map<number, number>, id: number) => counts.set(id, (counts.get(id) ?? 0) + 1);
   for (const { partition } of eachPartition(image)) {
     if (partition.leader !== undefined) count(leaders, partition.leader);
-    for (const replica of partition.replicas) count(replicas, replica.brokerId);
+    for (const replica of partition.replicas) {
+      count(replicas, replica.brokerId);
+      if (!liveness.mayStay(replica)) count(offline, replica.brokerId);
+    }
   }
   const ids = [...new Set([...image.knownBrokers.keys(), ...image.sessions.keys()])].sort((a, b) => a - b);
   return ids.map((brokerId) => {
     const session = image.sessions.get(brokerId);
-    const counts = { brokerId, leaders: leaders.get(brokerId) ?? 0, replicas: replicas.get(brokerId) ?? 0 };
+    const counts = {
+      brokerId,
+      leaders: leaders.get(brokerId) ?? 0,
+      replicas: replicas.get(brokerId) ?? 0,
+      offlineReplicas: offline.get(brokerId) ?? 0,
+    };
     if (session === undefined) {
       const brokerEpoch = image.knownBrokers.get(brokerId)?.brokerEpoch ?? 0;
       return create(BrokerDescriptionSchema, { ...counts, brokerEpoch, alive: false });

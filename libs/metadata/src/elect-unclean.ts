@@ -7,10 +7,11 @@
  * 3. Nobody is eligible beside it: whoever was holds another history now, and cuts what the leader does not have.
  * 4. A receipt is opened, which each of the other replicas completes by what it cut; the leader too, where the receipt
  *    before still waited for it.
+ *    One that is damaged and given up has its entry at once.
  * 5. Where the metadata are older than what replicas hold, as restored ones are, a command decides so though there is a
  *    leader: nobody takes writes until then. The leader epoch rises above all that replicas have seen.
  */
-import type { BrokerEpoch, LeaderEpoch, PartitionIndex } from "@tidemark/ids";
+import type { BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex } from "@tidemark/ids";
 import { leaderEpoch } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { type MetadataChange, putReceipt } from "./change.ts";
@@ -21,7 +22,9 @@ import { findPartition, findReceipt, findTopicById, type MetadataImage, receiptI
 import { livenessOf } from "./liveness.ts";
 import type { Partition, Receipt, ReplicaPosition, Topic } from "./model.ts";
 import { changePartition } from "./partition-change.ts";
+import { copiedAnew } from "./receipt-cuts.ts";
 import type { ElectionContext } from "./register-broker.ts";
+import { seenEpochMax } from "./regressed.ts";
 
 /** Where a replica stood when it was asked. */
 export interface AnsweredPosition extends ReplicaPosition {
@@ -86,6 +89,8 @@ export function electUnclean(
     // It may have cut for an unclean election before, and not have said so yet: this receipt takes the place of that one.
     const stillCutting = findReceipt(image, state)?.awaited ?? [];
     const others = state.replicas.map((replica) => replica.brokerId).filter((id) => id !== leader);
+    const givenUp = others.filter((id) => isGivenUp(image, state, id));
+    const cutting = others.filter((id) => !givenUp.includes(id));
     const election = { cause: "unclean", rule: "unclean", above: regressedFrom } as const;
     const wanted = { isr: [leader], leader, recovering: true, lost: others, election };
     const step = changePartition(topic, state, wanted, context.controllerEpoch);
@@ -102,8 +107,8 @@ export function electUnclean(
         logEnd,
         logStart,
       })),
-      cuts: [],
-      awaited: stillCutting.includes(leader) ? [...others, leader] : others,
+      cuts: givenUp.map(copiedAnew),
+      awaited: stillCutting.includes(leader) ? [...cutting, leader] : cutting,
     };
     changes.push(step.change, putReceipt(receipt));
     events.push(...step.events, { kind: "receipt", topic: topic.name, partition, receipt });
@@ -112,14 +117,23 @@ export function electUnclean(
   return decided(results, changes, events);
 }
 
-/** Answers of replicas whose broker still has the broker epoch in which it answered, and may lead. */
+/** Whether its log was found damaged and is not being copied anew yet: it is given up before it could cut anything. */
+function isGivenUp({ knownBrokers }: MetadataImage, { replicas }: Partition, brokerId: BrokerId): boolean {
+  const damagedIn = replicas.find((each) => each.brokerId === brokerId)?.damagedIn;
+  return damagedIn !== undefined && damagedIn === knownBrokers.get(brokerId)?.brokerEpoch;
+}
+
+/**
+ * Answers of replicas whose broker still has the broker epoch in which it answered, and may lead, and which can be true.
+ */
 function credible(
   image: MetadataImage,
   state: Partition,
   positions: readonly AnsweredPosition[],
 ): readonly AnsweredPosition[] {
   const { mayJoin } = livenessOf(image.sessions);
-  return positions.filter(({ brokerId, brokerEpoch }) => {
+  return positions.filter(({ brokerId, brokerEpoch, lastLeaderEpoch, regressedFrom = 0 }) => {
+    if (Math.max(lastLeaderEpoch, regressedFrom) > seenEpochMax) return false;
     const replica = state.replicas.find((each) => each.brokerId === brokerId);
     return replica !== undefined && mayJoin(replica) && image.sessions.get(brokerId)?.brokerEpoch === brokerEpoch;
   });

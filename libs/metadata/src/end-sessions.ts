@@ -7,6 +7,7 @@ import type { ElectionCause, MetadataEvent, SessionEndCause } from "./events.ts"
 import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession } from "./model.ts";
+import { enterCopiedAnew } from "./receipt-cuts.ts";
 import { type ElectionContext, sessionProblem } from "./register-broker.ts";
 import { markRegressed, type Regression } from "./regressed.ts";
 import { settlePartitions } from "./settle.ts";
@@ -88,8 +89,9 @@ export function reportDamage(image: MetadataImage, damage: Damage, context: Elec
   const settled = settlePartitions(image, { ...context, cause, liveness: livenessOf(image.sessions), mark });
   if (settled.changes.length === 0) return decided(undefined);
   const { brokerId, damaged } = damage;
+  const given = enterCopiedAnew(image, brokerId, damaged);
   const event: MetadataEvent = { kind: "replicasDamaged", brokerId, replicas: damaged.length };
-  return decided(undefined, settled.changes, [event, ...settled.events]);
+  return decided(undefined, [...given.changes, ...settled.changes], [event, ...settled.events, ...given.events]);
 }
 
 /** Leaves partitions without a leader whose replicas have seen more than the metadata know of. */

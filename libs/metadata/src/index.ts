@@ -87,7 +87,8 @@ export type {
   ReplicaPosition,
   Topic,
 } from "./model.ts";
-export { isMarkedOffline, isNewOffline, type OfflineReplicas, reportOffline } from "./offline.ts";
+export { isNewOffline, reportOffline } from "./offline.ts";
+export { isMarkedOffline, type OfflineReplicas } from "./offline-mark.ts";
 export { nextElr } from "./partition-change.ts";
 export { entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 export { type PlacementRequest, placePartitions } from "./placement.ts";
@@ -100,7 +101,7 @@ export {
   registerBroker,
   sessionProblem,
 } from "./register-broker.ts";
-export { isNewRegression, type Regression, type SeenState } from "./regressed.ts";
+export { isNewRegression, type Regression, type SeenState, seenEpochMax, weighSeen } from "./regressed.ts";
 export { type LeaderSelection, type SettleContext, settlePartition, settlePartitions } from "./settle.ts";
 export { beginShutdown } from "./shutdown.ts";
 export { topicNameProblem } from "./topic-name.ts";

@@ -172,6 +172,11 @@ export interface ReplicaCut {
   readonly firstOffset: Offset;
   /** `firstOffset` where nothing had to be cut. */
   readonly logEnd: Offset;
+  /**
+   * True: its log was damaged, or lost with its disk, before it said what it cut, and is copied anew: what it cut is not
+   * known, and both offsets are 0. Absent: they are what it cut.
+   */
+  readonly copiedAnew?: true;
 }
 
 /** `/receipts/<topic id>/<n>`: the last unclean election of a partition and what it cost (D3). */

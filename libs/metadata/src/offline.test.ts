@@ -4,10 +4,12 @@ import { expect, test } from "vitest";
 import { alterPartitions } from "./alter-partition.ts";
 import { applyChanges } from "./apply.ts";
 import { removal } from "./change.ts";
+import { describeBrokers, describeTopic } from "./describe.ts";
 import { endSessions, reportDamage } from "./end-sessions.ts";
-import type { MetadataImage } from "./image.ts";
+import { findTopicById, type MetadataImage } from "./image.ts";
 import type { Partition } from "./model.ts";
-import { isNewOffline, type OfflineReplicas, reportOffline } from "./offline.ts";
+import { isNewOffline, reportOffline } from "./offline.ts";
+import type { OfflineReplicas } from "./offline-mark.ts";
 import { registerBroker } from "./register-broker.ts";
 import {
   context,
@@ -121,7 +123,12 @@ test("a replica that is not served is not taken into the ISR, and its mark goes 
   });
   const image = after(three(partitionOf({ isr: [1] })), offlineOf(3));
   expect(alterPartitions(image, proposal(8), context.controllerEpoch)).toMatchObject({
-    answer: [{ kind: "refused", refusal: { reason: Reason.INELIGIBLE_REPLICA } }],
+    answer: [
+      {
+        kind: "refused",
+        refusal: { reason: Reason.INELIGIBLE_REPLICA, message: "Broker 3 says that its replica is not served" },
+      },
+    ],
   });
   const next = after(image, servedBy(3));
   const { image: joined } = follow(next, alterPartitions(next, proposal(9), context.controllerEpoch));
@@ -134,6 +141,24 @@ test("a mark holds for the broker epoch in which it was told: who registers anew
   const { image: next } = follow(image, registerBroker(image, registrationOf(1), context));
   expect(shapeOf(partitionIn(next))).toMatchObject({ leader: 1, isr: [1] });
   expect(isNewOffline(next, offlineOf(1, 2))).toBe(true);
+});
+
+test.each([
+  { what: "the last member leads nothing", before: { isr: [1] }, after: { leader: undefined, isr: [], elr: [1] } },
+  { what: "a leader hands over", before: {}, after: { leader: 2, isr: [2, 3], elr: [] } },
+  { what: "an eligible one stays so", before: { isr: [2], elr: [1] }, after: { leader: 2, isr: [2], elr: [1] } },
+])("a registration names what is not served, so that it counts from the first moment: $what", ({ before, after }) => {
+  const image = three(partitionOf(before));
+  const { image: next } = follow(image, registerBroker(image, registrationOf(1, { offline: theReplica }), context));
+  expect(shapeOf(partitionIn(next))).toMatchObject(after);
+  expect(isNewOffline(next, offlineOf(1, 2))).toBe(false);
+});
+
+test("a description names the replicas that are not served, and counts what each broker cannot use", () => {
+  const image = dead(after(three(partitionOf({ isr: [1] })), offlineOf(3)), 2);
+  const topic = findTopicById(image, ordersId);
+  expect(topic && describeTopic(image, topic).partitions).toMatchObject([{ offline: [2, 3], notServed: [3] }]);
+  expect(describeBrokers(image).map(({ offlineReplicas }) => offlineReplicas)).toEqual([0, 1, 1]);
 });
 
 test("what is told of partitions that are not there, or of which it has no replica, changes nothing", () => {

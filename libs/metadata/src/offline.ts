@@ -7,26 +7,14 @@
  * 2. Nothing of it is known to be lost: by R13 it stays eligible, and leads as soon as it is served and nobody else can.
  * 3. Two that cannot be served do not hand a partition to each other: both are marked, and nobody leads it.
  */
-import type { BrokerEpoch, BrokerId } from "@tidemark/ids";
 import type { MetadataChange } from "./change.ts";
-import type { ReplicaId } from "./damage.ts";
 import { type Decision, decided } from "./decision.ts";
 import type { MetadataEvent } from "./events.ts";
 import { findPartition, findTopicById, type MetadataImage, receiptId } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
-import type { Partition, Replica } from "./model.ts";
+import { markOffline, type OfflineReplicas } from "./offline-mark.ts";
 import { type ElectionContext, sessionProblem } from "./register-broker.ts";
 import { settlePartition } from "./settle.ts";
-
-/** What a broker says of replicas that it holds. */
-export interface OfflineReplicas {
-  readonly brokerId: BrokerId;
-  readonly brokerEpoch: BrokerEpoch;
-  /** It cannot serve them. */
-  readonly offline: readonly ReplicaId[];
-  /** It could not, and does not say so any more. */
-  readonly served: readonly ReplicaId[];
-}
 
 /** Whether some of it is not noted in an image yet. */
 export function isNewOffline(image: MetadataImage, command: OfflineReplicas): boolean {
@@ -60,28 +48,4 @@ export function reportOffline(
     events.push(...step.events);
   }
   return decided(undefined, changes, events);
-}
-
-/** Whether a broker's replica of a partition is marked as not served in this broker epoch. */
-export function isMarkedOffline({ replicas }: Partition, brokerId: BrokerId, epoch: BrokerEpoch): boolean {
-  return replicas.some((replica) => replica.brokerId === brokerId && replica.offlineIn === epoch);
-}
-
-/** Gives the very same partition back where nothing is to be noted. What is told both ways is not served. */
-function markOffline({ brokerId, brokerEpoch, offline, served }: OfflineReplicas): (partition: Partition) => Partition {
-  const [notServed, servedAgain] = [new Set(offline.map(receiptId)), new Set(served.map(receiptId))];
-  return (partition) => {
-    const id = receiptId(partition);
-    const isMarked = isMarkedOffline(partition, brokerId, brokerEpoch);
-    const isToMark = notServed.has(id);
-    const isToChange = isToMark ? !isMarked : isMarked && servedAgain.has(id);
-    if (!isToChange || !partition.replicas.some((replica) => replica.brokerId === brokerId)) return partition;
-    const change = (replica: Replica) => (isToMark ? { ...replica, offlineIn: brokerEpoch } : unmarked(replica));
-    const replicas = partition.replicas.map((each) => (each.brokerId === brokerId ? change(each) : each));
-    return { ...partition, replicas };
-  };
-}
-
-function unmarked({ brokerId, directoryId, damagedIn }: Replica): Replica {
-  return { brokerId, directoryId, ...(damagedIn === undefined ? {} : { damagedIn }) };
 }

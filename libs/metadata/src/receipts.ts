@@ -1,10 +1,9 @@
 /** Receipts of unclean elections (D3): opened with the election, completed as each replica says what it cut. */
 import type { BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId } from "@tidemark/ids";
-import { type MetadataChange, putReceipt } from "./change.ts";
 import { type Decision, decided } from "./decision.ts";
-import type { MetadataEvent } from "./events.ts";
-import { findReceipt, findTopicById, type MetadataImage } from "./image.ts";
+import { findReceipt, type MetadataImage } from "./image.ts";
 import type { Receipt } from "./model.ts";
+import { withCut, writeReceipts } from "./receipt-cuts.ts";
 import { sessionProblem } from "./register-broker.ts";
 
 /** What one replica says that it cut. */
@@ -42,18 +41,8 @@ export function reportTruncations(
     const id = `${reported.topicId}/${reported.partition}`;
     if (receipt === undefined || entered.has(id) || !isAwaitedTruncation(image, brokerId, reported)) continue;
     const { firstOffset, logEnd } = reported;
-    entered.set(id, {
-      ...receipt,
-      cuts: [...receipt.cuts, { brokerId, firstOffset, logEnd }],
-      awaited: receipt.awaited.filter((id) => id !== brokerId),
-    });
+    entered.set(id, withCut(receipt, { brokerId, firstOffset, logEnd }));
   }
-  const changes: MetadataChange[] = [];
-  const events: MetadataEvent[] = [];
-  for (const receipt of entered.values()) {
-    changes.push(putReceipt(receipt));
-    const topic = findTopicById(image, receipt.topicId);
-    if (topic !== undefined) events.push({ kind: "receipt", topic: topic.name, partition: receipt.partition, receipt });
-  }
+  const { changes, events } = writeReceipts(image, [...entered.values()]);
   return decided(undefined, changes, events);
 }

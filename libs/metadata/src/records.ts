@@ -249,6 +249,7 @@ export function readReceipt(record: ReceiptRecord): Receipt {
       brokerId: brokerId(cut.brokerId),
       firstOffset: offset(cut.firstOffset),
       logEnd: offset(cut.logEnd),
+      ...(cut.copiedAnew ? { copiedAnew: true } : {}),
     })),
     awaited: record.awaited.map(brokerId),
   };

@@ -9,6 +9,8 @@ import { mayHaveFlushedAsync } from "./flush-mode.ts";
 import type { MetadataImage } from "./image.ts";
 import { livenessOf } from "./liveness.ts";
 import type { BrokerSession, Endpoint, KnownBroker, Replica, Topic } from "./model.ts";
+import { markOffline } from "./offline-mark.ts";
+import { enterCopiedAnew } from "./receipt-cuts.ts";
 import { markRegressed, type SeenState } from "./regressed.ts";
 import { rehomeReplicas } from "./rehome.ts";
 import { type SettleContext, settlePartitions } from "./settle.ts";
@@ -34,6 +36,8 @@ export interface RegisterBrokerCommand {
   readonly damaged: readonly ReplicaId[];
   /** What its replicas have seen that it found the metadata not to know. */
   readonly regressed: readonly SeenState[];
+  /** Replicas that it cannot serve though their directory works. */
+  readonly offline: readonly ReplicaId[];
 }
 
 export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection" | "draw" | "guards">;
@@ -52,6 +56,7 @@ export type ElectionContext = Pick<SettleContext, "controllerEpoch" | "selection
  * - Where such a directory is gone, replicas that nobody relies on get another one and are copied anew (`rehome.ts`).
  * - It leaves ISR and ELR where it says that its replica is damaged; and, where `flush=async` was in force, after a stop
  *   that was not clean on a machine that was booted since: what was not flushed may be gone.
+ * - It leaves the ISR, and leads nothing, where it says that it cannot serve its replica (`offline.ts`).
  * - Partitions without a leader in whose ELR it stands get it as their leader.
  *
  * The answer is the broker epoch of the session.
@@ -85,6 +90,7 @@ export function registerBroker(
   }
   const { image: after } = applyChanges(image, [putSession(session)]);
   const markDamage = markDamaged({ brokerId, brokerEpoch: epoch, damaged: command.damaged });
+  const markNotServed = markOffline({ brokerId, brokerEpoch: epoch, offline: command.offline, served: [] });
   const markRegression = markRegressed({ brokerId, seen: command.regressed });
   const settled = settlePartitions(after, {
     ...context,
@@ -92,21 +98,25 @@ export function registerBroker(
     liveness: livenessOf(after.sessions),
     unseated: new Set([brokerId]),
     isLost: lossOf(command, known),
-    mark: (partition) => markRegression(markDamage(partition)),
+    mark: (partition) => markRegression(markNotServed(markDamage(partition))),
   });
   const moved = command.allDirectoriesWork
     ? rehomeReplicas(applyChanges(after, settled.changes).image, command, context.controllerEpoch)
     : [];
+  const rehomed = moved.flatMap((change) => (change.kind === "partition" ? [change] : []));
+  const given = enterCopiedAnew(after, brokerId, [...command.damaged, ...rehomed]);
   const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
   const { bootId, flushAsync } = command;
   changes.push(
+    // Ahead of what is known by it: a registration that is cut short before finds the same again.
+    ...given.changes,
     ...settled.changes,
     ...moved,
     // With the boot id only now: a registration that is cut short before finds the same losses again.
     putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds, bootId, flushAsync }),
     putSession(session),
   );
-  events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events);
+  events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events, ...given.events);
   if (moved.length > 0) events.push({ kind: "replicasRehomed", brokerId, replicas: moved.length });
   return decided(epoch, changes, events);
 }

@@ -10,6 +10,9 @@
  * What is compared is the state before a registration raises leader epochs. Both epochs only grow, so that a replica that
  * has seen a later one is right. The other way round nothing is proven: a replica that comes back when elections have
  * raised the leader epoch above what it holds cannot be told from one whose last records were never committed.
+ *
+ * What no cluster can have seen (`seenEpochMax`) says nothing of the metadata: that replica is damaged, or its broker in
+ * error, and the partition goes on without it.
  */
 import {
   type BrokerEpoch,
@@ -20,8 +23,16 @@ import {
   type PartitionIndex,
   type TopicId,
 } from "@tidemark/ids";
+import type { ReplicaId } from "./damage.ts";
 import { findPartition, type MetadataImage } from "./image.ts";
 import type { Partition } from "./model.ts";
+
+/**
+ * The highest epoch that a broker is believed to have seen: a partition that elects a leader each second gets there in 34
+ * years. Elections begin epochs above those that were seen, and half of the numbers is left to them: without a bound, one
+ * word of one broker would leave them none, and nothing could be decided any more.
+ */
+export const seenEpochMax = 2 ** 30;
 
 /** What one replica has seen of its partition. */
 export interface SeenState {
@@ -31,6 +42,18 @@ export interface SeenState {
   readonly leaderEpoch: LeaderEpoch;
   /** The newest in metadata. Undefined: its process has seen none. */
   readonly partitionEpoch: PartitionEpoch | undefined;
+}
+
+/** What a broker's replicas are told to have seen, and those of them whose word cannot be true. */
+export function weighSeen(told: readonly SeenState[]): {
+  readonly seen: readonly SeenState[];
+  readonly damaged: readonly ReplicaId[];
+} {
+  const isCredible = (each: SeenState) => Math.max(each.leaderEpoch, each.partitionEpoch ?? 0) <= seenEpochMax;
+  return {
+    seen: told.filter(isCredible),
+    damaged: told.filter((each) => !isCredible(each)).map(({ topicId, partition }) => ({ topicId, partition })),
+  };
 }
 
 /** What the replicas of a broker have seen that it found the metadata not to know. */

@@ -11,6 +11,7 @@ import {
 import { MetadataChangeSchema } from "@tidemark/proto/metadata/v1";
 import { describe, expect, it, test } from "vitest";
 import { formatDomainKey, keyOfChange, type MetadataChange, removal } from "./change.ts";
+import type { Receipt } from "./model.ts";
 import { cluster, directoryOf, ids, ordersId, partitionOf, sessionOf, topicOf } from "./testing/world.ts";
 import { changeFromJson, changeFromWire, changeToJson, changeToWire } from "./wire.ts";
 
@@ -21,7 +22,7 @@ const known = {
   bootId: "b",
   flushAsync: true,
 };
-const receipt = {
+const receipt: Receipt = {
   topicId: ordersId,
   partition: partitionIndex(2),
   leaderEpoch: leaderEpoch(9),
@@ -29,7 +30,10 @@ const receipt = {
   commanded: true,
   timeMs: 1234,
   positions: [{ brokerId: brokerId(3), lastLeaderEpoch: -1, logEnd: offset(7n), logStart: offset(0n) }],
-  cuts: [{ brokerId: brokerId(1), firstOffset: offset(7n), logEnd: offset(9n) }],
+  cuts: [
+    { brokerId: brokerId(1), firstOffset: offset(7n), logEnd: offset(9n) },
+    { brokerId: brokerId(2), firstOffset: offset(0n), logEnd: offset(0n), copiedAnew: true },
+  ],
   awaited: ids([2]),
 };
 const active = {

@@ -3,6 +3,9 @@ import { SamplingDecision, TraceIdRatioBasedSampler } from "@opentelemetry/sdk-t
 import type { Random } from "@tidemark/runtime";
 import type { TraceContext } from "./trace-context.ts";
 
+const spanIdBytes = 8;
+const noSpanId = "00".repeat(spanIdBytes);
+
 /** Which traces are recorded. */
 export interface SamplingPolicy {
   /** Whether the caller's decision holds (parent-based). Otherwise every process decides by the trace id. */
@@ -29,7 +32,7 @@ export function createTraceSampler({ followsParent, ratio }: SamplingPolicy, ran
       return byTraceId.shouldSample(ROOT_CONTEXT, parent.traceId).decision === SamplingDecision.RECORD_AND_SAMPLED;
     },
     newTraceId: () => sampledTraceId(ratio, random),
-    newSpanId: () => nonZeroHex(random, 8),
+    newSpanId: () => newId(random),
   };
 }
 
@@ -69,8 +72,11 @@ function sampledTraceId(ratio: number, random: Random): string {
   return Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("");
 }
 
-function nonZeroHex(random: Random, length: number): string {
-  const bytes = random.bytes(length);
-  if (bytes.every((byte) => byte === 0)) bytes[0] = 1;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Never all zero: an id of zeros means "no span". */
+function newId(random: Random): string {
+  let id = "";
+  for (const byte of random.bytes(spanIdBytes)) id += hexOfByte[byte] ?? "";
+  return id === noSpanId ? `01${id.slice(2)}` : id;
 }

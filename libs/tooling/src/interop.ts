@@ -6,6 +6,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { closingLine, type TestMeta, type TestReport } from "./counts.ts";
+import { failureLines } from "./failures.ts";
 import { root } from "./repository.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -34,5 +35,6 @@ const absent = report.testResults
 
 console.log(`\n${absent.length} absent${absent.map((name) => `\n  ${name}`).join("")}`);
 const failed = report.numFailedTests === 0 && code !== 0 ? 1 : report.numFailedTests;
+for (const each of failureLines(report, root, "")) console.log(each);
 console.log(closingLine({ passed: report.numPassedTests, failed }));
 process.exitCode = failed > 0 ? 1 : 0;

@@ -15,6 +15,7 @@ import {
   type TaskSummary,
   type TestReport,
 } from "./counts.ts";
+import { type FailureReport, failureLines } from "./failures.ts";
 import { root } from "./repository.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -40,11 +41,12 @@ function newestSummary(): readonly TaskSummary[] {
   return (JSON.parse(readFileSync(join(runs, newest), "utf8")) as { tasks: TaskSummary[] }).tasks;
 }
 
-function reportOf(task: TaskSummary): (TestReport & NamedReport) | undefined {
+type Report = TestReport & NamedReport & FailureReport;
+
+function reportOf(task: TaskSummary): Report | undefined {
   const kind = task.task.replace("test:", "");
   try {
-    return JSON.parse(readFileSync(join(root, task.directory, "test-results", `${kind}.json`), "utf8")) as TestReport &
-      NamedReport;
+    return JSON.parse(readFileSync(join(root, task.directory, "test-results", `${kind}.json`), "utf8")) as Report;
   } catch {
     return undefined;
   }
@@ -84,6 +86,7 @@ for (const task of newestSummary()) {
   console.log(line(task, counts));
   for (const [what, count] of report === undefined ? [] : countedIn(report))
     console.log(`${" ".repeat(27)}${what}: ${count}`);
+  for (const each of report === undefined ? [] : failureLines(report, root, " ".repeat(27))) console.log(each);
 }
 const runsOfContract = contractRuns(reports);
 for (const each of contractLines(runsOfContract)) console.log(each);

@@ -6,6 +6,7 @@ import {
   type MetadataEvent,
   type MetadataImage,
   type ReceiptEvent,
+  type ReplicaCut,
 } from "@tidemark/metadata";
 import { type Logger, metricNames, type Telemetry, type TraceContext } from "@tidemark/telemetry";
 import type { ControllerEvent } from "./events/controller-events.ts";
@@ -216,10 +217,14 @@ function logReceipt(
     leaderEpoch: receipt.leaderEpoch,
     commanded: receipt.commanded,
     positions: receipt.positions.map((each) => `${each.brokerId}:${each.lastLeaderEpoch}/${each.logEnd}`).join(","),
-    cuts: receipt.cuts.map((each) => `${each.brokerId}:${each.firstOffset}-${each.logEnd}`).join(","),
+    cuts: receipt.cuts.map(cutText).join(","),
     awaited: receipt.awaited.join(","),
     ...traceOf(trace),
   });
+}
+
+function cutText({ brokerId, firstOffset, logEnd, copiedAnew }: ReplicaCut): string {
+  return copiedAnew === true ? `${brokerId}:copied anew` : `${brokerId}:${firstOffset}-${logEnd}`;
 }
 
 const eventTitles = {

@@ -276,7 +276,9 @@ describe("a broker's session", () => {
     expect((await partition())?.leader).toBeUndefined();
     brokers[1]?.beat();
     await w.until(() => brokers[1]?.answers.length === 3, "an answer");
-    expect(await partition()).toMatchObject({ leader: 2, isr: [2], elr: [3], offline: [1, 3] });
+    expect(await partition()).toMatchObject({ leader: 2, isr: [2], elr: [3], offline: [1, 3], notServed: [1, 3] });
+    await w.settle(register(node, 2, { offlineReplicas }));
+    expect(await partition()).toMatchObject({ isr: [], elr: [2, 3], notServed: [1, 2, 3] });
   });
 
   it("loses a failed directory, and with it what the directory holds", async () => {

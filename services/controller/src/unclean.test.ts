@@ -11,6 +11,7 @@ import {
 import { AlterPartitionRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { ControllerEvent } from "./events/controller-events.ts";
 import type { ControllerSettings } from "./settings.ts";
 import {
   callContext,
@@ -83,6 +84,9 @@ async function electUncleanly(node: Node, topic: string, partitions: number[] = 
   const call = request(ElectLeadersRequestSchema, { topic, partitions, type: ElectionType.UNCLEAN });
   return (await node.controller.admin.electLeaders(call, context)).results;
 }
+
+const isDamage = (event: ControllerEvent) =>
+  event.kind === "decided" && event.events.some(({ kind }) => kind === "replicasDamaged");
 
 const elect = (w: World, node: Node, topic: string, partitions: number[] = []) =>
   w.settle(electUncleanly(node, topic, partitions));
@@ -190,6 +194,36 @@ describe("a partition whose brokers say that they have seen more than restored m
     await joinBroker(w, node, second?.brokerId ?? 0, { regressedReplicas: regressedReplicas(topicId) });
     await joinBroker(w, node, leader.brokerId);
     expect(await partition()).toMatchObject({ isr: [], regressedFrom: 9 });
+  });
+});
+
+describe("a partition of whose replicas a broker says what no cluster can have seen", () => {
+  it.each([
+    ["leader epoch", { leaderEpoch: 2 ** 31 - 2 }],
+    ["partition epoch", { leaderEpoch: 0, partitionEpoch: 2 ** 31 - 1 }],
+  ])("goes on without that replica, whatever its %s is, and brokers come and go", async (_, epochs) => {
+    const { w, node, leader, others, topicId, partition } = await open({});
+    const regressedReplicas = [{ topicId, partition: 0, ...epochs }];
+    const [second, third] = others;
+    second?.beat({ regressedReplicas });
+    await w.until(() => node.events.some(isDamage), "the damage is noted");
+    await joinBroker(w, node, third?.brokerId ?? 0, { regressedReplicas });
+    const state = await partition();
+    expect(state).toMatchObject({ leader: leader.brokerId, isr: [leader.brokerId], leaderEpoch: 0 });
+    expect(state?.regressedFrom).toBeUndefined();
+    expect(state?.damaged.toSorted()).toEqual(others.map(({ brokerId }) => brokerId).toSorted());
+    await joinBroker(w, node, leader.brokerId);
+    expect(await partition()).toMatchObject({ leader: leader.brokerId, leaderEpoch: 1 });
+  });
+
+  it("is decided by the others, where such a replica answers how far it goes", async () => {
+    const { w, node, leader, others, partition } = await open({});
+    const [second, third] = others;
+    w.logs.set(leader.brokerId, log(0, 80));
+    w.logs.set(second?.brokerId ?? 0, { ...log(2 ** 31 - 2, 99), regressedFrom: leaderEpoch(2 ** 31 - 2) });
+    w.logs.set(third?.brokerId ?? 0, { ...log(9, 70), regressedFrom: leaderEpoch(9) });
+    expect(await elect(w, node, "orders")).toMatchObject([{ leader: third?.brokerId, leaderEpoch: 10 }]);
+    expect(await partition()).toMatchObject({ leader: third?.brokerId, leaderEpoch: 10 });
   });
 });
 

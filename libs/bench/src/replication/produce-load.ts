@@ -25,12 +25,19 @@ export interface LoadFigures {
   readonly acksMs: readonly number[];
 }
 
+export interface ProduceWork {
+  readonly topic: string;
+  readonly batch: Uint8Array;
+  readonly count: number;
+  /** Batches without an ack at once. */
+  readonly inFlight: number;
+  /** W3C trace context of a batch by its number. Empty: none, as of all where this is absent. */
+  readonly traceparentOf?: (sequence: number) => string;
+}
+
 /** Produces one batch again and again over one stream to a leader, so many of them at once, with acks=all. */
-export async function produceLoad(
-  channel: RpcChannel,
-  work: { readonly topic: string; readonly batch: Uint8Array; readonly count: number; readonly inFlight: number },
-): Promise<LoadFigures> {
-  const { topic, batch, count, inFlight } = work;
+export async function produceLoad(channel: RpcChannel, work: ProduceWork): Promise<LoadFigures> {
+  const { topic, batch, count, inFlight, traceparentOf = () => "" } = work;
   const sentAt: number[] = [];
   const acksMs: number[] = [];
   const done = createDeferred();
@@ -48,7 +55,9 @@ export async function produceLoad(
   }));
   const send = () => {
     while (sentAt.length < count && sentAt.length - acksMs.length < inFlight) {
-      stream.write({ sequence: BigInt(sentAt.length), topic, partition: 0, acks: Acks.ALL, batches: batch });
+      const sequence = sentAt.length;
+      const traceparent = traceparentOf(sequence);
+      stream.write({ sequence: BigInt(sequence), topic, partition: 0, acks: Acks.ALL, batches: batch, traceparent });
       sentAt.push(performance.now());
     }
   };

@@ -7,6 +7,7 @@ import {
 } from "@tidemark/client";
 import type { Command } from "commander";
 import { brokerJson, clientEndpoint, printBrokers } from "../brokers.ts";
+import { areOrIs, warningsOf } from "../cluster-warnings.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { counted, print, printJson } from "../output.ts";
@@ -95,25 +96,6 @@ const unknownPartitions = {
   underMinIsrPartitions: null,
   regressedPartitions: null,
 };
-
-/** What the cluster bears for now, with the command that shows where. */
-function warningsOf(cluster: DescribeClusterResponse): readonly string[] {
-  const { underReplicatedPartitions, underMinIsrPartitions } = cluster;
-  const warnings: string[] = [];
-  if (underReplicatedPartitions > 0) {
-    const which = areOrIs(underReplicatedPartitions, "under-replicated");
-    warnings.push(`${which}: \`tidemark topic describe --under-replicated\``);
-  }
-  if (underMinIsrPartitions > 0) {
-    const which = areOrIs(underMinIsrPartitions, "under min ISR, and not written with acks=all");
-    warnings.push(`${which}: \`tidemark topic describe --under-min-isr\``);
-  }
-  return warnings;
-}
-
-function areOrIs(count: number, what: string): string {
-  return `${counted(count, "partition")} ${count === 1 ? "is" : "are"} ${what}`;
-}
 
 type Attempt<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
 

@@ -49,7 +49,16 @@ const events: Readonly<Record<string, Event>> = {
       leaderEpoch: 8,
       commanded: true,
       positions: [],
-      cuts: [{ $typeName: "tidemark.metadata.v1.ReplicaCut", brokerId: 1, firstOffset: 40n, logEnd: 42n }],
+      cuts: [
+        {
+          $typeName: "tidemark.metadata.v1.ReplicaCut",
+          brokerId: 1,
+          firstOffset: 40n,
+          logEnd: 42n,
+          copiedAnew: false,
+        },
+        { $typeName: "tidemark.metadata.v1.ReplicaCut", brokerId: 4, firstOffset: 0n, logEnd: 0n, copiedAnew: true },
+      ],
       awaited: [3],
       time,
     },
@@ -77,7 +86,7 @@ describe("an event", () => {
     ["isr", "isr       orders-3: ISR 1,2,3 -> 2, ELR 3"],
     [
       "receipt",
-      "receipt   orders-3: unclean election of 2 (commanded), leader epoch 8; broker 1 cut 2 from offset 40, not reported yet by 3",
+      "receipt   orders-3: unclean election of 2 (commanded), leader epoch 8; broker 1 cut 2 from offset 40, broker 4 had lost its log and copies it anew, not reported yet by 3",
     ],
     ["session", "session   broker 1 ended, because of session timeout; broker epoch 5"],
   ])("of kind %s is one line with its time", (kind, text) => {
@@ -94,7 +103,12 @@ describe("an event", () => {
       newLeader: null,
     });
     expect(eventJson({ event: events.session as Event })).toMatchObject({ event: "session", cause: "session timeout" });
-    expect(eventJson({ event: events.receipt as Event })).toMatchObject({ cuts: [{ broker: 1, firstOffset: 40n }] });
+    expect(eventJson({ event: events.receipt as Event })).toMatchObject({
+      cuts: [
+        { broker: 1, firstOffset: 40n, copiedAnew: false },
+        { broker: 4, copiedAnew: true },
+      ],
+    });
     expect(eventJson({ event: events.isr as Event })).toMatchObject({ event: "isr", after: [2], partitionEpoch: 12 });
   });
 

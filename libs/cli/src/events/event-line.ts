@@ -41,8 +41,10 @@ function isrLine({ topic, partition, before, after, elr, time }: IsrChange): str
 }
 
 function receiptLine({ topic, partition, leader, leaderEpoch, cuts, awaited, commanded, time }: Receipt): string {
-  const lost = cuts.map(
-    ({ brokerId, firstOffset, logEnd }) => `broker ${brokerId} cut ${logEnd - firstOffset} from offset ${firstOffset}`,
+  const lost = cuts.map(({ brokerId, firstOffset, logEnd, copiedAnew }) =>
+    copiedAnew
+      ? `broker ${brokerId} had lost its log and copies it anew`
+      : `broker ${brokerId} cut ${logEnd - firstOffset} from offset ${firstOffset}`,
   );
   const open = awaited.length === 0 ? [] : [`not reported yet by ${list(awaited)}`];
   const why = commanded ? "commanded" : "allowed by the topic";
@@ -100,10 +102,11 @@ export function eventJson({ event }: Pick<WatchEventsResponse, "event">): object
     }
     case "receipt": {
       const { topic, partition, leader, leaderEpoch, commanded, awaited } = event.value;
-      const cuts = event.value.cuts.map(({ brokerId, firstOffset, logEnd }) => ({
+      const cuts = event.value.cuts.map(({ brokerId, firstOffset, logEnd, copiedAnew }) => ({
         broker: brokerId,
         firstOffset,
         logEnd,
+        copiedAnew,
       }));
       const time = timeOf(event.value.time);
       return { event: "receipt", time, topic, partition, leader, leaderEpoch, commanded, cuts, awaited };

@@ -31,6 +31,7 @@ export function topicJson({ topic, partitions, outOfSync }: DescribedTopic) {
       })),
       elr: each.elr,
       offline: each.offline,
+      notServed: each.notServed,
       leaderEpoch: each.leaderEpoch,
       partitionEpoch: each.partitionEpoch,
       minIsr: each.minIsr,
@@ -70,12 +71,15 @@ export function printPartitions(io: Io, topics: readonly DescribedTopic[]): void
 const columns = ["Partition", "Leader", "Replicas", "Isr", "Osr", "Elr", "Offline"] as const;
 
 function row(
-  { partition, leader, replicas, isr, elr, offline, regressedFrom }: PartitionDescription,
+  { partition, leader, replicas, isr, elr, offline, damaged, notServed, regressedFrom }: PartitionDescription,
   osr: readonly OutOfSync[],
 ): readonly (string | number)[] {
-  const [shownReplicas = "", shownIsr = "", shownElr = "", shownOffline = ""] = [replicas, isr, elr, offline].map(
-    (brokers) => brokers.join(","),
-  );
+  const [shownReplicas = "", shownIsr = "", shownElr = ""] = [replicas, isr, elr].map((brokers) => brokers.join(","));
+  const whyOf = (broker: number) => {
+    if (damaged.includes(broker)) return `${broker} (damaged)`;
+    return notServed.includes(broker) ? `${broker} (not served)` : String(broker);
+  };
+  const shownOffline = offline.map(whyOf).join(", ");
   const shownLeader = leader ?? (regressedFrom === undefined ? "none" : "none (regressed)");
   return [partition, shownLeader, shownReplicas, shownIsr, outOfSyncText(osr), shownElr, shownOffline];
 }

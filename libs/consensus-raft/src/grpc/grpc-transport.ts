@@ -47,12 +47,14 @@ const probesAtMs = [0, 20, 60, 140, 300];
 /** A connection that a cut network left behind is given up before a member is missed for long. */
 const keepalive = { timeMs: 2_000, timeoutMs: 2_000 };
 const submitMs = 5_000;
+/** So many strangers are remembered, with the way to each. */
+const learnedMax = 32;
 
 interface State {
   readonly options: GrpcTransportOptions;
   readonly links: Map<NodeId, PeerLink>;
   readonly submits: Map<string, RpcChannel>;
-  /** Where those were reached that spoke, for who is not in the membership yet. */
+  /** Where those were reached that spoke, for who is not in the membership yet. The latest last. */
   readonly learned: Map<NodeId, string>;
   readonly probing: Set<NodeId>;
   handlers: TransportHandlers | undefined;
@@ -71,7 +73,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
     id: options.id,
     handlers: () => state.handlers,
     onHello(from, address) {
-      state.learned.set(from, address);
+      learn(state, from, address);
       // It is there again: nobody waits for the end of a pause between two attempts to connect.
       const link = state.links.get(from);
       if (link?.isBroken() !== true) return;
@@ -99,16 +101,34 @@ function openChannel({ options }: State, endpoint: string, trafficClass: "raft" 
   return rpc.createChannel(endpoint, { keepalive, ...channels, runtime, trafficClass });
 }
 
-function endpointOf(state: State, { id, address }: Peer): string | undefined {
-  const known = address ?? state.learned.get(id);
-  if (known === undefined) return undefined;
+/** Anybody may say that he speaks: who is remembered is limited, and so are the connections to them. */
+function learn({ learned, links }: State, id: NodeId, address: string): void {
+  if (!isAddress(address)) return;
+  learned.delete(id);
+  learned.set(id, address);
+  const [oldest] = learned.keys();
+  if (learned.size <= learnedMax || oldest === undefined) return;
+  learned.delete(oldest);
+  const link = links.get(oldest);
+  if (link?.isToStranger !== true) return;
+  links.delete(oldest);
+  link.close();
+}
+
+function isAddress(text: string): boolean {
   try {
-    return parseAddress(known).endpoint;
+    parseAddress(text);
+    return true;
   } catch (error) {
     // Whoever spoke did not say where it is reached.
-    if (error instanceof RangeError) return undefined;
+    if (error instanceof RangeError) return false;
     throw error;
   }
+}
+
+function endpointOf(state: State, { id, address }: Peer): string | undefined {
+  const known = address ?? state.learned.get(id);
+  return known !== undefined && isAddress(known) ? parseAddress(known).endpoint : undefined;
 }
 
 function linkTo(state: State, peer: Peer): PeerLink | undefined {
@@ -120,6 +140,7 @@ function linkTo(state: State, peer: Peer): PeerLink | undefined {
   const link: PeerLink = createPeerLink({
     id: peer.id,
     endpoint,
+    isToStranger: peer.address === undefined,
     openChannel: (trafficClass) => openChannel(state, endpoint, trafficClass),
     hello: () => ({
       clusterId: state.handlers?.clusterId() ?? "",

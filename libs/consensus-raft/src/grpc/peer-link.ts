@@ -21,6 +21,8 @@ type Request = MessageInitShape<typeof ExchangeRequestSchema>;
 export interface PeerLink {
   readonly id: NodeId;
   readonly endpoint: string;
+  /** The peer itself said where it is reached: the membership did not. */
+  readonly isToStranger: boolean;
   send(message: Message): void;
   /** Whether messages cannot leave now. */
   isBroken(): boolean;
@@ -30,6 +32,7 @@ export interface PeerLink {
 export interface PeerLinkOptions {
   readonly id: NodeId;
   readonly endpoint: string;
+  readonly isToStranger: boolean;
   /** For a traffic class each. */
   readonly openChannel: (trafficClass: "raft" | "replication") => RpcChannel;
   readonly hello: () => HelloInit;
@@ -44,6 +47,7 @@ export function createPeerLink(options: PeerLinkOptions): PeerLink {
   return {
     id: options.id,
     endpoint: options.endpoint,
+    isToStranger: options.isToStranger,
     isBroken: () => exchange.isBroken(),
     send: (message) => (message.kind === "snapshotChunk" ? snapshots : exchange).send(message),
     close() {

@@ -2,6 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { LinkLostError } from "@tidemark/consensus";
+import { MalformedBytesError } from "@tidemark/consensus/store";
 import { directoryId, revision } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import type { SubmitResponseSchema } from "@tidemark/proto/raft/v1";
@@ -13,7 +14,7 @@ import {
   type SubmitRequest,
   type SubmitResponse,
 } from "@tidemark/proto/raft/v1";
-import { type NodeId } from "@tidemark/raft";
+import type { Message, NodeId } from "@tidemark/raft";
 import { type RawListener, type RawStream, type ServedService, serve, TidemarkError } from "@tidemark/rpc";
 import type { SubmitAnswer, TransportHandlers } from "../node/transport.ts";
 import { fromWire, MalformedMessageError, plainBytes } from "./message-codec.ts";
@@ -43,15 +44,16 @@ function listen(
   options: RaftServiceOptions,
   stream: RawStream<object>,
 ): RawListener<ExchangeRequest | InstallSnapshotRequest> {
-  let greeted = false;
+  let speaker: NodeId | undefined;
   return {
     onMessage({ content }) {
       const handlers = options.handlers();
       try {
         if (handlers === undefined) throw notThere();
-        if (content.case === "hello") greeted = greet(options, handlers, content.value);
-        else if (!greeted || content.value === undefined) throw new MalformedMessageError("nobody said who speaks");
-        else handlers.onMessage(fromWire(content.value));
+        if (content.case === "hello") speaker = greet(options, handlers, content.value);
+        else if (speaker === undefined || content.value === undefined) {
+          throw new MalformedMessageError("nobody said who speaks");
+        } else handlers.onMessage(spokenBy(speaker, fromWire(content.value)));
       } catch (error) {
         stream.end(errorOf(error));
       }
@@ -60,15 +62,21 @@ function listen(
   };
 }
 
+/** A node speaks for itself alone. */
+function spokenBy(speaker: NodeId, message: Message): Message {
+  if (message.from !== speaker) throw new MalformedMessageError(`${speaker} speaks for ${message.from}`);
+  return message;
+}
+
 /** Refuses other clusters. A node that belongs to none joins the one whose member speaks to it by its id. */
-function greet(options: RaftServiceOptions, handlers: TransportHandlers, hello: Hello): true {
+function greet(options: RaftServiceOptions, handlers: TransportHandlers, hello: Hello): NodeId {
   checkCluster(handlers, hello.clusterId);
   const from = idOf(hello.from);
   if (handlers.clusterId() === undefined && hello.to === options.id && hello.clusterId !== "") {
     handlers.joinCluster(hello.clusterId);
   }
   options.onHello(from, hello.address);
-  return true;
+  return from;
 }
 
 function checkCluster(handlers: TransportHandlers, clusterId: string): void {
@@ -89,6 +97,7 @@ async function submit(
   try {
     return { outcome: toOutcome(await handlers.onSubmit(plainBytes(request.command))) };
   } catch (error) {
+    if (error instanceof MalformedBytesError) throw notTakenUp(error);
     if (!(error instanceof LinkLostError)) throw error;
     throw new TidemarkError({ reason: Reason.METADATA_OUTCOME_UNKNOWN, message: error.message, cause: error });
   }
@@ -147,6 +156,10 @@ function notThere(): TidemarkError {
 function errorOf(error: unknown): TidemarkError {
   if (error instanceof TidemarkError) return error;
   if (!(error instanceof MalformedMessageError)) throw error;
+  return notTakenUp(error);
+}
+
+function notTakenUp(error: Error): TidemarkError {
   return new TidemarkError({
     reason: Reason.INVALID_ARGUMENT,
     message: `Not taken up: ${error.message}.`,

@@ -14,7 +14,7 @@ export function formatAddress({ controllerId: id, endpoint }: MemberAddress): st
 
 /** Throws a RangeError for anything but `id@host:port`. */
 export function parseAddress(text: string): MemberAddress {
-  const match = /^(\d{1,10})@([^\s@]+:\d{1,5})$/.exec(text);
+  const match = /^(\d{1,10})@([^\s@]{1,255}:\d{1,5})$/.exec(text);
   if (match === null) throw new RangeError(`a member is id@host:port, not ${JSON.stringify(text)}`);
   return { controllerId: controllerId(Number(match[1])), endpoint: match[2] ?? "" };
 }

@@ -20,7 +20,7 @@ import {
 } from "@tidemark/raft";
 import type { Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
-import { type Command, encodeCommand } from "../replica/commands.ts";
+import { type Command, checkCommand, encodeCommand } from "../replica/commands.ts";
 import { createReplica, type Replica } from "../replica/replica.ts";
 import { encodeContent } from "../replica/snapshot-codec.ts";
 import type { OpenedStorage } from "../storage/open-storage.ts";
@@ -261,16 +261,18 @@ function begin(state: State): void {
 function receive(state: State, message: Message): void {
   if (state.failure !== undefined || state.closed !== undefined) return;
   state.sessions.noteHeard(message.from);
-  state.quorum.noteHeard(message.from);
+  // Of members alone: anybody else may have any number of names.
+  if (state.node.peers.of(message.from).address !== undefined) state.quorum.noteHeard(message.from);
   if (state.voteDelay.covers(message)) return;
   state.node.raft.step(message);
   pump(state);
 }
 
-/** A command of another node, if this one leads. */
+/** A command of another node, if this one leads. Rejects with MalformedBytesError for what no member could carry out. */
 async function proposeFor(state: State, command: Uint8Array) {
   const { node } = state;
   if (state.failure !== undefined || state.closed !== undefined) return { kind: "notLeader" } as const;
+  checkCommand(command);
   const outcome = node.raft.propose(command);
   if (outcome.kind === "refused") return { kind: "notLeader" } as const;
   const end = node.proposals.wait(outcome.position);

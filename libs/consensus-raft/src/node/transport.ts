@@ -14,7 +14,10 @@ export type SubmitAnswer = StoreAnswer | { readonly kind: "notLeader" };
 
 export interface TransportHandlers {
   onMessage(message: Message): void;
-  /** A command of another node. Rejects with LinkLostError where its outcome is not known. */
+  /**
+   * A command of another node. Rejects with LinkLostError where its outcome is not known, and with MalformedBytesError
+   * for what is no command, which is not taken up.
+   */
   onSubmit(command: Uint8Array): Promise<SubmitAnswer>;
   /** The connection to a peer was reset and its port refuses connections: its process is gone. Silence is not this. */
   onRefused(peer: NodeId): void;

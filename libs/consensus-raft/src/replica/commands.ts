@@ -19,6 +19,12 @@ export type Command =
   | { readonly kind: "openSession"; readonly session: string; readonly node: NodeId }
   | { readonly kind: "endSession"; readonly session: string };
 
+/**
+ * More bytes are not taken from another node. A candidate's request stays below it, and an entry of so many fits into one
+ * message between members and into one frame of the log.
+ */
+const commandBytesMax = 2 * 1024 * 1024;
+
 const commandKinds = { request: 1, openSession: 2, endSession: 3 } as const;
 const changeKinds = { put: 1, delete: 2, ephemeralPut: 3 } as const;
 
@@ -36,6 +42,22 @@ export function encodeCommand(command: Command): Uint8Array {
     case "endSession":
   }
   return writer.written();
+}
+
+/**
+ * Whether every member can carry the command out. One that no member can would stand in the log for good, and end each
+ * of them whenever it is started. Throws MalformedBytesError.
+ */
+export function checkCommand(bytes: Uint8Array): void {
+  if (bytes.length > commandBytesMax) {
+    throw new MalformedBytesError(`a command has ${bytes.length} bytes, of ${commandBytesMax} at most`);
+  }
+  try {
+    decodeCommand(bytes);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new MalformedBytesError(error.message, { cause: error });
+  }
 }
 
 /** Throws MalformedBytesError, or a RangeError for an id that is none. */

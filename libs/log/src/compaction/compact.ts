@@ -18,6 +18,7 @@ import { damageSeen } from "../read/stable.ts";
 import { damageReading } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./cleaner-checkpoint.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { groupSegments } from "./group-segments.ts";
@@ -85,15 +86,15 @@ export async function compact(
     return { upTo: round.upTo, bytesBefore, bytesAfter: sizeBelow(log, round.upTo) };
   } catch (error) {
     if (!goesOn()) return undefined;
-    throw roundFailed(log, error);
+    throw await roundFailed(log, error);
   }
 }
 
 /** A full disk ends the round and harms nothing; a device that fails is the directory's end (L6). */
-function roundFailed(log: LogState, error: unknown): unknown {
-  const seen = damageSeen(log, error);
+async function roundFailed(log: LogState, error: unknown): Promise<unknown> {
+  const seen = await damageSeen(log, error);
   if (!(seen instanceof DiskError)) return seen;
-  if (seen.code === "NO_SPACE" || seen.code === "NO_HANDLES") {
+  if (isSpaceError(seen)) {
     return new LogError("NO_SPACE", `No space to compact ${log.directory}`, { cause: seen });
   }
   return log.context.fail(seen, `compacting ${log.directory}`);

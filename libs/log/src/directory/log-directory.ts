@@ -1,7 +1,14 @@
 /**
  * One log directory: who it belongs to, which replicas it holds, and that it fails alone (L2, L6, L10).
  */
-import { createFilePool, type Disk, DiskError, type DiskLock, makeDurableDirectory } from "@tidemark/disk";
+import {
+  createFilePool,
+  type Disk,
+  DiskError,
+  type DiskLock,
+  makeDurableDirectory,
+  readWholeFile,
+} from "@tidemark/disk";
 import type { BrokerEpoch, ControllerEpoch, DirectoryId, Offset } from "@tidemark/ids";
 import type { Codecs, Crc32c } from "@tidemark/record";
 import type { Runtime } from "@tidemark/runtime";
@@ -14,7 +21,7 @@ import { createLogFiles, type OpenLogOptions, openLog, type StartReport } from "
 import { unlessMissing } from "../recovery/find-files.ts";
 import { openControllerEpochFile } from "./controller-epoch-file.ts";
 import { DirectoryError } from "./directory-error.ts";
-import type { DirectoryOwner } from "./meta-properties.ts";
+import { type DirectoryOwner, metaFileName } from "./meta-properties.ts";
 import { createOpenedLogs } from "./opened-logs.ts";
 import { parseReplicaName, type ReplicaId, replicaName } from "./replica-list.ts";
 import { openReplicaList } from "./replica-list-file.ts";
@@ -132,6 +139,7 @@ async function openLocked(options: LogDirectoryOptions, lock: DiskLock): Promise
     guards: options.guards ?? allGuards,
     onFlush: options.onFlush,
     beginWriting: options.beginWriting,
+    readOwnFile: () => readWholeFile(disk, join(path, metaFileName)),
   });
   const meta = await readMeta(context, path, { owner: options.owner, random: options.runtime.random });
   const list = await openReplicaList(context, path);

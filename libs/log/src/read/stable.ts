@@ -1,4 +1,5 @@
 import { DiskError } from "@tidemark/disk";
+import { failureOfDevice } from "../bad-sector.ts";
 import { type Damage, DamageError, LogError } from "../errors.ts";
 import { assertOnline, type LogState } from "../log-state.ts";
 import { tell } from "../tell.ts";
@@ -22,17 +23,22 @@ export async function stableRead<Value>(log: LogState, attempt: () => Promise<Va
       if (isUndisturbed()) return result;
     } catch (error) {
       if (!isUndisturbed()) continue;
-      if (log.cutting === 0) throw damageSeen(log, error);
+      if (log.cutting === 0) throw await damageSeen(log, error);
       // What goes, goes under whoever looks there: only when the cut has ended it is known what is damage.
       await log.maintenance.run(() => Promise.resolve());
     }
   }
 }
 
-/** Damage takes the replica offline, a file of it that is gone too; anything else goes on as it is. */
-export function damageSeen(log: LogState, error: unknown): unknown {
+/**
+ * Damage takes the replica offline, a file of it that is gone too; a device that gives nothing back is the directory's
+ * failure; anything else goes on as it is.
+ */
+export async function damageSeen(log: LogState, error: unknown): Promise<unknown> {
   const damage = damageIn(log, error);
   if (damage === undefined) return error;
+  const failure = await failureOfDevice(log.context, error);
+  if (failure !== undefined) return failure;
   takeOffline(log, damage);
   return new LogError("OFFLINE", damage.detail, { cause: error });
 }

@@ -133,10 +133,3 @@ export function afterEverything(log: LogState, work: () => Promise<void>): Promi
     kick(log);
   });
 }
-
-/** Lets go of the active segment's file; what is not flushed in it stays so. */
-export function releaseFile({ writer }: LogState): void {
-  writer.held?.release();
-  writer.held = undefined;
-  writer.indexedBytes = 0;
-}

@@ -158,6 +158,7 @@ export function registrationOf(broker: number, fields: Partial<RegisterBrokerCom
     flushAsync: false,
     damaged: [],
     regressed: [],
+    offline: [],
     ...fields,
   };
 }

@@ -59,7 +59,7 @@ function nodeOf({ brokers }: SimCluster, id: number): SimNode {
 
 function soundMembers({ isr, elr }: Partition, cluster: SimCluster): readonly SimNode[] {
   const members = [...isr, ...elr].map((id) => nodeOf(cluster, id));
-  return members.filter(({ device }) => !device.wasDamaged && !device.wasLost);
+  return members.filter(({ device }) => device.isSound);
 }
 
 /** So many of them, at random. */

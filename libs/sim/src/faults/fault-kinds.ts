@@ -142,7 +142,7 @@ function loseDisk({ random, cluster, image }: FaultWorld): FaultEnd | undefined 
   const node = pick(random, cluster.brokers);
   const partitions = listTopics(image()).flatMap(({ topicId }) => listPartitions(image(), topicId));
   const isSafe = partitions.every(({ isr, replicas }) => replicas.length > 1 && isr.length === replicas.length);
-  const isHarmed = cluster.brokers.some(({ device }) => device.wasDamaged || device.wasLost);
+  const isHarmed = cluster.brokers.some(({ device }) => !device.isSound);
   if (node === undefined || !isSafe || isHarmed) return undefined;
   if (cluster.brokers.some(({ process }) => process === undefined)) return undefined;
   node.kill();
@@ -157,7 +157,7 @@ function loseDisk({ random, cluster, image }: FaultWorld): FaultEnd | undefined 
 function flipBit({ random, cluster, image }: FaultWorld): FaultEnd | undefined {
   const partitions = listTopics(image()).flatMap(({ topicId }) => listPartitions(image(), topicId));
   const isSafe = partitions.every(({ isr, replicas }) => replicas.length > 2 && isr.length === replicas.length);
-  const harmed = cluster.brokers.filter(({ device }) => device.wasDamaged || device.wasLost);
+  const harmed = cluster.brokers.filter(({ device }) => !device.isSound);
   const node = harmed[0] ?? pick(random, cluster.brokers);
   if (!isSafe || node?.process === undefined || node.device.wasLost || !node.device.damage()) return undefined;
   return { text: `flip a bit on the disk of ${node.name}`, lastsMs: 0, end: () => undefined };

@@ -4,6 +4,7 @@ import {
   type Disk,
   type DiskErrorCode,
   type DiskOperation,
+  type Effect,
   type FaultPlan,
   limitedSpace,
   type MemoryDisk,
@@ -42,8 +43,10 @@ export interface Device {
   readonly wasLost: boolean;
   /** A bit has changed at rest, once at least. */
   readonly wasDamaged: boolean;
-  /** Nothing was done to what it holds but what any disk may do with what is not flushed, and it could always be read. */
+  /** Nothing was done to what it holds but what any disk may do with what is not flushed. */
   readonly isSound: boolean;
+  /** How many operations it has failed, or let hang, so far. */
+  readonly refusals: number;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
@@ -57,9 +60,6 @@ export interface Device {
   /** Power fails: of what was not flushed some is kept, some lost, and some writes are torn between sectors. */
   losePower(): void;
 }
-
-/** What is refused here cannot be told from what is not there any more: a sector that cannot be read is damage (case 20l). */
-const readKinds: ReadonlySet<DiskOperation["kind"]> = new Set(["open", "list", "size", "read"]);
 
 /** Milliseconds: what an operation takes at least, and the mean of what comes on top. */
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
@@ -89,21 +89,20 @@ export function createDevice(random: Random): Device {
   };
   let wasLost = false;
   let wasDamaged = false;
-  let wasUnreadable = false;
+  let refusals = 0;
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
   /** Only logs grow: whatever else is written into a file that is there replaces bytes that have their room. */
   const isInPlace = ({ kind, path }: DiskOperation) =>
     kind === "write" && !path.endsWith(".log") && (memory.peek(path)?.length ?? 0) > 0;
-  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+  const effectFor = (process: SimProcess, hangMs: number): ((operation: DiskOperation) => Effect) => {
     return (operation) => {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
       }
       const { failing } = faults;
       if (failing?.refuses(operation.kind) === true && isWithin(operation.path, failing.directory)) {
-        if (readKinds.has(operation.kind)) wasUnreadable = true;
         return { kind: "fail", code: failing.code };
       }
       const full = faults.capacity === Number.POSITIVE_INFINITY ? undefined : space(operation);
@@ -112,6 +111,14 @@ export function createDevice(random: Random): Device {
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
+    };
+  };
+  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+    const effectOf = effectFor(process, hangMs);
+    return (operation) => {
+      const effect = effectOf(operation);
+      if (effect.kind !== "delay") refusals += 1;
+      return effect;
     };
   };
 
@@ -128,7 +135,10 @@ export function createDevice(random: Random): Device {
     faults,
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
-      return !wasLost && !wasDamaged && !wasUnreadable;
+      return !wasLost && !wasDamaged;
+    },
+    get refusals() {
+      return refusals;
     },
     get wasDamaged() {
       return wasDamaged;

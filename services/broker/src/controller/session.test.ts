@@ -69,12 +69,17 @@ async function startSession(
 
 describe("a broker's session", () => {
   it("tells of the boot, the clean stop and damage when it begins, and of troubles with each heartbeat", async () => {
-    const { state } = await startSession({ damagedReplicas: [replica(3)], failedDirectoryIds: ["d2"] });
+    const { state } = await startSession({
+      damagedReplicas: [replica(3)],
+      offlineReplicas: [replica(4)],
+      failedDirectoryIds: ["d2"],
+    });
     expect(state.registrations[0]).toMatchObject({
       bootId: "boot",
       cleanStopBrokerEpoch: 6,
       directoryIds: ["d1"],
       damagedReplicas: [{ topicId: replica(3).topicId, partition: 3 }],
+      offlineReplicas: [{ topicId: replica(4).topicId, partition: 4 }],
     });
     await eventually(() => state.beats.length).toBeGreaterThan(1);
     expect(state.beats[0]).toMatchObject({

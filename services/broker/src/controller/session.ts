@@ -192,7 +192,7 @@ async function register(
   const { cleanStopBrokerEpoch, ...rest } = identity;
   const answer = await controller.call(
     (channel, until) => {
-      const { directoryIds, allDirectoriesWork, controllerEpoch, damagedReplicas, regressedReplicas } = condition();
+      const { directoryIds, allDirectoriesWork, controllerEpoch, ...trouble } = condition();
       return createRpcClient(ClusterService, channel).register(
         {
           ...rest,
@@ -200,8 +200,9 @@ async function register(
           allDirectoriesWork,
           endpoints: [...identity.endpoints],
           controllerEpoch,
-          damagedReplicas: [...damagedReplicas],
-          regressedReplicas: regressedReplicas.map(seenToWire),
+          damagedReplicas: [...trouble.damagedReplicas],
+          regressedReplicas: trouble.regressedReplicas.map(seenToWire),
+          offlineReplicas: [...trouble.offlineReplicas],
           ...(cleanStopBrokerEpoch === undefined || !isFirst ? {} : { cleanStopBrokerEpoch }),
         },
         { signal: until, timeoutMs: 5000 },

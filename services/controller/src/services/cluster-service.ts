@@ -1,6 +1,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ControllerId, Revision } from "@tidemark/ids";
-import { allocateProducerIds, findPartition, registerBroker, sessionProblem } from "@tidemark/metadata";
+import {
+  allocateProducerIds,
+  findPartition,
+  registerBroker,
+  seenEpochMax,
+  sessionProblem,
+  weighSeen,
+} from "@tidemark/metadata";
 import type {
   ClusterService,
   ConfirmLeaderRequest,
@@ -11,6 +18,7 @@ import type {
 import { Reason } from "@tidemark/proto/common/v1";
 import { type ServiceImpl, TidemarkError } from "@tidemark/rpc";
 import { type ControllerCore, electionContext } from "../core.ts";
+import { invalidArgument } from "../errors.ts";
 import { alterPartition } from "./alter-partition.ts";
 import { heartbeat } from "./heartbeat.ts";
 import {
@@ -64,6 +72,7 @@ async function register(
   request: RegisterRequest,
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof RegisterResponseSchema>> {
+  const { seen, damaged } = weighSeen(request.regressedReplicas.map(readSeenState));
   const command = {
     brokerId: readBrokerId(request.brokerId),
     incarnationId: readUuid("incarnation_id", request.incarnationId),
@@ -76,8 +85,9 @@ async function register(
       request.cleanStopBrokerEpoch === undefined ? undefined : readBrokerEpoch(request.cleanStopBrokerEpoch),
     bootId: request.bootId,
     flushAsync: request.flushAsync,
-    damaged: request.damagedReplicas.map(readReplicaId),
-    regressed: request.regressedReplicas.map(readSeenState),
+    damaged: [...request.damagedReplicas.map(readReplicaId), ...damaged],
+    regressed: seen,
+    offline: request.offlineReplicas.map(readReplicaId),
   };
   await refuseRegressed(core, request);
   const { answer, epoch, revision, image } = await core.queue.submit(
@@ -99,13 +109,19 @@ async function register(
 /**
  * A broker that has seen a higher controller epoch either reached a controller that was deposed, which the barrier
  * shows, or the metadata were restored from a backup: then nothing is right until an operator decides, and this
- * controller stops deciding. A broker that does not name this cluster is refused and believed nothing.
+ * controller stops deciding. A broker that does not name this cluster is refused and believed nothing, and so is one
+ * that says what no cluster has seen.
  */
 async function refuseRegressed(core: ControllerCore, request: RegisterRequest): Promise<void> {
   const term = core.role.require();
   if (request.controllerEpoch <= term.epoch) return;
   const { cluster } = core.follower.image;
   if (request.clusterId !== "" && cluster !== undefined && request.clusterId !== cluster.clusterId) return;
+  if (request.controllerEpoch > seenEpochMax) {
+    throw invalidArgument(
+      `controller_epoch: no cluster gets as far as ${request.controllerEpoch}. What broker ${request.brokerId} keeps of it is damaged`,
+    );
+  }
   await core.queue.barrier(term);
   const brokerId = readBrokerId(request.brokerId);
   core.onEvent({ kind: "regressed", brokerId, brokerSaw: request.controllerEpoch, epoch: term.epoch });

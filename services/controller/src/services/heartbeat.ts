@@ -22,6 +22,7 @@ import {
   reportRegressed,
   reportTruncations,
   sessionProblem,
+  weighSeen,
 } from "@tidemark/metadata";
 import type { HeartbeatRequest, HeartbeatResponseSchema } from "@tidemark/proto/cluster/v1";
 import { abortWith } from "@tidemark/runtime";
@@ -79,11 +80,12 @@ async function carryOut(
   request: HeartbeatRequest,
 ): Promise<boolean> {
   const context = electionContext(core, term.epoch);
-  const damage = { ...session, damaged: request.damagedReplicas.map(readReplicaId) };
+  const weighed = weighSeen(request.regressedReplicas.map(readSeenState));
+  const damage = { ...session, damaged: [...request.damagedReplicas.map(readReplicaId), ...weighed.damaged] };
   if (isNewDamage(core.follower.image, damage)) {
     await core.queue.submit({ name: "report damage", decide: (image) => reportDamage(image, damage, context) });
   }
-  const regression = { ...session, seen: request.regressedReplicas.map(readSeenState) };
+  const regression = { ...session, seen: weighed.seen };
   if (isNewRegression(core.follower.image, regression)) {
     await core.queue.submit({
       name: "report regressed metadata",

@@ -467,7 +467,8 @@ export const Reason = {
   BROKER_NOT_REGISTERED: 26,
 
   /**
-   * A proposed in-sync replica is fenced, stopping, or known with another broker epoch. Certainly not applied.
+   * A proposed in-sync replica is fenced, stopping, damaged, not served by its broker, or known with another broker epoch.
+   * Certainly not applied.
    *
    * @generated from enum value: REASON_INELIGIBLE_REPLICA = 27;
    */

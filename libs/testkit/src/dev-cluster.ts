@@ -166,7 +166,8 @@ async function tellSupervisor(
   command: string,
 ): Promise<{ readonly ok: boolean; readonly message: string }> {
   if (supervisor === undefined) return { ok: false, message: "no supervisor runs" };
-  const headers = { authorization: `Bearer ${supervisor.token}` };
+  // A connection that is kept for the next command may be closed by the supervisor just when that is sent.
+  const headers = { authorization: `Bearer ${supervisor.token}`, connection: "close" };
   const response = await fetch(`http://${supervisor.endpoint}/${command}`, { method: "POST", headers });
   return (await response.json()) as { readonly ok: boolean; readonly message: string };
 }

@@ -20,8 +20,8 @@ import type { LogSettings } from "./settings.ts";
 import { settleWaiters, tell, untilFlushed } from "./tell.ts";
 import { type Appended, type AppendOptions, append, beginEpoch } from "./write/append.ts";
 import { type CutOptions, startAnewAt, truncateTo } from "./write/cut.ts";
-import { flushActive, keepSnapshot } from "./write/roll.ts";
-import { afterEverything, kick, releaseFile } from "./write/writer.ts";
+import { flushActive, keepSnapshot, releaseFile } from "./write/roll.ts";
+import { afterEverything, kick } from "./write/writer.ts";
 
 /**
  * The log of one partition on one broker. Appends, reads and cuts may be called at any time and run side by side.

@@ -182,7 +182,7 @@ async function openSound(
     producers,
     snapshotAt: undefined,
     cutNote,
-    cleaned: await readRounds(context, directory),
+    cleaned: await readRounds(context, directory, recovered.end),
     markersGone: 0n as Offset,
     hasGaps: entries.some(({ name }) => name === gapsFileName),
     tail: tailOf(recovered),

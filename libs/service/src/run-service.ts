@@ -118,6 +118,13 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
         () => end(code, line),
       );
   };
+  /** Whoever supervises this process is gone, and may be so before the start is over. */
+  let onOrphaned = (): void => end(exitCodes.refused, `The ${program.role} does not start: its supervisor is gone`);
+  process.on("disconnect", () => {
+    onOrphaned();
+  });
+  const isSupervised = process.send !== undefined;
+  if (isSupervised && !process.connected) onOrphaned();
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
   try {
     const world = processWorld({ runtime, telemetry, onFatal });
@@ -130,8 +137,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
       leave(exitCodes.stopped, undefined, started.stop());
     };
     for (const event of ["SIGTERM", "SIGINT"] as const) process.on(event, stop);
-    // Whoever supervises this process is gone.
-    process.on("disconnect", stop);
+    onOrphaned = stop;
     const metrics = telemetry.metricsEndpoint;
     const endpoints = {
       ...started.endpoints,

@@ -2,6 +2,7 @@ import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { DiskError } from "../disk.ts";
 import { toDiskError } from "./errors.ts";
+import { createNodeDisk } from "./node-disk.ts";
 import { createOperations } from "./operations.ts";
 import { createWatchdog } from "./watchdog.ts";
 
@@ -100,5 +101,12 @@ describe("errors of the system", () => {
   ])("%s is %s", (system, code) => {
     const error = toDiskError(Object.assign(new Error(system), { code: system }), "write", "/f");
     expect([error.code, error.operation, error.path]).toEqual([code, "write", "/f"]);
+  });
+
+  it("tell the sync of a directory, after which nobody knows what is on disk, from that of a file", async () => {
+    const disk = createNodeDisk({ runtime: createManualTime() });
+    // Its file system syncs no directories.
+    await expect(disk.syncDirectory("/proc")).rejects.toMatchObject({ operation: "syncDirectory", path: "/proc" });
+    await expect(disk.syncDirectory("/proc/nowhere")).rejects.toMatchObject({ operation: "open", code: "NOT_FOUND" });
   });
 });

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import type { Runtime } from "@tidemark/runtime";
-import type { DirectoryEntry, Disk } from "../disk.ts";
+import { type DirectoryEntry, type Disk, DiskError } from "../disk.ts";
 import { createNodeFile } from "./node-file.ts";
 import { lockDirectory } from "./node-lock.ts";
 import { createOperations } from "./operations.ts";
@@ -52,6 +52,8 @@ export function createNodeDisk(options: NodeDiskOptions): Disk {
       const directory = await openWith("open", path, "r");
       try {
         await directory.sync();
+      } catch (error) {
+        throw error instanceof DiskError ? new DiskError(error.code, "syncDirectory", path, { cause: error }) : error;
       } finally {
         await directory.close();
       }

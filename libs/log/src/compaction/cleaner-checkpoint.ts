@@ -2,13 +2,14 @@
  * `cleaner-offset-checkpoint`: up to where a log was compacted, and when. A line for each round, "<offset> <time>
  * <crc32c>". Losing it costs work, and lets delete markers live longer; nothing else.
  */
-import { DiskError, readWholeFile } from "@tidemark/disk";
+import { readWholeFile } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { lesser } from "../bytes.ts";
 import { type LogContext, syncEntries } from "../context.ts";
 import { join } from "../names.ts";
+import { isSpaceError } from "../space.ts";
 import { ifReadable } from "../unreadable.ts";
 
 const cleanerFileName = "cleaner-offset-checkpoint";
@@ -32,11 +33,19 @@ export function markersGoBelow(rounds: CleanerRounds, now: bigint, retentionMs: 
   return rounds.findLast(({ at }) => now - at >= BigInt(retentionMs))?.upTo ?? (0n as Offset);
 }
 
-/** With a round added. What no longer says more than a later round, by its age, is dropped. */
+/** A delete marker may stay longer than `retentionMs`, by so small a part of it, that rounds are few to keep. */
+const delayParts = 64n;
+
+/**
+ * With a round added. What no longer says more than a later round, by its age, is dropped; and of three within a short
+ * time the one in the middle, whose delete markers wait for those of the last.
+ */
 export function addRound(rounds: CleanerRounds, round: CleanerRound, retentionMs: number): CleanerRounds {
   const past = rounds.findLastIndex(({ at }) => round.at - at >= BigInt(retentionMs));
   const kept = rounds.slice(Math.max(0, past)).filter(({ upTo }) => upTo < round.upTo);
-  return [...kept, round];
+  const before = kept.at(-2);
+  const isShort = before !== undefined && (round.at - before.at) * delayParts < BigInt(retentionMs);
+  return [...(isShort ? kept.slice(0, -1) : kept), round];
 }
 
 /** After the log was cut at `end`. */
@@ -54,15 +63,22 @@ export async function writeRounds(context: LogContext, directory: string, rounds
   try {
     await createAside(context, directory, cleanerFileName, new TextEncoder().encode(lines.join("")));
   } catch (error) {
-    if (!(error instanceof DiskError) || error.code !== "NO_SPACE") throw error;
+    if (!isSpaceError(error) || error.code !== "NO_SPACE") throw error;
     await context.disk.remove(join(directory, cleanerFileName));
     await syncEntries(context, directory);
   }
 }
 
-export async function readRounds(context: LogContext, directory: string): Promise<CleanerRounds> {
+/**
+ * The rounds of a log that ends at `end`. Of a log whose cut a crash interrupted they may say more: that goes, durably,
+ * before the log grows to there again with records that nobody compacted.
+ */
+export async function readRounds(context: LogContext, directory: string, end: Offset): Promise<CleanerRounds> {
   const bytes = await ifReadable(() => readWholeFile(context.disk, join(directory, cleanerFileName)));
-  return bytes === undefined ? [] : parseRounds(bytes, context.crc32c);
+  const noted = bytes === undefined ? [] : parseRounds(bytes, context.crc32c);
+  const rounds = cutRounds(noted, end);
+  if (rounds !== noted) await writeRounds(context, directory, rounds);
+  return rounds;
 }
 
 function parseRounds(bytes: Uint8Array, crc32c: Crc32c): CleanerRounds {

@@ -18,6 +18,7 @@ import { damageSeen } from "../read/stable.ts";
 import { damageReading } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./cleaner-checkpoint.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { groupSegments } from "./group-segments.ts";
@@ -93,7 +94,7 @@ export async function compact(
 async function roundFailed(log: LogState, error: unknown): Promise<unknown> {
   const seen = await damageSeen(log, error);
   if (!(seen instanceof DiskError)) return seen;
-  if (seen.code === "NO_SPACE" || seen.code === "NO_HANDLES") {
+  if (isSpaceError(seen)) {
     return new LogError("NO_SPACE", `No space to compact ${log.directory}`, { cause: seen });
   }
   return log.context.fail(seen, `compacting ${log.directory}`);

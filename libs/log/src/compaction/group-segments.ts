@@ -1,9 +1,7 @@
 import type { Offset } from "@tidemark/ids";
+import { isWithinReach } from "../index/segment-index.ts";
 import { activeSegment, type LogState } from "../log-state.ts";
 import type { Segment } from "../segment/segment.ts";
-
-/** Offsets in an index are relative to the segment's base offset, 31 bits. */
-const offsetsMax = 0x7fffffffn;
 
 /**
  * The segments that a round goes through, in groups of neighbours which fit into one segment together: what a round
@@ -20,7 +18,7 @@ export function groupSegments(log: LogState, upTo: Offset): readonly (readonly S
     const fits =
       first !== undefined &&
       size + segment.size <= log.settings.segmentBytes &&
-      segment.nextOffset - first.baseOffset <= offsetsMax;
+      isWithinReach(segment.nextOffset, first.baseOffset);
     if (fits) {
       group?.push(segment);
       size += segment.size;

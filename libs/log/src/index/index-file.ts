@@ -15,8 +15,10 @@ export const indexHeaderBytes = 72;
 const magic = 0x544d4958;
 const version = 1;
 
-/** Relative to the segment's base offset, 31 bits; never 0. */
+/** Relative to the segment's base offset, at most `successorMax`; never 0. */
 type RelativeOffset = number;
+/** The field of a successor has 32 bits. */
+export const successorMax = 0xffff_ffff;
 type Kind = "index" | "timeIndex";
 const kindNumbers: Record<Kind, number> = { index: 1, timeIndex: 2 };
 const entryBytes: Record<Kind, number> = { index: 8, timeIndex: 12 };

@@ -46,6 +46,14 @@ export interface Coverage {
   readonly maxTimestampOffset: Offset;
 }
 
+/** Offsets in an index are relative to the segment's base offset, 31 bits: no batch has a last offset further behind it. */
+const relativeOffsetMax = 0x7fffffffn;
+
+/** Whether what ends at `nextOffset` can be in the segment that begins at `baseOffset`. */
+export function isWithinReach(nextOffset: Offset, baseOffset: Offset): boolean {
+  return nextOffset - baseOffset - 1n <= relativeOffsetMax;
+}
+
 /** A place from which reading on finds what was looked for. */
 export interface Floor {
   readonly position: number;

@@ -6,13 +6,20 @@
  * that was made.
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { type BatchHeader, readBatchHeader } from "@tidemark/record";
+import { type BatchHeader, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { greater } from "../bytes.ts";
 import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
 import type { LogContext } from "../context.ts";
 import { cutEpochsAtEnd, type EpochCache, learnEpoch } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
-import { coverageAt, createSegmentIndex, cutIndex, floorOfOffset, type SegmentIndex } from "../index/segment-index.ts";
+import {
+  coverageAt,
+  createSegmentIndex,
+  cutIndex,
+  floorOfOffset,
+  isWithinReach,
+  type SegmentIndex,
+} from "../index/segment-index.ts";
 import { floorHolds } from "../read/find.ts";
 import { damageReading, readOrDamage } from "../segment/read-or-damage.ts";
 import { type ScanStop, scanBatches } from "../segment/scan.ts";
@@ -105,7 +112,8 @@ async function recoverSegment(
       damageReading(file, segment, () => index.covered.nextOffset),
       { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c, pieceBytes },
       (header) => {
-        const misfit = misfitOf(header, { nextOffset: index.covered.nextOffset, previous: known.previous, gapsFrom });
+        const { nextOffset } = index.covered;
+        const misfit = misfitOf(header, { segment, nextOffset, previous: known.previous, gapsFrom });
         if (misfit !== undefined) return misfit;
         known.previous = header.leaderEpoch;
         known.epochs = learnEpoch(known.epochs, { leaderEpoch: header.leaderEpoch, startOffset: header.baseOffset });
@@ -152,12 +160,15 @@ async function startOfScan(context: LogContext, segment: Segment, scanFrom: bigi
 function misfitOf(
   header: BatchHeader,
   expected: {
+    readonly segment: Segment;
     readonly nextOffset: Offset;
     readonly previous: LeaderEpoch | undefined;
     readonly gapsFrom: Offset | undefined;
   },
 ): string | undefined {
   if (header.baseOffset < expected.nextOffset) return `offset ${header.baseOffset} after ${expected.nextOffset}`;
+  if (!isWithinReach(nextOffsetOf(header), expected.segment.baseOffset))
+    return `offset ${header.baseOffset} too far on`;
   if (expected.gapsFrom !== undefined && header.baseOffset > greater(expected.nextOffset, expected.gapsFrom)) {
     return `offset ${header.baseOffset} where ${expected.nextOffset} should follow`;
   }

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { defaultCompactionSettings } from "../settings.ts";
 import {
   at,
   batchAt,
   createTestLog,
   epoch,
   everything,
+  logFile,
   rangesOf,
   type TestLogOptions,
   whileTimeGoes,
@@ -67,6 +69,61 @@ describe("retention", () => {
     await expect(test.log.moveLogStart(at(11))).rejects.toMatchObject({ code: "OFFSET_OUT_OF_RANGE" });
   });
 
+  it("is not kept up by segments that compaction emptied, and deletes what comes behind them", async () => {
+    const size = batchAt(0, { key: "k", value: "v" }).length;
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const settings = { gaps: true, segmentBytes: 2 * size, retentionMs: day, compaction };
+    const test = await createTestLog({ settings });
+    for (const [offset, key] of Array.from("abccccccdefghi").entries()) {
+      await test.flush(batchAt(offset, { key, value: "v", timestamp: start + offset }));
+    }
+    test.log.setHighWatermark(at(14));
+    await test.log.compact(BigInt(start));
+    const emptied = (await segmentsOf(test)).filter(
+      (base) => test.disk.peek(`/data/log/${String(base).padStart(20, "0")}.log`)?.length === 0,
+    );
+    expect(emptied).toEqual([2, 4]);
+    await test.log.applyRetention(BigInt(start + day + 10));
+    expect([test.log.logStartOffset, await segmentsOf(test)]).toEqual([at(10), [10, 12]]);
+  });
+
+  it("begins no segment behind what is to be cut", async () => {
+    const test = await createTestLog({ settings: { retentionMs: day } });
+    await test.flush(batchAt(0, { timestamp: start }), batchAt(1, { timestamp: start }));
+    test.log.setHighWatermark(at(2));
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path === logFile ? { kind: "delay", ms: 10 } : undefined,
+    );
+    test.log.append(batchAt(2, { timestamp: start }));
+    // It waits for the write that is under way, during which somebody cuts.
+    const retained = test.log.applyRetention(BigInt(start + 9 * day));
+    await test.time.advance(5);
+    const cut = test.log.truncateTo(at(1));
+    await whileTimeGoes(test.time, Promise.all([retained, cut]));
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(1, { value: "another" }));
+    expect(rangesOf((await test.log.read(at(0), everything)).bytes)).toEqual(["0..1", "1..2"]);
+    await test.log.close();
+    const log = await test.reopen();
+    expect([log.status.kind, rangesOf((await log.read(at(0), everything)).bytes)]).toEqual([
+      "online",
+      ["0..1", "1..2"],
+    ]);
+  });
+
+  it.each(["IO", "NO_SPACE"] as const)(
+    "ends its directory where that cannot be flushed for a new segment: %s (L6)",
+    async (code) => {
+      const test = await createTestLog({ settings: { retentionMs: day } });
+      await test.flush(batchAt(0, { timestamp: start }));
+      test.log.setHighWatermark(at(1));
+      test.faulty.plan(({ kind }) => (kind === "syncDirectory" ? { kind: "fail", code } : undefined));
+      const retained = test.log.applyRetention(BigInt(start + 9 * day));
+      await expect(retained).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
+      expect(test.context.failure()).toBeDefined();
+    },
+  );
+
   it("deletes nothing where the topic does not delete", async () => {
     const { test } = await tenDays({ settings: { retentionMs: 0, deletes: false } });
     await test.log.applyRetention(BigInt(start + 100 * day));
@@ -84,6 +141,12 @@ describe("deleting records", () => {
     const log = await test.reopen();
     expect([log.logStartOffset, log.logEndOffset]).toEqual([at(5), at(10)]);
     expect(rangesOf((await log.read(at(5), everything)).bytes)).toEqual(["5..6"]);
+  });
+
+  it("ends its directory where the flush of that finds the disk full: a later one would not bring back what it lost (L6)", async () => {
+    const { test } = await tenDays();
+    test.faulty.plan(({ kind }) => (kind === "syncDirectory" ? { kind: "fail", code: "NO_SPACE" } : undefined));
+    await expect(test.log.moveLogStart(at(5))).rejects.toMatchObject({ code: "DIRECTORY_FAILED" });
   });
 
   it("says from when on a power cut cannot take the log start back", async () => {

@@ -3,8 +3,8 @@ import type { Offset } from "@tidemark/ids";
 import { batchHeaderBytes, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import type { LogContext } from "../context.ts";
 import { DamageError } from "../errors.ts";
-import { decodeIndex, encodeIndex, indexHeaderBytes, readIndexHeader } from "../index/index-file.ts";
-import { createSegmentIndex, indexBatch, type SegmentIndex } from "../index/segment-index.ts";
+import { decodeIndex, encodeIndex, indexHeaderBytes, readIndexHeader, successorMax } from "../index/index-file.ts";
+import { createSegmentIndex, indexBatch, isWithinReach, type SegmentIndex } from "../index/segment-index.ts";
 import { join, segmentFileName } from "../names.ts";
 import { isSpaceError } from "../space.ts";
 import { ifReadable } from "../unreadable.ts";
@@ -99,6 +99,7 @@ export async function buildIndex(context: LogContext, segment: Segment, interval
     const source = damageReading(file, segment, () => index.covered.nextOffset);
     await scanBatches(source, { from: 0, to: segment.size }, (header) => {
       if (header.baseOffset < index.covered.nextOffset) return "offsets go back";
+      if (!isWithinReach(nextOffsetOf(header), segment.baseOffset)) return "offsets are of another segment";
       extendIndex(index, header, segment, interval);
       return undefined;
     });
@@ -119,7 +120,9 @@ export async function writeIndex(
   successor?: Offset,
 ): Promise<void> {
   const relative = successor === undefined ? undefined : Number(successor - segment.baseOffset);
-  const files = encodeIndex({ index, successor: relative }, context.crc32c);
+  // One that begins further on than the field holds is not told.
+  const told = relative === undefined || relative > successorMax ? undefined : relative;
+  const files = encodeIndex({ index, successor: told }, context.crc32c);
   const [offsetPath, timePath] = indexPaths(segment);
   await ifWritable(async () => {
     await overwrite(context, offsetPath, files.index);

@@ -1,10 +1,12 @@
 /** What the writer does with the queue: secure the tail of a start, roll, write, flush; one group at a time. */
 
 import type { Offset } from "@tidemark/ids";
+import { nextOffsetOf } from "@tidemark/record";
 import { noteOffsets, rememberOffsets, writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
 import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { DamageError, LogError } from "../errors.ts";
+import { isWithinReach } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote, type UnflushedTail } from "../log-state.ts";
 import { noProducerState, removeSnapshotsAbove } from "../producers/producer-state.ts";
 import { keepRecent } from "../read/recent.ts";
@@ -15,7 +17,7 @@ import { ifThereIsSpace, isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { haveGap, noteGaps } from "./gaps.ts";
 import { type Group, takeGroup } from "./queue.ts";
-import { keepSnapshot, removeBegunSegment, rollSegment } from "./roll.ts";
+import { keepSnapshot, releaseFile, removeBegunSegment, removeSegmentAhead, rollSegment } from "./roll.ts";
 
 /** An index file is written anew after so many bytes of log at most, so that little is read again after a kill. */
 const indexEveryBytesMax = 64 * 1024 * 1024;
@@ -177,10 +179,17 @@ function noteFlushed(
 }
 
 async function roll(log: LogState): Promise<void> {
-  log.writer.held?.release();
-  log.writer.held = undefined;
-  log.writer.indexedBytes = 0;
-  await rollSegment(log, log.written);
+  releaseFile(log);
+  await rollSegment(log, baseOfNext(log));
+}
+
+/**
+ * The next segment begins at what is written; but where compaction left so much out of the leader's log that what follows
+ * is out of its reach, at what follows.
+ */
+function baseOfNext({ writer, written }: LogState): Offset {
+  const next = writer.queue[0]?.headers[0];
+  return next === undefined || isWithinReach(nextOffsetOf(next), written) ? written : next.baseOffset;
 }
 
 /** False when the disk was full: then everything that waits is refused. */
@@ -229,6 +238,7 @@ function takeBackProducers(log: LogState): void {
 /** Takes from the disk what covers batches that were refused, before anything else is written. */
 async function forgetRefused(log: LogState): Promise<void> {
   await removeBegunSegment(log);
+  await removeSegmentAhead(log);
   await cutEpochFile(log.context, log.epochFile, log.epochs);
   if (log.producers !== noProducerState) await removeSnapshotsAbove(log.context, log.directory, log.written);
   log.writer.hasRefused = false;

@@ -4,7 +4,6 @@
  * flushed from the call on, whatever is under way. What was appended and not yet written is dropped.
  */
 
-import { DiskError } from "@tidemark/disk";
 import type { Offset } from "@tidemark/ids";
 import { batchHeaderBytes, readBatchHeader } from "@tidemark/record";
 import { greater, lesser } from "../bytes.ts";
@@ -24,12 +23,13 @@ import { forgetRecent } from "../read/recent.ts";
 import { damageSeen } from "../read/stable.ts";
 import { readOrDamage } from "../segment/read-or-damage.ts";
 import { createSegment, createSegmentFile, removeIndex, type Segment } from "../segment/segment.ts";
+import { isSpaceError } from "../space.ts";
 import { tell } from "../tell.ts";
 import { untilThereIsRoom } from "../try-again.ts";
 import { coverageBelow } from "./coverage.ts";
 import { fillGap } from "./fill-gap.ts";
-import { removeBegunSegment } from "./roll.ts";
-import { exclusive, releaseFile } from "./writer.ts";
+import { releaseFile, removeBegunSegment } from "./roll.ts";
+import { exclusive } from "./writer.ts";
 
 export interface CutOptions {
   /** What goes is noted before, see `Log.cutNote`. Default: it is not. */
@@ -186,7 +186,7 @@ async function reachCut(log: LogState, last: Segment, cut: Offset): Promise<Offs
     log.segments = [...log.segments, await createEmpty(log, cut)];
     return cut;
   } catch (error) {
-    if (!(error instanceof DiskError) || error.code !== "NO_SPACE") throw error;
+    if (!isSpaceError(error) || error.code !== "NO_SPACE") throw error;
     return last.nextOffset;
   }
 }

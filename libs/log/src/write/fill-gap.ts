@@ -7,12 +7,10 @@ import type { Offset } from "@tidemark/ids";
 import { encodeEmptyBatch, readBatchHeader } from "@tidemark/record";
 import { greater } from "../bytes.ts";
 import { epochAt } from "../epochs/epoch-cache.ts";
+import { isWithinReach } from "../index/segment-index.ts";
 import type { LogState } from "../log-state.ts";
 import { extendIndex, type Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
-
-/** Offsets of a segment are relative to its base offset, 31 bits. */
-const offsetsMax = 0x7fffffffn;
 
 /**
  * Writes the batch at the end of the segment, durable on return. False where there can be none: the log starts at the cut,
@@ -22,7 +20,7 @@ export async function fillGap(log: LogState, segment: Segment, cut: Offset): Pro
   const { context, settings } = log;
   const baseOffset = greater(segment.nextOffset, log.logStart);
   const leaderEpoch = epochAt(log.epochs, baseOffset);
-  if (baseOffset >= cut || leaderEpoch === undefined || cut - segment.baseOffset > offsetsMax) return false;
+  if (baseOffset >= cut || leaderEpoch === undefined || !isWithinReach(cut, segment.baseOffset)) return false;
   const bytes = encodeEmptyBatch({ baseOffset, nextOffset: cut, leaderEpoch }, context.crc32c);
   const found = readBatchHeader(bytes);
   if (found.kind !== "ok") throw new Error("Broken invariant: a batch that was encoded can be read");

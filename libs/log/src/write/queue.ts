@@ -1,6 +1,6 @@
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, nextOffsetOf } from "@tidemark/record";
-import { indexBytes, type SegmentIndex } from "../index/segment-index.ts";
+import { indexBytes, isWithinReach, type SegmentIndex } from "../index/segment-index.ts";
 import type { Segment } from "../segment/segment.ts";
 import type { LogSettings } from "../settings.ts";
 
@@ -87,9 +87,9 @@ function belongsInto(
   header: BatchHeader,
   { size, settings }: { readonly size: number; readonly settings: LogSettings },
 ): boolean {
+  if (!isWithinReach(nextOffsetOf(header), segment.baseOffset)) return false;
   if (segment.size === 0 && pending === 0 && isFirst && size === header.sizeInBytes) return true;
   if (size > settings.segmentBytes) return false;
-  if (nextOffsetOf(header) - segment.baseOffset > 0x7fffffffn) return false;
   if (indexBytes(index) >= settings.indexBytes) return false;
   const { firstTimestamp } = index;
   return firstTimestamp < 0n || header.maxTimestamp - firstTimestamp <= BigInt(settings.segmentMs);

@@ -5,6 +5,7 @@ import { hasUnsyncedEpochs, syncEpochs } from "../epochs/epoch-file.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote } from "../log-state.ts";
 import { noProducerState, writeSnapshot } from "../producers/producer-state.ts";
+import { ensureIndex } from "../read/find.ts";
 import { createSegment, createSegmentFile, writeIndex } from "../segment/segment.ts";
 import { ifThereIsSpace } from "../space.ts";
 
@@ -25,8 +26,34 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   await createSegmentFile(context, next);
   await syncEntries(context, log.directory);
   log.writer.begunSegment = undefined;
+  active.nextOffset = baseOffset;
   log.segments = [...log.segments, next];
   if (active.index !== undefined) context.indexes.touch(active, active.index);
+}
+
+/**
+ * Takes a roll back that went ahead to where batches were to go which were refused then: what comes instead may begin
+ * before that.
+ */
+export async function removeSegmentAhead(log: LogState): Promise<void> {
+  const [previous, active] = log.segments.slice(-2);
+  if (previous === undefined || active === undefined) return;
+  if (active.size > 0 || active.baseOffset <= log.written) return;
+  const { context } = log;
+  releaseFile(log);
+  await ensureIndex(log, previous);
+  log.writer.begunSegment = active.path;
+  await removeBegunSegment(log);
+  context.indexes.forget(previous);
+  previous.nextOffset = log.written;
+  log.segments = log.segments.slice(0, -1);
+}
+
+/** Lets go of the active segment's file; what is not flushed in it stays so. */
+export function releaseFile({ writer }: LogState): void {
+  writer.held?.release();
+  writer.held = undefined;
+  writer.indexedBytes = 0;
 }
 
 /** Removes what a roll left that found no room or file handle half way, durably. */

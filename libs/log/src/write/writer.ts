@@ -95,7 +95,7 @@ async function run(log: LogState): Promise<void> {
  * has appended when this is asked, so that the note does not come before what he wrote.
  */
 function noteWhenIdle({ writer, checkpoint, context }: LogState): void {
-  if (writer.isNoteDue || !checkpoint.isDirty) return;
+  if (writer.isNoteDue || !checkpoint.isDue) return;
   writer.isNoteDue = true;
   context.runtime.scheduler.afterInput(() => {
     writer.isNoteDue = false;
@@ -132,11 +132,4 @@ export function afterEverything(log: LogState, work: () => Promise<void>): Promi
     };
     kick(log);
   });
-}
-
-/** Lets go of the active segment's file; what is not flushed in it stays so. */
-export function releaseFile({ writer }: LogState): void {
-  writer.held?.release();
-  writer.held = undefined;
-  writer.indexedBytes = 0;
 }

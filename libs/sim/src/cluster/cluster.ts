@@ -37,6 +37,15 @@ export interface SimClient {
   readonly client: Client;
 }
 
+/** A process ended by itself: its start was refused, or it could not go on. */
+export interface ProcessExit {
+  readonly atMs: number;
+  readonly node: string;
+  readonly error: Error;
+  /** How many operations its disk had failed, or let hang, while it lived. */
+  readonly refusals: number;
+}
+
 /** A whole cluster in one process. */
 export interface SimCluster {
   readonly network: Network;
@@ -50,7 +59,7 @@ export interface SimCluster {
   /** A client that begins at this endpoint, host:port. */
   connect(name: string, bootstrap: string): Promise<SimClient>;
   /** Processes that ended by themselves, the latest last. */
-  readonly exits: readonly { readonly atMs: number; readonly node: string; readonly error: Error }[];
+  readonly exits: readonly ProcessExit[];
   /** The last lines that the services logged. */
   readonly logs: readonly string[];
 }
@@ -69,14 +78,17 @@ export function createSimCluster(
       NodeWorld,
       "wallStartMs" | "keepSpan" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"
     > &
-    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & { readonly codecs: Codecs },
+    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & {
+      readonly codecs: Codecs;
+      readonly onExit: (exit: ProcessExit) => void;
+    },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
   const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
   const { onRevision, isUnfenced } = given;
   const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision, isUnfenced }, etcdHosts);
-  const exits: { atMs: number; node: string; error: Error }[] = [];
+  const exits: ProcessExit[] = [];
   const logs: string[] = [];
   const world = {
     engine,
@@ -94,8 +106,10 @@ export function createSimCluster(
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
       logs.push(`${engine.nowMs.toFixed(1)} ${node} ${line.trimEnd()}`);
     },
-    onExit(node: SimNode, error: Error) {
-      exits.push({ atMs: engine.nowMs, node: node.name, error });
+    onExit(node: SimNode, error: Error, refusals: number) {
+      const exit = { atMs: engine.nowMs, node: node.name, error, refusals };
+      exits.push(exit);
+      given.onExit(exit);
       engine.after(restartMs, () => node.boot());
     },
   };

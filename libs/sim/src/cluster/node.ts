@@ -59,8 +59,11 @@ export interface NodeWorld {
   readonly quorumExperimentOn: (process: string) => RaftExperiment;
   /** A process has ended, however it did. */
   readonly onEnd: (process: string) => void;
-  /** A process ended by itself: its start was refused, or it could not go on. */
-  readonly onExit: (node: SimNode, error: Error) => void;
+  /**
+   * A process ended by itself: its start was refused, or it could not go on. `refusals`: how many operations its disk had
+   * failed, or let hang, while it lived.
+   */
+  readonly onExit: (node: SimNode, error: Error, refusals: number) => void;
 }
 
 export function createSimNode(world: NodeWorld, name: string, identity: NodeIdentity): SimNode {
@@ -84,12 +87,13 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
     world.onEnd(ended.name);
   };
   const run = async (mine: SimProcess): Promise<void> => {
+    const refusalsBefore = device.refusals;
     const exit = (error: Error) => {
       // What it still had to say is said; then it is gone.
       mine.arrive("afterInput", 0, () => {
         if (process !== mine) return;
         end(mine);
-        world.onExit(node, error);
+        world.onExit(node, error, device.refusals - refusalsBefore);
       });
     };
     try {

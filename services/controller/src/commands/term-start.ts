@@ -67,11 +67,11 @@ export async function repair(
   epoch: ControllerEpoch,
   clusterId: string,
 ): Promise<void> {
-  const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>) =>
-    core.queue.submitOwn({ name, decide });
+  const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>, isFounding = false) =>
+    core.queue.submitOwn({ name, decide, isFounding });
   // Queued at once: nothing that others ask for is decided before all of these.
   await Promise.all([
-    own("create cluster", (image) => createCluster(image, { clusterId })),
+    own("create cluster", (image) => createCluster(image, { clusterId }), true),
     own("repair partitions", (image) => repairPartitions(image, electionContext(core, epoch))),
     own("repair min ISR", (image) => repairMinIsr(image, core.settings, epoch)),
     own("sweep orphans", sweepOrphans),

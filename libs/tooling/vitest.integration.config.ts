@@ -8,7 +8,8 @@ export default defineConfig({
     reporters: ["default", "json"],
     outputFile: { json: "test-results/integration.json" },
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Only there to end what would wait for ever: what a test waits for, it awaits itself, for a minute each.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

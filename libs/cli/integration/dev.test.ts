@@ -25,8 +25,16 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function processes(): readonly ClusterProcess[] {
-  return (JSON.parse(readFileSync(join(data, "cluster.json"), "utf8")) as { processes: ClusterProcess[] }).processes;
+function processes(of = data): readonly ClusterProcess[] {
+  return (JSON.parse(readFileSync(join(of, "cluster.json"), "utf8")) as { processes: ClusterProcess[] }).processes;
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function find(name: string): ClusterProcess {
@@ -132,6 +140,18 @@ describe("a cluster on this machine", () => {
     expect((await tidemark("topic", "list")).stdout.toString()).toContain("There are no topics");
     expect(readFileSync(join(data, "notes.txt"), "utf8")).toBe("mine");
   });
+});
+
+test("a broker that is being started ends with its supervisor, though its controller never answers again", async () => {
+  const orphaned = join(folder, "orphaned");
+  const { signal, ended } = startDev(orphaned, "--base-port=0", "--brokers=1");
+  const pid = await waitFor(
+    "the broker to be begun",
+    () => processes(orphaned).find(({ role }) => role === "broker")?.pid,
+  );
+  signal("SIGKILL");
+  await ended;
+  await waitFor("the broker to end", () => !isThere(pid));
 });
 
 describe("a start that cannot be", () => {

@@ -80,16 +80,18 @@ describe("an etcd that speaks TLS and wants certificates", () => {
 describe("an etcd that has users", () => {
   let etcd: EtcdProcesses;
   const user = { name: "tidemark", password: "right" };
+  const ask = (call: string, body: unknown, headers: Record<string, string> = {}) =>
+    fetch(`http://${etcd.endpoints[0] ?? ""}/v3/${call}`, { method: "POST", body: JSON.stringify(body), headers });
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
 
   beforeAll(async () => {
-    etcd = await startEtcd({ members: 1 });
+    // Seconds after which a token that nobody used is forgotten, and the least work for each that is given out.
+    etcd = await startEtcd({ members: 1, flags: ["--auth-token-ttl=1", "--bcrypt-cost=4"] });
     running.push(etcd);
     const post = async (call: string, body: unknown) => {
-      const url = `http://${etcd.endpoints[0] ?? ""}/v3/auth/${call}`;
-      const answer = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+      const answer = await ask(`auth/${call}`, body);
       if (!answer.ok) throw new Error(`${call}: ${await answer.text()}`);
     };
-    const base64 = (text: string) => Buffer.from(text).toString("base64");
     await post("role/add", { name: "root" });
     await post("user/add", { name: "root", password: "root" });
     await post("user/grant", { user: "root", role: "root" });
@@ -111,7 +113,25 @@ describe("an etcd that has users", () => {
     expect(await tryToUse(etcd, "/other", { user })).toBe("DENIED");
   });
 
-  it("lets one go on whose token it forgot when it was restarted", async () => {
+  /** Resolves when a token is refused that was given out now and used by nobody: so are all that were not used since. */
+  async function tokensExpire() {
+    const spare: string[] = [];
+    for (let count = 0; count < 100; count++) {
+      const answer = await ask("auth/authenticate", { name: user.name, password: user.password });
+      spare.push(((await answer.json()) as { token: string }).token);
+    }
+    const key = base64("/mine/a");
+    let looks = 0;
+    await waitFor("a token that nobody used to be refused", async () => {
+      looks += 1;
+      if (looks % 10 > 0) return false;
+      // The use of a token makes it last for longer: each is tried once.
+      const authorization = spare.pop();
+      return authorization !== undefined && !(await ask("kv/range", { key }, { authorization })).ok;
+    });
+  }
+
+  it("lets one go on whose token it forgot when it was restarted, and whose token expired", async () => {
     const { endpoints } = etcd;
     const settings = { prefix: "/mine", leaseMs: 2_000, renewalMs: 500, compaction: undefined };
     const members = etcdMembers({ endpoints, clock: runtime.clock, callTimeoutMs: 5_000, user });
@@ -130,6 +150,9 @@ describe("an etcd that has users", () => {
     await etcd.powerCut();
     await commit("/test/behind");
     await waitFor("the watch to go on", () => process.tree.has("/test/behind"));
+    await tokensExpire();
+    await commit("/test/expired");
+    await waitFor("the watch to go on", () => process.tree.has("/test/expired"));
     expect(process.violations).toEqual([]);
     process.stop();
     await cluster.close();

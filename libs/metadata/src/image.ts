@@ -14,7 +14,7 @@ import type {
   Receipt,
   Topic,
 } from "./model.ts";
-import { emptyMap, entriesOf, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
+import { emptyMap, lookup, type PersistentMap, valuesOf } from "./persistent-map.ts";
 
 export interface MetadataImage {
   readonly cluster: Cluster | undefined;
@@ -128,7 +128,7 @@ export function visiblePartition(entry: TopicEntry, index: PartitionIndex): Part
 function visiblePartitions(entry: TopicEntry): readonly Partition[] {
   const { topic } = entry;
   if (topic === undefined) return [];
-  const partitions = Array.from(entriesOf(entry.partitions), ([, partition]) => partition);
+  const partitions = [...valuesOf(entry.partitions)];
   return partitions.filter((each) => isCounted(topic, each)).sort((a, b) => a.partition - b.partition);
 }
 

@@ -2,6 +2,7 @@ import { partitionEpoch } from "@tidemark/ids";
 import { describe, expect, it } from "vitest";
 import type { SendEffect } from "./outputs.ts";
 import type { PartitionState } from "./partition-state.ts";
+import { defaultSettings } from "./settings.ts";
 import {
   at,
   broker,
@@ -80,6 +81,34 @@ describe("a leader proposes", () => {
     machine.step(metadata(state({ leaderEpoch: epoch(6), partitionEpoch: partitionEpoch(3) }), 60_000));
     expect(proposals(machine.step(tick(70_000)).send)).toEqual([]);
     expect(proposals(machine.step(tick(70_001)).send)).toHaveLength(1);
+  });
+});
+
+describe("a leader that stood still itself", () => {
+  /** Both followers lack the second record; then no time is told for longer than their lag time. */
+  function stalled(stallMs: number) {
+    const machine = partition(1);
+    machine.step({ kind: "settingsChanged", settings: { ...defaultSettings, stallMs } });
+    machine.step(metadata(state()));
+    for (const follower of [2, 3]) machine.step(fetchOf(follower, 0));
+    machine.step(produce(1));
+    machine.step(flushed(1));
+    machine.step(tick(2_000));
+    return machine;
+  }
+
+  it("holds against nobody what it did not see, whoever speaks first: each has its lag time again", () => {
+    const machine = stalled(2_500);
+    expect(proposals(machine.step(fetchOf(2, 1, {}, 14_000)).send)).toEqual([]);
+    for (let now = 16_000; now <= 24_000; now += 2_000) expect(proposals(machine.step(tick(now)).send)).toEqual([]);
+    const [request] = proposals(machine.step(tick(24_001)).send);
+    expect(request?.proposal.isr.map(({ replica }) => replica)).toEqual([1, 2]);
+  });
+
+  it("is one that was told no time for longer than the settings say, and no other", () => {
+    const machine = stalled(12_000);
+    const [request] = proposals(machine.step(tick(14_000)).send);
+    expect(request?.proposal.isr.map(({ replica }) => replica)).toEqual([1]);
   });
 });
 

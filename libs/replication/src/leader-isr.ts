@@ -13,6 +13,7 @@ import { createProgress, type ReplicaProgress } from "./replica-progress.ts";
  */
 export function considerIsr(leader: LeaderState, nowMs: number, reporter?: ReplicaProgress): void {
   const { proposals, context, state } = leader;
+  noteOwnStall(leader, nowMs);
   if (proposals.open() !== undefined || leader.fencedItself) return;
   if (proposals.mayPropose(context.self, nowMs)) {
     if (maybeRemove(leader, nowMs)) return;
@@ -73,6 +74,18 @@ export function knowReplicas(leader: LeaderState, nowMs: number): void {
 function isNews(leader: LeaderState, state: PartitionState): boolean {
   if (state.leaderEpoch !== leader.leaderEpoch) return false;
   return state.partitionEpoch > leader.state.partitionEpoch || !leader.context.guards.oldIsrAnswerIgnored;
+}
+
+/** What a leader did not see while it stood still itself is held against nobody: each member has its lag time again. */
+function noteOwnStall(leader: LeaderState, nowMs: number): void {
+  const { log, progress, settings } = leader.context;
+  const hasStalled = nowMs - leader.lookedMs > settings.stallMs;
+  leader.lookedMs = nowMs;
+  if (!hasStalled) return;
+  for (const member of leader.state.isr) {
+    const known = progress.get(member);
+    if (known !== undefined) startLagClock(known, { logEnd: log.end, nowMs });
+  }
 }
 
 function maybeRemove(leader: LeaderState, nowMs: number): boolean {

@@ -24,6 +24,8 @@ export interface LeaderState {
   readonly followers: PendingFetches<PendingReplicaFetch>;
   readonly confirmed: ConfirmedReads;
   readonly heard: { controllerMs: number; followerMs: number; readonly electedMs: number };
+  /** When lags were looked at last: a long pause is this process's own. */
+  lookedMs: number;
   /** The newest committed state. */
   state: PartitionState;
   /** Whom clients are sent to: this broker until its leadership ends. */

@@ -56,6 +56,7 @@ export function becomeLeader(
     followers: createPendingFetches(),
     confirmed: createConfirmedReads(context, numbers.confirmations, leaderEpoch),
     heard: { controllerMs: nowMs, followerMs: nowMs, electedMs: nowMs },
+    lookedMs: nowMs,
     state,
     hint: { leader: context.self, leaderEpoch },
     counted: [],

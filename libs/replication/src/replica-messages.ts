@@ -75,6 +75,7 @@ export interface ReplicaPosition {
  * | NOT_A_REPLICA        | not assigned, by what the leader knows           | waits, asks again               |
  * | REPLICA_OFFLINE      | the leader's log directory failed                | waits for metadata              |
  * | METADATA_REGRESSED   | a log is of later leader epochs than the metadata | waits for metadata             |
+ * | UNKNOWN_TOPIC_ID     | the broker asked knows no such topic (any more)  | waits, asks again               |
  */
 export type ReplicaRefusal =
   | "NOT_LEADER"
@@ -84,7 +85,8 @@ export type ReplicaRefusal =
   | "STALE_SESSION"
   | "NOT_A_REPLICA"
   | "REPLICA_OFFLINE"
-  | "METADATA_REGRESSED";
+  | "METADATA_REGRESSED"
+  | "UNKNOWN_TOPIC_ID";
 
 /** What a follower finds in the answer to its fetch. */
 export interface ReplicaResponse {

@@ -4,6 +4,11 @@ export interface ReplicationSettings {
   readonly lagTimeMaxMs: number;
   /** `replica.lag.records.max`: how many records it may lag. Undefined: any number (R5). */
   readonly lagRecordsMax: number | undefined;
+  /**
+   * A leader that was told no time for longer stood still itself: nobody was observed meanwhile, and each member has one
+   * full lag time again. Above the longest pause between two ticks. Infinity: never.
+   */
+  readonly stallMs: number;
   /** `broker.session.timeout.ms`: a leader that has heard nobody for longer fences itself. */
   readonly sessionTimeoutMs: number;
   /** `unclean.leader.election.enable`: decides whether a leader that is alone in ISR and ELR may be replaced. */
@@ -27,6 +32,7 @@ export interface ReplicationSettings {
 export const defaultSettings: ReplicationSettings = Object.freeze({
   lagTimeMaxMs: 10_000,
   lagRecordsMax: undefined,
+  stallMs: Number.POSITIVE_INFINITY,
   sessionTimeoutMs: 6_000,
   uncleanElection: false,
   proposalRetryMs: 1_000,

@@ -26,7 +26,7 @@ export {
   STATUS_DETAILS_KEY,
   toGrpcStatus,
 } from "./errors/grpc-status.ts";
-export { messageTooLarge } from "./errors/limit-errors.ts";
+export { messageTooLarge, tooManyElements } from "./errors/limit-errors.ts";
 export { type ReasonTraits, traitsOf } from "./errors/reason-table.ts";
 export { renderErrorTable } from "./errors/render-error-table.ts";
 export { type ErrorFields, TidemarkError, type TidemarkErrorInit, withOutcome } from "./errors/tidemark-error.ts";
@@ -75,5 +75,6 @@ export {
 export { type ByteBudget, createByteBudget } from "./wire/byte-budget.ts";
 export { type CallMetadata, type MetadataInit, toMetadata } from "./wire/call-metadata.ts";
 export type { CallEnd, CallObserver, ObservedCall } from "./wire/call-observer.ts";
+export { countElements } from "./wire/element-count.ts";
 export type { RawListener, RawStream } from "./wire/raw-stream.ts";
 export { flatten, type WireBytes } from "./wire/wire-bytes.ts";

@@ -22,7 +22,7 @@ import {
   startTelemetry,
   type Telemetry,
 } from "@tidemark/telemetry";
-import { debugPage } from "./debug-page.ts";
+import { debugPage, stateOf } from "./debug-page.ts";
 import { collectLessOften } from "./heap.ts";
 import type { ServiceWorld } from "./service-world.ts";
 
@@ -118,6 +118,13 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
         () => end(code, line),
       );
   };
+  /** Whoever supervises this process is gone, and may be so before the start is over. */
+  let onOrphaned = (): void => end(exitCodes.refused, `The ${program.role} does not start: its supervisor is gone`);
+  process.on("disconnect", () => {
+    onOrphaned();
+  });
+  const isSupervised = process.send !== undefined;
+  if (isSupervised && !process.connected) onOrphaned();
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
   try {
     const world = processWorld({ runtime, telemetry, onFatal });
@@ -130,8 +137,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
       leave(exitCodes.stopped, undefined, started.stop());
     };
     for (const event of ["SIGTERM", "SIGINT"] as const) process.on(event, stop);
-    // Whoever supervises this process is gone.
-    process.on("disconnect", stop);
+    onOrphaned = stop;
     const metrics = telemetry.metricsEndpoint;
     const endpoints = {
       ...started.endpoints,
@@ -141,10 +147,6 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   } catch (error) {
     leave(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`);
   }
-}
-
-function stateOf(running: RunningService | undefined) {
-  return { isReady: running?.isReady() ?? false, service: running?.describe?.() ?? {} };
 }
 
 /** The world of a real process: its disks, and gRPC over TCP. */

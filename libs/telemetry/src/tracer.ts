@@ -12,6 +12,7 @@ import { TraceState } from "@opentelemetry/core";
 import { AlwaysOnSampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { Clock, Random } from "@tidemark/runtime";
 import { type SpanAttributes, toAttributes } from "./attributes.ts";
+import { createErrorAllowance } from "./error-allowance.ts";
 import { attributeNames, type SpanName } from "./names.ts";
 import type { Providers } from "./providers.ts";
 import { createTraceSampler, type SamplingPolicy, type TraceSampler } from "./sampling.ts";
@@ -56,14 +57,19 @@ export interface Span {
  * Makes spans for adapters.
  *
  * `samples` is the gate: an adapter asks it once for each piece of work and, where it says no, makes no call and no
- * object at all. `start` and `record` do not ask again, so what must always be seen (an election, an error) is
- * recorded by not asking.
+ * object at all. `start` and `record` do not ask again, so what must always be seen (an election, a change of the ISR)
+ * is recorded by not asking.
  */
 export interface Tracer {
   /** Whether spans go anywhere. */
   readonly enabled: boolean;
   /** Whether to record the work of this caller (without one: the work that begins here). Allocates nothing. */
   samples(parent: TraceContext | undefined): boolean;
+  /**
+   * Whether to record a failure that is not sampled: at a limited rate, ten at once and one a second. To be asked once for
+   * each of them.
+   */
+  samplesError(): boolean;
   start(start: SpanStart): Span;
   /** Records a span that is over already, and says who it was. */
   record(span: SpanStart & SpanEnd): TraceContext;
@@ -111,6 +117,7 @@ export function createTracer(options: TracerOptions): Tracer {
   return {
     enabled: true,
     samples: (parent) => sampler.samples(parent),
+    samplesError: createErrorAllowance(clock),
     start,
     record: (span) => {
       const started = start(span);
@@ -132,7 +139,14 @@ export function createDisabledTracer(random: Random): Tracer {
     event: nothing,
     end: nothing,
   });
-  return { enabled: false, samples: () => false, start, record: ({ parent }) => parent ?? unsampled, unsampled };
+  return {
+    enabled: false,
+    samples: () => false,
+    samplesError: () => false,
+    start,
+    record: ({ parent }) => parent ?? unsampled,
+    unsampled,
+  };
 }
 
 const kinds = {

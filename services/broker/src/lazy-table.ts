@@ -33,6 +33,7 @@ export function lazyTable(table: () => PartitionTable): LazyTable {
       log: (replica) => table().inspection.log(replica),
       trouble: (replica) => table().inspection.trouble(replica),
       regressedFrom: (replica) => table().inspection.regressedFrom(replica),
+      isForeign: (replica) => table().inspection.isForeign(replica),
       ledIn: (replica) => table().inspection.ledIn(replica),
     },
   };

@@ -49,7 +49,7 @@ export interface OwnMetadataOptions {
 export function createOwnMetadata(options: OwnMetadataOptions): OwnMetadata {
   const { controller, runtime, logger, apply, onFatal } = options;
   const caughtUp = createDeferred();
-  const clusterKnown = createDeferred<string | undefined>();
+  const clusterKnown = createDeferred<string>();
   let awaited: MetadataVersion | undefined;
   let applied: MetadataVersion = { controllerEpoch: 0 as ControllerEpoch, revision: 0n as Revision };
   let heardMs = runtime.clock.monotonicMs();
@@ -70,7 +70,9 @@ export function createOwnMetadata(options: OwnMetadataOptions): OwnMetadata {
     brokerId: options.brokerId,
     controllerEpochFloor: 0 as ControllerEpoch,
     onUpdate: (update) => {
-      clusterKnown.resolve(update.image.cluster?.clusterId);
+      const { cluster } = update.image;
+      // A controller is active a moment before it has made its cluster.
+      if (cluster !== undefined) clusterKnown.resolve(cluster.clusterId);
       take(update);
     },
     onInterrupted: (why) => logger.debug("The metadata stream ended; opening it again", { why }),
@@ -103,7 +105,6 @@ export function createOwnMetadata(options: OwnMetadataOptions): OwnMetadata {
     caughtUp: caughtUp.promise,
     async clusterId() {
       const found = await clusterKnown.promise;
-      if (found === undefined) throw new StartRefusedError("The controller does not know its cluster yet");
       if (options.clusterId !== undefined && options.clusterId !== found) {
         throw new StartRefusedError(
           `cluster.id is ${options.clusterId}, and the controller at ${controller.endpoint} is of cluster ${found}`,

@@ -1,5 +1,6 @@
 import type { brokerSchema, Values } from "@tidemark/config";
 import { defaultSettings, type ProducerSettings, type ReplicationSettings } from "@tidemark/replication";
+import { idleTickMs } from "./partition/tick.ts";
 
 /**
  * A fetch without an answer for longer is asked again, in milliseconds. That a leader is gone is told by its stream: by
@@ -15,6 +16,7 @@ export function replicationSettings(values: Values<(typeof brokerSchema)["settin
     ...defaultSettings,
     lagTimeMaxMs: values["replica.lag.time.max.ms"],
     lagRecordsMax: values["replica.lag.records.max"],
+    stallMs: Math.max(values["replica.lag.time.max.ms"] / 4, 2 * idleTickMs),
     sessionTimeoutMs: values["broker.session.timeout.ms"],
     fetchWaitMaxMs: values["replica.fetch.wait.max.ms"],
     fetchTimeoutMs: Math.max(answerTimeoutMs, 4 * values["replica.fetch.wait.max.ms"]),

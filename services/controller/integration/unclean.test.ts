@@ -67,4 +67,4 @@ it("is commanded where only a replica that missed records is left, and its recei
     },
   ]);
   await waitFor("both to be in sync", async () => (await partition()).isr.length === 2);
-}, 120_000);
+});

@@ -200,6 +200,17 @@ describe.each(backends)("a controller on %s", (_, create) => {
   });
 });
 
+/** Everything that a handle on the store knows to be committed. */
+async function entriesOf(w: World, handle: Consensus): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { signal } = new AbortController();
+  await w.settle(handle.sync(signal));
+  const snapshot = async () => {
+    for await (const event of handle.watch(signal)) if (event.kind === "snapshot") return event.entries;
+    throw new Error("A watch begins with a snapshot");
+  };
+  return w.settle(snapshot());
+}
+
 describe("a controller", () => {
   const open = async () => kept(await createWorld());
   const withBrokers = async (...ids: readonly number[]) => {
@@ -378,6 +389,26 @@ describe("a controller", () => {
     });
     expect(await w.settle(createTopic(node, "orders"))).toMatchObject({ topic: { name: "orders" } });
     expect(await w.settle(register(node, 2))).toMatchObject({ brokerEpoch: 1 });
+  });
+
+  it("decides nothing on a store whose import has not ended, and leaves what was brought in as it is", async () => {
+    const { w: source, node: exporter } = await withBrokers(1);
+    await source.settle(createTopic(exporter, "orders"));
+    const brought = [...(await entriesOf(source, await source.settle(source.store.start(2))))].filter(([key]) =>
+      key.startsWith("/partitions/"),
+    );
+    expect(brought).toHaveLength(1);
+    const w = await open();
+    const looker = await w.settle(w.store.start(2));
+    // Topics come behind their partitions, and the cluster comes last.
+    for (const [key, value] of brought) await w.settle(w.store.plant(key, value));
+    const node = await w.start(1);
+    await w.until(() => node.fatal.length > 0, "the start is refused");
+    expect(node.fatal[0]?.message).toContain("an import did not end");
+    await passTime(w, 2000, []);
+    const kept = await entriesOf(w, looker);
+    for (const [key, value] of brought) expect(kept.get(key)).toEqual(value);
+    expect(kept.has("/cluster")).toBe(false);
   });
 
   it("tells a malformed key, lives on, and concludes nothing from its absence", async () => {

@@ -309,6 +309,7 @@ describe("calls that wait", () => {
 });
 
 describe("bad input", () => {
+  const foreignId = "00000000-0000-4000-8000-0000000000ff";
   const cases: readonly (readonly [string, Reason, (at: Node) => unknown])[] = [
     ["a bad topic name", Reason.INVALID_TOPIC_NAME, (at) => createTopic(at, "a/b")],
     ["no name", Reason.INVALID_TOPIC_NAME, (at) => createTopic(at, "")],
@@ -328,11 +329,37 @@ describe("bad input", () => {
       (at) => at.controller.admin.deleteTopic(request(DeleteTopicRequestSchema, { topic: "a", topicId: "7" }), context),
     ],
     [
-      "fewer partitions than there are",
+      "partitions for an unknown topic",
       Reason.UNKNOWN_TOPIC,
       (at) =>
         at.controller.admin.addPartitions(
           request(AddPartitionsRequestSchema, { topic: "none", partitions: 1 }),
+          context,
+        ),
+    ],
+    [
+      "as many partitions as there are",
+      Reason.INVALID_ARGUMENT,
+      (at) =>
+        at.controller.admin.addPartitions(request(AddPartitionsRequestSchema, { topic: "t", partitions: 1 }), context),
+    ],
+    [
+      "a min ISR above the replication factor that is given with it",
+      Reason.INVALID_CONFIG,
+      (at) => createTopic(at, "a", { replicationFactor: 1, settings: { "min.insync.replicas": "2" } }),
+    ],
+    [
+      "the deletion of a topic by the id of another",
+      Reason.UNKNOWN_TOPIC_ID,
+      (at) =>
+        at.controller.admin.deleteTopic(request(DeleteTopicRequestSchema, { topic: "t", topicId: foreignId }), context),
+    ],
+    [
+      "a change of the ISR for a stale broker epoch",
+      Reason.STALE_BROKER_EPOCH,
+      (at) =>
+        at.controller.cluster.alterPartition(
+          request(AlterPartitionRequestSchema, { brokerId: 1, brokerEpoch: 4 }),
           context,
         ),
     ],
@@ -387,11 +414,12 @@ describe("bad input", () => {
     await w.active();
     await w.settle(register(node, 1));
     await w.settle(createTopic(node, "t"));
-    const { topicIds, sessions, producerIds } = node.controller.image;
+    const { topicIds, topics, sessions, producerIds } = node.controller.image;
     await expect(w.settle((async () => call(node))())).rejects.toMatchObject({ reason, outcome: Outcome.NOT_APPLIED });
     expect(node.controller.image.sessions).toBe(sessions);
     expect(node.controller.image.producerIds).toBe(producerIds);
     expect(node.controller.image.topicIds).toBe(topicIds);
+    expect(node.controller.image.topics).toBe(topics);
   });
 
   it("names the nearest setting, and the call that makes a topic", async () => {

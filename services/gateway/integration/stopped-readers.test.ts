@@ -141,7 +141,7 @@ async function readByAll(topic: string, end: bigint, count: number): Promise<voi
   await Promise.all(each.flat());
 }
 
-const testTimeoutMs = stoppedMs + 120_000;
+const testTimeoutMs = stoppedMs + 300_000;
 
 it(
   "readers that stop cost the gateway and the broker what their streams may queue, others read on, and one goes on where it stopped (46)",

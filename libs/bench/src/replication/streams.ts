@@ -29,6 +29,7 @@ export function measuredStreams(options: {
       replicas: () => [],
       log: () => undefined,
       ledIn: () => undefined,
+      isForeign: () => false,
       trouble: () => undefined,
       regressedFrom: () => undefined,
     },

@@ -133,7 +133,7 @@ const producerSettings = {
   "producer.ids.max.per.partition": defaulted(
     integer({ min: 1, max: 10_000_000, unit: "producers" }),
     10_000,
-    "How many idempotent producers a partition remembers. A new one then takes the place of one that was silent for 15 minutes, or is refused.",
+    "How many idempotent producers a partition remembers. A new one then takes the place of one that was silent for 15 minutes, or is refused. The same on every broker, or at most twice as many on one as on another.",
   ),
   "producer.id.expiration.ms": defaulted(
     duration({ min: 1000 }),

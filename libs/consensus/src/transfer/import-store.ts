@@ -1,11 +1,12 @@
 /**
- * Brings exported metadata into an empty store. `/import` is written first and names the export, and the last batch
+ * Brings exported metadata into an empty store. `/import` is in the first batch and names the export, and the last batch
  * takes it away and writes `/cluster`: no controller acts before, and an import that broke off can be begun again.
  */
 import { controllerEpoch } from "@tidemark/ids";
 import { createDeferred } from "@tidemark/runtime";
 import { bytesOfBatch } from "../batch.ts";
 import { utf8 } from "../bytes.ts";
+import { appendKey } from "../candidate/store-keys.ts";
 import { limits } from "../limits.ts";
 import { encodeControllerEpoch } from "../records.ts";
 import type { StoreChange, StoredValue, StoreLink, StoreSession } from "../store/store-link.ts";
@@ -19,7 +20,7 @@ const importKey = "/import";
  * |-------------------|--------------------------------------------------------------------------------|
  * | NOT_EMPTY         | the store holds metadata, or an import of another file                         |
  * | CONTROLLERS_ALIVE | controllers run on the store                                                   |
- * | NOT_WRITTEN       | the store refused, or another import came between                              |
+ * | NOT_WRITTEN       | the store refused, or a controller or another import came between              |
  */
 export type ImportErrorCode = "NOT_EMPTY" | "CONTROLLERS_ALIVE" | "NOT_WRITTEN";
 
@@ -116,22 +117,30 @@ async function write(
   const marker = utf8(exported.checksum);
   const begun = found.get(importKey)?.value;
   refuseOccupied(found, begun !== undefined && Buffer.compare(begun, marker) === 0);
+  const fence = found.get(appendKey)?.value;
   const put = (key: string, value: Uint8Array): StoreChange => ({ kind: "put", key, value });
   const commit = async (guard: Uint8Array | undefined, changes: readonly StoreChange[]) => {
-    const answer = await session.request({ guards: [{ key: importKey, value: guard }], batches: [changes] });
+    // Whoever claims to lead meanwhile writes the fence: no controller and no import work on one store.
+    const guards = [
+      { key: importKey, value: guard },
+      { key: appendKey, value: fence },
+    ];
+    const answer = await session.request({ guards, batches: [changes] });
     if (answer.kind === "committed") return;
-    const why = "message" in answer ? answer.message : "another change came between";
+    const why = "message" in answer ? answer.message : "a controller was started on this store, or another import was";
     throw new ImportError("NOT_WRITTEN", `The import stopped: ${why}. It can be begun again with the same file.`);
   };
   const { entries, controllerEpoch: epoch } = importedContent(exported, epochFloor);
   const last = new Set(["/cluster", "/controller_epoch"]);
-  const others = [...entries].filter(([key]) => !last.has(key)).map(([key, value]) => put(key, value));
-  const batches = inBatches(others);
-  await commit(begun, [put(importKey, marker)]);
-  for (const batch of batches) await commit(marker, batch);
+  // Known brokers come with the mark: a controller that finds them and no cluster founds none.
+  const first = [...entries].filter(([key]) => key.startsWith("/brokers/known/"));
+  const others = [...entries].filter(([key]) => !last.has(key) && !key.startsWith("/brokers/known/"));
+  const changes = [...first, ...others].map(([key, value]) => put(key, value));
+  const batches = inBatches([put(importKey, marker), ...changes]);
+  for (const [at, batch] of batches.entries()) await commit(at === 0 ? begun : marker, batch);
   const ending = [...entries].filter(([key]) => last.has(key)).map(([key, value]) => put(key, value));
   await commit(marker, [...ending, { kind: "delete", key: importKey }]);
-  return { keys: exported.entries.size, batches: batches.length + 2, controllerEpoch: epoch };
+  return { keys: exported.entries.size, batches: batches.length + 1, controllerEpoch: epoch };
 }
 
 function refuseOccupied(found: ReadonlyMap<string, StoredValue>, isSameImport: boolean): void {

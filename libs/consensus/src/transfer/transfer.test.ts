@@ -3,6 +3,7 @@ import { createMemoryDisk } from "@tidemark/disk";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../bytes.ts";
+import { createCandidate } from "../candidate/candidate.ts";
 import type { Change } from "../consensus.ts";
 import { openStoreOnDisk } from "../single/open.ts";
 import { directory, identity, openOn, put, startController } from "../single/testing.ts";
@@ -118,6 +119,46 @@ describe("moving the metadata to another store", () => {
     await controller.close();
   });
 
+  it("stops where a controller is started on the store meanwhile, and goes on when that is gone", async () => {
+    const text = formatExport(await exportFrom(await storeOf(250), true));
+    const target = memory();
+    const store = await openLink(target);
+    const controller = createCandidate({ link: store, runtime, onEvent: () => {} });
+    const importing = importStore(
+      interrupted(store, 2, async () => {
+        await controller.join(identity(1));
+        for await (const { kind } of controller.leadership()) if (kind === "leading") return;
+      }),
+      parseExport(text),
+      { epochFloor: 0, signal },
+    );
+    await expect(importing).rejects.toMatchObject({ code: "NOT_WRITTEN" });
+    await expect(importStore(store, parseExport(text), { epochFloor: 0, signal })).rejects.toMatchObject({
+      code: "CONTROLLERS_ALIVE",
+    });
+    await controller.close();
+    await store.close();
+    await importInto(target, text);
+    const next = await startController(target);
+    expect((await next.tree()).get("/topics/249")).toBe('{"n":249}');
+    await next.close();
+  });
+
+  it("brings the known brokers with its first change, so that a controller founds no other cluster meanwhile", async () => {
+    const taken = await exportFrom(await storeOf(250), true);
+    const entries = new Map([...taken.entries, ["/brokers/ids/1", utf8("{}")], ["/brokers/known/1", utf8("{}")]]);
+    const exported = parseExport(formatExport({ ...taken, entries }));
+    const target = memory();
+    const store = await openLink(target);
+    await expect(importStore(breakingBehind(store, 1), exported, { epochFloor: 0, signal })).rejects.toThrow();
+    await store.close();
+    const controller = await startController(target);
+    const kept = [...(await controller.tree()).keys()];
+    expect(kept).toEqual(expect.arrayContaining(["/import", "/brokers/known/1"]));
+    expect(kept).not.toContain("/cluster");
+    await controller.close();
+  });
+
   it("finds nothing to export in an empty store", async () => {
     await expect(exportFrom(memory(), true)).rejects.toMatchObject({ code: "EMPTY" });
   });
@@ -137,14 +178,19 @@ describe("moving the metadata to another store", () => {
 
 /** A store that loses the connection behind so many requests. */
 function breakingBehind(link: StoreLink, requests: number): StoreLink {
+  return interrupted(link, requests, () => Promise.reject(new Error("the connection was lost")));
+}
+
+/** A store with which something happens behind so many requests. */
+function interrupted(link: StoreLink, requests: number, happen: () => Promise<void>): StoreLink {
   return {
     async connect(from, handlers, ended) {
       const session = await link.connect(from, handlers, ended);
       let left = requests;
       return {
         ...session,
-        request: (request) => {
-          if (left === 0) return Promise.reject(new Error("the connection was lost"));
+        async request(request) {
+          if (left === 0) await happen();
           left -= 1;
           return session.request(request);
         },

@@ -2,7 +2,8 @@
  * Notes the flushed offset, the high watermark and the log start of one log (L4).
  *
  * To note is a plain write, which costs no flush and survives a kill; at least once in `syncMs` it is flushed too, for a
- * power cut. `persistOffsets` returns when its values are durable. One operation is under way at a time, and notes that come
+ * power cut. A high watermark that has moved alone waits for that, or for the next note: it moves again with each batch.
+ * `persistOffsets` returns when its values are durable. One operation is under way at a time, and notes that come
  * meanwhile become one. A full disk takes no note and harms nothing: what was noted before stays, and lags behind.
  */
 import type { PooledFile } from "@tidemark/disk";
@@ -27,6 +28,8 @@ export interface OffsetCheckpoint extends CheckpointStart {
   sequence: bigint;
   /** There are offsets to be written. */
   isDirty: boolean;
+  /** More than the high watermark is to be written: that does not wait for the next sync. */
+  isDue: boolean;
   /** What was written is not synced. */
   isUnsynced: boolean;
   running: Promise<void> | undefined;
@@ -66,6 +69,7 @@ export function createOffsetCheckpoint(
     directory,
     syncMs,
     isDirty: false,
+    isDue: false,
     isUnsynced: false,
     running: undefined,
     wanted: undefined,
@@ -78,20 +82,23 @@ export function createOffsetCheckpoint(
 export function noteOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
   checkpoint.offsets = offsets;
   checkpoint.isDirty = true;
+  checkpoint.isDue = true;
   writeOffsets(context, checkpoint);
 }
 
 /** Keeps them for `writeOffsets`; without it they are persisted within `syncMs`. */
 export function rememberOffsets(context: LogContext, checkpoint: OffsetCheckpoint, offsets: NotedOffsets): void {
   if (context.failure() !== undefined) return;
+  const { flushed, logStart } = checkpoint.offsets;
+  if (offsets.flushed !== flushed || offsets.logStart !== logStart) checkpoint.isDue = true;
   checkpoint.offsets = offsets;
   checkpoint.isDirty = true;
   if (checkpoint.running === undefined) arm(context, checkpoint);
 }
 
-/** Writes what is remembered soon, without a flush. */
+/** Writes what is remembered soon, without a flush, unless that is a high watermark alone. */
 export function writeOffsets(context: LogContext, checkpoint: OffsetCheckpoint): void {
-  if (!checkpoint.isDirty || context.failure() !== undefined) return;
+  if (!checkpoint.isDue || context.failure() !== undefined) return;
   run(context, checkpoint).catch(ignore);
 }
 
@@ -140,7 +147,7 @@ function run(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
 async function work(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
   let isWriting = false;
   try {
-    while (checkpoint.isDirty || checkpoint.wanted !== undefined) {
+    while (checkpoint.isDue || checkpoint.wanted !== undefined) {
       const waiting = checkpoint.wanted;
       checkpoint.wanted = undefined;
       isWriting = checkpoint.isDirty;
@@ -156,16 +163,18 @@ async function work(context: LogContext, checkpoint: OffsetCheckpoint): Promise<
     checkpoint.wanted?.reject(failure);
     checkpoint.wanted = undefined;
     checkpoint.isDirty = true;
+    checkpoint.isDue = true;
     if (context.failure() === undefined) arm(context, checkpoint);
     throw failure;
   } finally {
     checkpoint.running = undefined;
   }
-  if (checkpoint.isUnsynced) arm(context, checkpoint);
+  if (checkpoint.isUnsynced || checkpoint.isDirty) arm(context, checkpoint);
 }
 
 async function write(context: LogContext, checkpoint: OffsetCheckpoint): Promise<void> {
   checkpoint.isDirty = false;
+  checkpoint.isDue = false;
   checkpoint.sequence += 1n;
   checkpoint.held ??= await context.files.acquire(join(checkpoint.directory, offsetFileName));
   const slot = encodeSlot(checkpoint, context.crc32c);

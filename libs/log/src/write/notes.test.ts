@@ -60,6 +60,18 @@ describe("what was flushed", () => {
     expect(operations.slice(0, 3)).toEqual(["write log", "sync log", "write notes"]);
   });
 
+  it("is noted once for each flush, however often the high watermark moves", async () => {
+    const test = await createTestLog();
+    const operations = operationsOnNotes(test);
+    for (let offset = 0; offset < 5; offset++) {
+      await test.flush(batchAt(offset));
+      await test.time.advance(10);
+      test.log.setHighWatermark(at(offset + 1));
+      await test.time.advance(10);
+    }
+    expect(operations).toEqual(Array.from({ length: 5 }, () => "write"));
+  });
+
   it("is noted durably within a second, also while appends go on", async () => {
     const test = await createTestLog();
     for (let offset = 0; offset < 12; offset++) {
@@ -68,6 +80,49 @@ describe("what was flushed", () => {
     }
     test.disk.powerCut();
     expect(await notedNow(test)).toBeGreaterThanOrEqual(at(1));
+  });
+});
+
+describe("a high watermark that moves alone", () => {
+  it("is noted durably within a second", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0));
+    await test.time.advance(0);
+    test.log.setHighWatermark(at(1));
+    await test.time.advance(1000);
+    test.disk.powerCut();
+    await test.reopen();
+    expect(test.log.highWatermark).toBe(at(1));
+  });
+
+  it("is noted durably within a second also where it moves while what was noted before is flushed", async () => {
+    const test = await createTestLog();
+    const flushes: string[] = [];
+    test.faulty.plan(({ kind, path }) => {
+      if (kind !== "sync" || path !== checkpointFile) return undefined;
+      flushes.push(path);
+      return { kind: "delay", ms: 5 };
+    });
+    await test.flush(batchAt(0));
+    while (flushes.length === 0) await test.time.advance(1);
+    test.log.setHighWatermark(at(1));
+    await test.time.advance(1100);
+    test.disk.powerCut();
+    test.faulty.plan(() => undefined);
+    await test.reopen();
+    expect(test.log.highWatermark).toBe(at(1));
+  });
+
+  it("goes with the next note", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0));
+    await test.time.advance(0);
+    test.log.setHighWatermark(at(1));
+    await test.flush(batchAt(1));
+    await test.time.advance(0);
+    test.disk.kill();
+    await test.reopen();
+    expect(test.log.highWatermark).toBe(at(1));
   });
 });
 

@@ -95,7 +95,7 @@ async function run(log: LogState): Promise<void> {
  * has appended when this is asked, so that the note does not come before what he wrote.
  */
 function noteWhenIdle({ writer, checkpoint, context }: LogState): void {
-  if (writer.isNoteDue || !checkpoint.isDirty) return;
+  if (writer.isNoteDue || !checkpoint.isDue) return;
   writer.isNoteDue = true;
   context.runtime.scheduler.afterInput(() => {
     writer.isNoteDue = false;

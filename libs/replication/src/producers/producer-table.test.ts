@@ -2,7 +2,12 @@ import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { at } from "../testing/values.ts";
 import type { ProducerBatch } from "./producer-batch.ts";
-import { createProducerTable, type ProducerTable, type ProducerVerdict } from "./producer-table.ts";
+import {
+  createProducerTable,
+  defaultProducerSettings,
+  type ProducerTable,
+  type ProducerVerdict,
+} from "./producer-table.ts";
 
 const int31 = 2 ** 31;
 
@@ -129,6 +134,7 @@ describe("the producers of a log", () => {
 
     it("are as they were where the disk did not take the new one", () => {
       const table = full();
+      table.tick(minutes15);
       table.written(at(4));
       table.replay({ ...stamp("4:0:0"), baseOffset: at(4) });
       expect(say(table.check(stamp("2:0:1")))).toBe("UNKNOWN_PRODUCER");
@@ -137,24 +143,76 @@ describe("the producers of a log", () => {
       expect([table.size, say(table.check(stamp("4:0:1")))]).toEqual([3, "UNKNOWN_PRODUCER"]);
     });
 
-    it("are no more where a log that is read, or a snapshot, has more", () => {
-      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 100 });
-      for (let id = 0; id < 9; id++) table.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
-      const small = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
-      small.restore(table.snapshot());
-      expect(small.size).toBe(3);
-      for (let id = 20; id < 29; id++) small.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
-      expect([small.size, say(small.check(stamp("28:0:1")))]).toEqual([3, "append"]);
+    it("of a follower are those of a leader that remembers more, as long as they may send something again", () => {
+      const follower = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      follower.tick(0);
+      for (let id = 0; id < 9; id++) follower.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
+      expect([follower.size, say(follower.check(stamp("0:0:0")))]).toEqual([9, "repeat 0..1"]);
+      expect(say(follower.check(stamp("9:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      const restarted = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      restarted.restore(follower.snapshot());
+      expect([restarted.size, say(restarted.check(stamp("0:0:0")))]).toEqual([9, "repeat 0..1"]);
+      follower.tick(minutes15);
+      follower.replay({ ...stamp("9:0:0"), baseOffset: at(9) });
+      expect([follower.size, say(follower.check(stamp("9:0:1")))]).toEqual([3, "append"]);
     });
 
-    it("are counted as seen from the first tick after a start", () => {
+    it("are bounded where a log is read that has very many", () => {
       const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
-      table.restore(full().snapshot());
+      table.tick(0);
+      const most = 2 * defaultProducerSettings.idsMax;
+      for (let id = 0; id < most + 9; id++) table.replay({ ...stamp(`${id}:0:0`), baseOffset: at(id) });
+      expect([table.size, say(table.check(stamp(`${most + 8}:0:1`)))]).toEqual([most, "append"]);
+    });
+
+    it("were silent after a start as long as before it, and not for the time between", () => {
+      const before = full();
+      before.tick(minutes15 - 100);
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      table.restore(before.snapshot());
       expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      table.tick(5_000_000);
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+      table.tick(5_000_101);
+      expect(say(table.check(stamp("4:0:0")))).toBe("append");
+    });
+
+    it("are seen by what the log has behind the snapshot: its silence counts for them no longer", () => {
+      const before = full();
+      before.tick(minutes15);
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      table.restore(before.snapshot());
+      for (const [index, text] of ["2:0:1", "3:0:1", "1:0:2"].entries()) {
+        table.replay({ ...stamp(text), baseOffset: at(4 + index) });
+      }
+      table.tick(5_000_000);
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
+    });
+
+    it("are counted as seen from the first tick after a start by a snapshot that does not say more", () => {
+      const before = full();
+      before.tick(minutes15);
+      const table = createProducerTable({ windowBatches: 4, expirationMs: 1e9, idsMax: 3 });
+      table.restore(before.snapshot().slice(0, -3 * 4));
       table.tick(5_000_000);
       expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
       table.tick(5_000_000 + minutes15);
       expect(say(table.check(stamp("4:0:0")))).toBe("append");
+    });
+
+    it("are as silent as before when the log was cut and is read anew", () => {
+      const table = full();
+      table.tick(minutes15 + 3);
+      table.restore(undefined);
+      for (const [offset, text] of ["1:0:0", "2:0:0", "3:0:0"].entries()) {
+        table.replay({ ...stamp(text), baseOffset: at(offset) });
+      }
+      table.written(at(3));
+      expect(say(table.check(stamp("4:0:0")))).toBe("append");
+      table.replay({ ...stamp("1:0:1"), baseOffset: at(3) });
+      table.replay({ ...stamp("2:0:1"), baseOffset: at(4) });
+      table.replay({ ...stamp("3:0:1"), baseOffset: at(5) });
+      expect(say(table.check(stamp("4:0:0")))).toBe("TOO_MANY_PRODUCERS");
     });
   });
 

@@ -20,9 +20,11 @@
  * 2. What was appended last and is refused by the disk is taken back exactly; a cut of the log builds the table anew.
  * 3. The table has a largest size, so that nobody fills the memory with ids. Where it is full, a new producer takes the place
  *    of the one that was silent the longest, if that is longer than anybody would send a batch again; otherwise it is
- *    refused. Who is known goes on. A follower takes what its leader took, by the order of the log.
+ *    refused. Who is known goes on. A follower takes what its leader took, also where that has a larger size: it forgets
+ *    nobody for it who may still have a batch on its way, up to twice its own size or the default one.
  * 4. A producer that sent nothing for the expiry is forgotten. Time counts from when this broker saw its last batch, or
- *    read it at a start: never too early, whatever time the batch carries.
+ *    read it at a start; what a snapshot says of its silence before counts too. Never too early, whatever time the batch
+ *    carries and however long the broker was away.
  */
 import type { Offset } from "@tidemark/ids";
 import { allGuards, type ReplicationGuards } from "../guards.ts";
@@ -109,20 +111,29 @@ export function createProducerTable(
   const journal = createJournal(producers);
   let nowMs: number | undefined;
   let sweptMs = 0;
+  /** How long those of a snapshot had been silent, until the clock is known. */
+  let silences = new Map<bigint, number>();
+  /** When they were seen at the latest who were known before the log is read anew; empty otherwise. */
+  let seenBefore = new Map<bigint, number>();
+  const keptMax = 2 * Math.max(settings.idsMax, defaultProducerSettings.idsMax);
 
   const longestSilent = (): ProducerEntry | undefined => {
     for (const entry of producers.values()) return entry;
     return undefined;
   };
+  /** Whether nothing of it can be on its way any more. */
+  const isQuiet = ({ seenMs }: ProducerEntry) =>
+    nowMs !== undefined && seenMs !== undefined && nowMs - seenMs >= Math.min(quietMs, settings.expirationMs);
   const isFull = () => {
-    if (producers.size < settings.idsMax) return false;
-    const seenMs = longestSilent()?.seenMs;
-    return nowMs === undefined || seenMs === undefined || nowMs - seenMs < Math.min(quietMs, settings.expirationMs);
+    const first = longestSilent();
+    return producers.size >= settings.idsMax && first !== undefined && !isQuiet(first);
   };
+  const earlier = (one: number | undefined, other: number | undefined) =>
+    one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
   const makeRoom = (onForgotten: (entry: ProducerEntry) => void) => {
     for (
       let entry = longestSilent();
-      entry !== undefined && producers.size > settings.idsMax;
+      entry !== undefined && (producers.size > keptMax || (producers.size > settings.idsMax && isQuiet(entry)));
       entry = longestSilent()
     ) {
       producers.delete(entry.producerId);
@@ -147,22 +158,30 @@ export function createProducerTable(
       journal.clear();
     },
     restore(snapshot) {
+      for (const { producerId, seenMs } of producers.values())
+        if (seenMs !== undefined) seenBefore.set(producerId, seenMs);
       producers.clear();
       journal.clear();
-      for (const entry of readProducers(snapshot)) {
+      silences = new Map();
+      for (const { silentMs, ...entry } of readProducers(snapshot)) {
+        const { producerId, batches } = entry;
         // A smaller window than the one that the snapshot was made with.
-        entry.batches.splice(0, entry.batches.length - settings.windowBatches);
-        producers.set(entry.producerId, { ...entry, seenMs: nowMs });
+        batches.splice(0, batches.length - settings.windowBatches);
+        if (nowMs === undefined) silences.set(producerId, silentMs);
+        const seenMs = nowMs === undefined ? undefined : earlier(nowMs - silentMs, seenBefore.get(producerId));
+        producers.set(producerId, { ...entry, seenMs });
       }
       makeRoom(() => undefined);
     },
     replay(batch) {
       const { producerId, producerEpoch } = batch;
       const known = producers.get(producerId);
+      const seenMs = seenBefore.get(producerId) ?? nowMs;
+      silences.delete(producerId);
       producers.delete(producerId);
       if (known?.producerEpoch !== producerEpoch) {
         journal.note(batch.baseOffset, producerId, { kind: "replaced", before: known });
-        producers.set(producerId, { producerId, producerEpoch, batches: [windowBatchOf(batch)], seenMs: nowMs });
+        producers.set(producerId, { producerId, producerEpoch, batches: [windowBatchOf(batch)], seenMs });
         makeRoom((before) => {
           journal.note(batch.baseOffset, before.producerId, { kind: "forgotten", before });
         });
@@ -170,19 +189,23 @@ export function createProducerTable(
       }
       producers.set(producerId, known);
       known.batches.push(windowBatchOf(batch));
-      known.seenMs = nowMs;
+      known.seenMs = seenMs;
       const evicted = known.batches.length > settings.windowBatches ? known.batches.shift() : undefined;
       journal.note(batch.baseOffset, producerId, { kind: "pushed", evicted });
     },
     written: (upTo) => {
+      if (seenBefore.size > 0) seenBefore = new Map();
       journal.forgetBelow(upTo);
     },
     takeBack: (from) => {
       journal.undoFrom(from);
     },
-    snapshot: () => writeProducers([...producers.values()]),
+    snapshot: () => writeProducers([...producers.values()], nowMs),
     tick(atMs) {
-      if (nowMs === undefined) for (const entry of producers.values()) entry.seenMs ??= atMs;
+      if (nowMs === undefined) {
+        for (const entry of producers.values()) entry.seenMs ??= atMs - (silences.get(entry.producerId) ?? 0);
+        silences = new Map();
+      }
       nowMs = atMs;
       // Often enough to forget within an eighth of the expiry, seldom enough to cost nothing.
       if (atMs - sweptMs < settings.expirationMs / 8) return;

@@ -2,100 +2,116 @@ import { gather, type WireBytes } from "../wire/wire-bytes.ts";
 
 /** From here on bytes are referred to; below it a copy costs less than one more piece. */
 const byReferenceBytes = 1024;
-/** Room for what is small in a message: most need no more. */
-const roomBytes = 256;
+/** Messages are written into rooms of this size, one behind the other, as Node's own small buffers are. */
+const roomBytes = 8192;
+/** A message begins in a new room where less than this is left: most need no more, and one piece costs less than two. */
+const leftBytesMin = 256;
+
+/** The room that the next message is written into, from its end to its beginning, and where what was handed out begins. */
+let sharedRoom = Buffer.allocUnsafeSlow(roomBytes);
+let sharedEnd = roomBytes;
 
 /**
  * Writes a message from its end to its beginning, so that the length of what lies inside is known when it is written before
  * it: one pass, and no buffer for each message inside. Big bytes fields are referred to.
+ *
+ * A class, since one is made for each message: as an object of functions each was ten objects, one of them with a hidden
+ * class of its own. Only one may be in use at a time, which is so as long as nobody waits in between.
  */
-export interface BackwardWriter {
+export class BackwardWriter {
+  #room = sharedRoom;
+  /** What is written in the room and not behind it lies between the two. */
+  #at = sharedEnd;
+  #end = sharedEnd;
+  /** What lies behind that, the last piece first. Undefined: nothing. */
+  #behind: Uint8Array[] | undefined;
+  #behindBytes = 0;
+
+  constructor() {
+    if (sharedEnd < leftBytesMin) this.#takeRoom(roomBytes);
+  }
+
   /** Bytes written so far. */
-  readonly length: number;
+  get length(): number {
+    return this.#behindBytes + this.#end - this.#at;
+  }
+
   /** A varint of a whole number from 0 to 2^53 - 1. */
-  varint(value: number): void;
-  /** A varint of 64 bits, negative numbers in two's complement. */
-  varint64(value: bigint): void;
-  text(value: string): void;
-  /** The bytes are not copied if there are many: they must stay as they are until sent. */
-  bytes(value: Uint8Array): void;
-  /** What was written. Ends the writer. */
-  finish(): WireBytes;
-}
-
-export function createBackwardWriter(): BackwardWriter {
-  let room = Buffer.allocUnsafe(roomBytes);
-  /** What is written in `room` lies between the two. */
-  let at = room.length;
-  let end = at;
-  /** What lies behind `room`, the last piece first. */
-  const behind: Uint8Array[] = [];
-  let behindBytes = 0;
-
-  const putBehind = (piece: Uint8Array) => {
-    behind.push(piece);
-    behindBytes += piece.length;
-  };
-  const close = () => {
-    if (at < end) putBehind(room.subarray(at, end));
-    end = at;
-  };
-  const reserve = (bytes: number) => {
-    if (at < bytes) {
-      close();
-      room = Buffer.allocUnsafe(Math.max(bytes, roomBytes));
-      at = room.length;
-      end = at;
-    }
-    at -= bytes;
-  };
-
-  const varint = (value: number) => {
+  varint(value: number): void {
     if (value < 0x80) {
       // Nearly all tags and most lengths.
-      reserve(1);
-      room[at] = value;
+      this.#reserve(1);
+      this.#room[this.#at] = value;
       return;
     }
-    reserve(sizeOfVarint(value));
+    this.#reserve(sizeOfVarint(value));
+    const room = this.#room;
     let rest = value;
-    let position = at;
+    let position = this.#at;
     for (; rest > 0x7fff_ffff; rest = Math.floor(rest / 0x80)) room[position++] = (rest % 0x80) | 0x80;
     for (; rest >= 0x80; rest >>= 7) room[position++] = (rest & 0x7f) | 0x80;
     room[position] = rest;
-  };
+  }
 
-  return {
-    get length() {
-      return behindBytes + end - at;
-    },
-    varint,
-    varint64(value) {
-      const digits: number[] = [];
-      for (let rest = BigInt.asUintN(64, value); rest > 0n; rest >>= 7n) digits.push(Number(rest & 0x7fn));
-      reserve(digits.length);
-      for (const [index, digit] of digits.entries())
-        room[at + index] = index < digits.length - 1 ? digit | 0x80 : digit;
-    },
-    text(value) {
-      reserve(Buffer.byteLength(value));
-      room.write(value, at);
-    },
-    bytes(value) {
-      if (value.byteLength < byReferenceBytes) {
-        reserve(value.byteLength);
-        room.set(value, at);
-        return;
-      }
-      close();
-      putBehind(value);
-    },
-    finish() {
-      if (behind.length === 0) return room.subarray(at, end);
-      close();
-      return gather(behind.reverse());
-    },
-  };
+  /** A varint of 64 bits, negative numbers in two's complement. */
+  varint64(value: bigint): void {
+    const digits: number[] = [];
+    for (let rest = BigInt.asUintN(64, value); rest > 0n; rest >>= 7n) digits.push(Number(rest & 0x7fn));
+    this.#reserve(digits.length);
+    for (const [index, digit] of digits.entries())
+      this.#room[this.#at + index] = index < digits.length - 1 ? digit | 0x80 : digit;
+  }
+
+  text(value: string): void {
+    this.#reserve(Buffer.byteLength(value));
+    this.#room.write(value, this.#at);
+  }
+
+  /** The bytes are not copied if there are many: they must stay as they are until sent. */
+  bytes(value: Uint8Array): void {
+    if (value.byteLength < byReferenceBytes) {
+      this.#reserve(value.byteLength);
+      this.#room.set(value, this.#at);
+      return;
+    }
+    this.#close();
+    this.#putBehind(value);
+  }
+
+  /** What was written. Ends the writer. */
+  finish(): WireBytes {
+    sharedRoom = this.#room;
+    sharedEnd = this.#at;
+    if (this.#behind === undefined) return this.#room.subarray(this.#at, this.#end);
+    this.#close();
+    return gather(this.#behind.reverse());
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at < bytes) {
+      this.#close();
+      this.#takeRoom(Math.max(bytes, roomBytes));
+    }
+    this.#at -= bytes;
+  }
+
+  #takeRoom(bytes: number): void {
+    this.#room = Buffer.allocUnsafeSlow(bytes);
+    this.#at = bytes;
+    this.#end = bytes;
+  }
+
+  /** What is written in the room lies behind whatever comes before it. */
+  #close(): void {
+    if (this.#at < this.#end) this.#putBehind(this.#room.subarray(this.#at, this.#end));
+    this.#end = this.#at;
+  }
+
+  #putBehind(piece: Uint8Array): void {
+    this.#behind ??= [];
+    this.#behind.push(piece);
+    this.#behindBytes += piece.length;
+  }
 }
 
 function sizeOfVarint(value: number): number {

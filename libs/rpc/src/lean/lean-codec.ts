@@ -1,6 +1,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { createProtobufCodec, type MessageCodec } from "../wire/message-codec.ts";
-import { createBackwardWriter } from "./backward-writer.ts";
+import { BackwardWriter } from "./backward-writer.ts";
 import { type LooseMessage, planOf } from "./lean-plan.ts";
 
 /**
@@ -19,7 +19,7 @@ export function createLeanCodec<Desc extends DescMessage>(schema: Desc): Message
       const { $typeName: typeName } = message as { $typeName?: string };
       // A message of another type is protobuf-es's to refuse.
       if (typeName !== undefined && typeName !== schema.typeName) return whole.encode(message);
-      const writer = createBackwardWriter();
+      const writer = new BackwardWriter();
       plan(writer, message as LooseMessage);
       return writer.finish();
     },

@@ -6,6 +6,7 @@ import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
   DEFAULT_KEEPALIVE,
+  ELEMENTS_PER_MESSAGE,
   MESSAGE_LIMIT_BYTES,
   QUEUE_LIMIT_BYTES,
   RECEIVE_WINDOW_BYTES,
@@ -131,6 +132,7 @@ function createWebSide(
     name,
     services: shared.services,
     messageLimitBytes: messageLimitOf(options),
+    elementLimit: options.elementLimit ?? ELEMENTS_PER_MESSAGE,
     dispatch: shared.dispatch,
     connectionBudget: ({ remoteAddress, remotePort }) => connections.budget(connectionKey(remoteAddress, remotePort)),
   });

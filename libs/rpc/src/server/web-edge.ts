@@ -23,6 +23,8 @@ export interface WebListener {
   readonly services: readonly DescService[];
   /** Largest message taken, in bytes. */
   readonly messageLimitBytes: number;
+  /** Elements of a message taken: see `countElements`. */
+  readonly elementLimit: number;
   /** Takes calls, which are then handled as if they had come by gRPC. */
   readonly dispatch: Dispatch;
   /** Bytes that may be queued on the connection of a request. */

@@ -141,10 +141,10 @@ export function createReplicaWatch(
         }
         checkLeader(key, broker, view, before?.view);
         const seen = before ?? { broker, replica, view };
+        if (before === undefined) own.set(key, seen);
         seen.view = view;
         const { partitionEpoch = 0 } = view.state ?? {};
         if (partitionEpoch > (newestEpochs.get(key) ?? 0)) newestEpochs.set(key, partitionEpoch);
-        own.set(key, seen);
         checkMember(key, process, seen);
       };
     },
@@ -178,12 +178,18 @@ function keyOf({ topicId, partition }: ReplicaId): string {
  */
 function holds(view: PartitionView, { offset, leaderEpochs }: Committed): boolean {
   if (view.logEnd < offset) return false;
+  // A leader's own log, which nobody has to look through.
+  if (view.leaderEpochs === leaderEpochs) return true;
   return offset <= view.logStart || epochBelow(view.leaderEpochs, offset) === epochBelow(leaderEpochs, offset);
 }
 
 /** The leader epoch of the last record below an offset. */
 function epochBelow(leaderEpochs: PartitionView["leaderEpochs"], offset: bigint): number | undefined {
-  return leaderEpochs.findLast(({ startOffset }) => startOffset < offset)?.leaderEpoch;
+  for (let index = leaderEpochs.length - 1; index >= 0; index--) {
+    const { startOffset, leaderEpoch } = leaderEpochs[index] ?? {};
+    if (startOffset !== undefined && startOffset < offset) return leaderEpoch;
+  }
+  return undefined;
 }
 
 function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {

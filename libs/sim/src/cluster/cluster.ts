@@ -9,7 +9,7 @@ import { etcdPort } from "../etcd/serve-member.ts";
 import type { Host } from "../network/host.ts";
 import type { LinkState } from "../network/links.ts";
 import { createNetwork, type Network } from "../network/network.ts";
-import { createSimNode, type NodeWorld, type SimNode } from "./node.ts";
+import { createSimNode, type NodeWorld, type ProcessExit, type SimNode } from "./node.ts";
 import { metadataDirectory, ports, type Role } from "./roles.ts";
 
 /** How big a cluster is, and how its processes are set. */
@@ -50,7 +50,7 @@ export interface SimCluster {
   /** A client that begins at this endpoint, host:port. */
   connect(name: string, bootstrap: string): Promise<SimClient>;
   /** Processes that ended by themselves, the latest last. */
-  readonly exits: readonly { readonly atMs: number; readonly node: string; readonly error: Error }[];
+  readonly exits: readonly ProcessExit[];
   /** The last lines that the services logged. */
   readonly logs: readonly string[];
 }
@@ -69,14 +69,17 @@ export function createSimCluster(
       NodeWorld,
       "wallStartMs" | "keepSpan" | "experimentOn" | "controllerExperimentOn" | "quorumExperimentOn" | "onEnd"
     > &
-    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & { readonly codecs: Codecs },
+    Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & {
+      readonly codecs: Codecs;
+      readonly onExit: (exit: ProcessExit) => void;
+    },
 ): SimCluster {
   const network = createNetwork(engine, random.stream("network"), given.link);
   const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
   const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
   const { onRevision, isUnfenced } = given;
   const etcd = createSimEtcd({ engine, network, random: random.stream("etcd"), onRevision, isUnfenced }, etcdHosts);
-  const exits: { atMs: number; node: string; error: Error }[] = [];
+  const exits: ProcessExit[] = [];
   const logs: string[] = [];
   const world = {
     engine,
@@ -94,8 +97,10 @@ export function createSimCluster(
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
       logs.push(`${engine.nowMs.toFixed(1)} ${node} ${line.trimEnd()}`);
     },
-    onExit(node: SimNode, error: Error) {
-      exits.push({ atMs: engine.nowMs, node: node.name, error });
+    onExit(node: SimNode, ended: Pick<ProcessExit, "error" | "isOfDisk">) {
+      const exit = { atMs: engine.nowMs, node: node.name, ...ended };
+      exits.push(exit);
+      given.onExit(exit);
       engine.after(restartMs, () => node.boot());
     },
   };

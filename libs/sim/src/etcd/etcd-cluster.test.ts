@@ -32,6 +32,7 @@ async function createMachines() {
     quorumExperimentOn: () => ({}),
     onEnd: () => undefined,
     onRevision: () => undefined,
+    onExit: () => undefined,
   });
   const user = { name: "user", random: random.stream("user"), wallStartMs: 0 };
   const place = { host: cluster.network.addHost("user.sim"), process: createSimProcess(engine, user) };

@@ -1,5 +1,5 @@
 import type { Client } from "@tidemark/client";
-import { findTopic, listPartitions, type Partition } from "@tidemark/metadata";
+import { findPartition, findTopic, listPartitions, type Partition } from "@tidemark/metadata";
 import type { PartitionView } from "@tidemark/replication";
 import { pick, type Random } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
@@ -116,8 +116,7 @@ export function createStage(
             isr.every((id) => broker(id).process?.isPaused === false),
         ),
       ),
-    latest: (partition) =>
-      listPartitions(image(), partition.topicId).find((each) => each.partition === partition.partition) ?? partition,
+    latest: (partition) => findPartition(image(), partition.topicId, partition.partition) ?? partition,
     broker,
     brokers: cluster.brokers,
     controllers: cluster.controllers,

@@ -96,7 +96,11 @@ export function createSession(connection: Connection, keepalive: Keepalive, hand
       case "reset":
       case "status":
         // What comes for a stream that has ended was on its way.
-        streams.find(({ number }) => number === frame.stream)?.handlers.onFrame(frame);
+        for (const { number, handlers: stream } of streams) {
+          if (number !== frame.stream) continue;
+          stream.onFrame(frame);
+          return;
+        }
     }
   };
   connection.onBroken = (cause) => {

@@ -19,6 +19,13 @@ test.for([
   [["--seeds", "1..2", "--export", "otlp"], "of one run"],
   [["--minutes", "1", "--export", "otlp"], "of one run"],
   [["--break", "all", "--seed", "1", "--export", "otlp"], "of one run"],
+  [["--seeds", "10..1"], "no seed from 10 to 1"],
+  [["--seeds", "10"], "no whole number"],
+  [["--seed", "1", "--replication-factor", "0"], "at least one"],
+  [["--seed", "1", "--controllers", "0"], "at least one"],
+  [["--seed", "1", "--backend", "single", "--controllers", "3"], "one controller"],
+  [["--seed", "1", "--scenario", "rain"], "no scenario rain"],
+  [["--seed", "1", "--break", "everything"], "no protection everything"],
 ] as const)("%s is refused: %s", ([args, why]) => {
   expect(() => readArguments(args)).toThrow(why);
 });

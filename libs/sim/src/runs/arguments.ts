@@ -86,13 +86,13 @@ export function readArguments(given: readonly string[]): SimArguments {
         if (!isRange) asked = { ...asked, to: Number.POSITIVE_INFINITY };
         break;
       case "--replication-factor":
-        asked = { ...asked, replicationFactor: whole(value) };
+        asked = { ...asked, replicationFactor: count(value) };
         break;
       case "--backend":
         asked = { ...asked, backend: backendNamed(value) };
         break;
       case "--controllers":
-        asked = { ...asked, controllers: whole(value) };
+        asked = { ...asked, controllers: count(value) };
         break;
       case "--seconds":
         asked = { ...asked, durationMs: positive(value) * 1000 };
@@ -122,7 +122,16 @@ export function readArguments(given: readonly string[]): SimArguments {
         throw new Error(`${given[at]} is not known.\n${usage}`);
     }
   }
+  const problem = contradictionIn(asked);
+  if (problem !== undefined) throw new Error(`${problem}\n${usage}`);
   return asked.isCovered ? { ...asked, jobs: 1 } : namingSpans(asked);
+}
+
+/** What would run nothing, and look like success, or a cluster that cannot be. Undefined: nothing. */
+function contradictionIn({ from, to, backend, controllers = 1 }: SimArguments): string | undefined {
+  if (to < from) return `There is no seed from ${from} to ${to}.`;
+  if (backend === "single" && controllers > 1) return `The backend single has one controller, not ${controllers}.`;
+  return undefined;
 }
 
 /** How many words a flag takes with what belongs to it. */
@@ -164,6 +173,12 @@ function scenarioNamed(text: string): ScenarioName {
 function whole(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new Error(`"${text}" is no whole number.\n${usage}`);
   return Number(text);
+}
+
+function count(text: string): number {
+  const value = whole(text);
+  if (value === 0) throw new Error(`There is at least one of each, not 0.\n${usage}`);
+  return value;
 }
 
 function positive(text: string): number {

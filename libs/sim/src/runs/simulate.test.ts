@@ -57,6 +57,20 @@ test("a broker whose disk gives nothing back for a while has lost nothing", { ti
   expect(result.violations, describeFailure(result, line)).toEqual([]);
 });
 
+test("a process that ends by itself is found out where its disk gave it no cause", { timeout }, async () => {
+  const result = await simulate(
+    1,
+    (random) => {
+      const plan = drawPlan(random, { replicationFactor: 1, durationMs: 2000 });
+      const { settings } = plan.shape;
+      const broker = { ...settings.broker, "cluster.id": "00000000-0000-4000-8000-00000000000d" };
+      return { ...plan, shape: { ...plan.shape, settings: { ...settings, broker } } };
+    },
+    codecs,
+  );
+  expect(result.violations.map(({ rule }) => rule)).toEqual(["a process ended without a cause"]);
+});
+
 const lacks = "a member of ISR or ELR lacks committed records";
 const falselyDamaged = "a sound replica was called damaged";
 

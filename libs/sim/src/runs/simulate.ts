@@ -13,6 +13,7 @@ import type { KeptSpan } from "@tidemark/telemetry";
 import { createControllerActivity } from "../checks/controller-activity.ts";
 import { watchController } from "../checks/controller-watch.ts";
 import { describeCluster } from "../checks/describe-cluster.ts";
+import { createExitWatch } from "../checks/exit-watch.ts";
 import { findDifference, reportLosses } from "../checks/final-disks.ts";
 import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { createLossWatch } from "../checks/losses.ts";
@@ -126,6 +127,7 @@ export async function simulate(
       activity.forget(process);
     },
     onRevision: createStoreWatch(violations),
+    onExit: createExitWatch(violations),
     isUnfenced: appendsUnfenced,
   });
   const counts = { batches: 0 };

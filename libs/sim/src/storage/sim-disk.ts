@@ -4,6 +4,7 @@ import {
   type Disk,
   type DiskErrorCode,
   type DiskOperation,
+  type Effect,
   type FaultPlan,
   limitedSpace,
   type MemoryDisk,
@@ -44,6 +45,8 @@ export interface Device {
   readonly wasDamaged: boolean;
   /** Nothing was done to what it holds but what any disk may do with what is not flushed. */
   readonly isSound: boolean;
+  /** How many operations it has failed, or let hang, so far. */
+  readonly refusals: number;
   /** Whether a bit has changed in a file of this replica that is still there. `replica`: its directory's name. */
   hasDamage(replica: string): boolean;
   /** Changes a bit at rest in some log's segment. False where there is none. */
@@ -62,6 +65,8 @@ export interface Device {
 const durations = { sync: [0.3, 1.2], other: [0.02, 0.05] } as const;
 
 export function createDevice(random: Random): Device {
+  /** Files that were written to, those of the two kinds below among them. */
+  const written = new Set<string>();
   const segments = new Set<string>();
   const derived = new Set<string>();
   /** Files in which a bit has changed, as long as they are what they were then. */
@@ -70,8 +75,10 @@ export function createDevice(random: Random): Device {
     onChange(change) {
       if (change.kind === "remove") forget(damaged, change.path);
       if (change.kind === "rename") forget(damaged, change.from);
-      if (change.kind === "write" && change.path.endsWith(".log")) segments.add(change.path);
-      if (change.kind === "write" && /\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
+      if (change.kind !== "write" || written.has(change.path)) return;
+      written.add(change.path);
+      if (change.path.endsWith(".log")) segments.add(change.path);
+      if (/\.(?:index|timeindex|snapshot)$/.test(change.path)) derived.add(change.path);
     },
   });
   const faults: DeviceFaults = {
@@ -82,13 +89,14 @@ export function createDevice(random: Random): Device {
   };
   let wasLost = false;
   let wasDamaged = false;
+  let refusals = 0;
   const space = limitedSpace(memory, () => faults.capacity);
   const spread = ([least, mean]: readonly [number, number]) => least - Math.log(1 - random.next()) * mean;
 
   /** Only logs grow: whatever else is written into a file that is there replaces bytes that have their room. */
   const isInPlace = ({ kind, path }: DiskOperation) =>
     kind === "write" && !path.endsWith(".log") && (memory.peek(path)?.length ?? 0) > 0;
-  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+  const effectFor = (process: SimProcess, hangMs: number): ((operation: DiskOperation) => Effect) => {
     return (operation) => {
       if (operation.kind === "sync" && faults.failedSyncs > 0 && random.next() < faults.failedSyncs) {
         return { kind: "fail", code: "IO" };
@@ -103,6 +111,14 @@ export function createDevice(random: Random): Device {
       if (stalledMs > hangMs) return { kind: "hang", ms: hangMs };
       const usualMs = spread(isFlush(operation) ? durations.sync : durations.other);
       return { kind: "delay", ms: Math.max(0, stalledMs) + usualMs };
+    };
+  };
+  const planFor = (process: SimProcess, hangMs: number): FaultPlan => {
+    const effectOf = effectFor(process, hangMs);
+    return (operation) => {
+      const effect = effectOf(operation);
+      if (effect.kind !== "delay") refusals += 1;
+      return effect;
     };
   };
 
@@ -120,6 +136,9 @@ export function createDevice(random: Random): Device {
     hasDamage: (replica) => [...damaged].some((path) => path.includes(`/${replica}/`)),
     get isSound() {
       return !wasLost && !wasDamaged;
+    },
+    get refusals() {
+      return refusals;
     },
     get wasDamaged() {
       return wasDamaged;

@@ -3,9 +3,10 @@ import { Acks } from "@tidemark/proto/log/v1";
 import type { Acks as AckLevel } from "@tidemark/replication";
 import { TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel, Clock, Scheduler } from "@tidemark/runtime";
+import type { TraceContext } from "@tidemark/telemetry";
 import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/partition.ts";
-import type { ProduceTracer, TracedProduce } from "./produce-trace.ts";
+import type { ProduceTracer, TraceCarrier, TracedProduce } from "./produce-trace.ts";
 
 /** What is appended, and how its answer is waited for. */
 export interface AppendRequest {
@@ -19,12 +20,16 @@ export interface AppendRequest {
    * Costs a timer.
    */
   readonly isPunctual: boolean;
+  readonly caller: TraceCarrier;
   readonly traced: TracedProduce | undefined;
 }
 
+/** `trace`: the span in which it was recorded. Undefined where it was not. */
+export type SettleAppend = (outcome: ProduceOutcome, trace: TraceContext | undefined) => void;
+
 export interface Appender {
   /** Appends and tells the outcome once: during the call where it is known at once, as with acks none. */
-  append(request: AppendRequest, settle: (outcome: ProduceOutcome) => void): void;
+  append(request: AppendRequest, settle: SettleAppend): void;
 }
 
 /** An append that waits for its acks. */
@@ -52,7 +57,7 @@ export function createAppender(of: {
   readonly metrics: Pick<BrokerMetrics, "produced">;
 }): Appender {
   return {
-    append({ partition, batches, acks, timeoutMs, isPunctual, traced }, settle) {
+    append({ partition, batches, acks, timeoutMs, isPunctual, caller, traced }, settle) {
       const level = ackLevel(acks);
       const startMs = of.clock.monotonicMs();
       const wait: Wait = { isSettled: false, cancelTimer: undefined };
@@ -60,10 +65,16 @@ export function createAppender(of: {
         if (wait.isSettled) return;
         wait.isSettled = true;
         wait.cancelTimer?.();
+        const trace = traced?.span.context ?? recordFailure(outcome);
         if (traced !== undefined) of.tracer.finish(traced, { partition, batches, acks: level, outcome });
-        const ms = of.clock.monotonicMs() - startMs;
-        of.metrics.produced({ batches, acks: level, outcome, ms, trace: traced?.span.context });
-        settle(outcome);
+        of.metrics.produced({ batches, acks: level, outcome, ms: of.clock.monotonicMs() - startMs, trace });
+        settle(outcome, trace);
+      };
+      const recordFailure = (outcome: ProduceOutcome) => {
+        if (outcome.kind !== "failed") return undefined;
+        const { topic, index } = partition;
+        const appended = { batches, acks: level };
+        return of.tracer.fail(caller, { topic, partition: index, error: outcome.error, startMs, appended });
       };
       const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : startMs + timeoutMs;
       const pending = partition.produce({

@@ -1,5 +1,6 @@
 import { bytesToText } from "@tidemark/format";
 import { decodeRecords, iterateBatches, type RecordHeader } from "@tidemark/record";
+import { reasonName, type TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import {
   attributeNames,
@@ -12,7 +13,7 @@ import {
 } from "@tidemark/telemetry";
 import type { TraceCarrier } from "./produce-trace.ts";
 
-/** A fetch that handed something out. */
+/** A fetch that handed something out, found nothing, or failed. */
 export interface FinishedFetch {
   readonly topic: string;
   readonly startMs: number;
@@ -21,11 +22,14 @@ export interface FinishedFetch {
   readonly bytes: number;
   /** Of it, how long it waited for something to read. */
   readonly waitedMs: number;
+  /** Of the first partition that failed. */
+  readonly error: TidemarkError | undefined;
 }
 
 /**
  * Spans of fetches. A fetch is recorded when its caller is sampled or when it hands out a batch that was sampled when it
- * was produced; then it links to the produce.
+ * was produced; then it links to the produce. One that failed is recorded at a limited rate whatever is sampled, one that
+ * found nothing never.
  */
 export interface FetchTracer {
   /** Says which span it became. Undefined where it is not recorded. */
@@ -34,11 +38,12 @@ export interface FetchTracer {
 
 export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
   return {
-    finish(context, { topic, startMs, batches, bytes, waitedMs }) {
-      if (!tracer.enabled || bytes === 0) return undefined;
+    finish(context, { topic, startMs, batches, bytes, waitedMs, error }) {
+      if (!tracer.enabled || (bytes === 0 && error === undefined)) return undefined;
       const parent = extractTraceContext(context);
       const links = batches.flatMap(producesIn);
-      if (links.length === 0 && !tracer.samples(parent)) return undefined;
+      const isRecorded = links.length > 0 || tracer.samples(parent) || (error !== undefined && tracer.samplesError());
+      if (!isRecorded) return undefined;
       return tracer.record({
         name: spanNames.brokerFetch,
         kind: "server",
@@ -46,8 +51,10 @@ export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
         links,
         startMs,
         endMs: clock.monotonicMs(),
+        error: error && reasonName(error.reason),
         attributes: {
           [attributeNames.system]: messagingSystem,
+          [attributeNames.operation]: "fetch",
           [attributeNames.topic]: topic,
           [attributeNames.bytes]: bytes,
           [attributeNames.waitedMs]: waitedMs,

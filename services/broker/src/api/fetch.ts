@@ -60,12 +60,13 @@ export function createFetch(options: FetchOptions) {
     let waitedMs = 0;
     for (;;) {
       const round = await readPartitions(targets, limitsOf(request));
-      if (round.failure !== undefined && targets.length === 1) throw round.failure;
       const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
-        const { batches, bytes, partitions } = round;
-        const recorded = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs });
+        const { batches, bytes, partitions, failure: error } = round;
+        const finished = { topic: request.topic, startMs, batches, bytes, waitedMs, error };
+        const recorded = options.tracer.finish(context, finished);
         if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
+        if (error !== undefined && targets.length === 1) throw error;
         options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace: recorded });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }

@@ -125,12 +125,14 @@ export function createProduceStream(options: ProduceStreamOptions) {
     context: CallContext,
     settle: (outcome: ProduceOutcome) => void,
   ): void {
+    const { topic, traceparent } = request;
+    const caller = traceparent === "" ? context : { traceparent, tracestate: undefined };
     try {
       const problem = unknownEnumIn?.(request);
       if (problem !== undefined) throw invalidArgument(problem);
       if (request.batches.length === 0) throw invalidArgument("batches is empty: a message carries encoded batches");
       const partition = options.table.find(request);
-      const place = { topic: request.topic, partition: request.partition };
+      const place = { topic, partition: request.partition };
       const batches = checkBatches(request.batches, place, {
         settings: partition.settings,
         codecs: options.codecs,
@@ -138,11 +140,12 @@ export function createProduceStream(options: ProduceStreamOptions) {
         ratioMax: options.decompressionRatioMax,
       });
       const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
-      const { traceparent } = request;
-      const traced = options.tracer.begin(traceparent === "" ? context : { traceparent, tracestate: undefined });
-      options.appender.append({ partition, batches, acks: request.acks, timeoutMs, isPunctual: false, traced }, settle);
+      const traced = options.tracer.begin(caller);
+      const { acks } = request;
+      options.appender.append({ partition, batches, acks, timeoutMs, isPunctual: false, caller, traced }, settle);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
+      options.tracer.fail(caller, { topic, partition: request.partition, error });
       settle({ kind: "failed", error });
     }
   }

@@ -1,6 +1,6 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import type { Acks } from "@tidemark/replication";
-import { reasonName } from "@tidemark/rpc";
+import { reasonName, type TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import {
   attributeNames,
@@ -16,6 +16,8 @@ import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/par
 import { type BeginReplicate, createTimeline, type Timeline } from "../partition/timeline.ts";
 import { recordWrite } from "../tracing/write-spans.ts";
 
+const produceOperation = { [attributeNames.system]: messagingSystem, [attributeNames.operation]: "produce" } as const;
+
 /** A produce that is recorded: its span, and when its steps happened. */
 export interface TracedProduce {
   readonly span: Span;
@@ -30,6 +32,17 @@ export interface FinishedProduce {
   readonly outcome: ProduceOutcome;
 }
 
+/** A produce that failed and has no span yet. */
+export interface FailedProduce {
+  readonly topic: string;
+  readonly partition: number;
+  readonly error: TidemarkError;
+  /** Reading of the monotonic clock. Absent: it was refused at once. */
+  readonly startMs?: number;
+  /** What was appended. Absent: it was refused before that. */
+  readonly appended?: { readonly batches: CheckedBatches; readonly acks: Acks };
+}
+
 /**
  * Spans of a produce: broker produce, with append, flush, replicate by follower, high watermark advance and ack below it,
  * each made when all of it is over.
@@ -38,6 +51,11 @@ export interface ProduceTracer {
   /** Undefined where the caller is not sampled: then nothing is made. */
   begin(context: TraceCarrier): TracedProduce | undefined;
   finish(traced: TracedProduce, produce: FinishedProduce): void;
+  /**
+   * Records a failure as a broker produce alone: of a caller that is sampled, and of any other at a limited rate. Says which
+   * span it became; undefined where it is not recorded.
+   */
+  fail(context: TraceCarrier, produce: FailedProduce): TraceContext | undefined;
 }
 
 /** What a call brings along of W3C trace context. */
@@ -61,7 +79,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
       const parent = span.context;
       const error = outcome.kind === "failed" ? reasonName(outcome.error.reason) : undefined;
       span.set({
-        [attributeNames.system]: messagingSystem,
+        ...produceOperation,
         [attributeNames.topic]: partition.topic,
         [attributeNames.partition]: String(partition.index),
         [attributeNames.records]: batches.records,
@@ -85,6 +103,29 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
         error,
       });
       span.end({ endMs, error });
+    },
+    fail({ traceparent, tracestate }, { topic, partition, error, startMs, appended }) {
+      if (!tracer.enabled) return undefined;
+      const parent = extractTraceContext({ traceparent, tracestate });
+      if (!tracer.samples(parent) && !tracer.samplesError()) return undefined;
+      const endMs = clock.monotonicMs();
+      return tracer.record({
+        name: spanNames.brokerProduce,
+        kind: "server",
+        parent,
+        startMs: startMs ?? endMs,
+        endMs,
+        error: reasonName(error.reason),
+        attributes: {
+          ...produceOperation,
+          [attributeNames.topic]: topic,
+          [attributeNames.partition]: String(partition),
+          [attributeNames.records]: appended?.batches.records,
+          [attributeNames.bytes]: appended?.batches.bytes.length,
+          [attributeNames.acks]: appended?.acks,
+          [attributeNames.outcome]: outcomeOf(error),
+        },
+      });
     },
   };
 }
@@ -126,8 +167,11 @@ function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline, e
 }
 
 function outcomeName(outcome: ProduceOutcome): string {
-  if (outcome.kind === "acknowledged") return "APPLIED";
-  return outcome.error.outcome === Outcome.NOT_APPLIED ? "NOT_APPLIED" : "UNKNOWN";
+  return outcome.kind === "acknowledged" ? "APPLIED" : outcomeOf(outcome.error);
+}
+
+function outcomeOf({ outcome }: TidemarkError): string {
+  return outcome === Outcome.NOT_APPLIED ? "NOT_APPLIED" : "UNKNOWN";
 }
 
 /** Replicas that were seen to have flushed the batch, the leader included. */

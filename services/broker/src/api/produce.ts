@@ -12,7 +12,7 @@ import {
   unavailableCodec,
 } from "@tidemark/rpc";
 import { type Clock, pick, type Random } from "@tidemark/runtime";
-import { traceIdTrailer } from "@tidemark/telemetry";
+import { type TraceContext, traceIdTrailer } from "@tidemark/telemetry";
 import type { Partition, ProduceOutcome } from "../partition/partition.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import type { Appender } from "./append.ts";
@@ -37,9 +37,7 @@ export function createProduce(options: ProduceOptions) {
   const { table, codecs, clock } = options;
 
   return async (request: ProduceRequest, context: CallContext): Promise<{ results: ResultInit[] }> => {
-    const problem = produceProblem(request);
-    if (problem !== undefined) throw invalidArgument(problem);
-    const parts = request.batches.length > 0 ? [fastPart(request)] : recordParts(request);
+    const parts = partsOf(request, context);
     const settled = await Promise.all(parts.map((part) => appendPart(part, request, context)));
     const [only] = settled;
     if (settled.length === 1 && only?.outcome.kind === "failed") throw only.outcome.error;
@@ -49,6 +47,22 @@ export function createProduce(options: ProduceOptions) {
   interface Part {
     readonly partition: number;
     encode(): Uint8Array;
+  }
+
+  function partsOf(request: ProduceRequest, context: CallContext): readonly Part[] {
+    try {
+      const problem = produceProblem(request);
+      if (problem !== undefined) throw invalidArgument(problem);
+      return request.batches.length > 0 ? [fastPart(request)] : recordParts(request);
+    } catch (error) {
+      if (error instanceof TidemarkError) recordRefusal(request, context, error);
+      throw error;
+    }
+  }
+
+  function recordRefusal(request: ProduceRequest, context: CallContext, error: TidemarkError): void {
+    const { topic, partition = 0 } = request;
+    nameTrace(context, options.tracer.fail(context, { topic, partition, error }));
   }
 
   function fastPart(request: ProduceRequest): Part {
@@ -104,7 +118,6 @@ export function createProduce(options: ProduceOptions) {
           ratioMax: options.decompressionRatioMax,
         });
         const traced = options.tracer.begin(context);
-        if (traced !== undefined) context.setTrailer(traceIdTrailer, traced.span.context.traceId);
         options.appender.append(
           {
             partition,
@@ -112,16 +125,26 @@ export function createProduce(options: ProduceOptions) {
             acks: request.acks,
             timeoutMs: timeoutOf(request.timeoutMs, context),
             isPunctual: true,
+            caller: context,
             traced,
           },
-          (outcome) => done(batches.records, outcome),
+          (outcome, trace) => {
+            nameTrace(context, trace);
+            done(batches.records, outcome);
+          },
         );
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
+        recordRefusal({ ...request, partition: part.partition }, context, error);
         done(0, { kind: "failed", error });
       }
     });
   }
+}
+
+/** Tells the caller in which trace its call was recorded. */
+function nameTrace(context: CallContext, trace: TraceContext | undefined): void {
+  if (trace !== undefined) context.setTrailer(traceIdTrailer, trace.traceId);
 }
 
 /** The earlier of what the request asks for and what its deadline allows. */

@@ -58,8 +58,12 @@ export function createSubscribe(options: FetchOptions) {
       throwIfStopped(signal);
       const startMs = clock.monotonicMs();
       const targets = readers.map(targetOf);
-      const { batches, bytes, partitions, ends } = await readPartitions(targets, limitsOf(options, request, credit));
-      const trace = options.tracer.finish(context, { topic: request.topic, startMs, batches, bytes, waitedMs: 0 });
+      const { batches, bytes, partitions, ends, failure } = await readPartitions(
+        targets,
+        limitsOf(options, request, credit),
+      );
+      const finished = { topic: request.topic, startMs, batches, bytes, waitedMs: 0, error: failure };
+      const trace = options.tracer.finish(context, finished);
       if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace });
       for (const [index, reader] of [...readers.entries()]) {
         const [fetched, target] = [partitions[index], targets[index]];

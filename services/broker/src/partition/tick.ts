@@ -7,7 +7,7 @@ import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
 
 /** How long an idle replica may go without the time, in milliseconds. */
-const idleTickMs = 1000;
+export const idleTickMs = 1000;
 
 export function tick(
   replica: ReplicaState,

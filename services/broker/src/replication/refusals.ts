@@ -10,6 +10,7 @@ const toWire: Readonly<Record<ReplicaRefusal, WireRefusal>> = {
   NOT_A_REPLICA: WireRefusal.NOT_A_REPLICA,
   REPLICA_OFFLINE: WireRefusal.REPLICA_OFFLINE,
   METADATA_REGRESSED: WireRefusal.METADATA_REGRESSED,
+  UNKNOWN_TOPIC_ID: WireRefusal.UNKNOWN_TOPIC_ID,
 };
 const fromWire = new Map<number, ReplicaRefusal>(
   Object.entries(toWire).map(([name, value]) => [value, name as ReplicaRefusal]),

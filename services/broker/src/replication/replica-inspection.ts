@@ -13,6 +13,8 @@ export interface ReplicaInspection {
   trouble(replica: ReplicaId): string | undefined;
   /** The newest leader epoch that the replica has seen, where the newest metadata are older; undefined: they are not. */
   regressedFrom(replica: ReplicaId): LeaderEpoch | undefined;
+  /** Whether the metadata have no topic of this id. */
+  isForeign(replica: ReplicaId): boolean;
   /** The leader epoch in which this broker leads the partition; undefined: it does not. */
   ledIn(replica: ReplicaId): LeaderEpoch | undefined;
 }

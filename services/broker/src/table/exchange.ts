@@ -1,4 +1,6 @@
 /** The partitions of a broker, as replica streams see them. */
+import type { ReplicaId } from "@tidemark/log";
+import { findTopicById } from "@tidemark/metadata";
 import type { ReplicaFetch } from "@tidemark/replication";
 import type { Cancel } from "@tidemark/runtime";
 import type { ReplicaReceiving, ReplicaReply, ReplicaServing } from "../replication/replica-exchange.ts";
@@ -11,12 +13,12 @@ export function createServing(table: TableState): ReplicaServing {
     fetch(id, fetch, deadlineMs, reply) {
       const state = heldOf(table, id)?.state;
       if (state?.kind === "open") return state.partition.serve(fetch, deadlineMs, reply);
-      return refuse(state, fetch, reply);
+      return refuse(table, { id, state, fetch }, reply);
     },
     goOn(id, fetch, deadlineMs, reply) {
       const state = heldOf(table, id)?.state;
       if (state?.kind === "open") return state.partition.goOnServing(fetch, deadlineMs, reply);
-      return refuse(state, fetch, reply);
+      return refuse(table, { id, state, fetch }, reply);
     },
     flushed(id, report, fetchedIn) {
       const state = heldOf(table, id)?.state;
@@ -26,13 +28,24 @@ export function createServing(table: TableState): ReplicaServing {
 }
 
 function refuse(
-  state: HeldState | undefined,
-  { leaderEpoch }: Pick<ReplicaFetch, "leaderEpoch">,
+  table: TableState,
+  asked: {
+    readonly id: ReplicaId;
+    readonly state: HeldState | undefined;
+    readonly fetch: Pick<ReplicaFetch, "leaderEpoch">;
+  },
   reply: (reply: ReplicaReply) => void,
 ): Cancel {
+  const { id, state, fetch } = asked;
   const isOffline = state?.kind === "damaged" || state?.kind === "misplaced" || state?.kind === "failed";
-  reply({ kind: "refused", reason: isOffline ? "REPLICA_OFFLINE" : "NOT_LEADER", leaderEpoch });
+  const reason = isOffline ? "REPLICA_OFFLINE" : isForeign(table, id) ? "UNKNOWN_TOPIC_ID" : "NOT_LEADER";
+  reply({ kind: "refused", reason, leaderEpoch: fetch.leaderEpoch });
   return () => undefined;
+}
+
+/** Whether the metadata have no topic of this id. */
+function isForeign({ update }: TableState, { topicId }: ReplicaId): boolean {
+  return update !== undefined && findTopicById(update.image, topicId) === undefined;
 }
 
 /** The replicas, for those who ask how they stand. */
@@ -59,6 +72,7 @@ export function createInspection(table: TableState): ReplicaInspection {
       const state = heldOf(table, id)?.state;
       return state?.kind === "open" ? state.partition.seenBeyond?.leaderEpoch : undefined;
     },
+    isForeign: (id) => isForeign(table, id),
     ledIn(id) {
       const state = heldOf(table, id)?.state;
       return state?.kind === "open" && state.partition.isLed ? state.partition.leaderEpoch : undefined;

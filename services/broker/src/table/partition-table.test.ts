@@ -1,6 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import { createMemoryDisk } from "@tidemark/disk";
-import { brokerEpoch, controllerEpoch, leaderEpoch, partitionIndex, revision, topicId } from "@tidemark/ids";
+import {
+  brokerEpoch,
+  brokerId,
+  controllerEpoch,
+  leaderEpoch,
+  noLeaderEpoch,
+  offset,
+  type PartitionIndex,
+  partitionIndex,
+  revision,
+  type TopicId,
+  topicId,
+} from "@tidemark/ids";
 import { applyChanges, findTopic, listPartitions, type MetadataChange, type Partition } from "@tidemark/metadata";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceRequestSchema, RecordSchema } from "@tidemark/proto/log/v1";
@@ -147,7 +159,7 @@ describe("the partitions of a broker", () => {
     bench.table.tick(0);
     expect(isOffline()).toBe(true);
     await passSecond();
-    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2));
+    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2), { timeout: 20_000 });
     expect([isOffline(), trouble()]).toEqual([false, 1]);
     expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
   });
@@ -183,6 +195,31 @@ describe("the partitions of a broker", () => {
     await produce(bench);
     await bench.apply(imageOf([{ name: "t", number: 2 }]));
     expect(await produce(bench)).toMatchObject({ results: [{ baseOffset: 0n }] });
+  });
+
+  it("are told apart from those of a topic that is unknown here, to a follower that asks for them", async () => {
+    const bench = await createBrokerBench(imageOf([{ name: "t", number: 1 }]));
+    const [own] = bench.table.inspection.replicas();
+    const fetch = {
+      replica: brokerId(9),
+      brokerEpoch: brokerEpoch(1),
+      leaderEpoch: leaderEpoch(0),
+      session: 1 as never,
+      fetchOffset: offset(0n),
+      fetched: offset(0n),
+      lastFetchedEpoch: noLeaderEpoch,
+      flushed: offset(0n),
+    };
+    const refusalOf = (id: { readonly topicId: TopicId; readonly partition: PartitionIndex }) => {
+      const reasons: string[] = [];
+      bench.table.serving.fetch(id, fetch, 0, (reply) => reasons.push("reason" in reply ? reply.reason : reply.kind));
+      return reasons;
+    };
+    const topic = own?.topicId ?? topicId("");
+    expect(refusalOf({ topicId: topic, partition: partitionIndex(7) })).toEqual(["NOT_LEADER"]);
+    await bench.apply(imageOf([{ name: "t", number: 2 }]));
+    expect(refusalOf({ topicId: topic, partition: partitionIndex(0) })).toEqual(["UNKNOWN_TOPIC_ID"]);
+    expect(bench.table.inspection.isForeign({ topicId: topic, partition: partitionIndex(0) })).toBe(true);
   });
 
   it("answer with what is wrong where their log is damaged, and leave the others alone", async () => {

@@ -26,6 +26,8 @@ interface Command<Answer> {
   /** For events: `create topic`. */
   readonly name: string;
   readonly decide: (image: MetadataImage, epoch: ControllerEpoch) => Decision<Answer>;
+  /** It sets the cluster up. No other one is carried out before that: an import that has not ended writes it last. */
+  readonly isFounding?: boolean;
 }
 
 /** A command that is done: what it tells is committed, and applied to the image. */
@@ -62,21 +64,32 @@ export interface CommandQueueOptions {
   readonly onEvent: (event: ControllerEvent) => void;
 }
 
+const noCluster = {
+  kind: "refused",
+  refusal: { reason: Reason.NOT_ATTEMPTED, message: "The cluster is not set up yet" },
+} as const;
+
 export function createCommandQueue(options: CommandQueueOptions): CommandQueue {
   const { follower, role, clock, onEvent, readError } = options;
   const barrier = createBarrier(options);
   let waiting = 0;
   let lastTurn: Promise<void> = Promise.resolve();
 
+  const decideNow = <Answer>(command: Command<Answer>, epoch: ControllerEpoch): Decision<Answer> => {
+    const { image } = follower;
+    const isFounded = image.cluster !== undefined || image.malformed.has("/cluster");
+    return isFounded || command.isFounding === true ? command.decide(image, epoch) : noCluster;
+  };
+
   const perform = async <Answer>(command: Command<Answer>, term: ActiveTerm): Promise<Done<Answer>> => {
     const { epoch } = term;
     let startedMs = clock.monotonicMs();
-    let decision = command.decide(follower.image, epoch);
+    let decision = decideNow(command, epoch);
     let revision = follower.revision;
     if (decision.kind === "refused" || decision.changes.length === 0) {
       revision = await barrier(term);
       startedMs = clock.monotonicMs();
-      decision = command.decide(follower.image, epoch);
+      decision = decideNow(command, epoch);
     }
     if (decision.kind === "refused") throw refusalError(decision.refusal);
     if (decision.changes.length > 0) {

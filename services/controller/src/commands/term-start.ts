@@ -49,7 +49,10 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
   const expected = identity.known ?? identity.configured;
   if (expected !== undefined && expected !== cluster.clusterId) {
     const where = identity.known === undefined ? "cluster.id" : "The directory of this controller";
-    throw new StartRefusedError(`${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}`);
+    const other = identity.known === undefined ? "cluster.id" : "metadata.log.dir";
+    throw new StartRefusedError(
+      `${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}: correct consensus.backend, its prefix included, or ${other}`,
+    );
   }
   if (cluster.formatVersion > formatVersion) {
     throw new StartRefusedError(
@@ -67,11 +70,11 @@ export async function repair(
   epoch: ControllerEpoch,
   clusterId: string,
 ): Promise<void> {
-  const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>) =>
-    core.queue.submitOwn({ name, decide });
+  const own = (name: string, decide: (image: MetadataImage) => Decision<unknown>, isFounding = false) =>
+    core.queue.submitOwn({ name, decide, isFounding });
   // Queued at once: nothing that others ask for is decided before all of these.
   await Promise.all([
-    own("create cluster", (image) => createCluster(image, { clusterId })),
+    own("create cluster", (image) => createCluster(image, { clusterId }), true),
     own("repair partitions", (image) => repairPartitions(image, electionContext(core, epoch))),
     own("repair min ISR", (image) => repairMinIsr(image, core.settings, epoch)),
     own("sweep orphans", sweepOrphans),

@@ -168,6 +168,10 @@ function headersOf(headers: Headers): MetadataInit {
 }
 
 function unreadable(thrown: unknown, messageLimitBytes: number): TidemarkError {
+  if (thrown instanceof ConnectError && thrown.cause instanceof TidemarkError) {
+    const { reason, message } = thrown.cause;
+    return new TidemarkError({ reason, message, outcome: Outcome.UNKNOWN });
+  }
   if (thrown instanceof ConnectError && thrown.code === Code.ResourceExhausted) {
     return messageTooLarge(messageLimitBytes, undefined, Outcome.UNKNOWN);
   }

@@ -6,15 +6,14 @@ import { ErrorDetailSchema } from "@tidemark/proto/common/v1";
 import { ErrorInfoSchema } from "@tidemark/proto/google/rpc/error_details";
 import { ERROR_DOMAIN, type GrpcStatus, reasonName, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
 
-/** The error as Connect and gRPC-Web carry it: the same details as over gRPC. */
+/** The error as Connect and gRPC-Web carry it: the same details as over gRPC. It is the cause, which stays here. */
 export function toConnectError(error: TidemarkError): ConnectError {
-  return new ConnectError(error.message, codeOf(error.grpcStatus), undefined, [
+  const info = create(ErrorInfoSchema, { reason: reasonName(error.reason), domain: ERROR_DOMAIN });
+  const details = [
     { desc: ErrorDetailSchema, value: toErrorDetail(error) },
-    {
-      desc: ErrorInfoSchema,
-      value: create(ErrorInfoSchema, { reason: reasonName(error.reason), domain: ERROR_DOMAIN }),
-    },
-  ]);
+    { desc: ErrorInfoSchema, value: info },
+  ];
+  return new ConnectError(error.message, codeOf(error.grpcStatus), undefined, details, error);
 }
 
 /** The body of a failed Connect call with its HTTP status. */

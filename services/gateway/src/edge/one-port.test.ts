@@ -258,6 +258,40 @@ describe("an error", () => {
     expect(answer.body.message).toContain("rpc.receive.max.bytes");
   });
 
+  it("for a message of too many elements is typed, in JSON and in what is compressed, before it is decoded", async () => {
+    // A field that is not known: whoever decodes it says that, and not how many there are.
+    const body = `{"nothing":[${"{},".repeat(250_000)}{}]}`;
+    const compressed = { body: gzipSync(body), headers: { ...json, "content-encoding": "gzip" } };
+    for (const init of [{ body }, compressed]) {
+      const answer = await http1(producePath, init);
+      expect(detail(answer)).toMatchObject({ reason: "REASON_MESSAGE_TOO_LARGE", outcome: "OUTCOME_NOT_APPLIED" });
+      expect(answer.body.message).toContain("rpc.receive.max.elements");
+    }
+  });
+
+  it("for a message of too many elements is as typed in a stream in JSON", async () => {
+    const message = Buffer.from(`{"records":[${"{},".repeat(250_000)}{}]}`);
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    const headers = { "content-type": "application/connect+json" };
+    const path = "/tidemark.log.v1.LogService/ProduceStream";
+    const response = await new Promise<string>((resolve, reject) => {
+      const session = connectHttp2(baseUrl());
+      session.on("error", reject);
+      const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+      let text = "";
+      stream.on("data", (piece: Buffer) => (text += piece.toString()));
+      stream.on("error", reject);
+      stream.on("close", () => {
+        session.close();
+        resolve(text);
+      });
+      stream.end(Buffer.concat([prefix, message]));
+    });
+    expect(response).toContain("rpc.receive.max.elements");
+    expect(response).toContain("OUTCOME_UNKNOWN");
+  });
+
   it("for a message above the limit is as typed over gRPC-Web", async () => {
     const client = createConnectClient(LogService, createGrpcWebTransport({ baseUrl: baseUrl() }));
     const topic = "x".repeat(5 * 2 ** 20);
@@ -347,9 +381,10 @@ describe("a call from the web", () => {
 
   it("has its deadline kept and passed on", async () => {
     const seen = waiting();
-    const answer = await http1(fetchPath, { body: longPoll, headers: { ...json, "connect-timeout-ms": "400" } });
+    // Long enough for a busy machine to bring the call to the broker within it.
+    const answer = await http1(fetchPath, { body: longPoll, headers: { ...json, "connect-timeout-ms": "2000" } });
     expect(answer.body.code).toBe("deadline_exceeded");
-    expect(seen.timeoutMs).toBeLessThan(400);
+    expect(seen.timeoutMs).toBeLessThan(2000);
   });
 
   it.each(["1", "2", "60"])("says that its effect is not known where its %s ms pass first", async (ms) => {

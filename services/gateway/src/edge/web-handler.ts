@@ -27,6 +27,7 @@ import type { Logger } from "@tidemark/telemetry";
 import { runConnectCall } from "./connect-call.ts";
 import { toConnectError } from "./connect-error.ts";
 import { createCors } from "./cors.ts";
+import { type BodyLimits, bodyFormOf, countBody } from "./count-body.ts";
 import { badRequest, explain, unknownPath } from "./explain.ts";
 import { createNameCompleter } from "./short-enum-names.ts";
 import { peerKey, peerOf } from "./web-peer.ts";
@@ -38,6 +39,9 @@ export interface WebHandlerOptions {
   readonly logger: Pick<Logger, "debug">;
 }
 
+/** What requests may be compressed with. */
+const compressions = [compressionGzip, compressionBrotli] as const;
+
 /** A request with one message has arrived whole after this, or is given up, in milliseconds. */
 const receiveTimeoutMs = 60_000;
 
@@ -47,14 +51,14 @@ type AnyMessage = MessageShape<DescMessage>;
 export function createWebHandler(options: WebHandlerOptions): CreateWebHandler {
   const cors = createCors(options.corsOrigins);
   return (listener) => {
-    const { messageLimitBytes } = listener;
+    const { messageLimitBytes, elementLimit } = listener;
     const handlers = handlersOf(listener);
     return (request, response) => {
       // A stream that breaks says so by its close, which the call is told of. It must not end the process.
       request.on("error", ignore);
       response.on("error", ignore);
       if (cors.handle(request, response)) return;
-      answer(handlers, request, response, { ...options, messageLimitBytes }).catch((error: unknown) => {
+      answer(handlers, request, response, { ...options, messageLimitBytes, elementLimit }).catch((error: unknown) => {
         options.logger.debug("An answer did not reach its caller", { why: String(error) });
         response.destroy();
       });
@@ -66,7 +70,7 @@ async function answer(
   handlers: ReadonlyMap<string, UniversalHandler>,
   request: WebRequest,
   response: WebResponse,
-  { scheduler, messageLimitBytes }: WebHandlerOptions & { readonly messageLimitBytes: number },
+  { scheduler, messageLimitBytes, elementLimit }: WebHandlerOptions & BodyLimits,
 ): Promise<void> {
   const [path = ""] = (request.url ?? "").split("?", 1);
   const handler = handlers.get(path);
@@ -84,8 +88,21 @@ async function answer(
     const cancel = scheduler.after(receiveTimeoutMs, () => request.destroy());
     request.once("end", cancel).once("close", cancel);
   }
-  const answered = await handler(withFullNames(handler, read, messageLimitBytes));
+  const counted = withCountedBody(handler, read, { messageLimitBytes, elementLimit });
+  const answered = await handler(withFullNames(handler, counted, messageLimitBytes));
   await universalResponseToNodeResponse(await explain(answered, messageLimitBytes), response);
+}
+
+/** The elements of each message are counted before it is decoded, as they are of one that comes by gRPC. */
+function withCountedBody(
+  { method }: UniversalHandler,
+  request: UniversalServerRequest,
+  limits: BodyLimits,
+): UniversalServerRequest {
+  const form = bodyFormOf(method.input, request.header, compressions);
+  const { body } = request;
+  if (form === undefined || !isBytes(body)) return request;
+  return { ...request, body: countBody(body, form, limits) };
 }
 
 /** Requests in JSON that is not compressed may name values of enums without their prefix. */
@@ -135,7 +152,7 @@ function handlersOf(listener: WebListener): ReadonlyMap<string, UniversalHandler
     grpc: false,
     readMaxBytes: listener.messageLimitBytes,
     requestGate: (context) => checkLength(context, listener.messageLimitBytes),
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: [...compressions],
     // A misspelt field would otherwise be done without, and the record be stored where nobody meant it to be.
     jsonOptions: { ignoreUnknownFields: false },
   });

@@ -85,6 +85,7 @@ export function createProduceStream(context: LogContext) {
     return {
       onMessage(request) {
         answers.expect(request);
+        const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
         try {
           if (request.batches.length === 0)
             throw invalidArgument("batches is empty: a message carries encoded batches");
@@ -94,11 +95,12 @@ export function createProduceStream(context: LogContext) {
           const timeoutMs = request.timeoutMs === 0 ? timeoutDefaultMs : request.timeoutMs;
           const side = sideOf(`${request.topic}/${request.partition}`);
           const endsAt = runtime.clock.monotonicMs() + timeoutMs;
-          const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
           const untried = { route: undefined, attempts: 0, span: undefined };
           side.lane.add({ request, side, endsAt, isIdempotent, trace, ...untried });
         } catch (error) {
           if (!(error instanceof TidemarkError)) throw error;
+          trace.refuse({ topic: request.topic, error });
+          trace.end();
           answers.settle(request, error);
         }
       },
@@ -125,6 +127,7 @@ function createLaneSide(session: StreamSession): LaneSide {
   const pauses = createPauses(table, runtime, { signal: call.signal, remainingMs });
   const driver: LaneDriver<Sent> = {
     settle({ request, trace }, error) {
+      trace.refuse({ topic: request.topic, error });
       trace.end();
       answers.settle(request, error);
     },

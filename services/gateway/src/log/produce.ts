@@ -60,18 +60,24 @@ export function createProduce(context: LogContext) {
   const limitOf = createTopicLimits(context.batchBytesMax);
 
   return async (request: ProduceRequest, call: CallContext): Promise<ProduceResponse> => {
-    const problem = produceProblem(request);
-    if (problem !== undefined) throw invalidArgument(problem);
-    const topic = table.topic(request.topic, request.topicId);
-    if (request.partition !== undefined) table.partition(topic, request.partition);
     const trace = beginRouteTrace(context.tracer, clock, call);
     if (trace.traceId !== undefined) call.setTrailer(traceIdTrailer, trace.traceId);
     try {
+      const problem = produceProblem(request);
+      if (problem !== undefined) throw invalidArgument(problem);
+      const topic = table.topic(request.topic, request.topicId);
+      if (request.partition !== undefined) table.partition(topic, request.partition);
       const produce = { request, call, trace, endsAt: endOf(request, call) };
       const settled = await Promise.all(partsOf(request, topic, trace).map((part) => producePart(produce, part)));
       const [only] = settled;
       if (settled.length === 1 && only?.error !== undefined) throw only.error;
       return create(ProduceResponseSchema, { results: settled.map(({ result }) => result) });
+    } catch (error) {
+      if (error instanceof TidemarkError) {
+        const refused = trace.refuse({ topic: request.topic, error });
+        if (refused !== undefined) call.setTrailer(traceIdTrailer, refused.traceId);
+      }
+      throw error;
     } finally {
       trace.end();
     }

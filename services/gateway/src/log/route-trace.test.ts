@@ -1,5 +1,6 @@
 import { topicId } from "@tidemark/ids";
-import type { CallContext } from "@tidemark/rpc";
+import { Reason } from "@tidemark/proto/common/v1";
+import { type CallContext, TidemarkError } from "@tidemark/rpc";
 import { createManualTime } from "@tidemark/runtime";
 import { attributeNames, parseTraceparent } from "@tidemark/telemetry";
 import { describe, expect, it } from "vitest";
@@ -62,6 +63,70 @@ describe("the trace of a produce", () => {
     const trace = beginRouteTrace(tracer, clock, call(traceparent));
     expect(trace.attempt(attempt(1), partition).headers.traceparent).toBe(told);
     expect(trace.recordHeader).toBeUndefined();
+    trace.attempt(attempt(1), partition).end();
+    trace.end();
     expect(spans).toEqual([]);
+  });
+});
+
+const unknownTopic = new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: "There is no topic orders" });
+const refusal = { topic: "orders", error: unknownTopic };
+
+describe("a produce that is not sampled and fails", () => {
+  it("is a span of its own for the try that failed, linked to its caller, while failures are still recorded", () => {
+    const { tracer, spans } = createSpanRecorder(false);
+    const trace = beginRouteTrace(tracer, clock, call(unsampled));
+    const first = trace.attempt(attempt(1), partition);
+    expect(first.headers.traceparent).toBe(unsampled);
+    first.end("REASON_NOT_LEADER");
+    trace.attempt(attempt(2), partition).end();
+    trace.end();
+    expect(spans).toMatchObject([
+      {
+        name: "gateway route",
+        // The tracer makes a link of a parent that nobody recorded.
+        parent: { sampled: false, spanId: "00f067aa0ba902b7" },
+        ends: ["REASON_NOT_LEADER"],
+        attributes: { [attributeNames.topic]: "orders", [attributeNames.leader]: 2, [attributeNames.attempt]: 1 },
+      },
+    ]);
+  });
+
+  it("is nothing beyond the rate at which failures are recorded", () => {
+    const { tracer, spans } = createSpanRecorder(false);
+    const trace = beginRouteTrace({ ...tracer, samplesError: () => false }, clock, call(unsampled));
+    trace.attempt(attempt(1), partition).end("REASON_NOT_LEADER");
+    expect(beginRouteTrace({ ...tracer, samplesError: () => false }, clock, call()).refuse(refusal)).toBeUndefined();
+    expect(spans).toEqual([]);
+  });
+});
+
+describe("a produce that is refused before any leader is tried", () => {
+  it.each([
+    { says: "below its caller", traceparent: sampled, parent: { spanId: "00f067aa0ba902b7" } },
+    { says: "as the root that it began with", traceparent: undefined, parent: undefined },
+    { says: "alone where it is not sampled", traceparent: unsampled, parent: { sampled: false } },
+  ])("is one span that names the error, $says", ({ traceparent, parent }) => {
+    const { tracer, spans } = createSpanRecorder();
+    const trace = beginRouteTrace(tracer, clock, call(traceparent));
+    const told = trace.refuse(refusal);
+    trace.end();
+    expect(spans).toHaveLength(1);
+    expect(spans[0]?.ends[0]).toBe("REASON_UNKNOWN_TOPIC");
+    expect(spans[0]?.attributes).toMatchObject({ [attributeNames.topic]: "orders" });
+    if (parent === undefined) expect(spans[0]?.parent).toBeUndefined();
+    else expect(spans[0]?.parent).toMatchObject(parent);
+    expect(told?.spanId).toBe(spans[0]?.context.spanId);
+  });
+
+  it("is no second span where a leader was tried: that try says what went wrong", () => {
+    const { tracer, spans } = createSpanRecorder();
+    for (const traceparent of [sampled, unsampled]) {
+      const trace = beginRouteTrace(tracer, clock, call(traceparent));
+      trace.attempt(attempt(1), partition).end("REASON_UNKNOWN_TOPIC");
+      expect(trace.refuse(refusal)).toBeUndefined();
+      trace.end();
+    }
+    expect(spans.map(({ ends }) => ends)).toEqual([["REASON_UNKNOWN_TOPIC"], ["REASON_UNKNOWN_TOPIC"]]);
   });
 });

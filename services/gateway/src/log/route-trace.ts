@@ -1,6 +1,6 @@
 import { textToBytes } from "@tidemark/format";
 import type { RecordHeader } from "@tidemark/record";
-import type { CallContext } from "@tidemark/rpc";
+import { type CallContext, reasonName, type TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import {
   attributeNames,
@@ -9,6 +9,7 @@ import {
   injectTraceContext,
   messagingSystem,
   type Span,
+  type SpanAttributes,
   spanNames,
   type TraceContext,
   type TraceHeaders,
@@ -32,13 +33,25 @@ export interface RouteTrace {
   /** What is stored with a batch that is encoded here. Undefined where the produce is not sampled. */
   readonly recordHeader: RecordHeader | undefined;
   attempt(attempt: Attempt, partition: RoutedPartition): RouteSpan;
+  /**
+   * The call failed. Where no leader was tried this is a span by itself, which names the error; says which it became,
+   * undefined where there is none.
+   */
+  refuse(refusal: Refusal): TraceContext | undefined;
   /** The call is over. */
   end(): void;
 }
 
+/** Why a produce was given up. */
+export interface Refusal {
+  readonly topic: string;
+  readonly error: TidemarkError;
+}
+
 /**
  * Begins the trace of a produce: a `gateway route` span for each try. Where the caller brings no trace the first of them
- * is its root, and the later ones are below it.
+ * is its root, and the later ones are below it. Of a produce that is not sampled a try that fails is recorded alone, at a limited
+ * rate.
  */
 export function beginRouteTrace(
   tracer: Tracer,
@@ -46,46 +59,85 @@ export function beginRouteTrace(
   call: Pick<CallContext, "traceparent" | "tracestate">,
 ): RouteTrace {
   const caller = extractTraceContext({ traceparent: call.traceparent, tracestate: call.tracestate });
-  if (!tracer.enabled || !tracer.samples(caller)) return unrecorded(tracer, caller);
+  if (!tracer.enabled || !tracer.samples(caller)) return unrecorded(tracer, clock, caller);
 
   const start = (parent: TraceContext | undefined, startMs: number) =>
     tracer.start({ name: spanNames.gatewayRoute, kind: "client", parent, startMs });
   const root = caller?.sampled === true ? undefined : start(caller, clock.monotonicMs());
   const origin = root?.context ?? caller;
   let unused = root;
+  let wasTried = false;
   const take = (): Span => {
     const span = unused ?? start(origin, clock.monotonicMs());
     unused = undefined;
+    wasTried = true;
     return span;
   };
   return {
     traceId: origin?.traceId,
     recordHeader: origin === undefined ? undefined : toRecordHeader(origin),
-    attempt({ route, number }, { topic, partition }) {
+    attempt(attempt, partition) {
       const span = take();
-      span.set({
-        [attributeNames.system]: messagingSystem,
-        [attributeNames.topic]: topic,
-        [attributeNames.partition]: String(partition),
-        [attributeNames.leader]: route.broker,
-        [attributeNames.leaderEpoch]: route.leaderEpoch,
-        [attributeNames.attempt]: number,
-        [attributeNames.staleMetadata]: number > 1,
-      });
+      span.set(attemptAttributes(attempt, partition));
       return { headers: injectTraceContext(span.context), end: (error) => span.end({ error }) };
+    },
+    refuse({ topic, error }) {
+      if (wasTried) return undefined;
+      const span = take();
+      span.set(topicAttributes(topic));
+      span.end({ error: reasonName(error.reason) });
+      return span.context;
     },
     end: () => unused?.end(),
   };
 }
 
-/** Nothing is recorded. Leaders are told so, or else each would draw again. */
-function unrecorded(tracer: Tracer, caller: TraceContext | undefined): RouteTrace {
+/** Nothing is recorded but what fails. Leaders are told so, or else each would draw again. */
+function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefined): RouteTrace {
   const context = caller ?? (tracer.enabled ? tracer.unsampled : undefined);
-  const span: RouteSpan = {
-    headers: context === undefined ? {} : injectTraceContext(context),
+  const headers = context === undefined ? {} : injectTraceContext(context);
+  let wasTried = false;
+  const fail = (startMs: number, error: string, attributes: SpanAttributes) => {
+    if (!tracer.samplesError()) return undefined;
+    return tracer.record({ name: spanNames.gatewayRoute, kind: "client", parent: caller, startMs, error, attributes });
+  };
+  return {
+    traceId: undefined,
+    recordHeader: undefined,
+    attempt(attempt, partition) {
+      wasTried = true;
+      const startMs = clock.monotonicMs();
+      return {
+        headers,
+        end: (error) => {
+          if (error !== undefined) fail(startMs, error, attemptAttributes(attempt, partition));
+        },
+      };
+    },
+    refuse({ topic, error }) {
+      return wasTried ? undefined : fail(clock.monotonicMs(), reasonName(error.reason), topicAttributes(topic));
+    },
     end: () => undefined,
   };
-  return { traceId: undefined, recordHeader: undefined, attempt: () => span, end: () => undefined };
+}
+
+function topicAttributes(topic: string): SpanAttributes {
+  return {
+    [attributeNames.system]: messagingSystem,
+    [attributeNames.operation]: "produce",
+    [attributeNames.topic]: topic,
+  };
+}
+
+function attemptAttributes({ route, number }: Attempt, { topic, partition }: RoutedPartition): SpanAttributes {
+  return {
+    ...topicAttributes(topic),
+    [attributeNames.partition]: String(partition),
+    [attributeNames.leader]: route.broker,
+    [attributeNames.leaderEpoch]: route.leaderEpoch,
+    [attributeNames.attempt]: number,
+    [attributeNames.staleMetadata]: number > 1,
+  };
 }
 
 function toRecordHeader(origin: TraceContext): RecordHeader | undefined {

@@ -44,15 +44,14 @@ export async function callLeader<Answer>(
     const route = table.route(partition);
     try {
       if (route === undefined) throw table.noRoute(partition);
-      return await untilReplaced(context, [{ partition, route }], async (left) => {
-        const over = new AbortController();
-        const unbind = abortWith(over, signal, left);
-        try {
-          return await attempt({ route, number }, partition, over.signal);
-        } finally {
-          unbind();
-        }
-      });
+      const over = new AbortController();
+      const work = () => attempt({ route, number }, partition, over.signal);
+      const unbind = abortWith(over, signal);
+      try {
+        return await untilReplaced(context, [{ partition, route }], work, () => over.abort());
+      } finally {
+        unbind();
+      }
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       table.learn(partition, error.fields.leader);

@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
-import { type Cancel, createDeferred, type Runtime } from "@tidemark/runtime";
+import type { Cancel, Runtime } from "@tidemark/runtime";
 import type { Route, RoutedPartition, RouteTable } from "./route-table.ts";
 
 /**
@@ -41,33 +41,34 @@ export interface Asked {
 
 /**
  * What `work` comes to. Once the metadata tell for `replacedGraceMs` that another broker leads one of the partitions, it is
- * the error of `replacedLeader` instead, and `left` is aborted.
+ * the error of `replacedLeader` instead, and `onLeft` is called.
  */
-export async function untilReplaced<Answer>(
+export function untilReplaced<Answer>(
   { table, runtime: { scheduler } }: CallingContext,
   asked: readonly Asked[],
-  work: (left: AbortSignal) => Promise<Answer>,
+  work: () => Promise<Answer>,
+  onLeft?: () => void,
 ): Promise<Answer> {
-  const left = new AbortController();
-  const gone = createDeferred<never>();
-  let stopTimer: Cancel | undefined;
-  const leave = (endpoint: string) => {
-    gone.reject(replacedLeader(endpoint));
-    left.abort();
-  };
-  const unwatch = table.onChange(() => {
-    const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
-    if (replaced === undefined || stopTimer !== undefined) return;
-    unwatch();
-    stopTimer = scheduler.after(replacedGraceMs, () => {
-      // An answer that has come in meanwhile is taken first.
-      stopTimer = scheduler.afterInput(() => leave(replaced.route.endpoint));
+  return new Promise((resolve, reject) => {
+    const working = work();
+    let stopTimer: Cancel | undefined;
+    const leave = (endpoint: string) => {
+      reject(replacedLeader(endpoint));
+      onLeft?.();
+    };
+    const unwatch = table.onChange(() => {
+      const replaced = asked.find(({ partition, route }) => isReplaced(table, partition, route));
+      if (replaced === undefined || stopTimer !== undefined) return;
+      unwatch();
+      stopTimer = scheduler.after(replacedGraceMs, () => {
+        // An answer that has come in meanwhile is taken first.
+        stopTimer = scheduler.afterInput(() => leave(replaced.route.endpoint));
+      });
     });
+    const stop = () => {
+      unwatch();
+      stopTimer?.();
+    };
+    working.finally(stop).then(resolve, reject);
   });
-  try {
-    return await Promise.race([work(left.signal), gone.promise]);
-  } finally {
-    unwatch();
-    stopTimer?.();
-  }
 }

@@ -88,7 +88,7 @@ export function createRouteTable(initial: MetadataImage): RouteTable {
       return { topic: name, topicId, partition };
     },
     route(of) {
-      const hint = hints.get(keyOf(of));
+      const hint = hints.size === 0 ? undefined : hints.get(keyOf(of));
       if (hint !== undefined) return hint.route;
       const known = partitionOf(image, of);
       const session = known?.leader === undefined ? undefined : image.sessions.get(known.leader);

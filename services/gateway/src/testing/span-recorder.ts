@@ -13,6 +13,7 @@ export function createSpanRecorder(draws = true): { readonly tracer: Tracer; rea
   const tracer: Tracer = {
     enabled: true,
     samples: (parent) => parent?.sampled ?? draws,
+    samplesError: () => true,
     start(start) {
       const spanId = (spans.length + 1).toString(16).padStart(16, "0");
       const traceId = start.parent?.traceId ?? "a".repeat(32);
@@ -31,7 +32,12 @@ export function createSpanRecorder(draws = true): { readonly tracer: Tracer; rea
         end: ({ error } = {}) => span.ends.push(error),
       };
     },
-    record: ({ parent }) => parent ?? tracer.unsampled,
+    record({ error, ...span }) {
+      const started = tracer.start({ ...span });
+      started.set(span.attributes ?? {});
+      started.end({ error });
+      return started.context;
+    },
     unsampled: { traceId: "b".repeat(32), spanId: "b".repeat(16), sampled: false, traceState: undefined },
   };
   return { tracer, spans };

@@ -53,9 +53,13 @@ function hops(tree: TraceTree, callerName: string, calleeName: string): readonly
   });
 }
 
-/** Whoever was called left no span: all of it is the way there. */
+/**
+ * Whoever was called left no span: all of it is the way there. A route with a link is a failure that nobody sampled, recorded
+ * by itself: what the leader did of it is not to be found here, whatever it was.
+ */
 function unanswered(tree: TraceTree, call: TraceSpan): readonly Hop[] {
   if (tree.childrenOf(call).length > 0) return [];
+  if (call.name === spanNames.gatewayRoute && call.links.length > 0) return [];
   const id = attributeOf(call, call.name === spanNames.replicate ? attributeNames.follower : attributeNames.leader);
   if (id === undefined) return [];
   const { traceId, name, process } = call;

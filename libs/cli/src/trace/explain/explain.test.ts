@@ -136,6 +136,13 @@ describe("a produce that was slow is laid to", () => {
     const route = span({ name: "gateway route", process: "gateway-1", ms, attributes, error: "UNAVAILABLE" });
     expect(culprit([route])).toEqual(["broker-2", "process"]);
   });
+
+  test("nobody where a failure was recorded that nothing sampled: its leader had been told to record nothing", () => {
+    const [ms, attributes] = [[0, 2000] as const, { "tidemark.leader": 2 }];
+    const route = span({ name: "gateway route", process: "gateway-1", ms, attributes, error: "NOT_ENOUGH_REPLICAS" });
+    const links = [{ traceId: "a".repeat(32), spanId: "b".repeat(16) }];
+    expect(explainTraces([{ ...route, links }])).toEqual([]);
+  });
 });
 
 /** An election by a broker's silence; its batch is committed after so long. */

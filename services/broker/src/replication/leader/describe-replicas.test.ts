@@ -21,6 +21,9 @@ const soundLog = {
 const damage = "a batch at 7 is not what its checksum says";
 const damagedLog = { status: { kind: "offline", damage: { detail: damage } } } as unknown as Log;
 
+/** Of a topic that was deleted. */
+const foreign = "00000000-0000-4000-8000-0000000000ff";
+
 /** Partition 0 is led here and sound, 1 is damaged, and there is no other. */
 const inspection: ReplicaInspection = {
   brokerEpoch: () => 6 as never,
@@ -28,6 +31,7 @@ const inspection: ReplicaInspection = {
   log: ({ partition }) => [soundLog, damagedLog][partition],
   trouble: ({ partition }) => (partition === 3 ? "its directory is not there" : undefined),
   regressedFrom: ({ partition }) => (partition === 0 ? leaderEpoch(9) : undefined),
+  isForeign: ({ topicId }) => topicId === foreign,
   ledIn: ({ partition }) => (partition === 0 ? leaderEpoch(5) : undefined),
 };
 
@@ -77,7 +81,7 @@ describe("questions about replicas", () => {
     ]);
   });
 
-  it("are refused one by one where the broker does not lead, or the caller's leader epoch is another", async () => {
+  it("are refused one by one where the broker does not lead, or the caller's leader epoch or topic is another", async () => {
     const client = await ask();
     const question = { ...replica(0), leaderEpoch: 4 };
     const { ends } = await client.endOffsetForLeaderEpoch({
@@ -86,6 +90,7 @@ describe("questions about replicas", () => {
         { ...question, currentLeaderEpoch: 4 },
         { ...question, currentLeaderEpoch: 6 },
         { ...question, partition: 1 },
+        { ...question, topicId: foreign },
       ],
     });
     expect(ends.map(({ error }) => error?.reason)).toEqual([
@@ -93,6 +98,7 @@ describe("questions about replicas", () => {
       Reason.FENCED_LEADER_EPOCH,
       Reason.UNKNOWN_LEADER_EPOCH,
       Reason.NOT_LEADER,
+      Reason.UNKNOWN_TOPIC_ID,
     ]);
   });
 

@@ -43,7 +43,9 @@ export function createLeaderEpochEnds(inspection: ReplicaInspection, brokerId: B
   function endOf(question: LeaderEpochQuestion): MessageInitShape<typeof LeaderEpochEndSchema> {
     const replica = readPartition(question);
     const asked = readLeaderEpoch(question.leaderEpoch);
-    const refused = refusalOf(question, inspection.ledIn(replica), brokerId);
+    const refused = inspection.isForeign(replica)
+      ? unknownTopicId(question)
+      : refusalOf(question, inspection.ledIn(replica), brokerId);
     if (refused !== undefined) return { ...replica, error: toErrorDetail(refused) };
     const log = inspection.log(replica);
     // Of an epoch that is newer than all that the log knows, everything is older.
@@ -56,6 +58,14 @@ export function createLeaderEpochEnds(inspection: ReplicaInspection, brokerId: B
       ...(leaderEpoch === undefined ? {} : { leaderEpoch }),
     };
   }
+}
+
+function unknownTopicId({ topicId, partition }: LeaderEpochQuestion): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.UNKNOWN_TOPIC_ID,
+    message: `There is no topic with the id ${topicId}`,
+    partition,
+  });
 }
 
 function refusalOf(

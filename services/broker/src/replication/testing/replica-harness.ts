@@ -192,6 +192,7 @@ const nobody: ReplicaInspection = {
   log: () => undefined,
   trouble: () => undefined,
   regressedFrom: () => undefined,
+  isForeign: () => false,
   ledIn: () => undefined,
 };
 

@@ -83,7 +83,10 @@ export interface LogState {
   cleaned: CleanerRounds;
   /** Below it compaction has removed delete markers. */
   markersGone: Offset;
-  /** A file says that offsets are missing between batches that were appended: a start takes no gap for a torn tail. */
+  /**
+   * A file says that offsets may be missing between batches, by compaction here or on the leader from which they were
+   * copied: then neither a start nor a reader takes a gap for damage.
+   */
   hasGaps: boolean;
   /** What a start found behind the recovery point, until it was written anew. */
   tail: UnflushedTail | undefined;

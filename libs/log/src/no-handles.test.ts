@@ -12,6 +12,7 @@ import {
   contentOf,
   createTestLog,
   epoch,
+  epochFile,
   logDirectory,
   logFile,
   namesOf,
@@ -70,6 +71,21 @@ describe("without a file handle", () => {
       test.faulty.plan(() => undefined);
       const log = await test.reopen();
       expect([log.status.kind, await contentOf(log)]).toEqual(["online", ["0..1", "1..2", "2..3"]]);
+    },
+  );
+
+  it.each(ways)(
+    "%s that was closed half way makes the stop not clean, though all else has its handles",
+    async (_, work) => {
+      const test = await threeFlushed();
+      test.context.files.forgetBelow("/data/log");
+      test.faulty.plan((operation) =>
+        operation.kind === "syncDirectory" || operation.path === logFile ? noHandles(operation) : undefined,
+      );
+      const made = expect(work(test)).rejects.toMatchObject({ code: "NO_SPACE" });
+      await test.time.advance(5000);
+      await expect(whileTimeGoes(test.time, test.log.close())).rejects.toMatchObject({ code: "NO_SPACE" });
+      await made;
     },
   );
 
@@ -151,6 +167,7 @@ describe("without a file handle", () => {
   it.each([
     ["a smaller batch that still fits into the segment before", ({ flush }: TestLog) => flush(batchAt(1)), 2],
     ["a cut", ({ log }: TestLog) => log.truncateTo(at(0)), 0],
+    ["a new beginning", ({ log }: TestLog) => log.startAnewAt(at(0)), 0],
   ])("a segment that was begun and not finished is gone before %s", async (_, goOn, end) => {
     const test = await createTestLog({ settings: { segmentBytes: 300, retentionMs: 1 } });
     await test.flush(batchAt(0));
@@ -202,6 +219,25 @@ describe("without a file handle", () => {
 });
 
 describe("a full disk", () => {
+  it("that kept the leader epoch of a refused batch in the list does so only until something is appended", async () => {
+    const test = await createTestLog();
+    await test.flush(batchAt(0));
+    test.faulty.plan(({ kind, path }) =>
+      (kind === "write" && path === logFile) || (kind === "truncate" && path === epochFile)
+        ? { kind: "fail", code: "NO_SPACE" }
+        : undefined,
+    );
+    const refused = test.flush(batchAt(1), batchAt(2, { leaderEpoch: 4 }));
+    await expect(refused).rejects.toMatchObject({ code: "NO_SPACE" });
+    test.faulty.plan(() => undefined);
+    await test.flush(batchAt(1, { leaderEpoch: 5 }));
+    const { epochs } = test.log;
+    expect(epochs.map(({ leaderEpoch }) => leaderEpoch)).toEqual([0, 5]);
+    test.disk.powerCut();
+    const log = await test.reopen();
+    expect([test.starts.at(-1)?.hadEpochs, log.epochs]).toEqual([true, epochs]);
+  });
+
   it("whose flush fails before a roll is the end of the directory: the next flush would not bring back what it lost", async () => {
     const test = await createTestLog({ settings: { segmentBytes: 200, flush: "async" } });
     await test.flush(batchAt(0), batchAt(1));

@@ -19,6 +19,8 @@ import { damageReading } from "../segment/read-or-damage.ts";
 import { scanBatches } from "../segment/scan.ts";
 import type { Segment } from "../segment/segment.ts";
 import { isSpaceError } from "../space.ts";
+import { noteGaps } from "../write/gaps.ts";
+import { exclusive } from "../write/writer.ts";
 import { addRound, firstDirtyOffset, markersGoBelow, writeRounds } from "./cleaner-checkpoint.ts";
 import { filterBatch } from "./filter-batch.ts";
 import { groupSegments } from "./group-segments.ts";
@@ -73,6 +75,7 @@ export async function compact(
     const activeFrom = activeSegment(log).baseOffset;
     const round: Round = { ...mapped, markersBelow, epochStarts, activeFrom, goesOn };
     const bytesBefore = sizeBelow(log, round.upTo);
+    await expectGaps(log);
     for (const group of groupSegments(log, round.upTo)) {
       if (!goesOn()) return undefined;
       const [only, ...others] = group;
@@ -88,6 +91,13 @@ export async function compact(
     if (!goesOn()) return undefined;
     throw await roundFailed(log, error);
   }
+}
+
+/** From now on no reader and no start takes a gap for damage. Durable before there is one. */
+function expectGaps(log: LogState): Promise<void> {
+  return exclusive(log, async () => {
+    if (!log.hasGaps) await noteGaps(log);
+  });
 }
 
 /** A full disk ends the round and harms nothing; a device that fails is the directory's end (L6). */

@@ -237,8 +237,16 @@ describe("compaction", () => {
   it("leaves readers a way to the log end while the active segment is empty", async () => {
     const test = await logOf("a");
     while (test.log.segmentCount < 2) await test.flush(batchAt(Number(test.log.logEndOffset)));
-    // Cut where the active segment begins; what is right before it has no key, and goes.
-    await test.log.truncateTo(at(test.log.logEndOffset - 1n));
+    // A roll whose batch finds no room; what is right before has no key, and goes.
+    const segments = test.log.segmentCount;
+    test.faulty.plan(({ kind, path }) =>
+      kind === "write" && path.endsWith(".log") ? { kind: "fail", code: "NO_SPACE" } : undefined,
+    );
+    const size = (await sizesOf(test)).at(-1) ?? 0;
+    const large = batchAt(Number(test.log.logEndOffset), { value: "x".repeat(200 - size) });
+    await expect(test.flush(large)).rejects.toMatchObject({ code: "NO_SPACE" });
+    test.faulty.plan(() => undefined);
+    expect([test.log.segmentCount, (await sizesOf(test)).at(-1)]).toEqual([segments + 1, 0]);
     const end = test.log.logEndOffset;
     test.log.setHighWatermark(end);
     await test.log.compact(now);
@@ -300,7 +308,7 @@ describe("compaction", () => {
 
   it("gives the space back when the disk is full, and harms nothing", async () => {
     const test = await logOf("abababab");
-    const isAside = (path: string) => path.endsWith(".aside");
+    const isAside = (path: string) => path.endsWith(".cleaned.aside");
     test.faulty.plan(({ kind, path }) =>
       kind === "write" && isAside(path) ? { kind: "short", bytes: 10, code: "NO_SPACE" } : undefined,
     );
@@ -348,6 +356,24 @@ describe("compaction", () => {
     expect(await compacting).toBeUndefined();
     await test.reopen();
     expect(await contentOf(test)).toHaveLength(16);
+  });
+
+  it("leaves gaps that nobody takes for damage, also when the topic is not compacted any more", async () => {
+    const test = await logOf("abcbdefghijk", compacted({}));
+    test.log.configure({ ...defaultLogSettings, ...compacted(), segmentBytes: 1000 });
+    for (const round of [now, now + 1n]) {
+      await test.log.compact(round);
+      await test.flush(batchAt(test.log.logEndOffset, { key: "d" }), batchAt(test.log.logEndOffset + 1n, { key: "e" }));
+      test.log.setHighWatermark(test.log.logEndOffset);
+    }
+    await test.log.close();
+    const log = await test.reopen({ gaps: false, compaction: undefined });
+    for (let offset = at(0); offset < log.logEndOffset; )
+      ({ nextOffset: offset } = await log.read(offset, { maxBytes: 1 }));
+    expect([log.status.kind, (await headersOf(test)).map(({ baseOffset }) => Number(baseOffset)).slice(0, 4)]).toEqual([
+      "online",
+      [0, 2, 3, 4],
+    ]);
   });
 
   it("ends when the log is cut, and the cut counts", async () => {

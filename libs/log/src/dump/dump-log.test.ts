@@ -1,6 +1,7 @@
 import { portableCrc32c, readBatchHeader } from "@tidemark/record";
 import { describe, expect, it } from "vitest";
 import { encodeEpochs } from "../epochs/epoch-file.ts";
+import { defaultCompactionSettings } from "../settings.ts";
 import { at, batchAt, createTestLog, epoch, logDirectory, logFile } from "../testing/fixture.ts";
 import { type DumpOptions, dumpLog } from "./dump-log.ts";
 import { logsAt } from "./find-logs.ts";
@@ -113,6 +114,37 @@ describe("a dump", () => {
     const { problems } = await dumpLog(options, logDirectory);
     const where = `${logFile} at byte ${2 * batchAt(0, { records: 2 }).length}`;
     expect(problems).toEqual([`${where}: the batch at 4 is of leader epoch 1; leader-epoch-checkpoint has 0 there`]);
+  });
+
+  it.each([
+    ["0 of the second", 1, 0, ["offset 3 after 2", "offset 4 after 5"]],
+    [
+      "0 of the last before another segment",
+      2,
+      0,
+      ["offset 5 after 4", "ends behind it, the next segment begins at 6"],
+    ],
+    ["40 of the last before another segment", 2, 40, ["offset 1099511627780 after 4", "ends behind it"]],
+  ])(
+    "finds a base offset whose bit %s batch has changed, which no checksum covers",
+    async (_, batch, bit, expected) => {
+      const { test, options } = await stopped();
+      const size = batchAt(0, { records: 2 }).length;
+      test.disk.flipBit(logFile, { byte: batch * size + 7 - Math.floor(bit / 8), bit: bit % 8 });
+      const { problems } = await dumpLog(options, logDirectory);
+      for (const problem of expected) expect(problems.join("\n")).toContain(problem);
+    },
+  );
+
+  it("takes what compaction left out for no damage", async () => {
+    const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+    const test = await createTestLog({ settings: { gaps: true, segmentBytes: 300, compaction } });
+    for (const [offset, key] of Array.from("abcbdefgh").entries()) await test.flush(batchAt(offset, { key }));
+    test.log.setHighWatermark(at(9));
+    await test.log.compact(1_800_000_000_000n);
+    await test.log.close();
+    const dump = await dumpLog({ disk: test.disk, crc32c: portableCrc32c, codecs: {} }, logDirectory);
+    expect([dump.segments[0]?.batches, dump.problems]).toEqual([2, []]);
   });
 
   it("changes nothing", async () => {

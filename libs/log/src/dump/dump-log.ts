@@ -74,7 +74,7 @@ async function dumpFile(context: LogContext, options: DumpOptions, path: string)
   } finally {
     release();
   }
-  const dump = await dumpSegment(context, segment, { ...options, isLast: true });
+  const dump = await dumpSegment(context, segment, { ...options, isLast: true, hasGaps: true });
   return { path, segments: [dump], noted: undefined, epochs: undefined, recovery: undefined, problems: dump.problems };
 }
 
@@ -89,9 +89,10 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
     misfit ??= epochMisfit(batch, epochs);
     options.onBatch?.(batch);
   };
+  const hasGaps = entries.some(({ name }) => name === gapsFileName);
   for (const segment of segments) {
     const isLast = segment === segments.at(-1);
-    dumps.push(await dumpSegment(context, segment, { ...options, isLast, onBatch }));
+    dumps.push(await dumpSegment(context, segment, { ...options, isLast, hasGaps, onBatch }));
   }
   const aside = await findAsideSegment(context, path, entries);
   const recovery = await outlook(context, { path, entries, segments, aside, noted, epochs });

@@ -1,5 +1,5 @@
 import type { Offset } from "@tidemark/ids";
-import { type BatchHeader, type DecodedBatch, decodeRecords, hasValidCrc } from "@tidemark/record";
+import { type BatchHeader, type DecodedBatch, decodeRecords, hasValidCrc, nextOffsetOf } from "@tidemark/record";
 import type { LogContext } from "../context.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { type ScanStop, scanBatches } from "../segment/scan.ts";
@@ -52,13 +52,20 @@ export interface SegmentDump {
   readonly problems: readonly string[];
 }
 
+/** What is known of the log around the segment. */
+export interface SegmentPlace {
+  readonly isLast: boolean;
+  /** Whether offsets may be missing between batches. */
+  readonly hasGaps: boolean;
+}
+
 /** A record may be as large as a batch can be; the file is on this machine. */
 const decompressedBytesMax = 2 ** 31 - 1;
 
 export async function dumpSegment(
   context: LogContext,
   segment: Segment,
-  { isLast, onBatch, onPiece, deep }: BatchDuties & { readonly isLast: boolean },
+  { isLast, hasGaps, onBatch, onPiece, deep }: BatchDuties & SegmentPlace,
 ): Promise<SegmentDump> {
   const { path, baseOffset } = segment;
   const problems: string[] = [];
@@ -74,8 +81,13 @@ export async function dumpSegment(
       const isSound = hasValidCrc(bytes, header, context.crc32c);
       if (!isSound)
         problems.push(`${path} at byte ${position}: the batch at ${header.baseOffset} has a wrong checksum`);
-      if (header.baseOffset < scratch.covered.nextOffset) {
-        problems.push(`${path} at byte ${position}: offset ${header.baseOffset} after ${scratch.covered.nextOffset}`);
+      const { nextOffset } = scratch.covered;
+      if (hasGaps ? header.baseOffset < nextOffset : header.baseOffset !== nextOffset) {
+        problems.push(`${path} at byte ${position}: offset ${header.baseOffset} after ${nextOffset}`);
+      }
+      if (!isLast && nextOffsetOf(header) > segment.nextOffset) {
+        const next = `the next segment begins at ${segment.nextOffset}`;
+        problems.push(`${path} at byte ${position}: the batch at ${header.baseOffset} ends behind it, ${next}`);
       }
       const decoded = deep === true && isSound ? decode() : undefined;
       if (decoded?.kind === "failed") {

@@ -38,8 +38,8 @@ const pieces = { "batch by batch": 1, "two at a time": 2 * batchBytes, "all at o
 test.each(Object.entries(pieces))(
   "a bit that changed in a base offset makes nobody pass over records who reads %s",
   async (_, maxBytes) => {
-    // Bit 0 alone leaves it within its segment and behind the batch before it, where a log that is compacted may have it.
-    for (let bit = 1; bit < 64; bit++) {
+    // Bit 0 alone leaves it within its segment and behind the batch before it, where only a log that was compacted has it.
+    for (let bit = 0; bit < 64; bit++) {
       for (const from of [0, 1, 2, 3]) {
         const { ranges, isWhole } = await readOn(await harmedIn(bit), from, maxBytes);
         const given = ranges.length;

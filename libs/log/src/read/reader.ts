@@ -103,7 +103,8 @@ async function readIn(
       return await readIn(log, segment, { offset, limits });
     }
     for (;;) {
-      const step = findBatches(bytes, offset, { ...limits, above: cursor && offset, below: segment.nextOffset });
+      const bounds = { above: cursor && offset, below: segment.nextOffset, hasGaps: log.hasGaps };
+      const step = findBatches(bytes, offset, { ...limits, ...bounds });
       if (step.kind === "found") {
         const isMissing = cursor === undefined && (step.headers[0]?.baseOffset ?? offset) > offset;
         if (isMissing) await assertNothingMissed(log, segment, { file, from: floor.position, offset });
@@ -171,13 +172,18 @@ interface Bounds {
   readonly above: Offset | undefined;
   /** All end there, or before. */
   readonly below: Offset;
+  /** Whether one may begin behind where the one before it ended. */
+  readonly hasGaps: boolean;
 }
 
-/** The batches of `source` from the one with `offset` on, as far as the limits allow. Each begins where others ended, or later. */
+/**
+ * The batches of `source` from the one with `offset` on, as far as the limits allow. Each begins where the one before
+ * ended, or later where compaction left something out.
+ */
 function findBatches(
   source: Uint8Array,
   offset: Offset,
-  { maxBytes, upTo, above, below }: Required<ReadLimits> & Bounds,
+  { maxBytes, upTo, above, below, hasGaps }: Required<ReadLimits> & Bounds,
 ): Step {
   let at = 0;
   let least = above;
@@ -202,7 +208,8 @@ function findBatches(
     }
     const { header } = step;
     const next = nextOffsetOf(header);
-    if (next > below || (least !== undefined && header.baseOffset < least)) {
+    const isElsewhere = least !== undefined && (hasGaps ? header.baseOffset < least : header.baseOffset !== least);
+    if (next > below || isElsewhere) {
       if (headers.length > 0) break;
       return { kind: "malformed", at };
     }

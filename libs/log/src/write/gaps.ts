@@ -1,7 +1,7 @@
 /**
- * `gaps`: an empty file, there once a batch was appended that does not begin where the one before it ends, as a follower
- * copies what its leader's compaction left. A start then takes no gap for a torn tail (L4), whatever the topic's policy
- * is by that time.
+ * `gaps`: an empty file, there before the first batch that does not begin where the one before it ends: before the log is
+ * compacted, and before a follower copies what its leader's compaction left. A start then takes no gap for a torn tail
+ * (L4), and no reader takes one for damage, whatever the topic's policy is by that time. Without it, both do.
  */
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, nextOffsetOf } from "@tidemark/record";

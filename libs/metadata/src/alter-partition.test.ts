@@ -177,6 +177,13 @@ describe("a proposal of in-sync replicas", () => {
     const done = follow(still, alter(still, proposal([1], { partitionEpoch: 8, recovered: true }))).image;
     expect(partitionIn(done).recovering).toBe(false);
   });
+
+  it("that would end recovering is no repeat of a change that left it as it was", () => {
+    const image = imageOf(run(), [partitionOf({ isr: [1], minIsr: 1, recovering: true })]);
+    const late = { partitionEpoch: 6, recovered: true };
+    expect(outcomeOf(image, proposal([1], late))).toBe(Reason.INVALID_PARTITION_EPOCH);
+    expect(outcomeOf(image, proposal([1], { ...late, recovered: false }))).toMatchObject({ partitionEpoch: 7 });
+  });
 });
 
 describe("a preferred election", () => {

@@ -6,10 +6,15 @@ import { createDeferred } from "@tidemark/runtime";
 
 export const recordBytes = 200;
 
+/** How many records a batch of about so many bytes has. */
+export function recordsIn(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / recordBytes));
+}
+
 /** A batch of about so many bytes, of records of 200 B, as a producer encodes it. */
 export function batchOf(bytes: number): Uint8Array {
   const value = new Uint8Array(recordBytes - 12).fill(120);
-  const records = Array.from({ length: Math.max(1, Math.floor(bytes / recordBytes)) }, () => ({
+  const records = Array.from({ length: recordsIn(bytes) }, () => ({
     timestamp: 1_700_000_000_000n,
     key: null,
     value,

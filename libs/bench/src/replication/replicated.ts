@@ -4,7 +4,7 @@ import { type DevCluster, startDevCluster } from "@tidemark/testkit";
 import { type Bench, type Figure, figure } from "../bench.ts";
 import { createLedTopic, type Leader } from "./led-topic.ts";
 import { processorMs } from "./processor-time.ts";
-import { batchOf, type LoadFigures, produceLoad } from "./produce-load.ts";
+import { batchOf, type LoadFigures, produceLoad, recordsIn } from "./produce-load.ts";
 
 const runs = 3;
 const MB = 1e6;
@@ -83,6 +83,7 @@ async function measure(
     one.push(await load(of.one));
   }
   const acks = three.flatMap(({ acksMs }) => acksMs).sort((a, b) => a - b);
+  const recordsPerMB = (recordsIn(kibibytes * 1024) * MB) / batch.length;
   const at = (share: number) => acks[Math.floor((acks.length - 1) * share)] ?? Number.NaN;
   return [
     figure(
@@ -90,6 +91,11 @@ async function measure(
       "MB/s",
       three.map(({ rate }) => rate),
       { to: "one replica", values: one.map(({ rate }) => rate) },
+    ),
+    figure(
+      `${name}, records`,
+      "records/s",
+      three.map(({ rate }) => rate * recordsPerMB),
     ),
     figure(`${name}, ack p50`, "ms", [at(0.5)]),
     figure(`${name}, ack p99`, "ms", [at(0.99)]),

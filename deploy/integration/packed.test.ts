@@ -1,10 +1,13 @@
 /** What goes into the images runs by itself: elsewhere, as nobody in particular, and ends when it is asked to. */
-import { chownSync, mkdirSync, rmSync } from "node:fs";
+import { chownSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { metricNames } from "@tidemark/telemetry";
-import { runProgram } from "@tidemark/testkit";
+import { runProgram, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { composeProcesses } from "../src/manifests.ts";
+import { parse } from "yaml";
+import { composeProcesses, deploy } from "../src/manifests.ts";
 import { type Packed, packAll } from "../src/packed.ts";
 import { environmentHere, type Place, placeFor, type Running, startProgram } from "../src/running.ts";
 
@@ -14,8 +17,24 @@ const processes = composeProcesses("single");
 let packed: Packed;
 let place: Place;
 const running = new Map<string, Running>();
+/** What the collector was sent, which takes everything and never answers. */
+const sent: Buffer[] = [];
+const collector = createServer((request) => request.on("data", (piece: Buffer) => sent.push(piece)));
+
+/** Traces everything, and waits for its collector for longer than any grace. */
+function tracing(): Readonly<Record<string, string>> {
+  const { port } = collector.address() as AddressInfo;
+  return {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://127.0.0.1:${port}`,
+    OTEL_EXPORTER_OTLP_TIMEOUT: "600000",
+    OTEL_BSP_EXPORT_TIMEOUT: "600000",
+    OTEL_BSP_SCHEDULE_DELAY: "100",
+    OTEL_TRACES_SAMPLER: "always_on",
+  };
+}
 
 beforeAll(async () => {
+  await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve));
   packed = packAll();
   const data = join(packed.folder, "data");
   mkdirSync(data);
@@ -25,6 +44,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const each of running.values()) await each.kill();
+  collector.close();
+  collector.closeAllConnections();
   rmSync(packed.folder, { recursive: true });
 });
 
@@ -32,7 +53,7 @@ test("every service starts from its folder alone, as nobody, and the cluster tak
   for (const each of processes) {
     const started = await startProgram([packed.node, packed.main(each.role)], {
       cwd: join(packed.folder, "data"),
-      env: { ...environmentHere(each, place), TIDEMARK_DEBUG_PAGE: "true" },
+      env: { ...environmentHere(each, place), ...tracing(), TIDEMARK_DEBUG_PAGE: "true" },
       ...(nobody === undefined ? {} : { uid: nobody }),
     });
     running.set(each.name, started);
@@ -71,17 +92,63 @@ test("every service tells of itself at /debug, where that is turned on", async (
   expect(led.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
 });
 
-test("every metric of the dashboard is told by some process of the cluster that took and gave records", async () => {
-  const told = new Set<string>();
+/** Of everything that the cluster tells: the series' name, and its labels with those that Prometheus adds. */
+async function toldSeries(): Promise<readonly { readonly name: string; readonly labels: ReadonlySet<string> }[]> {
+  const told = [];
   for (const each of running.values()) {
     const text = await (await fetch(`http://${metricsOf(each)}/metrics`)).text();
-    for (const name of text.match(/^tidemark_\w+/gm) ?? []) told.add(name.replace(/_(?:bucket|sum|count)$/, ""));
+    for (const [, name = "", labels = ""] of text.matchAll(/^(\w+)(?:\{(.*)\})? /gm)) {
+      const own = Array.from(labels.matchAll(/(\w+)="/g), ([, label = ""]) => label);
+      told.push({ name, labels: new Set([...own, "instance", "job", "role"]) });
+    }
   }
+  return told;
+}
+
+test("every metric of the dashboard is told by some process of the cluster that took and gave records", async () => {
+  const told = new Set((await toldSeries()).map(({ name }) => name.replace(/_(?:bucket|sum|count)$/, "")));
   const expected = Object.values(metricNames).filter((name) => name.startsWith("tidemark_"));
   expect(expected.filter((name) => !told.has(name))).toEqual([]);
 });
 
-test("every service stops by itself within the grace that its manifest gives", async () => {
+/** The series that an alert's expression reads: names, and the labels by which it chooses or groups them. */
+function readBy(expression: string): readonly { readonly name: string; readonly labels: readonly string[] }[] {
+  const grouped = Array.from(expression.matchAll(/\bby \(([\w, ]+)\)/g), ([, labels = ""]) =>
+    labels.split(/, */),
+  ).flat();
+  return Array.from(expression.matchAll(/\b(tidemark_\w+)(?:\{([^}]*)\})?/g), ([, name = "", chosen = ""]) => ({
+    name,
+    labels: [...new Set([...grouped, ...Array.from(chosen.matchAll(/(\w+)[=!]/g), ([, label = ""]) => label)])],
+  }));
+}
+
+test("every alert reads series that some process tells, by the labels that they have", async () => {
+  const told = await toldSeries();
+  const { groups } = parse(readFileSync(join(deploy, "observability", "alerts.yaml"), "utf8")) as {
+    groups: { rules: { alert: string; expr: string }[] }[];
+  };
+  const missing = groups.flatMap(({ rules }) =>
+    rules.flatMap(({ alert, expr }) =>
+      readBy(expr).flatMap(({ name, labels }) => {
+        const isTold = told.some((series) => series.name === name && labels.every((label) => series.labels.has(label)));
+        return isTold ? [] : [`${alert}: ${name} by ${labels.join(", ")}`];
+      }),
+    ),
+  );
+  expect(missing).toEqual([]);
+});
+
+test("every service stops by itself within the grace that its manifest gives, though its collector hangs", async () => {
+  // The command line goes to leaders directly: the gateway has something to tell of what goes through it.
+  const gateway = place.addresses.get("gateway-1:4640") ?? "";
+  const answer = await fetch(`http://${gateway}/tidemark.log.v1.LogService/Produce`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ topic: "kept", records: [{ text: "three" }] }),
+  });
+  expect(answer.status).toBe(200);
+  const all = () => Buffer.concat(sent).toString("latin1");
+  await waitFor("every process to wait for the collector", () => processes.every(({ name }) => all().includes(name)));
   // As compose does it: those that depend on others first.
   for (const { name, graceMs } of [...processes].reverse()) {
     const stopped = running.get(name)?.stop();

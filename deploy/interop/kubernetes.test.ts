@@ -6,10 +6,8 @@ import { testWith } from "@tidemark/testkit/outside";
 import { describe, expect } from "vitest";
 import { deploy, environmentOf, type Resource, type Role, readResources, workloadIn } from "../src/manifests.ts";
 import { settingsFrom } from "../src/settings.ts";
-import { needKubectlValidate, needKustomize, withFolder } from "./tools.ts";
+import { kubectlValidateMs, needKubectlValidate, needKustomize, withFolder } from "./tools.ts";
 
-/** The Go toolchain compiles much of Kubernetes for it, once. */
-const buildsForMs = 1_500_000;
 const kubernetesVersion = "1.30";
 const folders = ["base", "overlays/single", "overlays/raft", "overlays/raft/format", "overlays/etcd"];
 
@@ -35,7 +33,7 @@ describe.each(folders)("kubernetes/%s", (folder) => {
       expect(said).toContain("OK");
       expect(code, said).toBe(0);
     },
-    buildsForMs,
+    kubectlValidateMs,
   );
 });
 
@@ -64,7 +62,7 @@ describe("a manifest that was spoiled", () => {
         expect(code).not.toBe(0);
         expect(said).toContain(told);
       },
-      buildsForMs,
+      kubectlValidateMs,
     );
   }
 });

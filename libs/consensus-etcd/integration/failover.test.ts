@@ -31,6 +31,8 @@ interface Controller {
   die(): Promise<void>;
   /** As a process that is stopped: connections stand, and nobody answers. */
   freeze(): void;
+  /** To its endpoint, by others. */
+  connections(): number;
   close(): Promise<void>;
 }
 
@@ -51,6 +53,7 @@ async function listen() {
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
+    socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -96,6 +99,7 @@ async function start(id: number, prefix: string): Promise<Controller> {
       await closed;
     },
     freeze: () => members.stall(),
+    connections: () => sockets.size,
     async close() {
       members.resume();
       members.heal();
@@ -119,6 +123,8 @@ async function leaderWithStandbys() {
   await waitFor("the first to lead", () => leader.belief().kind === "leading");
   const standbys = [await start(2, prefix), await start(3, prefix)];
   await waitFor("the others to follow", () => standbys.every((standby) => standby.belief().kind === "following"));
+  // What they never reached they do not find gone.
+  await waitFor("them to be connected to it", () => leader.connections() >= standbys.length);
   return { leader, standbys };
 }
 

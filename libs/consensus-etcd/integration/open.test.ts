@@ -17,10 +17,15 @@ const settings: EtcdSettings = { prefix: "/open", leaseMs: 3_000, renewalMs: 1_0
 
 function open(
   given: Partial<EtcdSettings>,
-  options: { readonly endpoints?: readonly string[]; readonly user?: { name: string; password: string } } = {},
+  options: {
+    readonly endpoints?: readonly string[];
+    readonly user?: { name: string; password: string };
+    /** Long enough for a busy machine, where somebody answers. */
+    readonly patienceMs?: number;
+  } = {},
 ) {
   const events: EtcdEvent[] = [];
-  const { endpoints = etcd.endpoints, user } = options;
+  const { endpoints = etcd.endpoints, user, patienceMs = 30_000 } = options;
   const members = etcdMembers({
     endpoints,
     clock: runtime.clock,
@@ -31,7 +36,7 @@ function open(
     members,
     settings: { ...settings, ...given },
     runtime,
-    patienceMs: 2_000,
+    patienceMs,
     onEvent: (event) => {
       if (event.kind === "memberFailed") events.push(event);
     },
@@ -61,7 +66,7 @@ describe("opening the backend", () => {
   });
 
   it("says that no endpoint answers, and tried no more often than its pauses allow", async () => {
-    const { opening, events } = open({}, { endpoints: ["127.0.0.1:1", "127.0.0.1:2"] });
+    const { opening, events } = open({}, { endpoints: ["127.0.0.1:1", "127.0.0.1:2"], patienceMs: 2_000 });
     const { code, message } = await codeOf(opening);
     expect(code).toBe("UNREACHABLE");
     expect(message).toMatch(/127\.0\.0\.1:1, 127\.0\.0\.1:2.*no connection: connect ECONNREFUSED 127\.0\.0\.1:[12]$/);

@@ -65,8 +65,17 @@ describe("a start", () => {
   });
 
   it("that is denied the prefix asks once", async () => {
-    const { code, calls } = await openOn((etcd) => etcd.deny("/bad/append"));
+    const { code, message, calls } = await openOn((etcd) => etcd.deny("/bad/append"));
     expect([code, calls]).toEqual(["DENIED", 1]);
+    expect(message).toMatch(/permission denied\. Way out: correct consensus\.etcd\.username .* \/bad\/ up to \/bad0$/);
+  });
+
+  it("33 of a user who may read and not write says what etcd says", async () => {
+    await runCourse({}, async (c) => {
+      const { consensus } = await c.start(1);
+      c.etcd.deny(`${c.prefix}/controllers/1`);
+      await expect(c.settled(consensus.join(c.cluster.identity(1)))).rejects.toThrow(/FAILED: .*permission denied/);
+    });
   });
 
   it("34 on an etcd without space asks no second time, and says what to do", async () => {

@@ -104,15 +104,18 @@ async function probe({ members, settings, runtime, patienceMs, onEvent = () => {
     await calls.once((stubs) => stubs.leaseRevoke(grant.id), giveUp.signal).catch(() => undefined);
     refuseOtherTtl(grant.ttlSeconds * 1000, settings.leaseMs);
   } catch (error) {
-    throw error instanceof EtcdError ? refusalOf(error) : error;
+    throw error instanceof EtcdError ? refusalOf(error, settings.prefix) : error;
   } finally {
     cancel();
     rotation.close();
   }
 }
 
-function refusalOf(error: EtcdError): EtcdOpenError {
-  if (error.code !== "NO_SPACE") return new EtcdOpenError("DENIED", error.message, { cause: error });
+function refusalOf(error: EtcdError, prefix: string): EtcdOpenError {
+  if (error.code !== "NO_SPACE") {
+    const wayOut = `correct consensus.etcd.username and consensus.etcd.password, or grant the user's role to read and write from ${prefix}/ up to ${prefix}0`;
+    return new EtcdOpenError("DENIED", `etcd refused: ${error.message}. Way out: ${wayOut}`, { cause: error });
+  }
   const wayOut = "compact and defragment etcd or raise its quota, then disarm the alarm";
   return new EtcdOpenError("NO_SPACE", `etcd has no space: ${error.message}. Way out: ${wayOut}`, { cause: error });
 }

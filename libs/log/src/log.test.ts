@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { defaultCompactionSettings } from "./settings.ts";
 import { at, batchAt, contentOf, createTestLog, epoch, everything, rangesOf } from "./testing/fixture.ts";
 
 describe("a log", () => {
@@ -270,6 +271,24 @@ describe("cutting a log", () => {
       test.disk.powerCut();
       await test.reopen();
       expect([test.log.status.kind, await contentOf(test.log)]).toEqual(["online", ["0..3", "3..4"]]);
+    });
+
+    it("ends at the cut where a segment begins there, too", async () => {
+      const compaction = { ...defaultCompactionSettings, minDirtyRatio: 0 };
+      const segmentBytes = 2 * batchAt(0, { key: "a" }).length;
+      const test = await createTestLog({ settings: { gaps: true, segmentBytes, compaction } });
+      for (const [offset, key] of Array.from("abcbde").entries()) await test.flush(batchAt(offset, { key }));
+      test.log.setHighWatermark(at(4));
+      await test.log.compact(1_800_000_000_000n);
+      expect(await contentOf(test.log)).toEqual(["0..1", "2..3", "3..4", "4..5", "5..6"]);
+      expect(await test.log.truncateTo(at(2))).toBe(at(2));
+      for (const cut of [() => undefined, () => test.disk.powerCut()]) {
+        cut();
+        await test.reopen();
+        expect([await contentOf(test.log), test.log.logEndOffset]).toEqual([["0..1", "1..2"], at(2)]);
+      }
+      await test.flush(batchAt(2), batchAt(3));
+      expect(await contentOf(test.log)).toEqual(["0..1", "1..2", "2..3", "3..4"]);
     });
 
     it("may begin where it is cut", async () => {

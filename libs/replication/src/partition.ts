@@ -48,7 +48,7 @@ import { createReplicaLog, type FlushGeneration, type LogSnapshot, moveLogStart,
 import type { FetchSession, FetchSessions } from "./replica-messages.ts";
 import { createProgress, forgetPositions } from "./replica-progress.ts";
 import type { ReplicationSettings } from "./settings.ts";
-import { type PartitionView, viewLeadership, viewLog } from "./view.ts";
+import { type PartitionView, viewLeadership } from "./view.ts";
 
 export interface Partition {
   /** Takes one input. The output belongs to the caller. */
@@ -133,12 +133,22 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     view(nowMs) {
       const { context, role } = machine;
-      const { self, brokerEpoch } = context;
-      const leadership = role.kind === "leader" ? viewLeadership(role.leader, nowMs) : undefined;
+      const { log } = context;
       const state = newestState(machine);
-      const regressedFrom = regressedFromOf(machine);
-      const own = { self, brokerEpoch, role: role.kind, hint: hintOf(state), state, regressedFrom };
-      return { ...own, ...viewLog(context), leadership };
+      return {
+        self: context.self,
+        brokerEpoch: context.brokerEpoch,
+        role: role.kind,
+        hint: hintOf(state),
+        state,
+        logStart: log.start,
+        logEnd: log.end,
+        flushed: log.flushed,
+        highWatermark: context.highWatermark,
+        leaderEpochs: log.epochs.entries(),
+        regressedFrom: regressedFromOf(machine),
+        leadership: role.kind === "leader" ? viewLeadership(role.leader, nowMs) : undefined,
+      };
     },
   };
   return Object.assign(new Standing(machine), rest);

@@ -1,5 +1,4 @@
 import type { BrokerEpoch, BrokerId, LeaderEpoch, Offset } from "@tidemark/ids";
-import type { PartitionContext } from "./context.ts";
 import { type LeaderEnd, lagMs } from "./isr-lag.ts";
 import type { OpenProposal } from "./isr-proposals.ts";
 import type { EpochStart } from "./leader-epochs.ts";
@@ -91,17 +90,4 @@ export function viewLeadership(leader: LeaderState, nowMs: number): LeadershipVi
  */
 function shownLagMs(progress: ReplicaProgress, end: LeaderEnd, inIsr: boolean): number {
   return inIsr ? lagMs(progress, end) : end.nowMs - progress.caughtUpMs;
-}
-
-export function viewLog(
-  context: PartitionContext,
-): Pick<PartitionView, "logStart" | "logEnd" | "flushed" | "highWatermark" | "leaderEpochs"> {
-  const { log, highWatermark } = context;
-  return {
-    logStart: log.start,
-    logEnd: log.end,
-    flushed: log.flushed,
-    highWatermark,
-    leaderEpochs: log.epochs.entries(),
-  };
 }

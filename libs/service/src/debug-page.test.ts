@@ -1,6 +1,6 @@
 import { controllerSchema, readSources } from "@tidemark/config";
 import { expect, test } from "vitest";
-import { debugPage, describeServer } from "./debug-page.ts";
+import { debugPage, describeServer, stateOf } from "./debug-page.ts";
 
 const flags = [
   "--node.id=1",
@@ -33,4 +33,19 @@ test("a process tells its settings and where they came from, and no secret", () 
     },
   });
   expect(JSON.stringify(page)).not.toContain("hunter2");
+});
+
+test("a service that is not up yet, or cannot say how it is, leaves the rest of the page as it is", () => {
+  expect(stateOf(undefined)).toEqual({ isReady: false, service: {} });
+  expect(stateOf({ isReady: () => true, describe: () => ({ led: 3 }) })).toEqual({
+    isReady: true,
+    service: { led: 3 },
+  });
+  const broken = () => {
+    throw new Error("the log is gone");
+  };
+  expect(stateOf({ isReady: () => false, describe: broken })).toEqual({
+    isReady: false,
+    service: { failed: "Error: the log is gone" },
+  });
 });

@@ -20,6 +20,18 @@ export function describeServer(
   return { activeCalls, connections, queuedBytes: { used, limit } };
 }
 
+/** What a service that is up, or not yet, tells of itself. One that fails at it tells that: the rest of the page stays. */
+export function stateOf(
+  running: { isReady(): boolean; describe?(): Readonly<Record<string, unknown>> } | undefined,
+): Pick<ProcessDescription, "isReady" | "service"> {
+  const isReady = running?.isReady() ?? false;
+  try {
+    return { isReady, service: running?.describe?.() ?? {} };
+  } catch (error) {
+    return { isReady, service: { failed: String(error) } };
+  }
+}
+
 /** A page for people who look for what is wrong. Secrets are left out, and nothing in it grows without bound. */
 export function debugPage<Of extends Settings>(of: ProcessDescription, config: Config<Of>): unknown {
   const { role, id, isReady, eventLoopLagMs, service } = of;

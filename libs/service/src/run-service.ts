@@ -22,7 +22,7 @@ import {
   startTelemetry,
   type Telemetry,
 } from "@tidemark/telemetry";
-import { debugPage } from "./debug-page.ts";
+import { debugPage, stateOf } from "./debug-page.ts";
 import { collectLessOften } from "./heap.ts";
 import type { ServiceWorld } from "./service-world.ts";
 
@@ -147,10 +147,6 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   } catch (error) {
     leave(exitCodes.refused, `The ${program.role} does not start: ${messageOf(error)}`);
   }
-}
-
-function stateOf(running: RunningService | undefined) {
-  return { isReady: running?.isReady() ?? false, service: running?.describe?.() ?? {} };
 }
 
 /** The world of a real process: its disks, and gRPC over TCP. */

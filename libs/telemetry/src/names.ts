@@ -85,17 +85,15 @@ export const attributeNames = {
   topic: "messaging.destination.name",
   /** The partition's index, as text. */
   partition: "messaging.destination.partition.id",
-  /** produce, fetch, ... */
+  /** produce or fetch. */
   operation: "messaging.operation.name",
   /** send, receive: the convention's own set. */
   operationType: "messaging.operation.type",
   /** Records of the batch. */
   records: "messaging.batch.message_count",
-  consumerGroup: "messaging.consumer.group.name",
   /** Bytes of the encoded batch. */
   bytes: "messaging.message.body.size",
   serverAddress: "server.address",
-  serverPort: "server.port",
   /** A reason of the suite's closed set of errors. */
   error: "error.type",
 

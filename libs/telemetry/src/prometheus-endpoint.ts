@@ -49,7 +49,7 @@ export async function startMetricsEndpoint(
       return isReady() ? answer(response, 200, "ready\n") : answer(response, 503, "not ready\n");
     }
     if (describe !== undefined && pathOf(request) === "/debug") {
-      return answer(response, 200, `${JSON.stringify(describe(), null, 2)}\n`, "application/json");
+      return answerDebug(response, describe);
     }
     const format = wantsOpenMetrics(request.headers.accept) ? "openMetrics" : "text";
     render(format).then(
@@ -71,6 +71,15 @@ export async function startMetricsEndpoint(
         server.closeAllConnections();
       }),
   };
+}
+
+/** Whatever it is that cannot be told: who asks because something is wrong must not end the process. */
+function answerDebug(response: ServerResponse, describe: () => unknown): void {
+  try {
+    answer(response, 200, `${JSON.stringify(describe(), null, 2)}\n`, "application/json");
+  } catch (error) {
+    answer(response, 500, `The state cannot be told: ${String(error)}\n`);
+  }
 }
 
 function pathOf({ url = "" }: IncomingMessage): string | undefined {

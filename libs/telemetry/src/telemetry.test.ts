@@ -326,6 +326,16 @@ describe("metrics", () => {
     expect((await scrape(telemetry, "/debug", "POST")).status).toBe(405);
   });
 
+  test("stand beside a page that answers also where the process cannot say how it is", async () => {
+    const describe = () => {
+      throw new Error("nobody knows");
+    };
+    const telemetry = await start({ metricsListener: anyPort, describe });
+    const text = "The state cannot be told: Error: nobody knows\n";
+    expect(await scrape(telemetry, "/debug")).toEqual({ status: 500, text });
+    expect((await scrape(telemetry)).status).toBe(200);
+  });
+
   test.each(protocols)("are pushed over %s when asked for", async (protocol, url) => {
     const environment = {
       OTEL_EXPORTER_OTLP_ENDPOINT: url(),

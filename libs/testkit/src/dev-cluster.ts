@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { takePortBlock } from "./port-blocks.ts";
 import { type Finished, type RunOptions, runProgram } from "./run-program.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -57,9 +58,11 @@ interface ClusterFile {
 /** Starts a cluster and resolves when all of it is ready. */
 export async function startDevCluster(options: DevClusterOptions = {}): Promise<DevCluster> {
   const data = mkdtempSync(join(tmpdir(), "tidemark-cluster-"));
-  const flags = [
+  /** The last one is the cluster's: in those before it somebody listens who takes no blocks. */
+  const blocks = [takePortBlock()];
+  const flags = () => [
     `--data=${data}`,
-    "--base-port=0",
+    `--base-port=${blocks.at(-1)?.basePort ?? 0}`,
     `--brokers=${options.brokers ?? 3}`,
     `--gateways=${options.gateways ?? 1}`,
     ...backendFlags(),
@@ -82,7 +85,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     });
 
   const startAll = async (more: readonly string[] = []) => {
-    const child = spawn(process.execPath, [cli, "dev", ...flags, ...more], {
+    const child = spawn(process.execPath, [cli, "dev", ...flags(), ...more], {
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -140,16 +143,21 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
       if (supervisor !== undefined && (await endOf(supervisor)) !== 0) {
         throw new Error(`tidemark dev did not stop cleanly:\n${output}`);
       }
+      for (const block of blocks) block.release();
       rmSync(data, { recursive: true, force: true });
     },
   };
-  try {
-    await startAll();
-  } catch (error) {
-    supervisor?.kill("SIGKILL");
-    throw error;
+  for (;;) {
+    try {
+      await startAll();
+      return cluster;
+    } catch (error) {
+      supervisor?.kill("SIGKILL");
+      if (!output.includes("These ports are taken")) throw error;
+      output = "";
+      blocks.push(takePortBlock());
+    }
   }
-  return cluster;
 }
 
 /** What `tidemark dev start` says to the supervisor, without a process for it. */
@@ -158,7 +166,8 @@ async function tellSupervisor(
   command: string,
 ): Promise<{ readonly ok: boolean; readonly message: string }> {
   if (supervisor === undefined) return { ok: false, message: "no supervisor runs" };
-  const headers = { authorization: `Bearer ${supervisor.token}` };
+  // A connection that is kept for the next command may be closed by the supervisor just when that is sent.
+  const headers = { authorization: `Bearer ${supervisor.token}`, connection: "close" };
   const response = await fetch(`http://${supervisor.endpoint}/${command}`, { method: "POST", headers });
   return (await response.json()) as { readonly ok: boolean; readonly message: string };
 }

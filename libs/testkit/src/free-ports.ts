@@ -8,12 +8,14 @@ import { createServer, type Server } from "node:net";
  */
 const range = { from: 26_000, to: 32_000 } as const;
 
+const drawn = () => randomInt(range.from, range.to);
+
 /** So many ports of 127.0.0.1 that nobody listens on, all different. Drawn at random, since others draw as well. */
-export async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number, draw: () => number = drawn): Promise<readonly number[]> {
   const held = new Map<number, Server>();
   for (let tries = 0; held.size < count; tries++) {
     if (tries > count + 1000) throw new Error(`No ${count} free ports from ${range.from} to ${range.to} were found`);
-    const port = randomInt(range.from, range.to);
+    const port = draw();
     const server = held.has(port) ? undefined : await listen(port);
     if (server !== undefined) held.set(port, server);
   }

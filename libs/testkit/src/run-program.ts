@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** A program that has not ended by then is killed, and the promise rejects with what it said so far. Absent: no limit. */
+  readonly timeoutMs?: number;
 }
 
 /** Runs a program to its end and collects what it wrote. */
@@ -28,12 +30,25 @@ export function runProgram(program: string, args: readonly string[], options: Ru
     child.stderr.on("data", (piece: Buffer) => stderr.push(piece));
     // A program that ends before it read its input closes the pipe; its exit code says what happened.
     child.stdin.on("error", () => undefined);
+    const limit = endAfter(options.timeoutMs, (afterMs) => {
+      child.kill("SIGKILL");
+      const said = Buffer.concat([...stdout, ...stderr])
+        .toString()
+        .slice(-4000);
+      const told = said === "" ? "It had said nothing." : `It had said:\n${said}`;
+      reject(new Error(`${program} ${args.join(" ")} had not ended after ${afterMs / 1000} s and was killed. ${told}`));
+    });
     child.on("error", reject);
-    child.on("close", (code) =>
-      resolve({ code: code ?? 1, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() }),
-    );
+    child.on("close", (code) => {
+      clearTimeout(limit);
+      resolve({ code: code ?? 1, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });
+    });
     child.stdin.end(options.input);
   });
+}
+
+function endAfter(afterMs: number | undefined, end: (afterMs: number) => void): NodeJS.Timeout | undefined {
+  return afterMs === undefined ? undefined : setTimeout(end, afterMs, afterMs);
 }
 
 /** Runs a program and gives back what it printed. Throws what it said where it did not end with 0. */

@@ -17,7 +17,7 @@ let cluster: DevCluster;
 let client: Client;
 
 beforeAll(async () => {
-  cluster = await startDevCluster({ brokers: 3, flags: ["--log-dirs=2"] });
+  cluster = await startDevCluster({ brokers: 3, flags: ["--log-dirs=2"], env: { TIDEMARK_DEBUG_PAGE: "true" } });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
   await client.admin.createTopic({ topic, partitions, replicationFactor: 3 });
 });
@@ -66,6 +66,13 @@ async function wholeUpTo(end: bigint): Promise<void> {
   });
 }
 
+/** What a process tells of itself at /debug. */
+async function debugPageOf(name: string) {
+  const answer = await fetch(`http://${cluster.process(name).endpoints["metrics"] ?? ""}/debug`);
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as { readonly service: Readonly<Record<string, unknown>> }).service;
+}
+
 describe("a log directory of a broker with two", () => {
   it("is out of service alone: its replicas are offline, the others serve, and it is whole when it is back", async () => {
     await inSync(() => 3);
@@ -88,6 +95,13 @@ describe("a log directory of a broker with two", () => {
       expect(gone).toEqual(isOffline(partition) ? [victim] : []);
       if (isOffline(partition)) expect(leader).not.toBe(victim);
     }
+    // For whoever looks for what is wrong: the page needs neither the disk nor the controller.
+    await cluster.kill("controller-1");
+    expect(await debugPageOf(`broker-${victim}`)).toMatchObject({
+      directories: [{ state: "works" }, { path: folder, state: "not open" }],
+    });
+    expect(await debugPageOf("gateway-1")).toMatchObject({ brokers: 3 });
+    await cluster.start("controller-1");
     await produceToAll();
 
     await cluster.kill(`broker-${victim}`);

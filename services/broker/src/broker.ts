@@ -21,7 +21,7 @@ import {
 } from "./broker-life.ts";
 import { createCatchingUp } from "./catching-up.ts";
 import { createProducerIds } from "./controller/producer-ids.ts";
-import { describeLed } from "./describe-broker.ts";
+import { describeDirectories, describeLed } from "./describe-broker.ts";
 import type { BrokerExperiment } from "./experiment.ts";
 import { internalEndpoint, lazyTable } from "./lazy-table.ts";
 import { createBrokerMetrics } from "./metrics/broker-metrics.ts";
@@ -184,7 +184,12 @@ export function createBroker(options: BrokerOptions): Broker {
     replicaService: streams.service,
     open: () => open(parts),
     join: (endpoints) => join(parts, endpoints),
-    describe: () => ({ brokerEpoch: parts.session?.brokerEpoch, ...describeLed(parts.table?.led() ?? []) }),
+    describe: () => ({
+      brokerEpoch: parts.session?.brokerEpoch,
+      controllerHeardMsAgo: Math.round(runtime.clock.monotonicMs() - metadata.heardMs()),
+      ...describeDirectories(options.logDirs, parts.directories),
+      ...describeLed(parts.table?.led() ?? []),
+    }),
     leave: () => leave(parts),
     async stop() {
       await stop(parts);

@@ -79,7 +79,7 @@ async function measure({ name, backend, way }: Scenario, say: (line: string) => 
 }
 
 async function withStage(backend: Backend, way: Way, work: (stage: Stage) => Promise<void>): Promise<void> {
-  // Whom the relay carries meets a reset where a port refuses: only what needs it goes through it.
+  // What goes through it takes longer: only what needs it does.
   const relay = way === "isolated" ? await createDialRelay() : undefined;
   const cluster = await startDevCluster({
     brokers: 3,

@@ -7,6 +7,7 @@ import { decodeFetched } from "./decode.ts";
 import { startFetchSpan } from "./fetch-span.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
 import type { Recover } from "./recover.ts";
+import { untilReplaced } from "./replaced-leader.ts";
 
 /** Records of one partition in their order, as they came in one answer. */
 export interface ConsumedBatch {
@@ -107,16 +108,16 @@ export function createFetcher(connection: Connection, options: FetcherOptions): 
       const { traceparent } = span;
       const askedMs = runtime.clock.monotonicMs();
       try {
-        ({ partitions } = await connection.fetchAt(endpoint).fetch(
-          {
-            topic,
-            topicId,
-            partitions: states.map(toFetchPartition),
-            maxBytes: options.fetchBytesMax,
-            maxWaitMs: options.maxWaitMs,
-            format: Format.BATCHES,
-          },
-          traceparent === undefined ? { signal } : { signal, traceparent },
+        const { fetchBytesMax: maxBytes, maxWaitMs } = options;
+        const request = { topic, topicId, partitions: states.map(toFetchPartition), maxBytes, maxWaitMs };
+        const question = { topic, partitions: states.map(({ partition }) => partition), endpoint, signal };
+        ({ partitions } = await untilReplaced(connection, { ...question, waitMs: maxWaitMs }, (over) =>
+          connection
+            .fetchAt(endpoint)
+            .fetch(
+              { ...request, format: Format.BATCHES },
+              traceparent === undefined ? { signal: over } : { signal: over, traceparent },
+            ),
         ));
       } catch (error) {
         signal.throwIfAborted();

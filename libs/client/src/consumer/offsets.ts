@@ -5,6 +5,7 @@ import { delay } from "@tidemark/runtime";
 import type { Connection } from "../connection.ts";
 import { groupBy } from "../group-by.ts";
 import { bear, type PartitionState } from "./partition-state.ts";
+import { untilReplaced } from "./replaced-leader.ts";
 
 /** Where to begin: a named place, an offset, or the first record of a time or later (milliseconds since 1970). */
 export type Start = "earliest" | "latest" | { readonly offset: bigint } | { readonly timestampMs: number };
@@ -78,7 +79,10 @@ async function listOffsets(
       };
       try {
         const request = { topic, topicId, partitions: [...asked], target };
-        const { offsets } = await connection.fetchAt(endpoint).listOffsets(request, callOptions(signal));
+        const question = { topic, partitions: asked, endpoint, waitMs: 0, signal };
+        const { offsets } = await untilReplaced(connection, question, (over) =>
+          connection.fetchAt(endpoint).listOffsets(request, { signal: over }),
+        );
         for (const listed of offsets) {
           if (listed.error !== undefined) fail(listed.partition, fromErrorDetail(listed.error, listed.message));
           else if (listed.offset !== undefined) found.set(listed.partition, listed.offset);
@@ -95,8 +99,4 @@ async function listOffsets(
     open = failed;
   }
   return found;
-}
-
-function callOptions(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }

@@ -162,7 +162,7 @@ async function joinAs(state: ElectionState, identity: CandidateIdentity): Promis
   for (;;) {
     const session = await connection.connected(signal);
     const outcome = await register(session, identity, state.context);
-    switch (outcome) {
+    switch (outcome.kind) {
       case "registered":
         state.registered = session;
         onEvent({ kind: "joined" });
@@ -172,9 +172,9 @@ async function joinAs(state: ElectionState, identity: CandidateIdentity): Promis
       case "taken":
         throw new ConsensusError("ID_TAKEN", `a living candidate has the controller id ${identity.controllerId}`);
       case "noSpace":
-        throw new ConsensusError("NO_SPACE", "the storage is full");
+        throw new ConsensusError("NO_SPACE", `the storage is full: ${outcome.message}`);
       case "failed":
-        throw new ConsensusError("FAILED", "the storage refused or failed");
+        throw new ConsensusError("FAILED", `the storage refused or failed: ${outcome.message}`);
     }
   }
 }
@@ -185,7 +185,7 @@ async function registerAgain(state: ElectionState, identity: CandidateIdentity, 
   state.busy = true;
   const outcome = await register(session, identity, state.context);
   state.busy = false;
-  switch (outcome) {
+  switch (outcome.kind) {
     case "registered":
       state.registered = session;
       evaluate(state);

@@ -14,7 +14,10 @@ import { catchUp, send } from "./exchange.ts";
  * | noSpace     | the storage is full                                                      |
  * | failed      | the storage refused or failed                                            |
  */
-export type Registration = "registered" | "taken" | "sessionLost" | "noSpace" | "failed";
+export type Registration =
+  | { readonly kind: "registered" | "taken" | "sessionLost" }
+  /** In the store's own words. */
+  | { readonly kind: "noSpace" | "failed"; readonly message: string };
 
 /**
  * Writes `/controllers/<id>` for the session. A value of one's own directory is overwritten at once, so that a quick
@@ -28,27 +31,27 @@ export async function register(
   const key = formatKey({ kind: "candidate", controllerId: identity.controllerId });
   for (;;) {
     const found = context.keys.candidate(key);
-    if (found.held && found.value?.directoryId !== identity.directoryId) return "taken";
+    if (found.held && found.value?.directoryId !== identity.directoryId) return { kind: "taken" };
     const answer = await send(session, {
       guards: [{ key, value: found.bytes }],
       batches: [[{ kind: "put", key, value: encodeCandidate(identity), ephemeral: true }]],
     });
     switch (answer.kind) {
       case "committed":
-        return "registered";
+        return { kind: "registered" };
       case "conflict":
       case "lost":
-        if (!(await catchUp(session, context))) return "sessionLost";
+        if (!(await catchUp(session, context))) return { kind: "sessionLost" };
         break;
       case "sessionEnded":
         await context.connection.gone(session);
-        return "sessionLost";
+        return { kind: "sessionLost" };
       case "noSpace":
-        return "noSpace";
+        return { kind: "noSpace", message: answer.message };
       case "refused":
       case "failed":
       case "unknown":
-        return "failed";
+        return { kind: "failed", message: answer.message };
     }
   }
 }

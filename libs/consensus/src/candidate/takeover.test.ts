@@ -11,8 +11,8 @@ const following = (epoch: number, endpoint = "leader:1"): Leadership => ({
   endpoint,
 });
 
-/** A standby whose dials end as `answers` says, one after the other, the last for good. */
-function setting(answers: readonly Dialled["kind"][]) {
+/** A standby whose dials end as `answers` says, one after the other, the last for good; more may be added later. */
+function setting(answers: Dialled["kind"][]) {
   const time = createManualTime();
   const connections: { readonly break: () => void; isClosed: boolean }[] = [];
   const gone: number[] = [];
@@ -22,7 +22,9 @@ function setting(answers: readonly Dialled["kind"][]) {
       graceMs: 300,
       cooldownMs: 3_000,
       async dial() {
-        const kind = answers[Math.min(dials++, answers.length - 1)] ?? "silent";
+        const kind = answers[dials] ?? answers.at(-1) ?? "silent";
+        if (dials >= answers.length) answers.push(kind);
+        dials += 1;
         if (kind !== "reached") return { kind };
         const closed = createDeferred();
         const connection = { break: closed.resolve, isClosed: false };
@@ -39,7 +41,8 @@ function setting(answers: readonly Dialled["kind"][]) {
     },
     { runtime: { ...time, random: createSeededRandom(1) }, onGone: (epoch) => gone.push(epoch) },
   );
-  return { time, takeover, connections, gone, dials: () => dials };
+  const answerNext = (...kinds: readonly Dialled["kind"][]) => answers.splice(dials, answers.length, ...kinds);
+  return { time, takeover, connections, gone, dials: () => dials, answerNext };
 }
 
 describe("a standby", () => {
@@ -63,12 +66,13 @@ describe("a standby", () => {
   });
 
   it.each(["silent", "reached"] as const)("begins anew where one dial among the refused is %s", async (other) => {
-    const s = setting(["refused", "refused", "refused", "refused", "refused", other, "refused"]);
+    const s = setting(["reached", "refused", "refused", "refused", "refused", "refused", other, "refused"]);
     s.takeover.follow(following(4));
-    await s.time.advance(240);
+    await s.time.advance(10);
     s.connections[0]?.break();
     await s.time.advance(310);
-    s.connections[0]?.break();
+    s.connections[1]?.break();
+    await s.time.advance(310);
     expect(s.gone).toEqual([]);
     await s.time.advance(400);
     expect(s.gone).toEqual([4]);
@@ -81,11 +85,27 @@ describe("a standby", () => {
     expect(s.gone).toEqual([]);
   });
 
-  it("takes over at most once in the cooldown, whoever leads meanwhile", async () => {
-    const s = setting(["refused"]);
+  it("concludes nothing of leaders that it never reached: they may refuse it alone", async () => {
+    const s = setting(["reached", "refused"]);
     s.takeover.follow(following(4));
+    await s.time.advance(10);
+    for (const epoch of [5, 6, 7]) {
+      s.takeover.follow(following(epoch));
+      await s.time.advance(60_000);
+    }
+    expect(s.gone).toEqual([]);
+  });
+
+  it("takes over at most once in the cooldown, whoever leads meanwhile", async () => {
+    const s = setting(["reached", "refused"]);
+    s.takeover.follow(following(4));
+    await s.time.advance(10);
+    s.connections[0]?.break();
     await s.time.advance(500);
+    s.answerNext("reached", "refused");
     s.takeover.follow(following(5));
+    await s.time.advance(10);
+    s.connections[1]?.break();
     await s.time.advance(2_500);
     expect(s.gone).toEqual([4]);
     await s.time.advance(1_500);

@@ -1,7 +1,9 @@
 /**
  * How a standby finds out that the leader's process is gone, before the store can know. It holds a connection to the
  * endpoint that `/controller` names. When that breaks it dials again, and where the endpoint *refuses* every time for as
- * long as the grace, nobody listens there any more. Silence proves nothing, and an answer begins everything anew.
+ * long as the grace, nobody listens there any more. Silence proves nothing, and an answer begins everything anew. Nor does
+ * the refusal of an endpoint that this standby never reached in the leader's epoch: it may refuse the standby alone, which
+ * would depose one leader after the other.
  *
  * Whoever concludes wrongly does no harm: the claim that follows is guarded like any other, and fences the old leader off.
  */
@@ -54,8 +56,9 @@ export function createTakeover(
   };
 
   const watch = async (epoch: ControllerEpoch, endpoint: string, signal: AbortSignal) => {
+    const seen = { isReached: false };
     for (;;) {
-      const refusals = await refusedThroughout(endpoint, { settings, runtime: options.runtime, signal });
+      const refusals = await refusedThroughout(endpoint, { settings, runtime: options.runtime, signal, seen });
       const leftMs = lastMs + settings.cooldownMs - clock.monotonicMs();
       if (leftMs > 0) {
         await delay(options.runtime.scheduler, leftMs, signal);
@@ -82,22 +85,34 @@ export function createTakeover(
   };
 }
 
-/** Resolves when the endpoint refused for as long as the grace, with the number of refusals. Rejects with the signal. */
+/**
+ * Resolves when the endpoint was reached, now or before (`seen`), and then refused for as long as the grace, with the
+ * number of refusals. Rejects with the signal.
+ */
 async function refusedThroughout(
   endpoint: string,
   {
     settings,
     runtime,
     signal,
-  }: { readonly settings: TakeoverSettings; readonly runtime: Runtime; readonly signal: AbortSignal },
+    seen,
+  }: {
+    readonly settings: TakeoverSettings;
+    readonly runtime: Runtime;
+    readonly signal: AbortSignal;
+    readonly seen: { isReached: boolean };
+  },
 ): Promise<number> {
   let firstMs: number | undefined;
   let refusals = 0;
   for (;;) {
     const dialled = await settings.dial(endpoint, dialTimeoutMs);
-    if (dialled.kind === "reached") await closedOrAborted(dialled, signal);
+    if (dialled.kind === "reached") {
+      seen.isReached = true;
+      await closedOrAborted(dialled, signal);
+    }
     signal.throwIfAborted();
-    if (dialled.kind !== "refused") {
+    if (dialled.kind !== "refused" || !seen.isReached) {
       firstMs = undefined;
       refusals = 0;
     } else {

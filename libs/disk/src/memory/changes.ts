@@ -11,6 +11,8 @@ import {
   newFile,
   nodeAt,
   parentOf,
+  separate,
+  share,
   type TreeNode,
 } from "./tree.ts";
 
@@ -82,6 +84,8 @@ export function createFile(root: DirectoryNode, path: string): FileNode {
 
 /** Shows the operation to processes; it waits for a sync to be durable. */
 export function changeFile(file: FileNode, operation: FileOperation): void {
+  const from = operation.kind === "write" ? operation.position : operation.size;
+  if (from < file.durable.length) separate(file);
   applyToBytes(file.seen, operation);
   file.pending.push(operation);
 }
@@ -89,6 +93,13 @@ export function changeFile(file: FileNode, operation: FileOperation): void {
 /** Makes the pending operations up to `last` durable, except those that a failed sync has lost. */
 export function syncFile(file: FileNode, last = file.pending.at(-1)): void {
   const count = last === undefined ? 0 : file.pending.indexOf(last) + 1;
+  if (count === 0) return;
+  if (count === file.pending.length && !file.pending.some((operation) => operation.lost)) {
+    share(file);
+    file.pending = [];
+    return;
+  }
+  separate(file);
   for (const operation of file.pending.slice(0, count)) if (!operation.lost) applyToBytes(file.durable, operation);
   file.pending = [...file.pending.slice(0, count).filter((operation) => operation.lost), ...file.pending.slice(count)];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createMemoryDisk, keepAll, type MemoryDisk } from "../index.ts";
+import { createMemoryDisk, type DiskFile, keepAll, type MemoryDisk } from "../index.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const content = (disk: MemoryDisk, path: string) => {
@@ -25,6 +25,36 @@ describe("a power cut", () => {
     await file.write(0, [bytes("new and longer")]);
     disk.powerCut();
     expect(content(disk, "/d/a")).toBe("old");
+  });
+
+  it.each<[string, (file: DiskFile) => Promise<void>]>([
+    ["more was written behind it", (file) => file.write(3, [bytes(" and more")])],
+    ["it was written over", (file) => file.write(1, [bytes("x")])],
+    ["it was cut", (file) => file.truncate(1)],
+    ["it was cut and written over", (file) => file.truncate(1).then(() => file.write(1, [bytes("xyz")]))],
+  ])("leaves what was synced as it was, where %s since", async (_, change) => {
+    const { disk, file } = await withDurableFile();
+    await change(file);
+    disk.powerCut();
+    expect(content(disk, "/d/a")).toBe("old");
+  });
+
+  it("leaves a bit flipped that was flipped at rest", async () => {
+    const { disk } = await withDurableFile();
+    disk.flipBit("/d/a", { byte: 0, bit: 0 });
+    expect(content(disk, "/d/a")).toBe("nld");
+    disk.powerCut();
+    expect(content(disk, "/d/a")).toBe("nld");
+  });
+
+  it("leaves zeros where a sync reached only what lies behind a gap", async () => {
+    const { disk, file } = await withDurableFile();
+    await file.write(3, [bytes("abc")]);
+    disk.failSync("/d/a");
+    await file.write(6, [bytes("d")]);
+    await file.sync();
+    disk.powerCut();
+    expect(content(disk, "/d/a")).toBe("old\0\0\0d");
   });
 
   it("takes what was written after the sync was called", async () => {

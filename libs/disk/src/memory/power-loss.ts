@@ -83,7 +83,7 @@ function surviveFile(node: FileNode, path: string, loss: PowerLoss): FileNode {
         break;
     }
   }
-  return { kind: "file", seen: bytes, durable: copyBytes(bytes), pending: [] };
+  return { kind: "file", seen: bytes, durable: { ...bytes }, isShared: true, pending: [] };
 }
 
 /** The size may reach the medium before the bytes do: a file system may show zeros where a sector was not reached. */

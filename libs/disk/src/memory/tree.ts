@@ -10,7 +10,9 @@ import { type Bytes, emptyBytes } from "./bytes.ts";
 export interface FileNode {
   readonly kind: "file";
   readonly seen: Bytes;
+  /** Where it is shared, memory that a process sees too, up to this length: it is copied before anything in there changes. */
   readonly durable: Bytes;
+  isShared: boolean;
   pending: FileOperation[];
 }
 
@@ -38,7 +40,21 @@ export function newDirectory(): DirectoryNode {
 }
 
 export function newFile(): FileNode {
-  return { kind: "file", seen: emptyBytes(), durable: emptyBytes(), pending: [] };
+  return { kind: "file", seen: emptyBytes(), durable: emptyBytes(), isShared: false, pending: [] };
+}
+
+/** Makes durable what is seen, without a copy: most files only grow. */
+export function share(file: FileNode): void {
+  file.durable.data = file.seen.data;
+  file.durable.length = file.seen.length;
+  file.isShared = true;
+}
+
+/** Gives what is durable memory of its own. */
+export function separate(file: FileNode): void {
+  if (!file.isShared) return;
+  file.durable.data = file.durable.data.slice(0, file.durable.length);
+  file.isShared = false;
 }
 
 /** The directory above `path` and the last name in it. Fails with NOT_FOUND where the directory is missing. */

@@ -1,6 +1,6 @@
 import { DiskError, type DiskLock } from "../disk.ts";
 import { createFile, directoryAt, syncDirectory } from "./changes.ts";
-import { type DirectoryNode, type FileNode, nodeAt, type TreeNode } from "./tree.ts";
+import { type DirectoryNode, type FileNode, nodeAt, separate, share, type TreeNode } from "./tree.ts";
 
 /** Bytes of all files below `node`, as processes see them. */
 export function usedBytes(node: TreeNode): number {
@@ -16,8 +16,9 @@ export function dropUnflushed(node: TreeNode, seen: Set<TreeNode>): void {
   seen.add(node);
   node.pending = [];
   if (node.kind === "file") {
-    node.seen.data = node.durable.data.slice();
+    node.seen.data = node.durable.data.slice(0, node.durable.length);
     node.seen.length = node.durable.length;
+    share(node);
     return;
   }
   for (const child of [...node.seen.values(), ...node.durable.values()]) dropUnflushed(child, seen);
@@ -38,6 +39,7 @@ export function takeLock(root: DirectoryNode, locks: Set<string>, directory: str
 
 /** Flips a bit at rest. One behind the end does nothing. */
 export function flipBit(node: FileNode, { byte, bit }: { readonly byte: number; readonly bit: number }): void {
+  separate(node);
   for (const bytes of [node.seen, node.durable]) {
     if (byte < bytes.length) bytes.data[byte] = (bytes.data[byte] ?? 0) ^ (1 << bit);
   }
@@ -48,9 +50,8 @@ export function putFile(root: DirectoryNode, path: string, bytes: Uint8Array): v
   const node = nodeAt(root, path) ?? createFile(root, path);
   if (node.kind !== "file") throw new DiskError("EXISTS", "put", path);
   node.pending = [];
-  for (const content of [node.seen, node.durable]) {
-    content.data = bytes.slice();
-    content.length = bytes.length;
-  }
+  node.seen.data = bytes.slice();
+  node.seen.length = bytes.length;
+  share(node);
   syncDirectory(directoryAt(root, path.slice(0, path.lastIndexOf("/")), "put"));
 }

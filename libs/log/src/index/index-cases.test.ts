@@ -108,6 +108,22 @@ describe("case 5: an index", () => {
 });
 
 describe("case 5: an index of another log", () => {
+  it("whose batches are as large does not mislead a lookup by time, though the other index is the log's own", async () => {
+    const logOf = async (firstTime: number) => {
+      const test = await createTestLog({ settings: { indexIntervalBytes: 1 } });
+      for (let offset = 0; offset < 20; offset++) await test.flush(batchAt(offset, { timestamp: firstTime + offset }));
+      await test.log.close();
+      return test;
+    };
+    const [test, other] = [await logOf(2000), await logOf(1990)];
+    const path = logFile.replace(/log$/, "timeindex");
+    test.disk.put(path, other.disk.peek(path)!);
+    await test.reopen();
+    for (let offset = 0; offset < 20; offset++) {
+      expect(await test.log.offsetForTimestamp(BigInt(2000 + offset))).toMatchObject({ offset: at(offset) });
+    }
+  });
+
   it("that ends with the very same batch does not mislead", async () => {
     const sizes = [50, 300, 50, 300, 50, 300];
     const logOf = async (values: readonly number[]) => {

@@ -46,7 +46,8 @@ export function decodeIndex(
   const covered = readHeader("index", files.index, crc32c);
   const timeCovered = readHeader("timeIndex", files.timeIndex, crc32c);
   if (covered === undefined || timeCovered === undefined) return undefined;
-  if (covered.bytes !== timeCovered.bytes || covered.nextOffset !== timeCovered.nextOffset) return undefined;
+  // The batch that proves the one proves the other only if both are of the same log.
+  if (!isSame(covered, timeCovered)) return undefined;
   const index = createSegmentIndex(baseOffset);
   index.covered = covered;
   index.firstTimestamp = viewOf(files.index).getBigInt64(56);
@@ -62,6 +63,16 @@ export function decodeIndex(
     pushUint32(index.timeOffsets, times.getUint32(at + 8));
   }
   return index;
+}
+
+function isSame(one: Coverage, other: Coverage): boolean {
+  return (
+    one.bytes === other.bytes &&
+    one.nextOffset === other.nextOffset &&
+    one.lastBatch?.crc === other.lastBatch?.crc &&
+    one.maxTimestamp === other.maxTimestamp &&
+    one.maxTimestampOffset === other.maxTimestampOffset
+  );
 }
 
 function encodeOffsets(index: SegmentIndex): Uint8Array {

@@ -109,7 +109,8 @@ async function cutFailed(log: LogState, error: unknown): Promise<unknown> {
 
 async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   releaseFile(log);
-  const keep = segmentIndexFor(log.segments, cut);
+  // A segment of which nothing stays goes, so that the batch before the cut, or a gap there, is at the end of the last one.
+  const keep = segmentIndexFor(log.segments, (cut - 1n) as Offset);
   const last = log.segments[keep];
   if (last === undefined) return log.end;
   await inStep(log, () => removeBegunSegment(log));

@@ -1,13 +1,13 @@
-import type { ProcessExit } from "../cluster/cluster.ts";
+import type { ProcessExit } from "../cluster/node.ts";
 import type { Violations } from "./violations.ts";
 
 /**
  * A process ends by itself only where its own disk gave it cause to: a log directory that failed, a store that could not
- * be written. Whatever the network, the clocks and other processes do, it goes on, and waits where it has to. A supervisor
- * starts it again, so that nothing else in a run would show an end for nothing.
+ * be written, another disk under a living broker's id. Whatever the network, the clocks and other processes do, it goes
+ * on, and waits where it has to. A supervisor starts it again, so that nothing else in a run would show an end for nothing.
  */
 export function createExitWatch({ report }: Pick<Violations, "report">): (exit: ProcessExit) => void {
-  return ({ node, error, refusals }) => {
-    if (refusals === 0) report("a process ended without a cause", `${node}: ${error.message}`);
+  return ({ node, error, isOfDisk }) => {
+    if (!isOfDisk) report("a process ended without a cause", `${node}: ${error.message}`);
   };
 }

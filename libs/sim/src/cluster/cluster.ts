@@ -9,7 +9,7 @@ import { etcdPort } from "../etcd/serve-member.ts";
 import type { Host } from "../network/host.ts";
 import type { LinkState } from "../network/links.ts";
 import { createNetwork, type Network } from "../network/network.ts";
-import { createSimNode, type NodeWorld, type SimNode } from "./node.ts";
+import { createSimNode, type NodeWorld, type ProcessExit, type SimNode } from "./node.ts";
 import { metadataDirectory, ports, type Role } from "./roles.ts";
 
 /** How big a cluster is, and how its processes are set. */
@@ -35,15 +35,6 @@ export interface SimClient {
   readonly process: SimProcess;
   readonly transport: Transport;
   readonly client: Client;
-}
-
-/** A process ended by itself: its start was refused, or it could not go on. */
-export interface ProcessExit {
-  readonly atMs: number;
-  readonly node: string;
-  readonly error: Error;
-  /** How many operations its disk had failed, or let hang, while it lived. */
-  readonly refusals: number;
 }
 
 /** A whole cluster in one process. */
@@ -106,8 +97,8 @@ export function createSimCluster(
       if (logs.length >= logLinesMax) logs.splice(0, logLinesMax / 2);
       logs.push(`${engine.nowMs.toFixed(1)} ${node} ${line.trimEnd()}`);
     },
-    onExit(node: SimNode, error: Error, refusals: number) {
-      const exit = { atMs: engine.nowMs, node: node.name, error, refusals };
+    onExit(node: SimNode, ended: Pick<ProcessExit, "error" | "isOfDisk">) {
+      const exit = { atMs: engine.nowMs, node: node.name, ...ended };
       exits.push(exit);
       given.onExit(exit);
       engine.after(restartMs, () => node.boot());

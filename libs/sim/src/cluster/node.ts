@@ -26,14 +26,29 @@ export interface SimNode {
   readonly process: SimProcess | undefined;
   /** Undefined until the service answers. */
   readonly service: RunningService | undefined;
-  /** Starts the service; does nothing while one runs. */
+  /** Starts the service; does nothing while one runs, or while the machine is retired. */
   boot(): void;
+  /** As `kill`; and whoever starts it, a supervisor or a fault that ends late, starts nothing until it is reinstated. */
+  retire(): void;
+  reinstate(): void;
   /** kill -9: the machine tells its peers, what was written stays. */
   kill(): void;
   /** The machine goes dark: nobody is told, and what was not flushed may be lost, torn or kept. */
   losePower(): void;
   /** SIGTERM. Resolves when the process has ended, or is dead otherwise. */
   shutDown(): Promise<void>;
+}
+
+/** A process ended by itself: its start was refused, or it could not go on. */
+export interface ProcessExit {
+  readonly atMs: number;
+  readonly node: string;
+  readonly error: Error;
+  /**
+   * Its disk gave it cause: it failed an operation, or let one hang, while the process lived; or it is another one than
+   * before, which the start of a broker is refused for as long as its old session lasts (D8).
+   */
+  readonly isOfDisk: boolean;
 }
 
 export interface NodeWorld {
@@ -59,11 +74,8 @@ export interface NodeWorld {
   readonly quorumExperimentOn: (process: string) => RaftExperiment;
   /** A process has ended, however it did. */
   readonly onEnd: (process: string) => void;
-  /**
-   * A process ended by itself: its start was refused, or it could not go on. `refusals`: how many operations its disk had
-   * failed, or let hang, while it lived.
-   */
-  readonly onExit: (node: SimNode, error: Error, refusals: number) => void;
+  /** A process ended by itself. */
+  readonly onExit: (node: SimNode, exit: Pick<ProcessExit, "error" | "isOfDisk">) => void;
 }
 
 export function createSimNode(world: NodeWorld, name: string, identity: NodeIdentity): SimNode {
@@ -74,6 +86,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
   const clockRate = clockRateNear(1 + (2 * random.stream("clock").next() - 1) * world.clockDriftMax);
   let lives = 0;
   let boots = 1;
+  let isRetired = false;
   let process: SimProcess | undefined;
   let service: RunningService | undefined;
 
@@ -92,8 +105,10 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
       // What it still had to say is said; then it is gone.
       mine.arrive("afterInput", 0, () => {
         if (process !== mine) return;
+        const hadStarted = service !== undefined;
         end(mine);
-        world.onExit(node, error, device.refusals - refusalsBefore);
+        const isOfDisk = device.refusals > refusalsBefore || (device.wasLost && !hadStarted);
+        world.onExit(node, { error, isOfDisk });
       });
     };
     try {
@@ -146,7 +161,7 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
       return service;
     },
     boot() {
-      if (process !== undefined) return;
+      if (process !== undefined || isRetired) return;
       lives += 1;
       host.isPowered = true;
       const mine = createSimProcess(engine, {
@@ -162,6 +177,13 @@ export function createSimNode(world: NodeWorld, name: string, identity: NodeIden
     },
     kill() {
       if (process !== undefined) end(process);
+    },
+    retire() {
+      isRetired = true;
+      node.kill();
+    },
+    reinstate() {
+      isRetired = false;
     },
     losePower() {
       boots += 1;

@@ -8,7 +8,10 @@ import { createStage, StageOver } from "./stage.ts";
 
 /** Does harm from time to time until it is told to stop; then everything is mended that can be. */
 export interface Nemesis {
-  /** No further faults, and those that last are ended. Nodes that are down are started, those `outside` are ended. */
+  /**
+   * No further faults, and those that last are ended. Nodes that are down are started; those `outside` are ended, and stay
+   * so until it is called without them.
+   */
   heal(outside?: ReadonlySet<SimNode>): void;
   /** Adds what somebody else did to the history. */
   note(text: string): void;
@@ -106,9 +109,10 @@ export function startNemesis(world: FaultWorld, plan: NemesisPlan): Nemesis {
       for (const end of [...lasting]) end();
       for (const node of cluster.nodes) {
         if (outside.has(node)) {
-          node.kill();
+          node.retire();
           continue;
         }
+        node.reinstate();
         node.process?.resume();
         node.device.faults.stalledUntilMs = 0;
         node.device.faults.capacity = Number.POSITIVE_INFINITY;

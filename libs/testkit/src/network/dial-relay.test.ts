@@ -15,7 +15,7 @@ const program = `
   new Socket().connect(options).on("error", () => {}).unref();
   const socket = connect(options);
   socket.on("data", (bytes) => process.stdout.write(bytes));
-  socket.on("error", () => console.log("reset"));
+  socket.on("error", ({ code }) => console.log(code === "ECONNREFUSED" ? "refused" : "reset"));
   process.stdin.on("data", (bytes) => socket.write(bytes));
 `;
 
@@ -86,10 +86,16 @@ describe("a process that reaches others through a relay", () => {
     expect([known.lines, late.lines]).toEqual([["before"], []]);
   });
 
-  it("is reset where nobody listens", async () => {
+  it("is refused where nobody listens, and not where it is cut off", async () => {
     const { relay, port, server } = await relayAndEcho();
+    const other = dial(relay, (await relayAndEcho()).port);
     await new Promise((closed) => server.close(closed));
     const { lines } = dial(relay, port);
-    await waitFor("the reset", () => lines.includes("reset"));
+    await waitFor("the refusal", () => lines.length > 0);
+    expect(lines).toEqual(["refused"]);
+    relay.cutOff({ pid: 0, ports: [port] });
+    const parted = dial(relay, port);
+    await other.talks("meanwhile");
+    expect(parted.lines).not.toContain("refused");
   });
 });

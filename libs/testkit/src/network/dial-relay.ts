@@ -11,7 +11,7 @@ export interface RelayedProcess {
 /**
  * A relay in this process through which other processes reach each other, so that a test can cut one off: nothing
  * passes to it or from it, on connections that stand and new ones alike, and nobody is told. A port that refuses is met
- * as a connection that is reset.
+ * as one that does, but by who is cut off from it.
  */
 export interface DialRelay {
   /** What processes are to find in their environment. They are to run Node.js, and inherit it to whom they start. */
@@ -28,6 +28,8 @@ interface Call {
   readonly pid: number;
   readonly host: string;
   readonly port: number;
+  /** Counts the dials of a process. */
+  readonly dial: number;
 }
 
 const preload = new URL("./dial-through.ts", import.meta.url).href;
@@ -41,10 +43,47 @@ export async function createDialRelay(): Promise<DialRelay> {
   const isCut = (call: Call) => parted !== undefined && isOf(call, parted);
   const delayOf = (call: Call) => (slowed !== undefined && isOf(call, slowed.process) ? slowed.delayMs : 0);
 
+  /** Connections that stand and wait for who wanted them, by process and dial. */
+  const dialled = new Map<string, Socket>();
+  const dialOf = ({ pid, dial }: Call) => `${pid} ${dial}`;
+
+  const dial = (client: Socket, call: Call) => {
+    const upstream = connect({ host: call.host, port: call.port, noDelay: true });
+    const tell = (answer: "refused" | "open") => {
+      upstream.off("error", onError);
+      upstream.off("connect", onConnect);
+      if (answer === "open")
+        dialled.set(
+          dialOf(call),
+          upstream.on("error", () => undefined),
+        );
+      // Whoever asked and is gone will not come for it.
+      if (client.destroyed) take(call)?.destroy();
+      client.end(answer);
+    };
+    const onError = ({ code }: NodeJS.ErrnoException) =>
+      tell(code === "ECONNREFUSED" && !isCut(call) ? "refused" : "open");
+    const onConnect = () => tell("open");
+    upstream.once("error", onError).once("connect", onConnect);
+  };
+  const take = (call: Call): Socket | undefined => {
+    const upstream = dialled.get(dialOf(call));
+    dialled.delete(dialOf(call));
+    return upstream;
+  };
+
   const server = createServer({ noDelay: true }, (client) => {
     client.on("error", () => undefined);
-    readCall(client, (call) => {
-      const upstream = connect({ host: call.host, port: call.port, noDelay: true });
+    readCall(client, (kind, call) => {
+      if (kind === "dial") {
+        dial(client, call);
+        return;
+      }
+      const upstream = take(call);
+      if (upstream === undefined || upstream.destroyed) {
+        client.resetAndDestroy();
+        return;
+      }
       const link = createLink(
         client,
         upstream,
@@ -84,6 +123,7 @@ export async function createDialRelay(): Promise<DialRelay> {
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       reset(() => true);
+      for (const upstream of dialled.values()) upstream.destroy();
       await closed;
     },
   };
@@ -105,7 +145,7 @@ function rulesOf(isCut: () => boolean, delayMs: () => number): LinkRules {
 }
 
 /** Reads the line with which a dialler begins, and leaves the rest to be read. */
-function readCall(client: Socket, onCall: (call: Call) => void): void {
+function readCall(client: Socket, onCall: (kind: "dial" | "connect", call: Call) => void): void {
   let begun = Buffer.alloc(0);
   const onData = (piece: Buffer) => {
     begun = Buffer.concat([begun, piece]);
@@ -114,10 +154,18 @@ function readCall(client: Socket, onCall: (call: Call) => void): void {
     client.off("data", onData);
     client.pause();
     client.unshift(begun.subarray(end + 1));
-    const call = /^(\d+) (\S+) (\d{1,5})$/.exec(begun.toString("latin1", 0, end));
+    const call = /^(dial )?(\d+) (\S+) (\d{1,5}) (\d+)$/.exec(begun.toString("latin1", 0, end));
     // Some other program of this machine.
     if (call === null) client.destroy();
-    else onCall({ pid: Number(call[1]), host: call[2] ?? "", port: Number(call[3]) });
+    else {
+      const [, asks, pid, host = "", port, dial] = call;
+      onCall(asks === undefined ? "connect" : "dial", {
+        pid: Number(pid),
+        host,
+        port: Number(port),
+        dial: Number(dial),
+      });
+    }
   };
   client.on("data", onData);
 }

@@ -54,6 +54,7 @@ export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
         error: error && reasonName(error.reason),
         attributes: {
           [attributeNames.system]: messagingSystem,
+          [attributeNames.operation]: "fetch",
           [attributeNames.topic]: topic,
           [attributeNames.bytes]: bytes,
           [attributeNames.waitedMs]: waitedMs,

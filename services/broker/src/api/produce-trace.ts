@@ -16,6 +16,8 @@ import type { CheckedBatches, Partition, ProduceOutcome } from "../partition/par
 import { type BeginReplicate, createTimeline, type Timeline } from "../partition/timeline.ts";
 import { recordWrite } from "../tracing/write-spans.ts";
 
+const produceOperation = { [attributeNames.system]: messagingSystem, [attributeNames.operation]: "produce" } as const;
+
 /** A produce that is recorded: its span, and when its steps happened. */
 export interface TracedProduce {
   readonly span: Span;
@@ -77,7 +79,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
       const parent = span.context;
       const error = outcome.kind === "failed" ? reasonName(outcome.error.reason) : undefined;
       span.set({
-        [attributeNames.system]: messagingSystem,
+        ...produceOperation,
         [attributeNames.topic]: partition.topic,
         [attributeNames.partition]: String(partition.index),
         [attributeNames.records]: batches.records,
@@ -115,7 +117,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
         endMs,
         error: reasonName(error.reason),
         attributes: {
-          [attributeNames.system]: messagingSystem,
+          ...produceOperation,
           [attributeNames.topic]: topic,
           [attributeNames.partition]: String(partition),
           [attributeNames.records]: appended?.batches.records,

@@ -54,7 +54,7 @@ describe("producer ids", () => {
   it("are asked for before those in hand are used up", async () => {
     const { state, initProducer } = await startProducerIds();
     expect((await initProducer({})).producerId).toBe(1n);
-    await vi.waitFor(() => expect(state.blocks).toHaveLength(2));
+    await vi.waitFor(() => expect(state.blocks).toHaveLength(2), { timeout: 20_000 });
     state.blockError = noController;
     const given: bigint[] = [];
     for (let id = 2n; id <= 5n; id++) given.push((await initProducer({})).producerId);
@@ -65,7 +65,7 @@ describe("producer ids", () => {
     const { state, ids } = await startProducerIds();
     state.blockError = noController;
     const stocked = ids.stock(new AbortController().signal);
-    await vi.waitFor(() => expect(state.blocks.length).toBeGreaterThan(1));
+    await vi.waitFor(() => expect(state.blocks.length).toBeGreaterThan(1), { timeout: 20_000 });
     state.blockError = undefined;
     await stocked;
     state.blockError = noController;
@@ -77,7 +77,7 @@ describe("producer ids", () => {
     state.blockError = noController;
     const stop = new AbortController();
     const stocked = ids.stock(stop.signal);
-    await vi.waitFor(() => expect(state.blocks.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(state.blocks.length).toBeGreaterThan(0), { timeout: 20_000 });
     stop.abort();
     await stocked;
     const asked = state.blocks.length;

@@ -159,7 +159,7 @@ describe("the partitions of a broker", () => {
     bench.table.tick(0);
     expect(isOffline()).toBe(true);
     await passSecond();
-    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2));
+    await vi.waitFor(() => expect(bench.table.led()).toHaveLength(2), { timeout: 20_000 });
     expect([isOffline(), trouble()]).toEqual([false, 1]);
     expect(await produce(bench, "u")).toMatchObject({ results: [{ baseOffset: 0n }] });
   });

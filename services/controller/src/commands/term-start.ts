@@ -49,7 +49,10 @@ export function checkCluster(image: MetadataImage, identity: ClusterIdentity & {
   const expected = identity.known ?? identity.configured;
   if (expected !== undefined && expected !== cluster.clusterId) {
     const where = identity.known === undefined ? "cluster.id" : "The directory of this controller";
-    throw new StartRefusedError(`${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}`);
+    const other = identity.known === undefined ? "cluster.id" : "metadata.log.dir";
+    throw new StartRefusedError(
+      `${where} says cluster ${expected}, and the store belongs to ${cluster.clusterId}: correct consensus.backend, its prefix included, or ${other}`,
+    );
   }
   if (cluster.formatVersion > formatVersion) {
     throw new StartRefusedError(

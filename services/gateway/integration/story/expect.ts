@@ -163,10 +163,11 @@ const place = ["messaging.destination.name", "messaging.destination.partition.id
 function attributes(backend: Backend): Readonly<Record<string, readonly string[]>> {
   const own = (...names: readonly string[]) => names.map((name) => `tidemark.${name}`);
   const batch = ["messaging.batch.message_count", "messaging.message.body.size"];
+  const operation = ["messaging.system", "messaging.operation.name"];
   return {
-    "tidemark.produce": [...place, ...batch, ...own("acks")],
-    "gateway route": [...place, ...own("leader", "leader_epoch", "attempt", "stale_metadata")],
-    "broker produce": [...place, ...batch, ...own("base_offset", "leader_epoch", "acks")],
+    "tidemark.produce": [...operation, ...place, ...batch, ...own("acks")],
+    "gateway route": [...operation, ...place, ...own("leader", "leader_epoch", "attempt", "stale_metadata")],
+    "broker produce": [...operation, ...place, ...batch, ...own("base_offset", "leader_epoch", "acks")],
     append: own("queue_ms", "write_ms", "segment", "position"),
     flush: own("group_size", "sync_ms"),
     replicate: own("follower"),
@@ -174,8 +175,13 @@ function attributes(backend: Backend): Readonly<Record<string, readonly string[]
     "replica fetch": [...place, ...own("leader"), "messaging.message.body.size"],
     "high watermark advance": own("high_watermark.from", "high_watermark.to", "maximal_isr", "last_replica"),
     ack: own("waited_ms", "replicas_counted", "outcome"),
-    "tidemark.fetch": [...batch, ...own("offset", "waited_ms", "high_watermark")],
-    "broker fetch": ["messaging.message.body.size", ...own("waited_ms", "segments_read")],
+    "tidemark.fetch": [...operation, ...batch, ...own("offset", "waited_ms", "high_watermark")],
+    "broker fetch": [
+      ...operation,
+      "messaging.destination.name",
+      "messaging.message.body.size",
+      ...own("waited_ms", "segments_read"),
+    ],
     election: own("cause", "broker", "controller_epoch"),
     "session end": own("broker", "cause", "last_heartbeat_ms", "revision"),
     decide: own("partitions", "partitions.without_leader", "unclean"),

@@ -27,10 +27,7 @@ export interface FaultyCluster {
 
 export interface FaultyClusterOptions {
   readonly flags: readonly string[];
-  /**
-   * Whether disks and networks can be made slow. Then connections go by a relay, by which a port that refuses is not told
-   * from one that is silent: a broker that was killed is lost by its session timeout only.
-   */
+  /** Whether disks and networks can be made slow. Then connections go by a relay. */
   readonly isSlowable: boolean;
 }
 

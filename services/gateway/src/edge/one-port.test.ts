@@ -381,9 +381,10 @@ describe("a call from the web", () => {
 
   it("has its deadline kept and passed on", async () => {
     const seen = waiting();
-    const answer = await http1(fetchPath, { body: longPoll, headers: { ...json, "connect-timeout-ms": "400" } });
+    // Long enough for a busy machine to bring the call to the broker within it.
+    const answer = await http1(fetchPath, { body: longPoll, headers: { ...json, "connect-timeout-ms": "2000" } });
     expect(answer.body.code).toBe("deadline_exceeded");
-    expect(seen.timeoutMs).toBeLessThan(400);
+    expect(seen.timeoutMs).toBeLessThan(2000);
   });
 
   it.each(["1", "2", "60"])("says that its effect is not known where its %s ms pass first", async (ms) => {

@@ -30,11 +30,13 @@ export function createDeleteRecords(context: LogContext) {
         table,
         runtime: context.runtime,
         partitions: askedPartitions(table, topic, named),
-        async ask({ endpoint, partitions }) {
+        signal: call.signal,
+        async ask({ endpoint, partitions }, _, over) {
           const own = partitions.map(({ partition }) => partition);
           const client = createRpcClient(AdminService, leaders.channel(endpoint, "fetch"));
           const wanted = request.partitions.filter(({ partition }) => own.includes(partition));
-          return (await client.deleteRecords({ ...request, topicId: topic.topicId, partitions: wanted }, passOn(call)))
+          const options = { ...passOn(call), signal: over };
+          return (await client.deleteRecords({ ...request, topicId: topic.topicId, partitions: wanted }, options))
             .partitions;
         },
         failed(partition, caught) {

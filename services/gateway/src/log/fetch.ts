@@ -45,7 +45,7 @@ interface FetchCall {
 
 interface Wait {
   readonly waitMs: number;
-  readonly options: CallOptions;
+  readonly options: CallOptions & { readonly signal: AbortSignal };
 }
 
 /**
@@ -65,7 +65,7 @@ export function createFetch(context: LogContext) {
 
     const endsAt = context.runtime.clock.monotonicMs() + request.maxWaitMs;
     const isOneLeader = groupByLeader(table, partitions).groups.length <= 1;
-    const first = { waitMs: isOneLeader ? request.maxWaitMs : 0, options: passOn(call) };
+    const first = { waitMs: isOneLeader ? request.maxWaitMs : 0, options: { ...passOn(call), signal: call.signal } };
     const answers = await askPatiently(
       question(fetch, partitions, first),
       readPauses(context, call),
@@ -97,8 +97,8 @@ export function createFetch(context: LogContext) {
     const { ask, ...rest } = question(fetch, fetch.partitions, { waitMs, options });
     const after = await askOnce({
       ...rest,
-      ask: async (group, groups) => {
-        const answers = await ask(group, groups);
+      ask: async (group, groups, left) => {
+        const answers = await ask(group, groups, left);
         if (answers.some(hasRecords)) over.abort(anotherAnswered);
         return answers;
       },
@@ -113,7 +113,9 @@ export function createFetch(context: LogContext) {
       table,
       runtime: context.runtime,
       partitions,
-      ask: (group: LeaderGroup, groups: number) => fetchGroup(fetch, group, { ...wait, groups }),
+      signal: wait.options.signal,
+      ask: (group: LeaderGroup, groups: number, over: AbortSignal) =>
+        fetchGroup(fetch, group, { waitMs: wait.waitMs, options: { ...wait.options, signal: over }, groups }),
       failed: (partition: number, given: TidemarkError) => {
         const error = asCallerSees(given, fetch.call);
         return create(FetchedPartitionSchema, { partition, error: toErrorDetail(error), message: error.message });

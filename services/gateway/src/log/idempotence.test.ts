@@ -1,6 +1,7 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type BatchProducer, encodeBatch, portableCrc32c } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
+import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { FakeBroker } from "../testing/fake-broker.ts";
 import { startWorld, type World } from "../testing/world.ts";
@@ -77,6 +78,23 @@ describe("a producer id", () => {
       };
     }
     expect(await world.log.initProducer({})).toMatchObject({ producerId: 12n, producerEpoch: 0 });
+  });
+
+  it("is asked of another broker beside one that says nothing, which is left when that one answers", async () => {
+    const left: boolean[] = [];
+    for (const { others } of world.brokers) {
+      others.initProducer = (_, { signal }) => {
+        for (const each of world.brokers) each.others.initProducer = () => ({ producerId: 13n, producerEpoch: 0 });
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            left.push(true);
+            reject(new TidemarkError({ reason: Reason.CANCELLED, message: "left" }));
+          });
+        });
+      };
+    }
+    expect(await world.log.initProducer({})).toMatchObject({ producerId: 13n });
+    await waitFor("the silent one to be left", () => left.length === 1);
   });
 
   it("is refused with what the broker says of a bad request", async () => {

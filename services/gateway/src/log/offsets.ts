@@ -12,7 +12,7 @@ import {
   ListOffsetsResponseSchema,
   LogDescriptionSchema,
 } from "@tidemark/proto/log/v1";
-import { type CallContext, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { type CallContext, type CallOptions, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { askPatiently, type LeaderGroup, type PartitionAnswer, throwIfOnlyFailed } from "../routing/ask-leaders.ts";
 import { callLeader } from "../routing/call-leader.ts";
 import type { LogClient } from "../routing/leaders.ts";
@@ -22,7 +22,8 @@ import { askedPartitions } from "./partitions.ts";
 export function createListOffsets(context: LogContext) {
   return async (request: ListOffsetsRequest, call: CallContext): Promise<ListOffsetsResponse> => {
     const offsets = await askAll(context, request, call, {
-      ask: async (client, group) => (await client.listOffsets({ ...request, ...namesOf(group) }, passOn(call))).offsets,
+      ask: async (client, group, options) =>
+        (await client.listOffsets({ ...request, ...namesOf(group) }, options)).offsets,
       failed: (partition, error) => create(ListedOffsetSchema, failure(partition, asCallerSees(error, call))),
     });
     return create(ListOffsetsResponseSchema, { offsets });
@@ -32,7 +33,8 @@ export function createListOffsets(context: LogContext) {
 export function createDescribeLog(context: LogContext) {
   return async (request: DescribeLogRequest, call: CallContext): Promise<DescribeLogResponse> => {
     const logs = await askAll(context, request, call, {
-      ask: async (client, group) => (await client.describeLog({ ...request, ...namesOf(group) }, passOn(call))).logs,
+      ask: async (client, group, options) =>
+        (await client.describeLog({ ...request, ...namesOf(group) }, options)).logs,
       failed: (partition, error) => create(LogDescriptionSchema, failure(partition, asCallerSees(error, call))),
     });
     return create(DescribeLogResponseSchema, { logs });
@@ -52,7 +54,7 @@ export function createExplainOffset(context: LogContext) {
 }
 
 interface Question<Item extends PartitionAnswer> {
-  readonly ask: (client: LogClient, group: LeaderGroup) => Promise<readonly Item[]>;
+  readonly ask: (client: LogClient, group: LeaderGroup, options: CallOptions) => Promise<readonly Item[]>;
   readonly failed: (partition: number, error: TidemarkError) => Item;
 }
 
@@ -71,7 +73,8 @@ async function askAll<Item extends PartitionAnswer>(
       runtime: context.runtime,
       partitions,
       failed,
-      ask: (group) => ask(leaders.client(group.endpoint, "fetch"), group),
+      signal: call.signal,
+      ask: (group, _, over) => ask(leaders.client(group.endpoint, "fetch"), group, { ...passOn(call), signal: over }),
     },
     readPauses(context, call),
   );

@@ -13,17 +13,17 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const batches = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(10), headers: [] }], {
-  crc32c: portableCrc32c,
-});
+const batchOf = (valueBytes: number) =>
+  encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(valueBytes), headers: [] }], {
+    crc32c: portableCrc32c,
+  });
+const batches = batchOf(10);
 const idempotent = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(10), headers: [] }], {
   crc32c: portableCrc32c,
   producer: { id: 7n, epoch: 0, sequence: 0 },
 });
 /** A few of these fill the way to a leader. */
-const large = encodeBatch([{ timestamp: 1n, key: null, value: new Uint8Array(1_000_000), headers: [] }], {
-  crc32c: portableCrc32c,
-});
+const large = batchOf(1_000_000);
 const refused = (leader?: { broker: number; endpoint: string; leaderEpoch: number }) => {
   const error = new TidemarkError({
     reason: Reason.NOT_LEADER,
@@ -93,13 +93,11 @@ describe("a produce stream", () => {
     let taken = 0;
     world.broker(1).stream = () => (taken++ < 2 ? { baseOffset: BigInt(taken) } : refused(hint));
     const { send, told } = open();
-    for (let count = 0; count < 10; count++) send(0, { timeoutMs: 10_000 + count });
+    for (let count = 0; count < 10; count++) send(0, { batches: batchOf(100 + count) });
     const results = await told(10);
     expect(results.every(({ error }) => error === undefined)).toBe(true);
-    // What is left of the time tells which message it was: later ones were given more.
-    const order = world.broker(2).streamed.map(({ timeoutMs }) => timeoutMs);
-    expect(order).toHaveLength(8);
-    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    const sizes = world.broker(2).streamed.map((message) => message.batches.length);
+    expect(sizes).toEqual(Array.from({ length: 8 }, (_, index) => batchOf(102 + index).length));
   });
 
   it("tells at once what cannot be stored, and goes on", async () => {

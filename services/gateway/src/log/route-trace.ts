@@ -122,7 +122,11 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
 }
 
 function topicAttributes(topic: string): SpanAttributes {
-  return { [attributeNames.system]: messagingSystem, [attributeNames.topic]: topic };
+  return {
+    [attributeNames.system]: messagingSystem,
+    [attributeNames.operation]: "produce",
+    [attributeNames.topic]: topic,
+  };
 }
 
 function attemptAttributes({ route, number }: Attempt, { topic, partition }: RoutedPartition): SpanAttributes {

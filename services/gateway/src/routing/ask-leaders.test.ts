@@ -21,15 +21,23 @@ it("a leader that does not answer is left once another one leads one of its part
       return () => watchers.delete(watcher);
     },
   };
-  const ask = ({ endpoint, partitions }: LeaderGroup): Promise<readonly PartitionAnswer[]> =>
-    endpoint === "1:1"
+  const over: AbortSignal[] = [];
+  const ask = (
+    { endpoint, partitions }: LeaderGroup,
+    _: number,
+    signal: AbortSignal,
+  ): Promise<readonly PartitionAnswer[]> => {
+    over.push(signal);
+    return endpoint === "1:1"
       ? new Promise(() => undefined)
       : Promise.resolve(partitions.map(({ partition }) => ({ partition, message: "" })));
+  };
   let reasons: readonly unknown[] | undefined;
   askOnce<PartitionAnswer>({
     table,
     runtime: { scheduler: time.scheduler },
     partitions: routes.map((_, partition) => ({ topic: "orders", topicId: id, partition })),
+    signal: new AbortController().signal,
     ask,
     failed: (partition, error) => ({ partition, error: toErrorDetail(error), message: error.message }),
   }).then(
@@ -43,7 +51,10 @@ it("a leader that does not answer is left once another one leads one of its part
   for (const watcher of [...watchers]) watcher();
   await time.advance(replacedGraceMs - 1);
   expect(reasons).toBeUndefined();
+  expect(over.map(({ aborted }) => aborted)).toEqual([false, false]);
   await time.advance(1);
+  // It is not left waiting there: what it was asked for is cancelled.
+  expect(over.map(({ aborted }) => aborted)).toEqual([true, false]);
   expect(reasons).toEqual([Reason.NOT_LEADER, Reason.NOT_LEADER, undefined]);
   expect([watchers.size, time.pending()]).toEqual([0, 0]);
 });

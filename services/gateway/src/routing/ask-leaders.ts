@@ -1,6 +1,7 @@
 /** Questions about several partitions, put to all of their leaders at once. */
 import type { ErrorDetail } from "@tidemark/proto/common/v1";
 import { fromErrorDetail, TidemarkError } from "@tidemark/rpc";
+import { abortWith } from "@tidemark/runtime";
 import { missingAnswer } from "../errors.ts";
 import { mayRepeat } from "./call-leader.ts";
 import type { Pauses, Refused } from "./patience.ts";
@@ -25,8 +26,13 @@ export interface LeaderGroup {
 export interface LeaderQuestion<Item extends PartitionAnswer> extends CallingContext {
   /** Each partition once. */
   readonly partitions: readonly RoutedPartition[];
-  /** Asks one leader about its partitions. `groups`: how many are asked at the same time. */
-  readonly ask: (group: LeaderGroup, groups: number) => Promise<readonly Item[]>;
+  /** The caller's. */
+  readonly signal: AbortSignal;
+  /**
+   * Asks one leader about its partitions. `groups`: how many are asked at the same time. `over`: aborted with the caller's
+   * signal, and when another broker leads and this one is not waited for any more.
+   */
+  readonly ask: (group: LeaderGroup, groups: number, over: AbortSignal) => Promise<readonly Item[]>;
   /** What stands for a partition that could not be asked. */
   readonly failed: (partition: number, error: TidemarkError) => Item;
 }
@@ -110,14 +116,17 @@ function errorOf(answer: PartitionAnswer | undefined): TidemarkError | undefined
 async function answersOf<Item extends PartitionAnswer>(
   group: LeaderGroup,
   groups: number,
-  { table, runtime, ask, failed }: Omit<LeaderQuestion<Item>, "partitions">,
+  { table, runtime, signal, ask, failed }: Omit<LeaderQuestion<Item>, "partitions">,
 ): Promise<readonly Item[]> {
   const asked = group.partitions.flatMap((partition) => {
     const route = table.route(partition);
     return route === undefined ? [] : [{ partition, route }];
   });
+  const over = new AbortController();
+  const unbind = abortWith(over, signal);
   try {
-    const items = await untilReplaced({ table, runtime }, asked, () => ask(group, groups));
+    const work = () => ask(group, groups, over.signal);
+    const items = await untilReplaced({ table, runtime }, asked, work, () => over.abort());
     const answered = new Map(items.map((item) => [item.partition, item]));
     return group.partitions.map(
       (each) => answered.get(each.partition) ?? failed(each.partition, missingAnswer(each, group.endpoint)),
@@ -125,5 +134,7 @@ async function answersOf<Item extends PartitionAnswer>(
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
     return group.partitions.map((each) => failed(each.partition, error));
+  } finally {
+    unbind();
   }
 }

@@ -79,7 +79,8 @@ async function listOffsets(
         table,
         runtime,
         partitions: partitions.filter(({ partition }) => places.get(partition) === position),
-        async ask({ endpoint, partitions: group }) {
+        signal: call.signal,
+        async ask({ endpoint, partitions: group }, _, over) {
           const [first] = group;
           const { offsets } = await leaders.client(endpoint, "fetch").listOffsets(
             {
@@ -88,7 +89,7 @@ async function listOffsets(
               partitions: group.map(({ partition }) => partition),
               target: { case: "position", value: position },
             },
-            passOn(call),
+            { ...passOn(call), signal: over },
           );
           return offsets;
         },

@@ -1,0 +1,34 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { takePortBlock } from "./port-blocks.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tidemark-port-blocks-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const last = () => 139;
+
+it("is not given to anybody else until it is released", () => {
+  const [one, two] = [takePortBlock(folder, last), takePortBlock(folder, last)];
+  expect([one.basePort, two.basePort]).toEqual([25_900, 12_000]);
+  one.release();
+  expect(takePortBlock(folder, last).basePort).toBe(25_900);
+});
+
+it("is free again when the process that took it is gone", () => {
+  const gone = spawnSync(process.execPath, ["--version"]).pid;
+  writeFileSync(join(folder, "25900"), String(gone));
+  expect(takePortBlock(folder, last).basePort).toBe(25_900);
+});
+
+it("is refused in words when all are taken", () => {
+  for (let block = 0; block < 140; block++) takePortBlock(folder);
+  expect(() => takePortBlock(folder)).toThrow("No block of ports is left");
+});

@@ -16,7 +16,8 @@ export interface MetadataWatch {
 }
 
 /**
- * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); epochs
+ * Of each partition: leader in the ISR, ISR within the replicas, ISR and ELR apart, ELR empty at min ISR (R13); nobody
+ * enters the ISR but a broker with a running session (R10); epochs
  * only grow, and a leader epoch has one leader (P14); an unclean election was allowed or commanded, and has its receipt
  * (P5); damage is told of disks that were harmed, and of no others (L4).
  */
@@ -84,6 +85,8 @@ export function startMetadataWatch(
           report("a damaged replica is in the ISR again", `${key}: broker ${broker}, whose damage was told`);
         }
         if (!isStep) continue;
+        for (const text of checkEntries(before, after, image))
+          report("a fenced broker entered the ISR", `${key}: ${text}`);
         for (const text of checkElection(before, after, image)) report("nobody living was elected", `${key}: ${text}`);
         const isLeftToTheSystem = findTopicById(image, after.topicId)?.settings.get("flush") === "async";
         if (!given.isFlushed || isLeftToTheSystem) continue;
@@ -176,6 +179,19 @@ function healedIn(before: Partition, after: Partition): readonly number[] {
   const wasDamaged = (id: number) =>
     before.replicas.some(({ brokerId, damagedIn }) => brokerId === id && damagedIn !== undefined);
   return after.isr.filter((id) => !before.isr.includes(id) && wasDamaged(id));
+}
+
+/** Whoever enters the ISR has a session that is neither fenced nor about to stop (R10, KIP-841). */
+export function checkEntries(
+  before: Pick<Partition, "isr">,
+  after: Pick<Partition, "isr">,
+  { sessions }: Pick<MetadataImage, "sessions">,
+): readonly string[] {
+  const entered = after.isr.filter((id) => !before.isr.includes(id));
+  return entered.flatMap((id) => {
+    const state = sessions.get(id)?.state;
+    return state === "running" ? [] : [`broker ${id} is ${state ?? "without a session"}`];
+  });
 }
 
 /** Whoever is elected has a session (D2). */

@@ -20,7 +20,7 @@ function partitionAt(partitionEpoch: number): readonly MetadataChange[] {
   ] as unknown as readonly MetadataChange[];
 }
 
-function viewOf(broker: number, logEnd: bigint, partitionEpoch: number): PartitionView {
+function viewOf(broker: number, logEnd: bigint, partitionEpoch: number, flushed = logEnd): PartitionView {
   const state = { leaderEpoch: 1, partitionEpoch, isr: [1, 2] };
   const leadership = { leaderEpoch: 1, maximalIsr: [1, 2], replicas: [] };
   return {
@@ -30,8 +30,8 @@ function viewOf(broker: number, logEnd: bigint, partitionEpoch: number): Partiti
     state,
     logStart: 0n,
     logEnd,
-    flushed: logEnd,
-    highWatermark: logEnd,
+    flushed,
+    highWatermark: broker === 1 ? logEnd : 0n,
     leaderEpochs: [],
     leadership: broker === 1 ? leadership : undefined,
   } as unknown as PartitionView;
@@ -58,4 +58,60 @@ test("an in-sync replica that lacks what the leader called committed is found", 
 
 test("where the leader knows of a change that the onlooker has not heard of, nothing is proved", () => {
   expect(brokenRules(8)).toEqual([]);
+});
+
+/** What is found when the follower has 10 records and flushed 5, and the leader commits all of them before or after that. */
+function brokenWithUnflushed(isCommittedBefore: boolean): readonly string[] {
+  const clock = { nowMs: 0 };
+  const violations = createViolations(clock);
+  const { image } = applyChanges(emptyImage, partitionAt(7));
+  const watch = createReplicaWatch(violations, clock, () => image);
+  const output = { trace: [], persist: [], send: [], answer: [] };
+  const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
+  const [leader, follower] = [watch.observe("broker-1#1", 1), watch.observe("broker-2#1", 2)];
+  const steps = [
+    () => follower(replica, () => viewOf(2, 10n, 7, 5n), input, output),
+    () => leader(replica, () => viewOf(1, 10n, 7), input, output),
+  ];
+  for (const step of isCommittedBefore ? steps.reverse() : steps) step();
+  watch.checkTogether();
+  clock.nowMs = 100;
+  watch.checkTogether();
+  return violations.found.map(({ rule }) => rule);
+}
+
+test("an in-sync replica that has not flushed what the leader calls committed is found", () => {
+  expect(brokenWithUnflushed(false)).toEqual(["a member of ISR or ELR lacks committed records"]);
+});
+
+test("what was committed before a process began it need not have flushed anew", () => {
+  expect(brokenWithUnflushed(true)).toEqual([]);
+});
+
+/** What is found of a leader that counts itself alone and knows of this partition epoch, where both are in the ISR at 7. */
+function brokenWithoutMember(leaderKnows: number): readonly string[] {
+  const clock = { nowMs: 0 };
+  const violations = createViolations(clock);
+  const { image } = applyChanges(emptyImage, partitionAt(7));
+  const watch = createReplicaWatch(violations, clock, () => image);
+  const view = viewOf(1, 10n, leaderKnows);
+  const alone = {
+    ...view,
+    state: { ...view.state, isr: [1] },
+    leadership: { ...view.leadership, maximalIsr: [1], proposal: undefined },
+  } as unknown as PartitionView;
+  const output = { trace: [], persist: [], send: [], answer: [] };
+  const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
+  watch.observe("broker-1#1", 1)(replica, () => alone, input, output);
+  watch.checkTogether();
+  return violations.found.map(({ rule }) => rule);
+}
+
+test("a leader that does not count a member of the committed ISR is found", () => {
+  expect(brokenWithoutMember(7)).toEqual(["a leader does not count who is in the ISR"]);
+  expect(brokenWithoutMember(6)).toEqual(["a leader does not count who is in the ISR"]);
+});
+
+test("a leader may know of a smaller ISR that the onlooker has not heard of", () => {
+  expect(brokenWithoutMember(8)).toEqual([]);
 });

@@ -11,7 +11,8 @@ type ReplicaId = Parameters<NonNullable<BrokerExperiment["onStep"]>>[0];
  * - what each replica knows agrees with itself, and only moves as it may while its process lives;
  * - a leader epoch is led by one broker (P14);
  * - everything below the highest high watermark that any leader had is on every member of ISR and ELR whose session
- *   lives (P1).
+ *   lives, and flushed there, but for what was committed before its process began (P1);
+ * - the maximal ISR of a leader holds the ISR that the controller committed in its leader epoch (R6).
  */
 export interface ReplicaWatch {
   /** What a process of a broker tells of its replicas. `process`: unlike that of any other life of a broker. */
@@ -31,6 +32,8 @@ export interface ReplicaWatch {
 interface Seen {
   readonly broker: number;
   readonly replica: ReplicaId;
+  /** What was committed when the process was first seen with it. */
+  readonly committedBefore: bigint;
   view: PartitionView;
 }
 
@@ -97,8 +100,7 @@ export function createReplicaWatch(
   const checkMember = (key: string, process: string, seen: Seen) => {
     const { view } = seen;
     const needed = committed.get(key);
-    // After a start flushed is less than what is on disk until it was written anew (L4): the log end counts.
-    if (view.role === "offline" || needed === undefined || holds(view, needed)) return;
+    if (view.role === "offline" || needed === undefined || holds(seen, needed)) return;
     const partition = countedOn(seen);
     const of = `${key} ${process}`;
     if (partition === undefined || suspects.has(of) || mayLose(image(), seen.replica)) return;
@@ -106,10 +108,22 @@ export function createReplicaWatch(
       sinceMs: clock.nowMs,
       partitionEpoch: partition.partitionEpoch,
       text:
-        `${key} on ${process}: log end ${view.logEnd}, committed ${needed.offset}; leader ${partition.leader ?? "none"} in leader ` +
+        `${key} on ${process}: log end ${view.logEnd}, flushed ${view.flushed}, committed ${needed.offset}; leader ${partition.leader ?? "none"} in leader ` +
         `epoch ${partition.leaderEpoch}, ISR ${partition.isr.join(",")}, ELR ${partition.elr.join(",")}; ` +
         `it ${describeView(view)}`,
     });
+  };
+  /** What the leader knows of may be newer than what the onlooker does; that is older it may not be without counting it. */
+  const checkMaximalIsr = (key: string, process: string, { broker, replica, view }: Seen) => {
+    const { leadership, state } = view;
+    const partition = findPartition(image(), replica.topicId, replica.partition);
+    if (leadership === undefined || state === undefined || partition === undefined) return;
+    const isLed = partition.leader === broker && partition.leaderEpoch === leadership.leaderEpoch;
+    if (!isLed || partition.partitionEpoch < state.partitionEpoch) return;
+    const missing = partition.isr.filter((member) => !leadership.maximalIsr.includes(member));
+    if (missing.length === 0) return;
+    const text = `${key} on ${process} lacks ${missing.join(",")}, in the ISR at partition epoch ${partition.partitionEpoch}`;
+    report("a leader does not count who is in the ISR", text);
   };
   /** A change may be on its way to whoever looks on, while brokers know and obey it: then nothing is proved. */
   const judgeSuspects = () => {
@@ -140,7 +154,7 @@ export function createReplicaWatch(
             report("a replica went back", `${key} on ${process}: ${text}`);
         }
         checkLeader(key, broker, view, before?.view);
-        const seen = before ?? { broker, replica, view };
+        const seen = before ?? { broker, replica, committedBefore: committed.get(key)?.offset ?? 0n, view };
         if (before === undefined) own.set(key, seen);
         seen.view = view;
         const { partitionEpoch = 0 } = view.state ?? {};
@@ -157,7 +171,12 @@ export function createReplicaWatch(
     forget: (process) => lives.delete(process),
     checkTogether() {
       judgeSuspects();
-      for (const [process, own] of lives) for (const [key, seen] of own) checkMember(key, process, seen);
+      for (const [process, own] of lives) {
+        for (const [key, seen] of own) {
+          checkMember(key, process, seen);
+          checkMaximalIsr(key, process, seen);
+        }
+      }
     },
   };
 }
@@ -175,9 +194,12 @@ function keyOf({ topicId, partition }: ReplicaId): string {
 /**
  * Whether a log reaches as far as what was committed, and ends that in the same leader epoch. An epoch has one leader,
  * whose log it is, so that what agrees in its last epoch agrees below.
+ *
+ * What is committed while a process lives counted its flushes. Of what was committed before, it has less flushed than its
+ * disk holds until that was written anew (L4): there the log end counts.
  */
-function holds(view: PartitionView, { offset, leaderEpochs }: Committed): boolean {
-  if (view.logEnd < offset) return false;
+function holds({ view, committedBefore }: Seen, { offset, leaderEpochs }: Committed): boolean {
+  if (view.logEnd < offset || (offset > committedBefore && view.flushed < offset)) return false;
   // A leader's own log, which nobody has to look through.
   if (view.leaderEpochs === leaderEpochs) return true;
   return offset <= view.logStart || epochBelow(view.leaderEpochs, offset) === epochBelow(leaderEpochs, offset);

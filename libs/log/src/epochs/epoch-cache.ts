@@ -5,6 +5,7 @@
  * next one, and counts. Pure: a value that is replaced, never changed.
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
+import type { BatchHeader } from "@tidemark/record";
 
 export interface EpochStart {
   readonly leaderEpoch: LeaderEpoch;
@@ -73,6 +74,27 @@ export function epochEnd(cache: EpochCache, leaderEpoch: LeaderEpoch, logEnd: Of
 /** The epoch of the record at `at`; undefined below the first start. Of several with one start, the latest. */
 export function epochAt(cache: EpochCache, at: Offset): LeaderEpoch | undefined {
   return cache.findLast((entry) => entry.startOffset <= at)?.leaderEpoch;
+}
+
+/** What a batch says of itself that its checksum leaves out. */
+type Claim = Pick<BatchHeader, "baseOffset" | "leaderEpoch">;
+
+/**
+ * The first of some batches, in the order of the log, whose leader epoch is not the one that began there. A batch's checksum
+ * leaves its leader epoch out, so a bit that flips in it is found by nothing else. Batches below the first start are not
+ * judged.
+ */
+export function firstOfAnotherEpoch<Batch extends Claim>(
+  cache: EpochCache,
+  batches: readonly Batch[],
+): Batch | undefined {
+  const [first] = batches;
+  if (first === undefined) return undefined;
+  let at = cache.findLastIndex((entry) => entry.startOffset <= first.baseOffset);
+  return batches.find(({ baseOffset, leaderEpoch }) => {
+    while ((cache[at + 1]?.startOffset ?? baseOffset + 1n) <= baseOffset) at++;
+    return leaderEpoch !== (cache[at]?.leaderEpoch ?? leaderEpoch);
+  });
 }
 
 /** After the log was cut at `end`: epochs that begin there or later never were. */

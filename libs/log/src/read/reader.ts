@@ -1,6 +1,7 @@
 import type { Offset } from "@tidemark/ids";
 import { type BatchHeader, batchHeaderBytes, hasValidCrc, nextOffsetOf, readBatchHeader } from "@tidemark/record";
 import { lesser } from "../bytes.ts";
+import { firstOfAnotherEpoch } from "../epochs/epoch-cache.ts";
 import { DamageError, LogError } from "../errors.ts";
 import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
 import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
@@ -20,7 +21,7 @@ export interface ReadLimits {
 }
 
 export interface ReadResult {
-  /** Whole batches, checked against their checksums; a slice of what was read. Empty when there is nothing to read. */
+  /** Whole batches, checked against their checksums and the log's leader epochs; a slice of what was read. Empty when there is nothing to read. */
   readonly bytes: Uint8Array;
   /** Where to read on. Equals the offset asked for when `bytes` is empty and nothing was left out. */
   readonly nextOffset: Offset;
@@ -75,6 +76,8 @@ async function attempt(log: LogState, offset: Offset, limits: Required<ReadLimit
         throw corrupt(segment, found.position + header.position - found.at, header.baseOffset);
       }
     }
+    const odd = firstOfAnotherEpoch(log.epochs, found.headers);
+    if (odd !== undefined) throw corrupt(segment, found.position + odd.position - found.at, odd.baseOffset);
     return { bytes, nextOffset };
   }
   return { bytes: nothing, nextOffset: offset };

@@ -10,7 +10,7 @@ import { type BatchHeader, nextOffsetOf, readBatchHeader } from "@tidemark/recor
 import { greater } from "../bytes.ts";
 import type { NotedOffsets } from "../checkpoint/offset-slot.ts";
 import type { LogContext } from "../context.ts";
-import { cutEpochsAtEnd, type EpochCache, learnEpoch } from "../epochs/epoch-cache.ts";
+import { cutEpochsAtEnd, type EpochCache, firstOfAnotherEpoch, learnEpoch } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
 import {
   coverageAt,
@@ -70,6 +70,7 @@ export async function recover(context: LogContext, settings: LogSettings, found:
       epochs,
       isLast,
       recoveryPoint,
+      listed: found.epochs === undefined ? undefined : { epochs: found.epochs, below: scanFrom },
       scanFrom: found.epochs === undefined ? segment.baseOffset : scanFrom,
     });
   }
@@ -95,13 +96,20 @@ interface SegmentRecovery {
   readonly epochs: EpochCache;
   readonly isLast: boolean;
   readonly recoveryPoint: Offset;
+  readonly listed: Listed | undefined;
   readonly scanFrom: bigint;
+}
+
+/** Leader epochs that were durable before any batch of theirs below this offset counted as flushed. */
+interface Listed {
+  readonly epochs: EpochCache;
+  readonly below: bigint;
 }
 
 async function recoverSegment(
   context: LogContext,
   settings: LogSettings,
-  { segment, epochs, isLast, recoveryPoint, scanFrom }: SegmentRecovery,
+  { segment, epochs, isLast, recoveryPoint, listed, scanFrom }: SegmentRecovery,
 ): Promise<EpochCache> {
   const { file, release } = await context.files.acquire(segment.path);
   try {
@@ -113,7 +121,7 @@ async function recoverSegment(
       { from: index.covered.bytes, to: segment.size, crc32c: context.crc32c, pieceBytes },
       (header) => {
         const { nextOffset } = index.covered;
-        const misfit = misfitOf(header, { segment, nextOffset, previous: known.previous, gapsFrom });
+        const misfit = misfitOf(header, { segment, nextOffset, previous: known.previous, listed, gapsFrom });
         if (misfit !== undefined) return misfit;
         known.previous = header.leaderEpoch;
         known.epochs = learnEpoch(known.epochs, { leaderEpoch: header.leaderEpoch, startOffset: header.baseOffset });
@@ -163,6 +171,7 @@ function misfitOf(
     readonly segment: Segment;
     readonly nextOffset: Offset;
     readonly previous: LeaderEpoch | undefined;
+    readonly listed: Listed | undefined;
     readonly gapsFrom: Offset | undefined;
   },
 ): string | undefined {
@@ -174,6 +183,10 @@ function misfitOf(
   }
   if (expected.previous !== undefined && header.leaderEpoch < expected.previous) {
     return `leader epoch ${header.leaderEpoch} after ${expected.previous}`;
+  }
+  const { listed } = expected;
+  if (listed !== undefined && header.baseOffset < listed.below && firstOfAnotherEpoch(listed.epochs, [header])) {
+    return `leader epoch ${header.leaderEpoch} where another is listed`;
   }
   return undefined;
 }

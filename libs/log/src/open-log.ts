@@ -129,7 +129,8 @@ async function openSound(
   });
   const logStart = checkpoint?.offsets.logStart ?? baseOf(segments);
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
-  const epochFile = createEpochFile(directory, found?.size ?? 0);
+  const flushed = checkpoint?.offsets.flushed ?? 0n;
+  const epochFile = createEpochFile(directory, { end: found?.size ?? 0, cache: epochs, flushed });
   if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
   if (checkpoint === undefined) await createAside(context, directory, offsetFileName, encodeSlotFile());
   const hasCutNote = entries.some(({ name }) => name === cutNoteFileName);

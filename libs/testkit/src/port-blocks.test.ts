@@ -28,6 +28,18 @@ it("is free again when the process that took it is gone", () => {
   expect(takePortBlock(folder, last).basePort).toBe(25_900);
 });
 
+it("needs no name of the user: one in a container may have none", () => {
+  const program = `
+    require("node:os").userInfo = () => { throw new Error("there is no such user"); };
+    require("node:module").syncBuiltinESMExports();
+    import(${JSON.stringify(new URL("./port-blocks.ts", import.meta.url).href)}).then(({ takePortBlock }) => {
+      process.stdout.write(String(takePortBlock(process.argv[1], () => 0).basePort));
+    });
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ["-e", program, folder], { encoding: "utf8" });
+  expect(stdout, stderr).toBe("12000");
+});
+
 it("is refused in words when all are taken", () => {
   for (let block = 0; block < 140; block++) takePortBlock(folder);
   expect(() => takePortBlock(folder)).toThrow("No block of ports is left");

@@ -34,8 +34,23 @@ export function takePortBlock(folder = registry, draw = () => randomInt(blocks.c
 }
 
 function take(file: string): boolean {
-  // What a test left that was killed is nobody's.
+  if (isLeft(file)) takeAway(file);
+  return create(file);
+}
+
+/**
+ * What a test left that was killed is nobody's. Of several that find it one takes it away, and looks again before it does:
+ * by then it may be the file of another one that took the block.
+ */
+function takeAway(file: string): void {
+  const lock = `${file}.lock`;
+  if (!create(lock)) return;
   if (isLeft(file)) rmSync(file, { force: true });
+  rmSync(lock, { force: true });
+}
+
+/** Whether it was not there. */
+function create(file: string): boolean {
   try {
     writeFileSync(file, String(process.pid), { flag: "wx" });
     return true;

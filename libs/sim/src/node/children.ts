@@ -13,9 +13,8 @@ export interface Share {
  *
  * - Little of what it allocates lives long: more room for the young took more memory and no less time, and to begin with
  *   less room only copies more.
- * - It runs much code, and little of it very often: what translates quickly is worth its while early, also where another
- *   shape of object was met a moment ago, and stays; what translates thoroughly earns what it costs only where code is run
- *   very often.
+ * - It runs much code, and little of it very often: what translates quickly is worth its while early, and stays; what
+ *   translates thoroughly earns what it costs only where code is run very often.
  * - Threads that help to collect the young are woken more often than they help.
  * - Node's own code is large too, and runs faster from large pages where there are any.
  */
@@ -23,8 +22,7 @@ const v8Flags = [
   "--min-semi-space-size=16",
   "--max-semi-space-size=16",
   "--always-sparkplug",
-  "--invocation-count-for-maglev=60",
-  "--minimum-invocations-after-ic-update=60",
+  "--invocation-count-for-maglev=150",
   "--invocation-count-for-turbofan=20000",
   "--no-flush-bytecode",
   "--no-parallel-scavenge",

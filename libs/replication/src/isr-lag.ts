@@ -22,6 +22,15 @@ export function startLagClock(progress: ReplicaProgress, leader: LeaderEnd): voi
   progress.sampleMs = leader.nowMs;
 }
 
+/**
+ * The leader itself stood still for `pauseMs` until now: nothing was observed meanwhile, so that time does not count. Not a
+ * lag time anew: a leader that stands still again and again would never find anybody lagging.
+ */
+export function passOver(progress: ReplicaProgress, pauseMs: number, nowMs: number): void {
+  progress.caughtUpMs = Math.min(progress.caughtUpMs + pauseMs, nowMs);
+  progress.sampleMs = Math.min(progress.sampleMs + pauseMs, nowMs);
+}
+
 /** Takes notice of a report: call it after the position was recorded. */
 export function noteReport(progress: ReplicaProgress, leader: LeaderEnd): void {
   if (progress.flushed === undefined) return;

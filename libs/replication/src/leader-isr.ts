@@ -1,7 +1,7 @@
 /** A leader proposes who is in sync, and takes the controller's word for it (R5, R6, R9, R10). */
 import type { BrokerId } from "@tidemark/ids";
 import type { AlterPartitionAnswer, ProposalAttempt } from "./controller-messages.ts";
-import { mayReturn, reasonToRemove, startLagClock } from "./isr-lag.ts";
+import { mayReturn, passOver, reasonToRemove, startLagClock } from "./isr-lag.ts";
 import { endAcksOfAll } from "./leader-answers.ts";
 import { countMembers, epochStartOf, type LeaderState, maybeAdvance } from "./leader-state.ts";
 import type { PartitionState, ProposedMember } from "./partition-state.ts";
@@ -76,15 +76,15 @@ function isNews(leader: LeaderState, state: PartitionState): boolean {
   return state.partitionEpoch > leader.state.partitionEpoch || !leader.context.guards.oldIsrAnswerIgnored;
 }
 
-/** What a leader did not see while it stood still itself is held against nobody: each member has its lag time again. */
+/** What a leader did not see while it stood still itself is held against nobody: for each the time stood still as well. */
 function noteOwnStall(leader: LeaderState, nowMs: number): void {
-  const { log, progress, settings } = leader.context;
-  const hasStalled = nowMs - leader.lookedMs > settings.stallMs;
+  const { progress, settings } = leader.context;
+  const pauseMs = nowMs - leader.lookedMs;
   leader.lookedMs = nowMs;
-  if (!hasStalled) return;
+  if (pauseMs <= settings.stallMs) return;
   for (const member of leader.state.isr) {
     const known = progress.get(member);
-    if (known !== undefined) startLagClock(known, { logEnd: log.end, nowMs });
+    if (known !== undefined) passOver(known, pauseMs, nowMs);
   }
 }
 

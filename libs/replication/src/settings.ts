@@ -5,8 +5,8 @@ export interface ReplicationSettings {
   /** `replica.lag.records.max`: how many records it may lag. Undefined: any number (R5). */
   readonly lagRecordsMax: number | undefined;
   /**
-   * A leader that was told no time for longer stood still itself: nobody was observed meanwhile, and each member has one
-   * full lag time again. Above the longest pause between two ticks. Infinity: never.
+   * A leader that was told no time for longer stood still itself: nobody was observed meanwhile, and that time is held
+   * against no member. Above the longest pause between two ticks. Infinity: never.
    */
   readonly stallMs: number;
   /** `broker.session.timeout.ms`: a leader that has heard nobody for longer fences itself. */

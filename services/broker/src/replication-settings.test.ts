@@ -17,7 +17,7 @@ function settingsWith(lagTimeMaxMs: number) {
   return replicationSettings(read.config.values);
 }
 
-test("a leader that stood still for a quarter of the lag time observes its followers anew", () => {
+test("a leader that stood still for more than a quarter of the lag time holds that against no follower", () => {
   expect(settingsWith(10_000).stallMs).toBe(2500);
 });
 

@@ -233,6 +233,25 @@ describe.each(hot.map(({ schema, inits }) => ({ name: schema.typeName, schema, i
   },
 );
 
+it("leaves a message that waits to be sent as it is, whatever is encoded after it, or cannot be", () => {
+  const requests = createLeanCodec(ProduceStreamRequestSchema);
+  const any = hot.map(({ schema, inits }) => {
+    const lean = createLeanCodec(schema);
+    return inits.map((init) => ({ schema, lean, message: create(schema, init as MessageInitShape<DescMessage>) }));
+  });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(...any), { minLength: 20, maxLength: 60 }), (messages) => {
+      const waiting = messages.map(({ schema, lean, message }) => {
+        // It has written its topic when it comes to what it cannot write.
+        expect(() => requests.encode({ sequence: -1n, topic: "half a message" })).toThrow(/uint64/);
+        return { encoded: lean.encode(message), expected: Buffer.from(toBinary(schema, message)) };
+      });
+      for (const { encoded, expected } of waiting) expect(flatten(encoded).equals(expected)).toBe(true);
+    }),
+    { numRuns: 20 },
+  );
+});
+
 it("copies a big field only into the frame", () => {
   const batches = new Uint8Array(100_000).fill(1);
   const encoded = createLeanCodec(ProduceStreamRequestSchema).encode({ sequence: 1n, batches });

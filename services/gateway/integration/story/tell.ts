@@ -100,8 +100,9 @@ async function act(
       produced.push({ traceId: span.spanContext().traceId, ms: performance.now() - startMs });
     });
 
-  // Recorded by nobody. The leader is known to lead afterwards, so that each produce is one attempt.
-  await producer.send(topic, { value: "untraced" });
+  /** Recorded by nobody. The leader is known to lead afterwards, and knows it, so that each produce is one attempt. */
+  const untilLed = () => producer.send(topic, { value: "untraced" });
+  await untilLed();
   for (let count = 0; count < plot.produces; count++) await produce();
   for (let count = 0; count < plot.fetches; count++) await readAll(client, plot.produces + 1);
   await callByHand(client, BigInt(plot.produces + 1));
@@ -115,6 +116,7 @@ async function act(
       const state = await partition();
       return state?.leader !== leader && state?.isr.length === 2;
     });
+    await untilLed();
     await produce();
     await cluster.start(`broker-${leader}`);
     await inSync();

@@ -1,6 +1,7 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type BatchProducer, encodeBatch, portableCrc32c } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
+import { createDeferred } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { FakeBroker } from "../testing/fake-broker.ts";
@@ -95,6 +96,25 @@ describe("a producer id", () => {
     }
     expect(await world.log.initProducer({})).toMatchObject({ producerId: 13n });
     await waitFor("the silent one to be left", () => left.length === 1);
+  });
+
+  it("comes from a broker that takes its time, though another one that was asked beside it cannot give one", async () => {
+    const slow = createDeferred<{ producerId: bigint; producerEpoch: number }>();
+    let refusals = 0;
+    for (const { others } of world.brokers) {
+      others.initProducer = () => {
+        for (const each of world.brokers) {
+          each.others.initProducer = () => {
+            refusals += 1;
+            // The second shows that the first was read, and ended nothing.
+            if (refusals === 2) slow.resolve({ producerId: 14n, producerEpoch: 0 });
+            throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: "no block", outcome: Outcome.NOT_APPLIED });
+          };
+        }
+        return slow.promise;
+      };
+    }
+    expect(await world.log.initProducer({}, { timeoutMs: 20_000 })).toMatchObject({ producerId: 14n });
   });
 
   it("is refused with what the broker says of a bad request", async () => {

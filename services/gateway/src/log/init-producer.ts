@@ -24,26 +24,37 @@ export function createInitProducer(context: LogContext) {
     );
   };
 
-  /** The first answer or failure of the brokers that are asked, one more each time that nothing came for a while. */
+  /**
+   * The first answer of the brokers that are asked, one more each time that nothing came for a while. One that cannot answer
+   * now ends nothing while others may still: it is asked again in its turn. What will not pass, or what the last one fails
+   * with, is the failure of all.
+   */
   const askSome = async (request: InitProducerRequest, call: CallContext): Promise<InitProducerResponse> => {
+    /** Those whose answer is waited for. */
     const asked = new Set<string>();
     const first = createDeferred<InitProducerResponse>();
     const over = new AbortController();
     const unbind = abortWith(over, call.signal);
     let stopTimer: Cancel | undefined;
-    const askOneMore = () => {
-      const endpoint = anyBroker(asked);
-      if (endpoint === undefined) return;
+    const ask = (endpoint: string) => {
       asked.add(endpoint);
       const client = leaders.client(endpoint, "produce");
-      client.initProducer(request, { ...passOn(call), signal: over.signal }).then(first.resolve, first.reject);
+      client.initProducer(request, { ...passOn(call), signal: over.signal }).then(first.resolve, (error: unknown) => {
+        asked.delete(endpoint);
+        if (asked.size > 0 && isPassing(error)) return;
+        first.reject(error instanceof Error ? error : new Error("A producer id cannot be had", { cause: error }));
+      });
+    };
+    const askOneMore = () => {
+      const endpoint = anyBroker(asked);
+      if (endpoint !== undefined) ask(endpoint);
       stopTimer = runtime.scheduler.after(silenceMs, () => {
         // An answer that has come in meanwhile is taken first.
         stopTimer = runtime.scheduler.afterInput(askOneMore);
       });
     };
-    askOneMore();
     try {
+      askOneMore();
       if (asked.size > 0) return await first.promise;
       throw new TidemarkError({
         reason: Reason.UNAVAILABLE,
@@ -62,8 +73,12 @@ export function createInitProducer(context: LogContext) {
       try {
         return await askSome(request, call);
       } catch (error) {
-        if (!(error instanceof TidemarkError) || !error.retriable || !(await pauses.next([], error))) throw error;
+        if (!isPassing(error) || !(await pauses.next([], error))) throw error;
       }
     }
   };
+}
+
+function isPassing(error: unknown): error is TidemarkError {
+  return error instanceof TidemarkError && error.retriable;
 }

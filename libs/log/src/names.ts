@@ -10,6 +10,7 @@ export const epochFileName = "leader-epoch-checkpoint";
 export const offsetFileName = "offset-checkpoint";
 export const damageFileName = "damage";
 export const gapsFileName = "gaps";
+export const cleanerFileName = "cleaner-offset-checkpoint";
 export const cutNoteFileName = "cut-note";
 /** Written and not yet renamed to what it is to be. Never read: removed at the next start. */
 export const asideSuffix = ".aside";

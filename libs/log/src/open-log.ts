@@ -15,15 +15,7 @@ import { type Damage, DamageError } from "./errors.ts";
 import type { LogListener } from "./events.ts";
 import { type Log, offlineLog, startLog } from "./log.ts";
 import type { LogState } from "./log-state.ts";
-import {
-  cutNoteFileName,
-  epochFileName,
-  gapsFileName,
-  join,
-  offsetFileName,
-  parentOf,
-  segmentFileName,
-} from "./names.ts";
+import { cutNoteFileName, epochFileName, join, offsetFileName, parentOf, segmentFileName } from "./names.ts";
 import { noProducerState, type ProducerState } from "./producers/producer-state.ts";
 import { createCursors } from "./read/cursors.ts";
 import { assertBeginning, newBeginning } from "./recovery/beginning.ts";
@@ -42,6 +34,7 @@ import { adopt } from "./recovery/rewrite-tail.ts";
 import { createSegment, createSegmentFile, removeIndex, type Segment } from "./segment/segment.ts";
 import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
+import { findGaps, sayGaps } from "./write/gaps.ts";
 import { createWriterState } from "./write/writer.ts";
 
 export interface LogPlace {
@@ -136,7 +129,8 @@ async function openSound(
   });
   const logStart = checkpoint?.offsets.logStart ?? baseOf(segments);
   const epochs = cutEpochsAtStart(recovered.epochs, logStart);
-  const epochFile = createEpochFile(directory, found?.size ?? 0);
+  const flushed = checkpoint?.offsets.flushed ?? 0n;
+  const epochFile = createEpochFile(directory, { end: found?.size ?? 0, cache: epochs, flushed });
   if (epochs !== found?.cache) await replaceEpochFile(context, epochFile, epochs);
   if (checkpoint === undefined) await createAside(context, directory, offsetFileName, encodeSlotFile());
   const hasCutNote = entries.some(({ name }) => name === cutNoteFileName);
@@ -184,7 +178,10 @@ async function openSound(
     cutNote,
     cleaned: await readRounds(context, directory, recovered.end),
     markersGone: 0n as Offset,
-    hasGaps: entries.some(({ name }) => name === gapsFileName),
+    hasGaps: await findGaps(context, directory, {
+      entries,
+      isCompacted: (settings.gaps || hadSwaps) && recovered.end > baseOf(segments),
+    }),
     tail: tailOf(recovered),
     onEvent,
     waiters: undefined,
@@ -207,7 +204,7 @@ async function recoverSegments(
   let segments = await findSegments(context, directory, entries);
   // Whoever made an empty one may have died before its name was durable: what is appended to it would go with that.
   if (segments.at(-1)?.size === 0) await syncEntries(context, directory);
-  const gaps = settings.gaps || entries.some(({ name }) => name === gapsFileName);
+  const gaps = settings.gaps || sayGaps(entries);
   const recoverAll = () => recover(context, { ...settings, gaps }, { segments, noted, epochs });
   const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {
     if (at !== undefined) segments = [await startAnew(place, segments, at)];

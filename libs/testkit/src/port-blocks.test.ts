@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -15,6 +15,12 @@ afterEach(() => {
 
 const last = () => 139;
 
+/** As by a process that was killed. */
+function leave(name: string) {
+  const { pid } = spawnSync(process.execPath, ["--version"]);
+  writeFileSync(join(folder, name), String(pid));
+}
+
 it("is not given to anybody else until it is released", () => {
   const [one, two] = [takePortBlock(folder, last), takePortBlock(folder, last)];
   expect([one.basePort, two.basePort]).toEqual([25_900, 12_000]);
@@ -23,9 +29,27 @@ it("is not given to anybody else until it is released", () => {
 });
 
 it("is free again when the process that took it is gone", () => {
-  const gone = spawnSync(process.execPath, ["--version"]).pid;
-  writeFileSync(join(folder, "25900"), String(gone));
+  leave("25900");
   expect(takePortBlock(folder, last).basePort).toBe(25_900);
+  expect(readdirSync(folder)).toEqual(["25900"]);
+});
+
+it("is left to who frees it just now, where the process that took it is gone", () => {
+  leave("25900");
+  writeFileSync(join(folder, "25900.lock"), String(process.pid));
+  expect(takePortBlock(folder, last).basePort).toBe(12_000);
+});
+
+it("needs no name of the user: one in a container may have none", () => {
+  const program = `
+    require("node:os").userInfo = () => { throw new Error("there is no such user"); };
+    require("node:module").syncBuiltinESMExports();
+    import(${JSON.stringify(new URL("./port-blocks.ts", import.meta.url).href)}).then(({ takePortBlock }) => {
+      process.stdout.write(String(takePortBlock(process.argv[1], () => 0).basePort));
+    });
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ["-e", program, folder], { encoding: "utf8" });
+  expect(stdout, stderr).toBe("12000");
 });
 
 it("is refused in words when all are taken", () => {

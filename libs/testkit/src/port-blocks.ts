@@ -1,13 +1,16 @@
 import { randomInt } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Base ports of `tidemark dev`, as it draws them itself with `--base-port=0`. */
 const blocks = { first: 12_000, apart: 100, count: 140 } as const;
 
-/** One file for each block that is taken, with the process that took it. Another user could not write into it. */
-const registry = join(tmpdir(), `tidemark-test-ports-${userInfo().uid}`);
+/**
+ * One file for each block that is taken, with the process that took it. Another user could not write into it. By the
+ * number of the user: in a container it may have no name, and asking for that fails.
+ */
+const registry = join(tmpdir(), `tidemark-test-ports-${process.getuid?.() ?? "all"}`);
 
 /** A range of ports for one cluster. */
 export interface PortBlock {
@@ -31,8 +34,23 @@ export function takePortBlock(folder = registry, draw = () => randomInt(blocks.c
 }
 
 function take(file: string): boolean {
-  // What a test left that was killed is nobody's.
+  if (isLeft(file)) takeAway(file);
+  return create(file);
+}
+
+/**
+ * What a test left that was killed is nobody's. Of several that find it one takes it away, and looks again before it does:
+ * by then it may be the file of another one that took the block.
+ */
+function takeAway(file: string): void {
+  const lock = `${file}.lock`;
+  if (!create(lock)) return;
   if (isLeft(file)) rmSync(file, { force: true });
+  rmSync(lock, { force: true });
+}
+
+/** Whether it was not there. */
+function create(file: string): boolean {
   try {
     writeFileSync(file, String(process.pid), { flag: "wx" });
     return true;

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { mustRun, runProgram } from "./run-program.ts";
 
 test("a program that does not end in time is killed, and the error says which, after how long, and what it had said", async () => {
@@ -13,4 +13,14 @@ test("a program that does not end in time is killed, and the error says which, a
 test("a program that ends in time is not waited for any longer", async () => {
   const { code } = await runProgram(process.execPath, ["-e", "process.exit(3)"], { timeoutMs: 2 ** 31 - 1 });
   expect(code).toBe(3);
+});
+
+test("a program that cannot be started is not waited for either", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    await expect(runProgram("/there/is/none", [], { timeoutMs: 60_000 })).rejects.toMatchObject({ code: "ENOENT" });
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

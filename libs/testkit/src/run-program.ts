@@ -38,7 +38,10 @@ export function runProgram(program: string, args: readonly string[], options: Ru
       const told = said === "" ? "It had said nothing." : `It had said:\n${said}`;
       reject(new Error(`${program} ${args.join(" ")} had not ended after ${afterMs / 1000} s and was killed. ${told}`));
     });
-    child.on("error", reject);
+    child.on("error", (error) => {
+      clearTimeout(limit);
+      reject(error);
+    });
     child.on("close", (code) => {
       clearTimeout(limit);
       resolve({ code: code ?? 1, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });

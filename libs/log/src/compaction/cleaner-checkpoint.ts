@@ -8,11 +8,9 @@ import type { Crc32c } from "@tidemark/record";
 import { createAside } from "../aside.ts";
 import { lesser } from "../bytes.ts";
 import { type LogContext, syncEntries } from "../context.ts";
-import { join } from "../names.ts";
+import { cleanerFileName, join } from "../names.ts";
 import { isSpaceError } from "../space.ts";
 import { ifReadable } from "../unreadable.ts";
-
-const cleanerFileName = "cleaner-offset-checkpoint";
 
 /** Everything below `upTo` was compacted by `at`, in milliseconds since 1970. */
 export interface CleanerRound {

@@ -376,6 +376,29 @@ describe("compaction", () => {
     ]);
   });
 
+  it.each([
+    ["a round that ended", "cleaner-offset-checkpoint", { gaps: false, compaction: undefined }],
+    ["a round that a stop interrupted", "", compacted()],
+  ])(
+    "leaves gaps also where no file was made for them, as before there was one, in %s",
+    async (_, checkpoint, then) => {
+      const test = await logOf("abcbdefghijk", compacted());
+      test.log.configure({ ...defaultLogSettings, ...compacted(), segmentBytes: 1000 });
+      await test.log.compact(now);
+      const content = await contentOf(test);
+      await test.log.close();
+      for (const name of ["gaps", "cleaner-offset-checkpoint"])
+        if (name !== checkpoint) await test.disk.remove(`/data/log/${name}`);
+      for (const settings of [then, { gaps: false, compaction: undefined }]) {
+        await test.reopen(settings);
+        for (let offset = at(0); offset < test.log.logEndOffset; )
+          ({ nextOffset: offset } = await test.log.read(offset, everything));
+        expect([test.log.status.kind, await contentOf(test)]).toEqual(["online", content]);
+        await test.log.close();
+      }
+    },
+  );
+
   it("ends when the log is cut, and the cut counts", async () => {
     const test = await logOf("abababababababab");
     const compacting = test.log.compact(now);

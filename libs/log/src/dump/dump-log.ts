@@ -12,13 +12,14 @@ import { createLogContext, type LogContext } from "../context.ts";
 import { type EpochCache, epochAt } from "../epochs/epoch-cache.ts";
 import { type Damage, DamageError } from "../errors.ts";
 import { allGuards } from "../guards.ts";
-import { gapsFileName, parentOf, parseSegmentFileName } from "../names.ts";
+import { parentOf, parseSegmentFileName } from "../names.ts";
 import { assertBeginning, newBeginning } from "../recovery/beginning.ts";
 import { readDamage } from "../recovery/damage-file.ts";
 import { assertFiles, findAsideSegment, findSegments, readEpochs, unlessMissing } from "../recovery/find-files.ts";
 import { recover } from "../recovery/recover.ts";
 import { createSegment, type Segment } from "../segment/segment.ts";
 import { defaultLogSettings } from "../settings.ts";
+import { sayGaps } from "../write/gaps.ts";
 import { type BatchDump, type BatchDuties, dumpSegment, type SegmentDump } from "./dump-segment.ts";
 
 export interface DumpOptions extends BatchDuties {
@@ -89,7 +90,7 @@ async function dumpDirectory(context: LogContext, options: DumpOptions, path: st
     misfit ??= epochMisfit(batch, epochs);
     options.onBatch?.(batch);
   };
-  const hasGaps = entries.some(({ name }) => name === gapsFileName);
+  const hasGaps = sayGaps(entries);
   for (const segment of segments) {
     const isLast = segment === segments.at(-1);
     dumps.push(await dumpSegment(context, segment, { ...options, isLast, hasGaps, onBatch }));
@@ -133,9 +134,8 @@ async function outlook(
     const anew = newBeginning(found.segments, noted);
     if (anew !== undefined) return { kind: "startAnew", at: anew };
     assertBeginning(found.path, found.segments, noted);
-    // A start goes by the topic's policy too, which is not told here; a tail gets gaps only where this file was made first.
-    const gaps = found.entries.some(({ name }) => name === gapsFileName);
-    const settings = { ...defaultLogSettings, gaps };
+    // A start goes by the topic's policy too, which is not told here; a tail gets gaps only where a file says so first.
+    const settings = { ...defaultLogSettings, gaps: sayGaps(found.entries) };
     let recovered = await recover(context, settings, found);
     const anewBehind = newBeginning(found.segments, noted, recovered.end);
     if (anewBehind !== undefined) return { kind: "startAnew", at: anewBehind };

@@ -22,10 +22,20 @@ export interface EpochFile {
   held: PooledFile | undefined;
   /** It is in the place of an older one that a power cut may bring back: nothing is written to it before that is over. */
   isEntryUnsynced: boolean;
+  /** Lines that can be read may not be on the disk: all are written anew before a batch of theirs counts as flushed (L4). */
+  isUncertain: boolean;
 }
 
-export function createEpochFile(directory: string, end: number): EpochFile {
-  return { directory, end, added: noLines, held: undefined, isEntryUnsynced: false };
+/**
+ * The file as a start finds it, of which `end` bytes count. Whoever wrote it may have died, or seen its sync fail, before
+ * its last lines and its entry were durable. Lines of leader epochs that begin below `flushed` were durable before.
+ */
+export function createEpochFile(
+  directory: string,
+  { end, cache, flushed }: { readonly end: number; readonly cache: EpochCache; readonly flushed: bigint },
+): EpochFile {
+  const isUncertain = (cache.at(-1)?.startOffset ?? -1n) >= flushed;
+  return { directory, end, added: noLines, held: undefined, isEntryUnsynced: true, isUncertain };
 }
 
 const noLines: readonly EpochStart[] = [];
@@ -38,6 +48,11 @@ export function addEpochLine(file: EpochFile, start: EpochStart): void {
 /** True while `syncEpochs` has something to do. */
 export function hasUnsyncedEpochs(file: EpochFile): boolean {
   return file.held !== undefined;
+}
+
+/** Writes all lines of a file anew that is uncertain, durably on return. Nothing happens where it is not. */
+export async function secureEpochs(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
+  if (file.isUncertain) await replaceEpochFile(context, file, cache);
 }
 
 /** Writes the lines that were added. Where that fails they are still to be written. */
@@ -85,6 +100,7 @@ export async function cutEpochFile(context: LogContext, file: EpochFile, cache: 
 export async function replaceEpochFile(context: LogContext, file: EpochFile, cache: EpochCache): Promise<void> {
   await putEpochFile(context, file, cache);
   await syncEntry(context, file);
+  file.isUncertain = false;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Offset } from "@tidemark/ids";
 import { nextOffsetOf } from "@tidemark/record";
 import { noteOffsets, rememberOffsets, writeOffsets } from "../checkpoint/offset-checkpoint.ts";
 import { cutEpochsAtEnd } from "../epochs/epoch-cache.ts";
-import { cutEpochFile, hasUnsyncedEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
+import { cutEpochFile, hasUnsyncedEpochs, secureEpochs, syncEpochs, writeEpochs } from "../epochs/epoch-file.ts";
 import { DamageError, LogError } from "../errors.ts";
 import { isWithinReach } from "../index/segment-index.ts";
 import { activeSegment, type LogState, offsetsToNote, type UnflushedTail } from "../log-state.ts";
@@ -95,6 +95,7 @@ async function commitGroup(log: LogState): Promise<void> {
 
 /** What a start found behind the recovery point comes before anything else. */
 async function secureTail(log: LogState, tail: UnflushedTail): Promise<void> {
+  await secureEpochs(log.context, log.epochFile, log.epochs);
   if (log.context.guards.rewriteUnflushedTail) await rewriteTail(log, tail);
   log.tail = undefined;
   // A cut that came meanwhile runs next, and says itself what is flushed then.
@@ -119,6 +120,7 @@ async function hasSpaceForTail(log: LogState, tail: UnflushedTail): Promise<bool
 async function write(log: LogState, group: Group, { path, size }: Segment): Promise<void> {
   const { writer } = log;
   writer.hasEpoch = false;
+  await secureEpochs(log.context, log.epochFile, log.epochs);
   await writeEpochs(log.context, log.epochFile);
   writer.held ??= await log.context.files.acquire(path);
   const { file } = writer.held;

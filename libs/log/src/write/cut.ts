@@ -121,7 +121,6 @@ async function cutSegments(log: LogState, cut: Offset): Promise<Offset> {
   log.epochs = cutEpochsAtEnd(log.epochs, end);
   await inStep(log, () => cutEpochFile(log.context, log.epochFile, log.epochs));
   await syncEpochs(log.epochFile);
-  log.context.indexes.forget(last);
   settleAt(log, end);
   await inStep(log, () => afterCut(log));
   return end;
@@ -225,6 +224,9 @@ async function lowerNotes(log: LogState, cut: Offset): Promise<void> {
 
 async function cutSegment(log: LogState, segment: Segment, covered: Coverage): Promise<void> {
   const index = await ensureIndex(log, segment);
+  // It grows again: from here on its index stays, whatever others need the room for.
+  log.context.indexes.forget(segment);
+  segment.index = index;
   await removeIndex(log.context, segment);
   await syncEntries(log.context, log.directory);
   const { file, release } = await log.context.files.acquire(segment.path);

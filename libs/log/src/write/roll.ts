@@ -41,10 +41,12 @@ export async function removeSegmentAhead(log: LogState): Promise<void> {
   if (active.size > 0 || active.baseOffset <= log.written) return;
   const { context } = log;
   releaseFile(log);
-  await ensureIndex(log, previous);
+  const index = await ensureIndex(log, previous);
   log.writer.begunSegment = active.path;
   await removeBegunSegment(log);
+  // It grows again, though others may have needed the room of its index meanwhile.
   context.indexes.forget(previous);
+  previous.index = index;
   previous.nextOffset = log.written;
   log.segments = log.segments.slice(0, -1);
 }

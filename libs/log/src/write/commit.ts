@@ -157,6 +157,7 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
     // Of the flush before: while the device is busy with this one it costs no time.
     writeOffsets(log.context, log.checkpoint);
     await synced;
+    writer.isFound = false;
     syncMs = runtime.clock.monotonicMs() - startMs;
     onFlush?.(syncMs);
   }

@@ -17,6 +17,8 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const { context } = log;
   const active = activeSegment(log);
   await flushActive(log);
+  // A killed process may have cut it and not flushed that: behind the next segment's beginning nothing must come back.
+  if (log.writer.isFound) await syncActive(log);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   if (active.index !== undefined) await writeIndex(context, active, active.index, baseOffset);
   const next = createSegment(log.directory, baseOffset);
@@ -86,7 +88,10 @@ export async function keepSnapshot(log: LogState): Promise<void> {
 /** Makes everything that was written durable, also where nobody waits for it. */
 export async function flushActive(log: LogState): Promise<void> {
   if (hasUnsyncedEpochs(log.epochFile)) await syncOrFail(log, () => syncEpochs(log.epochFile));
-  if (log.durable === log.written) return;
+  if (log.durable !== log.written) await syncActive(log);
+}
+
+async function syncActive(log: LogState): Promise<void> {
   const target = log.written;
   const { file, release } = await log.context.files.acquire(activeSegment(log).path);
   try {
@@ -95,6 +100,7 @@ export async function flushActive(log: LogState): Promise<void> {
     release();
   }
   log.durable = target;
+  log.writer.isFound = false;
 }
 
 /** A full disk too is the end of the directory here: the next sync would succeed without what this one lost (L6). */

@@ -37,6 +37,8 @@ export interface WriterState {
   cancelTailRetry: Cancel | undefined;
   /** It is seen to that the offsets are noted when nothing more comes. */
   isNoteDue: boolean;
+  /** Nothing was flushed in the active segment since a start found it. */
+  isFound: boolean;
   /** The active segment's file, from a write to the flush behind it. */
   held: PooledFile | undefined;
   /** Size of the active segment when its index file was written last. */
@@ -57,6 +59,7 @@ export function createWriterState(): WriterState {
     begunSegment: undefined,
     cancelTailRetry: undefined,
     isNoteDue: false,
+    isFound: true,
     held: undefined,
     indexedBytes: 0,
   };

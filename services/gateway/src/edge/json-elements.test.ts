@@ -24,6 +24,7 @@ describe("elements of a request in JSON", () => {
       '{"records":[{"text":"x","keyText":"y"}, {"text":""}]}',
       2,
     ],
+    ["records behind a byte order mark", ProduceRequestSchema, '\uFEFF{"records":[{"text":"x"},{"text":"y"}]}', 2],
     ["headers of records", ProduceRequestSchema, '{"records":[{"headers":[{"key":"k"},{"key":"l"}]}]}', 3],
     ["texts in a list", DescribeTopicsRequestSchema, '{"topics":["","",""]}', 3],
     ["JSON that is data", ProduceRequestSchema, '{"records":[{"json":{"n":1,"m":[2,3]}}]}', 1 + 1 + 1 + 2 + 2 + 1 + 2],

@@ -21,7 +21,8 @@ export function countJsonElements(schema: DescMessage, bytes: Uint8Array, limit:
   if (bytes.length <= limit) return 0;
   const scan: Scan = {
     text: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-    at: 0,
+    // Whoever decodes the text leaves a byte order mark out.
+    at: byteOrderMark.every((byte, index) => bytes[index] === byte) ? byteOrderMark.length : 0,
     open: [],
     frame: undefined,
     next: { place: placeOf(schema), weight: 0 },
@@ -71,6 +72,7 @@ const unknownField: Entry = { place: free, weight: 1 };
 const freeInList: Entry = { place: free, weight: 1 };
 const freeInObject: Entry = { place: free, weight: 2 };
 
+const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
 const [quote, backslash, openBrace, closeBrace] = [0x22, 0x5c, 0x7b, 0x7d];
 const [openBracket, closeBracket, comma, colon] = [0x5b, 0x5d, 0x2c, 0x3a];
 

@@ -1,6 +1,6 @@
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type BatchProducer, encodeBatch, portableCrc32c } from "@tidemark/record";
-import { TidemarkError } from "@tidemark/rpc";
+import { type CallContext, TidemarkError } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -70,6 +70,11 @@ describe("a batch with a producer id", () => {
   });
 });
 
+interface Identity {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+}
+
 describe("a producer id", () => {
   it("is given out by any broker, and by another one where that cannot", async () => {
     for (const { others } of world.brokers) {
@@ -81,39 +86,38 @@ describe("a producer id", () => {
     expect(await world.log.initProducer({})).toMatchObject({ producerId: 12n, producerEpoch: 0 });
   });
 
+  /** What the brokers answer, whichever of them is asked: the first who is asked, and all after that. */
+  const answer = (first: (call: CallContext) => Promise<Identity>, later: () => Identity) => {
+    let asked = 0;
+    for (const { others } of world.brokers) others.initProducer = (_, call) => (asked++ === 0 ? first(call) : later());
+  };
+
   it("is asked of another broker beside one that says nothing, which is left when that one answers", async () => {
     const left: boolean[] = [];
-    for (const { others } of world.brokers) {
-      others.initProducer = (_, { signal }) => {
-        for (const each of world.brokers) each.others.initProducer = () => ({ producerId: 13n, producerEpoch: 0 });
-        return new Promise((_resolve, reject) => {
-          signal.addEventListener("abort", () => {
-            left.push(true);
-            reject(new TidemarkError({ reason: Reason.CANCELLED, message: "left" }));
-          });
+    const silent = ({ signal }: CallContext) =>
+      new Promise<Identity>((_resolve, reject) => {
+        signal.addEventListener("abort", () => {
+          left.push(true);
+          reject(new TidemarkError({ reason: Reason.CANCELLED, message: "left" }));
         });
-      };
-    }
-    expect(await world.log.initProducer({})).toMatchObject({ producerId: 13n });
+      });
+    answer(silent, () => ({ producerId: 13n, producerEpoch: 0 }));
+    expect(await world.log.initProducer({}, { timeoutMs: 20_000 })).toMatchObject({ producerId: 13n });
     await waitFor("the silent one to be left", () => left.length === 1);
   });
 
   it("comes from a broker that takes its time, though another one that was asked beside it cannot give one", async () => {
-    const slow = createDeferred<{ producerId: bigint; producerEpoch: number }>();
+    const slow = createDeferred<Identity>();
     let refusals = 0;
-    for (const { others } of world.brokers) {
-      others.initProducer = () => {
-        for (const each of world.brokers) {
-          each.others.initProducer = () => {
-            refusals += 1;
-            // The second shows that the first was read, and ended nothing.
-            if (refusals === 2) slow.resolve({ producerId: 14n, producerEpoch: 0 });
-            throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: "no block", outcome: Outcome.NOT_APPLIED });
-          };
-        }
-        return slow.promise;
-      };
-    }
+    answer(
+      () => slow.promise,
+      () => {
+        refusals += 1;
+        // The second shows that the first was read, and ended nothing.
+        if (refusals === 2) slow.resolve({ producerId: 14n, producerEpoch: 0 });
+        throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: "no block", outcome: Outcome.NOT_APPLIED });
+      },
+    );
     expect(await world.log.initProducer({}, { timeoutMs: 20_000 })).toMatchObject({ producerId: 14n });
   });
 

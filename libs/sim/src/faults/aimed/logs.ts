@@ -88,7 +88,9 @@ const diskGivesNothingBack = play(async (on) => {
   if (!(await on.killAndForget(leader)) || !(await on.untilLeads(first))) return;
   on.quiet();
   await on.until(() => on.known(second)?.highWatermark === on.endOf(first), 1000);
-  if (!second.device.damageEndOf(replicaName(partition))) return;
+  // Another fault may have harmed one meanwhile.
+  const isAnyHarmed = on.brokers.some(({ device }) => !device.isSound);
+  if (isAnyHarmed || !second.device.damageEndOf(replicaName(partition))) return;
   const mend = on.giveNothingBack(first);
   const endReading = on.readEverything();
   await on.sleep(on.timers.sessionMs + 500);

@@ -13,7 +13,7 @@ import { runtime, startWorld, type World } from "../testing/world.ts";
 
 let world: World;
 beforeAll(async () => {
-  world = await startWorld({ corsOrigins: ["https://shop.example"] });
+  world = await startWorld();
 });
 afterAll(() => world.stop());
 beforeEach(() => world.reset());
@@ -332,30 +332,6 @@ describe("an error", () => {
     own.socket.write("SSH-2.0-OpenSSH_9.2\r\n");
     await own.closed();
     expect((await http1(producePath, { body: hello })).status).toBe(200);
-  });
-});
-
-describe("pages of other origins", () => {
-  const preflight = (origin: string) =>
-    http1(fetchPath, {
-      method: "OPTIONS",
-      headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
-    });
-
-  it("may call where they are allowed to", async () => {
-    const asked = await preflight("https://shop.example");
-    expect(asked.status).toBe(204);
-    expect(asked.headers["access-control-allow-origin"]).toBe("https://shop.example");
-    expect(String(asked.headers["access-control-allow-headers"]).toLowerCase()).toContain("connect-protocol-version");
-    const answer = await http1(producePath, { body: hello, headers: { ...json, origin: "https://shop.example" } });
-    expect(answer.headers["access-control-allow-origin"]).toBe("https://shop.example");
-    expect(String(answer.headers["access-control-expose-headers"]).toLowerCase()).toContain("grpc-status");
-  });
-
-  it("may not call where they are not", async () => {
-    const asked = await preflight("https://elsewhere.example");
-    expect(asked.status).toBe(403);
-    expect(asked.headers).not.toHaveProperty("access-control-allow-origin");
   });
 });
 

@@ -1,39 +1,16 @@
-import { loadCodecs } from "@tidemark/compression";
 import { EtcdError, type EtcdStubs } from "@tidemark/consensus-etcd";
 import { describeEtcdBehaviour } from "@tidemark/consensus-etcd/behaviour";
 import { describe, expect, it } from "vitest";
-import { createSimCluster } from "../cluster/cluster.ts";
-import { createEngine } from "../engine/engine.ts";
-import { createRandomTree } from "../engine/random-tree.ts";
 import { createSimProcess } from "../engine/sim-process.ts";
 import { takeTurns } from "../node/process.ts";
+import { createThreeEtcds } from "../testing/three-etcds.ts";
 
-const { codecs } = await loadCodecs();
 /** As long as any of this may take, in milliseconds of the run. */
 const patienceMs = 60_000;
 
 /** An etcd on three machines, and a machine of its own for whoever uses it. */
 async function createMachines() {
-  const engine = createEngine();
-  const random = createRandomTree(1);
-  const cluster = createSimCluster(engine, random, {
-    backend: "etcd",
-    etcds: 3,
-    controllers: 0,
-    brokers: 0,
-    gateways: 0,
-    settings: { controller: {}, broker: {}, gateway: {} },
-    link: { delayMs: 0.2, jitterMs: 0.5 },
-    clockDriftMax: 0,
-    codecs,
-    wallStartMs: 0,
-    controllerExperimentOn: () => ({}),
-    experimentOn: () => ({}),
-    quorumExperimentOn: () => ({}),
-    onEnd: () => undefined,
-    onRevision: () => undefined,
-    onExit: () => undefined,
-  });
+  const { engine, random, cluster } = createThreeEtcds();
   const user = { name: "user", random: random.stream("user"), wallStartMs: 0 };
   const place = { host: cluster.network.addHost("user.sim"), process: createSimProcess(engine, user) };
   const { endpoints, connect } = cluster.etcd.reach(place);

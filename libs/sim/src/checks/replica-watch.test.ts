@@ -37,14 +37,21 @@ function viewOf(broker: number, logEnd: bigint, partitionEpoch: number, flushed 
   } as unknown as PartitionView;
 }
 
-/** What is found when the leader has committed 10 records, the follower has 5, and the leader knows `leaderKnows`. */
-function brokenRules(leaderKnows: number): readonly string[] {
+const output = { trace: [], persist: [], send: [], answer: [] };
+const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
+
+/** A watch by metadata that have the partition at partition epoch 7. */
+function startWatch() {
   const clock = { nowMs: 0 };
   const violations = createViolations(clock);
   const { image } = applyChanges(emptyImage, partitionAt(7));
   const watch = createReplicaWatch(violations, clock, () => image);
-  const output = { trace: [], persist: [], send: [], answer: [] };
-  const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
+  return { clock, violations, watch };
+}
+
+/** What is found when the leader has committed 10 records, the follower has 5, and the leader knows `leaderKnows`. */
+function brokenRules(leaderKnows: number): readonly string[] {
+  const { clock, violations, watch } = startWatch();
   watch.observe("broker-1#1", 1)(replica, () => viewOf(1, 10n, leaderKnows), input, output);
   watch.observe("broker-2#1", 2)(replica, () => viewOf(2, 5n, 7), input, output);
   clock.nowMs = 100;
@@ -62,12 +69,7 @@ test("where the leader knows of a change that the onlooker has not heard of, not
 
 /** What is found when the follower has 10 records and flushed 5, and the leader commits all of them before or after that. */
 function brokenWithUnflushed(isCommittedBefore: boolean): readonly string[] {
-  const clock = { nowMs: 0 };
-  const violations = createViolations(clock);
-  const { image } = applyChanges(emptyImage, partitionAt(7));
-  const watch = createReplicaWatch(violations, clock, () => image);
-  const output = { trace: [], persist: [], send: [], answer: [] };
-  const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
+  const { clock, violations, watch } = startWatch();
   const [leader, follower] = [watch.observe("broker-1#1", 1), watch.observe("broker-2#1", 2)];
   const steps = [
     () => follower(replica, () => viewOf(2, 10n, 7, 5n), input, output),
@@ -90,18 +92,13 @@ test("what was committed before a process began it need not have flushed anew", 
 
 /** What is found of a leader that counts itself alone and knows of this partition epoch, where both are in the ISR at 7. */
 function brokenWithoutMember(leaderKnows: number): readonly string[] {
-  const clock = { nowMs: 0 };
-  const violations = createViolations(clock);
-  const { image } = applyChanges(emptyImage, partitionAt(7));
-  const watch = createReplicaWatch(violations, clock, () => image);
+  const { violations, watch } = startWatch();
   const view = viewOf(1, 10n, leaderKnows);
   const alone = {
     ...view,
     state: { ...view.state, isr: [1] },
     leadership: { ...view.leadership, maximalIsr: [1], proposal: undefined },
   } as unknown as PartitionView;
-  const output = { trace: [], persist: [], send: [], answer: [] };
-  const input = { kind: "tick", nowMs: 0, controllerHeardMs: 0 } as const;
   watch.observe("broker-1#1", 1)(replica, () => alone, input, output);
   watch.checkTogether();
   return violations.found.map(({ rule }) => rule);

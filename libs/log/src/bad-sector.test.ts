@@ -106,6 +106,7 @@ describe.each(Object.entries(touches))("where %s gets an error of the device", (
   });
 });
 
+/** What simulated seed 900278 found: each of its replicas counted as damaged. */
 describe("a device that gives nothing back while replicas are opened", () => {
   it("is the directory's failure, and when it is mended nothing was lost", async () => {
     const memory = await twoReplicas();

@@ -171,6 +171,7 @@ describe("case 4: the disk is full", () => {
     expect(test.log.status.kind).toBe("online");
   });
 
+  // What simulated seed 3010 found: the epoch was lost, or its directory taken out of service.
   it.each(["alone", "before a batch"])(
     "a leader epoch that finds no room %s is written when there is some",
     async (how) => {

@@ -14,6 +14,7 @@ import {
   whileTimeGoes,
 } from "./testing/fixture.ts";
 
+/** What simulated seed 3036 found: such a log kept its whole broker from starting. */
 describe("a log start above what is durable", () => {
   it("makes that durable first, so that no power cut leaves a log that ends before it starts", async () => {
     const test = await createTestLog({ settings: { flush: "async" } });

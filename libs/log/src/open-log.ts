@@ -4,7 +4,7 @@ import type { Offset } from "@tidemark/ids";
 import { createAside } from "./aside.ts";
 import { failureOfDevice } from "./bad-sector.ts";
 import { readCutNote } from "./checkpoint/cut-note.ts";
-import { createOffsetCheckpoint, readOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
+import { createOffsetCheckpoint, recoverOffsetCheckpoint } from "./checkpoint/offset-checkpoint.ts";
 import { encodeSlot, encodeSlotFile, type NotedOffsets } from "./checkpoint/offset-slot.ts";
 import { readRounds } from "./compaction/cleaner-checkpoint.ts";
 import { finishSwaps } from "./compaction/swap.ts";
@@ -120,7 +120,7 @@ async function openSound(
   const { context, directory } = place;
   const hadSwaps = await finishSwaps(context, directory, listed);
   const entries = hadSwaps ? await listOrDamage(context, directory) : listed;
-  const checkpoint = await unlessMissing(() => readOffsetCheckpoint(context, directory));
+  const checkpoint = await unlessMissing(() => recoverOffsetCheckpoint(context, directory));
   const found = await readEpochs(context, directory);
   const { segments, recovered } = await recoverSegments(place, settings, {
     entries,
@@ -202,9 +202,11 @@ async function recoverSegments(
 ): Promise<{ readonly segments: readonly Segment[]; readonly recovered: Recovered }> {
   const { context, directory } = place;
   let segments = await findSegments(context, directory, entries);
-  // Whoever made an empty one may have died before its name was durable: what is appended to it would go with that.
-  if (segments.at(-1)?.size === 0) await syncEntries(context, directory);
-  const gaps = settings.gaps || sayGaps(entries);
+  const saysGaps = sayGaps(entries);
+  // Whoever made an empty segment, or the file that says so, may have died before its name was durable: what is appended
+  // would go with the one, or be taken for damage without the other.
+  if (segments.at(-1)?.size === 0 || saysGaps) await syncEntries(context, directory);
+  const gaps = settings.gaps || saysGaps;
   const recoverAll = () => recover(context, { ...settings, gaps }, { segments, noted, epochs });
   const startAnewIf = async (at: Offset | undefined): Promise<boolean> => {
     if (at !== undefined) segments = [await startAnew(place, segments, at)];

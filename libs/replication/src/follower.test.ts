@@ -118,6 +118,22 @@ describe("a follower", () => {
     expect(out.send).toMatchObject([{ fetch: { fetched: 10n, session: 2 } }]);
   });
 
+  it("counts a new beginning as flushed when its disk has it, and not before", () => {
+    const { machine } = follower();
+    const out = machine.step(response({ kind: "behindLogStart", logStart: at(30) }));
+    expect(out.send).toMatchObject([{ fetch: { fetched: 30n, flushed: 10n, session: 2 } }]);
+    const done = machine.step({ kind: "flushed", offset: at(30), generation: 1 as never, nowMs: 2 });
+    expect(done.send).toMatchObject([{ kind: "flushedReport", report: { flushed: 30n, session: 2 } }]);
+  });
+
+  it("counts nothing as flushed because its leader has deleted it", () => {
+    const { machine } = follower();
+    const out = machine.step(response(records([batch(10, 15)], { hw: 15, logStart: 0 })));
+    expect(out.send).toMatchObject([{ fetch: { fetched: 15n, flushed: 10n } }]);
+    const deleted = machine.step(response(records([], { hw: 15, logStart: 15 })));
+    expect(deleted.send).toMatchObject([{ fetch: { fetched: 15n, flushed: 10n } }]);
+  });
+
   it("begins inside a batch where the log start lies inside it (L7)", () => {
     const { machine } = follower();
     machine.step(response({ kind: "behindLogStart", logStart: at(30) }));
@@ -127,7 +143,7 @@ describe("a follower", () => {
       { kind: "appendAsFollower", baseOffset: 28n, endOffset: 33n },
       { kind: "advanceLogStart", logStart: 30n },
     ]);
-    expect(machine.view(0)).toMatchObject({ logStart: 30n, logEnd: 33n, flushed: 30n });
+    expect(machine.view(0)).toMatchObject({ logStart: 30n, logEnd: 33n });
   });
 
   it("waits a moment after an error, longer after each more, and asks again in a new session", () => {

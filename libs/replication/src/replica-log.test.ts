@@ -104,14 +104,14 @@ describe("the book of a log", () => {
     truncateLog(book, at(6));
     expect(book).toMatchObject({ end: 6n, flushed: 6n, generation: 1 });
     restartLog(book, at(30));
-    expect(book).toMatchObject({ start: 30n, end: 30n, flushed: 30n, generation: 2 });
+    expect(book).toMatchObject({ start: 30n, end: 30n, flushed: 6n, generation: 2 });
     expect(book.epochs.latest()).toBe(-1);
   });
 
-  it("needs nothing flushed below its start", () => {
+  it("takes nothing below its start for flushed that is not", () => {
     const book = createReplicaLog(log(10, epochs([1, 0]), { flushed: 2 }));
     moveLogStart(book, at(6));
-    expect(book).toMatchObject({ start: 6n, flushed: 6n });
+    expect(book).toMatchObject({ start: 6n, flushed: 2n });
   });
 
   it("forgets epochs that begin above what is left of the log, and keeps an empty one at its end", () => {

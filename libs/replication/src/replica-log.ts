@@ -87,27 +87,36 @@ export function truncateLog(log: ReplicaLog, cut: Offset): void {
   log.generation = (log.generation + 1) as FlushGeneration;
 }
 
-/** Takes back what was ordered at or above `from` and never written: no flush of it can be in flight. */
+/**
+ * Takes back what was ordered at or above `from` and never written: no flush of it can be in flight. Not below the log
+ * start: the book has forgotten what leader epochs there were.
+ */
 export function takeBack(log: ReplicaLog, from: Offset): void {
   assert(from >= log.flushed, "what is flushed was written");
+  assert(from >= log.start, "what is forgotten is not taken back");
   log.end = from;
   // An epoch that begins at the end stays, as in the log: its leader wrote nothing yet.
   log.epochs.truncate((from + 1n) as Offset);
 }
 
-/** Throws everything away and starts anew at `offset`: what lies below is not to be had any more. */
+/**
+ * Throws everything away and starts anew at `offset`: what lies below is not to be had any more. That is not on the disk
+ * yet. Until a flush says so, a crash leaves the log that there was, and a leader with it would give offsets out again.
+ */
 export function restartLog(log: ReplicaLog, offset: Offset): void {
   log.start = offset;
   log.end = offset;
-  log.flushed = offset;
+  if (log.flushed > offset) log.flushed = offset;
   log.epochs.clear();
   log.generation = (log.generation + 1) as FlushGeneration;
 }
 
-/** Forgets what lies below `logStart`, which is at most the log end. Nothing of it has to be flushed any more. */
+/**
+ * Forgets what lies below `logStart`, which is at most the log end. What is flushed stays what it was, also below it: a
+ * crash leaves a log that ends there.
+ */
 export function moveLogStart(log: ReplicaLog, logStart: Offset): void {
   assert(logStart <= log.end, "a log does not start above its end");
   log.start = logStart;
-  if (log.flushed < logStart) log.flushed = logStart;
   log.epochs.advanceStart(logStart);
 }

@@ -4,7 +4,7 @@ import type { Disk } from "@tidemark/disk";
 import { brokerId } from "@tidemark/ids";
 import type { Codecs } from "@tidemark/record";
 import type { ProducerSettings, ReplicationSettings } from "@tidemark/replication";
-import type { RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
+import type { ByteBudget, RpcChannel, ServedService, TrafficClass } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Logger, Metrics, Tracer } from "@tidemark/telemetry";
 import { createAdminService } from "./api/admin-service.ts";
@@ -56,6 +56,8 @@ export interface BrokerOptions {
   readonly codecs: Codecs;
   /** How many times larger the records of a producer's compressed batch may become. Absent: as much as readers take. */
   readonly decompressionRatioMax?: number;
+  /** What the messages of all produce streams may cost that are not answered. Absent: a quarter of the heap. */
+  readonly unansweredBudget?: ByteBudget;
   readonly tracer: Tracer;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -170,6 +172,7 @@ export function createBroker(options: BrokerOptions): Broker {
         runtime,
         codecs,
         decompressionRatioMax: options.decompressionRatioMax,
+        unansweredBudget: options.unansweredBudget,
         tracer,
         metrics,
         controllerHeardMs: () => metadata.heardMs(),

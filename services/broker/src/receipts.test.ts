@@ -67,6 +67,7 @@ async function untilTold(cluster: ReplicaCluster) {
   return told(cluster);
 }
 
+/** What simulated seeds 3042 and 20001 found: it told from memory what it had cut. */
 describe("a replica that cuts because of an unclean election", () => {
   it("tells what it cut", async () => {
     const cluster = await cutByUncleanElection();

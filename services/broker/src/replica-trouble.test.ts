@@ -1,24 +1,11 @@
 import { type DirectoryId, directoryId } from "@tidemark/ids";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { describe, expect, it } from "vitest";
-import type { ProduceOutcome } from "./partition/partition.ts";
 import { theTopic } from "./testing/fake-controller.ts";
+import { produced } from "./testing/produced.ts";
 import { createReplicaCluster, one, type ReplicaCluster, three, two } from "./testing/replica-cluster.ts";
 
 const logFile = `/log0/${theTopic}-0/${"0".repeat(20)}.log`;
-
-async function produced(cluster: ReplicaCluster, text: string, at = one): Promise<ProduceOutcome> {
-  let settled: ProduceOutcome | undefined;
-  cluster.produce(at, text).then(
-    (outcome) => {
-      settled = outcome;
-    },
-    () => undefined,
-  );
-  await cluster.until(() => settled !== undefined);
-  if (settled === undefined) throw new Error("not settled");
-  return settled;
-}
 
 async function withRecords(...texts: readonly string[]): Promise<ReplicaCluster> {
   const cluster = await createReplicaCluster();
@@ -98,7 +85,7 @@ describe("a damaged replica", () => {
     await cluster.until(() => cluster.controller.partition().leader === two);
     await cluster.until(() => inSync(cluster).includes(one));
     expect(epochOf(cluster, one)).toBe((epoch ?? 0) + 1);
-    expect(await produced(cluster, "c", two)).toMatchObject({ kind: "acknowledged", baseOffset: 2n });
+    expect(await produced(cluster, "c", { at: two })).toMatchObject({ kind: "acknowledged", baseOffset: 2n });
     expect(await cluster.textsAt(one)).toEqual(["a", "b", "c"]);
   });
 });
@@ -117,7 +104,7 @@ describe("a log directory that fails", () => {
     });
     cluster.controller.elect(two, [two, three]);
     await cluster.publish();
-    expect(await produced(cluster, "d", two)).toMatchObject({ kind: "acknowledged" });
+    expect(await produced(cluster, "d", { at: two })).toMatchObject({ kind: "acknowledged" });
   });
 });
 

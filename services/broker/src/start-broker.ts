@@ -2,7 +2,7 @@
 import { type brokerSchema, formatEndpoint, type Values } from "@tidemark/config";
 import { createActiveController } from "@tidemark/controller-link";
 import type { Codecs } from "@tidemark/record";
-import { createChannelPool, createRpcServer } from "@tidemark/rpc";
+import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
@@ -61,6 +61,8 @@ export async function startBroker(options: BrokerStartOptions): Promise<RunningS
     diskFor: () => openDisk({ hangMs: values["log.flush.hang.ms"] }),
     codecs: options.codecs,
     decompressionRatioMax: values["decompression.ratio.max"],
+    // Of its own: what producers wait for must not keep followers from their answers.
+    unansweredBudget: createProcessBudget(values["queued.max.bytes"]),
     tracer: telemetry.tracer,
     metrics: telemetry.metrics,
     logger: telemetry.logger,

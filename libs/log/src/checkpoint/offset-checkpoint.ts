@@ -39,19 +39,35 @@ export interface OffsetCheckpoint extends CheckpointStart {
   held: PooledFile | undefined;
 }
 
-/** What is on disk when the checkpoint begins: which slot holds the newest synced record, and its number. */
+/** What is durable when the checkpoint begins: which slot holds the newest record, and its number. */
 export interface CheckpointStart {
   readonly offsets: NotedOffsets;
   readonly syncedSlot: SlotIndex;
   readonly sequence: bigint;
 }
 
-export async function readOffsetCheckpoint(
+/**
+ * What was noted last, durable on return. A process that was killed may have written it and not flushed it: segments below
+ * its log start are removed on the strength of it, and the slot that is written next is the one that was durable before.
+ * Undefined when neither slot is valid.
+ */
+export function recoverOffsetCheckpoint(context: LogContext, directory: string): Promise<CheckpointStart | undefined> {
+  return newestRecord(context, directory, (file) => file.sync());
+}
+
+/** What was noted last, durable or not. Undefined when neither slot is valid. */
+export function readOffsetCheckpoint(context: LogContext, directory: string): Promise<CheckpointStart | undefined> {
+  return newestRecord(context, directory, () => Promise.resolve());
+}
+
+async function newestRecord(
   context: LogContext,
   directory: string,
+  settle: (file: PooledFile["file"]) => Promise<void>,
 ): Promise<CheckpointStart | undefined> {
   const { file, release } = await context.files.acquire(join(directory, offsetFileName));
   try {
+    await settle(file);
     const newest = newestSlot(await file.read(0, slotFileBytes), context.crc32c);
     if (newest === undefined) return undefined;
     return { offsets: newest.slot.offsets, syncedSlot: newest.index, sequence: newest.slot.sequence };

@@ -75,7 +75,7 @@ export function perform(log: SimulatedLog, effect: PersistEffect, batches: reado
       log.epochs = [];
       log.start = effect.offset;
       log.end = effect.offset;
-      log.durable = effect.offset;
+      if (log.durable > effect.offset) log.durable = effect.offset;
       log.checkpoint = effect.offset;
       log.generation = effect.generation;
       return;
@@ -152,7 +152,6 @@ function cut(log: SimulatedLog, at: Offset): void {
 
 function advanceStart(log: SimulatedLog, logStart: Offset): void {
   log.start = logStart;
-  if (log.durable < logStart) log.durable = logStart;
   if (log.checkpoint < logStart) log.checkpoint = logStart;
   log.batches = log.batches.filter((batch) => batch.endOffset > logStart);
   const spanning = log.epochs.findLastIndex((entry) => entry.startOffset <= logStart);

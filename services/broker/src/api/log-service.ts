@@ -1,7 +1,7 @@
 import type { BrokerId } from "@tidemark/ids";
 import { LogService } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
-import { type ServedService, serve } from "@tidemark/rpc";
+import { type ByteBudget, createProcessBudget, type ServedService, serve } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import type { Tracer } from "@tidemark/telemetry";
 import type { ProducerIds } from "../controller/producer-ids.ts";
@@ -26,6 +26,8 @@ export interface LogServiceOptions {
   readonly codecs: Codecs;
   /** `decompression.ratio.max`. Absent: as much as readers take. */
   readonly decompressionRatioMax?: number | undefined;
+  /** What the messages of all produce streams may cost that are not answered. Absent: a quarter of the heap. */
+  readonly unansweredBudget?: ByteBudget | undefined;
   readonly tracer: Tracer;
   readonly metrics: BrokerMetrics;
   /** When the controller was last heard, on the monotonic clock. */
@@ -35,7 +37,7 @@ export interface LogServiceOptions {
 /** The data service, for the partitions that this broker leads. */
 export function createLogService(options: LogServiceOptions): ServedService {
   const { brokerId, table, runtime, codecs, tracer, metrics, controllerHeardMs } = options;
-  const { decompressionRatioMax } = options;
+  const { decompressionRatioMax, unansweredBudget = createProcessBudget() } = options;
   const { clock, random, scheduler } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
   const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics });
@@ -54,7 +56,7 @@ export function createLogService(options: LogServiceOptions): ServedService {
       explainOffset: createExplainOffset(table),
     },
     {
-      raw: { produceStream: createProduceStream({ ...producing, scheduler }) },
+      raw: { produceStream: createProduceStream({ ...producing, scheduler, unansweredBudget }) },
       rules: { fetch: { longPoll: true } },
     },
   );

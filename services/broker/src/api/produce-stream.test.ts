@@ -128,6 +128,34 @@ describe("a produce stream", () => {
     expect(calls).toEqual(["pause", "resume"]);
   });
 
+  it("holds the producer back too where many small messages wait, which cost more than their bytes", async () => {
+    const { calls, listener } = openStream();
+    const release = bench.gated.holdSyncs();
+    for (let sequence = 0; sequence < 4200; sequence++) listener.onMessage(message(sequence, sequence % 2));
+    expect(calls).toEqual(["pause"]);
+    release();
+    for (let turn = 0; turn < 200 && calls.length < 2; turn++) await bench.time.advance(1);
+    expect(calls).toEqual(["pause", "resume"]);
+  });
+
+  it("refuses what is more than all producers may have waiting, and takes it when the others have their answers", async () => {
+    bench = await createBrokerBench(imageOf([{ name: "t", partitions: 2 }]), { unansweredBytesMax: 100_000 });
+    const [one, other] = [openStream(), openStream()];
+    const release = bench.gated.holdSyncs();
+    one.listener.onMessage(message(0, 0, 60_000));
+    other.listener.onMessage(message(0, 1, 60_000));
+    await bench.time.advance(1);
+    expect(other.answers.flat()).toMatchObject([
+      { sequence: 0n, error: { reason: Reason.RESOURCE_EXHAUSTED, outcome: Outcome.NOT_APPLIED } },
+    ]);
+    release();
+    await bench.time.advance(5);
+    expect(one.answers.flat()).toMatchObject([{ sequence: 0n, baseOffset: 0n }]);
+    other.listener.onMessage(message(1, 1, 60_000));
+    await bench.time.advance(5);
+    expect(other.answers.flat().at(-1)).toMatchObject({ sequence: 1n, baseOffset: 0n });
+  });
+
   it("writes no answer while the caller does not read, and all of them afterwards", async () => {
     const { answers, listener } = openStream(() => false);
     listener.onMessage(message(0));

@@ -9,7 +9,9 @@ import {
 } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
 import {
+  type ByteBudget,
   type CallContext,
+  createUnansweredMessages,
   lookForUnknownEnums,
   type RawListener,
   type RawStream,
@@ -35,9 +37,11 @@ export interface ProduceStreamOptions {
   /** `decompression.ratio.max`. Absent: as much as readers take. */
   readonly decompressionRatioMax?: number | undefined;
   readonly scheduler: Scheduler;
+  /** What the messages of all streams may cost that are not answered. */
+  readonly unansweredBudget: ByteBudget;
 }
 
-/** Bytes of a stream's batches that may be appended and not answered; above it the producer is held back. */
+/** Bytes of a stream's messages that may be appended and not answered; above it the producer is held back. */
 const unansweredBytesMax = 16 * 2 ** 20;
 /** How long an answer may take where a message does not say, in milliseconds. */
 const timeoutDefaultMs = 30_000;
@@ -55,11 +59,14 @@ export function createProduceStream(options: ProduceStreamOptions) {
     let outbox: ProduceStreamResult[] = [];
     let isScheduled = false;
     let canWrite = true;
-    let unanswered = 0;
     let messages = 0;
-    let isPaused = false;
     let hasEnded = false;
     let isStopping = false;
+    const unanswered = createUnansweredMessages({
+      stream,
+      bytesMax: unansweredBytesMax,
+      budget: options.unansweredBudget,
+    });
 
     const send = () => {
       isScheduled = false;
@@ -82,11 +89,6 @@ export function createProduceStream(options: ProduceStreamOptions) {
 
     const settle = (request: ProduceStreamRequest, outcome: ProduceOutcome) => {
       messages--;
-      unanswered -= request.batches.length;
-      if (isPaused && unanswered < unansweredBytesMax / 2) {
-        isPaused = false;
-        stream.resume();
-      }
       outbox.push(toResult(request.sequence, outcome));
       schedule();
     };
@@ -94,13 +96,16 @@ export function createProduceStream(options: ProduceStreamOptions) {
     return {
       onMessage(request) {
         messages++;
-        unanswered += request.batches.length;
-        if (!isPaused && unanswered > unansweredBytesMax) {
-          isPaused = true;
-          stream.pause();
+        const bytes = request.batches.length;
+        const error = isStopping ? shuttingDown() : unanswered.take(bytes);
+        if (error !== undefined) {
+          settle(request, { kind: "failed", error });
+          return;
         }
-        if (isStopping) settle(request, { kind: "failed", error: shuttingDown() });
-        else appendMessage(request, context, (outcome) => settle(request, outcome));
+        appendMessage(request, context, (outcome) => {
+          unanswered.give(bytes);
+          settle(request, outcome);
+        });
       },
       onStop() {
         isStopping = true;

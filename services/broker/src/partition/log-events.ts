@@ -45,7 +45,8 @@ export function takeLogEvent(replica: ReplicaState, event: LogEvent): void {
 
 /**
  * A full disk, which passes; or the end of the directory, of which another event tells. What is refused while the log is
- * cut lay above the cut. A refusal before a cut that waits leaves a log that ends below what the machine knows.
+ * cut lay above the cut. A refusal before a cut that waits leaves a log that ends below what the machine knows; so does
+ * one below the log start that a leader has named meanwhile.
  */
 function refused(replica: ReplicaState, event: Extract<LogEvent, { kind: "refused" }>, nowMs: number): void {
   if (event.error.code !== "NO_SPACE") {
@@ -53,7 +54,7 @@ function refused(replica: ReplicaState, event: Extract<LogEvent, { kind: "refuse
     return;
   }
   if (replica.writes.isCutting) return;
-  if (isBehind(replica)) {
+  if (isBehind(replica) || event.from < replica.machine.view(nowMs).logStart) {
     replica.shared.onStuck(replica.id);
     return;
   }

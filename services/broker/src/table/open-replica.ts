@@ -51,6 +51,8 @@ export function startMachine(table: TableState, held: HeldReplica): void {
   if (topic === undefined || record === undefined) return;
   if (!record.replicas.some((each) => each.brokerId === table.self)) return;
   const settings = topicLogSettings(topic.settings, table.defaults);
+  // They may have changed since the log began to be opened.
+  state.log.configure(settings.log);
   const partition = createReplicatedPartition(table.shared, {
     place: { topic: topic.name, topicId: id.topicId, index: id.partition },
     log: state.log,

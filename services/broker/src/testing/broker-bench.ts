@@ -19,7 +19,7 @@ import { allGuards, type LogDirectory, type LogGuards, openLogDirectory } from "
 import { applyChanges, emptyImage, type MetadataChange, type MetadataImage, type Partition } from "@tidemark/metadata";
 import { portableCrc32c } from "@tidemark/record";
 import { defaultSettings } from "@tidemark/replication";
-import type { CallContext } from "@tidemark/rpc";
+import { type CallContext, createByteBudget } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import { createDisabledTracer, createLogger, type Tracer } from "@tidemark/telemetry";
 import { createAppender } from "../api/append.ts";
@@ -63,6 +63,8 @@ export interface BenchOptions {
   readonly isUnregistered?: boolean;
   /** What the controller says to a broker that asks whether it leads; undefined, or absent: nothing. */
   readonly confirms?: () => boolean | undefined;
+  /** What the messages of all produce streams may cost that are not answered. Default: 1 GiB. */
+  readonly unansweredBytesMax?: number;
 }
 
 /** Metadata with these topics and two brokers. */
@@ -208,7 +210,14 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
     logs,
     failures,
     produce: createProduce({ table, appender, tracer: produceTracer, codecs, clock, random }),
-    produceStream: createProduceStream({ table, appender, tracer: produceTracer, codecs, scheduler }),
+    produceStream: createProduceStream({
+      table,
+      appender,
+      tracer: produceTracer,
+      codecs,
+      scheduler,
+      unansweredBudget: createByteBudget({ name: "process", limit: options.unansweredBytesMax ?? 2 ** 30 }),
+    }),
     fetch: createFetch(reading),
     subscribe: createSubscribe(reading),
     listOffsets: createListOffsets(table, clock),

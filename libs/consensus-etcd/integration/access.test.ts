@@ -1,7 +1,9 @@
 /** Who may use etcd, by certificates and by users. */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { getChannelzHandlers } from "@grpc/grpc-js";
 import { watchProcess } from "@tidemark/consensus/contract";
 import { type Authority, createAuthority } from "@tidemark/rpc/testing/certificates";
 import { createNodeRuntime } from "@tidemark/runtime";
@@ -113,6 +115,28 @@ describe("an etcd that has users", () => {
     expect(await tryToUse(etcd, "/other", { user })).toBe("DENIED");
   });
 
+  it("gives back every connection of one that comes and goes, as behind each failure of a member", async () => {
+    const { endpoints } = etcd;
+    const members = etcdMembers({ endpoints, clock: runtime.clock, callTimeoutMs: 5_000, user });
+    const channels = () => {
+      let count = 0;
+      getChannelzHandlers().GetTopChannels(
+        { request: { start_channel_id: 0, max_results: 1_000 } } as never,
+        (_, found) => {
+          count = found?.channel?.length ?? 0;
+        },
+      );
+      return count;
+    };
+    const before = channels();
+    for (let round = 0; round < 5; round++) {
+      const stubs = members.connect(endpoints[0] ?? "");
+      await stubs.range({ key: "/mine/a" });
+      stubs.close();
+    }
+    await waitFor("every channel to be closed", () => channels() <= before);
+  });
+
   /** Resolves when a token is refused that was given out now and used by nobody: so are all that were not used since. */
   async function tokensExpire() {
     const spare: string[] = [];
@@ -130,6 +154,20 @@ describe("an etcd that has users", () => {
       return authorization !== undefined && !(await ask("kv/range", { key }, { authorization })).ok;
     });
   }
+
+  it("answers calls whose token expired over a new one, and nobody hears of it", async () => {
+    const members = etcdMembers({ endpoints: etcd.endpoints, clock: runtime.clock, callTimeoutMs: 5_000, user });
+    const stubs = members.connect(etcd.endpoints[0] ?? "");
+    const read = (key: string) => stubs.range({ key });
+    await read("/mine/a");
+    // A machine that stands still for a second loses the new token, too.
+    await waitFor("three calls over an expired token to be answered", async () => {
+      await tokensExpire();
+      const ends = await Promise.allSettled(["/mine/a", "/mine/b", "/mine/c"].map(read));
+      return ends.every(({ status }) => status === "fulfilled");
+    });
+    stubs.close();
+  });
 
   it("lets one go on whose token it forgot when it was restarted, and whose token expired", async () => {
     const { endpoints } = etcd;

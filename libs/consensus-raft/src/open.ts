@@ -72,9 +72,10 @@ export async function openRaftStore(options: RaftStoreOptions): Promise<RaftStor
       onFatal(error instanceof Error ? error : new Error("The cluster could not be noted", { cause: error }));
     });
   };
+  const condemn = (why: string) => writeIdentity(disk, directory, { ...opened.identity, damage: why });
   let node: RaftNode;
   try {
-    node = startNode({ ...options, opened, onEvent: onNodeEvent, joinCluster });
+    node = startNode({ ...options, opened, onEvent: onNodeEvent, joinCluster, condemn });
   } catch (error) {
     await opened.storage.close();
     if (!(error instanceof StartError)) throw error;

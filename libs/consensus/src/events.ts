@@ -23,6 +23,8 @@ export type CandidateEvent =
   | { readonly kind: "claimImpossible"; readonly message: string }
   /** The endpoint of this epoch's leader refused so many dials in a row: its place is claimed. */
   | { readonly kind: "leaderGone"; readonly epoch: ControllerEpoch; readonly refusals: number }
+  /** The leader of this epoch has refused every dial since it is followed: it keeps its place. Once for each epoch. */
+  | { readonly kind: "leaderUnreached"; readonly epoch: ControllerEpoch; readonly endpoint: string }
   | { readonly kind: "leadershipChanged"; readonly leadership: Leadership }
   | { readonly kind: "resigned"; readonly epoch: ControllerEpoch }
   /** Batches that went to the store together and were committed one behind the other. */

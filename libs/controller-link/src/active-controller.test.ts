@@ -1,12 +1,13 @@
 import { ClusterService } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { createChannelPool, createRpcClient, TidemarkError } from "@tidemark/rpc";
-import { createSeededRandom } from "@tidemark/runtime";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { waitFor } from "@tidemark/testkit";
 import { createTcpProxy } from "@tidemark/testkit/tcp-proxy";
 import { afterEach, describe, expect, it } from "vitest";
 import { type ActiveController, backoffMs, createActiveController } from "./active-controller.ts";
 import { type FakeController, runtime, startFakeController } from "./testing/fake-controller.ts";
+import { beginningMs } from "./whereabouts.ts";
 
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -266,6 +267,41 @@ describe("a controller that says nothing any more", () => {
     other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
     await paused;
     expect(way.endpoint).toBe(other.endpoint);
+    listening.abort();
+    await followed;
+    pool.close();
+  });
+
+  it("is asked again within moments where it was told of before it served, and as ever where it does not begin", async () => {
+    const other = await controller();
+    const time = createManualTime();
+    const pool = createChannelPool({ runtime });
+    const way = createActiveController({
+      endpoints: ["127.0.0.1:1", other.endpoint],
+      pool,
+      runtime: { ...runtime, scheduler: time.scheduler },
+    });
+    const listening = new AbortController();
+    const followed = way.follow(listening.signal);
+    await waitFor("the other one to be listened to", () => other.listeners > 0);
+    other.tell({ controllerEpoch: 2, controllerId: 2, endpoint: other.endpoint });
+    await waitFor("it to be asked", () => way.endpoint === other.endpoint);
+    const ends: string[] = [];
+    const pause = (name: string) => {
+      way.pause(20, listening.signal).then(
+        () => ends.push(name),
+        () => undefined,
+      );
+    };
+    pause("soon");
+    await time.advance(50);
+    expect(ends).toEqual(["soon"]);
+    await time.advance(beginningMs);
+    pause("as ever");
+    await time.advance(900);
+    expect(ends).toEqual(["soon"]);
+    await time.advance(1100);
+    expect(ends).toEqual(["soon", "as ever"]);
     listening.abort();
     await followed;
     pool.close();

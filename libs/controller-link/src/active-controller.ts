@@ -33,8 +33,8 @@ export interface ActiveController {
    */
   learnFrom(error: TidemarkError, from: string): void;
   /**
-   * Waits before a further try: as `backoffMs` says, and no longer than until a controller tells that it is the active one
-   * now. Rejects with the signal's reason.
+   * Waits before a further try: as `backoffMs` says, no longer than until a controller tells that it is the active one now,
+   * and a moment only where the one that is asked told so just before. Rejects with the signal's reason.
    */
   pause(failures: number, signal: AbortSignal): Promise<void>;
   /**
@@ -67,6 +67,9 @@ export function backoffMs(failures: number, random: Runtime["random"]): number {
   return exponentialBackoffMs(failures, random, { firstMs: 50, maxMs: 2000 });
 }
 
+/** Between two tries of a controller that is about to become the active one, in milliseconds. */
+const soonMs = 50;
+
 export function createActiveController(options: ActiveControllerOptions): ActiveController {
   const { endpoints, pool, runtime } = options;
   const places = createWhereabouts(endpoints, runtime.scheduler);
@@ -82,6 +85,9 @@ export function createActiveController(options: ActiveControllerOptions): Active
     if (error.reason === Reason.NOT_CONTROLLER && places.isTold) return;
     places.turnToNext();
   };
+
+  /** However long nobody was there before: who was told of takes its place within moments. */
+  const sooner = (waitMs: number) => (places.isBeginning ? Math.min(waitMs, soonMs) : waitMs);
 
   const wait = async (waitMs: number, signal: AbortSignal, news = places.news) => {
     const woken = new AbortController();
@@ -99,7 +105,7 @@ export function createActiveController(options: ActiveControllerOptions): Active
     get endpoint() {
       return places.endpoint;
     },
-    pause: (failures, signal) => wait(backoffMs(failures, runtime.random), signal),
+    pause: (failures, signal) => wait(sooner(backoffMs(failures, runtime.random)), signal),
     channel: (trafficClass) => pool.get(places.endpoint, trafficClass),
     get superseded() {
       return places.superseded;
@@ -112,7 +118,7 @@ export function createActiveController(options: ActiveControllerOptions): Active
       let untilMs = Number.POSITIVE_INFINITY;
       for (let failures = 0; ; failures++) {
         signal.throwIfAborted();
-        const waitMs = backoffMs(failures, runtime.random);
+        let waitMs = backoffMs(failures, runtime.random);
         const { endpoint, givenUp, news } = places;
         const over = new AbortController();
         const unbind = abortWith(over, signal, givenUp);
@@ -127,6 +133,7 @@ export function createActiveController(options: ActiveControllerOptions): Active
           if (isClosed) error = connectedAnewError(thrown, endpoint);
           else if (isOurs && givenUp.aborted) error = supersededError(thrown, { from: endpoint, to: places.endpoint });
           else learnFrom(error, endpoint);
+          waitMs = sooner(waitMs);
           const nowMs = runtime.clock.monotonicMs();
           untilMs = Math.min(untilMs, nowMs + patienceMs);
           const isWaitedOut = error.reason === Reason.METADATA_SEALED && patienceMs === Number.POSITIVE_INFINITY;

@@ -15,6 +15,11 @@ export interface Whereabouts {
   readonly endpoint: string;
   /** Whether a controller has told that it is the active one. */
   readonly isTold: boolean;
+  /**
+   * Whether the one that is asked now was named as the active one of a newer controller epoch a moment ago: its claim is
+   * known before it is ready to serve.
+   */
+  readonly isBeginning: boolean;
   /** Aborted when a controller tells that it is the active one in a newer controller epoch. */
   readonly news: AbortSignal;
   /** Aborted when the one that is asked now is left for one that was told. */
@@ -30,6 +35,8 @@ export interface Whereabouts {
 
 /** How long an answer of a controller that was replaced is still waited for, in milliseconds. */
 export const graceMs = 500;
+/** For how long the active controller of a newer epoch may refuse because it only begins, in milliseconds. */
+export const beginningMs = 1000;
 /** How long another controller than the one that was told is asked at a stretch, in milliseconds. */
 export const detourMs = 2000;
 
@@ -40,7 +47,17 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
   let superseded = new AbortController();
   let givenUp = new AbortController();
   let news = new AbortController();
+  let beginning: string | undefined;
   let endDetour: Cancel = () => undefined;
+  let endBeginning: Cancel = () => undefined;
+
+  const begins = (next: string) => {
+    endBeginning();
+    beginning = next;
+    endBeginning = scheduler.after(beginningMs, () => {
+      beginning = undefined;
+    });
+  };
 
   const ask = (next: string) => {
     endpoint = next;
@@ -61,6 +78,7 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
   const told: Whereabouts["told"] = (active) => {
     if (active.endpoint === "" || active.controllerEpoch <= (newest?.controllerEpoch ?? 0)) return;
     newest = active;
+    begins(active.endpoint);
     news.abort();
     news = new AbortController();
     if (endpoint === active.endpoint) endDetour();
@@ -73,6 +91,9 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
     },
     get isTold() {
       return newest?.endpoint === endpoint;
+    },
+    get isBeginning() {
+      return beginning === endpoint;
     },
     get news() {
       return news.signal;
@@ -87,7 +108,10 @@ export function createWhereabouts(endpoints: readonly string[], scheduler: Sched
     hinted(hint) {
       if (hint.endpoint === "" || hint.endpoint === endpoint) return false;
       if (newest !== undefined && hint.controllerEpoch < newest.controllerEpoch) return false;
-      if (newest !== undefined && hint.controllerEpoch > newest.controllerEpoch) newest = hint;
+      if (newest !== undefined && hint.controllerEpoch > newest.controllerEpoch) {
+        newest = hint;
+        begins(hint.endpoint);
+      }
       ask(hint.endpoint);
       return true;
     },

@@ -73,6 +73,7 @@ describe("what people are handed out", () => {
     ["bytes where it is not", { value: "/w==" }, Format.TEXT, { value: "/w==" }],
     ["JSON where it parses", { text: '{"a":1}' }, Format.JSON, { json: { a: 1 } }],
     ["text where JSON would change a number", { text: "9007199254740993" }, Format.JSON, { text: "9007199254740993" }],
+    ["text where a number is beyond all doubles", { text: "[1,-1e400]" }, Format.JSON, { text: "[1,-1e400]" }],
     ["text where it is no JSON", { text: "hello" }, Format.JSON, { text: "hello" }],
     ["bytes by default", { text: "hello" }, Format.UNSPECIFIED, { value: "aGVsbG8=" }],
     ["a key as text", { keyText: "k", text: "v" }, Format.TEXT, { keyText: "k", text: "v" }],

@@ -13,7 +13,8 @@ export function jsonToBytes(value: Value): Uint8Array | undefined {
 
 /**
  * The value of JSON text. Undefined where it is none, and where a number in it would change: JSON numbers travel as
- * doubles, so whole numbers beyond 2^53 are left to the text form.
+ * doubles, so whole numbers beyond 2^53, and numbers beyond all doubles, which no answer in JSON can hold, are left to the
+ * text form.
  */
 export function bytesToJson(bytes: Uint8Array): Value | undefined {
   const text = bytesToText(bytes);
@@ -26,8 +27,7 @@ export function bytesToJson(bytes: Uint8Array): Value | undefined {
 }
 
 function refuseInexact(_key: string, value: unknown): unknown {
-  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new RangeError(`${value} is beyond 2^53`);
-  }
-  return value;
+  if (typeof value !== "number") return value;
+  if (Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value)) return value;
+  throw new RangeError(`${value} is no double, or beyond 2^53`);
 }

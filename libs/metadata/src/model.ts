@@ -77,7 +77,7 @@ export interface KnownBroker {
   readonly brokerId: BrokerId;
   /** The highest broker epoch given out. */
   readonly brokerEpoch: BrokerEpoch;
-  /** Every log directory that it ever registered. */
+  /** The log directories of its last registration, behind the latest of those that it had before. */
   readonly directoryIds: readonly DirectoryId[];
   /** Boot of its machine at its last registration. Empty: not known. */
   readonly bootId: string;

@@ -20,6 +20,7 @@ import {
   sessionOf,
   shapeOf,
 } from "./testing/world.ts";
+import { changeToJson } from "./wire.ts";
 
 const registered = (image: MetadataImage, command: RegisterBrokerCommand) =>
   follow(image, registerBroker(image, command, context));
@@ -32,6 +33,20 @@ describe("a registration", () => {
       expect(answer).toBe(expected);
       expect(after.sessions.get(brokerId(1))).toMatchObject({ brokerEpoch: expected, state: "running" });
       image = applyChanges(after, [{ kind: "brokerSession", brokerId: brokerId(1), value: undefined }]).image;
+    }
+  });
+
+  it("can be written down after thousands that each brought another directory", () => {
+    let image = imageOf([]);
+    for (let disk = 0; disk < 2000; disk++) {
+      const directoryIds = [directoryOf(7, disk), directoryOf(1)];
+      const { image: after } = registered(image, registrationOf(1, { directoryIds }));
+      image = applyChanges(after, [{ kind: "brokerSession", brokerId: brokerId(1), value: undefined }]).image;
+      const value = after.knownBrokers.get(brokerId(1));
+      expect(value?.directoryIds).toEqual(expect.arrayContaining(directoryIds));
+      const json = changeToJson({ kind: "knownBroker", brokerId: brokerId(1), value });
+      // What a value of the store holds at most (C10).
+      expect(json?.length).toBeLessThan(64 * 1024);
     }
   });
 

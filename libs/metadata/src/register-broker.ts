@@ -105,7 +105,6 @@ export function registerBroker(
     : [];
   const rehomed = moved.flatMap((change) => (change.kind === "partition" ? [change] : []));
   const given = enterCopiedAnew(after, brokerId, [...command.damaged, ...rehomed]);
-  const everDirectoryIds = [...new Set([...(known?.directoryIds ?? []), ...directoryIds])];
   const { bootId, flushAsync } = command;
   changes.push(
     // Ahead of what is known by it: a registration that is cut short before finds the same again.
@@ -113,12 +112,27 @@ export function registerBroker(
     ...settled.changes,
     ...moved,
     // With the boot id only now: a registration that is cut short before finds the same losses again.
-    putKnownBroker({ brokerId, brokerEpoch: epoch, directoryIds: everDirectoryIds, bootId, flushAsync }),
+    putKnownBroker({
+      brokerId,
+      brokerEpoch: epoch,
+      directoryIds: latestDirectories(known, directoryIds),
+      bootId,
+      flushAsync,
+    }),
     putSession(session),
   );
   events.push({ kind: "brokerRegistered", brokerId, brokerEpoch: epoch }, ...settled.events, ...given.events);
   if (moved.length > 0) events.push({ kind: "replicasRehomed", brokerId, replicas: moved.length });
   return decided(epoch, changes, events);
+}
+
+/** Directories of which a broker is remembered, beside those that it has. A disk that is new at each start adds one each time. */
+const rememberedMax = 100;
+
+/** The latest last: what a broker has is behind what it had. */
+function latestDirectories(known: KnownBroker | undefined, own: readonly DirectoryId[]): readonly DirectoryId[] {
+  const former = (known?.directoryIds ?? []).filter((id) => !own.includes(id));
+  return [...former.slice(-rememberedMax), ...own];
 }
 
 /**

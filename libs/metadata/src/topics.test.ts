@@ -24,6 +24,7 @@ import {
   shapeOf,
 } from "./testing/world.ts";
 import { topicNameProblem } from "./topic-name.ts";
+import { changeFromJson } from "./wire.ts";
 
 const limits = { topicsMax: 3, partitionsMax: 20 };
 const placement = { controllerEpoch: 2 as never, limits, draw: first };
@@ -296,6 +297,12 @@ describe("producer ids", () => {
       return answer;
     });
     expect(blocks).toEqual([0n, 1000n, 2000n].map((firstProducerId) => ({ firstProducerId, count: 1000 })));
+  });
+
+  it("are not given out while it cannot be read which ones were (C12)", () => {
+    const { image: given } = follow(three(), allocateProducerIds(three()));
+    const { image } = applyChanges(given, [changeFromJson("/producers/next", "{") as MetadataChange]);
+    expect(allocateProducerIds(image)).toMatchObject({ kind: "refused", refusal: { reason: Reason.INTERNAL } });
   });
 });
 

@@ -49,6 +49,8 @@ export function describeEvent(event: RaftEvent, nameOf: NameOf): string {
       return `received snapshot ${describePosition(event.snapshot)}`;
     case "compacted":
       return `compacts through ${event.through}`;
+    case "entriesLost":
+      return `had flushed up to ${event.known} by the word of ${nameOf(event.leader)}, and has ${event.last}: takes up nothing more`;
     case "readConfirmed":
       return `confirms read ${event.context} at ${event.index}`;
     case "transferStarted":

@@ -61,6 +61,11 @@ export type RaftEvent =
   | { readonly kind: "snapshotSent"; readonly follower: NodeId; readonly snapshot: LogIndex }
   | { readonly kind: "snapshotReceived"; readonly snapshot: Position }
   | { readonly kind: "compacted"; readonly through: LogIndex }
+  /**
+   * This disk lacks what the node had said to `leader` in this term to be flushed up to `known`; the log ends at `last`.
+   * The node takes up nothing more, and its driver ends it.
+   */
+  | { readonly kind: "entriesLost"; readonly leader: NodeId; readonly known: LogIndex; readonly last: LogIndex }
   | { readonly kind: "readConfirmed"; readonly context: string; readonly index: LogIndex }
   | { readonly kind: "transferStarted"; readonly to: NodeId }
   | { readonly kind: "transferAbandoned"; readonly to: NodeId }

@@ -59,6 +59,7 @@ function refuse(machine: Machine, message: Message, reason: MessageRefusal): und
 export function handleHeartbeat(machine: Machine, message: Heartbeat): void {
   const role = followLeader(machine, message);
   if (role === undefined) return;
+  if (message.commit > machine.log.last().index) return loseEntries(machine, message);
   commitTo(machine, message.commit);
   send(machine, {
     kind: "heartbeatResponse",
@@ -67,6 +68,19 @@ export function handleHeartbeat(machine: Machine, message: Heartbeat): void {
     term: machine.term,
     round: message.round,
   });
+}
+
+/**
+ * A heartbeat names no commit index beyond what this node itself told this leader, in this term, to be flushed. Nothing
+ * cuts that within the term, so a log that ends before it was lost, by whatever else keeps the disk: an older copy was
+ * put back, or what was flushed was not on stable storage. The votes of that time may be lost too. Were the node filled
+ * again, a majority that counted on it would be one member short.
+ */
+function loseEntries(machine: Machine, { from, commit }: Heartbeat): void {
+  machine.lostEntries = true;
+  machine.out.messages = [];
+  machine.out.held = [];
+  emit(machine, { kind: "entriesLost", leader: from, known: commit, last: machine.log.last().index });
 }
 
 export function handleAppendRequest(machine: Machine, message: AppendRequest): void {

@@ -29,6 +29,8 @@ export interface Machine {
   role: Role;
   /** Ticks since the start. */
   ticks: number;
+  /** What this node had flushed is not there any more: it says and takes up nothing, for good. */
+  lostEntries: boolean;
   /** When a peer's connection was reset and its port refused, last. */
   readonly refusedTick: Map<NodeId, number>;
   /** When this node campaigned on such evidence, last. */

@@ -76,6 +76,7 @@ export function createRaft(options: RaftOptions): Raft {
     transferLeadership: (to) => transferLeadership(machine, to),
     proposeMembership: (change) => proposeMembership(machine, change),
     peerRefused(peer) {
+      if (machine.lostEntries) return;
       machine.refusedTick.set(peer, machine.ticks);
       if (machine.role.kind === "leader") restartReplication(machine.role, peer);
       else campaignOnEvidence(machine, peer);
@@ -111,6 +112,7 @@ function createMachine(options: RaftOptions): Machine {
     term: start.hardState.term,
     votedFor: start.hardState.votedFor,
     ticks: 0,
+    lostEntries: false,
     refusedTick: new Map(),
     evidenceTick: Number.NEGATIVE_INFINITY,
     preVotedTick: Number.NEGATIVE_INFINITY,
@@ -121,6 +123,7 @@ function createMachine(options: RaftOptions): Machine {
 }
 
 function tick(machine: Machine): void {
+  if (machine.lostEntries) return;
   machine.ticks++;
   const { role } = machine;
   switch (role.kind) {

@@ -19,6 +19,7 @@ import { becomeFollower } from "./transitions.ts";
 import { handlePreVoteRequest, handleVoteRequest, leaderIsHeard, refuseVote } from "./votes.ts";
 
 export function step(machine: Machine, message: Message): void {
+  if (machine.lostEntries) return;
   if (message.to !== machine.id && machine.guards.emptyDiskNeverVotes) {
     emit(machine, { kind: "messageRefused", from: message.from, message: message.kind, reason: "otherDirectory" });
     return;

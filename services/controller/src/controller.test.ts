@@ -348,6 +348,7 @@ describe("a controller", () => {
     expect(seen).toEqual(["snapshot + -", "change +/topics/orders -", "change + -/topics/orders"]);
   });
 
+  // What simulated seed 20003 found, where the disk of a controller failed.
   it("ends a watch of the tree with NOT_CONTROLLER when its store fails, and calls that no defect", async () => {
     const wrap = (consensus: Consensus): Consensus => ({
       ...consensus,

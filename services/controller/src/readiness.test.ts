@@ -1,3 +1,4 @@
+import { createDeferred, delay } from "@tidemark/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import { createWorld, type World } from "./testing/world.ts";
 
@@ -12,6 +13,37 @@ describe("a controller knows an active one", () => {
     await world.until(() => told.at(-1) === true, "it is led");
     expect(node.controller.isActive).toBe(true);
     await world.settle(node.controller.stop());
+    expect(told.at(-1)).toBe(false);
+  });
+
+  it("not where its leadership ended while it was taken up", async () => {
+    world = await createWorld();
+    const gate = createDeferred();
+    const told: boolean[] = [];
+    const node = await world.start(1, {
+      onLed: (isLed) => told.push(isLed),
+      wrap: (consensus) => ({
+        ...consensus,
+        async append() {
+          await gate.promise;
+          return { kind: "refused", reason: "FENCED", message: "its leadership is over" };
+        },
+        async *leadership() {
+          for await (const belief of consensus.leadership()) {
+            yield belief;
+            if (belief.kind !== "leading") continue;
+            await gate.promise;
+            yield { kind: "none" };
+            return;
+          }
+        },
+      }),
+    });
+    await world.until(() => node.events.some(({ kind }) => kind === "activated"), "it leads");
+    gate.resolve();
+    await world.until(() => node.events.some(({ kind }) => kind === "deactivated"), "it leads no more");
+    await world.settle(delay(world.runtime.scheduler, 0));
+    expect(node.controller.isActive).toBe(false);
     expect(told.at(-1)).toBe(false);
   });
 

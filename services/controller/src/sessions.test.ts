@@ -198,6 +198,19 @@ describe("a broker's session", () => {
     await w.until(() => living(node).length === 1, "both ended by silence");
   });
 
+  it("ends early beside one whose broker connected again at once: the network works here (case 27c)", async () => {
+    const { w, node, brokers } = await open(3);
+    lose(w, brokers[0], "refused");
+    brokers[1]?.close();
+    await passTime(w, 10);
+    const back = openHeartbeat(node, { brokerId: 2, brokerEpoch: brokers[1]?.brokerEpoch ?? 0 });
+    back.beat();
+    await w.until(() => back.answers.length === 1, "it is heard");
+    await passTime(w, 1000, [back, ...without(brokers, 1, 2)]);
+    expect(verdicts(node)).toEqual(["ended"]);
+    expect(living(node)).toEqual([2, 3]);
+  });
+
   it("ends early one by one where losses lie apart, and in one decision where they do not (case 27h)", async () => {
     const { w, node, brokers } = await open(7);
     await w.settle(createTopic(node, "orders", { replicationFactor: 7 }));

@@ -19,6 +19,7 @@ import {
   watchResponseOf,
 } from "./messages.ts";
 import { openStream } from "./stream.ts";
+import { createTokens } from "./tokens.ts";
 
 export interface Etcd3Options {
   /** host:port of each member. */
@@ -44,37 +45,46 @@ export function etcdMembers(options: Etcd3Options): EtcdMembers {
 }
 
 function connect(endpoint: string, options: Etcd3Options): EtcdStubs {
-  const client = new Etcd3(clientOptions(endpoint, options));
+  const { user } = options;
+  const tokens = user && createTokens(user, () => client);
+  const interceptors = [requireLeader, ...(tokens === undefined ? [] : [tokens.interceptor])];
+  const client: Etcd3 = new Etcd3(clientOptions(endpoint, interceptors, options));
+  const within = <Answer>(call: () => Promise<Answer>) => (tokens === undefined ? call() : tokens.within(call));
+  const settled = <Answer>(call: () => Promise<Answer>) => settle(within(call));
   return {
     async range(request) {
-      const answer = await settled(client.kv.range(rangeRequestOf(request)));
+      const answer = await settled(() => client.kv.range(rangeRequestOf(request)));
       return { revision: revisionOf(answer.header), entries: answer.kvs.map(keyValueOf), more: answer.more };
     },
     async txn(request) {
-      const answer = await settled(client.kv.txn(txnRequestOf(request)));
+      const answer = await settled(() => client.kv.txn(txnRequestOf(request)));
       const ranges = answer.succeeded ? answer.responses.flatMap(rangeOf) : [];
       return { revision: revisionOf(answer.header), succeeded: answer.succeeded, ranges };
     },
     async compact(revision) {
-      await settled(client.kv.compact({ revision: String(revision) }));
+      await settled(() => client.kv.compact({ revision: String(revision) }));
     },
     async leaseGrant(ttlSeconds) {
-      const answer = await settled(client.leaseClient.leaseGrant({ TTL: ttlSeconds }));
+      const answer = await settled(() => client.leaseClient.leaseGrant({ TTL: ttlSeconds }));
       return { id: answer.ID, ttlSeconds: Number(answer.TTL) };
     },
     async leaseRevoke(lease) {
-      await settled(client.leaseClient.leaseRevoke({ ID: lease }));
+      await settled(() => client.leaseClient.leaseRevoke({ ID: lease }));
     },
     leaseKeepAlive(lease, handlers) {
       const stream = openStream(
-        client.leaseClient.leaseKeepAlive(),
+        within(() => client.leaseClient.leaseKeepAlive()),
         (answer) => ({ ttlSeconds: Number(answer.TTL) }),
         handlers,
       );
       return { send: () => stream.write({ ID: lease }), close: () => stream.close() };
     },
     watch(request, handlers) {
-      const stream = openStream(client.watchClient.watch(), watchResponseOf, handlers);
+      const stream = openStream(
+        within(() => client.watchClient.watch()),
+        watchResponseOf,
+        handlers,
+      );
       const { key, rangeEnd, startRevision } = request;
       stream.write({
         create_request: {
@@ -90,7 +100,7 @@ function connect(endpoint: string, options: Etcd3Options): EtcdStubs {
   };
 }
 
-async function settled<Answer>(answer: Promise<Answer>): Promise<Answer> {
+async function settle<Answer>(answer: Promise<Answer>): Promise<Answer> {
   try {
     return await answer;
   } catch (error) {
@@ -98,7 +108,11 @@ async function settled<Answer>(answer: Promise<Answer>): Promise<Answer> {
   }
 }
 
-function clientOptions(endpoint: string, { clock, callTimeoutMs, tls, user }: Etcd3Options): IOptions {
+function clientOptions(
+  endpoint: string,
+  interceptors: Interceptor[],
+  { clock, callTimeoutMs, tls }: Etcd3Options,
+): IOptions {
   return {
     hosts: `${tls === undefined ? "http" : "https"}://${endpoint}`,
     grpcOptions: {
@@ -109,12 +123,11 @@ function clientOptions(endpoint: string, { clock, callTimeoutMs, tls, user }: Et
       "grpc.max_reconnect_backoff_ms": 1000,
     },
     defaultCallOptions: ({ isStream }) => ({
-      interceptors: [requireLeader],
+      interceptors,
       ...(isStream ? {} : { deadline: clock.wallMs() + callTimeoutMs }),
     }),
     faultHandling: { host: () => noop, global: noop },
     ...(tls === undefined ? {} : { credentials: credentialsOf(tls) }),
-    ...(user === undefined ? {} : { auth: { username: user.name, password: user.password } }),
   };
 }
 

@@ -15,6 +15,8 @@ export interface Course {
   readonly cluster: EtcdCluster;
   readonly events: readonly (ConsensusEvent | EtcdEvent)[];
   readonly prefix: string;
+  /** The time of all of them. */
+  readonly runtime: Runtime;
   start(candidate: CandidateNumber): Promise<Watched>;
   /** Starts it and waits until it has joined; the first one leads then. */
   join(candidate: CandidateNumber): Promise<Watched>;
@@ -61,6 +63,7 @@ export async function runCourse<Value>(
     cluster,
     events,
     prefix: settings.prefix,
+    runtime,
     async start(candidate) {
       const process = watchProcess(candidate, await cluster.start(candidate));
       processes.push(process);

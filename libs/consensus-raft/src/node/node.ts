@@ -5,7 +5,7 @@
  * is applied behind it, and what is committed is applied in its order.
  */
 import type { CandidateStanding } from "@tidemark/consensus";
-import { createSignal, MalformedBytesError, type Signal } from "@tidemark/consensus/store";
+import { createSignal, detached, MalformedBytesError, type Signal } from "@tidemark/consensus/store";
 import { DiskError } from "@tidemark/disk";
 import {
   createRaft,
@@ -14,6 +14,7 @@ import {
   type Message,
   type NodeId,
   type Raft,
+  type RaftEvent,
   type RaftStatus,
   type Ready,
   type SnapshotMeta,
@@ -54,6 +55,8 @@ export interface NodeOptions {
   readonly experiment?: NodeExperiment | undefined;
   /** Makes the cluster durable that a member to be was added to. */
   readonly joinCluster: (clusterId: string) => void;
+  /** Makes durable that no node may start from the directory any more, and why. Rejects with DiskError. */
+  readonly condemn: (why: string) => Promise<void>;
 }
 
 /** The candidate of this process, as its node sees it. */
@@ -344,6 +347,7 @@ function handle(state: State, ready: Ready): void {
   for (const event of ready.events) {
     if (event.kind === "membershipChanged") node.peers.learn(event.membership);
     node.onEvent({ kind: "raft", event });
+    if (event.kind === "entriesLost") return detached(loseEntries(state, event));
   }
   for (const message of ready.messages) state.news.send(message);
   for (const order of ready.snapshotChunks) node.snapshots.sendPiece(order);
@@ -389,9 +393,27 @@ function onLease(state: State, before: number | undefined): void {
   candidate?.onLease(before);
 }
 
+/**
+ * The node ends, and none starts from the directory again: another leader would not know what it had, and fill it. The
+ * protocol takes nothing up meanwhile.
+ */
+async function loseEntries(state: State, { known, last }: RaftEvent & { readonly kind: "entriesLost" }): Promise<void> {
+  const why = `entries up to ${known} had been flushed here, and the log ends at ${last}: the directory was restored from an older copy, or its disk lost what it had written. Replace this member by one with an empty directory`;
+  try {
+    await state.options.condemn(why);
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+  }
+  endNode(state, `DAMAGED: ${why}`);
+}
+
 function failNode(state: State, error: Error): void {
+  endNode(state, error instanceof DiskError || error instanceof MalformedBytesError ? error.message : String(error));
+}
+
+function endNode(state: State, why: string): void {
   if (state.failure !== undefined) return;
-  state.failure = error instanceof DiskError || error instanceof MalformedBytesError ? error.message : String(error);
+  state.failure = why;
   const { node, candidate } = state;
   state.stopTicker();
   node.onEvent({ kind: "storageFailed", message: state.failure });

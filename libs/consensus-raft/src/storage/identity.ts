@@ -9,9 +9,11 @@ export interface DirectoryIdentity {
   readonly directoryId: DirectoryId;
   /** Undefined: a member to be, which no leader has spoken to yet. */
   readonly clusterId: string | undefined;
+  /** Why no node may start from it any more. Absent: one may. */
+  readonly damage?: string;
 }
 
-/** Undefined where there is none. Throws RaftOpenError for one that does not parse. */
+/** Undefined where there is none. Throws RaftOpenError for one that does not parse, and DAMAGED for a condemned one. */
 export async function readIdentity(disk: Disk, directory: string): Promise<DirectoryIdentity | undefined> {
   const path = join(directory, fileNames.identity);
   const text = await readTextFile(disk, path);
@@ -23,6 +25,8 @@ export async function readIdentity(disk: Disk, directory: string): Promise<Direc
     const message = `format version ${version} is newer than ${formatVersion}, the newest known here`;
     throw new RaftOpenError("FORMAT_TOO_NEW", path, message);
   }
+  const damage = values.get("damage");
+  if (damage !== undefined) throw new RaftOpenError("DAMAGED", directory, damage);
   try {
     if (version !== formatVersion) throw new RangeError(text);
     return { directoryId: directoryId(values.get("directory.id") ?? ""), clusterId: values.get("cluster.id") };
@@ -39,6 +43,7 @@ export async function writeIdentity(disk: Disk, directory: string, identity: Dir
   const path = join(directory, fileNames.identity);
   const lines = [`version=${formatVersion}`, `directory.id=${identity.directoryId}`];
   if (identity.clusterId !== undefined) lines.push(`cluster.id=${identity.clusterId}`);
+  if (identity.damage !== undefined) lines.push(`damage=${identity.damage}`);
   await disk.remove(`${path}.new`);
   const file = await disk.create(`${path}.new`);
   try {

@@ -1,8 +1,8 @@
 /**
  * A node's directory. All numbers are big-endian and unsigned.
  *
- *     identity            text: the cluster, and the directory's own id. Written last by formatting, so that a directory
- *                         without it was never finished
+ *     identity            text: the cluster, the directory's own id, and why no node starts from it any more, if so.
+ *                         Written last by formatting, so that a directory without it was never finished
  *     hard-state          two slots, 4096 bytes apart, the same in both once a write is done: term and vote
  *     snapshot-<index>-<term>
  *     log-<first index>   segments, each ends where the next begins

@@ -4,7 +4,7 @@ import type { ControllerEpoch } from "@tidemark/ids";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
 import type { NodeEvent } from "../node/events.ts";
 import { createMemoryPlaces } from "./memory-places.ts";
-import { createRaftCluster, type RaftCluster } from "./raft-cluster.ts";
+import { createRaftCluster, type NodePlaces, type RaftCluster } from "./raft-cluster.ts";
 
 /** A cluster under manual time, its candidates and what its nodes said. */
 export interface ManualCluster extends RaftCluster {
@@ -31,15 +31,17 @@ export async function createManualCluster({
   time = createManualTime(),
   onNodeEvent = () => {},
   planOf,
+  places = createMemoryPlaces(time.scheduler, planOf),
 }: {
   readonly time?: ManualTime;
   readonly onNodeEvent?: (node: number, event: NodeEvent) => void;
   readonly planOf?: (node: number) => FaultPlan;
+  readonly places?: NodePlaces;
 } = {}): Promise<ManualCluster> {
   const events: { node: number; event: NodeEvent }[] = [];
   const cluster = await createRaftCluster({
     runtime: { ...time, random: createSeededRandom(1) },
-    places: createMemoryPlaces(time.scheduler, planOf),
+    places,
     turn: () => time.advance(5),
     patienceMs: 60_000,
     onNodeEvent(node, event) {

@@ -101,6 +101,7 @@ export function createElection(context: CandidateContext, belief: LatestValue<Le
         : createTakeover(context.takeover, {
             runtime: context.runtime,
             onGone: (epoch, refusals) => detached(takeOver(state, epoch, refusals)),
+            onUnreached: (epoch, endpoint) => context.onEvent({ kind: "leaderUnreached", epoch, endpoint }),
           }),
     goneEpoch: undefined,
   };

@@ -16,6 +16,7 @@ function setting(answers: Dialled["kind"][]) {
   const time = createManualTime();
   const connections: { readonly break: () => void; isClosed: boolean }[] = [];
   const gone: number[] = [];
+  const unreached: number[] = [];
   let dials = 0;
   const takeover = createTakeover(
     {
@@ -39,10 +40,14 @@ function setting(answers: Dialled["kind"][]) {
         };
       },
     },
-    { runtime: { ...time, random: createSeededRandom(1) }, onGone: (epoch) => gone.push(epoch) },
+    {
+      runtime: { ...time, random: createSeededRandom(1) },
+      onGone: (epoch) => gone.push(epoch),
+      onUnreached: (epoch) => unreached.push(epoch),
+    },
   );
   const answerNext = (...kinds: readonly Dialled["kind"][]) => answers.splice(dials, answers.length, ...kinds);
-  return { time, takeover, connections, gone, dials: () => dials, answerNext };
+  return { time, takeover, connections, gone, unreached, dials: () => dials, answerNext };
 }
 
 describe("a standby", () => {
@@ -94,6 +99,24 @@ describe("a standby", () => {
       await s.time.advance(60_000);
     }
     expect(s.gone).toEqual([]);
+  });
+
+  it("tells once of a leader that refused it for as long as the cooldown since it follows, and of no other", async () => {
+    const s = setting(["refused"]);
+    s.takeover.follow(following(4));
+    await s.time.advance(2_900);
+    expect(s.unreached).toEqual([]);
+    await s.time.advance(60_000);
+    expect(s.unreached).toEqual([4]);
+    s.answerNext("reached", "refused");
+    s.takeover.follow(following(5));
+    await s.time.advance(10);
+    s.connections[0]?.break();
+    await s.time.advance(60_000);
+    s.answerNext("silent");
+    s.takeover.follow(following(6));
+    await s.time.advance(60_000);
+    expect(s.unreached).toEqual([4]);
   });
 
   it("takes over at most once in the cooldown, whoever leads meanwhile", async () => {

@@ -3,7 +3,7 @@
  * endpoint that `/controller` names. When that breaks it dials again, and where the endpoint *refuses* every time for as
  * long as the grace, nobody listens there any more. Silence proves nothing, and an answer begins everything anew. Nor does
  * the refusal of an endpoint that this standby never reached in the leader's epoch: it may refuse the standby alone, which
- * would depose one leader after the other.
+ * would depose one leader after the other. That is told, for somebody to look at.
  *
  * Whoever concludes wrongly does no harm: the claim that follows is guarded like any other, and fences the old leader off.
  */
@@ -44,6 +44,8 @@ export function createTakeover(
     readonly runtime: Runtime;
     /** The leader of this epoch is gone. */
     readonly onGone: (epoch: ControllerEpoch, refusals: number) => void;
+    /** The leader of this epoch refused for as long as the cooldown, and was never reached: once for each epoch. */
+    readonly onUnreached: (epoch: ControllerEpoch, endpoint: string) => void;
   },
 ): Takeover {
   const { clock } = options.runtime;
@@ -56,7 +58,7 @@ export function createTakeover(
   };
 
   const watch = async (epoch: ControllerEpoch, endpoint: string, signal: AbortSignal) => {
-    const seen = { isReached: false };
+    const seen = { isReached: false, onUnreached: () => options.onUnreached(epoch, endpoint) };
     for (;;) {
       const refusals = await refusedThroughout(endpoint, { settings, runtime: options.runtime, signal, seen });
       const leftMs = lastMs + settings.cooldownMs - clock.monotonicMs();
@@ -100,9 +102,12 @@ async function refusedThroughout(
     readonly settings: TakeoverSettings;
     readonly runtime: Runtime;
     readonly signal: AbortSignal;
-    readonly seen: { isReached: boolean };
+    readonly seen: { isReached: boolean; readonly onUnreached: () => void };
   },
 ): Promise<number> {
+  const { clock } = runtime;
+  const startedMs = clock.monotonicMs();
+  let isTold = false;
   let firstMs: number | undefined;
   let refusals = 0;
   for (;;) {
@@ -117,8 +122,12 @@ async function refusedThroughout(
       refusals = 0;
     } else {
       refusals += 1;
-      firstMs ??= runtime.clock.monotonicMs();
-      if (runtime.clock.monotonicMs() - firstMs >= settings.graceMs) return refusals;
+      firstMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - firstMs >= settings.graceMs) return refusals;
+    }
+    if (!isTold && dialled.kind === "refused" && !seen.isReached) {
+      isTold = clock.monotonicMs() - startedMs >= settings.cooldownMs;
+      if (isTold) seen.onUnreached();
     }
     await delay(runtime.scheduler, redialMs, signal);
   }

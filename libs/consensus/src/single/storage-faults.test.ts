@@ -1,4 +1,11 @@
-import { createFaultDisk, createMemoryDisk, type DiskOperation, type Effect, scriptedFaults } from "@tidemark/disk";
+import {
+  createFaultDisk,
+  createMemoryDisk,
+  type DiskOperation,
+  type Effect,
+  limitedSpace,
+  scriptedFaults,
+} from "@tidemark/disk";
 import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it, test } from "vitest";
 import type { ConsensusEvent } from "../events.ts";
@@ -226,6 +233,18 @@ describe("compaction", () => {
     memory.powerCut();
     const tree = await (await startController(memory)).tree();
     expect(["/test/a", "/test/b", "/test/c"].every((key) => tree.has(key))).toBe(true);
+  });
+
+  it("that finds no room takes none: what is left of it goes to the appends behind it", async () => {
+    const { memory, disk } = faultyDisk();
+    const controller = await startController(disk);
+    for (let n = 0; n < 8; n++) await controller.append(`/test/${n}`, "x".repeat(1_000));
+    const capacity = memory.usedBytes() + 4_000;
+    disk.plan(limitedSpace(memory, () => capacity));
+    await controller.store.compact();
+    expect(kinds(controller.events)).toContain("compactionFailed");
+    expect(await controller.append("/test/a", "1")).toMatchObject({ kind: "committed" });
+    await controller.close();
   });
 
   test.each(["rename", "syncDirectory"] as const)("whose %s fails leaves no safe file to go on in", async (kind) => {

@@ -46,6 +46,7 @@ export async function writeStoreFile(options: StoreFileOptions, content: StoreCo
     await disk.remove(path);
     made = await fillFile(options, path, content);
   } catch (error) {
+    await takeAway(disk, path);
     return { kind: "givenUp", error: diskError(error) };
   }
   try {
@@ -55,6 +56,15 @@ export async function writeStoreFile(options: StoreFileOptions, content: StoreCo
     return { kind: "failed", error: diskError(error) };
   }
   return { kind: "made", made };
+}
+
+/** A part of a file is of no use, and on a full disk it holds the room that batches need. What cannot be removed stays. */
+async function takeAway(disk: Disk, path: string): Promise<void> {
+  try {
+    await disk.remove(path);
+  } catch (error) {
+    diskError(error);
+  }
 }
 
 async function fillFile(options: StoreFileOptions, path: string, content: StoreContent): Promise<StoreFile> {

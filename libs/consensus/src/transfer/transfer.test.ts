@@ -48,7 +48,7 @@ async function exportFrom(disk: ReturnType<typeof memory>, isSealing: boolean) {
 async function importInto(disk: ReturnType<typeof memory>, text: string, epochFloor = 0) {
   const store = await openLink(disk);
   try {
-    return await importStore(store, parseExport(text), { epochFloor, signal });
+    return await importStore(store, parseExport(text), { epochFloor, random: runtime.random, signal });
   } finally {
     await store.close();
   }
@@ -99,6 +99,19 @@ describe("moving the metadata to another store", () => {
     expect(next("malformed", false)).toBe("malformed");
   });
 
+  it("of a backup has brokers register in far later broker epochs, and of an export that sealed in the next ones", async () => {
+    const exported = await exportFrom(await storeOf(1), false);
+    const known = (value: string, sealed: boolean) => {
+      const entries = new Map([["/brokers/known/3", utf8(value)]]);
+      const { entries: imported } = importedContent({ ...exported, entries, sealed }, 0);
+      return new TextDecoder().decode(imported.get("/brokers/known/3"));
+    };
+    expect(known('{"brokerId":3,"brokerEpoch":7}', true)).toBe('{"brokerId":3,"brokerEpoch":7}');
+    expect(known('{"brokerId":3,"brokerEpoch":7}', false)).toBe('{"brokerId":3,"brokerEpoch":1000007}');
+    expect(known('{"brokerEpoch":"seven"}', false)).toBe('{"brokerEpoch":"seven"}');
+    expect(known("malformed", false)).toBe("malformed");
+  });
+
   it("takes a floor for the epoch", async () => {
     const exported = await exportFrom(await storeOf(1), true);
     expect((await importInto(memory(), formatExport(exported), 77)).controllerEpoch).toBe(77);
@@ -109,7 +122,9 @@ describe("moving the metadata to another store", () => {
     await expect(importInto(await storeOf(1), text)).rejects.toMatchObject({ code: "NOT_EMPTY" });
     const target = memory();
     const store = await openLink(target);
-    await expect(importStore(breakingBehind(store, 2), parseExport(text), { epochFloor: 0, signal })).rejects.toThrow();
+    await expect(
+      importStore(breakingBehind(store, 2), parseExport(text), { epochFloor: 0, random: runtime.random, signal }),
+    ).rejects.toThrow();
     await store.close();
     const other = formatExport(await exportFrom(await storeOf(2), true));
     await expect(importInto(target, other)).rejects.toMatchObject({ code: "NOT_EMPTY" });
@@ -130,10 +145,12 @@ describe("moving the metadata to another store", () => {
         for await (const { kind } of controller.leadership()) if (kind === "leading") return;
       }),
       parseExport(text),
-      { epochFloor: 0, signal },
+      { epochFloor: 0, random: runtime.random, signal },
     );
     await expect(importing).rejects.toMatchObject({ code: "NOT_WRITTEN" });
-    await expect(importStore(store, parseExport(text), { epochFloor: 0, signal })).rejects.toMatchObject({
+    await expect(
+      importStore(store, parseExport(text), { epochFloor: 0, random: runtime.random, signal }),
+    ).rejects.toMatchObject({
       code: "CONTROLLERS_ALIVE",
     });
     await controller.close();
@@ -150,7 +167,9 @@ describe("moving the metadata to another store", () => {
     const exported = parseExport(formatExport({ ...taken, entries }));
     const target = memory();
     const store = await openLink(target);
-    await expect(importStore(breakingBehind(store, 1), exported, { epochFloor: 0, signal })).rejects.toThrow();
+    await expect(
+      importStore(breakingBehind(store, 1), exported, { epochFloor: 0, random: runtime.random, signal }),
+    ).rejects.toThrow();
     await store.close();
     const controller = await startController(target);
     const kept = [...(await controller.tree()).keys()];

@@ -22,14 +22,16 @@
  * | hold n1, flush n1 [n], release n1 | keeps flushes out; ends the oldest n; ends all and keeps none                |
  * | crash n1, start n1               | loses what is not flushed; starts from disk                                  |
  * | blank n4                         | a node with an empty disk                                                    |
+ * | copy n1, restore n1              | copies what is flushed; crashes and starts from the copy                     |
  * | refused n1 n2                    | n1 finds that n2's port refuses                                              |
  * | log n1, status n1                | shows                                                                        |
  */
 
+import { copyImage } from "../checks/log-image.ts";
 import { logIndex, term } from "../ids.ts";
 import type { MembershipChange } from "../membership.ts";
 import type { Message } from "../messages.ts";
-import { type DiskImage, imageOf } from "../simulation/disk.ts";
+import { createDisk, type DiskImage, imageOf } from "../simulation/disk.ts";
 import { formattedStart } from "../start-state.ts";
 import { createScriptedCluster, heartbeatTicks, idOf, type ScriptedCluster } from "../testing/scripted-cluster.ts";
 
@@ -37,6 +39,8 @@ import { createScriptedCluster, heartbeatTicks, idOf, type ScriptedCluster } fro
 export interface Run {
   cluster: ScriptedCluster;
   readonly cuts: Set<string>;
+  /** Of disks, by the names of their nodes. */
+  readonly copies: Map<string, DiskImage>;
   /** Everything that left the wire. */
   past: Message[];
   /** What the command itself says. */
@@ -147,6 +151,14 @@ const commands: Record<string, Command> = {
   crash: (run, [name = ""]) => run.cluster.crash(name),
   start: (run, [name = ""]) => run.cluster.start(name),
   blank: (run, [name = ""]) => run.cluster.addBlank(name),
+  copy: (run, [name = ""]) => void run.copies.set(name, copyImage(run.cluster.node(name).disk.durable)),
+  restore(run, [name = ""]) {
+    const copy = run.copies.get(name);
+    if (copy === undefined) throw new Error(`There is no copy of ${name}`);
+    run.cluster.crash(name);
+    run.cluster.node(name).disk = createDisk(copy);
+    run.cluster.start(name);
+  },
   refused: (run, [name = "", peer = ""]) => run.cluster.act(name, (raft) => raft.peerRefused(idOf(peer))),
   log(run, [name = ""]) {
     const { written } = run.cluster.node(name).disk;

@@ -7,7 +7,13 @@ import { type Run, runCommand } from "./commands.ts";
 
 /** The script with the expectations that this run gives. */
 export function runScript(text: string): string {
-  const run: Run = { cluster: createScriptedCluster({ voters: ["n1"] }), cuts: new Set(), past: [], said: [] };
+  const run: Run = {
+    cluster: createScriptedCluster({ voters: ["n1"] }),
+    cuts: new Set(),
+    copies: new Map(),
+    past: [],
+    said: [],
+  };
   return `${text
     .trimEnd()
     .split(/\n{2,}/)

@@ -51,6 +51,12 @@ export function observe(world: World, node: SimulatedNode, current: Life, event:
         () => `${node.id} cuts from ${event.from}, committed is ${node.committed}`,
       );
       return;
+    case "entriesLost":
+      return check(
+        false,
+        "what was acknowledged stays",
+        () => `${node.id} had flushed up to ${event.known}, and has ${event.last}`,
+      );
     default:
   }
 }

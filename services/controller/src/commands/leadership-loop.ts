@@ -55,7 +55,9 @@ export function createLeadershipLoop(
     const repaired = duties.begin(role.activate(epoch));
     core.onEvent({ kind: "activated", epoch, revision, sessions: follower.image.sessions.size });
     await repaired;
-    if (!signal.aborted) core.onEvent({ kind: "tookUp", epoch });
+    // What ended meanwhile was told by the belief that came behind it.
+    if (signal.aborted) return;
+    core.onEvent({ kind: "tookUp", epoch });
     noteLed(true);
   };
 

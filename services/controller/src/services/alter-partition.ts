@@ -7,7 +7,7 @@ import type {
   AlterPartitionResultSchema,
 } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
-import { TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { TidemarkError, toErrorDetail, withOutcome } from "@tidemark/rpc";
 import type { ControllerCore } from "../core.ts";
 import { refusalError } from "../errors.ts";
 import { readBroker, readLeaderEpoch, readPartition, readTopicId } from "./requests.ts";
@@ -40,7 +40,9 @@ export async function alterPartition(
     try {
       results.push(...(await decide()).answer.map(resultOf));
     } catch (error) {
-      if (!(error instanceof TidemarkError) || !isNotAttempted(error)) throw error;
+      if (!(error instanceof TidemarkError)) throw error;
+      // The proposals before are decided already, and the error is the answer to all: it must not settle those.
+      if (!isNotAttempted(error)) throw from === 0 ? error : withOutcome(error, Outcome.UNKNOWN);
       results.push(...some.map((proposal) => failed(proposal, Reason.NOT_ATTEMPTED, error.message)));
     }
   }

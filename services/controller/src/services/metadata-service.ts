@@ -20,6 +20,8 @@ import { createQuorumService, type QuorumServiceOptions } from "./quorum-service
 import { createTransferService } from "./transfer-service.ts";
 
 const answerBytesMax = 3.5 * 2 ** 20;
+/** Keys and values as they are stored, of which an answer is made at all to see what it weighs. */
+const storedBytesMax = 2 * answerBytesMax;
 /** A part of a snapshot is about this large. */
 const partBytes = 256 * 1024;
 
@@ -44,13 +46,18 @@ export function createMetadataService(
     async list({ prefix }, { signal }) {
       const { entries, revision } = await snapshot(signal);
       const found = [...entries].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1));
+      const tooLarge = (bytes: number) =>
+        invalidArgument(`prefix: ${found.length} keys have ${bytes} bytes; give a longer prefix, or watch`);
+      // A value weighs about as much in the answer. Made of a whole large store, that would hold up the elections.
+      const stored = found.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+      if (stored > storedBytesMax) throw tooLarge(stored);
       const response = create(ListResponseSchema, {
         revision,
         entries: found.map(([key, value]) => entryOf(key, value)),
       });
       const bytes = toBinary(ListResponseSchema, response).length;
       if (bytes <= answerBytesMax) return response;
-      throw invalidArgument(`prefix: ${found.length} keys have ${bytes} bytes; give a longer prefix, or watch`);
+      throw tooLarge(bytes);
     },
     async *watch({ prefix }, { signal }) {
       try {

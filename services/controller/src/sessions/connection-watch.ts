@@ -9,7 +9,7 @@ import type { TrackedSession } from "./tracked-session.ts";
 export interface ConnectionWatch {
   /** A session began: its endpoint is tried once, so that a later refusal means something. */
   registered(each: TrackedSession): void;
-  /** Tries the endpoint again where it was not reached yet. */
+  /** Its loss is taken back; tries the endpoint again where it was not reached yet. */
   connected(each: TrackedSession): void;
   /** The last heartbeat stream ended. */
   lost(each: TrackedSession): void;
@@ -80,6 +80,7 @@ export function createConnectionWatch(options: ConnectionWatchOptions): Connecti
       reach(each);
     },
     connected(each) {
+      verdicts.connected(each.session.brokerId);
       if (!each.wasReached) reach(each);
     },
     lost(each) {

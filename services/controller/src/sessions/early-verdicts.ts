@@ -10,6 +10,8 @@ type Verdict = Extract<ControllerEvent, { kind: "probed" }>["verdict"];
 export interface EarlyVerdicts {
   /** A connection was lost, or a port that was never heard in this term refuses. */
   lost(brokerId: BrokerId, atMs: number): void;
+  /** A broker connected again: its loss says nothing of this controller's network. */
+  connected(brokerId: BrokerId): void;
   /** A session began: an incarnation that was found gone and registers was alive after all. */
   registered(each: TrackedSession): void;
   /** The verdict on a session whose connection was lost at `lostMs`. */
@@ -32,6 +34,7 @@ export function createEarlyVerdicts(options: {
   const misjudged = new Set<string>();
   return {
     lost: (brokerId, atMs) => losses.add(brokerId, atMs),
+    connected: (brokerId) => losses.takeBack(brokerId),
     registered({ session: { incarnationId } }) {
       if (judged.delete(incarnationId)) remember(misjudged, incarnationId);
     },

@@ -146,6 +146,11 @@ function logEvent(logger: Logger, event: Event): void {
         epoch: event.epoch,
         refusals: event.refusals,
       });
+    case "leaderUnreached":
+      return logger.warn(
+        "the active controller's endpoint refused this one ever since; it stays active while its lease lasts: see that advertised.listeners is right there and nothing blocks the way, or stop it",
+        { epoch: event.epoch, endpoint: event.endpoint },
+      );
     case "idTaken":
       return logger.error("another living controller has this id", { controller: event.controllerId });
     case "malformed":

@@ -255,7 +255,7 @@ export type KnownBrokerRecord = Message<"tidemark.metadata.v1.KnownBrokerRecord"
   brokerEpoch: number;
 
   /**
-   * Every log directory it ever registered.
+   * The log directories of its last registration, behind the latest of those before.
    *
    * @generated from field: repeated string directory_ids = 3;
    */

@@ -66,13 +66,20 @@ describe("the command line", () => {
     expect((await run([...command, "--help"])).stdout).toMatch(/-o, --output <format>[^]*"json"/);
   });
 
+  test.each(commands.map((command) => [command.join(" "), command] as const))(
+    "%s tells its defaults in words",
+    async (_, command) => {
+      expect((await run([...command, "--help"])).stdout).not.toMatch(/\(default: (?:\[\]|\{\}|30000)\)/);
+    },
+  );
+
   test("says its exit codes", async () => {
     expect((await run(["--help"])).stdout).toContain("130");
   });
 
   test.each([
     [["frob"], "unknown command 'frob'"],
-    [["topic", "create", "t", "--partitions", "0"], "from 1 on"],
+    [["topic", "create", "t", "--partitions", "0"], "from 1 to 4294967295"],
     [["produce", "t", "--acks", "some"], "none, leader, all"],
     [["produce", "t", "--key-separator", ""], "--key-separator is empty"],
     [["consume", "t", "--from", "somewhere"], "earliest, latest or an offset"],
@@ -101,7 +108,14 @@ describe("the command line", () => {
     [["dev", "--brokers", "11"], "--brokers takes 1 to 10, not 11"],
     [["config", "print", "broker"], "node.id"],
     [["completion", "tcsh"], "bash, zsh, fish"],
-    [["bench", "produce", "t", "--size", "0"], "from 1 on"],
+    [["bench", "produce", "t", "--records", "0"], "from 1 on"],
+    [["bench", "produce", "t", "--size", "0"], "from 1 to"],
+    [["bench", "produce", "t", "--size", "99999999999"], "from 1 to"],
+    [["topic", "create", "t", "--partitions", "99999999999"], "from 1 to 4294967295"],
+    [["topic", "add-partitions", "t", "--partitions", "99999999999"], "from 1 to 4294967295"],
+    [["consume", "t", "--partition", "99999999999"], "from 0 to 4294967295"],
+    [["partition", "explain", "t", "99999999999", "0"], "from 0 to 4294967295"],
+    [["partition", "elect", "--election-type", "preferred", "--topic", "t", "--partition", "-1"], "from 0 to"],
   ])("%j is wrong: exit code 2, a sentence, and no stack trace", async (args, words) => {
     const { code, stderr } = await run(args);
     expect(code).toBe(2);

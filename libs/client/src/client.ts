@@ -18,6 +18,7 @@ import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
 import type { Connection, LogClient } from "./connection.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 import { describeTopic } from "./describe-topic.ts";
+import { checkEndpoint } from "./options.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/producer.ts";
 import { createReach } from "./reach.ts";
 import { createRoutes } from "./routes.ts";
@@ -63,8 +64,9 @@ export interface Client {
   close(): void;
 }
 
-/** Resolves without having connected: the first call does that. */
+/** Resolves without having connected: the first call does that. REASON_INVALID_ARGUMENT where `bootstrap` is no endpoint. */
 export async function createClient(options: ClientOptions): Promise<Client> {
+  checkEndpoint("bootstrap", options.bootstrap);
   const { bootstrap, tls, transport, runtime = createNodeRuntime() } = options;
   const pool = createChannelPool({
     runtime,

@@ -51,6 +51,7 @@ export type {
   ServiceImpl,
   UnaryImpl,
 } from "./server/service-impl.ts";
+export { createUnansweredMessages, type UnansweredMessages } from "./server/unanswered-messages.ts";
 export { lookForUnknownEnums } from "./server/unknown-enums.ts";
 export type { CreateWebHandler, WebHandler, WebListener, WebRequest, WebResponse } from "./server/web-edge.ts";
 export { certificatesProblem, keyFits, keyProblem, type PemProblem } from "./tls/pem.ts";

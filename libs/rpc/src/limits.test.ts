@@ -286,6 +286,62 @@ describe("53: messages", () => {
   });
 });
 
+describe("59: answers of a caller that reads nothing", () => {
+  const answerBytes = 256 * KiB;
+  const queueLimitBytes = { stream: 1024 * KiB, connection: 1024 * KiB };
+  /** So many answers fit: each counts with a little more than its bytes. */
+  const fitting = 3;
+  const asked = 8;
+
+  /** Calls whose answers nobody reads beyond what a stream may send unasked, and what the server counts for them. */
+  const askWithoutReading = async () => {
+    const processBudget = createProcessBudget();
+    const batches = new Uint8Array(answerBytes);
+    const { port, server } = await startServer(
+      { fetch: () => ({ partitions: [{ batches }] }) },
+      { listener: { queueLimitBytes }, server: { processBudget } },
+    );
+    const { session } = await openSession(port);
+    const statuses: (string | undefined)[] = [];
+    const streams = Array.from({ length: asked }, () => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/tidemark.log.v1.LogService/Fetch",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      const take = (headers: IncomingHttpHeaders) => {
+        if (headers["grpc-status"] !== undefined) statuses.push(String(headers["grpc-status"]));
+      };
+      stream.on("response", take);
+      stream.on("trailers", take);
+      stream.on("error", () => undefined);
+      stream.end(frame(new Uint8Array(0)));
+      return stream;
+    });
+    await eventually(() => statuses.length).toBe(asked - fitting);
+    return { processBudget, server, session, statuses, streams };
+  };
+
+  it("count though their calls have ended, and those beyond the budget are refused instead", async () => {
+    const { processBudget, server, statuses, streams } = await askWithoutReading();
+    expect(statuses).toEqual(Array.from({ length: asked - fitting }, () => String(status.RESOURCE_EXHAUSTED)));
+    expect(server.activeCalls).toBe(0);
+    expect(processBudget.used).toBeGreaterThan(fitting * answerBytes);
+    expect(processBudget.used).toBeLessThanOrEqual(queueLimitBytes.connection);
+    for (const stream of streams) stream.resume();
+    await eventually(() => statuses.filter((each) => each === String(status.OK)).length).toBe(fitting);
+    await eventually(() => processBudget.used).toBe(0);
+  });
+
+  it("count no more when the connection is gone", async () => {
+    const { processBudget, session } = await askWithoutReading();
+    expect(processBudget.used).toBeGreaterThan(0);
+    session.destroy();
+    await eventually(() => processBudget.used).toBe(0);
+  });
+});
+
 describe("58: hostile bytes", () => {
   it("58: that are no message of the method are refused with a typed error", async () => {
     const { port, defects } = await startServer({ produce: () => ({}) });

@@ -28,7 +28,7 @@ async function mustRun(program: string, args: readonly string[]): Promise<string
   // Without what this process was started with: npm run puts the repository's own programs first on the PATH.
   const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.includes("node_modules"));
   const env = { PATH: path.join(":"), NODE_OPTIONS: "" };
-  const { code, stdout, stderr } = await runProgram(program, args, { cwd: folder, env });
+  const { code, stdout, stderr } = await runProgram(program, args, { cwd: folder, env, timeoutMs: 150_000 });
   if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString()}${stderr}`);
   return stdout.toString();
 }
@@ -46,7 +46,9 @@ describe("the SDK, packed and installed in an empty folder elsewhere", () => {
     await mustRun(process.execPath, [pack, "--out", join(folder, "packages")]);
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "elsewhere", private: true, type: "module" }));
     const tarballs = readdirSync(join(folder, "packages")).map((name) => `./packages/${name}`);
-    await mustRun("npm", ["install", "--no-audit", "--no-fund", ...tarballs, ...others]);
+    // A registry that does not answer is asked again sooner than npm does by itself, which waits for five minutes.
+    const patience = ["--fetch-timeout=30000", "--fetch-retries=3", "--fetch-retry-maxtimeout=5000"];
+    await mustRun("npm", ["install", "--no-audit", "--no-fund", ...patience, ...tarballs, ...others]);
 
     const server = cluster.endpoint("gateway-1");
     writeFileSync(join(folder, "program.js"), programIn("README.md", "js"));

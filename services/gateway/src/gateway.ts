@@ -6,7 +6,15 @@ import { emptyImage, type MetadataImage } from "@tidemark/metadata";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { MetadataService } from "@tidemark/proto/admin/v1/metadata";
 import type { Codecs } from "@tidemark/record";
-import { type ChannelPool, type DeadlineRule, type ServedService, type ServeOptions, serve } from "@tidemark/rpc";
+import {
+  type ByteBudget,
+  type ChannelPool,
+  createProcessBudget,
+  type DeadlineRule,
+  type ServedService,
+  type ServeOptions,
+  serve,
+} from "@tidemark/rpc";
 import { createDeferred, type Runtime } from "@tidemark/runtime";
 import { StartRefusedError } from "@tidemark/service";
 import type { Logger, Tracer } from "@tidemark/telemetry";
@@ -28,6 +36,8 @@ export interface GatewayOptions {
   readonly logger: Logger;
   /** The largest batch of a topic that does not say, in bytes. */
   readonly batchBytesMax: number;
+  /** What the messages of all produce streams may cost that are not answered. Absent: a quarter of the heap. */
+  readonly unansweredBudget?: ByteBudget;
   /** Of calls with one answer. */
   readonly deadline: DeadlineRule;
 }
@@ -44,7 +54,7 @@ export interface Gateway {
 }
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { controller, runtime, logger, deadline } = options;
+  const { controller, runtime, logger, deadline, unansweredBudget = createProcessBudget() } = options;
   const abort = new AbortController();
   const table = createRouteTable(emptyImage);
   const retirement = createEndpointRetirement(options.pool, runtime.scheduler);
@@ -67,7 +77,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   });
   const toController = { controller, runtime };
-  const context = { ...options, table, leaders: createLeaders(options.pool) };
+  const context = { ...options, table, leaders: createLeaders(options.pool), unansweredBudget };
   const admin = createAdminService(toController, table, createDeleteRecords(context));
 
   return {

@@ -2,7 +2,7 @@
 import { formatEndpoint, type gatewaySchema, type Values } from "@tidemark/config";
 import { createActiveController } from "@tidemark/controller-link";
 import type { Codecs } from "@tidemark/record";
-import { createChannelPool, createRpcServer } from "@tidemark/rpc";
+import { createChannelPool, createProcessBudget, createRpcServer } from "@tidemark/rpc";
 import {
   advertisedEndpoint,
   createReadiness,
@@ -47,6 +47,8 @@ export async function startGateway(options: GatewayStartOptions): Promise<Runnin
     tracer,
     logger,
     batchBytesMax: values["message.max.bytes"],
+    // Of its own: what producers wait for must not keep readers from their answers.
+    unansweredBudget: createProcessBudget(values["queued.max.bytes"]),
     deadline: { defaultMs: values["request.timeout.ms"], maxMs: values["request.timeout.max.ms"] },
   });
   const { client } = await listenersOf(values, { client: gateway.services }, disk);

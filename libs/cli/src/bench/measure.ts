@@ -1,4 +1,6 @@
 import type { Client, ProducerOptions } from "@tidemark/client";
+import { createTally, type Tally } from "../produce/tally.ts";
+import { watchTopic } from "../topics/missing-topic.ts";
 import { type Latencies, latenciesOf } from "./latencies.ts";
 
 /** What a measurement goes by. */
@@ -16,6 +18,8 @@ export interface Load {
 export interface Measured {
   readonly records: number;
   readonly failed: number;
+  /** Why, a line for each kind of failure. */
+  readonly failures: readonly string[];
   readonly seconds: number;
   readonly megabytesPerSecond: number;
   readonly recordsPerSecond: number;
@@ -24,12 +28,21 @@ export interface Measured {
 
 const nowMs = () => performance.now();
 
-function measured(counts: { records: number; failed: number; bytes: number }, sinceMs: number, times: number[]) {
-  const { records, failed, bytes } = counts;
+interface Counts {
+  records: number;
+  bytes: number;
+  /** Of the records that were sent. */
+  readonly tally: Tally;
+}
+
+const createCounts = (): Counts => ({ records: 0, bytes: 0, tally: createTally() });
+
+function measured({ records, bytes, tally }: Counts, sinceMs: number, times: number[]) {
   const seconds = (nowMs() - sinceMs) / 1000;
   return {
     records,
-    failed,
+    failed: tally.failed + tally.unknown,
+    failures: tally.complaints(),
     seconds,
     megabytesPerSecond: bytes / 1e6 / seconds,
     recordsPerSecond: records / seconds,
@@ -46,16 +59,16 @@ function valueOf(size: number, index: number): Uint8Array {
 export async function measureProduce(client: Client, load: Load): Promise<Measured> {
   const producer = client.createProducer(load.producer);
   const times: number[] = [];
-  const counts = { records: 0, failed: 0, bytes: 0 };
+  const counts = createCounts();
   await producer.prepare(load.topic, load.signal);
   const sinceMs = nowMs();
   for (let index = 0; index < load.records && !load.signal.aborted; index++) {
     const givenMs = nowMs();
-    const hasRoom = producer.enqueue(load.topic, { value: valueOf(load.size, index) }, ({ kind }) => {
+    const hasRoom = producer.enqueue(load.topic, { value: valueOf(load.size, index) }, (outcome) => {
       times.push(nowMs() - givenMs);
       counts.records += 1;
       counts.bytes += load.size;
-      if (kind !== "acknowledged") counts.failed += 1;
+      counts.tally.count(outcome);
     });
     if (!hasRoom) await producer.writable(load.signal).catch(() => undefined);
   }
@@ -69,48 +82,77 @@ export async function measureConsume(
   { topic, records, signal }: Pick<Load, "topic" | "records" | "signal">,
 ): Promise<Measured> {
   const times: number[] = [];
-  const counts = { records: 0, failed: 0, bytes: 0 };
+  const counts = createCounts();
   const sinceMs = nowMs();
   let askedMs = sinceMs;
-  for await (const batch of client.createConsumer({ topic, untilEnd: true }).batches(signal)) {
+  const watch = watchTopic(client, topic, signal);
+  for await (const batch of client.createConsumer({ topic, untilEnd: true }).batches(watch.signal)) {
     times.push(nowMs() - askedMs);
-    counts.records += batch.records.length;
-    for (const { key, value } of batch.records) counts.bytes += (key?.length ?? 0) + (value?.length ?? 0);
+    const wanted = batch.records.slice(0, records - counts.records);
+    counts.records += wanted.length;
+    for (const { key, value } of wanted) counts.bytes += (key?.length ?? 0) + (value?.length ?? 0);
     if (counts.records >= records) break;
     askedMs = nowMs();
   }
+  watch.throwIfMissing();
   return measured(counts, sinceMs, times);
 }
 
-/** One record at a time: from giving it to reading it back by a consumer that waits for it. */
+/**
+ * One record at a time: from giving it to having both its ack and it from a consumer that waits for it. One that is not
+ * acknowledged may never come, and is not waited for.
+ */
 export async function measureEndToEnd(client: Client, load: Load): Promise<Measured> {
   const { topic, signal } = load;
   const producer = client.createProducer(load.producer);
+  await producer.prepare(topic, signal);
   const over = new AbortController();
-  const consumer = client.createConsumer({ topic, from: "latest" });
-  const reading = consumer.records(AbortSignal.any([signal, over.signal]))[Symbol.asyncIterator]();
   const times: number[] = [];
-  const counts = { records: 0, failed: 0, bytes: 0 };
-  // The first record that comes is any that was sent once the consumer stands at the end.
-  let next = reading.next();
+  const counts = createCounts();
+  try {
+    const reader = await followEnd(client, topic, AbortSignal.any([signal, over.signal]));
+    const sinceMs = nowMs();
+    for (let index = 0; index < load.records && !signal.aborted; index++) {
+      const givenMs = nowMs();
+      const outcome = await producer.send(topic, { value: valueOf(load.size, index) }, { signal });
+      if (outcome.kind === "acknowledged") await reader.readTo(outcome);
+      times.push(nowMs() - givenMs);
+      counts.records += 1;
+      counts.bytes += load.size;
+      counts.tally.count(outcome);
+    }
+    return measured(counts, sinceMs, times);
+  } finally {
+    over.abort();
+    await producer.close(signal);
+  }
+}
+
+/** Resolves when a consumer stands at the end of every partition. `readTo` passes over what others store meanwhile. */
+async function followEnd(client: Client, topic: string, signal: AbortSignal) {
+  const consumer = client.createConsumer({ topic, from: "latest" });
+  const records = consumer.records(signal)[Symbol.asyncIterator]();
+  const ask = () => {
+    const next = records.next();
+    // Its failure is told to whoever waits for it.
+    next.catch(() => undefined);
+    return next;
+  };
+  let next = ask();
   while (consumer.positions().size === 0 && !signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 10))]);
   }
-  const sinceMs = nowMs();
-  for (let index = 0; index < load.records && !signal.aborted; index++) {
-    const givenMs = nowMs();
-    const [outcome] = await Promise.all([producer.send(topic, { value: valueOf(load.size, index) }, { signal }), next]);
-    times.push(nowMs() - givenMs);
-    counts.records += 1;
-    counts.bytes += load.size;
-    if (outcome.kind !== "acknowledged") counts.failed += 1;
-    next = reading.next();
-  }
-  const result = measured(counts, sinceMs, times);
-  over.abort();
-  await next;
-  await producer.close(signal);
-  return result;
+  return {
+    async readTo(place: { readonly partition: number; readonly offset: bigint | undefined }): Promise<void> {
+      for (;;) {
+        const read = await next;
+        if (read.done === true) return;
+        next = ask();
+        const { partition, offset } = read.value;
+        if (partition === place.partition && (place.offset === undefined || offset >= place.offset)) return;
+      }
+    },
+  };
 }
 
 /** What a cluster's failing over looked like from a producer. */
@@ -128,7 +170,7 @@ export async function measureFailover(
   const producer = client.createProducer(load.producer);
   const times: number[] = [];
   const pauses: number[] = [];
-  const counts = { records: 0, failed: 0, bytes: 0 };
+  const counts = createCounts();
   await producer.prepare(topic, signal);
   const sinceMs = nowMs();
   let ackedMs = sinceMs;
@@ -137,13 +179,15 @@ export async function measureFailover(
     const outcome = await producer.send(topic, { value: valueOf(load.size, counts.records), partition: 0 }, { signal });
     counts.records += 1;
     times.push(nowMs() - givenMs);
-    if (outcome.kind !== "acknowledged") counts.failed += 1;
-    else {
+    counts.tally.count(outcome);
+    if (outcome.kind === "acknowledged") {
       pauses.push(nowMs() - ackedMs);
       ackedMs = nowMs();
     }
   }
+  // Since the last ack there was none either: a cluster that never came back has its pause here.
+  pauses.push(nowMs() - ackedMs);
   await producer.close(signal);
-  const { records, failed, seconds, latency } = measured(counts, sinceMs, times);
-  return { records, failed, seconds, latency, pausesMs: pauses.sort((a, b) => b - a).slice(0, load.pauses) };
+  const { records, failed, failures, seconds, latency } = measured(counts, sinceMs, times);
+  return { records, failed, failures, seconds, latency, pausesMs: pauses.sort((a, b) => b - a).slice(0, load.pauses) };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { keyValue, positiveNumber, timeSpan, wholeNumber } from "./arguments.ts";
+import { epochFloor, keyValue, positiveCount, positiveNumber, timeSpan, wholeNumber } from "./arguments.ts";
 
 describe("what is written on the command line", () => {
   test.each([
@@ -23,6 +23,18 @@ describe("what is written on the command line", () => {
   test("numbers from 0 on, and from 1 on", () => {
     expect([wholeNumber("0"), positiveNumber("1")]).toEqual([0, 1]);
     expect(() => positiveNumber("0")).toThrow("from 1 on");
+  });
+
+  test("a floor for controller epochs leaves room for those that come", () => {
+    expect([epochFloor("0"), epochFloor("1073741824")]).toEqual([0, 1_073_741_824]);
+    for (const text of ["1073741825", "2147483647"]) expect(() => epochFloor(text)).toThrow("1073741824 at most");
+    expect(() => epochFloor("-1")).toThrow("whole number");
+  });
+
+  test.each(["4294967296", "99999999999"])("is more than a request can say: %j", (text) => {
+    expect(() => wholeNumber(text)).toThrow("from 0 to 4294967295");
+    expect(() => positiveCount(text)).toThrow("from 1 to 4294967295");
+    expect(positiveNumber(text)).toBe(Number(text));
   });
 
   test("settings are collected, and a value may hold an equals sign", () => {

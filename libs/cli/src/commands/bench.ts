@@ -11,7 +11,7 @@ import {
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { print, printJson } from "../output.ts";
-import { positiveNumber, timeSpan } from "./arguments.ts";
+import { positiveNumber, timeSpan, valueSize } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, type Session, withExample, withServer } from "./command.ts";
 
 interface LoadFlags extends ServerFlags {
@@ -80,7 +80,7 @@ export function addBenchCommands(program: Command, io: Io, finish: Finish): void
     withLoad(
       bench.command("failover").description("store one record at a time, and say how long none was acknowledged"),
     )
-      .option("--duration <time>", "how long", timeSpan, 30_000)
+      .addOption(new Option("--duration <time>", "how long").argParser(timeSpan).default(30_000, "30s"))
       .addHelpText("after", "\nTake brokers away meanwhile: the longest pauses are what a producer sees of it."),
     "tidemark bench failover orders --duration 60s -o json",
   ).action(async (topic: string, flags: FailoverFlags) => {
@@ -104,7 +104,7 @@ function withRecords(command: Command, records: number): Command {
 
 function withLoad(command: Command): Command {
   return withServer(withTopic(command))
-    .option("--size <bytes>", "bytes of a value", positiveNumber, 200)
+    .option("--size <bytes>", "bytes of a value", valueSize, 200)
     .addOption(
       new Option("--acks <who>", "who must have a record before it counts (default: all)").choices([
         "none",
@@ -120,7 +120,7 @@ function withLoad(command: Command): Command {
 }
 
 function linesOf(result: Measured | FailoverMeasured): readonly string[] {
-  const { records, failed, seconds, latency } = result;
+  const { records, failed, failures, seconds, latency } = result;
   const ms = (value: number) => `${value.toFixed(2)} ms`;
   const rate =
     "pausesMs" in result
@@ -128,6 +128,7 @@ function linesOf(result: Measured | FailoverMeasured): readonly string[] {
       : `${Math.round(result.recordsPerSecond)} records/s, ${result.megabytesPerSecond.toFixed(1)} MB/s`;
   return [
     `${records} records in ${seconds.toFixed(2)} s, ${failed} not acknowledged`,
+    ...failures,
     rate,
     `latency: p50 ${ms(latency.p50Ms)}, p99 ${ms(latency.p99Ms)}, most ${ms(latency.maxMs)}`,
   ];

@@ -15,7 +15,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { printJson, printTable } from "../output.ts";
 import { UsageError } from "../settings.ts";
-import { keyValue } from "./arguments.ts";
+import { keyValue, repeated } from "./arguments.ts";
 import { type Finish, type OutputFormat, withExample, withOutput } from "./command.ts";
 
 const schemas = { broker: brokerSchema, controller: controllerSchema, gateway: gatewaySchema, client: clientSchema };
@@ -34,7 +34,13 @@ export function addConfigCommands(program: Command, io: Io, finish: Finish): voi
     .description("show every setting with its value and where that came from")
     .addArgument(new Argument("[process]", "whose settings").choices(Object.keys(schemas)).default("client"))
     .option("--config <file>", "the file of settings (default: TIDEMARK_CONFIG, else tidemark.yaml where there is one)")
-    .option("--set <key=value>", "a setting as the process's flag gives it; may be repeated", keyValue, {});
+    .addOption(
+      repeated("--set <key=value>", "a setting as the process's flag gives it", {
+        parse: keyValue,
+        none: {},
+        meaning: "none",
+      }),
+    );
   withExample(withOutput(print), "tidemark config print broker --config tidemark.yaml").action(
     (role: keyof typeof schemas, flags: ConfigFlags) => {
       const settings = render(io, role, flags);

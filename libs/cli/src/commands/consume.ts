@@ -4,6 +4,7 @@ import { type RecordFormat, renderRecords } from "../consume/render.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { writeFully } from "../output.ts";
+import { watchTopic } from "../topics/missing-topic.ts";
 import { positiveNumber, wholeNumber } from "./arguments.ts";
 import {
   type Finish,
@@ -63,12 +64,14 @@ async function run(io: Io, topic: string, flags: ConsumeFlags, { client }: Sessi
   });
   const format = formatOf(flags.format, flags.output);
   let left = flags.max ?? Number.POSITIVE_INFINITY;
-  for await (const { partition, records } of consumer.batches(io.interrupted)) {
+  const watch = watchTopic(client, topic, io.interrupted);
+  for await (const { partition, records } of consumer.batches(watch.signal)) {
     const wanted = records.length > left ? records.slice(0, left) : records;
     await writeFully(io, renderRecords(format, { topic, partition, records: wanted }));
     left -= wanted.length;
     if (left <= 0) return exitCodes.done;
   }
+  watch.throwIfMissing();
   return io.interrupted.aborted ? exitCodes.interrupted : exitCodes.done;
 }
 

@@ -11,7 +11,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { print, printJson } from "../output.ts";
 import { UsageError } from "../settings.ts";
-import { wholeNumber } from "./arguments.ts";
+import { epochFloor, wholeNumber } from "./arguments.ts";
 import { type Finish, type OutputFormat, withExample, withOutput } from "./command.ts";
 
 /** A first voter: where it is reached, and the id of its directory. */
@@ -44,7 +44,7 @@ export function addFormatCommands(program: Command, io: Io, finish: Finish): voi
       .option("--cluster-id <id>", "the same for every controller")
       .option("--voters <list>", "id@host:port:directory-id of every first voter, with commas", voterList)
       .option("--import <file>", "begin with these exported metadata; the same file for every first voter")
-      .option("--epoch-floor <epoch>", "with --import: the controller epoch is this at the least", wholeNumber, 0),
+      .option("--epoch-floor <epoch>", "with --import: the controller epoch is this at the least", epochFloor, 0),
     "tidemark format plan 1@a:4651 2@b:4651 3@c:4651",
     "tidemark format --dir /var/lib/tidemark/metadata --node-id 1 --cluster-id ID --voters LIST",
     "tidemark format --dir FOLDER --node-id 1 --cluster-id ID --voters LIST --import move.json",

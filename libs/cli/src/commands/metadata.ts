@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Io } from "../io.ts";
 import type { MetadataFlags } from "../metadata/run-metadata.ts";
-import { keyValue, positiveNumber, wholeNumber } from "./arguments.ts";
+import { epochFloor, keyValue, positiveNumber, repeated } from "./arguments.ts";
 import { type Finish, withExample, withServer } from "./command.ts";
 
 /** Loaded for these commands alone. */
@@ -80,7 +80,7 @@ function addMoving(metadata: Command, io: Io, finish: Finish): void {
           "bring exported metadata into an empty store; no controller may run on it (raft: tidemark format --import)",
         )
         .argument("<file>", "the file")
-        .option("--epoch-floor <epoch>", "the controller epoch is this at the least", wholeNumber, 0),
+        .option("--epoch-floor <epoch>", "the controller epoch is this at the least", epochFloor, 0),
     ),
     "tidemark metadata import move.json --backend etcd://a:2379,b:2379,c:2379/tidemark",
   ).action(async (file: string, flags: MetadataFlags & { readonly epochFloor: number }) =>
@@ -108,5 +108,11 @@ function withStore(command: Command): Command {
   return withServer(command)
     .option("--backend <url>", "single:///path of metadata.log.dir, or etcd://host:port,host:port/prefix")
     .option("--config <file>", "a controller's file of settings, for its backend, certificates and users")
-    .option("--set <key=value>", "a setting as the controller's flag gives it; may be repeated", keyValue, {});
+    .addOption(
+      repeated("--set <key=value>", "a setting as the controller's flag gives it", {
+        parse: keyValue,
+        none: {},
+        meaning: "none",
+      }),
+    );
 }

@@ -13,7 +13,7 @@ import type { Io } from "../io.ts";
 import { print, printJson, printTable } from "../output.ts";
 import { UsageError } from "../settings.ts";
 import { wordOf } from "../words.ts";
-import { collectedNumbers, wholeNumber, wholeOffset } from "./arguments.ts";
+import { collectedNumbers, repeated, wholeNumber, wholeOffset } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 
 const electionTypes = { preferred: ElectionType.PREFERRED, unclean: ElectionType.UNCLEAN } as const;
@@ -42,7 +42,9 @@ function addElect(partition: Command, io: Io, finish: Finish): void {
         .makeOptionMandatory(),
     )
     .option("--topic <name>", "of this topic")
-    .option("--partition <number>", "this partition of it; may be repeated (default: all)", collectedNumbers, [])
+    .addOption(
+      repeated("--partition <number>", "this partition of it", { parse: collectedNumbers, none: [], meaning: "all" }),
+    )
     .option("--all-topics", "of every topic", false);
   withExample(
     withServer(elect),

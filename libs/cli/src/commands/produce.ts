@@ -5,6 +5,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { print, printJson } from "../output.ts";
 import { openInput } from "../produce/input.ts";
+import { lineBytesMax } from "../produce/line-limit.ts";
 import { produceLines } from "../produce/produce-lines.ts";
 import { createProgress } from "../produce/progress.ts";
 import { createTally, type Tally } from "../produce/tally.ts";
@@ -20,8 +21,6 @@ interface ProduceFlags extends ServerFlags {
   readonly compression: "none" | "gzip" | "snappy" | "lz4" | "zstd";
 }
 
-/** What a message may have, less what goes around a line in it. */
-const lineBytesMax = 8 * 2 ** 20 - 4096;
 /** After Ctrl-C: how long what was sent may still be answered. */
 const graceMs = 1000;
 

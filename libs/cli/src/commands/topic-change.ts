@@ -4,7 +4,7 @@ import type { Io } from "../io.ts";
 import { counted, print, printJson } from "../output.ts";
 import { UsageError } from "../settings.ts";
 import { topicJson } from "../topics/describe-output.ts";
-import { collected, keyValue, positiveNumber } from "./arguments.ts";
+import { collected, keyValue, positiveCount, repeated } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 
 interface AddFlags extends ServerFlags {
@@ -22,7 +22,7 @@ export function addTopicPartitions(topic: Command, io: Io, finish: Finish): void
     .command("add-partitions")
     .description("give a topic more partitions; keys go to other partitions from then on")
     .argument("<name>", "the topic")
-    .requiredOption("--partitions <count>", "how many it shall have in all", positiveNumber);
+    .requiredOption("--partitions <count>", "how many it shall have in all", positiveCount);
   withExample(withServer(add), "tidemark topic add-partitions orders --partitions 12").action(
     async (name: string, flags: AddFlags) => {
       finish(
@@ -46,8 +46,8 @@ export function addTopicAlter(topic: Command, io: Io, finish: Finish): void {
     .command("alter")
     .description("change settings of a topic")
     .argument("<name>", "the topic")
-    .option("--config <key=value>", "a setting; may be repeated", keyValue, {})
-    .option("--unset <key>", "back to the default; may be repeated", collected, []);
+    .addOption(repeated("--config <key=value>", "a setting", { parse: keyValue, none: {}, meaning: "none" }))
+    .addOption(repeated("--unset <key>", "back to the default", { parse: collected, none: [], meaning: "none" }));
   withExample(
     withServer(alter),
     "tidemark topic alter orders --config min.insync.replicas=2 --unset retention.ms",

@@ -4,7 +4,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { print, printJson } from "../output.ts";
 import { UsageError } from "../settings.ts";
-import { collectedNumbers, wholeOffset } from "./arguments.ts";
+import { collectedNumbers, repeated, wholeOffset } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 
 interface DeleteFlags extends ServerFlags {
@@ -21,7 +21,9 @@ export function addTopicDeleteRecords(topic: Command, io: Io, finish: Finish): v
     .command("delete-records")
     .description("delete the oldest records of partitions, on every live replica")
     .argument("<name>", "the topic")
-    .option("--partition <number>", "this partition; may be repeated (default: all)", collectedNumbers, [])
+    .addOption(
+      repeated("--partition <number>", "this partition", { parse: collectedNumbers, none: [], meaning: "all" }),
+    )
     .option("--before <offset>", "the first offset that stays", wholeOffset)
     .option("--all", "everything that is committed", false);
   withExample(withServer(remove), "tidemark topic delete-records orders --partition 0 --before 1000").action(

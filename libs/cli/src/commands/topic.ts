@@ -3,7 +3,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { counted, print, printJson, printTable } from "../output.ts";
 import { topicJson } from "../topics/describe-output.ts";
-import { keyValue, positiveNumber } from "./arguments.ts";
+import { keyValue, positiveCount, repeated } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 import { addTopicAlter, addTopicPartitions } from "./topic-change.ts";
 import { addTopicDeleteRecords } from "./topic-delete-records.ts";
@@ -32,13 +32,15 @@ function addCreate(topic: Command, io: Io, finish: Finish): void {
     .command("create")
     .description("make a topic")
     .argument("<name>", "1 to 249 of a-z A-Z 0-9 . _ -")
-    .option("--partitions <count>", "partitions (default: num.partitions of the cluster)", positiveNumber)
+    .option("--partitions <count>", "partitions (default: num.partitions of the cluster)", positiveCount)
     .option(
       "--replication-factor <count>",
       "replicas of each partition (default: what fits the cluster)",
-      positiveNumber,
+      positiveCount,
     )
-    .option("--config <key=value>", "a setting of the topic; may be repeated", keyValue, {});
+    .addOption(
+      repeated("--config <key=value>", "a setting of the topic", { parse: keyValue, none: {}, meaning: "none" }),
+    );
   withExample(withServer(create), "tidemark topic create orders --partitions 6 --config retention.ms=86400000").action(
     async (name: string, flags: CreateFlags) => {
       finish(

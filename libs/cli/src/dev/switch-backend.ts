@@ -120,7 +120,7 @@ async function importInto(
   const signal = AbortSignal.timeout(sealTimeoutMs);
   const store = await openTarget(backend, { io, data });
   try {
-    await importStore(store.link, exported, { epochFloor: 0, signal });
+    await importStore(store.link, exported, { epochFloor: 0, random: createNodeRuntime().random, signal });
   } finally {
     await store.close();
   }

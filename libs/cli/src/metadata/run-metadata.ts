@@ -46,7 +46,7 @@ export function listKeys(io: Io, under: string, flags: MetadataFlags): Promise<n
     const { revision, entries } = await snapshotOf(store.candidate(), io.interrupted);
     const keys = [...entries].filter(([key]) => isUnder(key, under)).sort();
     if (flags.output === "json") {
-      printJson(io, { revision: String(revision), keys: keys.map(([key, value]) => ({ key, bytes: value.length })) });
+      printJson(io, { revision, keys: keys.map(([key, value]) => ({ key, bytes: value.length })) });
     } else for (const [key] of keys) print(io, key);
     return exitCodes.done;
   });
@@ -95,7 +95,7 @@ export function showExported(
   { file, output }: { readonly file: string; readonly output: OutputFormat },
 ): void {
   if (output === "json") {
-    printJson(io, { file, clusterId, revision: String(revision), controllerEpoch, sealed, keys: entries.size });
+    printJson(io, { file, clusterId, revision, controllerEpoch, sealed, keys: entries.size });
     return;
   }
   print(io, `${entries.size} keys of cluster ${clusterId} at revision ${revision} are in ${file}.`);
@@ -116,7 +116,11 @@ export function importFrom(
   return withStore(io, flags, async (store) => {
     const exported = parseExport(readFileSync(resolve(io.workingDirectory, file), "utf8"));
     const { epochFloor } = flags;
-    const imported = await importStore(store.link, exported, { epochFloor, signal: io.interrupted });
+    const imported = await importStore(store.link, exported, {
+      epochFloor,
+      random: createNodeRuntime().random,
+      signal: io.interrupted,
+    });
     if (flags.output === "json") printJson(io, { clusterId: exported.clusterId, ...imported });
     else print(io, `${imported.keys} keys of cluster ${exported.clusterId} are in the ${store.backend} store.`);
     return exitCodes.done;

@@ -5,6 +5,7 @@ import type { Client, MetadataEntry, MetadataWatchResponse } from "@tidemark/cli
 import { parseExport } from "@tidemark/consensus/transfer";
 import { jsonToBytes } from "@tidemark/format";
 import { runWithClient, type ServerFlags } from "../commands/command.ts";
+import { tellError } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { jsonNumber, print, printJson } from "../output.ts";
@@ -17,7 +18,7 @@ export function listKeysOnline(io: Io, under: string, flags: ServerFlags): Promi
     const found = entries.filter(({ key }) => isUnder(key, under));
     if (flags.output === "json") {
       const keys = found.map(({ key, value }) => ({ key, bytes: Buffer.byteLength(textOf(value)) }));
-      printJson(io, { revision: String(revision), keys });
+      printJson(io, { revision, keys });
     } else for (const { key } of found) print(io, key);
     return exitCodes.done;
   });
@@ -28,7 +29,8 @@ export function showKeyOnline(io: Io, key: string, flags: ServerFlags): Promise<
   return runWithClient(io, flags, async ({ client, call }) => {
     const { entry } = await client.metadata.get({ key }, call);
     if (entry === undefined) {
-      io.stderr.write(`tidemark: There is no key ${key}. \`tidemark metadata ls\` shows those there are.\n`);
+      const error = new Error(`There is no key ${key}. \`tidemark metadata ls\` shows those there are.`);
+      tellError(io, error, { output: flags.output });
       return exitCodes.failed;
     }
     if (flags.output === "json") printJson(io, { key, value: textOf(entry.value) });

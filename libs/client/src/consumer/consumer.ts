@@ -2,6 +2,7 @@ import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { StoredRecord } from "@tidemark/record";
 import { invalidArgument, type Place, TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
+import { checkChoice, checkNumber, checkUint32, optionsGiven } from "../options.ts";
 import { describeTopic } from "./describe-topic.ts";
 import { type ConsumedBatch, createFetcher } from "./fetcher.ts";
 import { highWatermarks, type OffsetsQuery, type Start, startOffsets } from "./offsets.ts";
@@ -77,10 +78,11 @@ const defaults = {
   retryTimeoutMs: 120_000,
 } as const;
 
+/** Throws REASON_INVALID_ARGUMENT for an option that is none: a broker would find it only when reading has begun. */
 export function createConsumer(connection: Connection, given: ConsumerOptions): Consumer {
-  const options = { ...defaults, ...given };
+  const options = { ...defaults, ...optionsGiven(given) };
   const { topic, retryTimeoutMs } = options;
-  checkOffsets(topic, options);
+  checkOptions(options);
   let positions = new Map<number, bigint>();
   /** Of the reading that began last. Empty before the first, and behind its end. */
   let reading: readonly PartitionState[] = [];
@@ -174,9 +176,9 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
     async seek(partition, to, signal) {
       const all = begun ?? (await query(signal));
       if (!all.partitions.includes(partition)) throw notRead({ topic, partition }, all.partitions);
+      checkStart({ topic, partition }, to);
       const asked = { ...all, partitions: [partition] };
       const offset = (await startOffsets(connection, asked, to, { retryTimeoutMs, signal })).get(partition) ?? 0n;
-      checkOffset({ topic, partition }, offset);
       const state = reading.find((each) => each.partition === partition);
       if (state === undefined) sought.set(partition, offset);
       else {
@@ -188,15 +190,51 @@ export function createConsumer(connection: Connection, given: ConsumerOptions): 
   };
 }
 
-function checkOffsets(topic: string, { from, offsets = new Map() }: Pick<ConsumerOptions, "from" | "offsets">): void {
+function checkOptions(options: ConsumerOptions): void {
+  const { topic, offsets = new Map<number, bigint>(), partitions = [] } = options;
+  checkName(topic);
+  checkChoice("offsetReset", options.offsetReset, ["earliest", "latest", "fail"]);
+  checkUint32("fetchBytesMax", options.fetchBytesMax, 1);
+  checkUint32("maxWaitMs", options.maxWaitMs, 0);
+  checkNumber("retryTimeoutMs", options.retryTimeoutMs, 0);
+  for (const partition of partitions) {
+    if (Number.isInteger(partition) && partition >= 0 && partition < 2 ** 31) continue;
+    throw invalidArgument(`${partition} is no partition: name those from 0 on`);
+  }
   for (const [partition, offset] of offsets) checkOffset({ topic, partition }, offset);
-  if (typeof from === "object" && "offset" in from) checkOffset({ topic, partition: 0 }, from.offset);
+  checkStart({ topic, partition: 0 }, options.from);
+}
+
+/** Whoever calls from JavaScript may give anything. */
+function checkName(topic: unknown): void {
+  if (typeof topic !== "string") throw invalidArgument(`topic is ${String(topic)}: give the name of a topic`);
+}
+
+function checkStart(place: Place, from: unknown): void {
+  if (from === "earliest" || from === "latest") return;
+  if (typeof from === "object" && from !== null) {
+    if ("offset" in from) {
+      checkOffset(place, from.offset);
+      return;
+    }
+    if ("timestampMs" in from && Number.isSafeInteger(from.timestampMs)) return;
+  }
+  throw invalidArgument(
+    `${shownStart(from)} is no place to begin at: give "earliest", "latest", { offset } or { timestampMs } in whole milliseconds`,
+  );
+}
+
+function shownStart(from: unknown): string {
+  if (typeof from !== "object" || from === null) return String(from);
+  return "timestampMs" in from ? `{ timestampMs: ${String(from.timestampMs)} }` : "That";
 }
 
 /** A wrong one would be found by the broker, when reading has begun. */
-function checkOffset({ topic, partition }: Place, offset: bigint): void {
+function checkOffset({ topic, partition }: Place, offset: unknown): void {
   if (typeof offset === "bigint" && offset >= 0n && offset < 2n ** 63n) return;
-  throw invalidArgument(`${offset} is no offset for ${topic}-${partition}: give a bigint from 0 on, such as 7n`);
+  throw invalidArgument(
+    `${String(offset)} is no offset for ${topic}-${partition}: give a bigint from 0 on, such as 7n`,
+  );
 }
 
 function notRead({ topic, partition }: Place, partitions: readonly number[]): TidemarkError {

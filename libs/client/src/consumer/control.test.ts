@@ -173,6 +173,7 @@ describe("47: a log that was cut by an unclean election", () => {
     await leave();
   });
 
+  // What simulated seed 900026 found: the next request failed, and reading ended.
   test("is gone on after from its start where the leader has no leader epoch in common with what was read", async () => {
     const cluster = await clusterWith(["a", "b"]);
     const { next, leave } = open(cluster, { offsetReset: "latest" });

@@ -33,7 +33,8 @@ export function refuseRecord(record: RecordToSend): TidemarkError | undefined {
   if (!isNullable(key ?? null)) return invalid(Reason.INVALID_RECORD, `A key is ${notBytes(key)}`);
   if (!isNullable(value)) return invalid(Reason.INVALID_RECORD, `A value is ${notBytes(value)}`);
   const isRight = (header: HeaderToSend) => isBytesOrText(header.key) && isNullable(header.value);
-  if (!headers.every(isRight)) return invalid(Reason.INVALID_RECORD, "A header needs a key and a value: bytes or text");
+  if (!Array.isArray(headers) || !headers.every(isRight))
+    return invalid(Reason.INVALID_RECORD, "A header needs a key and a value: bytes or text");
   if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0 && partition < 2 ** 31)) {
     return invalid(Reason.INVALID_ARGUMENT, `${partition} is no partition: name one from 0 on`);
   }

@@ -3,6 +3,7 @@ import { Acks } from "@tidemark/proto/log/v1";
 import type { CodecName, ProducedRecord } from "@tidemark/record";
 import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
+import { checkChoice, checkNumber, optionsGiven } from "../options.ts";
 import { orAborted } from "../or-aborted.ts";
 import { sampledCaller, startProduceSpan } from "../trace.ts";
 import { createBatchLinks } from "./batch-links.ts";
@@ -101,12 +102,28 @@ const windowBatches = 64;
 
 const acksOf: Readonly<Record<AcksName, Acks>> = { none: Acks.NONE, leader: Acks.LEADER, all: Acks.ALL };
 
+/** Bytes and times of which none are no option but a mistake: nothing would ever be sent, or all would be late. */
+const positiveOptions = [
+  "batchBytesMax",
+  "deliveryTimeoutMs",
+  "requestTimeoutMs",
+  "bufferBytesMax",
+  "inFlightBytesMax",
+] as const;
+
+function checkOptions(options: ProducerOptions): void {
+  checkChoice("acks", options.acks, Object.keys(acksOf));
+  checkNumber("lingerMs", options.lingerMs, 0);
+  for (const name of positiveOptions) checkNumber(name, options[name], 1);
+}
+
 /**
  * Throws REASON_UNSUPPORTED_CODEC where the codec asked for cannot be loaded here, REASON_INVALID_ARGUMENT for idempotence
- * with other acks than all.
+ * with other acks than all, and for an option that is none.
  */
 export function createProducer(connection: Connection, given: ProducerOptions): Producer {
-  const options = { ...defaults, ...given };
+  const options = { ...defaults, ...optionsGiven(given) };
+  checkOptions(options);
   const { runtime, topics, codecs, routes } = connection;
   const codec = codecOf(connection, options.compression);
   const isIdempotent = options.idempotence ?? options.acks === "all";

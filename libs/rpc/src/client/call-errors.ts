@@ -8,6 +8,8 @@ export interface CallErrors {
   deadlineExceeded(timeoutMs: number): TidemarkError;
   /** The listener threw: a defect of the caller. */
   listenerFailed(cause: unknown): TidemarkError;
+  /** What the caller gave is no message of the method: a number outside its field's range, say. */
+  requestInvalid(cause: unknown): TidemarkError;
   requestTooLarge(length: number, limit: number): TidemarkError;
   queueExceeded(budget: { readonly name: string; readonly limit: number }): TidemarkError;
 }
@@ -26,6 +28,8 @@ export function createCallErrors(
     cancelled: (cause) => error(Reason.CANCELLED, `${call} was cancelled.`, cause),
     deadlineExceeded: (timeoutMs) => error(Reason.DEADLINE_EXCEEDED, `${call} did not end within ${timeoutMs} ms.`),
     listenerFailed: (cause) => error(Reason.INTERNAL, `The reader of ${call} failed.`, cause),
+    requestInvalid: (cause) =>
+      error(Reason.INVALID_ARGUMENT, `The request of ${call} cannot be encoded: ${messageOf(cause)}`, cause),
     requestTooLarge: (length, limit) =>
       error(
         Reason.MESSAGE_TOO_LARGE,
@@ -37,6 +41,10 @@ export function createCallErrors(
         `More than ${limit} bytes wait to be sent on this ${name} of ${call}. Wait for what was sent before.`,
       ),
   };
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 /** The answer's bytes are not what the method answers with. */

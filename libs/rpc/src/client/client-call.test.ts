@@ -80,3 +80,14 @@ it("leaves no timer and no listener behind", async () => {
   abort.abort();
   expect(time.pending()).toBe(0);
 });
+
+it("refuses what is no message of the method with a typed error, and leaves nothing open", async () => {
+  const { channel, time, cancelled } = createFakeChannel(false);
+  await expect(callUnary(channel, produce, { partition: 1e12 })).rejects.toMatchObject({
+    reason: Reason.INVALID_ARGUMENT,
+    outcome: Outcome.NOT_APPLIED,
+    message: expect.stringContaining("1000000000000") as string,
+  });
+  expect(cancelled).toHaveLength(1);
+  expect(time.pending()).toBe(0);
+});

@@ -150,12 +150,13 @@ function startLimits(call: ClientCall, signal: AbortSignal | undefined, timeoutM
 }
 
 function createClientStream(call: ClientCall): RawStream<AnyInit> {
-  const { channel, binding, errors, meter, queue, reads, tally } = call;
+  const { channel, errors, meter, queue, reads, tally } = call;
   return {
     bytesQueued: () => meter.queued,
     write(message) {
       if (call.over()) return false;
-      const bytes = binding.input.encode(message);
+      const bytes = encodeRequest(call, message);
+      if (bytes === undefined) return false;
       const { length } = bytes;
       if (length > channel.messageLimitBytes) {
         call.giveUp(errors.requestTooLarge(length, channel.messageLimitBytes));
@@ -177,6 +178,16 @@ function createClientStream(call: ClientCall): RawStream<AnyInit> {
       else if (!call.over()) queue.end();
     },
   };
+}
+
+/** Ends the call where the message is none of its method. */
+function encodeRequest(call: ClientCall, message: AnyInit) {
+  try {
+    return call.binding.input.encode(message);
+  } catch (cause) {
+    call.giveUp(call.errors.requestInvalid(cause));
+    return undefined;
+  }
 }
 
 function deliver(call: ClientCall, listening: { listener?: RawListener<AnyMessage> }, bytes: Uint8Array): void {

@@ -38,3 +38,11 @@ export function receivedTooLarge(text: string, limitBytes: number, outcome: Outc
   const size = toldSize.exec(text)?.[1];
   return messageTooLarge(limitBytes, size === undefined ? undefined : Number(size), outcome);
 }
+
+/** What is being worked on is more than a budget has room for. */
+export function requestsExceeded({ name, limit }: { readonly name: string; readonly limit: number }): TidemarkError {
+  return new TidemarkError({
+    reason: Reason.RESOURCE_EXHAUSTED,
+    message: `More than ${limit} bytes of this ${name} are being worked on. Send less at once, or wait for answers.`,
+  });
+}

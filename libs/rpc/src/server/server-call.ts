@@ -1,7 +1,7 @@
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import type { Clock, Scheduler } from "@tidemark/runtime";
-import { tooManyElements } from "../errors/limit-errors.ts";
+import { requestsExceeded, tooManyElements } from "../errors/limit-errors.ts";
 import { TidemarkError, withOutcome } from "../errors/tidemark-error.ts";
 import type { DefectHook } from "../errors/to-error.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../wire/budgets.ts";
@@ -69,7 +69,8 @@ export function startServerCall(
     onDefect,
     onOver(code, error) {
       deadline.cancel();
-      meter.close();
+      // What was written may wait for its reader for as long as that likes: it counts until the wire is over, too.
+      meter.end();
       requests.close();
       if (error !== undefined) abort.abort(error);
       tally.end(code, error);
@@ -108,7 +109,7 @@ export function startServerCall(
   };
 
   const { elementLimit } = environment;
-  listenTo(wire, spec, { ending, reads, requests, tally, handler, scheduler, elementLimit });
+  listenTo(wire, spec, { ending, reads, requests, tally, meter, handler, scheduler, elementLimit });
   const stream = createServerStream(wire, spec, { ending, reads, tally, meter, sendLimit: environment.sendLimit });
   const context = new ServerCallContext(wire, spec, { metadata, abort, ending, timeoutMs: deadline.remainingMs });
   ending.guard(() => {
@@ -128,6 +129,7 @@ function listenTo(
     readonly reads: ReadLoop;
     readonly requests: RequestMeter;
     readonly tally: CallTally;
+    readonly meter: QueueMeter;
     readonly handler: { listener?: RawListener<AnyMessage> };
     readonly scheduler: Scheduler;
     readonly elementLimit: number;
@@ -143,7 +145,7 @@ function listenTo(
       tally.received(bytes.length);
       const exceeded = requests.take(bytes.length);
       if (exceeded !== undefined) {
-        ending.fail(requestsExceeded(exceeded.name, exceeded.limit));
+        ending.fail(requestsExceeded(exceeded));
         return;
       }
       reads.received(() => {
@@ -158,7 +160,10 @@ function listenTo(
       if (isStreamOfRequests(spec)) scheduler.afterInput(end);
       else end();
     },
-    onClose: (cause) => ending.lost(cause ?? cancelledByCaller()),
+    onClose(cause) {
+      ending.lost(cause ?? cancelledByCaller());
+      parts.meter.close();
+    },
   });
 }
 
@@ -286,13 +291,6 @@ function answerTooLarge(length: number, limit: number): TidemarkError {
     reason: Reason.MESSAGE_TOO_LARGE,
     message: `The answer has ${length} bytes, above the ${limit} that this process sends at once. Ask for less.`,
     outcome: Outcome.UNKNOWN,
-  });
-}
-
-function requestsExceeded(name: string, limit: number): TidemarkError {
-  return new TidemarkError({
-    reason: Reason.RESOURCE_EXHAUSTED,
-    message: `More than ${limit} bytes of this ${name} are being worked on. Send less at once, or wait for answers.`,
   });
 }
 

@@ -31,6 +31,9 @@ export interface ServerWireListener {
   onMessage(bytes: Uint8Array): void;
   /** The caller sends no more. */
   onHalfClose(): void;
-  /** The call is over: cancelled, its connection lost, ended by the transport (`cause`), or by our own status. */
+  /**
+   * The call is over, and nothing of it is left on this side: cancelled, its connection lost, ended by the transport
+   * (`cause`), or by our own status, when that and everything before it has left. Called once.
+   */
   onClose(cause?: TidemarkError): void;
 }

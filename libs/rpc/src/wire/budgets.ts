@@ -24,6 +24,12 @@ export const QUEUE_LIMIT_BYTES = { stream: 16 * MiB, connection: 64 * MiB } as c
  */
 export const MESSAGE_OVERHEAD_BYTES = 512;
 
+/**
+ * What a message of a stream costs beside its bytes while its handler has not answered it: its request, who waits for the
+ * answer, and its place in queues. In heap, where a batch's bytes are not.
+ */
+export const UNANSWERED_MESSAGE_BYTES = 4096;
+
 /** Above this a stream's `write` returns false; `onDrain` comes below half of it. */
 export const QUEUE_HIGH_WATER_BYTES = 1 * MiB;
 

@@ -13,6 +13,8 @@ export interface QueueMeter {
   take(bytes: number): ByteBudget | undefined;
   /** Counts a message as sent. */
   give(bytes: number): void;
+  /** Nothing more is written: what is queued counts until it is sent, and `onDrain` is not called any more. */
+  end(): void;
   /** Gives everything back, whatever is still on its way: the call is over. Later calls count nothing. */
   close(): void;
 }
@@ -25,6 +27,7 @@ export function createQueueMeter(options: {
 }): QueueMeter {
   const { budget, highWater, onDrain } = options;
   let closed = false;
+  let ended = false;
   // Plain fields: see byte-budget.ts.
   const meter: QueueMeter & { queued: number; full: boolean } = {
     queued: 0,
@@ -43,9 +46,12 @@ export function createQueueMeter(options: {
       const cost = bytes + MESSAGE_OVERHEAD_BYTES;
       meter.queued -= cost;
       budget.give(cost);
-      if (!meter.full || meter.queued > highWater / 2) return;
+      if (ended || !meter.full || meter.queued > highWater / 2) return;
       meter.full = false;
       onDrain();
+    },
+    end() {
+      ended = true;
     },
     close() {
       if (closed) return;

@@ -50,6 +50,18 @@ describe("a queue meter", () => {
     expect(meter.full).toBe(true);
   });
 
+  it("counts what is still on its way when nothing more is written, and tells nobody that there is room", () => {
+    const { meter, budget, drained } = meterOf(1000);
+    meter.take(500);
+    meter.take(500);
+    meter.end();
+    meter.give(500);
+    expect(budget.used).toBe(500 + MESSAGE_OVERHEAD_BYTES);
+    meter.give(500);
+    expect([meter.queued, budget.used]).toEqual([0, 0]);
+    expect(drained).toEqual([]);
+  });
+
   it("gives everything back at its end, once", () => {
     const { meter, budget } = meterOf(1000);
     meter.take(500);

@@ -11,7 +11,7 @@ import {
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { type CallContext, createChannelPool, TidemarkError } from "@tidemark/rpc";
 import { waitFor } from "@tidemark/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { createRouteTable } from "../routing/route-table.ts";
 import { type FakeController, startFakeController } from "../testing/fake-controller.ts";
 import { runtime, startWorld, type World } from "../testing/world.ts";
@@ -265,23 +265,48 @@ describe("a topic made through a gateway", () => {
   it("is answered for although the metadata do not come", async () => {
     const { controller } = await start();
     controller.admin.addPartitions = () => described(controller, 9);
-    const pool = createChannelPool({ runtime });
-    const { scheduler } = runtime;
-    const hurried = { ...scheduler, after: (_: number, task: () => void) => scheduler.afterInput(task) };
-    const { addPartitions } = createAdminService(
-      {
-        controller: createActiveController({ endpoints: [controller.endpoint], pool, runtime }),
-        runtime: { ...runtime, scheduler: hurried },
-      },
-      createRouteTable(emptyImage),
-      () => ({ partitions: [] }),
+    const { service, call, waits } = hurriedGateway(controller);
+    const answer = await service.addPartitions(
+      create(AddPartitionsRequestSchema, { topic: "orders", partitions: 9 }),
+      call,
     );
-    const call = { signal: new AbortController().signal, timeoutMs: () => undefined } as unknown as CallContext;
-    const answer = await addPartitions(create(AddPartitionsRequestSchema, { topic: "orders", partitions: 9 }), call);
     expect(answer.topic?.name).toBe("orders");
-    pool.close();
+    expect(waits()).toBe(1);
+  });
+
+  it("is not waited for where it was only to be checked", async () => {
+    const { controller } = await start();
+    controller.admin.createTopic = () => described(controller, 9);
+    const { service, call, waits } = hurriedGateway(controller);
+    const answer = await service.createTopic(
+      create(CreateTopicRequestSchema, { topic: "orders", validateOnly: true }),
+      call,
+    );
+    expect(answer.topic?.name).toBe("orders");
+    expect(waits()).toBe(0);
   });
 });
+
+/** A gateway without metadata, whose waits are over at once. */
+function hurriedGateway(controller: FakeController) {
+  const pool = createChannelPool({ runtime });
+  onTestFinished(() => pool.close());
+  let waits = 0;
+  const after: typeof runtime.scheduler.after = (_, task) => {
+    waits += 1;
+    return runtime.scheduler.afterInput(task);
+  };
+  const service = createAdminService(
+    {
+      controller: createActiveController({ endpoints: [controller.endpoint], pool, runtime }),
+      runtime: { ...runtime, scheduler: { ...runtime.scheduler, after } },
+    },
+    createRouteTable(emptyImage),
+    () => ({ partitions: [] }),
+  );
+  const call = { signal: new AbortController().signal, timeoutMs: () => undefined } as unknown as CallContext;
+  return { service, call, waits: () => waits };
+}
 
 describe("a stream from the controller", () => {
   it("is handed on message by message, and ends with its caller", async () => {

@@ -101,16 +101,18 @@ interface WireEvents {
   readonly onBroken: (thrown: unknown) => void;
 }
 
-/** `close` tells the handler that its caller is gone. Does nothing after the end of the call. */
+/** `close` tells the handler that the call is over: its caller is gone, or has taken the answer. A second call does nothing. */
 function createWire(call: ConnectCall, events: WireEvents): { readonly wire: ServerWire; readonly close: () => void } {
   const { method, context, listener, peer } = call;
   const requests = call.requests[Symbol.asyncIterator]();
   let handler: ServerWireListener | undefined;
   let isOver = false;
+  let isClosed = false;
 
   const close = (cause?: TidemarkError) => {
-    if (isOver) return;
     isOver = true;
+    if (isClosed) return;
+    isClosed = true;
     handler?.onClose(cause);
   };
   const read = async () => {

@@ -3,6 +3,7 @@ import { type Compression, compressedFlag } from "@connectrpc/connect/protocol";
 import { countElements, type TidemarkError, tooManyElements } from "@tidemark/rpc";
 import { toConnectError } from "./connect-error.ts";
 import { countJsonElements } from "./json-elements.ts";
+import { createKeptBytes } from "./kept-bytes.ts";
 
 /** How the messages of a request stand in its body. */
 export interface BodyForm {
@@ -62,7 +63,7 @@ async function* countWhole(
   form: BodyForm,
   limits: BodyLimits,
 ): AsyncGenerator<Uint8Array> {
-  const kept = createKept();
+  const kept = createKeptBytes();
   let isTooLarge = false;
   for await (const piece of body) {
     if (isTooLarge) {
@@ -84,7 +85,7 @@ async function* countFrames(
   form: BodyForm,
   limits: BodyLimits,
 ): AsyncGenerator<Uint8Array> {
-  const kept = createKept();
+  const kept = createKeptBytes();
   let frame: { readonly flags: number; readonly length: number } | undefined;
   let isTooLarge = false;
   for await (const piece of body) {
@@ -129,31 +130,4 @@ async function tooMany(
   }
   const count = isJson ? countJsonElements : countElements;
   return count(schema, plain, elementLimit) > elementLimit ? tooManyElements(schema.typeName, elementLimit) : undefined;
-}
-
-/** Bytes that came and have not gone on. */
-function createKept() {
-  let pieces: Uint8Array[] = [];
-  let length = 0;
-  const take = (count: number): Buffer => {
-    const all =
-      pieces.length === 1 && pieces[0] !== undefined
-        ? Buffer.from(pieces[0].buffer, pieces[0].byteOffset, pieces[0].length)
-        : Buffer.concat(pieces);
-    const rest = all.subarray(count);
-    pieces = rest.length === 0 ? [] : [rest];
-    length = rest.length;
-    return all.subarray(0, count);
-  };
-  return {
-    get length() {
-      return length;
-    },
-    add(piece: Uint8Array) {
-      pieces.push(piece);
-      length += piece.length;
-    },
-    take,
-    takeAll: () => take(length),
-  };
 }

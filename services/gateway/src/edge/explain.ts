@@ -1,9 +1,11 @@
 /** What the protocol library answers by itself, with the reason and the way out that every other error has. */
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { Reason } from "@tidemark/proto/common/v1";
 import { messageTooLarge, TidemarkError } from "@tidemark/rpc";
 import { deadlinePassed } from "./connect-call.ts";
 import { toErrorBody } from "./connect-error.ts";
+import { explainStream } from "./explain-stream.ts";
 
 /** An error as the body of a response. */
 export function errorResponse(error: TidemarkError, status?: number): UniversalServerResponse {
@@ -29,21 +31,28 @@ export function badRequest(message: string): UniversalServerResponse {
 /** The library's own refusals of a request say nothing, or say it without our detail. */
 export async function explain(
   response: UniversalServerResponse,
+  { methodKind }: Pick<DescMethod, "methodKind">,
   messageLimitBytes: number,
 ): Promise<UniversalServerResponse> {
   switch (response.status) {
     case 415:
-      return withHeaders(
-        response,
-        refusal("The content type is none that is spoken here. Send `Content-Type: application/json`.", 415),
-      );
+      return withHeaders(response, refusal(`The content type is none that is spoken here. ${typeOf(methodKind)}`, 415));
     case 405:
       return withHeaders(response, refusal("Calls are made by POST.", 405));
     case 505:
       return withHeaders(response, refusal("This call streams in both directions: it needs HTTP/2.", 505));
     default:
-      return isUndetailedError(response) ? addDetail(response, messageLimitBytes) : response;
+      if (isUndetailedError(response)) return addDetail(response, messageLimitBytes);
+      return isStream(response) ? explainStream(response, (error) => judge(error, messageLimitBytes)) : response;
   }
+}
+
+function typeOf(methodKind: DescMethod["methodKind"]): string {
+  if (methodKind === "unary") return "Send `Content-Type: application/json`.";
+  return (
+    "This call is a stream: send `Content-Type: application/connect+json`, " +
+    "each message behind one byte of flags and four of its length."
+  );
 }
 
 function refusal(message: string, status: number): UniversalServerResponse {
@@ -60,6 +69,10 @@ function isUndetailedError({ status, header }: UniversalServerResponse): boolean
   return status >= 400 && new Headers(header).get("content-type") === "application/json";
 }
 
+function isStream({ header }: UniversalServerResponse): boolean {
+  return new Headers(header).get("content-type")?.startsWith("application/connect+") === true;
+}
+
 /** A unary call that failed before its handler: malformed JSON, too large, an encoding that is not known. */
 async function addDetail(
   response: UniversalServerResponse,
@@ -68,22 +81,35 @@ async function addDetail(
   const bytes = await collect(response.body);
   const as = (body: Uint8Array): UniversalServerResponse => ({ ...response, body: once(body) });
   try {
-    const { code, message, details } = JSON.parse(new TextDecoder().decode(bytes)) as Readonly<Record<string, unknown>>;
-    if (details !== undefined || typeof code !== "string" || typeof message !== "string") return as(bytes);
-    if (code === "deadline_exceeded") return errorResponse(deadlinePassed());
-    if (code === "resource_exhausted") return errorResponse(messageTooLarge(messageLimitBytes, undefined));
-    const reason = reasons[code];
-    return reason === undefined ? as(bytes) : errorResponse(new TidemarkError({ reason, message }));
+    const told = JSON.parse(new TextDecoder().decode(bytes)) as Readonly<Record<string, unknown>>;
+    const error = judge(told, messageLimitBytes);
+    return error === undefined ? as(bytes) : errorResponse(error);
   } catch {
     // Compressed, or no error of the library after all.
     return as(bytes);
   }
 }
 
-/** By the codes of the Connect protocol. Nothing was called: the effect is certainly none. */
+/** What an error of the library is. Undefined where it is none, or has its details. */
+function judge(
+  { code, message, details }: Readonly<Record<string, unknown>>,
+  messageLimitBytes: number,
+): TidemarkError | undefined {
+  if (details !== undefined || typeof code !== "string" || typeof message !== "string") return undefined;
+  if (code === "deadline_exceeded") return deadlinePassed();
+  if (code === "resource_exhausted") return messageTooLarge(messageLimitBytes, undefined);
+  const reason = reasons[code];
+  return reason === undefined ? undefined : new TidemarkError({ reason, message });
+}
+
+/**
+ * By the codes of the Connect protocol. Where the request was wrong nothing was called: the effect is certainly none. An
+ * answer that cannot be written is of a call that was made.
+ */
 const reasons: Readonly<Record<string, Reason>> = {
   invalid_argument: Reason.INVALID_ARGUMENT,
   unimplemented: Reason.UNSUPPORTED,
+  internal: Reason.INTERNAL,
 };
 
 async function collect(body: UniversalServerResponse["body"]): Promise<Uint8Array> {

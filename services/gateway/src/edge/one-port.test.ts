@@ -19,6 +19,7 @@ afterAll(() => world.stop());
 beforeEach(() => world.reset());
 
 const fetchPath = "/tidemark.log.v1.LogService/Fetch";
+const subscribePath = "/tidemark.log.v1.LogService/Subscribe";
 const producePath = "/tidemark.log.v1.LogService/Produce";
 const json = { "content-type": "application/json" };
 const hello = JSON.stringify({ topic: "orders", partition: 0, records: [{ text: "hello" }] });
@@ -208,45 +209,24 @@ describe("an error", () => {
   });
 
   it.each([
-    { says: "malformed JSON", body: '{"topic":', status: 400, reason: "REASON_INVALID_ARGUMENT", text: "JSON" },
-    {
-      says: "a misspelt field",
-      body: '{"topik":"orders"}',
-      status: 400,
-      reason: "REASON_INVALID_ARGUMENT",
-      text: "topik",
-    },
-    {
-      says: "a wrong type",
-      body: '{"topic":7}',
-      status: 400,
-      reason: "REASON_INVALID_ARGUMENT",
-      text: "topic",
-    },
+    { says: "malformed JSON", body: '{"topic":', text: "JSON" },
+    { says: "a misspelt field", body: '{"topik":"orders"}', text: "topik" },
+    { says: "a wrong type", body: '{"topic":7}', text: "topic" },
     {
       says: "a number that is no value of its enum",
       body: '{"topic":"orders","format":99}',
-      status: 400,
-      reason: "REASON_INVALID_ARGUMENT",
       text: "FORMAT_TEXT = 2",
     },
-    {
-      says: "a name that is no value of its enum",
-      body: '{"topic":"orders","format":"TEXTS"}',
-      status: 400,
-      reason: "REASON_INVALID_ARGUMENT",
-      text: "TEXTS",
-    },
+    { says: "a name that is no value of its enum", body: '{"topic":"orders","format":"TEXTS"}', text: "TEXTS" },
     {
       says: "a message above the limit",
       body: JSON.stringify({ topic: "x".repeat(5 * 2 ** 20) }),
-      status: 400,
       reason: "REASON_MESSAGE_TOO_LARGE",
       text: "above the 4194304 that this process takes at once (rpc.receive.max.bytes)",
     },
-  ])("for $says is typed, and says what is wrong", async ({ body, status, reason, text }) => {
+  ])("for $says is typed, and says what is wrong", async ({ body, reason = "REASON_INVALID_ARGUMENT", text }) => {
     const answer = await http1(fetchPath, { body });
-    expect(answer.status).toBe(status);
+    expect(answer.status).toBe(400);
     expect(answer.body.message).toContain(text);
     expect(detail(answer)).toMatchObject({ reason });
   });
@@ -312,6 +292,27 @@ describe("an error", () => {
     expect(answer.status).toBe(status);
     expect(answer.body.message).toContain(text);
     expect(detail(answer)).toHaveProperty("reason");
+  });
+
+  it("for a stream that is asked for as one message says how it is asked for", async () => {
+    const answer = await http1(subscribePath, { body: "{}" });
+    expect(answer.status).toBe(415);
+    expect(answer.body.message).toContain("application/connect+json");
+  });
+
+  it.each([
+    { says: "no frame at all", body: Buffer.from("garbage"), reason: "REASON_MESSAGE_TOO_LARGE" },
+    { says: "a frame that breaks off", body: Buffer.from([0, 0, 0, 0, 9, 0x7b]), reason: "REASON_INVALID_ARGUMENT" },
+    { says: "no JSON", body: Buffer.from([0, 0, 0, 0, 1, 0x7b]), reason: "REASON_INVALID_ARGUMENT" },
+    { says: "two messages", body: Buffer.from("\0\0\0\0\x02{}\0\0\0\0\x02{}"), reason: "REASON_UNSUPPORTED" },
+  ])("for a stream whose request is $says is as typed as any other", async ({ body, reason }) => {
+    const headers = { "content-type": "application/connect+json" };
+    const response = await globalThis.fetch(`${baseUrl()}${subscribePath}`, { method: "POST", headers, body });
+    const end = Buffer.from(await response.arrayBuffer());
+    expect([end[0], end.readUInt32BE(1)]).toEqual([2, end.length - 5]);
+    expect(JSON.parse(end.subarray(5).toString())).toMatchObject({
+      error: { details: [{ debug: { reason, outcome: "OUTCOME_NOT_APPLIED" } }, {}] },
+    });
   });
 
   it.each(["", "Host: [\r\n", "Host: a b\r\n"])(

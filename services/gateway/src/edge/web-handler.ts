@@ -90,7 +90,7 @@ async function answer(
   }
   const counted = withCountedBody(handler, read, { messageLimitBytes, elementLimit });
   const answered = await handler(withFullNames(handler, counted, messageLimitBytes));
-  await universalResponseToNodeResponse(await explain(answered, messageLimitBytes), response);
+  await universalResponseToNodeResponse(await explain(answered, handler.method, messageLimitBytes), response);
 }
 
 /** The elements of each message are counted before it is decoded, as they are of one that comes by gRPC. */

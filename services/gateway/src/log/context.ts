@@ -1,6 +1,6 @@
 import { Reason } from "@tidemark/proto/common/v1";
 import type { Codecs } from "@tidemark/record";
-import { type CallContext, type CallOptions, TidemarkError, withOutcome } from "@tidemark/rpc";
+import { type ByteBudget, type CallContext, type CallOptions, TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
 import { type TraceHeaders, type Tracer, traceIdTrailer } from "@tidemark/telemetry";
 import type { Leaders } from "../routing/leaders.ts";
@@ -16,6 +16,8 @@ export interface LogContext {
   readonly tracer: Tracer;
   /** The largest batch of a topic that does not say, in bytes. */
   readonly batchBytesMax: number;
+  /** What the messages of all produce streams may cost that are not answered. */
+  readonly unansweredBudget: ByteBudget;
 }
 
 /** A reader can come again at no cost: it is not kept waiting longer than this for a leader, in milliseconds. */

@@ -74,7 +74,8 @@ export function createProduceStream(context: LogContext) {
       },
       onApplied: (sent, result) => answers.settle(sent.request, result),
     });
-    const answers = createStreamAnswers(stream, runtime.scheduler, upstreams.end);
+    const { scheduler } = runtime;
+    const answers = createStreamAnswers(stream, { scheduler, budget: context.unansweredBudget }, upstreams.end);
     const session: StreamSession = { ...context, call, answers, upstreamTo: upstreams.to };
     const sideOf = (key: string): LaneSide => {
       const known = lanes.get(key) ?? createLaneSide(session);
@@ -84,8 +85,13 @@ export function createProduceStream(context: LogContext) {
 
     return {
       onMessage(request) {
-        answers.expect(request);
         const trace = beginRouteTrace(context.tracer, runtime.clock, traceOf(request, call));
+        const refusal = answers.expect(request);
+        if (refusal !== undefined) {
+          trace.refuse({ topic: request.topic, error: refusal });
+          trace.end();
+          return;
+        }
         try {
           if (request.batches.length === 0)
             throw invalidArgument("batches is empty: a message carries encoded batches");

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { ProduceStreamRequestSchema, type ProduceStreamResult } from "@tidemark/proto/log/v1";
-import { TidemarkError } from "@tidemark/rpc";
+import { createByteBudget, TidemarkError } from "@tidemark/rpc";
 import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { createStreamAnswers } from "./stream-answers.ts";
@@ -11,7 +11,7 @@ const message = (sequence: bigint, bytes = 10) =>
   create(ProduceStreamRequestSchema, { sequence, batches: new Uint8Array(bytes) });
 const applied = { leaderEpoch: 1, baseOffset: 5n };
 
-function world() {
+function world(budget = createByteBudget({ name: "process", limit: 64 * MiB })) {
   const time = createManualTime();
   const log: string[] = [];
   const writes: (readonly ProduceStreamResult[])[] = [];
@@ -27,7 +27,7 @@ function world() {
       resume: () => log.push("resume"),
       end: (error) => log.push(`end ${error?.message ?? "well"}`),
     },
-    time.scheduler,
+    { scheduler: time.scheduler, budget },
     () => log.push("all settled"),
   );
   return {
@@ -59,14 +59,32 @@ describe("the answers of a produce stream", () => {
 
   it("hold a producer back while more than 8 MiB are on their way, until half of that is settled", () => {
     const { answers, log } = world();
-    for (const sequence of [0n, 1n]) answers.expect(message(sequence, 4 * MiB));
+    for (const sequence of [0n, 1n]) answers.expect(message(sequence, 4 * MiB - 8192));
     expect(log).toEqual([]);
-    answers.expect(message(2n, 1));
+    answers.expect(message(2n, 8192));
     expect(log).toEqual(["pause"]);
-    answers.settle(message(0n, 4 * MiB), applied);
+    answers.settle(message(0n, 4 * MiB - 8192), applied);
     expect(log).toEqual(["pause"]);
-    answers.settle(message(1n, 4 * MiB), applied);
+    answers.settle(message(1n, 4 * MiB - 8192), applied);
     expect(log).toEqual(["pause", "resume"]);
+  });
+
+  it("refuse what is more than all producers may have on their way, and take it again when theirs is settled or they left", async () => {
+    const budget = createByteBudget({ name: "process", limit: 2 * MiB });
+    const [one, other] = [world(budget), world(budget)];
+    expect(one.answers.expect(message(0n, MiB))).toBeUndefined();
+    expect(other.answers.expect(message(0n, MiB))).toMatchObject({ reason: Reason.RESOURCE_EXHAUSTED });
+    other.answers.end(undefined);
+    await other.settleInput();
+    const refused = { reason: Reason.RESOURCE_EXHAUSTED, outcome: Outcome.NOT_APPLIED };
+    expect(other.writes).toMatchObject([[{ sequence: 0n, error: refused }]]);
+    expect(other.log).toEqual(["all settled", "end well"]);
+    one.answers.settle(message(0n, MiB), applied);
+    expect(one.answers.expect(message(1n, MiB))).toBeUndefined();
+    one.answers.drop();
+    expect(budget.used).toBe(0);
+    one.answers.settle(message(1n, MiB), applied);
+    expect(budget.used).toBe(0);
   });
 
   it("wait for a producer that does not read", async () => {

@@ -5,16 +5,19 @@ import {
   type ProduceStreamResult,
   ProduceStreamResultSchema,
 } from "@tidemark/proto/log/v1";
-import { type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { type ByteBudget, createUnansweredMessages, type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 
-/** Bytes of a stream's batches that may be on their way; above it the producer is held back. */
+/** Bytes of a stream's messages that may be on their way; above it the producer is held back. */
 const unansweredBytesMax = 8 * 2 ** 20;
 
 /** What a producer is told, and how much of what it sent is still to be told of. */
 export interface StreamAnswers {
-  /** A message came: there will be one `settle` for it. Holds the producer back where too much is on its way. */
-  expect(request: ProduceStreamRequest): void;
+  /**
+   * A message came: there will be one `settle` for it, unless it is refused at once, with the result, since too much of all
+   * producers is on its way. Holds this one back where too much of its own is.
+   */
+  expect(request: ProduceStreamRequest): TidemarkError | undefined;
   settle(
     request: ProduceStreamRequest,
     outcome: Pick<ProduceStreamResult, "leaderEpoch" | "baseOffset"> | TidemarkError,
@@ -30,16 +33,16 @@ export interface StreamAnswers {
 /** One answer tells of every message that was settled since the last one. `onEnd`: all is settled after `end`. */
 export function createStreamAnswers(
   stream: RawStream<MessageInitShape<typeof ProduceStreamResponseSchema>>,
-  scheduler: Scheduler,
+  { scheduler, budget }: { readonly scheduler: Scheduler; readonly budget: ByteBudget },
   onEnd: () => void,
 ): StreamAnswers {
   let results: ProduceStreamResult[] = [];
   let isScheduled = false;
   let canWrite = true;
   let messages = 0;
-  let bytes = 0;
-  let isPaused = false;
   let ending: { readonly error: TidemarkError | undefined } | undefined;
+
+  const unanswered = createUnansweredMessages({ stream, bytesMax: unansweredBytesMax, budget });
 
   const send = () => {
     isScheduled = false;
@@ -58,27 +61,29 @@ export function createStreamAnswers(
     scheduler.afterInput(send);
   };
 
+  const tell = (
+    { sequence }: ProduceStreamRequest,
+    outcome: Pick<ProduceStreamResult, "leaderEpoch" | "baseOffset"> | TidemarkError,
+  ) => {
+    const result =
+      outcome instanceof TidemarkError
+        ? { error: toErrorDetail(outcome), message: outcome.message }
+        : { leaderEpoch: outcome.leaderEpoch, ...pickOffset(outcome) };
+    results.push(create(ProduceStreamResultSchema, { ...result, sequence }));
+    schedule();
+  };
+
   return {
-    expect({ batches }) {
-      messages += 1;
-      bytes += batches.length;
-      if (isPaused || bytes <= unansweredBytesMax) return;
-      isPaused = true;
-      stream.pause();
+    expect(request) {
+      const error = unanswered.take(request.batches.length);
+      if (error === undefined) messages += 1;
+      else tell(request, error);
+      return error;
     },
-    settle({ sequence, batches }, outcome) {
+    settle(request, outcome) {
       messages -= 1;
-      bytes -= batches.length;
-      if (isPaused && bytes < unansweredBytesMax / 2) {
-        isPaused = false;
-        stream.resume();
-      }
-      const result =
-        outcome instanceof TidemarkError
-          ? { error: toErrorDetail(outcome), message: outcome.message }
-          : { leaderEpoch: outcome.leaderEpoch, ...pickOffset(outcome) };
-      results.push(create(ProduceStreamResultSchema, { ...result, sequence }));
-      schedule();
+      unanswered.give(request.batches.length);
+      tell(request, outcome);
     },
     end(error) {
       ending ??= { error };
@@ -90,6 +95,7 @@ export function createStreamAnswers(
     },
     drop() {
       results = [];
+      unanswered.close();
     },
   };
 }

@@ -129,6 +129,7 @@ describe("a subscription through a gateway", () => {
     await leave();
   });
 
+  // What simulated seed 900026 found: the next request failed, and the process ended.
   it("follows the next leader also where that one has no leader epoch in common with what was handed out", async () => {
     const cut: Frame = {
       frame: { case: "truncated", value: { partition: 0, divergence: { leaderEpoch: -1, offset: 0n } } },

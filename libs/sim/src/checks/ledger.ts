@@ -34,7 +34,15 @@ interface PartitionHistory {
   /** First offset behind all that a consumer was given. */
   seenEnd: bigint;
   /** What is broken unless an unclean election cut this offset, which its receipt will say (P5). */
-  readonly suspects: { readonly offset: bigint; readonly rule: string; readonly text: string }[];
+  readonly suspects: Suspect[];
+}
+
+interface Suspect {
+  readonly offset: bigint;
+  readonly rule: string;
+  readonly text: string;
+  /** Nothing is gone yet: a consumer was told that it was. */
+  readonly isTold: boolean;
 }
 
 /**
@@ -88,7 +96,7 @@ export function idOf(value: Uint8Array): string | undefined {
   return end < 0 ? undefined : decoder.decode(value.subarray(0, end));
 }
 
-const nothingIsLost: AllowedLosses = { mayLose: () => false, isCut: () => false };
+const nothingIsLost: AllowedLosses = { mayLose: () => false, isCut: () => false, mayBeToldCut: () => false };
 
 /** `losses`: what unclean elections may take away. Absent: nothing. */
 export function createLedger(violations: Violations, losses: AllowedLosses = nothingIsLost): Ledger {
@@ -109,8 +117,13 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
     return known;
   };
   /** Something is gone from an offset, which is broken at once unless an unclean election may have cut it. */
-  const gone = (of: { readonly topic: string; readonly partition: number }, offset: bigint, [rule, text]: Finding) => {
-    if (losses.mayLose(of.topic)) historyOf(of.topic, of.partition).suspects.push({ offset, rule, text });
+  const gone = (
+    of: { readonly topic: string; readonly partition: number },
+    offset: bigint,
+    [rule, text]: Finding,
+    isTold = false,
+  ) => {
+    if (losses.mayLose(of.topic)) historyOf(of.topic, of.partition).suspects.push({ offset, rule, text, isTold });
     else report(rule, text);
   };
   /** Notes what stands at an offset. */
@@ -173,7 +186,7 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
     truncated(topic, partition, { from, to }) {
       const text = `${topic}-${partition}: from ${from} to ${to}`;
       for (let offset = from; offset < to; offset++) {
-        gone({ topic, partition }, offset, ["a consumer was told of a cut", `${text}, offset ${offset}`]);
+        gone({ topic, partition }, offset, ["a consumer was told of a cut", `${text}, offset ${offset}`], true);
       }
     },
     checkFinal(topic, partition, read) {
@@ -205,8 +218,11 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
       };
       const inOrder = [...sent.values()].filter((record) => !losses.mayLose(topic) || stands(record));
       checkOrder(where, inOrder, { standsAt, report });
-      for (const { offset, rule, text } of suspects) {
-        if (!losses.isCut(topic, partition, offset)) report(rule, `${text}; no receipt says that it was cut`);
+      for (const { offset, rule, text, isTold } of suspects) {
+        const isAllowed = isTold
+          ? losses.mayBeToldCut(topic, partition, offset)
+          : losses.isCut(topic, partition, offset);
+        if (!isAllowed) report(rule, `${text}; no receipt says that it was cut`);
       }
     },
     checkHeld(topic, partition, held) {

@@ -6,6 +6,11 @@ export interface AllowedLosses {
   mayLose(topic: string): boolean;
   /** Whether a receipt says that some replica cut this offset. Receipts are complete when everything has converged. */
   isCut(topic: string, partition: number, offset: bigint): boolean;
+  /**
+   * Whether a consumer may have been told that this offset was cut: it was, or the log of a leader that was elected
+   * uncleanly ended below it. That one may be gone before anybody cut anything, and the next one may have it all.
+   */
+  mayBeToldCut(topic: string, partition: number, offset: bigint): boolean;
 }
 
 export interface LossWatch extends AllowedLosses {
@@ -17,12 +22,19 @@ export interface LossWatch extends AllowedLosses {
 export function createLossWatch(topics: readonly string[]): LossWatch {
   /** By partition, and then by leader epoch: the latest form of the receipt. */
   const receipts = new Map<string, Map<number, Receipt>>();
+  const knownOf = (topic: string, partition: number) => [...(receipts.get(`${topic}-${partition}`)?.values() ?? [])];
+  const isCut = (topic: string, partition: number, offset: bigint) =>
+    knownOf(topic, partition).some(({ cuts }) =>
+      cuts.some(({ firstOffset, logEnd }) => firstOffset <= offset && offset < logEnd),
+    );
   return {
     mayLose: (topic) => topics.includes(topic),
-    isCut(topic, partition, offset) {
-      const known = [...(receipts.get(`${topic}-${partition}`)?.values() ?? [])];
-      return known.some(({ cuts }) => cuts.some(({ firstOffset, logEnd }) => firstOffset <= offset && offset < logEnd));
-    },
+    isCut,
+    mayBeToldCut: (topic, partition, offset) =>
+      isCut(topic, partition, offset) ||
+      knownOf(topic, partition).some(({ leader, positions }) =>
+        positions.some(({ brokerId, logEnd }) => brokerId === leader && logEnd <= offset),
+      ),
     observe(image) {
       for (const topic of topics) {
         const found = findTopic(image, topic);

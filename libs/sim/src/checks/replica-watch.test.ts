@@ -21,7 +21,15 @@ function partitionAt(partitionEpoch: number): readonly MetadataChange[] {
 }
 
 function viewOf(broker: number, logEnd: bigint, partitionEpoch: number, flushed = logEnd): PartitionView {
-  const state = { leaderEpoch: 1, partitionEpoch, isr: [1, 2] };
+  const state = {
+    leader: 1,
+    leaderEpoch: 1,
+    partitionEpoch,
+    replicas: [1, 2],
+    isr: [1, 2],
+    elr: [],
+    recovering: false,
+  };
   const leadership = { leaderEpoch: 1, maximalIsr: [1, 2], replicas: [] };
   return {
     self: broker,
@@ -111,4 +119,50 @@ test("a leader that does not count a member of the committed ISR is found", () =
 
 test("a leader may know of a smaller ISR that the onlooker has not heard of", () => {
   expect(brokenWithoutMember(8)).toEqual([]);
+});
+
+/** What is found when a leader knows of this state at partition epoch 8, and a follower of the usual one at 7 and of both at 8. */
+function brokenByState(other: Partial<Record<keyof NonNullable<PartitionView["state"]>, unknown>>): readonly string[] {
+  const { violations, watch } = startWatch();
+  const at8 = viewOf(1, 10n, 8);
+  const changed = { ...at8, state: { ...at8.state, ...other } } as unknown as PartitionView;
+  watch.observe("broker-1#1", 1)(replica, () => changed, input, output);
+  const follower = watch.observe("broker-2#1", 2);
+  for (const partitionEpoch of [7, 8]) follower(replica, () => viewOf(2, 10n, partitionEpoch), input, output);
+  return violations.found.map(({ rule }) => rule);
+}
+
+test.for([
+  ["another leader", { leader: 2 }],
+  ["another ISR", { isr: [1] }],
+  ["another ELR", { elr: [2] }],
+  ["other replicas", { replicas: [1, 2, 3] }],
+  ["an older leader epoch", { leaderEpoch: 0 }],
+  ["an unclean election", { recovering: true }],
+] as const)("%s at one partition epoch is found", ([, other]) => {
+  expect(brokenByState(other)).toContain("a partition epoch has two states");
+});
+
+test("the same state at one partition epoch is none, in whatever order members are named and whatever min ISR is by now", () => {
+  expect(brokenByState({ isr: [2, 1], minIsr: 2 })).toEqual([]);
+});
+
+/** What is found when a replica is begun anew in one process, and then the machine in whose place it is takes another step. */
+function brokenByReplaced(role: PartitionView["role"]): readonly string[] {
+  const { violations, watch } = startWatch();
+  const follower = watch.observe("broker-2#1", 2);
+  const replacing = { ...replica };
+  follower(replica, () => viewOf(2, 5n, 7), input, output);
+  follower(replacing, () => viewOf(2, 0n, 7), input, output);
+  const late = { ...viewOf(2, 5n, 7), role, state: { ...viewOf(2, 5n, 6).state, leaderEpoch: 0 } };
+  follower(replica, () => late as unknown as PartitionView, input, output);
+  return violations.found.map(({ rule }) => rule);
+}
+
+test("an answer that reaches a replica in whose place another one was begun is no step back (seed 1220037)", () => {
+  expect(brokenByReplaced("offline")).toEqual([]);
+});
+
+test("a replica that goes on in service beside the one in its place is found", () => {
+  expect(brokenByReplaced("follower")).toEqual(["a replica that was replaced is in service"]);
 });

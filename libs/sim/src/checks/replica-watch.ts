@@ -12,7 +12,8 @@ type ReplicaId = Parameters<NonNullable<BrokerExperiment["onStep"]>>[0];
  * - a leader epoch is led by one broker (P14);
  * - everything below the highest high watermark that any leader had is on every member of ISR and ELR whose session
  *   lives, and flushed there, but for what was committed before its process began (P1);
- * - the maximal ISR of a leader holds the ISR that the controller committed in its leader epoch (R6).
+ * - the maximal ISR of a leader holds the ISR that the controller committed in its leader epoch (R6);
+ * - a partition epoch has one state of the partition, whichever broker knows it, by the metadata or by an answer (P15).
  */
 export interface ReplicaWatch {
   /** What a process of a broker tells of its replicas. `process`: unlike that of any other life of a broker. */
@@ -29,9 +30,12 @@ export interface ReplicaWatch {
   checkTogether(): void;
 }
 
+type PartitionStateView = NonNullable<PartitionView["state"]>;
+
 interface Seen {
   readonly broker: number;
-  readonly replica: ReplicaId;
+  /** As the machine names itself that was begun last. */
+  replica: ReplicaId;
   /** What was committed when the process was first seen with it. */
   readonly committedBefore: bigint;
   view: PartitionView;
@@ -66,6 +70,8 @@ export function createReplicaWatch(
   const suspects = new Map<string, Suspect>();
   /** By partition: the newest partition epoch that any broker knows. */
   const newestEpochs = new Map<string, number>();
+  /** By partition and partition epoch: its state, and who knew it first. */
+  const states = new Map<string, { readonly text: string; readonly process: string }>();
 
   /** By the object that a replica names itself with, which stays the same: each step asks. */
   const names = new WeakMap<ReplicaId, string>();
@@ -87,6 +93,15 @@ export function createReplicaWatch(
     }
     if (highWatermark > (committed.get(key)?.offset ?? 0n)) {
       committed.set(key, { offset: highWatermark, leaderEpochs: view.leaderEpochs });
+    }
+  };
+  const checkState = (key: string, process: string, state: PartitionStateView) => {
+    const of = `${key} partition epoch ${state.partitionEpoch}`;
+    const text = describeState(state);
+    const first = states.get(of);
+    if (first === undefined) states.set(of, { text, process });
+    else if (first.text !== text) {
+      report("a partition epoch has two states", `${of}: ${text} on ${process}, ${first.text} on ${first.process}`);
     }
   };
   /** The partition, where this replica is counted on: in ISR or ELR, and registered as it is. */
@@ -143,10 +158,21 @@ export function createReplicaWatch(
     observe(process, broker) {
       const own = new Map<string, Seen>();
       lives.set(process, own);
+      /** Machines in whose place another one was begun. */
+      const replaced = new WeakSet<ReplicaId>();
       return (replica, takeView) => {
         const key = nameOf(replica);
         const view = takeView();
         const before = own.get(key);
+        // Answers to what it had asked still reach it, and it knows no newer metadata: it may do nothing with them.
+        if (replaced.has(replica)) {
+          if (view.role !== "offline") report("a replica that was replaced is in service", `${key} on ${process}`);
+          return;
+        }
+        if (before !== undefined && before.replica !== replica) {
+          replaced.add(before.replica);
+          before.replica = replica;
+        }
         for (const text of checkReplica(view, before?.view))
           report("a replica contradicts itself", `${key} on ${process}: ${text}`);
         if (before !== undefined) {
@@ -154,6 +180,7 @@ export function createReplicaWatch(
             report("a replica went back", `${key} on ${process}: ${text}`);
         }
         checkLeader(key, broker, view, before?.view);
+        if (view.state !== undefined && view.state !== before?.view.state) checkState(key, process, view.state);
         const seen = before ?? { broker, replica, committedBefore: committed.get(key)?.offset ?? 0n, view };
         if (before === undefined) own.set(key, seen);
         seen.view = view;
@@ -212,6 +239,13 @@ function epochBelow(leaderEpochs: PartitionView["leaderEpochs"], offset: bigint)
     if (startOffset !== undefined && startOffset < offset) return leaderEpoch;
   }
   return undefined;
+}
+
+/** All that comes and goes with the partition epoch: min ISR follows the settings of the topic. */
+function describeState({ replicas, isr, elr, leader, leaderEpoch, recovering }: PartitionStateView): string {
+  const list = (brokers: readonly number[]) => `[${[...brokers].sort((a, b) => a - b).join(",")}]`;
+  const recovers = recovering ? ", recovering" : "";
+  return `leader ${leader ?? "none"} in leader epoch ${leaderEpoch}${recovers}, replicas ${list(replicas)}, ISR ${list(isr)}, ELR ${list(elr)}`;
 }
 
 function describeView({ role, brokerEpoch, state, logEnd, flushed, highWatermark, leadership }: PartitionView): string {

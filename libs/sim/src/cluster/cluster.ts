@@ -9,6 +9,7 @@ import { etcdPort } from "../etcd/serve-member.ts";
 import type { Host } from "../network/host.ts";
 import type { LinkState } from "../network/links.ts";
 import { createNetwork, type Network } from "../network/network.ts";
+import type { NetworkWatch } from "../network/network-watch.ts";
 import { createSimNode, type NodeWorld, type ProcessExit, type SimNode } from "./node.ts";
 import { metadataDirectory, ports, type Role } from "./roles.ts";
 
@@ -71,10 +72,12 @@ export function createSimCluster(
     > &
     Pick<SimEtcdWorld, "onRevision" | "isUnfenced"> & {
       readonly codecs: Codecs;
+      /** Absent: nobody looks on. */
+      readonly networkWatch?: NetworkWatch;
       readonly onExit: (exit: ProcessExit) => void;
     },
 ): SimCluster {
-  const network = createNetwork(engine, random.stream("network"), given.link);
+  const network = createNetwork(engine, random.stream("network"), given.link, given.networkWatch);
   const ids = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
   const etcdHosts = ids(given.etcds).map((id) => `etcd-${id}.sim`);
   const { onRevision, isUnfenced } = given;

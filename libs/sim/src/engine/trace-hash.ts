@@ -26,6 +26,13 @@ export function hashText(text: string): number {
   return hash >>> 0;
 }
 
+/** The same of bytes. `from`: the hash of what stands before them. */
+export function hashBytes(bytes: Uint8Array, from = 0x811c9dc5): number {
+  let hash = from | 0;
+  for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash ^ (bytes[index] ?? 0), 0x01000193);
+  return hash >>> 0;
+}
+
 function mix(lane: number, value: number, first: number, second: number): number {
   const scrambled = Math.imul(value | 0, first);
   const turned = lane ^ Math.imul((scrambled << 15) | (scrambled >>> 17), second);

@@ -34,6 +34,12 @@ export function createSimChannel(
 ): RpcChannel {
   const { runtime, trafficClass } = options;
   const { process } = place;
+  const budget = createByteBudget({
+    name: "connection",
+    limit: QUEUE_LIMIT_BYTES.connection,
+    parent: options.processBudget ?? createProcessBudget(),
+  });
+  const calls = { process, watch: net.watch, queue: net.watch.onConnection(process, endpoint, budget) };
   const waiting = new Set<SimClientWire>();
   const running = createBag<SimClientWire>();
   const watchers = new Set<(state: ChannelState) => void>();
@@ -125,11 +131,7 @@ export function createSimChannel(
     trafficClass,
     runtime,
     observer: options.observer,
-    budget: createByteBudget({
-      name: "connection",
-      limit: QUEUE_LIMIT_BYTES.connection,
-      parent: options.processBudget ?? createProcessBudget(),
-    }),
+    budget,
     messageLimitBytes: options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES.broker,
     defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_DEADLINE.defaultMs,
     state: () => state,
@@ -148,7 +150,7 @@ export function createSimChannel(
         timeoutMs,
         signal,
       ),
-    startCall: (call) => createClientWire(process, call, onCalls),
+    startCall: (call) => createClientWire(calls, call, onCalls),
     close() {
       if (state === "closed") return;
       stopDialling();
@@ -156,6 +158,7 @@ export function createSimChannel(
       session?.close();
       session = undefined;
       for (const wire of [...waiting, ...running.items()]) wire.cancel(`The channel to ${endpoint} was closed.`);
+      calls.queue.end();
     },
   };
 }

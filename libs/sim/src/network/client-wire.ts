@@ -2,6 +2,7 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { ClientWire, ClientWireListener, ClientWireOptions, GrpcStatus, WireBytes } from "@tidemark/rpc";
 import type { SimProcess } from "../engine/sim-process.ts";
 import { createInFlow, createOutFlow, type OutFlow } from "./flow.ts";
+import type { NetworkWatch, PeerQueue } from "./network-watch.ts";
 import type { Session, SessionStream } from "./session.ts";
 
 /** A call that waits for a connection, or runs on one. */
@@ -15,9 +16,17 @@ export interface SimClientWire extends ClientWire {
   fail(code: status, details: string): void;
 }
 
+/** Where a call begins, and who looks on. */
+export interface CallPlace {
+  readonly process: SimProcess;
+  readonly watch: NetworkWatch;
+  /** Of its channel. */
+  readonly queue: PeerQueue;
+}
+
 /** `onOver` is called once, when the call has ended. */
 export function createClientWire(
-  process: SimProcess,
+  { process, watch, queue }: CallPlace,
   options: ClientWireOptions,
   on: { start(wire: SimClientWire): void; over(wire: SimClientWire): void },
 ): SimClientWire {
@@ -29,6 +38,7 @@ export function createClientWire(
   let isHalfClosed = false;
   let isOver = false;
   let received: GrpcStatus | undefined;
+  const look = watch.onCall(process, options.path);
 
   const end = (ended: GrpcStatus) => {
     if (isOver) return;
@@ -45,6 +55,7 @@ export function createClientWire(
   const inbound = createInFlow({
     onMessage(bytes) {
       if (isOver) return;
+      look?.(bytes);
       listener?.onMessage(bytes);
       settle();
     },
@@ -91,7 +102,7 @@ export function createClientWire(
         metadata: headers,
         timeoutMs: Math.max(1, Math.ceil(options.remainingMs())),
       });
-      outbound = createOutFlow((bytes) => opened.send({ kind: "data", stream: number, bytes }), sendHalfClose);
+      outbound = createOutFlow((bytes) => opened.send({ kind: "data", stream: number, bytes }), sendHalfClose, queue);
       if (early !== undefined) outbound.send(early.bytes, early.onFlushed);
       early = undefined;
       sendHalfClose();

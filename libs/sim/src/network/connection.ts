@@ -55,8 +55,15 @@ interface Side extends Connection {
   isStuck: boolean;
   /** The calls that run, by their stream: both sides have the same map. */
   paths: Map<number, string>;
-  /** Streams of which something was held back, and when the last of it arrives at the other side. */
-  readonly heldUntilMs: Map<number, number>;
+  /** What was held back of each stream. */
+  readonly held: Map<number, HeldStream>;
+}
+
+interface HeldStream {
+  /** When the last of it arrives at the other side. */
+  untilMs: number;
+  /** In the order in which they were sent, and so they arrive, also where a cut keeps some of them for longer. */
+  readonly frames: Frame[];
 }
 
 export interface SidePlace {
@@ -110,7 +117,7 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
     lastSentMs: -1,
     isStuck: false,
     paths: new Map(),
-    heldUntilMs: new Map(),
+    held: new Map(),
     onFrame: () => undefined,
     onBroken: () => undefined,
     send: (frame) => put(frame, sizeOf(frame)),
@@ -132,21 +139,26 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
 /** Takes a frame that is to come later than what is sent after it on other streams. False: it goes its usual way. */
 function isHeld({ engine, links }: NetworkContext, side: Side, frame: Frame): boolean {
   if (!("stream" in frame)) return false;
-  const { paths, heldUntilMs, local, remote, peer } = side;
+  const { paths, local, remote, peer } = side;
   if (frame.kind === "headers") paths.set(frame.stream, frame.path);
   const path = paths.get(frame.stream);
   if (frame.kind === "status" || frame.kind === "reset") paths.delete(frame.stream);
   if (path === undefined) return false;
   const heldMs = links.heldMs(local.name, remote.name, path);
-  const untilMs = heldUntilMs.get(frame.stream) ?? 0;
-  if (heldMs === 0 && untilMs <= engine.nowMs) return false;
-  const atMs = Math.max(engine.nowMs + heldMs + links.delayMs(local.name, remote.name), untilMs);
-  heldUntilMs.set(frame.stream, atMs);
+  const held = side.held.get(frame.stream) ?? { untilMs: 0, frames: [] };
+  if (heldMs === 0 && held.untilMs <= engine.nowMs && held.frames.length === 0) return false;
+  held.untilMs = Math.max(engine.nowMs + heldMs + links.delayMs(local.name, remote.name), held.untilMs);
+  held.frames.push(frame);
+  side.held.set(frame.stream, held);
   const arrive = () => {
-    if (links.isCut(local.name, remote.name)) links.whenMended(local.name, remote.name, arrive);
-    else peer.process.enter("input", () => take(peer, frame));
+    if (links.isCut(local.name, remote.name)) {
+      links.whenMended(local.name, remote.name, arrive);
+      return;
+    }
+    const first = held.frames.shift();
+    if (first !== undefined) peer.process.enter("input", () => take(peer, first));
   };
-  engine.after(atMs - engine.nowMs, arrive);
+  engine.after(held.untilMs - engine.nowMs, arrive);
   return true;
 }
 

@@ -1,4 +1,5 @@
 import { flatten, type WireBytes } from "@tidemark/rpc";
+import type { PeerQueue } from "./network-watch.ts";
 
 /** Bytes that one direction of a call may have on its way and unread, as RECEIVE_WINDOW_BYTES of a stream has it. */
 const windowBytes = 4 * 1024 * 1024;
@@ -20,8 +21,12 @@ interface Held {
   readonly onFlushed: () => void;
 }
 
-/** `put` sends one message; `onEmpty` is called whenever nothing is held back any more. */
-export function createOutFlow(put: (bytes: Uint8Array) => void, onEmpty: () => void): OutFlow {
+/** `put` sends one message; `onEmpty` is called whenever nothing is held back any more; `queue` is told of what is. */
+export function createOutFlow(
+  put: (bytes: Uint8Array) => void,
+  onEmpty: () => void,
+  queue: Pick<PeerQueue, "held" | "left">,
+): OutFlow {
   let used = 0;
   let held: Held[] = [];
   let isStopped = false;
@@ -40,20 +45,25 @@ export function createOutFlow(put: (bytes: Uint8Array) => void, onEmpty: () => v
       if (isStopped) return;
       // A message may refer to memory that is used again once it has left.
       const next = { bytes: message instanceof Uint8Array ? message : flatten(message), onFlushed };
-      if (held.length > 0 || used >= windowBytes) held.push(next);
-      else leave(next);
+      if (held.length > 0 || used >= windowBytes) {
+        held.push(next);
+        queue.held(next.bytes.length);
+      } else leave(next);
     },
     taken(bytes) {
       used -= bytes;
       while (held[0] !== undefined && used < windowBytes) {
         const [next] = held.splice(0, 1);
-        if (next !== undefined) leave(next);
+        if (next === undefined) break;
+        queue.left(next.bytes.length);
+        leave(next);
       }
       if (held.length === 0) onEmpty();
     },
     isEmpty: () => held.length === 0,
     stop() {
       isStopped = true;
+      for (const { bytes } of held) queue.left(bytes.length);
       held = [];
     },
   };

@@ -2,6 +2,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 import type { Connection } from "./connection.ts";
 import type { Links } from "./links.ts";
+import type { NetworkWatch } from "./network-watch.ts";
 
 /** A machine on the network. One process runs on it at a time. */
 export interface Host {
@@ -26,5 +27,6 @@ export interface Accept {
 export interface NetworkContext {
   readonly engine: Engine;
   readonly links: Links;
+  readonly watch: NetworkWatch;
   host(name: string): Host | undefined;
 }

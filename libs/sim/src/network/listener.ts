@@ -10,6 +10,8 @@ import {
 } from "@tidemark/rpc";
 import { createDeferred } from "@tidemark/runtime";
 import type { Connection, SidePlace } from "./connection.ts";
+import type { NetworkContext } from "./host.ts";
+import type { PeerQueue } from "./network-watch.ts";
 import { createServerWire } from "./server-wire.ts";
 import { createSession, type Session } from "./session.ts";
 
@@ -18,6 +20,7 @@ const firstPeerPort = 32_768;
 
 /** A port of a host, with what a server serves there. */
 export function createSimListener(
+  { watch }: Pick<NetworkContext, "watch">,
   place: SidePlace,
   name: string,
   options: ListenerOptions,
@@ -25,6 +28,7 @@ export function createSimListener(
 ): RpcListener {
   const { host, process } = place;
   const sessions = new Set<Session>();
+  const queues = new WeakMap<Session, PeerQueue>();
   const drained = createDeferred();
   let port = options.port;
   let peers = 0;
@@ -37,6 +41,7 @@ export function createSimListener(
   };
   const removed = (session: Session) => {
     sessions.delete(session);
+    queues.get(session)?.end();
     if (isDraining && sessions.size === 0) drained.resolve();
   };
   const accept = (connection: Connection) => {
@@ -47,6 +52,7 @@ export function createSimListener(
       limit: (options.queueLimitBytes ?? QUEUE_LIMIT_BYTES).connection,
       parent: context.processBudget,
     });
+    const queue = watch.onConnection(process, peer, connectionBudget);
     const session = createSession(connection, options.keepalive ?? DEFAULT_KEEPALIVE, {
       onHeaders(frame) {
         if (isDraining) {
@@ -54,12 +60,16 @@ export function createSimListener(
           connection.send({ kind: "status", stream: frame.stream, status: refused });
           return;
         }
-        context.dispatch(frame.path, createServerWire(session, frame, { listener: name, peer, connectionBudget }));
+        context.dispatch(
+          frame.path,
+          createServerWire(session, frame, { listener: name, peer, connectionBudget, queue }),
+        );
       },
       onBroken: () => removed(session),
       onIdle: () => closeIfIdle(session),
     });
     sessions.add(session);
+    queues.set(session, queue);
     connection.send({ kind: "settings" });
   };
   const unbind = () => {

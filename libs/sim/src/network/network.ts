@@ -8,6 +8,7 @@ import { type Dialled, dial } from "./dial.ts";
 import type { Host, NetworkContext } from "./host.ts";
 import { createLinks, type LinkState, type Links } from "./links.ts";
 import { createSimListener } from "./listener.ts";
+import { type NetworkWatch, unwatched } from "./network-watch.ts";
 
 /** Hosts, and what connects them. */
 export interface Network {
@@ -28,10 +29,16 @@ export interface Network {
   losePower(host: Host): void;
 }
 
-export function createNetwork(engine: Engine, random: Random, usual: LinkState): Network {
+/** `watch`: looks on. Absent: nobody does. */
+export function createNetwork(
+  engine: Engine,
+  random: Random,
+  usual: LinkState,
+  watch: NetworkWatch = unwatched,
+): Network {
   const hosts = new Map<string, Host>();
   const links = createLinks(engine, random, usual);
-  const net: NetworkContext = { engine, links, host: (name) => hosts.get(name) };
+  const net: NetworkContext = { engine, links, watch, host: (name) => hosts.get(name) };
   return {
     links,
     addHost(name) {
@@ -49,7 +56,7 @@ export function createNetwork(engine: Engine, random: Random, usual: LinkState):
       const place = { host, process };
       return {
         createChannel: (endpoint, options) => createSimChannel(net, place, endpoint, { ...options, random }),
-        createListener: (name, options, context) => createSimListener(place, name, options, context),
+        createListener: (name, options, context) => createSimListener(net, place, name, options, context),
         probe: (address, timeoutMs) =>
           new Promise<ProbeResult>((resolve) => {
             dial(net, place, { ...address, timeoutMs }, (end) => {

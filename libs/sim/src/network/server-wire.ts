@@ -1,13 +1,19 @@
 import type { ByteBudget, GrpcStatus, ServerWire, ServerWireListener } from "@tidemark/rpc";
 import { createInFlow, createOutFlow } from "./flow.ts";
 import type { StreamFrame } from "./frames.ts";
+import type { PeerQueue } from "./network-watch.ts";
 import type { Session } from "./session.ts";
 
 /** A call that has come by a session, as a server takes it. */
 export function createServerWire(
   session: Session,
   headers: StreamFrame & { readonly kind: "headers" },
-  of: { readonly listener: string; readonly peer: string; readonly connectionBudget: ByteBudget },
+  of: {
+    readonly listener: string;
+    readonly peer: string;
+    readonly connectionBudget: ByteBudget;
+    readonly queue: PeerQueue;
+  },
 ): ServerWire {
   let listener: ServerWireListener | undefined;
   /** Our own status, which leaves behind what was sent before. */
@@ -20,6 +26,11 @@ export function createServerWire(
     stream.send({ kind: "status", stream: number, status: ending });
     outbound.stop();
     stream.end();
+    // Behind the back of whoever ends the call, as a transport tells it.
+    Promise.resolve().then(
+      () => listener?.onClose(),
+      () => undefined,
+    );
   };
   const lose = () => {
     if (isOver) return;
@@ -28,7 +39,7 @@ export function createServerWire(
     stream.end();
     listener?.onClose();
   };
-  const outbound = createOutFlow((bytes) => stream.send({ kind: "data", stream: number, bytes }), finish);
+  const outbound = createOutFlow((bytes) => stream.send({ kind: "data", stream: number, bytes }), finish, of.queue);
   const inbound = createInFlow({
     onMessage: (bytes) => listener?.onMessage(bytes),
     onTaken: (bytes) => stream.send({ kind: "windowUpdate", stream: number, bytes }),

@@ -1,4 +1,3 @@
-import type { ControllerExperiment } from "@tidemark/controller";
 import {
   emptyImage,
   findTopic,
@@ -19,7 +18,9 @@ import { createLedger, type Ledger } from "../checks/ledger.ts";
 import { createLossWatch } from "../checks/losses.ts";
 import { type MetadataWatch, startMetadataWatch } from "../checks/metadata-watch.ts";
 import { createProduceWatch } from "../checks/produce-watch.ts";
+import { createQueueWatch } from "../checks/queue-watch.ts";
 import { createReplicaWatch, mayLose, type ReplicaWatch } from "../checks/replica-watch.ts";
+import { createRevisionWatch } from "../checks/revision-watch.ts";
 import { createStoreWatch } from "../checks/store-watch.ts";
 import { createViolations, type Violations } from "../checks/violations.ts";
 import { createSimCluster, type SimClient, type SimCluster } from "../cluster/cluster.ts";
@@ -88,6 +89,8 @@ export async function simulate(
   const replicas = createReplicaWatch(violations, engine, () => watch?.image ?? emptyImage);
   const produces = createProduceWatch(violations, (replica) => mayLose(watch?.image ?? emptyImage, replica));
   const quorum = createQuorumWatch(violations);
+  const revisions = createRevisionWatch(violations);
+  const queues = createQueueWatch(violations, engine);
   const activity = createControllerActivity();
   const { quorumGuards, controllerGuards, publishesEarly, appendsUnfenced, ...brokerGuards } = plan.broken;
   const cluster = createSimCluster(engine, random, {
@@ -95,10 +98,15 @@ export async function simulate(
     codecs,
     wallStartMs,
     keepSpan,
+    networkWatch: {
+      onCall: ({ name }, path) => (path.endsWith("/WatchMetadata") ? revisions.follow(name) : undefined),
+      onConnection: queues.observe,
+    },
     controllerExperimentOn(process) {
       const [check, note] = [watchController(violations), activity.observe(process)];
       return {
-        ...controllerExperiment({ controllerGuards, publishesEarly }),
+        ...(controllerGuards === undefined ? {} : { guards: controllerGuards }),
+        wrapConsensus: (store) => revisions.lookAt(process, publishesEarly === true ? publishEarly(store) : store),
         onEvent(event) {
           check(event);
           note(event);
@@ -124,6 +132,7 @@ export async function simulate(
       replicas.forget(process);
       produces.forget(process);
       quorum.forget(process);
+      revisions.forget(process);
       activity.forget(process);
     },
     onRevision: createStoreWatch(violations),
@@ -149,7 +158,10 @@ export async function simulate(
       isSound: (broker) => cluster.brokers[broker - 1]?.device.isSound === true,
       isFlushed: plan.shape.settings.broker["log.flush"] !== "async",
     });
-    checkReplicasFromTimeToTime(engine, () => replicas.checkTogether());
+    checkFromTimeToTime(engine, () => {
+      replicas.checkTogether();
+      queues.check();
+    });
     const hasQuorum = plan.shape.backend === "raft";
     if (hasQuorum) {
       await formatQuorum(cluster.controllers.slice(0, plan.quorum.votersFirst), random.stream("quorum"));
@@ -241,16 +253,6 @@ export async function simulate(
   };
 }
 
-function controllerExperiment({
-  controllerGuards,
-  publishesEarly,
-}: Pick<RunPlan["broken"], "controllerGuards" | "publishesEarly">): ControllerExperiment {
-  return {
-    ...(controllerGuards === undefined ? {} : { guards: controllerGuards }),
-    ...(publishesEarly === true ? { wrapConsensus: publishEarly } : {}),
-  };
-}
-
 function keepQuorum(
   { plan, random, cluster, observer }: Pick<Run, "plan" | "random" | "cluster" | "observer">,
   note: (text: string) => void,
@@ -267,12 +269,12 @@ function keepQuorum(
   });
 }
 
-/** How often the replicas of a partition are compared with each other, in milliseconds. */
+/** How often what spans several processes is compared, in milliseconds. */
 const togetherMs = 100;
 
-function checkReplicasFromTimeToTime(engine: Engine, check: () => void): void {
+function checkFromTimeToTime(engine: Engine, check: () => void): void {
   check();
-  engine.after(togetherMs, () => checkReplicasFromTimeToTime(engine, check));
+  engine.after(togetherMs, () => checkFromTimeToTime(engine, check));
 }
 
 /** The rule that a run breaks which proves nothing: there was no cluster. */

@@ -24,17 +24,17 @@ test("spans stand at wall time to a fraction of the millisecond that the wall cl
   expect(Math.abs(toMs(toEpoch(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
 });
 
-test("a tick that was seen late counts for nothing beside one that was not", () => {
+test("ticks that were seen late count for nothing beside one that was not", () => {
   const { clock, advance } = tickingClock(1_700_000_000_000.7);
   let last = clock.wallMs();
-  let isFirst = true;
+  let late = 10;
   const stalling = {
     ...clock,
     wallMs: () => {
       const wall = clock.wallMs();
-      // The process is not run for a while behind the first tick that it sees.
-      if (wall !== last && isFirst) {
-        isFirst = false;
+      // The process is not run for a while behind the first ticks that it sees.
+      if (wall !== last && late > 0) {
+        late -= 1;
         advance(0.8);
       }
       last = wall;
@@ -42,6 +42,28 @@ test("a tick that was seen late counts for nothing beside one that was not", () 
     },
   };
   expect(Math.abs(toMs(createWallAnchor(stalling)(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
+});
+
+test("a process that is not run between two readings is no wall clock that was set", () => {
+  const { clock, advance } = tickingClock(1_700_000_000_000.7);
+  let stallMs = 0;
+  /** Once before and once behind each reading of the wall. */
+  const stalling = (isBefore: boolean) => ({
+    ...clock,
+    wallMs: () => {
+      if (isBefore) advance(stallMs);
+      const wall = clock.wallMs();
+      if (!isBefore) advance(stallMs);
+      return wall;
+    },
+  });
+  for (const isBefore of [true, false]) {
+    stallMs = 0;
+    const toEpoch = createWallAnchor(stalling(isBefore));
+    const anchored = toEpoch(150);
+    stallMs = 80;
+    expect(toEpoch(150)).toEqual(anchored);
+  }
 });
 
 test("a monotonic distance stays what it is", () => {

@@ -5,8 +5,10 @@ import type { Clock } from "@tidemark/runtime";
 const jumpMs = 5;
 /** A wall clock ticks once a millisecond: within two of them a tick is seen. */
 const searchMs = 2;
-/** A process that is not run between its two readings of a tick sees it late: of so many the earliest counts. */
-const ticks = 4;
+/** A process that is not run between its two readings of a tick sees it late. A tick known so closely is not. */
+const closeMs = 0.05;
+/** So many ticks are waited for at most, until one is known closely. */
+const maxTicks = 16;
 /** So many readings that are all the same: time stands still, as in a simulation, and no tick will come. */
 const stillReadings = 1000;
 
@@ -21,34 +23,51 @@ export type ToEpoch = (monotonicMs: number) => HrTime;
 export function createWallAnchor(clock: Clock): ToEpoch {
   let offsetMs = findOffset(clock);
   return (monotonicMs) => {
-    const drift = clock.wallMs() - Math.floor(clock.monotonicMs() + offsetMs);
-    if (Math.abs(drift) > jumpMs) offsetMs = findOffset(clock);
+    if (hasJumped(clock, offsetMs)) offsetMs = findOffset(clock);
     return toHrTime(monotonicMs + offsetMs);
   };
+}
+
+/**
+ * The wall is read between two readings of the monotonic clock: however long the process was not run meanwhile, that is
+ * no jump, and two spans of one process stay on one anchor.
+ */
+function hasJumped(clock: Clock, offsetMs: number): boolean {
+  const earliest = clock.monotonicMs() + offsetMs - jumpMs;
+  const wall = clock.wallMs();
+  if (wall < Math.floor(earliest)) return true;
+  return wall > earliest + 2 * jumpMs && wall > clock.monotonicMs() + offsetMs + jumpMs;
+}
+
+interface Tick {
+  /** The most and the least that wall time less monotonic time can be. */
+  readonly most: number;
+  readonly least: number;
 }
 
 /** A tick that is seen late makes the offset less than it is, and nothing makes it more. */
 function findOffset(clock: Clock): number {
   let offset = clock.wallMs() - clock.monotonicMs();
-  for (let tick = 0; tick < ticks; tick++) {
-    const seen = offsetAtTick(clock);
-    if (seen === undefined) break;
-    offset = Math.max(offset, seen);
+  for (let ticks = 0; ticks < maxTicks; ticks++) {
+    const tick = nextTick(clock);
+    if (tick === undefined) break;
+    offset = Math.max(offset, tick.least);
+    if (tick.most - tick.least < closeMs) break;
   }
   return offset;
 }
 
 /** Undefined where no tick came. */
-function offsetAtTick(clock: Clock): number | undefined {
+function nextTick(clock: Clock): Tick | undefined {
   const first = clock.wallMs();
   const begin = clock.monotonicMs();
-  let now = begin;
-  for (let still = 0; still < stillReadings && now < begin + searchMs; still++) {
+  let before = begin;
+  for (let still = 0; still < stillReadings && before < begin + searchMs; still++) {
     const wall = clock.wallMs();
-    if (wall !== first) return wall - clock.monotonicMs();
-    const before = now;
-    now = clock.monotonicMs();
-    if (now !== before) still = 0;
+    const after = clock.monotonicMs();
+    if (wall !== first) return { most: wall - before, least: wall - after };
+    if (after !== before) still = 0;
+    before = after;
   }
   return undefined;
 }

@@ -6,12 +6,11 @@ import { loadCodecs } from "@tidemark/compression";
 import type { ControllerEvent } from "@tidemark/controller";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { createRpcClient } from "@tidemark/rpc";
-import { delay } from "@tidemark/runtime";
 import type { KeptSpan } from "@tidemark/telemetry";
 import { expect, test } from "vitest";
 import { createEngine } from "../engine/engine.ts";
 import { createRandomTree } from "../engine/random-tree.ts";
-import { takeTurns } from "../node/process.ts";
+import { createPassingTime } from "../testing/passing-time.ts";
 import { createSimCluster } from "./cluster.ts";
 import { ports } from "./roles.ts";
 
@@ -21,8 +20,8 @@ const topic = "orders";
 const defaults = { lagMs: 10_000, sessionMs: 6000 } as const;
 /** After the follower's time is over the news has so long to reach everybody, in milliseconds. */
 const newsMs = 1000;
-/** How often each process is asked, in milliseconds. */
-const askMs = 50;
+/** Between two records that are written, in milliseconds. */
+const writeMs = 100;
 
 /** Three brokers and two gateways, a topic whose three replicas are in sync, and somebody who writes to it all the time. */
 async function startWorld() {
@@ -64,58 +63,46 @@ async function startWorld() {
     const answer = await admins.get(name)?.describeTopics({ topics: [topic] }, { timeoutMs: 1000 });
     return answer?.topics[0]?.partitions[0];
   };
-  /** Resolves with the partition when all of these know it at one partition epoch with an ISR of this size. */
+  const time = createPassingTime(engine, () => cluster.logs.slice(-5).join("\n"));
+  /** The partition when all of these know it at one partition epoch with an ISR of this size. */
   const agreed = async (names: readonly string[], isrSize: number) => {
-    for (;;) {
-      const [first, ...others] = await Promise.all(names.map((name) => askOf(name).catch(() => undefined)));
-      const agree = others.every((each) => JSON.stringify(each) === JSON.stringify(first));
-      if (agree && first?.isr.length === isrSize) return first;
-      await delay(scheduler, askMs);
-    }
+    const [first] = await time.answered(
+      () => Promise.all(names.map(askOf)),
+      ([one, ...others]) =>
+        one?.isr.length === isrSize && others.every((each) => JSON.stringify(each) === JSON.stringify(one)),
+      `an ISR of ${isrSize} that all know`,
+    );
+    if (first === undefined) throw new Error("Nobody was asked");
+    return first;
   };
-  const write = async () => {
-    const producer = client.createProducer();
-    for (;;) {
-      producer.send(topic, { value: new Uint8Array(100), partition: 0 }).catch(() => undefined);
-      await delay(scheduler, 100);
-    }
-  };
-  /** The result of `work`, while time passes. */
-  const pass = async <Value>(work: Promise<Value>): Promise<Value> => {
-    const fate = { isSettled: false };
-    const settle = () => {
-      fate.isSettled = true;
-    };
-    work.then(settle, settle);
-    const giveUpMs = engine.nowMs + 120_000;
-    await takeTurns(() => {
-      if (engine.nowMs > giveUpMs) throw new Error(`Not reached: ${cluster.logs.slice(-5).join("\n")}`);
-      return !fate.isSettled && engine.step(Number.MAX_VALUE);
-    });
-    return work;
+  let acknowledged = 0;
+  const producer = client.createProducer();
+  const write = (): void => {
+    producer.send(topic, { value: new Uint8Array(100), partition: 0 }).then(
+      ({ kind }) => {
+        if (kind === "acknowledged") acknowledged += 1;
+      },
+      () => undefined,
+    );
+    scheduler.after(writeMs, write);
   };
   for (const node of cluster.nodes) node.boot();
-  const make = async () => {
-    for (;;) {
-      const made = await client.admin
-        .createTopic({ topic, partitions: 1, replicationFactor: 3 }, { timeoutMs: 1000 })
-        .catch(() => undefined);
-      if (made !== undefined) return;
-      await delay(scheduler, askMs);
-    }
-  };
-  await pass(make());
-  write().catch(() => undefined);
+  await time.answered(
+    () => client.admin.createTopic({ topic, partitions: 1, replicationFactor: 3 }, { timeoutMs: 1000 }),
+    () => true,
+    "the topic is there",
+  );
   const everybody = [...admins.keys()];
-  const before = await pass(agreed(everybody, 3));
+  const before = await agreed(everybody, 3);
   const [leader, follower] = [before.leader, before.isr.find((id) => id !== before.leader)].map((id) =>
     cluster.brokers.find(({ identity }) => identity.id === id),
   );
   if (leader === undefined || follower === undefined) throw new Error("There is no leader, or no follower");
-  await pass(delay(scheduler, 2000));
+  write();
+  await time.until(() => acknowledged > 0, "a record is acknowledged");
   events.length = 0;
   spans.length = 0;
-  return { engine, cluster, events, spans, everybody, agreed, pass, before, leader, follower };
+  return { engine, cluster, events, spans, everybody, agreed, before, leader, follower };
 }
 
 /** Whose sessions a controller has found over. */
@@ -124,11 +111,11 @@ function sessionsOver(events: readonly ControllerEvent[]): readonly number[] {
 }
 
 test("20: a follower stands still: within its lag time and a second everybody reports the smaller ISR, by the end of its session, and by itself it is back", async () => {
-  const { engine, events, spans, everybody, agreed, pass, before, follower } = await startWorld();
+  const { engine, events, spans, everybody, agreed, before, follower } = await startWorld();
   const pausedMs = engine.nowMs;
   follower.process?.pause();
   const living = everybody.filter((name) => name !== follower.name);
-  const without = await pass(agreed(living, 2));
+  const without = await agreed(living, 2);
   expect(engine.nowMs - pausedMs).toBeLessThan(defaults.lagMs + newsMs);
   expect(engine.nowMs - pausedMs).toBeGreaterThan(defaults.sessionMs - newsMs);
   expect(without).toMatchObject({ leader: before.leader });
@@ -137,22 +124,22 @@ test("20: a follower stands still: within its lag time and a second everybody re
   expect(sessionsOver(events)).toEqual([follower.identity.id]);
   expect(spans.filter(({ name }) => name === "isr shrink")).toEqual([]);
   follower.process?.resume();
-  const after = await pass(agreed(everybody, 3));
+  const after = await agreed(everybody, 3);
   expect(after).toMatchObject({ leader: before.leader });
 });
 
 test("20: a follower that its leader cannot reach, though its session lives, leaves the ISR within the lag time and a second, everybody reports it, and by itself it is back", async () => {
-  const { engine, cluster, events, spans, everybody, agreed, pass, before, leader, follower } = await startWorld();
+  const { engine, cluster, events, spans, everybody, agreed, before, leader, follower } = await startWorld();
   const { links } = cluster.network;
   const cutMs = engine.nowMs;
   const mends = [links.cut(leader.host.name, follower.host.name), links.cut(follower.host.name, leader.host.name)];
-  const without = await pass(agreed(everybody, 2));
+  const without = await agreed(everybody, 2);
   expect(engine.nowMs - cutMs).toBeLessThan(defaults.lagMs + newsMs);
   expect(engine.nowMs - cutMs).toBeGreaterThan(defaults.lagMs - newsMs);
   expect(without).toMatchObject({ leader: before.leader, leaderEpoch: before.leaderEpoch });
   expect(sessionsOver(events)).toEqual([]);
   for (const mend of mends) mend();
-  const after = await pass(agreed(everybody, 3));
+  const after = await agreed(everybody, 3);
   expect(after).toMatchObject({ leader: before.leader, leaderEpoch: before.leaderEpoch });
   expect(sessionsOver(events)).toEqual([]);
 

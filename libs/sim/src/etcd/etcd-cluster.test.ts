@@ -2,11 +2,8 @@ import { EtcdError, type EtcdStubs } from "@tidemark/consensus-etcd";
 import { describeEtcdBehaviour } from "@tidemark/consensus-etcd/behaviour";
 import { describe, expect, it } from "vitest";
 import { createSimProcess } from "../engine/sim-process.ts";
-import { takeTurns } from "../node/process.ts";
+import { createPassingTime } from "../testing/passing-time.ts";
 import { createThreeEtcds } from "../testing/three-etcds.ts";
-
-/** As long as any of this may take, in milliseconds of the run. */
-const patienceMs = 60_000;
 
 /** An etcd on three machines, and a machine of its own for whoever uses it. */
 async function createMachines() {
@@ -14,40 +11,20 @@ async function createMachines() {
   const user = { name: "user", random: random.stream("user"), wallStartMs: 0 };
   const place = { host: cluster.network.addHost("user.sim"), process: createSimProcess(engine, user) };
   const { endpoints, connect } = cluster.etcd.reach(place);
-  const until = async (condition: () => boolean, what: string) => {
-    const giveUpMs = engine.nowMs + patienceMs;
-    await takeTurns(() => {
-      if (condition()) return false;
-      if (engine.nowMs > giveUpMs) throw new Error(`Not reached: ${what}`);
-      return engine.step(Number.MAX_VALUE);
-    });
-  };
-  const runFor = (ms: number) => {
-    const endMs = engine.nowMs + ms;
-    return until(() => engine.nowMs >= endMs, "time passes");
-  };
+  const { until, runFor, settled: settledCall, answered } = createPassingTime(engine);
   /** The answer, or the error, of a call that is made while time passes. */
-  const settled = async <Value>(promise: Promise<Value>): Promise<Value | EtcdError> => {
-    const fate: { ended?: Value | EtcdError } = {};
-    promise.then(
-      (value) => {
-        fate.ended = value;
-      },
-      (error: unknown) => {
-        if (!(error instanceof EtcdError)) throw error;
-        fate.ended = error;
-      },
-    );
-    await until(() => "ended" in fate, "the call is answered");
-    return fate.ended as Value | EtcdError;
-  };
+  const settled = <Value>(call: Promise<Value>): Promise<Value | EtcdError> =>
+    settledCall(call, "the call is answered").catch((error: unknown) => {
+      if (!(error instanceof EtcdError)) throw error;
+      return error;
+    });
   /** Resolves when the member serves. */
-  const served = async (stubs: EtcdStubs) => {
-    for (;;) {
-      if (!((await settled(stubs.range({ key: "/" }))) instanceof EtcdError)) return;
-      await runFor(50);
-    }
-  };
+  const served = (stubs: EtcdStubs) =>
+    answered(
+      () => stubs.range({ key: "/" }),
+      () => true,
+      "the member serves",
+    );
   const start = async (stubs: EtcdStubs) => {
     for (const node of cluster.etcds) node.boot();
     await served(stubs);

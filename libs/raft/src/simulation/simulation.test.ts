@@ -16,6 +16,11 @@ describe("the simulated cluster", () => {
   });
 });
 
+test("an empty disk under the id of a lost one may find that out: by a heartbeat from before its promotion (seed 4059)", () => {
+  const result = simulate({ seed: 4059 });
+  expect(result.violation).toBeUndefined();
+});
+
 /** Where a seed no longer finds it, `npm run simulate -w @tidemark/raft -- --without GUARD` names others. */
 const missed: readonly { readonly guard: keyof Guards; readonly seed: number; readonly invariant: string }[] = [
   { guard: "commitOnlyOwnTerm", seed: 70, invariant: "leader completeness" },

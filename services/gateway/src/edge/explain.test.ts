@@ -15,6 +15,7 @@ afterAll(() => world.stop());
 
 const fetchPath = "/tidemark.log.v1.LogService/Fetch";
 const subscribePath = "/tidemark.log.v1.LogService/Subscribe";
+const producePath = "/tidemark.log.v1.LogService/Produce";
 const framePrefixBytes = 5;
 const trailers = 0b1000_0000;
 const endOfStream = 0b10;
@@ -126,6 +127,18 @@ describe("a request in gRPC-Web that cannot be read ends with reason and details
     const { bytes } = await post(fetchPath, { "content-type": json }, frame('{"topic":"nope"}'));
     expect(detailIn(readTrailers(bytes))).toMatchObject({ reason: Reason.UNKNOWN_TOPIC, topic: "nope" });
   });
+});
+
+it("a record whose number would change is refused, and nothing of the request is stored", async () => {
+  const headers = { "content-type": "application/json" };
+  const request = (json: string) => `{"topic":"orders","partition":0,"records":[{"text":"a"},{"json":${json}}]}`;
+  const { status, bytes } = await post(producePath, headers, request('{"n":12345678901234567890}'));
+  expect([status, JSON.parse(bytes.toString())]).toMatchObject([
+    400,
+    { details: [{ debug: { reason: "REASON_INVALID_ARGUMENT", outcome: "OUTCOME_NOT_APPLIED" } }, {}] },
+  ]);
+  expect(world.broker(1).produced).toEqual([]);
+  expect((await post(producePath, headers, request('{"n":"12345678901234567890"}'))).status).toBe(200);
 });
 
 describe("a request in Connect that cannot be read was certainly not applied", () => {

@@ -1,6 +1,7 @@
 /** The story of a generated client, and what happens to the cluster while it is told. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 import type { DevCluster } from "../src/index.ts";
 
 export interface StoryOptions {
@@ -26,19 +27,20 @@ export function tellStory(
     child.stderr.on("data", (piece: Buffer) => (complaints += piece.toString()));
     // A program that failed reads no answer any more.
     child.stdin.on("error", () => undefined);
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const [, wish, endpoint] = /\b(kill|start) (\S+:\d+)$/.exec(line) ?? [];
+    createInterface({ input: child.stdout }).on("line", (coloured) => {
+      // Maven resets the colours of a terminal around what a program prints, also where there is none.
+      const line = stripVTControlCharacters(coloured);
+      if (line === "" && coloured !== "") return;
+      const [, wish, endpoint] = /^(kill|start) (\S+:\d+)$/.exec(line) ?? [];
       if (wish === undefined || endpoint === undefined) {
         lines.push(line);
         return;
       }
-      const broker = brokerAt(cluster, endpoint);
-      const done = wish === "kill" ? cluster.kill(broker) : cluster.start(broker);
-      done.then(
+      fulfil(cluster, wish, endpoint).then(
         () => child.stdin.write("done\n"),
         (error: unknown) => {
           child.kill("SIGKILL");
-          reject(error instanceof Error ? error : new Error(`${wish} ${broker} failed`, { cause: error }));
+          reject(error instanceof Error ? error : new Error(`${line} failed`, { cause: error }));
         },
       );
     });
@@ -50,8 +52,9 @@ export function tellStory(
   });
 }
 
-function brokerAt(cluster: DevCluster, endpoint: string): string {
+async function fulfil(cluster: DevCluster, wish: string, endpoint: string): Promise<void> {
   const found = cluster.processes().find(({ endpoints }) => endpoints["client"] === endpoint);
   if (found === undefined) throw new Error(`No process of the cluster listens at ${endpoint}`);
-  return `${found.role}-${found.id}`;
+  const name = `${found.role}-${found.id}`;
+  await (wish === "kill" ? cluster.kill(name) : cluster.start(name));
 }

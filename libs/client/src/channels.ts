@@ -45,7 +45,7 @@ export function createChannels(options: ChannelPoolOptions): Channels {
   };
 }
 
-export function clientClosed(): TidemarkError {
+function clientClosed(): TidemarkError {
   return new TidemarkError({
     reason: Reason.CANCELLED,
     message: "The client is closed: make another one with createClient",

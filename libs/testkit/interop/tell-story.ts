@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
 import type { DevCluster } from "../src/index.ts";
 
-export interface StoryOptions {
+interface StoryOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
 }

@@ -29,7 +29,7 @@ export function badRequest(message: string): UniversalServerResponse {
 }
 
 /** What has to be known of a call to say what it failed with. */
-export interface Answering {
+interface Answering {
   readonly method: Pick<DescMethod, "methodKind">;
   readonly messageLimitBytes: number;
   /** Those that an answer may be compressed with. */

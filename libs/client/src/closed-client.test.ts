@@ -1,8 +1,8 @@
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { LogService } from "@tidemark/proto/log/v1";
-import { createRpcServer, serve, TidemarkError } from "@tidemark/rpc";
-import { createNodeRuntime } from "@tidemark/runtime";
+import { createRpcServer, type ServiceImpl, serve, TidemarkError } from "@tidemark/rpc";
+import { createDeferred, createNodeRuntime } from "@tidemark/runtime";
 import { afterEach, expect, test } from "vitest";
 import { type Client, createClient } from "./client.ts";
 
@@ -20,7 +20,7 @@ const closed = {
 };
 
 /** A process that has one topic of one partition, and stores what is produced without keeping it. */
-async function startServer(): Promise<string> {
+async function startServer(log: Partial<ServiceImpl<typeof LogService>>): Promise<string> {
   const topics = [{ topic, topicId: "id", partitions: [{ partition: 0 }] }];
   const server = createRpcServer({
     runtime: createNodeRuntime(),
@@ -36,6 +36,7 @@ async function startServer(): Promise<string> {
             },
             listOffsets: () => ({ offsets: [{ partition: 0, offset: 0n }] }),
             fetch: () => ({ partitions: [{ partition: 0 }] }),
+            ...log,
           }),
         ],
       },
@@ -46,8 +47,8 @@ async function startServer(): Promise<string> {
   return `127.0.0.1:${client?.port ?? 0}`;
 }
 
-async function connect(): Promise<Client> {
-  const client = await createClient({ bootstrap: await startServer() });
+async function connect(log: Partial<ServiceImpl<typeof LogService>> = {}): Promise<Client> {
+  const client = await createClient({ bootstrap: await startServer(log) });
   cleanups.push(() => client.close());
   return client;
 }
@@ -137,6 +138,26 @@ test.each<readonly [string, (consumer: ReturnType<Client["createConsumer"]>) => 
   const consumer = client.createConsumer({ topic });
   client.close();
   expect(await errorOf(() => use(consumer))).toEqual(closed);
+});
+
+test("what is on its way when the client is closed ends as unknown, and a reading ends", async () => {
+  const arrived = { produced: createDeferred(), fetched: createDeferred() };
+  const client = await connect({
+    async *produceStream(requests) {
+      for await (const request of requests) if (request.sequence === 0n) arrived.produced.resolve();
+      yield {};
+    },
+    async fetch() {
+      arrived.fetched.resolve();
+      return new Promise<never>(() => undefined);
+    },
+  });
+  const sent = client.createProducer().send(topic, { value: "a" });
+  const reading = errorOf(() => readAll(client.createConsumer({ topic }).batches()));
+  await Promise.all([arrived.produced.promise, arrived.fetched.promise]);
+  client.close();
+  expect(await sent).toMatchObject({ kind: "unknown", error: { reason: Reason.CANCELLED, outcome: Outcome.UNKNOWN } });
+  expect(await reading).toMatchObject({ reason: Reason.CANCELLED });
 });
 
 async function* nothing(): AsyncGenerator<never, void, undefined> {

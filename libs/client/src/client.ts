@@ -7,7 +7,6 @@ import { LogService } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
 import {
   type ClientTls,
-  createChannelPool,
   createRpcClient,
   openRawStream,
   type RpcClient,
@@ -15,6 +14,7 @@ import {
   type Transport,
 } from "@tidemark/rpc";
 import { createNodeRuntime, type Runtime } from "@tidemark/runtime";
+import { createChannels } from "./channels.ts";
 import type { Connection, LogClient } from "./connection.ts";
 import { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 import { describeTopic } from "./describe-topic.ts";
@@ -60,7 +60,10 @@ export interface Client {
     endpoint: string,
     options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<void>;
-  /** Closes the connections. Producers and consumers are to be closed before. */
+  /**
+   * Closes the connections. Producers and consumers are to be closed before: what is asked of them or of the client
+   * afterwards fails with REASON_CANCELLED, not applied.
+   */
   close(): void;
 }
 
@@ -68,33 +71,34 @@ export interface Client {
 export async function createClient(options: ClientOptions): Promise<Client> {
   checkEndpoint("bootstrap", options.bootstrap);
   const { bootstrap, tls, transport, runtime = createNodeRuntime() } = options;
-  const pool = createChannelPool({
+  const channels = createChannels({
     runtime,
     ...(transport === undefined ? {} : { transport }),
     ...(tls === undefined ? {} : { tls }),
   });
   const codecs = options.codecs ?? (await loadCodecs()).codecs;
-  const admin = createRpcClient(AdminService, pool.get(bootstrap, "admin"));
+  const admin = createRpcClient(AdminService, channels.get(bootstrap, "admin"));
   const logAt = (trafficClass: "produce" | "fetch") => {
     const clients = new Map<string, LogClient>();
     return (endpoint: string): LogClient => {
       const known = clients.get(endpoint);
       if (known !== undefined) return known;
-      const made = createRpcClient(LogService, pool.get(endpoint, trafficClass));
+      const made = createRpcClient(LogService, channels.get(endpoint, trafficClass));
       clients.set(endpoint, made);
       return made;
     };
   };
   const routes = createRoutes(
     bootstrap,
-    createReach((endpoint) => pool.get(endpoint, "produce"), runtime.clock),
+    createReach((endpoint) => channels.get(endpoint, "produce"), runtime.clock),
   );
   const connection: Connection = {
     runtime,
     codecs,
     routes,
+    checkOpen: channels.checkOpen,
     openProduceStream: (endpoint, createListener) =>
-      openRawStream(pool.get(endpoint, "produce"), LogService.method.produceStream, createListener),
+      openRawStream(channels.get(endpoint, "produce"), LogService.method.produceStream, createListener),
     produceAt: logAt("produce"),
     fetchAt: logAt("fetch"),
     topics: createTopicCache(async (topic) => {
@@ -105,15 +109,21 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   };
   return {
     admin,
-    metadata: createRpcClient(MetadataService, pool.get(bootstrap, "admin")),
+    metadata: createRpcClient(MetadataService, channels.get(bootstrap, "admin")),
     log: connection.fetchAt(bootstrap) as LogClient,
-    createProducer: (producerOptions = {}) => createProducer(connection, producerOptions),
-    createConsumer: (consumerOptions) => createConsumer(connection, consumerOptions),
+    createProducer(producerOptions = {}) {
+      channels.checkOpen();
+      return createProducer(connection, producerOptions);
+    },
+    createConsumer(consumerOptions) {
+      channels.checkOpen();
+      return createConsumer(connection, consumerOptions);
+    },
     async checkHealth(endpoint, callOptions = {}) {
-      const { status } = await createRpcClient(Health, pool.get(endpoint, "admin")).check({}, callOptions);
+      const { status } = await createRpcClient(Health, channels.get(endpoint, "admin")).check({}, callOptions);
       if (status === HealthCheckResponse_ServingStatus.SERVING) return;
       throw new TidemarkError({ reason: Reason.UNAVAILABLE, message: `The process at ${endpoint} does not serve` });
     },
-    close: () => pool.close(),
+    close: () => channels.close(),
   };
 }

@@ -34,6 +34,8 @@ export interface Connection {
   readonly codecs: Codecs;
   readonly topics: TopicCache;
   readonly routes: Routes;
+  /** Throws a TidemarkError, not applied, once the client is closed. */
+  readonly checkOpen: () => void;
   /** The produce stream. Producing and fetching have a TCP connection each. */
   readonly openProduceStream: OpenProduceStream;
   /** The data service at an endpoint, for producer ids, and for producing where there are no streams. */

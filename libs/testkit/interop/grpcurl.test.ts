@@ -60,6 +60,34 @@ describe("the calls of the page for grpcurl", () => {
     }
   });
 
+  testWith("go", "round what is beyond 2^53 in JSON before it leaves them; plain HTTP refuses it", async () => {
+    await needGrpcurl();
+    const call = (method: string, request: string) =>
+      mustRun(grpcurl, ["-plaintext", "-d", request, cluster.endpoint("gateway-1"), `tidemark.${method}`]);
+    const values = ['"json":12345678901234567890', '"json":"12345678901234567890"', '"text":"12345678901234567890"'];
+    const requestOf = (value: string) => `{"topic":"exact","partition":0,"records":[{${value}}]}`;
+    await call("admin.v1.AdminService/CreateTopic", '{"topic":"exact","partitions":1}');
+    for (const value of values) await call("log.v1.LogService/Produce", requestOf(value));
+
+    const produce = `http://${cluster.endpoint("gateway-1")}/tidemark.log.v1.LogService/Produce`;
+    const headers = { "content-type": "application/json" };
+    const statuses: number[] = [];
+    for (const value of values) {
+      const answer = await fetch(produce, { method: "POST", headers, body: requestOf(value) });
+      statuses.push(answer.status);
+    }
+    expect(statuses).toEqual([400, 200, 200]);
+
+    const fetched = await call("log.v1.LogService/Fetch", '{"topic":"exact","format":"FORMAT_TEXT"}');
+    expect(Array.from(fetched.matchAll(/"text": (".*")/g), ([, text = ""]) => JSON.parse(text) as string)).toEqual([
+      "12345678901234567000",
+      '"12345678901234567890"',
+      "12345678901234567890",
+      '"12345678901234567890"',
+      "12345678901234567890",
+    ]);
+  });
+
   testWith("go", "fail with the reason, and with the leader, decoded", async () => {
     await needGrpcurl();
     const [failing = ""] = linesOf(page, "sh").filter(isMeantToFail);

@@ -87,7 +87,7 @@ async function run(io: Io, topic: string, flags: ProduceFlags, { client, setting
     report(io, tally, flags);
     return exitCodes.failed;
   }
-  const progress = createProgress(io, input.totalBytes);
+  const progress = createProgress(io, input.totalBytes, tally);
   const { keySeparator, partition } = flags;
   const rules = {
     topic,
@@ -98,7 +98,7 @@ async function run(io: Io, topic: string, flags: ProduceFlags, { client, setting
   let bytes = 0;
   const onRead = (read: number) => {
     bytes += read;
-    progress.show(bytes, tally);
+    progress.show(bytes);
   };
   let inputError: unknown;
   try {

@@ -5,12 +5,15 @@ import type { Tally } from "./tally.ts";
 /** What a person sees while it goes on; nothing where standard error is no terminal. */
 export interface Progress {
   /** `bytes`: read so far. */
-  show(bytes: number, tally: Tally): void;
+  show(bytes: number): void;
   stop(): void;
 }
 
-/** `totalBytes`: undefined where the input's length is not known. */
-export function createProgress(io: Io, totalBytes: number | undefined): Progress {
+/**
+ * Shows the counts of `tally` as they are whenever it draws, also when all is read and what was sent is waited for.
+ * `totalBytes`: undefined where the input's length is not known.
+ */
+export function createProgress(io: Pick<Io, "stderr">, totalBytes: number | undefined, tally: Tally): Progress {
   if (io.stderr.isTTY !== true) return { show: () => undefined, stop: () => undefined };
   const counts = "{mebibytes} MiB, acknowledged {acknowledged}, unknown {unknown}, failed {failed}";
   const bar = new SingleBar(
@@ -22,19 +25,28 @@ export function createProgress(io: Io, totalBytes: number | undefined): Progress
     },
     Presets.legacy,
   );
-  const payload = (
-    bytes: number,
-    { acknowledged, unknown, failed }: Pick<Tally, "acknowledged" | "unknown" | "failed">,
-  ) => ({
-    mebibytes: (bytes / 2 ** 20).toFixed(1),
-    acknowledged,
-    unknown,
-    failed,
-  });
-  bar.start(totalBytes ?? 1, 0, payload(0, { acknowledged: 0, unknown: 0, failed: 0 }));
+  let bytes = 0;
+  // The bar draws itself anew from time to time, by what it was given here.
+  const drawn = {
+    get mebibytes() {
+      return (bytes / 2 ** 20).toFixed(1);
+    },
+    get acknowledged() {
+      return tally.acknowledged;
+    },
+    get unknown() {
+      return tally.unknown;
+    },
+    get failed() {
+      return tally.failed;
+    },
+  };
+  bar.start(totalBytes ?? 1, 0, drawn);
   return {
-    show: (bytes, tally) =>
-      bar.update(totalBytes === undefined ? 0 : Math.min(bytes, totalBytes), payload(bytes, tally)),
+    show(read) {
+      bytes = read;
+      bar.update(totalBytes === undefined ? 0 : Math.min(bytes, totalBytes));
+    },
     stop: () => bar.stop(),
   };
 }

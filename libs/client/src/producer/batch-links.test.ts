@@ -12,6 +12,7 @@ test("a stream that was full when it ended leaves room for the next one", async 
   const roomSeen: boolean[] = [];
   const connection = {
     runtime: time,
+    checkOpen: () => undefined,
     openProduceStream(_: string, createListener: Parameters<Connection["openProduceStream"]>[1]) {
       const listener = createListener();
       ends.push((error) => listener.onClose?.(error));

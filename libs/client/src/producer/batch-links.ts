@@ -71,6 +71,8 @@ export function createBatchLinks(
       return link === undefined || !link.isOpen || link.hasRoom;
     },
     async send(endpoint, batch) {
+      // A stream's end leaves open what became of its batches; of this one it is certain.
+      connection.checkOpen();
       if (withoutStreams.has(endpoint)) return sendByCall(endpoint, batch);
       try {
         return await sendByStream(endpoint, batch);

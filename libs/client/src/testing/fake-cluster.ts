@@ -336,6 +336,7 @@ export async function createFakeCluster(partitions = 1): Promise<FakeCluster> {
       codecs,
       topics: createTopicCache(describe, time.clock),
       routes,
+      checkOpen: () => undefined,
       openProduceStream,
       produceAt: (endpoint) => ({
         initProducer,

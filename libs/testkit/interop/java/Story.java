@@ -26,15 +26,17 @@ import tidemark.log.v1.LogServiceGrpc.LogServiceBlockingStub;
  * Produces and fetches through stubs that protoc and the plugin of gRPC for Java made from the project's protos.
  *
  * <p>Usage: Story GATEWAY TOPIC BROKER... each as HOST:PORT
+ *
+ * <p>What happens to brokers meanwhile is asked for by LeaderChange.
  */
 public final class Story {
   private static final long PAST_DOUBLES = 9007199254740993L;
 
-  private static void check(boolean holds, Object told) {
+  static void check(boolean holds, Object told) {
     if (!holds) throw new AssertionError(told);
   }
 
-  private static ManagedChannel open(String endpoint) {
+  static ManagedChannel open(String endpoint) {
     return Grpc.newChannelBuilder(endpoint, InsecureChannelCredentials.create()).build();
   }
 
@@ -117,7 +119,7 @@ public final class Story {
     }
   }
 
-  private static ErrorDetail detailOf(StatusRuntimeException error) throws Exception {
+  static ErrorDetail detailOf(StatusRuntimeException error) throws Exception {
     for (var detail : StatusProto.fromThrowable(error).getDetailsList()) {
       if (detail.is(ErrorDetail.class)) return detail.unpack(ErrorDetail.class);
     }
@@ -148,18 +150,25 @@ public final class Story {
     check(told != null && told.contains(String.valueOf(PAST_DOUBLES)), told);
   }
 
+  private static void createTopic(ManagedChannel channel, String topic, int replicas) {
+    AdminServiceGrpc.newBlockingStub(channel)
+        .createTopic(
+            CreateTopicRequest.newBuilder().setTopic(topic).setPartitions(1).setReplicationFactor(replicas).build());
+  }
+
   public static void main(String[] args) throws Exception {
     var topic = args[1];
     var brokers = List.of(args).subList(2, args.length);
     var channel = open(args[0]);
-    AdminServiceGrpc.newBlockingStub(channel)
-        .createTopic(CreateTopicRequest.newBuilder().setTopic(topic).setPartitions(1).setReplicationFactor(1).build());
+    createTopic(channel, topic, 1);
     var log = LogServiceGrpc.newBlockingStub(channel);
     produceAndFetch(log, topic);
     subscribe(log, topic);
     followHint(brokers, topic);
     readTypedError(log);
     readPastDoubles(log, topic);
+    createTopic(channel, topic + "-moving", brokers.size());
+    new LeaderChange(brokers, topic + "-moving").follow();
     channel.shutdownNow();
     System.out.println("ok");
   }

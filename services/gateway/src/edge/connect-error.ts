@@ -4,7 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { ErrorDetailSchema } from "@tidemark/proto/common/v1";
 import { ErrorInfoSchema } from "@tidemark/proto/google/rpc/error_details";
-import { ERROR_DOMAIN, type GrpcStatus, reasonName, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { ERROR_DOMAIN, reasonName, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
 
 /** The error as Connect and gRPC-Web carry it: the same details as over gRPC. It is the cause, which stays here. */
 export function toConnectError(error: TidemarkError): ConnectError {
@@ -24,7 +24,7 @@ export function toErrorBody(error: TidemarkError): { readonly status: number; re
 }
 
 /** Connect's codes are gRPC's. Never 0. */
-function codeOf(status: GrpcStatus["code"]): Code {
+export function codeOf(status: number): Code {
   return codes.get(status) ?? Code.Unknown;
 }
 

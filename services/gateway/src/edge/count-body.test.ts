@@ -95,3 +95,23 @@ describe("the elements of a body", () => {
     }
   });
 });
+
+describe("a number that would be stored as another one", () => {
+  const inexact = Buffer.from('{"records":[{"json":[9007199254740993]}]}');
+
+  it.each([
+    [types.connectJson, {}, inexact],
+    [types.connectJson, { "content-encoding": "gzip" }, gzipSync(inexact)],
+    [types.streamJson, {}, framed(inexact)],
+    [types.webJson, { "grpc-encoding": "gzip" }, framed(gzipSync(inexact), 1)],
+  ])("is refused in %s %j, with the way out", async (type, headers, bytes) => {
+    const told = await counted({ "content-type": type, ...headers }, bytes);
+    expect(told).toMatch(/^The number 9007199254740993 would be stored as another one.*as a string.*as text or bytes/);
+  });
+
+  it("is none in a string, nor in protobuf", async () => {
+    const text = Buffer.from('{"records":[{"text":"[9007199254740993]"}]}');
+    expect(await counted({ "content-type": types.connectJson }, text)).toEqual(text);
+    expect(await counted({ "content-type": types.connectProto }, inexact)).toEqual(inexact);
+  });
+});

@@ -1,7 +1,8 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { type Compression, compressedFlag } from "@connectrpc/connect/protocol";
-import { countElements, type TidemarkError, tooManyElements } from "@tidemark/rpc";
+import { countElements, invalidArgument, type TidemarkError, tooManyElements } from "@tidemark/rpc";
 import { toConnectError } from "./connect-error.ts";
+import { inexactNumber } from "./exact-numbers.ts";
 import { countJsonElements } from "./json-elements.ts";
 import { createKeptBytes } from "./kept-bytes.ts";
 
@@ -47,8 +48,9 @@ const encodingHeaders: Readonly<Record<string, string>> = {
 const framePrefixBytes = 5;
 
 /**
- * A body as it came, with the elements of each message counted before it goes on to be decoded. Throws a ConnectError
- * in place of one that has too many. What is too large, or no message at all, goes on for the protocol library to refuse.
+ * A body as it came, with the elements of each message counted before it goes on to be decoded, and its numbers looked at
+ * where it is JSON. Throws a ConnectError in place of one that has too many, or a number that would become another one.
+ * What is too large, or no message at all, goes on for the protocol library to refuse.
  */
 export function countBody(
   body: AsyncIterable<Uint8Array>,
@@ -76,7 +78,7 @@ async function* countWhole(
   }
   if (isTooLarge) return;
   const bytes = kept.takeAll();
-  await refuseTooMany(bytes, form, limits);
+  await refuse(bytes, form, limits);
   yield bytes;
 }
 
@@ -100,7 +102,7 @@ async function* countFrames(
       if (frame === undefined || kept.length < frame.length) break;
       const message = kept.take(frame.length);
       const isCompressed = (frame.flags & compressedFlag) !== 0;
-      await refuseTooMany(message, isCompressed ? form : { ...form, compression: undefined }, limits);
+      await refuse(message, isCompressed ? form : { ...form, compression: undefined }, limits);
       frame = undefined;
       if (message.length > 0) yield message;
     }
@@ -110,12 +112,12 @@ async function* countFrames(
   if (kept.length > 0) yield kept.takeAll();
 }
 
-async function refuseTooMany(bytes: Uint8Array, form: BodyForm, limits: BodyLimits): Promise<void> {
-  const error = await tooMany(bytes, form, limits);
+async function refuse(bytes: Uint8Array, form: BodyForm, limits: BodyLimits): Promise<void> {
+  const error = await refusalOf(bytes, form, limits);
   if (error !== undefined) throw toConnectError(error);
 }
 
-async function tooMany(
+async function refusalOf(
   bytes: Uint8Array,
   { schema, isJson, compression }: BodyForm,
   { elementLimit, messageLimitBytes }: BodyLimits,
@@ -129,5 +131,14 @@ async function tooMany(
     }
   }
   const count = isJson ? countJsonElements : countElements;
-  return count(schema, plain, elementLimit) > elementLimit ? tooManyElements(schema.typeName, elementLimit) : undefined;
+  if (count(schema, plain, elementLimit) > elementLimit) return tooManyElements(schema.typeName, elementLimit);
+  const inexact = isJson ? inexactNumber(plain) : undefined;
+  return inexact === undefined ? undefined : wouldChange(inexact);
+}
+
+function wouldChange(number: string): TidemarkError {
+  return invalidArgument(
+    `The number ${number} would be stored as another one: numbers of JSON are doubles, which hold whole numbers exactly up ` +
+      "to 2^53. Send it as a string, or the whole value as text or bytes.",
+  );
 }

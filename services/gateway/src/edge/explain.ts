@@ -1,11 +1,11 @@
 /** What the protocol library answers by itself, with the reason and the way out that every other error has. */
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { Compression, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { Reason } from "@tidemark/proto/common/v1";
 import { messageTooLarge, TidemarkError } from "@tidemark/rpc";
 import { deadlinePassed } from "./connect-call.ts";
 import { toErrorBody } from "./connect-error.ts";
-import { explainStream } from "./explain-stream.ts";
+import { explainStream, ownBytesMax } from "./explain-stream.ts";
 
 /** An error as the body of a response. */
 export function errorResponse(error: TidemarkError, status?: number): UniversalServerResponse {
@@ -28,12 +28,19 @@ export function badRequest(message: string): UniversalServerResponse {
   return errorResponse(new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message }));
 }
 
+/** What has to be known of a call to say what it failed with. */
+interface Answering {
+  readonly method: Pick<DescMethod, "methodKind">;
+  readonly messageLimitBytes: number;
+  /** Those that an answer may be compressed with. */
+  readonly compressions: readonly Compression[];
+  /** Whether the call was handed on, up to now: before that whatever is wrong is the request. */
+  readonly isBegun: () => boolean;
+}
+
 /** The library's own refusals of a request say nothing, or say it without our detail. */
-export async function explain(
-  response: UniversalServerResponse,
-  { methodKind }: Pick<DescMethod, "methodKind">,
-  messageLimitBytes: number,
-): Promise<UniversalServerResponse> {
+export async function explain(response: UniversalServerResponse, call: Answering): Promise<UniversalServerResponse> {
+  const { methodKind } = call.method;
   switch (response.status) {
     case 415:
       return withHeaders(response, refusal(`The content type is none that is spoken here. ${typeOf(methodKind)}`, 415));
@@ -42,8 +49,8 @@ export async function explain(
     case 505:
       return withHeaders(response, refusal("This call streams in both directions: it needs HTTP/2.", 505));
     default:
-      if (isUndetailedError(response)) return addDetail(response, messageLimitBytes);
-      return isStream(response) ? explainStream(response, (error) => judge(error, messageLimitBytes)) : response;
+      if (isUndetailedError(response)) return addDetail(response, call);
+      return explainStream(response, (error) => judge(error, call), call.compressions);
   }
 }
 
@@ -69,23 +76,18 @@ function isUndetailedError({ status, header }: UniversalServerResponse): boolean
   return status >= 400 && new Headers(header).get("content-type") === "application/json";
 }
 
-function isStream({ header }: UniversalServerResponse): boolean {
-  return new Headers(header).get("content-type")?.startsWith("application/connect+") === true;
-}
-
 /** A unary call that failed before its handler: malformed JSON, too large, an encoding that is not known. */
-async function addDetail(
-  response: UniversalServerResponse,
-  messageLimitBytes: number,
-): Promise<UniversalServerResponse> {
+async function addDetail(response: UniversalServerResponse, call: Answering): Promise<UniversalServerResponse> {
   const bytes = await collect(response.body);
   const as = (body: Uint8Array): UniversalServerResponse => ({ ...response, body: once(body) });
   try {
-    const told = JSON.parse(new TextDecoder().decode(bytes)) as Readonly<Record<string, unknown>>;
-    const error = judge(told, messageLimitBytes);
+    const encoding = new Headers(response.header).get("content-encoding");
+    const compression = call.compressions.find(({ name }) => name === encoding);
+    const plain = (await compression?.decompress(bytes, ownBytesMax)) ?? bytes;
+    const error = judge(JSON.parse(new TextDecoder().decode(plain)) as Readonly<Record<string, unknown>>, call);
     return error === undefined ? as(bytes) : errorResponse(error);
   } catch {
-    // Compressed, or no error of the library after all.
+    // No error of the library after all.
     return as(bytes);
   }
 }
@@ -93,13 +95,19 @@ async function addDetail(
 /** What an error of the library is. Undefined where it is none, or has its details. */
 function judge(
   { code, message, details }: Readonly<Record<string, unknown>>,
-  messageLimitBytes: number,
+  { messageLimitBytes, isBegun }: Answering,
 ): TidemarkError | undefined {
   if (details !== undefined || typeof code !== "string" || typeof message !== "string") return undefined;
   if (code === "deadline_exceeded") return deadlinePassed();
   if (code === "resource_exhausted") return messageTooLarge(messageLimitBytes, undefined);
+  if (code === "internal" && !isBegun()) return unreadable(message);
   const reason = reasons[code];
   return reason === undefined ? undefined : new TidemarkError({ reason, message });
+}
+
+/** Whoever decodes bytes that are no message calls that a defect. */
+function unreadable(why: string): TidemarkError {
+  return new TidemarkError({ reason: Reason.INVALID_ARGUMENT, message: `The request cannot be read: ${why}` });
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { behindString } from "./json-string.ts";
 
 /**
  * Counts what a request in JSON would make, before it is parsed: the same things as `countElements` of the binary form,
@@ -73,7 +74,7 @@ const freeInList: Entry = { place: free, weight: 1 };
 const freeInObject: Entry = { place: free, weight: 2 };
 
 const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
-const [quote, backslash, openBrace, closeBrace] = [0x22, 0x5c, 0x7b, 0x7d];
+const [quote, openBrace, closeBrace] = [0x22, 0x7b, 0x7d];
 const [openBracket, closeBracket, comma, colon] = [0x5b, 0x5d, 0x2c, 0x3a];
 
 /** Takes one token, or one byte of a number or literal. */
@@ -123,9 +124,8 @@ function open(scan: Scan, isObject: boolean): void {
 /** A name where one is due, else a value. */
 function takeString(scan: Scan): void {
   const start = scan.at;
-  let end = scan.text.indexOf(quote, start);
-  while (end !== -1 && isEscaped(scan.text, start, end)) end = scan.text.indexOf(quote, end + 1);
-  scan.at = end === -1 ? scan.text.length : end + 1;
+  scan.at = behindString(scan.text, start);
+  const end = scan.at - 1;
   if (scan.isNamed || scan.frame?.isObject !== true) {
     takeValue(scan);
     return;
@@ -137,12 +137,6 @@ function takeString(scan: Scan): void {
 
 /** No field has a longer name. */
 const nameBytesMax = 64;
-
-function isEscaped(text: Buffer, start: number, at: number): boolean {
-  let backslashes = 0;
-  while (at - backslashes > start && text[at - backslashes - 1] === backslash) backslashes++;
-  return backslashes % 2 === 1;
-}
 
 function entryOf(frame: Frame | undefined, name: string): Entry {
   switch (frame?.place.kind) {

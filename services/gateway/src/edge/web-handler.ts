@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageShape } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   createConnectRouter,
+  createContextKey,
   createContextValues,
   type HandlerContext,
   type MethodImpl,
@@ -47,6 +48,9 @@ const receiveTimeoutMs = 60_000;
 
 type AnyMessage = MessageShape<DescMessage>;
 
+/** Whether a call was handed on: its request was one, as far as it had to be read for that. */
+const begunKey = createContextKey(false);
+
 /** Connect (JSON and protobuf) and gRPC-Web for whatever a listener serves. */
 export function createWebHandler(options: WebHandlerOptions): CreateWebHandler {
   const cors = createCors(options.corsOrigins);
@@ -90,7 +94,9 @@ async function answer(
   }
   const counted = withCountedBody(handler, read, { messageLimitBytes, elementLimit });
   const answered = await handler(withFullNames(handler, counted, messageLimitBytes));
-  await universalResponseToNodeResponse(await explain(answered, handler.method, messageLimitBytes), response);
+  const isBegun = () => read.contextValues?.get(begunKey) === true;
+  const explained = await explain(answered, { method: handler.method, messageLimitBytes, compressions, isBegun });
+  await universalResponseToNodeResponse(explained, response);
 }
 
 /** The elements of each message are counted before it is decoded, as they are of one that comes by gRPC. */
@@ -173,8 +179,10 @@ function checkLength({ method, requestHeader }: HandlerContext, limitBytes: numb
 }
 
 function mount(router: ConnectRouter, method: DescMethod, listener: WebListener): void {
-  const run = (requests: AsyncIterable<AnyMessage>, context: HandlerContext) =>
-    runConnectCall({ listener, method, requests, context, peer: context.values.get(peerKey) });
+  const run = (requests: AsyncIterable<AnyMessage>, context: HandlerContext) => {
+    context.values.set(begunKey, true);
+    return runConnectCall({ listener, method, requests, context, peer: context.values.get(peerKey) });
+  };
   const implementations: Readonly<Record<DescMethod["methodKind"], unknown>> = {
     unary: (request: AnyMessage, context: HandlerContext) => theOnly(run(once(request), context)),
     server_streaming: (request: AnyMessage, context: HandlerContext) => run(once(request), context),

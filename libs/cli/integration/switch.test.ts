@@ -1,6 +1,11 @@
-/** The drill of `tidemark dev switch`: a running cluster moves its metadata through every backend, and goes on meanwhile. */
-import { type DevCluster, startDevCluster } from "@tidemark/testkit";
-import { afterAll, beforeAll, expect, it } from "vitest";
+/**
+ * The metadata of a running cluster: looked at by key, and the drill of `tidemark dev switch`, which moves them through
+ * every backend while the cluster goes on.
+ */
+import { spawn } from "node:child_process";
+import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { main } from "./dev-process.ts";
 
 let cluster: DevCluster;
 
@@ -19,6 +24,48 @@ async function tidemark(args: readonly string[], input?: string): Promise<string
 const switchTo = (backend: string) => tidemark(["dev", "switch", "--backend", backend, "--data", cluster.data]);
 const quorum = async () =>
   JSON.parse(await tidemark(["controller", "quorum", "-o", "json"])) as { backend: string; controllerEpoch: number };
+
+/** `metadata watch /topics`, up to so many lines. */
+function watchTopics(lines: number) {
+  const server = ["--server", cluster.endpoint("gateway-1")];
+  const args = [main, "metadata", "watch", "/topics", "--max", String(lines), ...server];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill());
+  let text = "";
+  child.stdout.on("data", (piece: Buffer) => {
+    text += piece.toString();
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  const shows = (line: RegExp) => waitFor(`${line.source} to be shown`, () => line.test(text));
+  return { shows, ended };
+}
+
+interface Shown {
+  readonly key: string;
+  readonly value: string;
+}
+
+it("a key is shown, and watched as it is, as it is put and as it goes", async () => {
+  await tidemark(["topic", "create", "shown", "--partitions", "1", "--replication-factor", "1"]);
+  const key = "/topics/shown";
+  const asText = await tidemark(["metadata", "get", key]);
+  expect(JSON.parse(asText)).toMatchObject({ topicId: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown });
+  const asJson = JSON.parse(await tidemark(["metadata", "get", key, "-o", "json"])) as Shown;
+  expect(asJson).toEqual({ key, value: asText.trimEnd() });
+
+  const is = await tidemark(["metadata", "watch", "/topics", "--max", "1", "-o", "json"]);
+  expect(JSON.parse(is)).toEqual({ ...asJson, revision: expect.any(Number) as unknown, change: "is" });
+
+  const watch = watchTopics(3);
+  await watch.shows(/^\d+ is \/topics\/shown \{.*\}$/m);
+  await tidemark(["topic", "alter", "shown", "--config", "retention.ms=77777"]);
+  await watch.shows(/^\d+ put \/topics\/shown \{.*77777.*\}$/m);
+  await tidemark(["topic", "delete", "shown"]);
+  await watch.shows(/^\d+ removed \/topics\/shown$/m);
+  expect(await watch.ended).toBe(0);
+  const gone = await cluster.tidemark(["metadata", "get", key]);
+  expect([gone.code, gone.stderr]).toEqual([1, expect.stringContaining(`There is no key ${key}`)]);
+});
 
 it("a running cluster moves from a file to a quorum, to etcd, to a quorum and back to a file", async () => {
   await tidemark(["topic", "create", "kept", "--partitions", "1", "--replication-factor", "1"]);

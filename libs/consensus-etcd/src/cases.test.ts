@@ -193,7 +193,7 @@ describe("a committed batch", () => {
 });
 
 describe("a lease", () => {
-  course("31 of a session that was lost is given back when etcd is there again", {}, async (c) => {
+  course("32 of a session that was lost is given back when etcd is there again", {}, async (c) => {
     const first = await c.join(1);
     await c.join(2);
     const granted = c.events.flatMap((event) => (event.kind === "leaseGranted" ? [event.lease] : []));

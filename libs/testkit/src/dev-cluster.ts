@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { etcdForCrashes } from "./etcd/etcd-for-crashes.ts";
 import { takePortBlock } from "./port-blocks.ts";
 import { type Finished, type RunOptions, runProgram } from "./run-program.ts";
 import { waitFor } from "./wait-for.ts";
@@ -57,6 +58,9 @@ interface ClusterFile {
 
 /** Starts a cluster and resolves when all of it is ready. */
 export async function startDevCluster(options: DevClusterOptions = {}): Promise<DevCluster> {
+  const chosen = [...backendFlags(), ...(options.flags ?? [])];
+  const given = { ...process.env, ...options.env };
+  const env = { ...given, ...etcdForCrashes(chosen, given) };
   const data = mkdtempSync(join(tmpdir(), "tidemark-cluster-"));
   /** The last one is the cluster's: in those before it somebody listens who takes no blocks. */
   const blocks = [takePortBlock()];
@@ -65,8 +69,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
     `--base-port=${blocks.at(-1)?.basePort ?? 0}`,
     `--brokers=${options.brokers ?? 3}`,
     `--gateways=${options.gateways ?? 1}`,
-    ...backendFlags(),
-    ...(options.flags ?? []),
+    ...chosen,
   ];
   let output = "";
   let supervisor: ChildProcess | undefined;
@@ -86,7 +89,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
 
   const startAll = async (more: readonly string[] = []) => {
     const child = spawn(process.execPath, [cli, "dev", ...flags(), ...more], {
-      env: { ...process.env, ...options.env },
+      env,
       stdio: ["ignore", "pipe", "pipe"],
     });
     supervisor = child;

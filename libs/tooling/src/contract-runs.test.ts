@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contractLines, contractRuns, isUneven } from "./contract-runs.ts";
+import { contractBackends, contractLines, contractRuns, isUneven, missingBackends } from "./contract-runs.ts";
 
 const report = (backend: string, ...statuses: string[]) => ({
   testResults: [
@@ -33,6 +33,15 @@ describe("the runs of the consensus contract", () => {
     expect(contractRuns([report("twin", "passed", "skipped")])).toEqual([
       { backend: "twin", counts: { passed: 1, failed: 1 } },
     ]);
+  });
+
+  it("fail where a backend that has to have one has none", () => {
+    const all = contractRuns(contractBackends.map((backend) => report(backend, "passed")));
+    expect(missingBackends(all)).toEqual([]);
+    const missing = missingBackends(all.filter(({ backend }) => backend !== "real etcd"));
+    expect(missing).toEqual(["real etcd"]);
+    expect(contractLines(all, missing).at(-1)).toBe("  FAILED: there is no run on: real etcd");
+    expect(contractLines([], missingBackends([]))).toHaveLength(1 + contractBackends.length);
   });
 
   it("are not spoken of where none of them ran", () => {

@@ -16,6 +16,16 @@ export interface ContractRun {
 
 const title = "consensus contract: ";
 
+/** Every backend that has to run the suite, by the name that its tests give it. */
+export const contractBackends = [
+  "in-memory twin",
+  "raft, in memory and under manual time",
+  "raft, over gRPC and on this machine's disks",
+  "real etcd",
+  "simulated etcd",
+  "single node",
+];
+
 /** The runs in the reports, by name. A case that did not run counts as failed. */
 export function contractRuns(reports: readonly NamedReport[]): readonly ContractRun[] {
   const runs = new Map<string, Counts>();
@@ -32,14 +42,20 @@ export function contractRuns(reports: readonly NamedReport[]): readonly Contract
     .sort((one, other) => (one.backend < other.backend ? -1 : 1));
 }
 
-/** What is printed of them: a line each, and one that says so where their cases are not as many everywhere. */
-export function contractLines(runs: readonly ContractRun[]): readonly string[] {
-  if (runs.length === 0) return [];
+/** What is printed of them: a line each, one for each that is missing, and one where their cases are not as many everywhere. */
+export function contractLines(runs: readonly ContractRun[], missing: readonly string[] = []): readonly string[] {
+  if (runs.length === 0 && missing.length === 0) return [];
   const lines = runs.map(
     ({ backend, counts: { passed, failed } }) => `  ${String(passed).padStart(4)} passed, ${failed} failed  ${backend}`,
   );
+  const absent = missing.map((backend) => `  FAILED: there is no run on: ${backend}`);
   const uneven = isUneven(runs) ? ["  FAILED: the cases are not as many on each of them"] : [];
-  return ["The consensus contract, one suite on each backend:", ...lines, ...uneven];
+  return ["The consensus contract, one suite on each backend:", ...lines, ...absent, ...uneven];
+}
+
+/** The backends on which none of its cases ran. */
+export function missingBackends(runs: readonly ContractRun[]): readonly string[] {
+  return contractBackends.filter((name) => !runs.some(({ backend }) => backend === name));
 }
 
 /** Whether a backend ran more or fewer cases than another. */

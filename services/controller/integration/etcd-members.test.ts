@@ -1,11 +1,11 @@
 /**
- * A cluster under load whose etcd, controllers and leaders are killed and frozen: acks go on, nothing decided is lost, and
- * no controller epoch has two leaders.
+ * A cluster under load, three of each, whose etcd, controllers and leaders are killed and frozen: acks go on, nothing
+ * decided is lost, and no controller epoch has two leaders.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Client, createClient } from "@tidemark/client";
-import { etcdMembers } from "@tidemark/consensus-etcd";
+import { etcdMembers, type RangeRequest, type RangeResponse } from "@tidemark/consensus-etcd";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type DevCluster, startDevCluster, waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -16,17 +16,18 @@ const members = ["etcd-1", "etcd-2", "etcd-3"] as const;
 let cluster: DevCluster;
 let client: Client;
 let load: Load;
+/** What was asked for, and of that what was said to be decided. */
+const asked: string[] = [];
 const decided: string[] = [];
-let attempts = 0;
 /** Longer than the lease of a controller, which is three seconds. */
 const frozenSeconds = Number(process.env["TIDEMARK_TEST_FROZEN_SECONDS"] ?? 4);
 /** By controller epoch, who was said to lead it, as the gateway was told. */
 const said = new Map<number, Set<number>>();
 
 beforeAll(async () => {
-  cluster = await startDevCluster({ brokers: 2, flags: ["--backend=etcd", "--controllers=3", "--etcds=3"] });
+  cluster = await startDevCluster({ brokers: 3, flags: ["--backend=etcd", "--controllers=3", "--etcds=3"] });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-  load = await startLoad(client);
+  load = await startLoad(client, 3);
 });
 
 afterAll(async () => {
@@ -38,7 +39,8 @@ afterAll(async () => {
 /** Something is decided and committed, by whoever is the active controller then. What has no answer may exist as well. */
 async function decide(what: string): Promise<void> {
   await waitFor(`a decision ${what}`, async () => {
-    const topic = `decided-${attempts++}`;
+    const topic = `decided-${asked.length}`;
+    asked.push(topic);
     await client.admin.createTopic({ topic, partitions: 1, replicationFactor: 1 }, { timeoutMs: 5000 });
     return decided.push(topic);
   });
@@ -95,11 +97,38 @@ function stubsOf(name: string) {
   return etcdMembers({ endpoints: [endpoint], clock, callTimeoutMs: 2000 }).connect(endpoint);
 }
 
+/** What a member has of these keys, once it has all that was committed before. */
+async function entriesAt(name: string, range: RangeRequest): Promise<RangeResponse["entries"]> {
+  const stubs = stubsOf(name);
+  return stubs
+    .range(range)
+    .then(({ entries }) => entries)
+    .finally(() => stubs.close());
+}
+
+/** The revision of the newest append of any controller: each epoch begins with one. */
+async function newestAppend(): Promise<bigint | undefined> {
+  return (await entriesAt("etcd-1", { key: "/tidemark/append" }))[0]?.modRevision;
+}
+
 async function compact(name: string): Promise<void> {
   const stubs = stubsOf(name);
   const { revision } = await stubs.range({ key: "/tidemark/append" });
   await stubs.compact(revision);
   stubs.close();
+}
+
+/** Each member of etcd has every topic that was decided, as the others have it, and none that nobody asked for. */
+async function expectAllInEtcd(): Promise<void> {
+  const prefix = "/tidemark/topics/";
+  const each = await Promise.all(
+    members.map((name) => entriesAt(name, { key: prefix, rangeEnd: "/tidemark/topics0" })),
+  );
+  const [first = []] = each;
+  for (const entries of each) expect(entries).toEqual(first);
+  const kept = first.map(({ key }) => key.slice(prefix.length));
+  expect(kept).toEqual(expect.arrayContaining(["load", ...decided]));
+  expect(["load", ...asked]).toEqual(expect.arrayContaining(kept));
 }
 
 /** Resolves when a lease of so many seconds, granted now, has run out, by etcd's own clock. */
@@ -145,11 +174,28 @@ it("33 acks and decisions go on while a member of etcd is killed, its leader is 
   expect(await topics()).toEqual(expect.arrayContaining(decided));
 });
 
-it("acks go on without the active controller, and another decides", async () => {
+it("22 acks go on while two of three members of etcd are down, and decisions when they are back", async () => {
+  const leader = await leadingMember();
+  const down = [leader, members.find((name) => name !== leader) ?? leader];
+  for (const name of down) await cluster.kill(name);
+  await load.goesOn("before either member is back");
+  expect(down.map((name) => cluster.process(name).state)).toEqual(["failed", "failed"]);
+  for (const name of down) await cluster.start(name);
+  await decide("with all members of etcd back");
+});
+
+it("22 acks go on while no controller is active, and another decides", async () => {
   const leader = await activeController();
+  const standbys = [1, 2, 3].filter((id) => id !== leader).map((id) => `controller-${id}`);
   const { controllerEpoch } = await client.metadata.describeQuorum({});
+  // Neither takes over before it is let: all that is acknowledged meanwhile is so without a controller.
+  for (const name of standbys) cluster.signal(name, "SIGSTOP");
   await cluster.kill(`controller-${leader}`);
-  await load.goesOn("without the active controller");
+  const last = await newestAppend();
+  expect(last).toBeDefined();
+  await load.goesOn("without an active controller");
+  expect(await newestAppend()).toBe(last);
+  for (const name of standbys) cluster.signal(name, "SIGCONT");
   await decide("by the next controller");
   expect(await activeController()).not.toBe(leader);
   expect((await client.metadata.describeQuorum({})).controllerEpoch).toBeGreaterThan(controllerEpoch);
@@ -159,7 +205,7 @@ it("acks go on without the active controller, and another decides", async () => 
 it("a partition has a leader again when its own and the active controller die together, and nothing acknowledged is lost", async () => {
   const active = await activeController();
   const partition = async () => (await client.admin.describeTopics({ topics: ["load"] })).topics[0]?.partitions[0];
-  await waitFor("both replicas in sync", async () => (await partition())?.isr.length === 2);
+  await waitFor("all replicas in sync", async () => (await partition())?.isr.length === 3);
   const broker = `broker-${(await partition())?.leader}`;
   cluster.signal(`controller-${active}`, "SIGKILL");
   cluster.signal(broker, "SIGKILL");
@@ -169,5 +215,6 @@ it("a partition has a leader again when its own and the active controller die to
   const read = async (args: readonly string[]) => (await cluster.tidemark(args)).stdout.toString();
   expect(await missingOf(load.acked.slice(0, count), read)).toEqual([]);
   expect(await topics()).toEqual(expect.arrayContaining(decided));
+  await expectAllInEtcd();
   await expectOneLeaderInEachEpoch();
 });

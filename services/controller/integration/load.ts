@@ -10,13 +10,13 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Makes the topic, of one partition on two brokers, of which one is enough, and writes to it until it is stopped. */
-export async function startLoad(client: Client): Promise<Load> {
+/** Makes the topic, of one partition on so many brokers, of which one may be missing, and writes to it until it is stopped. */
+export async function startLoad(client: Client, brokers: 2 | 3): Promise<Load> {
   await client.admin.createTopic({
     topic: "load",
     partitions: 1,
-    replicationFactor: 2,
-    settings: { "min.insync.replicas": "1" },
+    replicationFactor: brokers,
+    settings: { "min.insync.replicas": String(brokers - 1) },
   });
   const producer = client.createProducer();
   const acked: string[] = [];

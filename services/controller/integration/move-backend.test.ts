@@ -53,10 +53,21 @@ it("a cluster moves to another backend and back, and the old one takes nothing m
 
   await cluster.killAll();
   // A controller that was killed counts until its lease ends.
-  await waitFor("the export", () => tidemark(["metadata", "export", file, "--seal", "--backend", inEtcd]));
+  const exportFromEtcd = () => tidemark(["metadata", "export", file, "--seal", "--backend", inEtcd]);
+  await waitFor("the export", exportFromEtcd);
+  // The move is called off: nobody starts before the seal is off, and then the cluster is as it was.
+  await expect(cluster.startAll(onEtcd)).rejects.toThrow(/sealed by an export/);
+  expect(await tidemark(["metadata", "unseal", "--backend", inEtcd])).toContain("not sealed any more");
+  await cluster.startAll(onEtcd);
+  await produce("in etcd still");
+
+  await cluster.killAll();
   rmSync(join(home, "single"), { recursive: true });
+  // The store that was left is gone, and the one that is used takes changes still.
+  await expect(cluster.startAll()).rejects.toThrow(/They were kept by etcd.*metadata export/s);
+  await waitFor("the export", exportFromEtcd);
   await tidemark(["metadata", "import", file, "--backend", single]);
   await cluster.startAll();
   await produce("in a file again");
-  expect(await consumeAll()).toBe("in a file\nin etcd\nin a file again\n");
+  expect(await consumeAll()).toBe("in a file\nin etcd\nin etcd still\nin a file again\n");
 });

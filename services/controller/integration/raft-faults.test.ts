@@ -20,7 +20,7 @@ beforeAll(async () => {
   const env = { ...relay.env, TIDEMARK_LOG_LEVEL: "debug" };
   cluster = await startDevCluster({ brokers: 2, flags: ["--backend=raft", "--controllers=3"], env });
   client = await createClient({ bootstrap: cluster.endpoint("gateway-1") });
-  load = await startLoad(client);
+  load = await startLoad(client, 2);
 });
 
 afterAll(async () => {

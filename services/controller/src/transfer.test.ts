@@ -5,9 +5,11 @@ import {
   TransferControllerRequestSchema,
   UnsealRequestSchema,
 } from "@tidemark/proto/admin/v1/metadata";
+import { AllocateProducerIdsRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
+import type { TidemarkError } from "@tidemark/rpc";
 import { afterEach, expect, it } from "vitest";
-import { callContext, createTopic, joinBroker, request } from "./testing/calls.ts";
+import { callContext, createTopic, joinBroker, openHeartbeat, openWatch, register, request } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
 const context = callContext();
@@ -24,6 +26,8 @@ async function withStandby(): Promise<{ readonly active: Node; readonly standby:
   await world.settle(createTopic(active, "orders"));
   return { active, standby: active === first ? second : first };
 }
+
+const itself = (error: unknown) => error;
 
 /** The file that a controller writes. */
 async function exportFrom({ controller }: Node, seal: boolean) {
@@ -60,6 +64,30 @@ it("the active controller seals, then nobody leads, and any controller writes th
   const again = await exportFrom(standby, true);
   expect(again.checksum).toBe(moved.checksum);
   expect([active.controller.isActive, standby.controller.isActive]).toEqual([false, false]);
+});
+
+it("34g brokers are told of the seal, with no epoch and no controller to turn to", async () => {
+  const { active, standby } = await withStandby();
+  await exportFrom(active, true);
+  await world.until(() => !active.controller.isActive, "leadership ended");
+  for (const at of [active, standby]) {
+    const watch = openWatch(at);
+    const stream = openHeartbeat(at, { brokerId: 1, brokerEpoch: 1 });
+    stream.beat();
+    await world.until(() => watch.failure() !== undefined && stream.failure() !== undefined, "both streams refused");
+    const ids = request(AllocateProducerIdsRequestSchema, { brokerId: 1, brokerEpoch: 1 });
+    const refused = [
+      await world.settle(register(at, 2).catch(itself)),
+      await world.settle(Promise.resolve(at.controller.cluster.allocateProducerIds(ids, context)).catch(itself)),
+      stream.failure(),
+      watch.failure(),
+    ];
+    for (const error of refused) {
+      expect(error).toMatchObject({ reason: Reason.METADATA_SEALED, outcome: Outcome.NOT_APPLIED });
+      expect((error as TidemarkError).fields).toEqual({});
+    }
+    expect([stream.answers, watch.frames]).toEqual([[], []]);
+  }
 });
 
 it("a seal that is taken off lets a controller lead again", async () => {

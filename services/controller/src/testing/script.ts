@@ -18,7 +18,8 @@
  * | delete NAME, configure NAME KEY=VALUE  | as people do                                                          |
  * | propose B NAME leader-epoch=E partition-epoch=E isr=(..) | a leader asks for another ISR                       |
  * | confirm B NAME                         | tells that the data of the deleted topic are gone                     |
- * | watch [controller-epoch=E] [after=R]   | the first frame of a watch of the metadata                            |
+ * | mark NAME                              | names the revision that the metadata have now                         |
+ * | watch [controller-epoch=E] [after=R]   | the first frame of a watch of the metadata, behind a revision or a mark |
  * | show NAME, deletions                   | what the active controller has                                        |
  */
 import type { AppendOutcome, Consensus } from "@tidemark/consensus";
@@ -42,7 +43,7 @@ import {
   request,
 } from "./calls.ts";
 import { linesOf, members } from "./script-trace.ts";
-import { createWorld, type Node, type World } from "./world.ts";
+import type { Node, World } from "./world.ts";
 
 interface Stage {
   readonly world: World;
@@ -50,14 +51,20 @@ interface Stage {
   /** How many events of each controller were told. */
   readonly told: Map<Node, number>;
   readonly left: Map<number, number>;
+  readonly stalled: Set<number>;
   readonly brokers: Map<number, PlayedBroker>;
   readonly beating: Set<number>;
   /** Topic ids by name, also of topics that are gone: the first of each name. */
   readonly topics: Map<string, string>;
+  /** By the name that `mark` gave them. */
+  readonly revisions: Map<string, bigint>;
   readonly lines: string[];
 }
 
 const context = callContext();
+
+/** So many turns at least pass before a script goes on: less than a grace, where a turn takes time. */
+const turnsMin = 20;
 
 const outcomes: Readonly<Record<Outcome, string>> = {
   [Outcome.UNSPECIFIED]: "of no outcome",
@@ -73,17 +80,19 @@ const frames: Readonly<Record<MetadataFrame, string>> = {
   [MetadataFrame.DELTA]: "batch",
 };
 
-/** The same script, with what happened in place of what was expected. */
-export async function runScript(text: string): Promise<string> {
-  const world = await createWorld();
+/** The same script, with what happened in place of what was expected, in a world on a store of any backend. */
+export async function runScript(text: string, open: () => Promise<World>): Promise<string> {
+  const world = await open();
   const stage: Stage = {
     world,
     nodes: new Map(),
     told: new Map(),
     left: new Map(),
+    stalled: new Set(),
     brokers: new Map(),
     beating: new Set(),
     topics: new Map(),
+    revisions: new Map(),
     lines: [],
   };
   const out: string[] = [];
@@ -122,10 +131,24 @@ function takeEvents(stage: Stage): readonly string[] {
       ...node.events
         .slice(from)
         .flatMap(linesOf)
-        .map((line) => `${node.number}: ${line}`),
+        .map((line) => `${node.number}: ${withOrdinal(stage, line)}`),
     );
   }
   return lines;
+}
+
+/** The controller epochs until now, in order. Backends leave some out. */
+function epochsOf({ nodes }: Stage): readonly number[] {
+  const activated = [...nodes.values()].flatMap(({ events }) => events.filter((event) => event.kind === "activated"));
+  return activated.map(({ epoch }) => epoch).sort((left, right) => left - right);
+}
+
+/** Controller epochs are shown counted from 1, as if every backend gave them one by one. */
+function withOrdinal(stage: Stage, line: string): string {
+  return line.replace(
+    /(active in controller epoch|the newest here is) (\d+)/,
+    (_, words: string, epoch: string) => `${words} ${epochsOf(stage).indexOf(Number(epoch)) + 1}`,
+  );
 }
 
 interface Words {
@@ -156,10 +179,12 @@ async function perform(stage: Stage, line: string): Promise<void> {
       break;
     case "stall":
       world.store.stall(id as CandidateNumber);
+      stage.stalled.add(id);
       await passTurns(stage);
       break;
     case "resume":
       world.store.resume(id as CandidateNumber);
+      stage.stalled.delete(id);
       await passTurns(stage);
       break;
     case "late":
@@ -216,10 +241,20 @@ async function start(stage: Stage, number: CandidateNumber): Promise<void> {
   await passTurns(stage);
 }
 
-/** So many turns of the event loop let everything happen that can without time. */
-async function passTurns({ world }: Stage): Promise<void> {
+/**
+ * So many turns of the event loop let everything happen that can without time, and a controller that is gone have a
+ * successor: the stores that take time for that are given it.
+ */
+async function passTurns(stage: Stage): Promise<void> {
   let turns = 0;
-  await world.until(() => (turns += 1) > 100, "a hundred turns");
+  await stage.world.until(() => (turns += 1) > turnsMin && hasSuccessor(stage), "turns, and a controller");
+}
+
+/** One of those that run is active, where others run than the one that is gone. */
+function hasSuccessor({ nodes, left, stalled }: Stage): boolean {
+  const running = [...nodes.values()].filter(({ number }) => !isDead(left, number) && !stalled.has(number));
+  const isOneGone = running.length < nodes.size;
+  return !isOneGone || running.length === 0 || running.some(({ controller }) => controller.isActive);
 }
 
 function setPort({ world }: Stage, broker: number, state: string): void {
@@ -264,6 +299,9 @@ async function attempt(stage: Stage, who: string, call: () => Promise<string | u
     if (!(error instanceof TidemarkError)) throw error;
     say(stage, `${who}: refused ${reasonName(error.reason)}, ${outcomes[error.outcome]}`);
   }
+  await passTurns(stage);
+  // All were heard at one moment, however long the store took for the answer.
+  for (const each of stage.beating) stage.brokers.get(each)?.beat();
   await passTurns(stage);
 }
 
@@ -329,6 +367,9 @@ async function ask(stage: Stage, { command, first, second, named }: Asked): Prom
       stage.brokers.get(Number(first))?.beat({ confirmedDeletions: [stage.topics.get(second) ?? ""] });
       await passTurns(stage);
       break;
+    case "mark":
+      stage.revisions.set(first, await revisionOf(stage, node));
+      break;
     case "watch":
       await firstFrame(stage, node, named);
       break;
@@ -373,11 +414,20 @@ async function propose(
   });
 }
 
+/** The revision that a watch gets to, which begins now. */
+async function revisionOf(stage: Stage, node: Node): Promise<bigint> {
+  const watch = openWatch(node);
+  await passTurns(stage);
+  watch.stop();
+  return watch.frames.at(-1)?.revision ?? 0n;
+}
+
 async function firstFrame(stage: Stage, node: Node, named: Words["named"]): Promise<void> {
   const after = named.get("after");
+  const epoch = Number(named.get("controller-epoch") ?? 0);
   const watch = openWatch(node, {
-    controllerEpoch: Number(named.get("controller-epoch") ?? 0),
-    ...(after === undefined ? {} : { afterRevision: BigInt(after) }),
+    controllerEpoch: epochsOf(stage)[epoch - 1] ?? epoch,
+    ...(after === undefined ? {} : { afterRevision: stage.revisions.get(after) ?? BigInt(after) }),
   });
   await passTurns(stage);
   const [frame] = watch.frames;

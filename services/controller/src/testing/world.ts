@@ -81,17 +81,20 @@ export interface World<Store extends TestStore = ConsensusCluster> {
   close(): Promise<void>;
 }
 
-export function createWorld(seed = 1): Promise<World> {
-  return createWorldOn(({ runtime }) => createConsensusTwin({ runtime }), seed);
+/** With this chance a world's first topic of three replicas is on brokers 1, 2 and 3, in this order. */
+const seedOfTests = 5;
+
+export function createWorld(): Promise<World> {
+  return createWorldOn(({ runtime }) => createConsensusTwin({ runtime }));
 }
 
 export async function createWorldOn<Store extends TestStore>(
   openStore: (of: { readonly runtime: Runtime; readonly time: ManualTime }) => Promise<Store>,
-  seed = 1,
 ): Promise<World<Store>> {
   const time = createManualTime();
-  const runtime: Runtime = { ...time, random: createSeededRandom(seed) };
-  const store = await openStore({ runtime, time });
+  const runtime: Runtime = { ...time, random: createSeededRandom(seedOfTests) };
+  // A chance of its own: what a store draws changes nothing of what controllers decide.
+  const store = await openStore({ runtime: { ...time, random: createSeededRandom(seedOfTests + 1) }, time });
   const surroundings: Surroundings = { time, runtime, ports: new Map(), logs: new Map(), living: new Set() };
   const { ports, logs, living } = surroundings;
   const { until, settle } = createWaits(store, time);

@@ -36,6 +36,8 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
   report({ kind: "watchInterrupted", endpoint: "a:1", cause: "reset", next: revision(42n) });
   report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
   report({ kind: "watchStarted", endpoint: "b:1", from: revision(41n), ms: 1 });
+  report({ kind: "watchCompacted", wanted: revision(43n), compacted: revision(60n) });
+  report({ kind: "watchStarted", endpoint: "c:1", from: revision(61n), ms: 1 });
   report({ kind: "leaseLost", lease: "7", cause: "no renewal was answered in time" });
   // What is told of an election does not ask the sampler, and hangs below it.
   const election = telemetry.tracer.start({ name: spanNames.commitBatch, parent: undefined });
@@ -61,6 +63,14 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
     { name: "etcd transaction", ...common, "tidemark.outcome": "UNKNOWN", "error.type": "LOST" },
     { name: "etcd transaction", ...common, "tidemark.outcome": "NOT_APPLIED", "error.type": "NO_SPACE" },
     expect.objectContaining({ name: "etcd watch gap", "server.address": "b:1", "tidemark.cause": "reset" }) as unknown,
+    expect.objectContaining({
+      name: "etcd watch gap",
+      "server.address": "c:1",
+      "tidemark.cause": "compacted up to 60",
+    }) as unknown,
   ]);
-  expect(lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(["lease of etcd lost"]);
+  expect(lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
+    "etcd's history was compacted; what changed is read anew",
+    "lease of etcd lost",
+  ]);
 });

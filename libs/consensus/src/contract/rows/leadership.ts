@@ -40,7 +40,7 @@ export function describeLeadership(create: CreateCluster): void {
       }
     });
 
-    promise(create, "a candidate whose claim lost its answer ends up with the truth", async (s) => {
+    promise(create, "32 a candidate whose claim lost its answer ends up with the truth", async (s) => {
       const first = await s.start(1);
       const second = await s.start(2);
       await s.settled(first.consensus.join(s.cluster.identity(1)), "the first joins");

@@ -3,36 +3,8 @@ import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { EtcdOpenError, openEtcdStore } from "./open.ts";
 import { createSimulatedEtcd, type SimulatedEtcd } from "./simulated/simulated-etcd.ts";
-import type { EtcdMembers, EtcdStubs } from "./stubs.ts";
+import { countCalls } from "./testing/count-calls.ts";
 import { type Course, type CourseOptions, runCourse } from "./testing/course.ts";
-
-type Unary = Exclude<keyof EtcdStubs, "leaseKeepAlive" | "watch" | "close">;
-
-/** Counts the calls, whatever becomes of them. */
-function counted() {
-  const calls: Record<Unary, number> = { range: 0, txn: 0, compact: 0, leaseGrant: 0, leaseRevoke: 0 };
-  const count = <Rest extends readonly unknown[], Answer>(name: Unary, call: (...rest: Rest) => Answer) => {
-    return (...rest: Rest): Answer => {
-      calls[name] += 1;
-      return call(...rest);
-    };
-  };
-  const between = ({ endpoints, connect }: EtcdMembers): EtcdMembers => ({
-    endpoints,
-    connect(endpoint) {
-      const stubs = connect(endpoint);
-      return {
-        ...stubs,
-        range: count("range", stubs.range),
-        txn: count("txn", stubs.txn),
-        compact: count("compact", stubs.compact),
-        leaseGrant: count("leaseGrant", stubs.leaseGrant),
-        leaseRevoke: count("leaseRevoke", stubs.leaseRevoke),
-      };
-    },
-  });
-  return { between, all: () => Object.values(calls).reduce((sum, each) => sum + each, 0) };
-}
 
 /** Opens the backend, and says why it could not and how many calls that took. */
 async function openOn(spoil: (etcd: SimulatedEtcd) => void) {
@@ -40,7 +12,7 @@ async function openOn(spoil: (etcd: SimulatedEtcd) => void) {
   const runtime = { ...time, random: createSeededRandom(1) };
   const etcd = createSimulatedEtcd({ runtime, members: 3 });
   spoil(etcd);
-  const { between, all } = counted();
+  const { between, all } = countCalls();
   const fate: { error?: unknown } = {};
   const settings = { prefix: "/bad", leaseMs: 3_000, renewalMs: 1_000, compaction: undefined };
   const opening = openEtcdStore({ members: between(etcd.members), settings, runtime, patienceMs: 10_000 });
@@ -90,7 +62,7 @@ const garbage = Uint8Array.from(Buffer.from("?"));
 
 /** The calls of a minute behind what `spoil` does to a leader and a standby. */
 async function callsOfAMinute(spoil: (c: Course) => Promise<void> | void, options: CourseOptions = {}) {
-  const { between, all } = counted();
+  const { between, all } = countCalls();
   const { value } = await runCourse({ ...options, between }, async (c) => {
     const [first, second] = [await c.join(1), await c.join(2)];
     await spoil(c);
@@ -150,7 +122,7 @@ describe("a running controller", () => {
   });
 
   it("that finds no key which says the controller epoch claims nothing, and says so", async () => {
-    const { between, all } = counted();
+    const { between, all } = countCalls();
     await runCourse({ between }, async (c) => {
       const process = await c.start(1);
       for (const key of ["/append", "/controller_epoch"]) await c.cluster.plant(key, garbage);
@@ -168,7 +140,7 @@ describe("a running controller", () => {
 
 describe("an append that etcd refuses", () => {
   it("33 is refused by name, is not tried again, and the leader leads on", async () => {
-    const { between, all } = counted();
+    const { between, all } = countCalls();
     const { violations } = await runCourse({ between }, async (c) => {
       const first = await c.join(1);
       const epoch = await c.leading(first);

@@ -3,8 +3,9 @@ import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { EtcdOpenError, openEtcdStore } from "./open.ts";
 import { createSimulatedEtcd, type SimulatedEtcd } from "./simulated/simulated-etcd.ts";
+import { EtcdError, type EtcdMembers, type EtcdStubs } from "./stubs.ts";
 import { countCalls } from "./testing/count-calls.ts";
-import { type Course, type CourseOptions, runCourse } from "./testing/course.ts";
+import { type Course, runCourse } from "./testing/course.ts";
 
 /** Opens the backend, and says why it could not and how many calls that took. */
 async function openOn(spoil: (etcd: SimulatedEtcd) => void) {
@@ -61,21 +62,42 @@ const minuteMs = 60_000;
 const garbage = Uint8Array.from(Buffer.from("?"));
 
 /** The calls of a minute behind what `spoil` does to a leader and a standby. */
-async function callsOfAMinute(spoil: (c: Course) => Promise<void> | void, options: CourseOptions = {}) {
-  const { between, all } = countCalls();
-  const { value } = await runCourse({ ...options, between }, async (c) => {
+async function callsOfAMinute(spoil: (c: Course) => Promise<void> | void) {
+  const { between, all, of } = countCalls();
+  const { value } = await runCourse({ between }, async (c) => {
     const [first, second] = [await c.join(1), await c.join(2)];
     await spoil(c);
     await c.advance(5_000);
-    const before = all();
+    const before = { calls: all(), watches: of("watch") };
     await c.advance(minuteMs);
     return {
-      calls: all() - before,
+      calls: all() - before.calls,
+      watches: of("watch") - before.watches,
       beliefs: [first, second].map((process) => process.belief().kind),
-      events: c.events,
+      // Without what is reported at the end, when everybody leaves.
+      events: [...c.events],
     };
   });
   return value;
+}
+
+/** Watches say that they began, and nothing else comes. */
+function breakingWatches({ endpoints, connect }: EtcdMembers, isOn: () => boolean): EtcdMembers {
+  return {
+    endpoints,
+    connect(endpoint) {
+      const stubs = connect(endpoint);
+      const watch: EtcdStubs["watch"] = (request, handlers) =>
+        stubs.watch(request, {
+          onEnd: handlers.onEnd,
+          onMessage(response) {
+            handlers.onMessage(response);
+            if (isOn() && response.created) handlers.onEnd(new EtcdError("LOST", "the stream was reset"));
+          },
+        });
+      return { ...stubs, watch };
+    },
+  };
 }
 
 describe("a running controller", () => {
@@ -99,17 +121,35 @@ describe("a running controller", () => {
     expect(calls).toBeLessThan(300);
   });
 
-  it("33 that lost its rights to every key says so, and asks about once a second", async () => {
-    const { calls, events } = await callsOfAMinute((c) => {
+  it("33 that lost its rights to every key says so, and begins a watch about twice a second", async () => {
+    const { calls, watches, events } = await callsOfAMinute((c) => {
       for (const key of ["/append", "/controller", "/controllers/1", "/controllers/2"]) c.etcd.deny(c.prefix + key);
+      // A watch that stands is not ended by the loss of a right.
       c.etcd.loseLeader(10);
-      c.cluster.cut(1);
-      c.cluster.cut(2);
-      c.cluster.heal(1);
-      c.cluster.heal(2);
     });
-    expect(events.some((event) => event.kind === "transaction" && event.outcome === "DENIED")).toBe(true);
-    expect(calls).toBeLessThan(300);
+    const causes = events.flatMap((event) => (event.kind === "watchInterrupted" ? [event.cause] : []));
+    expect(causes.some((cause) => cause.includes("permission denied"))).toBe(true);
+    // Two candidates, each of which pauses for 400 to 800 ms.
+    expect(watches).toBeGreaterThan(120);
+    expect(watches).toBeLessThan(300);
+    expect(calls - watches).toBeLessThan(10);
+  });
+
+  it("whose watch begins and breaks off at once, again and again, begins another about twice a second", async () => {
+    const { between: counting, of } = countCalls();
+    const breaking = { isOn: false };
+    const between = (members: EtcdMembers) => counting(breakingWatches(members, () => breaking.isOn));
+    await runCourse({ between }, async (c) => {
+      await c.join(1);
+      breaking.isOn = true;
+      c.etcd.loseLeader(10);
+      await c.advance(5_000);
+      const before = of("watch");
+      await c.advance(minuteMs);
+      expect(of("watch") - before).toBeGreaterThan(60);
+      expect(of("watch") - before).toBeLessThan(150);
+      breaking.isOn = false;
+    });
   });
 
   it("whose keys do not parse claims once for each change of them, and leads again", async () => {

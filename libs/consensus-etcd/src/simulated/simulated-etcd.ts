@@ -52,7 +52,7 @@ export interface SimulatedEtcd {
   compact(): boolean;
   /** Whether etcd's space quota is used up. */
   setFull(isFull: boolean): void;
-  /** Whoever writes or reads this key is denied it. */
+  /** Whoever writes or reads this key is denied it, and whoever begins a watch that takes it in is denied that. */
   deny(key: EtcdKey): void;
   revision(): bigint;
   /** What was committed from a revision on, as far as it was not compacted. */

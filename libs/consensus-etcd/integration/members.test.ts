@@ -103,7 +103,9 @@ describeEtcdMembersBehaviour("real", async () => {
   return {
     prefix: `/members/${tests}/`,
     ttlSecondsMin: 1,
-    until: async (condition, what) => void (await waitFor(what, condition)),
+    async until(condition, what) {
+      await waitFor(what, condition);
+    },
     connect(member) {
       const { endpoint } = of(member);
       return etcdMembers({ endpoints: [endpoint], clock: runtime.clock, callTimeoutMs: 2_000 }).connect(endpoint);

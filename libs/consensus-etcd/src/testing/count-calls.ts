@@ -13,11 +13,9 @@ export interface CountedCalls {
 export function countCalls(): CountedCalls {
   const counts = new Map<Call, number>();
   const of = (call: Call) => counts.get(call) ?? 0;
-  const count = <Rest extends readonly unknown[], Answer>(name: Call, call: (...rest: Rest) => Answer) => {
-    return (...rest: Rest): Answer => {
-      counts.set(name, of(name) + 1);
-      return call(...rest);
-    };
+  const count = <Answer>(call: Call, answer: Answer): Answer => {
+    counts.set(call, of(call) + 1);
+    return answer;
   };
   return {
     of,
@@ -27,14 +25,14 @@ export function countCalls(): CountedCalls {
       connect(endpoint) {
         const stubs = connect(endpoint);
         return {
-          range: count("range", stubs.range),
-          txn: count("txn", stubs.txn),
-          compact: count("compact", stubs.compact),
-          leaseGrant: count("leaseGrant", stubs.leaseGrant),
-          leaseRevoke: count("leaseRevoke", stubs.leaseRevoke),
-          leaseKeepAlive: count("leaseKeepAlive", stubs.leaseKeepAlive),
-          watch: count("watch", stubs.watch),
-          close: stubs.close,
+          range: (request) => count("range", stubs.range(request)),
+          txn: (request) => count("txn", stubs.txn(request)),
+          compact: (revision) => count("compact", stubs.compact(revision)),
+          leaseGrant: (ttlSeconds) => count("leaseGrant", stubs.leaseGrant(ttlSeconds)),
+          leaseRevoke: (lease) => count("leaseRevoke", stubs.leaseRevoke(lease)),
+          leaseKeepAlive: (lease, handlers) => count("leaseKeepAlive", stubs.leaseKeepAlive(lease, handlers)),
+          watch: (request, handlers) => count("watch", stubs.watch(request, handlers)),
+          close: () => stubs.close(),
         };
       },
     }),

@@ -7,8 +7,10 @@ import type { Tools } from "./tools.ts";
  */
 export async function leasesBeginAnew(before: Tools, happens: () => Promise<Tools>): Promise<void> {
   const least = before.ttlSecondsMin;
-  const witness = await before.settled(before.stubs.leaseGrant(least + 2));
-  const kept = await before.settled(before.stubs.leaseGrant(least + 2 + least));
+  // The longer it lasts the longer may a slow machine take behind what happens.
+  const witnessSeconds = least + 4;
+  const witness = await before.settled(before.stubs.leaseGrant(witnessSeconds));
+  const kept = await before.settled(before.stubs.leaseGrant(witnessSeconds + least));
   await before.put("witness", "1", witness.id);
   const { revision } = await before.put("kept", "1", kept.id);
   const watch = before.watch({ startRevision: revision + 1n });

@@ -11,6 +11,7 @@ import { waitFor } from "@tidemark/testkit";
 import { type EtcdProcesses, startEtcd } from "@tidemark/testkit/etcd";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Etcd3Options, EtcdOpenError, etcdMembers, openEtcdStore } from "../src/index.ts";
+import type { WatchResponse } from "../src/stubs.ts";
 import { createEtcdCluster } from "../src/testing/contract-cluster.ts";
 
 const runtime = createNodeRuntime();
@@ -113,6 +114,22 @@ describe("an etcd that has users", () => {
     expect(await tryToUse(etcd, "/mine", { user: { ...user, password: "wrong" } })).toBe("DENIED");
     expect(await tryToUse(etcd, "/mine", {})).toBe("DENIED");
     expect(await tryToUse(etcd, "/other", { user })).toBe("DENIED");
+  });
+
+  it("33 answers a watch beyond its prefix once: that it began, and is canceled for want of the right", async () => {
+    const members = etcdMembers({ endpoints: etcd.endpoints, clock: runtime.clock, callTimeoutMs: 5_000, user });
+    const stubs = members.connect(etcd.endpoints[0] ?? "");
+    await stubs.range({ key: "/mine/a" });
+    const responses: WatchResponse[] = [];
+    const watch = stubs.watch(
+      { key: "/other/", rangeEnd: "/other0", startRevision: 1n },
+      { onMessage: (response) => responses.push(response), onEnd: () => undefined },
+    );
+    await waitFor("the watch to be answered", () => responses.length > 0);
+    const reason = expect.stringContaining("permission denied") as string;
+    expect(responses).toMatchObject([{ created: true, canceled: { reason, compactRevision: 0n }, events: [] }]);
+    watch.close();
+    stubs.close();
   });
 
   it("gives back every connection of one that comes and goes, as behind each failure of a member", async () => {

@@ -3,7 +3,7 @@ import { waitFor } from "@tidemark/testkit";
 import { type EtcdProcesses, startEtcd } from "@tidemark/testkit/etcd";
 import { afterAll, beforeAll } from "vitest";
 import { etcdMembers } from "../src/index.ts";
-import { describeEtcdBehaviour } from "../src/testing/behaviour.ts";
+import { describeEtcdBehaviour } from "../src/testing/behaviour/index.ts";
 import { setSpaceAlarm } from "./space-alarm.ts";
 
 const { clock } = createNodeRuntime();

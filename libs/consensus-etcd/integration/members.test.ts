@@ -6,6 +6,7 @@ import { type EtcdMember, type EtcdProcesses, startEtcd } from "@tidemark/testki
 import { createTcpProxy } from "@tidemark/testkit/tcp-proxy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { etcdMembers } from "../src/index.ts";
+import { describeEtcdMembersBehaviour } from "../src/testing/behaviour/index.ts";
 import { createEtcdCluster, type EtcdCluster } from "../src/testing/contract-cluster.ts";
 
 const runtime = createNodeRuntime();
@@ -85,6 +86,69 @@ function epochsWithTwoLeaders(all: readonly Watched[]): readonly number[] {
   );
 }
 
+describeEtcdMembersBehaviour("real", async () => {
+  tests += 1;
+  const of = (member: number): EtcdMember => etcd.members[member - 1] as EtcdMember;
+  const others = (member: number) => etcd.members.filter((other) => other !== of(member));
+  const frozen = new Set<EtcdMember>();
+  const freeze = (member: EtcdMember) => {
+    member.pause();
+    frozen.add(member);
+  };
+  const thaw = async (member: EtcdMember) => {
+    member.resume();
+    frozen.delete(member);
+    await member.ready();
+  };
+  return {
+    prefix: `/members/${tests}/`,
+    ttlSecondsMin: 1,
+    async until(condition, what) {
+      await waitFor(what, condition);
+    },
+    connect(member) {
+      const { endpoint } = of(member);
+      return etcdMembers({ endpoints: [endpoint], clock: runtime.clock, callTimeoutMs: 2_000 }).connect(endpoint);
+    },
+    leader: () => waitFor("a leader", async () => (await leaderOf(etcd.members)) ?? false),
+    async giveUp(stubs, calls) {
+      // By their deadlines: none is waited for longer.
+      await Promise.allSettled(calls);
+      stubs.close();
+    },
+    freeze: (member) => freeze(of(member)),
+    thaw: (member) => thaw(of(member)),
+    isolate: (member) => others(member).forEach(freeze),
+    async kill(member) {
+      await of(member).kill();
+      await Promise.all(others(member).map((other) => other.ready()));
+    },
+    async close() {
+      for (const member of frozen) member.resume();
+      for (const member of etcd.members) if (!member.isRunning()) member.start();
+      await etcd.ready();
+    },
+  };
+});
+
+/** Its number, as the members that answer say. */
+async function leaderOf(members: readonly EtcdMember[]): Promise<number | undefined> {
+  const all = await Promise.all(members.map(({ endpoint }) => statusOf(endpoint)));
+  const at = all.findIndex(({ header, leader }) => header.member_id === leader);
+  return at < 0 ? undefined : at + 1;
+}
+
+interface Status {
+  readonly header: { readonly member_id: string };
+  readonly leader?: string;
+}
+
+async function statusOf(endpoint: string): Promise<Status> {
+  const answer = await fetch(`http://${endpoint}/v3/maintenance/status`, { method: "POST", body: "{}" });
+  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as Status;
+}
+
 describe("a store on three members", () => {
   it("loses nothing and has no two leaders while each is killed, frozen, and brought back, with compaction", async () => {
     const cluster = createCluster(etcd.endpoints);
@@ -114,31 +178,6 @@ describe("a store on three members", () => {
     expect(epochsWithTwoLeaders(all)).toEqual([]);
     for (const process of all) process.stop();
     await cluster.close();
-  });
-
-  it("33 a watch at a member that is cut off from the others ends, instead of staying without news", async () => {
-    const [first, ...others] = etcd.members as readonly [EtcdMember, EtcdMember, EtcdMember];
-    const stubs = membersBehind([first.endpoint]).connect(first.endpoint);
-    const ended: string[] = [];
-    let began = false;
-    const watch = stubs.watch(
-      { key: "/members/", rangeEnd: "/members0", startRevision: 1_000_000n },
-      {
-        onMessage: () => {
-          began = true;
-        },
-        onEnd: (error) => ended.push(error.message),
-      },
-    );
-    await waitFor("the watch to begin", () => began);
-    for (const other of others) other.pause();
-    await waitFor("the watch to end", () => ended.length > 0, 20_000).finally(() => {
-      for (const other of others) other.resume();
-    });
-    expect(ended[0]).toMatch(/no leader/);
-    watch.close();
-    stubs.close();
-    await etcd.ready();
   });
 
   it("30 a half-open connection, on which nothing comes back, is left for another member", async () => {

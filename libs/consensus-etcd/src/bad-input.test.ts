@@ -3,36 +3,9 @@ import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import { EtcdOpenError, openEtcdStore } from "./open.ts";
 import { createSimulatedEtcd, type SimulatedEtcd } from "./simulated/simulated-etcd.ts";
-import type { EtcdMembers, EtcdStubs } from "./stubs.ts";
-import { type Course, type CourseOptions, runCourse } from "./testing/course.ts";
-
-type Unary = Exclude<keyof EtcdStubs, "leaseKeepAlive" | "watch" | "close">;
-
-/** Counts the calls, whatever becomes of them. */
-function counted() {
-  const calls: Record<Unary, number> = { range: 0, txn: 0, compact: 0, leaseGrant: 0, leaseRevoke: 0 };
-  const count = <Rest extends readonly unknown[], Answer>(name: Unary, call: (...rest: Rest) => Answer) => {
-    return (...rest: Rest): Answer => {
-      calls[name] += 1;
-      return call(...rest);
-    };
-  };
-  const between = ({ endpoints, connect }: EtcdMembers): EtcdMembers => ({
-    endpoints,
-    connect(endpoint) {
-      const stubs = connect(endpoint);
-      return {
-        ...stubs,
-        range: count("range", stubs.range),
-        txn: count("txn", stubs.txn),
-        compact: count("compact", stubs.compact),
-        leaseGrant: count("leaseGrant", stubs.leaseGrant),
-        leaseRevoke: count("leaseRevoke", stubs.leaseRevoke),
-      };
-    },
-  });
-  return { between, all: () => Object.values(calls).reduce((sum, each) => sum + each, 0) };
-}
+import { EtcdError, type EtcdMembers, type EtcdStubs } from "./stubs.ts";
+import { countCalls } from "./testing/count-calls.ts";
+import { type Course, runCourse } from "./testing/course.ts";
 
 /** Opens the backend, and says why it could not and how many calls that took. */
 async function openOn(spoil: (etcd: SimulatedEtcd) => void) {
@@ -40,7 +13,7 @@ async function openOn(spoil: (etcd: SimulatedEtcd) => void) {
   const runtime = { ...time, random: createSeededRandom(1) };
   const etcd = createSimulatedEtcd({ runtime, members: 3 });
   spoil(etcd);
-  const { between, all } = counted();
+  const { between, all } = countCalls();
   const fate: { error?: unknown } = {};
   const settings = { prefix: "/bad", leaseMs: 3_000, renewalMs: 1_000, compaction: undefined };
   const opening = openEtcdStore({ members: between(etcd.members), settings, runtime, patienceMs: 10_000 });
@@ -89,21 +62,42 @@ const minuteMs = 60_000;
 const garbage = Uint8Array.from(Buffer.from("?"));
 
 /** The calls of a minute behind what `spoil` does to a leader and a standby. */
-async function callsOfAMinute(spoil: (c: Course) => Promise<void> | void, options: CourseOptions = {}) {
-  const { between, all } = counted();
-  const { value } = await runCourse({ ...options, between }, async (c) => {
+async function callsOfAMinute(spoil: (c: Course) => Promise<void> | void) {
+  const { between, all, of } = countCalls();
+  const { value } = await runCourse({ between }, async (c) => {
     const [first, second] = [await c.join(1), await c.join(2)];
     await spoil(c);
     await c.advance(5_000);
-    const before = all();
+    const before = { calls: all(), watches: of("watch") };
     await c.advance(minuteMs);
     return {
-      calls: all() - before,
+      calls: all() - before.calls,
+      watches: of("watch") - before.watches,
       beliefs: [first, second].map((process) => process.belief().kind),
-      events: c.events,
+      // Without what is reported at the end, when everybody leaves.
+      events: [...c.events],
     };
   });
   return value;
+}
+
+/** Watches say that they began, and nothing else comes. */
+function breakingWatches({ endpoints, connect }: EtcdMembers, isOn: () => boolean): EtcdMembers {
+  return {
+    endpoints,
+    connect(endpoint) {
+      const stubs = connect(endpoint);
+      const watch: EtcdStubs["watch"] = (request, handlers) =>
+        stubs.watch(request, {
+          onEnd: handlers.onEnd,
+          onMessage(response) {
+            handlers.onMessage(response);
+            if (isOn() && response.created) handlers.onEnd(new EtcdError("LOST", "the stream was reset"));
+          },
+        });
+      return { ...stubs, watch };
+    },
+  };
 }
 
 describe("a running controller", () => {
@@ -127,17 +121,35 @@ describe("a running controller", () => {
     expect(calls).toBeLessThan(300);
   });
 
-  it("33 that lost its rights to every key says so, and asks about once a second", async () => {
-    const { calls, events } = await callsOfAMinute((c) => {
+  it("33 that lost its rights to every key says so, and begins a watch about twice a second", async () => {
+    const { calls, watches, events } = await callsOfAMinute((c) => {
       for (const key of ["/append", "/controller", "/controllers/1", "/controllers/2"]) c.etcd.deny(c.prefix + key);
+      // A watch that stands is not ended by the loss of a right.
       c.etcd.loseLeader(10);
-      c.cluster.cut(1);
-      c.cluster.cut(2);
-      c.cluster.heal(1);
-      c.cluster.heal(2);
     });
-    expect(events.some((event) => event.kind === "transaction" && event.outcome === "DENIED")).toBe(true);
-    expect(calls).toBeLessThan(300);
+    const causes = events.flatMap((event) => (event.kind === "watchInterrupted" ? [event.cause] : []));
+    expect(causes.some((cause) => cause.includes("permission denied"))).toBe(true);
+    // Two candidates, each of which pauses for 400 to 800 ms.
+    expect(watches).toBeGreaterThan(120);
+    expect(watches).toBeLessThan(300);
+    expect(calls - watches).toBeLessThan(10);
+  });
+
+  it("whose watch begins and breaks off at once, again and again, begins another about twice a second", async () => {
+    const { between: counting, of } = countCalls();
+    const breaking = { isOn: false };
+    const between = (members: EtcdMembers) => counting(breakingWatches(members, () => breaking.isOn));
+    await runCourse({ between }, async (c) => {
+      await c.join(1);
+      breaking.isOn = true;
+      c.etcd.loseLeader(10);
+      await c.advance(5_000);
+      const before = of("watch");
+      await c.advance(minuteMs);
+      expect(of("watch") - before).toBeGreaterThan(60);
+      expect(of("watch") - before).toBeLessThan(150);
+      breaking.isOn = false;
+    });
   });
 
   it("whose keys do not parse claims once for each change of them, and leads again", async () => {
@@ -150,7 +162,7 @@ describe("a running controller", () => {
   });
 
   it("that finds no key which says the controller epoch claims nothing, and says so", async () => {
-    const { between, all } = counted();
+    const { between, all } = countCalls();
     await runCourse({ between }, async (c) => {
       const process = await c.start(1);
       for (const key of ["/append", "/controller_epoch"]) await c.cluster.plant(key, garbage);
@@ -168,7 +180,7 @@ describe("a running controller", () => {
 
 describe("an append that etcd refuses", () => {
   it("33 is refused by name, is not tried again, and the leader leads on", async () => {
-    const { between, all } = counted();
+    const { between, all } = countCalls();
     const { violations } = await runCourse({ between }, async (c) => {
       const first = await c.join(1);
       const epoch = await c.leading(first);

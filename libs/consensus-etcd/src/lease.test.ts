@@ -59,6 +59,19 @@ describe("belief in a lease", () => {
     s.rotation.close();
   });
 
+  it("31 ends with the first renewal that etcd answers with no time, not when the time of the one before is over", async () => {
+    const s = await setting(0);
+    await s.time.advance(10_000);
+    const stubs = s.etcd.members.connect(s.etcd.members.endpoints[0] ?? "");
+    stubs.leaseRevoke(s.lease.id).catch(() => undefined);
+    // A renewal is sent every second; what was answered before lasts for three, less a margin.
+    await s.time.advance(1_100);
+    expect(s.lost).toEqual(["etcd says that the lease is gone"]);
+    expect(s.lease.isBelieved()).toBe(false);
+    s.etcd.close();
+    s.rotation.close();
+  });
+
   it("says nothing after it was ended", async () => {
     const s = await setting(0);
     s.lease.end();

@@ -6,6 +6,8 @@ import type { WatchShape } from "./watchers.ts";
 
 /** How members come to a majority, and learn what it committed. Members are named by their number, from 1 on. */
 export interface Agreement {
+  /** Whether anything can be committed now. Leases end by a commit, too. */
+  isLed(): boolean;
   /** A call that the member took is to be carried out: now, later, or never. `fail`: the member says that it was not. */
   agree(member: number, carryOut: () => void, fail: (why: string) => void): void;
   /** Something was committed; each member is to learn of it. */

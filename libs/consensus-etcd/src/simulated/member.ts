@@ -1,7 +1,7 @@
 import { below, createDeferred } from "@tidemark/runtime";
-import { EtcdError, type EtcdStubs, type StreamHandlers } from "../stubs.ts";
+import { EtcdError, type EtcdStubs, type StreamHandlers, type WatchResponse } from "../stubs.ts";
 import { endLease, refuseFull, refuseUnwanted, type SimulatedCluster } from "./cluster.ts";
-import { createWatch, type SimulatedWatch } from "./watchers.ts";
+import { createWatch, isWatched, type SimulatedWatch } from "./watchers.ts";
 
 export type MemberMode = "up" | "frozen" | "minority" | "down";
 
@@ -112,6 +112,10 @@ function connect(state: MemberState): EtcdStubs {
         if (watch !== undefined) state.watches.delete(watch);
       });
       stream.arrive(() => {
+        if ([...cluster.denied].some((key) => isWatched(key, request))) {
+          stream.send(deniedWatch(state.applied));
+          return;
+        }
         watch = createWatch({
           request,
           mvcc,
@@ -133,6 +137,12 @@ function connect(state: MemberState): EtcdStubs {
       for (const end of [...connection.ends]) end(new EtcdError("LOST", "the connection was closed"));
     },
   };
+}
+
+/** A watch of which any key is denied begins and ends in one word; its stream stands. */
+function deniedWatch(revision: bigint): WatchResponse {
+  const reason = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+  return { revision, created: true, canceled: { reason, compactRevision: 0n }, fragment: false, events: [] };
 }
 
 interface Connection {

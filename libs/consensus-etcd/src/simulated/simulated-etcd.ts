@@ -52,7 +52,7 @@ export interface SimulatedEtcd {
   compact(): boolean;
   /** Whether etcd's space quota is used up. */
   setFull(isFull: boolean): void;
-  /** Whoever writes or reads this key is denied it. */
+  /** Whoever writes or reads this key is denied it, and whoever begins a watch that takes it in is denied that. */
   deny(key: EtcdKey): void;
   revision(): bigint;
   /** What was committed from a revision on, as far as it was not compacted. */
@@ -77,6 +77,7 @@ export function createSimulatedEtcd(options: SimulatedEtcdOptions): SimulatedEtc
     isFull: false,
     denied: new Set(),
     agreement: options.agreement ?? {
+      isLed: () => true,
       agree: (_member, carryOut) => carryOut(),
       committed() {
         for (const member of members) member.catchUp();
@@ -137,9 +138,10 @@ function setLeader(cluster: SimulatedCluster, isThere: boolean): void {
 }
 
 function expireLeases(cluster: SimulatedCluster): Cancel {
-  const { runtime, leases } = cluster;
+  const { runtime, leases, agreement } = cluster;
   const look = () => {
-    if (cluster.hasLeader) for (const lease of leases.expired(runtime.clock.monotonicMs())) endLease(cluster, lease);
+    if (cluster.hasLeader && agreement.isLed())
+      for (const lease of leases.expired(runtime.clock.monotonicMs())) endLease(cluster, lease);
     cancel = runtime.scheduler.after(expiryCheckMs, look);
   };
   let cancel = runtime.scheduler.after(expiryCheckMs, look);

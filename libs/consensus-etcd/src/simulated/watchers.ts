@@ -3,7 +3,7 @@
  * says the store's revision, which is ahead of its events; from then on it is given each revision as it is committed.
  */
 import type { Cancel, Scheduler } from "@tidemark/runtime";
-import type { EtcdChange, WatchRequest, WatchResponse } from "../stubs.ts";
+import type { EtcdChange, EtcdKey, WatchRequest, WatchResponse } from "../stubs.ts";
 import type { Mvcc, StoreRevision } from "./mvcc.ts";
 
 export interface WatchShape {
@@ -50,7 +50,7 @@ export function createWatch(options: {
     const last = part.at(-1);
     if (last === undefined) return false;
     next = last.revision + 1n;
-    const events = part.flatMap(({ changes }: StoreRevision) => changes.filter((change) => isWatched(change, request)));
+    const events = part.flatMap(({ changes }: StoreRevision) => changes.filter(({ key }) => isWatched(key, request)));
     sendInFragments(events, { ...header(), fragmentBytes: shape.fragmentBytes, send });
     return missed.length > part.length;
   };
@@ -77,7 +77,7 @@ export function createWatch(options: {
   };
 }
 
-function isWatched({ key }: EtcdChange, request: WatchRequest): boolean {
+export function isWatched(key: EtcdKey, request: WatchRequest): boolean {
   return request.rangeEnd === undefined ? key === request.key : key >= request.key && key < request.rangeEnd;
 }
 

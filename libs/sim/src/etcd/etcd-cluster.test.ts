@@ -1,9 +1,13 @@
 import { EtcdError, type EtcdStubs } from "@tidemark/consensus-etcd";
-import { describeEtcdBehaviour } from "@tidemark/consensus-etcd/behaviour";
+import { describeEtcdBehaviour, describeEtcdMembersBehaviour } from "@tidemark/consensus-etcd/behaviour";
 import { describe, expect, it } from "vitest";
+import type { SimNode } from "../cluster/node.ts";
 import { createSimProcess } from "../engine/sim-process.ts";
 import { createPassingTime } from "../testing/passing-time.ts";
 import { createThreeEtcds } from "../testing/three-etcds.ts";
+
+/** As long as it may take until somebody leads, in milliseconds. */
+const electionMs = 2000;
 
 /** An etcd on three machines, and a machine of its own for whoever uses it. */
 async function createMachines() {
@@ -27,6 +31,8 @@ async function createMachines() {
     );
   const start = async (stubs: EtcdStubs) => {
     for (const node of cluster.etcds) node.boot();
+    // What is asked before somebody leads may wait for as long as a member has patience.
+    await runFor(electionMs);
     await served(stubs);
   };
   const stubsOf = (member: number) => connect(endpoints[member - 1] ?? "");
@@ -51,12 +57,53 @@ describeEtcdBehaviour("simulated machines", async () => {
   };
 });
 
+describeEtcdMembersBehaviour("simulated machines", async () => {
+  const { cluster, until, runFor, served, stubsOf } = await createMachines();
+  const { links } = cluster.network;
+  const machine = (member: number): SimNode => cluster.etcds[member - 1] as SimNode;
+  const next = (member: number) => (member % 3) + 1;
+  return {
+    prefix: "/behaviour/",
+    ttlSecondsMin: 1,
+    until,
+    connect: stubsOf,
+    async leader() {
+      await until(() => cluster.etcd.leader !== undefined, "somebody leads");
+      return cluster.etcd.leader ?? 0;
+    },
+    async giveUp(stubs, calls) {
+      await runFor(2000);
+      stubs.close();
+      await Promise.allSettled(calls);
+    },
+    freeze: (member) => machine(member).process?.pause(),
+    async thaw(member) {
+      machine(member).process?.resume();
+      await served(stubsOf(member));
+    },
+    isolate(member) {
+      const alone = machine(member).host.name;
+      for (const { host } of cluster.etcds) {
+        if (host.name === alone) continue;
+        links.cut(alone, host.name);
+        links.cut(host.name, alone);
+      }
+    },
+    async kill(member) {
+      machine(member).kill();
+      await runFor(electionMs);
+      await served(stubsOf(next(member)));
+      await served(stubsOf(next(next(member))));
+    },
+    close: async () => undefined,
+  };
+});
+
 const put = (key: string) => ({
   compares: [],
   success: [{ kind: "put", key, value: Uint8Array.of(1), lease: "0" } as const],
 });
 
-/** The members that run on, and the two that form a majority without the first. */
 describe("etcd on simulated machines", () => {
   it("takes nothing at a member that is cut off from the others, and serves at those", async () => {
     const { cluster, settled, runFor, served, stubsOf } = await createMachines();
@@ -71,56 +118,5 @@ describe("etcd on simulated machines", () => {
     await served(stubsOf(2));
     expect(await settled(stubsOf(2).range({ key: "/a" }))).toMatchObject({ entries: [] });
     expect(await settled(stubsOf(3).txn(put("/b")))).toMatchObject({ succeeded: true });
-  });
-
-  it("ends the watches of a member that is cut off", async () => {
-    const { cluster, until, stubsOf } = await createMachines();
-    const ended: EtcdError[] = [];
-    stubsOf(2).watch(
-      { key: "/", rangeEnd: "0", startRevision: 2n },
-      { onMessage: () => undefined, onEnd: (error) => ended.push(error) },
-    );
-    const { links } = cluster.network;
-    for (const other of ["etcd-1.sim", "etcd-3.sim"]) links.cut(other, "etcd-2.sim");
-    await until(() => ended.length > 0, "the watch ended");
-    expect(ended[0]?.code).toBe("LOST");
-  });
-
-  it("has a leader again after its leader's machine went dark, and leases begin anew", async () => {
-    const { engine, cluster, settled, served, until, stubsOf } = await createMachines();
-    const stubs = cluster.etcds.map((_, at) => stubsOf(at + 1));
-    const [first] = stubs;
-    const grant = await settled(first?.leaseGrant(3) ?? Promise.reject(new Error("no member")));
-    expect(grant).toMatchObject({ ttlSeconds: 3 });
-    const leader = cluster.etcds[(cluster.etcd.leader ?? 0) - 1];
-    const lost = engine.nowMs;
-    leader?.losePower();
-    const other = stubs[cluster.etcds.findIndex((node) => node !== leader)];
-    if (other === undefined || grant instanceof EtcdError) throw new Error("No other member");
-    await served(other);
-    const ttl: number[] = [];
-    const ask = other.leaseKeepAlive(grant.id, {
-      onMessage: ({ ttlSeconds }) => ttl.push(ttlSeconds),
-      onEnd: () => undefined,
-    });
-    ask.send();
-    await until(() => ttl.length > 0, "the renewal is answered");
-    expect(ttl).toEqual([3]);
-    expect(engine.nowMs - lost).toBeGreaterThan(1000);
-  });
-
-  it("carries a transaction out that waited at a member which stood still, after its caller gave it up", async () => {
-    const { cluster, settled, runFor, stubsOf } = await createMachines();
-    const late = stubsOf(2);
-    await settled(late.range({ key: "/" }));
-    cluster.etcds[1]?.process?.pause();
-    const lost = late.txn(put("/late"));
-    lost.catch(() => undefined);
-    await runFor(2000);
-    late.close();
-    expect(await settled(stubsOf(1).range({ key: "/late" }))).toMatchObject({ entries: [] });
-    cluster.etcds[1]?.process?.resume();
-    await runFor(2000);
-    expect(await settled(stubsOf(1).range({ key: "/late" }))).toMatchObject({ entries: [{ key: "/late" }] });
   });
 });

@@ -49,6 +49,7 @@ export function createSimEtcd(
   let seen = 0n;
   const numbers = hosts.map((_, at) => at + 1);
   const agreement: Agreement = {
+    isLed: () => started.majority?.isLed() === true,
     agree(member, carryOut, fail) {
       const { majority } = started;
       if (majority === undefined) return;

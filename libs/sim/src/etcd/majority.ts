@@ -1,12 +1,15 @@
 import { pick, type Random } from "@tidemark/runtime";
 import type { SimNode } from "../cluster/node.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
 import type { Links } from "../network/links.ts";
 
 /** Who leads etcd, and who reaches whom, as machines and network stand now. Members by their number, from 1 on. */
 export interface Majority {
   /** Undefined while nobody leads. */
   readonly leader: number | undefined;
+  /** Somebody leads, and reaches a majority. */
+  isLed(): boolean;
   /** The leader runs and reaches a majority, and the member runs and reaches the leader. */
   serves(member: number): boolean;
   /** How long a call takes from the member by way of a majority, in milliseconds. */
@@ -38,6 +41,8 @@ export function startMajority(
   const numbers = members.map((_, at) => at + 1);
   const aloneSinceMs = new Map<number, number>();
   let leader: number | undefined;
+  /** A leader that was started again leads nobody, however soon, until it is elected anew. */
+  let elected: SimProcess | undefined;
   let missedSinceMs = Number.NEGATIVE_INFINITY;
   let patienceMs = 0;
   let waiting: (() => void)[] = [];
@@ -58,7 +63,7 @@ export function startMajority(
   };
   const leads = (member: number) =>
     runs(member) && numbers.filter((other) => runs(other) && reach(member, other)).length > members.length / 2;
-  const isLed = () => leader !== undefined && leads(leader);
+  const isLed = () => leader !== undefined && node(leader).process === elected && leads(leader);
   const serves = (member: number) => leader !== undefined && isLed() && runs(member) && reach(member, leader);
   const wayMs = (one: number, other: number) =>
     one === other ? 0 : links.delayMs(node(one).host.name, node(other).host.name);
@@ -72,8 +77,9 @@ export function startMajority(
     }
     if (engine.nowMs - missedSinceMs < patienceMs) return;
     const next = pick(random, numbers.filter(leads));
-    if (next === leader) return;
+    if (next === undefined && leader === undefined) return;
     leader = next;
+    elected = next === undefined ? undefined : node(next).process;
     on.leader(next);
   };
   const look = () => {
@@ -91,6 +97,7 @@ export function startMajority(
     get leader() {
       return leader;
     },
+    isLed,
     serves,
     roundMs(member) {
       const from = leader ?? member;

@@ -42,6 +42,27 @@ export function describeDamage(create: CreateCluster): void {
       expect(leader.epoch).toBeGreaterThan(before.epoch);
     });
 
+    promise(
+      create,
+      "a claim that is on its way overwrites no /controller that a living candidate put there meanwhile",
+      async (s) => {
+        const [first, second, third] = await s.joinAll();
+        s.cluster.holdWatch(3);
+        const late = s.cluster.delayNextRequest(2, "silence");
+        await s.settled(first.consensus.close(), "the first leaves");
+        await s.settled(late.sent, "the second's claim is on its way");
+        await s.cluster.plant("/controller", utf8('{"newer":'), { heldBy: 3 });
+        await s.settled(late.arrive(), "the second's claim arrives");
+        s.cluster.releaseWatch(3);
+        await s.cluster.plant("/test/behind", utf8("1"), { heldBy: 3 });
+        await s.cluster.until(
+          () => [second, third].every((process) => process.text("/test/behind") === "1"),
+          "both have seen what came behind it",
+        );
+        expect([second, third].map((process) => process.text("/controller"))).toEqual(['{"newer":', '{"newer":']);
+      },
+    );
+
     for (const [what, value] of garbage) {
       promise(create, `${what} at every key of the store stops nobody for good`, async (s) => {
         const all = await s.joinAll();

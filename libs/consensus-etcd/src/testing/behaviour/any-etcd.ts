@@ -1,27 +1,11 @@
-/**
- * What the backend takes for granted of etcd, as one suite: run against the real one and against the simulated one, so
- * that the simulated one does not lie.
- */
+/** What the backend takes for granted of any etcd, however many members it has. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  EtcdError,
-  type EtcdStubs,
-  type LeaseKeepAlive,
-  noLease,
-  type RangeRequest,
-  type WatchRequest,
-  type WatchResponse,
-} from "../stubs.ts";
+import { noLease } from "../../stubs.ts";
+import { leasesBeginAnew } from "./leases-begin-anew.ts";
+import { type BehindTools, type Tools, toolsFor } from "./tools.ts";
 
 /** An etcd for one test, with a key space of its own. */
-export interface EtcdBehind {
-  readonly stubs: EtcdStubs;
-  /** Above the keys of the test. Ends with a slash. */
-  readonly prefix: string;
-  /** The least that a lease is granted, seconds. */
-  readonly ttlSecondsMin: number;
-  /** Lets things happen until the condition holds. */
-  until(condition: () => boolean, what: string): Promise<void>;
+export interface EtcdBehind extends BehindTools {
   /** Kills etcd and brings it back with its disk. The stubs go on. */
   powerCut(): Promise<void>;
   /** Uses its space up, or raises the alarm that says so; and takes that back. */
@@ -36,7 +20,7 @@ export function describeEtcdBehaviour(name: string, create: () => Promise<EtcdBe
       etcd = await create();
     });
     afterEach(() => etcd.close());
-    const tools = () => toolsFor(etcd);
+    const tools = () => ({ ...etcd, ...toolsFor(etcd) });
     describeTransactions(tools);
     describeSpace(tools);
     describeRanges(tools);
@@ -45,67 +29,9 @@ export function describeEtcdBehaviour(name: string, create: () => Promise<EtcdBe
   });
 }
 
-type Tools = ReturnType<typeof toolsFor>;
+type AnyEtcd = EtcdBehind & Tools;
 
-function toolsFor(etcd: EtcdBehind) {
-  const { stubs } = etcd;
-  const key = (text: string) => etcd.prefix + text;
-  const value = (text: string) => Uint8Array.from(Buffer.from(text));
-  /** The promise's value or error, while things happen. */
-  const settled = async <Value>(promise: Promise<Value>): Promise<Value> => {
-    let isSettled = false;
-    const settle = () => {
-      isSettled = true;
-    };
-    promise.then(settle, settle);
-    await etcd.until(() => isSettled, "the call is answered");
-    return promise;
-  };
-  const putAll = (names: readonly string[], text = "1", lease = noLease) =>
-    settled(
-      stubs.txn({
-        compares: [],
-        success: names.map((each) => ({ kind: "put", key: key(each), value: value(text), lease }) as const),
-      }),
-    );
-  const all = { key: etcd.prefix, rangeEnd: `${etcd.prefix.slice(0, -1)}0` };
-  return {
-    ...etcd,
-    key,
-    value,
-    all,
-    settled,
-    putAll,
-    put: (text: string, given = "1", lease = noLease) => putAll([text], given, lease),
-    range: (request: Partial<RangeRequest> = {}) => settled(stubs.range({ ...all, ...request })),
-    names: async () => (await settled(stubs.range(all))).entries.map((entry) => entry.key.slice(etcd.prefix.length)),
-    codeOf: async (promise: Promise<unknown>) => {
-      const error = await settled(promise.catch((reason: unknown) => reason));
-      if (!(error instanceof EtcdError)) throw new Error(`No EtcdError but ${String(error)}`);
-      return error.code;
-    },
-    watch(request: Partial<WatchRequest> & Pick<WatchRequest, "startRevision">) {
-      const responses: WatchResponse[] = [];
-      const ended: EtcdError[] = [];
-      const stream = stubs.watch(
-        { ...all, ...request },
-        { onMessage: (response) => responses.push(response), onEnd: (error) => ended.push(error) },
-      );
-      return { responses, ended, stream, events: () => responses.flatMap(({ events }) => events) };
-    },
-    keepAlive(lease: string) {
-      const answers: number[] = [];
-      const ended: EtcdError[] = [];
-      const stream: LeaseKeepAlive = stubs.leaseKeepAlive(lease, {
-        onMessage: ({ ttlSeconds }) => answers.push(ttlSeconds),
-        onEnd: (error) => ended.push(error),
-      });
-      return { answers, ended, stream };
-    },
-  };
-}
-
-function describeSpace(tools: () => Tools): void {
+function describeSpace(tools: () => AnyEtcd): void {
   it("34 without space puts and leases are refused, whatever the compares say, and everything else goes on", async () => {
     const t = tools();
     await t.putAll(["a", "b"]);
@@ -129,7 +55,7 @@ function describeSpace(tools: () => Tools): void {
   });
 }
 
-function describeTransactions(tools: () => Tools): void {
+function describeTransactions(tools: () => AnyEtcd): void {
   it("a transaction whose compares hold has one revision, and one whose do not has none", async () => {
     const t = tools();
     const first = await t.putAll(["a", "b"]);
@@ -187,7 +113,7 @@ function describeTransactions(tools: () => Tools): void {
   });
 }
 
-function describeRanges(tools: () => Tools): void {
+function describeRanges(tools: () => AnyEtcd): void {
   it("a range is cut at its limit, and the pages at one revision are one state", async () => {
     const t = tools();
     await t.putAll(["a", "b", "c"]);
@@ -211,7 +137,7 @@ function describeRanges(tools: () => Tools): void {
   });
 }
 
-function describeLeases(tools: () => Tools): void {
+function describeLeases(tools: () => AnyEtcd): void {
   it("a lease that is too short is raised", async () => {
     const t = tools();
     if (t.ttlSecondsMin > 1) expect((await t.settled(t.stubs.leaseGrant(1))).ttlSeconds).toBe(t.ttlSecondsMin);
@@ -281,7 +207,15 @@ function describeLeases(tools: () => Tools): void {
     watch.stream.close();
   });
 
-  it("31 leases outlive etcd's own restart, and may last longer by it", async () => {
+  it("31 leases begin anew with etcd's own restart, and last longer by it", async () => {
+    const t = tools();
+    await leasesBeginAnew(t, async () => {
+      await t.powerCut();
+      return t;
+    });
+  });
+
+  it("31 leases outlive etcd's own restart, and are renewed behind it for as long as before", async () => {
     const t = tools();
     const { id } = await t.settled(t.stubs.leaseGrant(60));
     await t.put("a", "1", id);
@@ -295,7 +229,7 @@ function describeLeases(tools: () => Tools): void {
   });
 }
 
-function describeWatches(tools: () => Tools): void {
+function describeWatches(tools: () => AnyEtcd): void {
   it("a watch says that it began, then tells each revision with all its changes in order", async () => {
     const t = tools();
     const { revision } = await t.put("before");

@@ -1,15 +1,31 @@
 /** Sections 5.1, 5.2 and 5.4.1 of the Raft paper, its figure 2 "RequestVote", and pre-vote as in section 9.6 of the thesis. */
 import { describe, expect, it } from "vitest";
 import { logIndex, term } from "../ids.ts";
+import type { Message } from "../messages.ts";
 import { createRaft } from "../raft.ts";
 import { formattedStart } from "../start-state.ts";
-import { append, at, createLoneNode, say } from "../testing/lone-node.ts";
+import { append, at, createLoneNode, type LoneNode, say } from "../testing/lone-node.ts";
 import { electionTicks, electionTicksMin, heartbeatTicks, idOf } from "../testing/scripted-cluster.ts";
 
 const voteRequest = (from: string, of: number, last = at(1, 1), transfer = false) =>
   say(from, of, { kind: "voteRequest", last, transfer });
 const preVoteRequest = (from: string, of: number, last = at(1, 1)) =>
   say(from, of, { kind: "preVoteRequest", forTerm: term(of + 1), last });
+
+/** What a leader that is known already says again. */
+const laterWords = [
+  ["an append", append("n3", 1, at(1, 1), [])],
+  ["a heartbeat", say("n3", 1, { kind: "heartbeat", commit: logIndex(1), round: 0 })],
+] as const;
+
+/** n3 is heard to lead, and again by `word`; either time the node is about to miss it. */
+function hearTwice(node: LoneNode, word: Message): void {
+  node.hear(append("n3", 1, at(1, 1), []));
+  node.tick(electionTicksMin - 1);
+  node.hear(word);
+  node.tick(electionTicksMin - 1);
+  node.take();
+}
 
 describe("terms (5.1)", () => {
   it("a node that hears of a newer term takes it up and follows", () => {
@@ -267,6 +283,13 @@ describe("pre-vote (thesis 9.6)", () => {
     expect(node.take().messages).toMatchObject([{ granted: false }, { granted: true }]);
   });
 
+  it.each(laterWords)("it is refused for as long from %s, which is not the first that the leader says", (_, word) => {
+    const node = createLoneNode();
+    hearTwice(node, word);
+    node.hear(preVoteRequest("n2", 1));
+    expect(node.take().messages).toMatchObject([{ kind: "preVoteResponse", granted: false }]);
+  });
+
   it("it is refused to a log that is behind, and for a term that is not new", () => {
     const node = createLoneNode({ terms: [2, 2] });
     node.hear(preVoteRequest("n2", 3, at(2, 2)));
@@ -296,6 +319,14 @@ describe("disruptive servers (section 6, thesis 6.2)", () => {
     const node = createLoneNode();
     node.hear(append("n3", 1, at(1, 1), []));
     node.take();
+    node.hear(voteRequest("n2", 8));
+    expect(node.take().messages).toEqual([]);
+    expect(node.raft.status()).toMatchObject({ term: 1, leader: idOf("n3") });
+  });
+
+  it.each(laterWords)("that is counted from %s too, which is not the first that the leader says", (_, word) => {
+    const node = createLoneNode();
+    hearTwice(node, word);
     node.hear(voteRequest("n2", 8));
     expect(node.take().messages).toEqual([]);
     expect(node.raft.status()).toMatchObject({ term: 1, leader: idOf("n3") });

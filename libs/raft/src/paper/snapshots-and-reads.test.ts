@@ -101,9 +101,13 @@ describe("a follower takes a snapshot (figure 13)", () => {
     const node = createLoneNode({ terms: [2, 2, 2], term: 3 });
     node.hear(append("n2", 3, at(4, 2), [], 4));
     node.take();
-    node.hear(chunk(snapshotAt(3, 2), 0, 6));
-    expect(node.raft.status()).toMatchObject({ last: at(4, 2), committed: 4 });
-    expect(node.take().messages).toMatchObject([{ kind: "appendAccepted", match: 4 }]);
+    // Entry 2 is no longer in the log: only the commit index says that the snapshot is old.
+    node.raft.compact({ ...node.raft.snapshotAt(logIndex(3)), sizeBytes: 6 }, 0);
+    node.take();
+    node.flush();
+    node.hear(chunk(snapshotAt(2, 2), 0, 6));
+    expect(node.raft.status()).toMatchObject({ last: at(4, 2), committed: 4, snapshot: { index: 3 } });
+    expect(node.take()).toMatchObject({ messages: [{ kind: "appendAccepted", match: 4 }], writes: [], restored: [] });
   });
 });
 
@@ -338,6 +342,27 @@ describe("evidence that the leader is gone", () => {
     node.take();
     node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
     expect(node.take().messages).toMatchObject([{ kind: "preVoteResponse", granted: has }]);
+  });
+
+  it.each([
+    ["has the same evidence", true],
+    ["has none", false],
+  ])("a voter that stands for nothing itself and %s grants pre-vote and vote: %s", (_, has) => {
+    // Its own log counts n1 among the learners: it does not stand for election, and so still takes n2 for the leader.
+    const node = createLoneNode({ voters: ["n2", "n3"], learners: ["n1"] });
+    node.hear(append("n2", 1, at(1, 1), []));
+    if (has) node.raft.peerRefused(idOf("n2"));
+    expect(node.raft.status()).toMatchObject({ role: "follower", leader: idOf("n2") });
+    node.take();
+    node.hear(say("n3", 1, { kind: "preVoteRequest", forTerm: term(2), last: at(1, 1) }));
+    node.hear(say("n3", 2, { kind: "voteRequest", last: at(1, 1), transfer: false }));
+    const before = node.take().messages;
+    node.flush();
+    expect([...before, ...node.take().messages]).toMatchObject([
+      { kind: "preVoteResponse", granted: has },
+      ...(has ? [{ kind: "voteResponse", granted: true }] : []),
+    ]);
+    expect(node.raft.status()).toMatchObject(has ? { term: 2, votedFor: idOf("n3") } : { term: 1, leader: idOf("n2") });
   });
 
   it("is withdrawn when the leader is heard again", () => {

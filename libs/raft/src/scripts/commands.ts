@@ -11,7 +11,7 @@
  * | timeout n1                       | time passes for n1 until it campaigns                                        |
  * | settle                           | delivers everything on the wire, and what follows, until nothing moves       |
  * | deliver n1 n2 [kind] [n]         | delivers messages of n1 to n2; of one kind; at most n                        |
- * | again n1 n2 kind                 | delivers the last such message that was delivered or lost once more          |
+ * | again n1 n2 kind [n]             | delivers the last such message that was delivered or lost once more; n: the n-th last |
  * | lose n1 n2 [kind]                | loses messages on the wire; `*` is any node                                  |
  * | cut n1 n2, heal n1 n2            | everything from n1 to n2 is lost while delivering; `*` is any node           |
  * | propose n1 [n]                   | proposes n batches                                                           |
@@ -103,8 +103,8 @@ const commands: Record<string, Command> = {
     const most = Number(rest.find((arg) => !Number.isNaN(Number(arg))) ?? Number.POSITIVE_INFINITY);
     for (const message of take(run, from, to, kind, most)) run.cluster.deliver(message);
   },
-  again(run, [from = "", to = "", kind = ""]) {
-    const message = run.past.findLast((past) => matches(run, past, from, to, kind));
+  again(run, [from = "", to = "", kind = "", back = "1"]) {
+    const message = run.past.filter((past) => matches(run, past, from, to, kind)).at(-Number(back));
     if (message === undefined) run.said.push("nothing like that was sent");
     else run.cluster.deliver(message);
   },

@@ -53,6 +53,28 @@ describe("when the leader's process is gone", () => {
   });
 });
 
+describe("the controller epoch", () => {
+  it("of each leader is the term that elected it", async () => {
+    const cluster = await createManualCluster();
+    const all = await cluster.joinAll();
+    const leaders = () =>
+      all.flatMap(({ belief }, at) => {
+        const held = belief();
+        const node = cluster.stores().get(at + 1)?.node;
+        if (held.kind !== "leading" || node === undefined) return [];
+        return [{ epoch: Number(held.epoch), term: Number(node.raft.status().term) }];
+      });
+    const [first] = leaders();
+    expect(first?.epoch).toBe(first?.term);
+    cluster.kill(1);
+    await failover(cluster, all);
+    const [second] = leaders();
+    expect(second?.epoch).toBe(second?.term);
+    expect(second?.term).toBeGreaterThan(first?.term ?? 0);
+    await cluster.close();
+  });
+});
+
 describe("a process that stood still", () => {
   it("stops believing that it leads when that was longer than its lease, and before anybody else leads", async () => {
     const cluster = await createManualCluster();

@@ -65,12 +65,15 @@ export interface RaftClusterOptions {
 /** The nodes as tests of the backend itself see them. */
 export interface RaftCluster extends MemberCluster {
   readonly stores: () => ReadonlyMap<number, RaftStore>;
+  /** Of the candidates, and of the node that nobody has added. */
+  cut(node: number): void;
+  heal(node: number): void;
   /** Starts the node again, without a candidate. */
   restartNode(node: number): Promise<void>;
 }
 
 /** Which node the contract's suite adds. */
-const spareNode = 9;
+export const spareNode = 9;
 
 /** `disk`: which of the disks that it had. */
 export function identityOf(node: number, disk = 0): CandidateIdentity {

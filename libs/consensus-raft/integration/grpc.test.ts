@@ -75,6 +75,17 @@ const heartbeat = (from: 0 | 1, to: 0 | 1, round: number): Message => ({
   round,
 });
 
+const snapshotChunk = (from: 0 | 1, to: 0 | 1): Message => ({
+  kind: "snapshotChunk",
+  from: ids[from] ?? directoryId(""),
+  to: ids[to] ?? directoryId(""),
+  term: term(2),
+  toVoter: true,
+  snapshot: { index: logIndex(5), term: term(1), membership: { voters: [], learners: [] }, sizeBytes: 3 },
+  offset: 0,
+  data: Uint8Array.of(1, 2, 3),
+});
+
 describe("members over gRPC", () => {
   it("hear each other's messages in order, and answer commands", async () => {
     const [one, two] = [await member(0, "c"), await member(1, "c")];
@@ -138,6 +149,45 @@ describe("members over gRPC", () => {
     // Nothing more is said to it, so that no other connection breaks.
     await waitFor("the refusal", () => one.noted.refused > 0);
     expect(probed.slice(0, 2)).toEqual(["reached", "refused"]);
+  });
+
+  it.each(["unreachable", "reached"] as const)(
+    "are not taken to be gone where a connection broke and each probe finds their port %s",
+    async (found) => {
+      let probed = 0;
+      const one = await member(0, "c", {
+        ...grpcTransport,
+        async probe() {
+          probed += 1;
+          return found;
+        },
+      });
+      const two = await member(1, "c");
+      one.transport.send({ id: two.id, address: two.address() }, heartbeat(0, 1, 0));
+      await waitFor("it to arrive", () => two.noted.messages.length === 1);
+      await two.server.stop(0);
+      await waitFor("the last probe, or a verdict before it", () => probed === 5 || one.noted.refused > 0);
+      expect(one.noted.refused).toBe(0);
+      expect(one.noted.broken).toBeGreaterThan(0);
+    },
+  );
+
+  it("are sent snapshots on a connection of their own, which holds up no heartbeat", async () => {
+    const opened: string[] = [];
+    const one = await member(0, "c", {
+      ...grpcTransport,
+      createChannel(endpoint, options) {
+        opened.push(options.trafficClass);
+        return grpcTransport.createChannel(endpoint, options);
+      },
+    });
+    const two = await member(1, "c");
+    const to = { id: two.id, address: two.address() };
+    one.transport.send(to, heartbeat(0, 1, 0));
+    one.transport.send(to, snapshotChunk(0, 1));
+    await waitFor("both to arrive", () => two.noted.messages.length === 2);
+    expect(new Set(two.noted.messages.map(({ kind }) => kind))).toEqual(new Set(["heartbeat", "snapshotChunk"]));
+    expect(opened).toEqual(["raft", "replication"]);
   });
 
   it("take up nothing that is no command, say so, and wait where the leader knows a command not yet", async () => {

@@ -23,11 +23,15 @@ interface Quorum {
   readonly leader: number | null;
   readonly controllerEpoch: number;
   readonly term: number;
+  readonly commit: number;
   readonly members: readonly {
     readonly id: number;
     readonly voter: boolean;
     readonly alive: boolean;
     readonly directoryId: string;
+    readonly match?: number;
+    readonly lag?: number;
+    readonly lastContactMs?: number;
   }[];
 }
 
@@ -46,23 +50,26 @@ async function led(): Promise<Quorum & { readonly leader: number }> {
   return found as Quorum & { readonly leader: number };
 }
 
+const creation = (topic: string) => ["topic", "create", topic, "--partitions", "1", "--replication-factor", "1"];
+
 async function make(topic: string): Promise<void> {
-  await waitFor(`${topic} to be made`, async () => {
-    const { code } = await cluster.tidemark([
-      "topic",
-      "create",
-      topic,
-      "--partitions",
-      "1",
-      "--replication-factor",
-      "1",
-    ]);
-    return code === 0;
-  });
+  await waitFor(`${topic} to be made`, async () => (await cluster.tidemark(creation(topic))).code === 0);
 }
 
 async function topics(): Promise<string> {
   return (await cluster.tidemark(["topic", "list"])).stdout.toString();
+}
+
+/** What the topic `served` has to hold. */
+const served: string[] = [];
+
+/** Writes and reads go on: one more record, and all of them in order. */
+async function serves(record: string): Promise<void> {
+  const produced = await cluster.tidemark(["produce", "served"], { input: `${record}\n` });
+  expect([produced.code, produced.stderr]).toEqual([0, ""]);
+  served.push(record);
+  const read = await cluster.tidemark(["consume", "served", "--from", "earliest", "--until-end", "--format", "raw"]);
+  expect([read.code, read.stdout.toString()]).toEqual([0, `${served.join("\n")}\n`]);
 }
 
 describe("controllers on their own quorum", () => {
@@ -129,5 +136,69 @@ describe("controllers on their own quorum", () => {
       return now?.voter === true && now.alive && now.directoryId !== before;
     });
     await make("with-the-new-one");
+  });
+
+  it("tell how far each has come, and since when it is silent", async () => {
+    const { leader } = await led();
+    const silent = [1, 2, 3].find((id) => id !== leader) ?? 0;
+    await cluster.kill(`controller-${silent}`);
+    await make("while-one-is-silent");
+    const memberOf = async (id: number) => (await led()).members.find((member) => member.id === id);
+    await waitFor("its silence to be told", async () => {
+      const { match = 0, lag = 0, lastContactMs = 0 } = (await memberOf(silent)) ?? {};
+      return match > lag && lag > 0 && lastContactMs > 2000;
+    });
+    await cluster.start(`controller-${silent}`);
+    const whole = await waitFor("all of them to have everything", async () => {
+      const now = await led();
+      return now.members.every(({ match = 0, lag }) => lag === 0 && match >= now.commit) && now;
+    });
+    expect(Object.keys(whole)).toEqual(["backend", "leader", "controllerEpoch", "term", "commit", "members"]);
+    expect(whole.term).toBeGreaterThan(0);
+    expect(whole.controllerEpoch).toBeGreaterThanOrEqual(whole.term);
+    expect(whole.members.find(({ id }) => id === whole.leader)).toMatchObject({ lastContactMs: 0 });
+  });
+
+  it("keep brokers serving without a majority, name no leader and decide nothing, until one of them is back", async () => {
+    await make("served");
+    await serves("with all of them");
+    const { leader } = await led();
+    const gone = [1, 2, 3].filter((id) => id !== leader);
+    for (const id of gone) await cluster.kill(`controller-${id}`);
+    await waitFor("nobody to lead", async () => (await quorum()).leader === null);
+    await serves("without a majority");
+    expect((await cluster.tidemark(creation("undecided"))).code).not.toBe(0);
+    await serves("after something was refused");
+    expect((await quorum()).leader).toBeNull();
+    await cluster.start(`controller-${gone[0]}`);
+    await make("decided-again");
+    await serves("with a majority again");
+    expect(await topics()).not.toContain("undecided");
+    await cluster.start(`controller-${gone[1]}`);
+  });
+
+  it("decide nothing after a removal by force, and brokers serve, until the one that was away is back", async () => {
+    await waitFor("all of them to live", async () => (await led()).members.every(({ alive }) => alive));
+    const { leader } = await led();
+    const [away = 0, removed = 0] = [1, 2, 3].filter((id) => id !== leader);
+    await cluster.kill(`controller-${away}`);
+    await waitFor("its absence to be known", async () => {
+      const { code, stderr } = await cluster.tidemark(["controller", "remove-voter", String(removed)]);
+      return code !== 0 && stderr.includes("REASON_NO_LIVING_MAJORITY");
+    });
+    const forced = await cluster.tidemark(["controller", "remove-voter", String(removed), "--force"]);
+    expect([forced.code, forced.stderr]).toEqual([expect.any(Number), expect.stringContaining("OUTCOME_UNKNOWN")]);
+    await waitFor("nobody to lead", async () => (await quorum()).leader === null);
+    await serves("after the removal");
+    expect((await cluster.tidemark(creation("undecided"))).code).not.toBe(0);
+    // It has not heard that it was removed, and could be elected by the one that comes back.
+    await cluster.kill(`controller-${removed}`);
+    await cluster.start(`controller-${away}`);
+    await make("decided-by-the-two");
+    expect((await led()).members.map(({ id }) => id).sort()).toEqual([leader, away].sort());
+    await serves("with the two that are left");
+    const known = await topics();
+    expect(known).toContain("decided-again");
+    expect(known).not.toContain("undecided");
   });
 });

@@ -17,6 +17,7 @@ import {
   portOf,
   register,
   request,
+  startWithBrokers,
 } from "./testing/calls.ts";
 import { backends } from "./testing/stores.ts";
 import type { Node, World } from "./testing/world.ts";
@@ -72,10 +73,7 @@ describe.each(backends)("on %s,", (_, create) => {
   async function open(count = 3) {
     const w = await create();
     closing.push(() => w.close());
-    const node = await w.start(1);
-    await w.active();
-    const brokers: PlayedBroker[] = [];
-    for (let id = 1; id <= count; id++) brokers.push(await joinBroker(w, node, id));
+    const { node, brokers } = await startWithBrokers(w, count);
     return { w, node, brokers };
   }
 

@@ -14,7 +14,16 @@ import { AlterPartitionRequestSchema } from "@tidemark/proto/cluster/v1";
 import { Reason } from "@tidemark/proto/common/v1";
 import { afterEach, describe, expect, it } from "vitest";
 import { createEventLog } from "./events/event-log.ts";
-import { callContext, createTopic, joinBroker, type PlayedBroker, passTime, portOf, request } from "./testing/calls.ts";
+import {
+  callContext,
+  createTopic,
+  joinBroker,
+  type PlayedBroker,
+  passTime,
+  portOf,
+  request,
+  startWithBrokers,
+} from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
 const context = callContext();
@@ -26,10 +35,7 @@ afterEach(async () => {
 async function open() {
   const w = await createWorld();
   closing.push(() => w.close());
-  const node = await w.start(1);
-  await w.active();
-  const brokers: PlayedBroker[] = [];
-  for (const id of [1, 2, 3]) brokers.push(await joinBroker(w, node, id));
+  const { node, brokers } = await startWithBrokers(w, 3);
   return { w, node, brokers };
 }
 

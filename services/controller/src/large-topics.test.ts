@@ -1,7 +1,7 @@
 /** A thousand partitions of three replicas: decided in memory, committed in batches (D9, C10). */
 import { eachPartition } from "@tidemark/metadata";
 import { afterEach, describe, expect, it } from "vitest";
-import { createTopic, joinBroker, type PlayedBroker, passTime, portOf } from "./testing/calls.ts";
+import { createTopic, passTime, portOf, startWithBrokers } from "./testing/calls.ts";
 import { createWorld, type Node } from "./testing/world.ts";
 
 const closing: (() => Promise<void>)[] = [];
@@ -16,10 +16,7 @@ describe("a topic of 1,000 partitions with three replicas each", () => {
   it("is made, and its leaders are moved when a broker dies, in eleven batches each", async () => {
     const w = await createWorld();
     closing.push(() => w.close());
-    const node = await w.start(1);
-    await w.active();
-    const brokers: PlayedBroker[] = [];
-    for (const id of [1, 2, 3]) brokers.push(await joinBroker(w, node, id));
+    const { node, brokers } = await startWithBrokers(w, 3);
     await w.settle(createTopic(node, "large", { partitions: 1000 }));
     // 1,000 partitions and the topic's name.
     expect(batchesOf(node, "create topic")).toEqual([100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 1]);

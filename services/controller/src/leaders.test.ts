@@ -8,13 +8,13 @@ import {
   callContext,
   createTopic,
   describeTopic,
-  joinBroker,
   openHeartbeat,
   type PlayedBroker,
   passTime,
   portOf,
   register,
   request,
+  startWithBrokers,
 } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
@@ -27,10 +27,7 @@ afterEach(async () => {
 async function open(settings: Partial<ControllerSettings> = {}, count = 3) {
   const w = await createWorld();
   closing.push(() => w.close());
-  const node = await w.start(1, { settings });
-  await w.active();
-  const brokers: PlayedBroker[] = [];
-  for (let id = 1; id <= count; id++) brokers.push(await joinBroker(w, node, id));
+  const { node, brokers } = await startWithBrokers(w, count, { settings });
   return { w, node, brokers };
 }
 

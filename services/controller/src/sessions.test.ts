@@ -13,6 +13,7 @@ import {
   passTime,
   portOf,
   register,
+  startWithBrokers,
 } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
@@ -24,10 +25,7 @@ afterEach(async () => {
 async function open(count: number) {
   const w = await createWorld();
   closing.push(() => w.close());
-  const node = await w.start(1);
-  await w.active();
-  const brokers: PlayedBroker[] = [];
-  for (let id = 1; id <= count; id++) brokers.push(await joinBroker(w, node, id));
+  const { node, brokers } = await startWithBrokers(w, count);
   return { w, node, brokers };
 }
 

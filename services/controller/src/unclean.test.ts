@@ -23,6 +23,7 @@ import {
   passTime,
   portOf,
   request,
+  startWithBrokers,
 } from "./testing/calls.ts";
 import { createWorld, type Node, type World } from "./testing/world.ts";
 
@@ -46,10 +47,7 @@ async function open(options: {
 }) {
   const w = await createWorld();
   closing.push(() => w.close());
-  const node = await w.start(1, { settings: options.own ?? {} });
-  await w.active();
-  const brokers: PlayedBroker[] = [];
-  for (const id of [1, 2, 3]) brokers.push(await joinBroker(w, node, id));
+  const { node, brokers } = await startWithBrokers(w, 3, { settings: options.own ?? {} });
   const { topic } = await w.settle(createTopic(node, "orders", { settings: options.settings ?? {} }));
   const topicId = topic?.topicId ?? "";
   const leader = topic?.partitions?.[0]?.leader ?? 0;

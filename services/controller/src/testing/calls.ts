@@ -152,6 +152,19 @@ export async function joinBroker<Store extends TestStore>(
   return { ...stream, ...session };
 }
 
+/** The first controller, active, and brokers from 1 on that have joined it. */
+export async function startWithBrokers<Store extends TestStore>(
+  world: World<Store>,
+  count: number,
+  start: Parameters<World<Store>["start"]>[1] = {},
+): Promise<{ readonly node: Node; readonly brokers: readonly PlayedBroker[] }> {
+  const node = await world.start(1, start);
+  await world.active();
+  const brokers: PlayedBroker[] = [];
+  for (let id = 1; id <= count; id++) brokers.push(await joinBroker(world, node, id));
+  return { node, brokers };
+}
+
 /** Time goes on while these brokers send heartbeats. */
 export async function passTime<Store extends TestStore>(
   world: World<Store>,

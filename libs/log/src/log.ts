@@ -88,6 +88,11 @@ export interface Log {
   setHighWatermark(highWatermark: Offset): void;
   configure(settings: LogSettings): void;
   /**
+   * Resolves when no start will forget the damage that the log is offline for: it is noted in the directory, durably (L10).
+   * Waits while there is no room or file handle for that; rejects with the `LogError` that ended it.
+   */
+  damageNoted(): Promise<void>;
+  /**
    * Writes and flushes what was appended, notes everything and closes. What is under way ends first. Rejects where not
    * everything could be flushed; closed it is all the same.
    */
@@ -213,6 +218,9 @@ class PartitionLog implements Log, DirectoryMember {
   configure(settings: LogSettings) {
     this.#log.settings = settings;
   }
+  damageNoted() {
+    return this.#log.noting ?? Promise.resolve();
+  }
 
   close() {
     // Whoever closes it waits: a stop is clean, and files may go, only when it has ended.
@@ -296,6 +304,7 @@ export function offlineLog(directory: string, damage: Damage): Log {
     forgetCutNote: refuseLater,
     setHighWatermark: () => undefined,
     configure: () => undefined,
+    damageNoted: () => Promise.resolve(),
     async close() {
       status = { kind: "closed" };
     },

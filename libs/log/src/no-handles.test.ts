@@ -2,6 +2,7 @@
 import { createMemoryDisk, type FaultPlan } from "@tidemark/disk";
 import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
+import { LogError } from "./errors.ts";
 import { createLogFiles } from "./open-log.ts";
 import { checkRecovered } from "./testing/check-recovered.ts";
 import type { CrashRun } from "./testing/crash-points.ts";
@@ -193,16 +194,27 @@ describe("without a file handle", () => {
         path.includes("damage") || kind === "syncDirectory" ? noHandles({ kind, path, bytes }) : undefined,
       );
       await expect(test.log.read(at(0), { maxBytes: 1000 })).rejects.toMatchObject({ code: "OFFLINE" });
+      const told: string[] = [];
+      test.log.damageNoted().then(
+        () => told.push("noted"),
+        (error: unknown) => told.push(error instanceof LogError ? error.code : String(error)),
+      );
       await settled(test);
-      expect([test.context.failure(), (await namesOf(test)).includes("damage")]).toEqual([undefined, false]);
-      return test;
+      expect([test.context.failure(), (await namesOf(test)).includes("damage"), told]).toEqual([undefined, false, []]);
+      return { ...test, told };
     };
     const noted = await damaged();
     noted.faulty.plan(() => undefined);
     await settled(noted);
     expect(await namesOf(noted)).toContain("damage");
+    expect(noted.told).toEqual(["noted"]);
     const stopped = await damaged();
     await expect(whileTimeGoes(stopped.time, stopped.log.close())).rejects.toMatchObject({ code: "NO_SPACE" });
+    expect(stopped.told).toEqual(["NO_SPACE"]);
+    const failed = await damaged();
+    failed.faulty.plan(({ path }) => (path.includes("damage") ? { kind: "fail", code: "IO" } : undefined));
+    await settled(failed);
+    expect(failed.told).toEqual(["DIRECTORY_FAILED"]);
   });
 
   it("what was cut is forgotten when there are some", async () => {

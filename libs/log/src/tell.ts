@@ -27,9 +27,9 @@ export function tell(log: LogState, event: LogEvent): void {
     log.noting = untilThereIsRoom(log, () => writeDamage(context, directory, event.damage)).catch((error: unknown) => {
       // A stop without it is not clean.
       if (error instanceof LogError && error.code === "NO_SPACE") throw error;
-      context.fail(error, `noting damage of ${directory}`);
+      throw context.fail(error, `noting damage of ${directory}`);
     });
-    // Whoever closes the log hears of it.
+    // Whoever closes the log, or waits for the note, hears of it.
     log.noting.catch(() => undefined);
   }
   log.onEvent(event);

@@ -72,6 +72,28 @@ describe("a damaged replica", () => {
     expect(() => cluster.broker(three).partition()).toThrow(/damaged/);
   });
 
+  it("is told of when no start forgets it any more: until then it is offline, and is not copied anew (seed 2300263)", async () => {
+    const cluster = await withRecords("a", "b");
+    const { table, disk, partition } = cluster.broker(three);
+    cluster.disk(three).flipBit(logFile, { byte: 65, bit: 1 });
+    const before = cluster.disk(three).peek(logFile);
+    const release = disk.holdSyncs();
+    await expect(partition().log.offsetForTimestamp(0n)).rejects.toThrow(/sound batch/);
+    // Metadata come that show it out, for whatever reason.
+    cluster.controller.change({ isr: [one, two] });
+    await cluster.publish();
+    await cluster.advance(1000);
+    expect(table.damaged()).toEqual([]);
+    expect(table.offline()).toMatchObject([{ topicId: theTopic, partition: 0 }]);
+    expect(cluster.disk(three).peek(logFile)).toEqual(before);
+    release();
+    await cluster.until(() => table.damaged().length > 0);
+    expect(table.offline()).toEqual([]);
+    await cluster.publish();
+    await cluster.until(() => inSync(cluster).includes(three));
+    expect(await cluster.textsAt(three)).toEqual(["a", "b"]);
+  });
+
   it("20i: that was found while its broker ran ends its leadership; what it had reported counts in no newer epoch", async () => {
     const cluster = await withRecords("a", "b");
     cluster.disk(one).flipBit(logFile, { byte: 65, bit: 1 });

@@ -37,6 +37,11 @@ export type HeldState =
       readonly log: Log;
       readonly damage: Damage;
       /**
+       * Whether no start will forget it. Until then the replica is told to be offline: damage that was told and forgotten
+       * would pass, in the next broker epoch, for a replica that was copied anew.
+       */
+      readonly isNoted: boolean;
+      /**
        * The broker epoch in which the metadata showed it out of ISR and ELR, so that it may be given up in a newer one.
        * Undefined: they have not.
        */

@@ -155,7 +155,7 @@ function take(table: TableState, held: HeldReplica, opened: Opened & { readonly 
       return;
     case "damaged":
       held.home = opened.home;
-      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, givenUpIn: undefined };
+      held.state = { kind: "damaged", log: opened.log, damage: opened.damage, isNoted: true, givenUpIn: undefined };
       logger.error(`Partition ${name} is damaged: ${opened.damage.detail}`, where);
       return;
     case "misplaced":
@@ -196,7 +196,19 @@ function takeEvent(table: TableState, held: HeldReplica, event: LogEvent): void 
     table.onLogEvent?.(state.partition, event);
   }
   if (event.kind !== "offline" || (state.kind !== "open" && state.kind !== "ready")) return;
-  held.state = { kind: "damaged", log: state.log, damage: event.damage, givenUpIn: undefined };
+  const damaged = {
+    kind: "damaged",
+    log: state.log,
+    damage: event.damage,
+    isNoted: false,
+    givenUpIn: undefined,
+  } as const;
+  held.state = damaged;
+  const noted = () => {
+    if (held.state === damaged) held.state = { ...damaged, isNoted: true };
+  };
+  // Where it cannot be noted the directory has failed, and the replica with it, or the log is being closed.
+  damaged.log.damageNoted().then(noted, () => undefined);
   table.logger.error(`Partition ${held.topic}-${held.id.partition} is damaged: ${event.damage.detail}`, {
     topic: held.topic,
     partition: held.id.partition,

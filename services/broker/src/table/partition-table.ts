@@ -27,7 +27,7 @@ import { carriedOut } from "./deleted-topics.ts";
 import { createInspection, createReceiving, createServing } from "./exchange.ts";
 import { findHeld, findLed, leaderIn, type PartitionRequest } from "./find-partition.ts";
 import { drop, followMetadata } from "./follow-metadata.ts";
-import type { HeldReplica } from "./held-replica.ts";
+import type { HeldReplica, HeldState } from "./held-replica.ts";
 import { createLogHomes } from "./log-homes.ts";
 import { openListed, reopenFailed, replicationOf, restartMachine } from "./open-replica.ts";
 import { regressedReplicas } from "./regressed-replicas.ts";
@@ -70,7 +70,7 @@ export interface PartitionTable extends PartitionLookup {
   logs(): readonly OpenLog[];
   /** Topic ids whose deletion was carried out and not confirmed by the controller yet. */
   deletions(): readonly TopicId[];
-  /** Replicas in which damage was found, and which are not given up yet. */
+  /** Replicas in which damage was found and noted, and which are not given up yet. */
   damaged(): readonly ReplicaId[];
   /** Replicas that are not served though their directory works. */
   offline(): readonly ReplicaId[];
@@ -187,14 +187,9 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     deletions: () => carriedOut(table),
     damaged: () =>
       [...table.held.values()].flatMap(({ id, state }) =>
-        state.kind === "damaged" && state.givenUpIn === undefined ? [id] : [],
+        state.kind === "damaged" && state.isNoted && state.givenUpIn === undefined ? [id] : [],
       ),
-    offline: () =>
-      [...table.held.values()].flatMap(({ id, state }) =>
-        state.kind === "misplaced" || state.kind === "failed" || (state.kind === "opening" && state.isRetry)
-          ? [id]
-          : [],
-      ),
+    offline: () => [...table.held.values()].flatMap(({ id, state }) => (isOffline(state) ? [id] : [])),
     truncations: () => awaitedTruncations(table),
     regressed: () => regressedReplicas(table),
     serving: createServing(table),
@@ -202,6 +197,21 @@ export function createPartitionTable(options: PartitionTableOptions): PartitionT
     inspection: createInspection(table),
     close: () => close(table),
   };
+}
+
+function isOffline(state: HeldState): boolean {
+  switch (state.kind) {
+    case "misplaced":
+    case "failed":
+      return true;
+    case "opening":
+      return state.isRetry === true;
+    case "damaged":
+      return !state.isNoted;
+    case "ready":
+    case "open":
+      return false;
+  }
 }
 
 function openPartition({ state }: HeldReplica): ReplicatedPartition[] {

@@ -47,7 +47,12 @@ describe("the SDK, packed and installed in an empty folder elsewhere", () => {
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "elsewhere", private: true, type: "module" }));
     const tarballs = readdirSync(join(folder, "packages")).map((name) => `./packages/${name}`);
     // A registry that does not answer is asked again sooner than npm does by itself, which waits for five minutes.
-    const patience = ["--fetch-timeout=30000", "--fetch-retries=3", "--fetch-retry-maxtimeout=5000"];
+    const patience = [
+      "--fetch-timeout=30000",
+      "--fetch-retries=3",
+      "--fetch-retry-mintimeout=1000",
+      "--fetch-retry-maxtimeout=5000",
+    ];
     await mustRun("npm", ["install", "--no-audit", "--no-fund", ...patience, ...tarballs, ...others]);
 
     const server = cluster.endpoint("gateway-1");

@@ -9,6 +9,7 @@ import { ListRequestSchema } from "@tidemark/proto/admin/v1/metadata";
 import { AllocateProducerIdsRequestSchema, MetadataFrame } from "@tidemark/proto/cluster/v1";
 import { Outcome, Reason } from "@tidemark/proto/common/v1";
 import { TidemarkError } from "@tidemark/rpc";
+import { createDeferred } from "@tidemark/runtime";
 import { afterEach, describe, expect, it, test } from "vitest";
 import {
   callContext,
@@ -430,6 +431,27 @@ describe.each(backends)("on %s,", (_, create) => {
       expect(keys.filter((key) => key?.startsWith("/partitions/"))).toHaveLength(3000);
       expect(new Set(keys).size).toBe(keys.length);
       watch.stop();
+    });
+
+    it("25: a decision that was published to one of two when the controller died is the same to both at the next one", async () => {
+      const { w, first, second } = await openWithStandby();
+      await w.settle(register(first, 1));
+      const told = openWatch(first);
+      const behind = openWatch(first, {}, createDeferred().promise);
+      await w.until(() => told.frames.length === 1 && behind.frames.length === 1, "both snapshots");
+      await w.settle(createTopic(first, "orders"));
+      await w.until(() => told.count(MetadataFrame.DELTA) === 1, "one is told of the topic");
+      w.kill(first);
+      expect(behind.count(MetadataFrame.DELTA)).toBe(0);
+      await w.until(() => second.controller.isActive, "the standby takes over");
+      const [one, other] = [told, behind].map(({ frames }) =>
+        openWatch(second, { controllerEpoch: epochOf(first), afterRevision: frames.at(-1)?.revision ?? 0n }),
+      );
+      await w.until(() => one?.frames.length === 1 && other?.frames.length === 1, "both snapshots of the next one");
+      expect(one?.frames[0]).toMatchObject({ frame: MetadataFrame.SNAPSHOT_END, controllerEpoch: epochOf(second) });
+      expect(one?.frames[0]?.changes?.map(({ key }) => key)).toContain("/topics/orders");
+      expect(other?.frames).toEqual(one?.frames);
+      for (const watch of [one, other]) watch?.stop();
     });
 
     it("ends with NOT_CONTROLLER when leadership does, and is a snapshot of a newer epoch at the next one", async () => {

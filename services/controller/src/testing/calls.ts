@@ -188,13 +188,21 @@ export interface MetadataWatch {
   stop(): void;
 }
 
-export function openWatch(at: Node, init: MessageInitShape<typeof WatchMetadataRequestSchema> = {}): MetadataWatch {
+/** `goOn`: what is read behind the first frame waits for it. */
+export function openWatch(
+  at: Node,
+  init: MessageInitShape<typeof WatchMetadataRequestSchema> = {},
+  goOn: Promise<void> = Promise.resolve(),
+): MetadataWatch {
   const frames: Frame[] = [];
   const abort = new AbortController();
   let failure: unknown;
   const read = async () => {
     const call = request(WatchMetadataRequestSchema, init);
-    for await (const frame of at.controller.cluster.watchMetadata(call, callContext(abort.signal))) frames.push(frame);
+    for await (const frame of at.controller.cluster.watchMetadata(call, callContext(abort.signal))) {
+      frames.push(frame);
+      await goOn;
+    }
   };
   read().catch((error: unknown) => {
     failure = error;

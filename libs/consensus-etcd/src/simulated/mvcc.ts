@@ -69,7 +69,8 @@ export function createMvcc(): Mvcc {
       if (revision <= state.compacted) throw new EtcdError("COMPACTED", "required revision has been compacted");
       if (revision > state.revision) throw new EtcdError("REFUSED", "required revision is a future revision");
       for (const old of state.history) if (old.revision <= revision) applyTo(state.base, old.changes);
-      state.history = state.history.filter((entry) => entry.revision > revision);
+      // What the revision itself changed stays, for watches that come to it later.
+      state.history = state.history.filter((entry) => entry.revision >= revision);
       state.compacted = revision;
     },
     // One entry for each revision.

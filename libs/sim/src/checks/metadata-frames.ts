@@ -32,8 +32,7 @@ export function readFrame(bytes: Uint8Array): FrameDigest {
     else if (field === frameFields.revision.number) revision = BigInt(reader.int64());
     else if (field === frameFields.frame.number) frame = reader.int32() as MetadataFrame;
     else if (field === frameFields.changes.number) changes.push(readChange(reader.bytes()));
-    // What newer processes may say besides is nothing that is compared.
-    else reader.skip(wireType, field);
+    else reader.skip(wireType, field); // A field that newer processes have besides: nothing that is compared.
   }
   return { controllerEpoch, revision, frame, changes };
 }
@@ -49,8 +48,7 @@ function readChange(bytes: Uint8Array): ChangeDigest {
       continue;
     }
     stands = field !== changeFields.removed.number;
-    // The value is compared by its bytes, unread.
-    reader.skip(wireType, field);
+    reader.skip(wireType, field); // The value, unread: it is compared by its bytes.
   }
   return { key, hash: stands ? hashBytes(bytes) : undefined };
 }

@@ -74,13 +74,17 @@ export function createStage(
   { undo, isOver, note }: Pick<Stage, "note"> & { readonly undo: Undo; readonly isOver: () => boolean },
 ): Stage {
   const { engine, cluster, random, image, timers, replicas } = world;
-  const sleep = (ms: number) =>
-    new Promise<void>((resolve, reject) => {
+  const sleep = (ms: number) => {
+    const slept = new Promise<void>((resolve, reject) => {
       engine.after(ms, () => {
         if (isOver()) reject(new StageOver());
         else resolve();
       });
     });
+    // A scenario may begin to wait and do something else before it asks: that one ends by what it asks then.
+    slept.catch(() => undefined);
+    return slept;
+  };
   const partitions = (topic = world.topic): readonly Partition[] => {
     const found = findTopic(image(), topic);
     return found === undefined ? [] : listPartitions(image(), found.topicId);

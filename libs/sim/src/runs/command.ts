@@ -71,6 +71,7 @@ async function runSeeds(
     seed += share.of
   ) {
     const before = coreTimeMs();
+    tell({ kind: "begin", seed });
     const result = await runSeed(seed, asked, codecs);
     const coreMs = coreTimeMs() - before;
     tell({ kind: "run", result, coreMs });

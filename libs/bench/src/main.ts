@@ -18,8 +18,10 @@ function line({ name, unit, min, median, max, ratio }: Figure): string {
   return `${name.padEnd(44)} ${number(min)} /${number(median)} /${number(max)} ${unit}${beside}`;
 }
 
-function spread({ min, max }: NonNullable<Figure["ratio"]>): string {
-  return min === undefined || max === undefined ? "" : ` (${min.toFixed(2)} to ${max.toFixed(2)})`;
+function spread({ min, max, low, high }: NonNullable<Figure["ratio"]>): string {
+  if (min === undefined || max === undefined) return "";
+  const likely = low === undefined || high === undefined ? "" : `, 95 %: ${low.toFixed(3)} to ${high.toFixed(3)}`;
+  return ` (${min.toFixed(2)} to ${max.toFixed(2)}${likely})`;
 }
 
 if (positionals.length === 0) {

@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createChannelPool } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
@@ -8,59 +9,46 @@ import { type Bench, type Figure, figure } from "../bench.ts";
 import { createLedTopic, type Leader } from "../replication/led-topic.ts";
 import { processorMs } from "../replication/processor-time.ts";
 import { batchOf, produceLoad } from "../replication/produce-load.ts";
+import { createTelemetrySwitch, type TelemetryMode } from "./telemetry-switch.ts";
 
-/** A load, and the cluster that it goes to. */
+/** A load, and what services do of their telemetry meanwhile. */
 interface Way {
   readonly name: string;
-  readonly cluster: ClusterName;
+  readonly mode: TelemetryMode;
   /** One batch in so many is traced, by the context that the producer gives it. Undefined: none. */
   readonly oneIn?: number;
-  /** What it is compared with: of the same cluster, or of another. */
+  /** What it is compared with. */
   readonly besides: readonly string[];
 }
-
-type ClusterName = "bare" | "off" | "on";
 
 const bare = "without any telemetry";
 const none = "on, none traced";
 /**
- * Processes that were started alike differ by more than one batch in a hundred costs, for as long as they live. So what
- * is traced is told by the batches, and the last three go to the same processes in turn.
+ * Processes that were started alike differ by more than what is looked for here, for as long as they live. So all loads go
+ * to the same processes, in turn: these are told what to do of their telemetry, and what is traced is told by the batches.
  */
 const ways: readonly Way[] = [
-  { name: bare, cluster: "bare", besides: [] },
-  { name: "off", cluster: "off", besides: [bare] },
-  { name: none, cluster: "on", besides: [bare] },
-  { name: "1 %", cluster: "on", oneIn: 100, besides: [none, bare] },
-  { name: "100 %", cluster: "on", oneIn: 1, besides: [none, bare] },
+  { name: bare, mode: "nothing", besides: [] },
+  { name: "off", mode: "metrics", besides: [bare] },
+  { name: none, mode: "all", besides: [bare] },
+  { name: "1 %", mode: "all", oneIn: 100, besides: [none, bare] },
+  { name: "100 %", mode: "all", oneIn: 1, besides: [none, bare] },
 ];
 
-/** So often all clusters are started anew: what is theirs by chance is theirs for one start only. */
+/** So often the cluster is started anew: what is its own by chance is so for one start only. */
 const starts = 4;
-const roundsOfStart = 5;
-/** After so much time no further round begins, in milliseconds. */
-const workMsMax = 210_000;
+/** A start takes so long, in milliseconds: no further round begins after that. */
+const startMs = 300_000;
+/** Spans are sent so soon, in milliseconds, and a load is over only then: the next one does not pay for them. */
+const sentMs = 100;
 const MB = 1e6;
 const works = [
-  { kibibytes: 16, inFlight: 32, bytes: 24 * MB },
-  { kibibytes: 64, inFlight: 5, bytes: 32 * MB },
+  { kibibytes: 16, inFlight: 32, bytes: 16 * MB },
+  { kibibytes: 64, inFlight: 5, bytes: 24 * MB },
 ] as const;
 type Work = (typeof works)[number];
 
 const topic = "measured";
-const here = (name: string) => new URL(name, import.meta.url);
-
-function environments(sink: string): Readonly<Record<ClusterName, NodeJS.ProcessEnv>> {
-  return {
-    bare: { NODE_OPTIONS: `--import=${here("./bare-program.ts").href}` },
-    off: {},
-    on: {
-      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: sink,
-      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf",
-      OTEL_TRACES_SAMPLER: "parentbased_always_off",
-    },
-  };
-}
 
 interface Place {
   readonly cluster: DevCluster;
@@ -81,30 +69,43 @@ type Loads = Map<Work, Map<string, Load[]>>;
 export const tracingCost: Bench = {
   name: "tracing",
   about:
-    "produce with acks=all to one partition with three replicas, as `replicated` does it, to three clusters in turn: without " +
-    "any telemetry, with tracing off, and with tracing on, to a collector that keeps nothing, where none, 1 % and all of " +
-    "the batches are traced.",
+    "produce with acks=all to one partition with three replicas, as `replicated` does it, to one cluster that in turn goes " +
+    "without any telemetry, with tracing off, and with tracing on, to a collector that keeps nothing, where none, 1 % and " +
+    "all of the batches are traced. Twenty minutes.",
   async run(say) {
     const sink = await startSink();
+    const telemetry = await createTelemetrySwitch();
     const loads: Loads = new Map(works.map((work) => [work, new Map(ways.map(({ name }) => [name, []]))]));
     const traced = { batches: 0 };
-    const startedMs = performance.now();
-    const isOver = () => performance.now() - startedMs > workMsMax;
+    const env = {
+      ...telemetry.env,
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: sink.url,
+      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf",
+      OTEL_TRACES_SAMPLER: "parentbased_always_off",
+      OTEL_BSP_SCHEDULE_DELAY: String(sentMs),
+    };
     try {
-      for (let start = 0; start < starts && !isOver(); start++) {
-        await withPlaces(environments(sink.url), async (places) => {
-          const load = (work: Work, way: Way) => loadOnce(places[way.cluster], work, { way, traced });
-          // Twice before it counts: processes that have just started run what V8 has not compiled yet.
-          for (const work of [...works, ...works]) for (const way of ways) await load(work, way);
-          for (let round = 0; round < roundsOfStart && !isOver(); round++) {
+      for (let start = 0; start < starts; start++) {
+        await withPlace(env, async (place) => {
+          const load = async (work: Work, way: Way) => {
+            await telemetry.turn(way.mode);
+            return loadOnce(place, work, { way, traced });
+          };
+          // Often before it counts: processes that have just started run what V8 has not compiled yet.
+          for (let round = 0; round < 3; round++) {
+            for (const work of works) for (const way of ways) await load(work, way);
+          }
+          const endMs = performance.now() + startMs;
+          for (let round = 0; performance.now() < endMs; round++) {
             for (const work of works) {
-              for (const way of inTurn(start, round))
+              for (const way of inTurn(round)) {
                 loads
                   .get(work)
                   ?.get(way.name)
                   ?.push(await load(work, way));
+              }
             }
-            say(`start ${start + 1} of ${starts}, round ${round + 1} of ${roundsOfStart}`);
+            say(`start ${start + 1} of ${starts}, round ${round + 1}`);
           }
         });
       }
@@ -114,35 +115,31 @@ export const tracingCost: Bench = {
         figure("spans that arrived, of each batch that was traced", "", [spans / traced.batches]),
       ];
     } finally {
+      telemetry.close();
       sink.stop();
     }
   },
 };
 
 /** Each comes at each place, and behind each of its neighbours: what one leaves behind falls on all alike. */
-function inTurn(start: number, round: number): readonly Way[] {
+function inTurn(round: number): readonly Way[] {
   const first = round % ways.length;
   const order = [...ways.slice(first), ...ways.slice(0, first)];
-  return start % 2 === 0 ? order : order.reverse();
+  return Math.floor(round / ways.length) % 2 === 0 ? order : order.reverse();
 }
 
-/** Starts the clusters, gives them to `work`, and stops them: then each process has sent its last span. */
-async function withPlaces(
-  environmentOf: Readonly<Record<ClusterName, NodeJS.ProcessEnv>>,
-  work: (places: Readonly<Record<ClusterName, Place>>) => Promise<void>,
-): Promise<void> {
+/** Starts a cluster, gives it to `work`, and stops it: then each process has sent its last span. */
+async function withPlace(env: NodeJS.ProcessEnv, work: (place: Place) => Promise<void>): Promise<void> {
   const pool = createChannelPool({ runtime: createNodeRuntime() });
-  const clusters: DevCluster[] = [];
-  const start = async (name: ClusterName): Promise<Place> => {
-    const cluster = await startDevCluster({ brokers: 3, env: environmentOf[name] });
-    clusters.push(cluster);
-    return { cluster, leader: await createLedTopic(cluster, pool, { topic, replicationFactor: 3, flush: "sync" }) };
-  };
+  const cluster = await startDevCluster({ brokers: 3, env });
   try {
-    await work({ bare: await start("bare"), off: await start("off"), on: await start("on") });
+    await work({
+      cluster,
+      leader: await createLedTopic(cluster, pool, { topic, replicationFactor: 3, flush: "sync" }),
+    });
   } finally {
     pool.close();
-    for (const cluster of clusters) await cluster.stop();
+    await cluster.stop();
   }
 }
 
@@ -160,6 +157,7 @@ async function loadOnce(
   };
   const before = usedBy(cluster);
   const { rate } = await produceLoad(leader.channel, { topic, batch, count, inFlight, traceparentOf });
+  await setTimeout(2 * sentMs);
   return { rate, used: (usedBy(cluster) - before) / ((count * batch.length) / MB) };
 }
 
@@ -190,7 +188,7 @@ interface Sink {
 
 /** A process of its own: what it costs is no broker's processor time. */
 async function startSink(): Promise<Sink> {
-  const child = fork(fileURLToPath(here("./sink-program.ts")));
+  const child = fork(fileURLToPath(new URL("./sink-program.ts", import.meta.url)));
   const port = await new Promise<number>((resolve, reject) => {
     child.once("message", (told) => resolve(Number(told)));
     child.once("error", reject);

@@ -9,9 +9,11 @@ import {
   brokers,
   controller,
   epoch,
+  epochs,
   fetchOf,
   flushed,
   incarnation,
+  log,
   metadata,
   partition,
   produce,
@@ -54,6 +56,15 @@ describe("a leader proposes", () => {
     machine.step({ kind: "proposalAnswered", attempt: request?.attempt ?? (0 as never), answer: refused, nowMs: 1 });
     expect(proposals(machine.step(tick(5_000)).send)).toEqual([]);
     expect(proposals(machine.step(fetchOf(3, 1, {}, 5_001)).send)).toHaveLength(1);
+  });
+
+  it("nobody before it has flushed its own epoch's start: a machine that begins anew there leads without that change", () => {
+    const machine = partition(1, log(5, epochs([3, 0]), { flushed: 4 }));
+    machine.step(metadata(state({ isr: brokers(1, 2) })));
+    const report = (nowMs: number) => fetchOf(3, 5, { lastFetchedEpoch: epoch(3) }, nowMs);
+    expect(proposals(machine.step(report(0)).send)).toEqual([]);
+    machine.step(flushed(5));
+    expect(proposals(machine.step(report(1)).send)).toHaveLength(1);
   });
 
   it("no member with a broker epoch that its own fetches did not carry (R10)", () => {

@@ -112,7 +112,10 @@ function maybeAdd(leader: LeaderState, candidate: ReplicaProgress, nowMs: number
   const { replica } = candidate;
   if (isr.includes(replica) || !leader.proposals.mayPropose(replica, nowMs)) return;
   const { highWatermark, settings, guards, log } = context;
-  const view = { logEnd: log.end, highWatermark, epochStart: epochStartOf(leader), settings, guards };
+  const epochStart = epochStartOf(leader);
+  // Until then its log may prove shorter than its book, and the machine begins anew: it would not know who may have entered.
+  if (log.flushed < epochStart) return;
+  const view = { logEnd: log.end, highWatermark, epochStart, settings, guards };
   if (!mayReturn(candidate, view)) return;
   candidate.lost = false;
   const reason = `${replica} flushed up to ${candidate.flushed ?? 0n}`;

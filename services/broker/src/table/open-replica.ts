@@ -72,7 +72,7 @@ export function startMachine(table: TableState, held: HeldReplica): void {
 
 /**
  * Begins anew from the log as it is. What was reported as flushed is in it, so that the broker epoch stays; a leader that
- * had begun its epoch waits for a newer one.
+ * had begun its epoch waits for a newer one. One whose cut still waits has not, nor proposed who enters the ISR: it leads.
  */
 export function restartMachine(table: TableState, id: ReplicaId): void {
   const held = heldOf(table, id);

@@ -4,6 +4,7 @@ import type { LogContext } from "../context.ts";
 import { createSegmentIndex } from "../index/segment-index.ts";
 import { type ScanStop, scanBatches } from "../segment/scan.ts";
 import { buildIndex, extendIndex, readIndex, type Segment } from "../segment/segment.ts";
+import { isElsewhere } from "../write/gaps.ts";
 
 /** One batch as it stands in a file. */
 export interface BatchDump {
@@ -82,7 +83,7 @@ export async function dumpSegment(
       if (!isSound)
         problems.push(`${path} at byte ${position}: the batch at ${header.baseOffset} has a wrong checksum`);
       const { nextOffset } = scratch.covered;
-      if (hasGaps ? header.baseOffset < nextOffset : header.baseOffset !== nextOffset) {
+      if (isElsewhere(header, nextOffset, hasGaps)) {
         problems.push(`${path} at byte ${position}: offset ${header.baseOffset} after ${nextOffset}`);
       }
       if (!isLast && nextOffsetOf(header) > segment.nextOffset) {

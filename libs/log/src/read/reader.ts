@@ -7,6 +7,7 @@ import { endOfLookup, endOfPiece, type Floor } from "../index/segment-index.ts";
 import { assertOnline, type LogState, segmentIndexFor } from "../log-state.ts";
 import { readOrDamage } from "../segment/read-or-damage.ts";
 import type { Segment } from "../segment/segment.ts";
+import { isElsewhere } from "../write/gaps.ts";
 import { type Cursor, cursorAt, rememberCursor, renewCursors } from "./cursors.ts";
 import { assertNothingMissed, floorHolds, floorIn, rebuildIndex } from "./find.ts";
 import { moveAhead, readAhead, takeAhead } from "./read-ahead.ts";
@@ -211,8 +212,7 @@ function findBatches(
     }
     const { header } = step;
     const next = nextOffsetOf(header);
-    const isElsewhere = least !== undefined && (hasGaps ? header.baseOffset < least : header.baseOffset !== least);
-    if (next > below || isElsewhere) {
+    if (next > below || (least !== undefined && isElsewhere(header, least, hasGaps))) {
       if (headers.length > 0) break;
       return { kind: "malformed", at };
     }

@@ -21,6 +21,14 @@ export function haveGap(headers: readonly BatchHeader[], from: Offset): boolean 
   return false;
 }
 
+/**
+ * Whether a batch cannot be where the one before it ends at `least`. A checksum leaves the base offset out: only this
+ * shows that it changed.
+ */
+export function isElsewhere({ baseOffset }: BatchHeader, least: Offset, hasGaps: boolean): boolean {
+  return hasGaps ? baseOffset < least : baseOffset !== least;
+}
+
 /** Durable on return, so that it is there before the first gap. */
 export async function noteGaps(log: LogState): Promise<void> {
   await createAside(log.context, log.directory, gapsFileName, new Uint8Array(0));

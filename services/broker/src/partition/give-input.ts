@@ -38,13 +38,8 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
   try {
     output = replica.machine.step(input);
   } catch (error) {
-    // A broken invariant: what the machine knows can be relied upon no longer.
-    replica.isOver = true;
     received?.release();
-    endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
-    releaseReplies(replica, true);
-    throwAwayWrites(replica);
-    replica.shared.onBroken(replica.id, error);
+    breakOff(replica, error);
     return;
   }
   replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input, output);
@@ -61,6 +56,15 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
   for (const answer of output.answer) settleAnswer(replica, answer);
   const { resumesAtMs } = replica.machine;
   if (resumesAtMs !== undefined && input.kind === "replicaResponse") replica.shared.onDue(resumesAtMs);
+}
+
+/** What the machine knows can be relied upon no longer: an invariant is broken, or its book and its log are apart. */
+export function breakOff(replica: ReplicaState, error: unknown): void {
+  replica.isOver = true;
+  endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
+  releaseReplies(replica, true);
+  throwAwayWrites(replica);
+  replica.shared.onBroken(replica.id, error);
 }
 
 function noteEvent(replica: ReplicaState, event: TraceEvent): void {

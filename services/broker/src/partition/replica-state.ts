@@ -59,7 +59,7 @@ export interface PartitionShared {
   readonly onDue: (atMs: number) => void;
   /** The disk was full before a cut: the log is sound, and the machine has to begin anew from it. */
   readonly onStuck: (replica: ReplicaId) => void;
-  /** A step of the machine broke an invariant: the replica is out of service. */
+  /** What its machine knows can be relied upon no longer: the replica is out of service. */
   readonly onBroken: (replica: ReplicaId, error: unknown) => void;
 }
 

@@ -13,7 +13,7 @@ import {
 } from "@tidemark/ids";
 import { defaultLogSettings, openLogDirectory } from "@tidemark/log";
 import { Reason } from "@tidemark/proto/common/v1";
-import { portableCrc32c } from "@tidemark/record";
+import { encodeBatch, portableCrc32c } from "@tidemark/record";
 import {
   createFetchSessions,
   createProducerTable,
@@ -22,7 +22,7 @@ import {
 } from "@tidemark/replication";
 import { TidemarkError } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { replicationSettings } from "../replication-settings.ts";
 import { gateDisk } from "../testing/gated-disk.ts";
 import type { PartitionShared } from "./replica-state.ts";
@@ -59,6 +59,7 @@ async function follower() {
   const log = await directory.open(id, { settings: defaultLogSettings, onEvent: () => undefined, producers });
   const fetches: ReplicaFetch[] = [];
   const broken: unknown[] = [];
+  const stuck: unknown[] = [];
   const shared: PartitionShared = {
     self,
     clock: time.clock,
@@ -74,7 +75,7 @@ async function follower() {
     onFetched: () => undefined,
     onStep: undefined,
     onDue: () => undefined,
-    onStuck: () => undefined,
+    onStuck: (replica) => stuck.push(replica),
     onBroken: (_, error) => broken.push(error),
   };
   const partition = createReplicatedPartition(shared, {
@@ -112,7 +113,11 @@ async function follower() {
     const response = { from: leader, leaderEpoch: leaderEpoch(3), session, content };
     partition.takeResponse(response, { bytes, release: () => (released += 1) });
   };
-  return { partition, time, fetches, gated, respond, broken, released: () => released };
+  const lead = () => {
+    const newer = { leader: self, leaderEpoch: leaderEpoch(4), partitionEpoch: partitionEpoch(4) };
+    partition.applyMetadata({ ...state, ...newer }, controllerEpoch(1));
+  };
+  return { partition, log, time, fetches, gated, respond, lead, broken, stuck, released: () => released };
 }
 
 const records = (from: bigint): ReplicaResponse["content"] => ({
@@ -137,6 +142,37 @@ it("20: an answer that takes seconds on a slow link is taken, and not asked for 
   await time.advance(9_000);
   partition.tick({ nowMs: time.clock.monotonicMs(), controllerHeardMs: time.clock.monotonicMs() });
   expect(fetches).toHaveLength(3);
+});
+
+describe("a cut that found no room for what stands for a gap right below it", () => {
+  /** What stands there is two offsets short of the cut at 3. */
+  async function shortened(meanwhile: (of: Awaited<ReturnType<typeof follower>>) => void) {
+    const of = await follower();
+    const bytes = encodeBatch(
+      Array.from({ length: 5 }, () => ({ timestamp: 1n, key: null, value: new Uint8Array(1), headers: [] })),
+      { crc32c: portableCrc32c, baseOffset: offset(0n), leaderEpoch: leaderEpoch(3) },
+    );
+    of.respond(records(0n), new Uint8Array(bytes));
+    await of.log.flushed(offset(5n));
+    Object.assign(of.log, { truncateTo: () => Promise.resolve(offset(1n)) });
+    of.respond({ kind: "diverging", divergence: { leaderEpoch: leaderEpoch(3), endOffset: offset(3n) } } as never);
+    meanwhile(of);
+    return of;
+  }
+
+  it("makes a follower begin anew from where its log ends", async () => {
+    const { stuck, broken } = await shortened(() => undefined);
+    await expect.poll(() => stuck).toEqual([id]);
+    expect(broken).toEqual([]);
+  });
+
+  it("takes who leads by now out of service: it may have proposed who enters the ISR", async () => {
+    const { stuck, broken } = await shortened(({ lead }) => {
+      lead();
+    });
+    await expect.poll(() => broken).toMatchObject([{ message: "A cut at 3 left a log that ends at 1" }]);
+    expect(stuck).toEqual([]);
+  });
 });
 
 it("a replica that is left while its log is cut gives back the bytes that wait for the cut", async () => {

@@ -7,9 +7,9 @@
  *    The log itself tells of no flush that began before a cut (L9).
  */
 import type { LeaderEpoch, Offset } from "@tidemark/ids";
-import { type CutOptions, LogError } from "@tidemark/log";
+import type { CutOptions } from "@tidemark/log";
 import type { FlushGeneration } from "@tidemark/replication";
-import { giveInput } from "./give-input.ts";
+import { breakOff, giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
 
 export interface Writes {
@@ -137,8 +137,11 @@ function discard(write: Write): void {
 async function truncate(replica: ReplicaState, at: Offset): Promise<void> {
   const { log } = replica;
   const end = await log.truncateTo(at, cutOptions(replica));
-  if (end !== at) throw new LogError("INVALID_APPEND", `A cut at ${at} left a log that ends at ${end}`);
+  if (end !== at) throw new CutShort(`A cut at ${at} left a log that ends at ${end}`);
 }
+
+/** There was no room for what stands for a gap right below the cut. */
+class CutShort extends Error {}
 
 /** What a receipt waits for must not be forgotten with the process. */
 function cutOptions({ shared, id }: ReplicaState): CutOptions {
@@ -163,9 +166,21 @@ function cut(replica: ReplicaState, generation: FlushGeneration, work: () => Pro
     },
     (error: unknown) => {
       writes.isCutting = false;
-      failLog(replica, error);
+      if (error instanceof CutShort) cutShort(replica, error);
+      else failLog(replica, error);
     },
   );
+}
+
+/**
+ * The log ends below the book. A follower begins anew from there. Who was made leader meanwhile may have proposed who
+ * enters the ISR, and must not lead this epoch without knowing: it is told to be offline, and another one leads.
+ */
+function cutShort(replica: ReplicaState, error: CutShort): void {
+  const { shared, id, machine } = replica;
+  if (replica.isOver) return;
+  if (machine.view(shared.clock.monotonicMs()).role === "leader") breakOff(replica, error);
+  else shared.onStuck(id);
 }
 
 function attempt(replica: ReplicaState, work: () => void): void {

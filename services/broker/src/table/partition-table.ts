@@ -244,12 +244,12 @@ async function close(table: TableState): Promise<void> {
   await Promise.all(table.leaving.values());
 }
 
-/** Its machine broke an invariant: what it knows can be relied upon no longer. */
+/** What its machine knows can be relied upon no longer. */
 function takeOutOfService(table: TableState, id: ReplicaId, error: unknown): void {
   const held = table.held.get(replicaName(id));
   if (held === undefined) return;
   const where = { topic: held.topic, partition: id.partition };
-  const message = `Partition ${held.topic}-${id.partition} broke an invariant and is out of service`;
+  const message = `Partition ${held.topic}-${id.partition} cannot go on and is out of service`;
   table.logger.error(message, {
     ...where,
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),

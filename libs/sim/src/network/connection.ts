@@ -62,7 +62,7 @@ interface Side extends Connection {
 interface HeldStream {
   /** When the last of it arrives at the other side. */
   untilMs: number;
-  /** In the order in which they were sent, and so they arrive, also where a cut keeps some of them for longer. */
+  /** In the order in which they were sent. When its time has come, each goes on behind what is on its way by then. */
   readonly frames: Frame[];
 }
 
@@ -137,8 +137,9 @@ function createSide(net: NetworkContext, { host, process }: SidePlace, remote: H
 }
 
 /** Takes a frame that is to come later than what is sent after it on other streams. False: it goes its usual way. */
-function isHeld({ engine, links }: NetworkContext, side: Side, frame: Frame): boolean {
+function isHeld(net: NetworkContext, side: Side, frame: Frame): boolean {
   if (!("stream" in frame)) return false;
+  const { engine, links } = net;
   const { paths, local, remote, peer } = side;
   if (frame.kind === "headers") paths.set(frame.stream, frame.path);
   const path = paths.get(frame.stream);
@@ -150,15 +151,14 @@ function isHeld({ engine, links }: NetworkContext, side: Side, frame: Frame): bo
   held.untilMs = Math.max(engine.nowMs + heldMs + links.delayMs(local.name, remote.name), held.untilMs);
   held.frames.push(frame);
   side.held.set(frame.stream, held);
-  const arrive = () => {
-    if (links.isCut(local.name, remote.name)) {
-      links.whenMended(local.name, remote.name, arrive);
-      return;
-    }
+  engine.after(held.untilMs - engine.nowMs, () => {
     const first = held.frames.shift();
-    if (first !== undefined) peer.process.enter("input", () => take(peer, first));
-  };
-  engine.after(held.untilMs - engine.nowMs, arrive);
+    if (first === undefined) return;
+    // Some of its stream may have gone the usual way before, and be on that way still: a cut can keep it there for longer.
+    const lastMs = peer.inbound.at(-1)?.atMs ?? 0;
+    peer.inbound.push({ atMs: Math.max(engine.nowMs, lastMs), frames: [first] });
+    deliver(net, peer);
+  });
   return true;
 }
 

@@ -10,7 +10,7 @@ import type { Culprit } from "../trace/explain/blame.ts";
 import { explainTraces } from "../trace/explain/explain.ts";
 import { JaegerError, readJaeger, searchJaeger } from "../trace/read-jaeger.ts";
 import { readOtlp, TraceFormatError } from "../trace/read-otlp.ts";
-import type { TraceSpan } from "../trace/span.ts";
+import { plainText, type TraceSpan } from "../trace/span.ts";
 import { wholeNumber } from "./arguments.ts";
 import { type Finish, withExample } from "./command.ts";
 
@@ -106,10 +106,10 @@ function show(io: Io, spans: readonly TraceSpan[], { output }: ExplainFlags): vo
     return;
   }
   print(io, `${nameOf(first)}, in ${traces} ${traces === 1 ? "trace" : "traces"}:`);
-  for (const { text, traceId } of first.evidence) print(io, `  ${traceId}  ${text}`);
+  for (const { text, traceId } of first.evidence) print(io, `  ${traceId}  ${plainText(text)}`);
   if (others.length > 0) print(io, `Less of it: ${others.slice(0, 3).map(nameOf).join("; ")}.`);
 }
 
 function nameOf({ process, part, ms }: Culprit): string {
-  return `${process}, ${part}: ${ms.toFixed(0)} ms`;
+  return `${plainText(process)}, ${part}: ${ms.toFixed(0)} ms`;
 }

@@ -1,4 +1,4 @@
-import { extentOf, formatMs, rowsOf, type TraceSpan } from "./span.ts";
+import { extentOf, formatMs, plainText, rowsOf, type TraceSpan } from "./span.ts";
 
 const rowHeight = 22;
 const nameWidth = 330;
@@ -15,7 +15,7 @@ export function drawSvg(traces: readonly (readonly TraceSpan[])[]): string {
   const parts: string[] = [];
   let top = margin;
   for (const spans of traces) {
-    parts.push(...drawTrace(spans, top, colourOf));
+    for (const part of drawTrace(spans, top, colourOf)) parts.push(part);
     top += headHeight + spans.length * rowHeight + margin;
   }
   const width = nameWidth + barWidth + 2 * margin;
@@ -51,7 +51,7 @@ function drawTrace(spans: readonly TraceSpan[], top: number, colourOf: (process:
     const tip = [`${span.name} of ${span.process}, ${formatMs(span.endNanos - span.startNanos)}`, ...noteLines(span)];
     parts.push(
       "<g>",
-      `<title>${escape(tip.join("\n"))}</title>`,
+      `<title>${tip.map(escape).join("\n")}</title>`,
       text(
         margin + depth * 14,
         y + 15,
@@ -78,5 +78,5 @@ function text(x: number, y: number, content: string, attributes = ""): string {
 }
 
 function escape(content: string): string {
-  return content.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return plainText(content).replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -1,4 +1,4 @@
-import { extentOf, formatMs, rowsOf, type TraceRow, type TraceSpan } from "./span.ts";
+import { extentOf, formatMs, longestOf, plainText, rowsOf, type TraceRow, type TraceSpan } from "./span.ts";
 
 /** What a drawing shows beside names and times. */
 export interface DrawOptions {
@@ -14,11 +14,11 @@ const barLeast = 20;
 export function drawText(spans: readonly TraceSpan[], { width, withAttributes }: DrawOptions): readonly string[] {
   const rows = rowsOf(spans);
   const extent = extentOf(spans);
-  const processes = new Set(spans.map(({ process }) => process));
-  const named = rows.map((row) => `${"  ".repeat(row.depth)}${row.span.name}`);
+  const processes = new Set(spans.map(({ process }) => plainText(process)));
+  const named = rows.map((row) => `${"  ".repeat(row.depth)}${plainText(row.span.name)}`);
   const columns = {
-    name: Math.max(...named.map(({ length }) => length)),
-    process: Math.max(...[...processes].map(({ length }) => length)),
+    name: longestOf(named),
+    process: longestOf(processes),
     start: formatMs(extent.nanos).length,
   };
   const barWidth = Math.max(barLeast, width - columns.name - columns.process - 2 * columns.start - 8);
@@ -26,7 +26,7 @@ export function drawText(spans: readonly TraceSpan[], { width, withAttributes }:
     const { span } = row;
     const line = [
       (named[index] ?? "").padEnd(columns.name),
-      span.process.padEnd(columns.process),
+      plainText(span.process).padEnd(columns.process),
       formatMs(span.startNanos - extent.startNanos).padStart(columns.start),
       formatMs(span.endNanos - span.startNanos).padStart(columns.start),
       bar(span, extent, barWidth),
@@ -50,7 +50,8 @@ function bar(span: TraceSpan, extent: { readonly startNanos: bigint; readonly na
 function notesOf({ span, depth }: TraceRow, withAttributes: boolean): readonly string[] {
   const indent = "  ".repeat(depth + 1);
   const notes = span.links.map((link) => `${indent}-> links to ${link.traceId} ${link.spanId}`);
-  if (span.error !== undefined) notes.unshift(`${indent}! ${span.error === "" ? "failed" : span.error}`);
-  if (withAttributes) for (const [name, value] of span.attributes) notes.push(`${indent}${name}=${value}`);
+  if (span.error !== undefined) notes.unshift(`${indent}! ${span.error === "" ? "failed" : plainText(span.error)}`);
+  if (withAttributes)
+    for (const [name, value] of span.attributes) notes.push(`${indent}${plainText(`${name}=${value}`)}`);
   return notes;
 }

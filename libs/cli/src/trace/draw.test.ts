@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { drawSvg } from "./draw-svg.ts";
 import { drawText } from "./draw-text.ts";
+import { treesOf } from "./explain/tree.ts";
 import { readOtlp, TraceFormatError } from "./read-otlp.ts";
-import { rowsOf } from "./span.ts";
+import { depthMax, rowsOf, type TraceSpan } from "./span.ts";
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
 const otherTrace = "0af7651916cd43dd8448eb211c80319c";
@@ -80,6 +81,73 @@ test("an SVG has a bar for each span, and what people wrote in it is text", () =
   expect(svg.match(/<rect /g)).toHaveLength(1 + spans.length);
   expect(svg).not.toContain("<script>");
   expect(svg).toContain("&#60;script&#62;");
+});
+
+describe("what somebody wrote into a span", () => {
+  const hostile = 'a\u001b[2J\r\n\u0000b\u009b\u202e\ud800\uffffc <tag> & "quote" é 日本 😀';
+  const shown = String.raw`a\u001b[2J\u000d\u000a\u0000b\u009b\u202e\ud800\uffffc <tag> & "quote" é 日本 😀`;
+  const written: TraceSpan = {
+    traceId,
+    spanId: id(1),
+    parentId: undefined,
+    name: hostile,
+    process: hostile,
+    startNanos: 0n,
+    endNanos: 1_000_000n,
+    attributes: [[hostile, hostile]],
+    links: [],
+    error: hostile,
+  };
+
+  test("moves no cursor of a terminal and begins no line", () => {
+    const lines = drawText([written], { width: 200, withAttributes: true });
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(line).toMatch(/^[^\p{Cc}\p{Cs}\u202e]*$/u);
+    expect(lines[1]).toContain(`${shown}  ${shown}`);
+    expect(lines[2]).toBe(`  ! ${shown}`);
+    expect(lines[3]).toBe(`  ${shown}=${shown}`);
+  });
+
+  test("ends no element of an SVG, and is nothing that XML forbids", () => {
+    const svg = drawSvg([[written]]);
+    // What XML 1.0 allows, and of that no break but between the lines of the drawing.
+    expect(svg).toMatch(/^[\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]*$/u);
+    expect(svg).not.toContain("<tag>");
+    expect(svg.match(/&(?!#(?:38|60|62|34);)/g)).toBeNull();
+    expect(svg).toContain(String.raw`a\u001b[2J`);
+    expect(svg).toContain("é 日本 😀");
+  });
+});
+
+describe("a trace of very many spans", () => {
+  const many = 150_000;
+  const spanOf = (index: number, parentId: string | undefined): TraceSpan => ({
+    traceId,
+    spanId: id(index),
+    parentId,
+    name: "partition",
+    process: "controller-1",
+    startNanos: BigInt(index),
+    endNanos: BigInt(index + 1),
+    attributes: [],
+    links: [],
+    error: undefined,
+  });
+
+  test("side by side is drawn in full, as an election of all partitions is", () => {
+    const wide = Array.from({ length: many }, (_, index) => spanOf(index, index === 0 ? undefined : id(0)));
+    expect(drawText(wide, { width: 80, withAttributes: false })).toHaveLength(many + 1);
+    const [tree] = treesOf(wide);
+    expect(wide[0] && tree?.childrenOf(wide[0])).toHaveLength(many - 1);
+  });
+
+  test("each below the one before is drawn in full, and not without end to the right", () => {
+    const deep = Array.from({ length: many }, (_, index) => spanOf(index, index === 0 ? undefined : id(index - 1)));
+    const rows = rowsOf(deep);
+    expect(rows.map(({ span }) => span)).toEqual(deep);
+    expect(rows[3]?.depth).toBe(3);
+    expect(rows.at(-1)?.depth).toBe(depthMax);
+  });
 });
 
 describe("what is read", () => {

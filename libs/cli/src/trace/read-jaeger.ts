@@ -29,26 +29,36 @@ export async function searchJaeger(
   { from, until, limit }: JaegerSearch,
   signal: AbortSignal,
 ): Promise<readonly TraceSpan[]> {
-  const url = new URL("api/v3/services", withSlash(base));
-  const { services } = (await (await ask(url, signal)).json()) as { readonly services?: readonly string[] };
-  const found: TraceSpan[] = [];
-  for (const service of (services ?? []).filter((name) => name.startsWith("tidemark-"))) {
+  const services = await servicesAt(new URL("api/v3/services", withSlash(base)), signal);
+  // A trace of several services is found by each of them.
+  const found = new Map<string, TraceSpan>();
+  for (const service of services.filter((name) => name.startsWith("tidemark-"))) {
     const search = new URL("api/v3/traces", withSlash(base));
     search.searchParams.set("query.service_name", service);
     search.searchParams.set("query.start_time_min", from.toISOString());
     search.searchParams.set("query.start_time_max", until.toISOString());
     search.searchParams.set("query.num_traces", String(limit));
-    found.push(...(await spansAt(search, signal)));
+    for (const span of await spansAt(search, signal)) found.set(`${span.traceId} ${span.spanId}`, span);
   }
-  // A trace of several services is found by each of them.
-  return [...new Map(found.map((span) => [`${span.traceId} ${span.spanId}`, span])).values()];
+  return [...found.values()];
+}
+
+async function servicesAt(url: URL, signal: AbortSignal): Promise<readonly string[]> {
+  const text = bodyOf(url, await ask(url, signal));
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch (error) {
+    throw new JaegerError(`${url.href} answered with something else than JSON: is it Jaeger's?`, { cause: error });
+  }
+  const services = typeof answer === "object" && answer !== null && "services" in answer ? answer.services : [];
+  return Array.isArray(services) ? services.filter((name) => typeof name === "string") : [];
 }
 
 async function spansAt(url: URL, signal: AbortSignal): Promise<readonly TraceSpan[]> {
   const answer = await ask(url, signal);
   if (answer.status === 404) return [];
-  const text = await answer.text();
-  if (!answer.ok) throw new JaegerError(`${url.href} answered ${answer.status}: ${text.slice(0, 200)}`);
+  const text = bodyOf(url, answer);
   try {
     return readOtlp(text);
   } catch (error) {
@@ -61,9 +71,21 @@ function withSlash(base: string): string {
   return base.endsWith("/") ? base : `${base}/`;
 }
 
-async function ask(url: URL, signal: AbortSignal): Promise<Response> {
+/** An answer that came whole. */
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function bodyOf(url: URL, { status, text }: Answer): string {
+  if (status === 200) return text;
+  throw new JaegerError(`${url.href} answered ${status}: ${text.slice(0, 200)}`);
+}
+
+async function ask(url: URL, signal: AbortSignal): Promise<Answer> {
   try {
-    return await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) });
+    const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) });
+    return { status: answer.status, text: await answer.text() };
   } catch (error) {
     if (signal.aborted) throw error;
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);

@@ -25,16 +25,13 @@ export function readOtlp(text: string): readonly TraceSpan[] {
 
 function documentsOf(text: string): readonly Json[] {
   const whole = parse(text);
-  const parsed =
-    whole === undefined
-      ? text
-          .split("\n")
-          .filter((line) => line.trim() !== "")
-          .map(parse)
-      : [whole];
-  return parsed.map((document) => {
+  if (isJson(whole)) return [whole];
+  const lines = text.split("\n").flatMap((line, index) => (line.trim() === "" ? [] : [{ line, number: index + 1 }]));
+  if (lines.length < 2) throw new TraceFormatError("It is no JSON, or was cut");
+  return lines.map(({ line, number }) => {
+    const document = parse(line);
     if (isJson(document)) return document;
-    throw new TraceFormatError("It is no JSON, nor lines of JSON");
+    throw new TraceFormatError(`It is no JSON, nor lines of JSON: line ${number} is none, or was cut`);
   });
 }
 

@@ -26,9 +26,12 @@ export interface SpanLink {
 /** A span's place in its trace. */
 export interface TraceRow {
   readonly span: TraceSpan;
-  /** 0 at a root. */
+  /** 0 at a root, and no more than `depthMax`. */
   readonly depth: number;
 }
+
+/** What lies deeper is drawn no further to the right: a drawing has an edge. */
+export const depthMax = 40;
 
 /**
  * The spans of a trace as they are drawn: each below its parent, in the order in which they began. One whose parent is
@@ -36,22 +39,30 @@ export interface TraceRow {
  */
 export function rowsOf(spans: readonly TraceSpan[]): readonly TraceRow[] {
   const ids = new Set(spans.map(({ spanId }) => spanId));
-  const children = new Map<string | undefined, TraceSpan[]>();
-  for (const span of spans) {
-    const parent = span.parentId !== undefined && ids.has(span.parentId) ? span.parentId : undefined;
-    children.set(parent, [...(children.get(parent) ?? []), span]);
-  }
+  const ordered = inOrder(spans);
+  const children = Map.groupBy(ordered, ({ parentId }) =>
+    parentId !== undefined && ids.has(parentId) ? parentId : undefined,
+  );
   const rows: TraceRow[] = [];
-  // A circle of parents would have no root; those that were not drawn come last, each by itself.
   const drawn = new Set<string>();
-  const draw = (span: TraceSpan, depth: number) => {
-    if (drawn.has(span.spanId)) return;
-    drawn.add(span.spanId);
-    rows.push({ span, depth });
-    for (const child of inOrder(children.get(span.spanId) ?? [])) draw(child, depth + 1);
+  const drawBelow = (root: TraceSpan) => {
+    // No recursion: how deep a trace is says who made it, and a stack has an end.
+    const waiting: TraceRow[] = [{ span: root, depth: 0 }];
+    for (let row = waiting.pop(); row !== undefined; row = waiting.pop()) {
+      const { span, depth } = row;
+      if (drawn.has(span.spanId)) continue;
+      drawn.add(span.spanId);
+      rows.push(row);
+      const below = children.get(span.spanId) ?? [];
+      for (let at = below.length - 1; at >= 0; at--) {
+        const child = below[at];
+        if (child !== undefined) waiting.push({ span: child, depth: Math.min(depth + 1, depthMax) });
+      }
+    }
   };
-  for (const root of inOrder(children.get(undefined) ?? [])) draw(root, 0);
-  for (const span of inOrder(spans)) draw(span, 0);
+  for (const root of children.get(undefined) ?? []) drawBelow(root);
+  // A circle of parents has no root; those that were not drawn come last.
+  for (const span of ordered) drawBelow(span);
   return rows;
 }
 
@@ -78,4 +89,22 @@ export function extentOf(spans: readonly TraceSpan[]): { readonly startNanos: bi
 export function formatMs(nanos: bigint): string {
   const ms = Number(nanos) / 1e6;
   return ms >= 100 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(ms >= 10 ? 1 : 2)} ms`;
+}
+
+/** The longest of these texts. 0 of none. */
+export function longestOf(texts: Iterable<string>): number {
+  let longest = 0;
+  for (const { length } of texts) longest = Math.max(longest, length);
+  return longest;
+}
+
+/**
+ * What a terminal or an XML reader would take for something else than text: control characters, also those that turn the
+ * direction of writing, halves of pairs, and what is no character at all.
+ */
+const notText = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/gu;
+
+/** A name or a value that somebody else chose, on one line, with nothing in it but text: the rest as `\u001b`. */
+export function plainText(given: string): string {
+  return given.replace(notText, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

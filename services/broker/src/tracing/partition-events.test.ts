@@ -47,7 +47,14 @@ function setup() {
     write: (line) => lines.push(line),
   });
   const events = createPartitionEvents({ tracer: tracer as Tracer, clock: time.clock, logger });
-  return { time, spans, lines, events, take: (event: TraceEvent) => events.take(place, event, () => standing) };
+  const take = (event: TraceEvent, at = place) => events.take(at, event, () => standing);
+  /** Tells of an election before its partition learns of it. */
+  const elect = (partition: number, epoch: number) => {
+    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+    const context = { topicId: place.topicId, partition, leaderEpoch: epoch, traceparent };
+    events.noteElections([{ $typeName: "tidemark.cluster.v1.ElectionContext", ...context }]);
+  };
+  return { time, spans, lines, take, elect };
 }
 
 /** Of any follower. */
@@ -133,10 +140,8 @@ describe("a change of the ISR", () => {
 
 describe("a new leader", () => {
   it("is a span below its partition's election, to the first append and no further", async () => {
-    const { time, spans, events, take } = setup();
-    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
-    const context = { topicId: place.topicId, partition: 0, leaderEpoch: 3, traceparent };
-    events.noteElections([{ $typeName: "tidemark.cluster.v1.ElectionContext", ...context }]);
+    const { time, spans, take, elect } = setup();
+    elect(0, 3);
     take(became(3));
     await time.advance(20);
     take({ kind: "appended", baseOffset: offset(7n), endOffset: offset(8n) });
@@ -153,10 +158,41 @@ describe("a new leader", () => {
   });
 
   it("has no parent where the election is of another leader epoch", () => {
-    const { spans, take } = setup();
+    const { spans, take, elect } = setup();
+    elect(0, 3);
     take(became(4));
     take({ kind: "becameFollower", leader: two, leaderEpoch: leaderEpoch(5), logEnd: offset(7n) });
     expect(spans).toMatchObject([{ name: "become leader", parent: undefined }]);
+  });
+
+  it.each<TraceEvent>([
+    { kind: "becameFollower", leader: two, leaderEpoch: leaderEpoch(4), logEnd: offset(7n) },
+    { kind: "leaderless", leaderEpoch: leaderEpoch(4) },
+    { kind: "resigned", reason: "the session was lost" },
+    { kind: "offline", reason: "the directory failed" },
+    became(4),
+  ])("is told also where it ends before anything was produced, and so is what it asked for: $kind", (event) => {
+    const { spans, take, elect } = setup();
+    elect(0, 3);
+    take(became(3));
+    take(proposed([one, two]));
+    take(event);
+    const parent = { traceId, spanId: "00f067aa0ba902b7" };
+    expect(spans).toMatchObject([
+      { name: "isr shrink", error: "NOT_LEADER" },
+      { name: "become leader", parent, attributes: { "tidemark.leader_epoch": 3 } },
+    ]);
+    expect(spans).toHaveLength(2);
+  });
+
+  it("of a partition that was not heard of since has no parent, when ten thousand elections came after", () => {
+    const { spans, take, elect } = setup();
+    for (let partition = 0; partition <= 10_000; partition++) elect(partition, 3);
+    for (const index of [0, 1].map(partitionIndex)) {
+      take(became(3), { ...place, index });
+      take({ kind: "resigned", reason: "the session was lost" }, { ...place, index });
+    }
+    expect(spans.map(({ parent }) => parent?.spanId)).toEqual([undefined, "00f067aa0ba902b7"]);
   });
 });
 

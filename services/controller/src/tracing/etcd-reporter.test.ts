@@ -1,11 +1,13 @@
 import { controllerEpoch, revision } from "@tidemark/ids";
-import { createNodeRuntime } from "@tidemark/runtime";
-import { spanNames, startTelemetry } from "@tidemark/telemetry";
+import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
+import { type KeptSpan, spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver } from "@tidemark/testkit";
 import { expect, it } from "vitest";
 import { createCampaignRecorder } from "./campaigns.ts";
 import { createCommitContext } from "./commit-context.ts";
 import { createEtcdReporter } from "./etcd-reporter.ts";
+
+const wallMs = 1_700_000_000_000;
 
 it("a controller's dealings with etcd can be read as spans, and its troubles as log lines", async () => {
   const receiver = await createOtlpReceiver();
@@ -72,5 +74,43 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
   expect(lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
     "etcd's history was compacted; what changed is read anew",
     "lease of etcd lost",
+  ]);
+});
+
+it("what is committed for an election is told where nothing else is sampled, and a gap from when the first watch fell", async () => {
+  const time = createManualTime(wallMs);
+  const spans: KeptSpan[] = [];
+  const telemetry = await startTelemetry({
+    service: "tidemark-controller",
+    instanceId: "controller-1",
+    runtime: { ...time, random: createSeededRandom(1) },
+    environment: { OTEL_TRACES_SAMPLER: "parentbased_always_off" },
+    logLevel: "fatal",
+    metricsListener: undefined,
+    keep: { onSpan: (span) => spans.push(span), random: createSeededRandom(2) },
+  });
+  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
+  const report = createEtcdReporter(telemetry, time.clock, traces);
+  const transaction = { kind: "transaction", operations: 3, outcome: "committed", ms: 20 } as const;
+  await time.advance(100);
+  report({ ...transaction, revision: revision(41n) });
+  expect(spans).toEqual([]);
+  const { context } = telemetry.tracer.start({ name: spanNames.commitBatch, parent: undefined });
+  traces.commit.parent = context;
+  report({ ...transaction, revision: revision(42n) });
+  traces.commit.parent = undefined;
+  report({ kind: "watchInterrupted", endpoint: "a:1", cause: "reset", next: revision(43n) });
+  await time.advance(50);
+  report({ kind: "watchInterrupted", endpoint: "b:1", cause: "refused", next: revision(43n) });
+  await time.advance(50);
+  report({ kind: "watchStarted", endpoint: "c:1", from: revision(43n), ms: 1 });
+  const msOf = ([seconds, nanos]: readonly [number, number]) => seconds * 1000 + nanos / 1e6 - wallMs;
+  const told = spans.map(({ name, startTime, endTime, parentSpanContext, attributes }) => {
+    const [start, end] = [msOf(startTime), msOf(endTime)];
+    return [name, start, end, parentSpanContext?.spanId, attributes["tidemark.cause"]];
+  });
+  expect(told).toEqual([
+    ["etcd transaction", 80, 100, context.spanId, undefined],
+    ["etcd watch gap", 100, 200, undefined, "reset"],
   ]);
 });

@@ -21,11 +21,7 @@ export function treesOf(spans: readonly TraceSpan[]): readonly TraceTree[] {
 
 function treeOf(spans: readonly TraceSpan[]): TraceTree {
   const byId = new Map(spans.map((span) => [span.spanId, span]));
-  const children = new Map<string, TraceSpan[]>();
-  for (const span of spans) {
-    if (span.parentId === undefined) continue;
-    children.set(span.parentId, [...(children.get(span.parentId) ?? []), span]);
-  }
+  const children = Map.groupBy(spans, ({ parentId }) => parentId);
   return {
     spans,
     childrenOf: ({ spanId }, name) =>

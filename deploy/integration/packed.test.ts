@@ -1,5 +1,5 @@
 /** What goes into the images runs by itself: elsewhere, as nobody in particular, and ends when it is asked to. */
-import { chownSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -49,6 +49,13 @@ afterAll(async () => {
   rmSync(packed.folder, { recursive: true });
 });
 
+const tidemark = (args: readonly string[], input = "") =>
+  runProgram(packed.node, [packed.main("cli"), ...args], {
+    input,
+    cwd: packed.folder,
+    env: { TIDEMARK_SERVER: place.addresses.get("gateway-1:4640") },
+  });
+
 test("every service starts from its folder alone, as nobody, and the cluster takes and gives records", async () => {
   for (const each of processes) {
     const started = await startProgram([packed.node, packed.main(each.role)], {
@@ -58,16 +65,24 @@ test("every service starts from its folder alone, as nobody, and the cluster tak
     });
     running.set(each.name, started);
   }
-  const tidemark = (args: readonly string[], input = "") =>
-    runProgram(packed.node, [packed.main("cli"), ...args], {
-      input,
-      cwd: packed.folder,
-      env: { TIDEMARK_SERVER: place.addresses.get("gateway-1:4640") },
-    });
   expect(await tidemark(["topic", "create", "kept"])).toMatchObject({ code: 0 });
   expect(await tidemark(["produce", "kept", "--acks", "all"], "one\ntwo\n")).toMatchObject({ code: 0 });
   const read = await tidemark(["consume", "kept", "--from", "earliest", "--until-end", "--format", "raw"]);
   expect(read.stdout.toString()).toBe("one\ntwo\n");
+});
+
+test("every service and the command line have their codecs with them", async () => {
+  // A codec whose library is missing is only warned of: the service goes on without it.
+  const named = (role: string) => processes.filter((each) => each.role === role).map(({ name }) => name);
+  for (const name of [...named("broker"), ...named("gateway")])
+    expect(running.get(name)?.output()).not.toContain("cannot be loaded");
+  expect(await tidemark(["topic", "create", "packed"])).toMatchObject({ code: 0 });
+  const codecs = ["gzip", "snappy", "lz4", "zstd"];
+  const lines = (codec: string) => `${codec}\n`.repeat(100);
+  for (const codec of codecs)
+    expect(await tidemark(["produce", "packed", "--compression", codec], lines(codec))).toMatchObject({ code: 0 });
+  const read = await tidemark(["consume", "packed", "--from", "earliest", "--until-end", "--format", "raw"]);
+  expect(read.stdout.toString()).toBe(codecs.map(lines).join(""));
 });
 
 /** Where a process told that its metrics are. */
@@ -86,7 +101,7 @@ test("every service tells of itself at /debug, where that is turned on", async (
     expect(page).toMatchObject({ ready: true, settings: { "debug.page": { value: "true" } } });
     told.set(name, page["service"] as Record<string, unknown>);
   }
-  expect(told.get("controller-1")).toMatchObject({ active: true, topics: 1, sessions: 3 });
+  expect(told.get("controller-1")).toMatchObject({ active: true, topics: 2, sessions: 3 });
   expect(told.get("gateway-1")).toMatchObject({ brokers: 3, queuedBytes: { used: expect.any(Number) as number } });
   const led = ["broker-1", "broker-2", "broker-3"].map((name) => Number(told.get(name)?.["led"]));
   expect(led.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
@@ -111,16 +126,63 @@ test("every metric of the dashboard is told by some process of the cluster that 
   expect(expected.filter((name) => !told.has(name))).toEqual([]);
 });
 
-/** The series that an alert's expression reads: names, and the labels by which it chooses or groups them. */
+/** The series that an expression reads: names, and the labels by which it chooses or groups them. */
 function readBy(expression: string): readonly { readonly name: string; readonly labels: readonly string[] }[] {
   const grouped = Array.from(expression.matchAll(/\bby \(([\w, ]+)\)/g), ([, labels = ""]) =>
     labels.split(/, */),
   ).flat();
-  return Array.from(expression.matchAll(/\b(tidemark_\w+)(?:\{([^}]*)\})?/g), ([, name = "", chosen = ""]) => ({
+  const series = /\b((?:tidemark|process|nodejs)_\w+)(?:\{([^}]*)\})?/g;
+  return Array.from(expression.matchAll(series), ([, name = "", chosen = ""]) => ({
     name,
     labels: [...new Set([...grouped, ...Array.from(chosen.matchAll(/(\w+)[=!]/g), ([, label = ""]) => label)])],
   }));
 }
+
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
+}
+
+test("every panel reads series that some process tells, by the labels that they have, and names its lines by what is left of these", async () => {
+  const told = await toldSeries();
+  const folder = join(deploy, "observability", "grafana", "dashboards");
+  const panels = readdirSync(folder).flatMap(
+    (file) => (JSON.parse(readFileSync(join(folder, file), "utf8")) as { panels: Panel[] }).panels,
+  );
+  const wrong = panels.flatMap(({ title, targets = [] }) =>
+    targets.flatMap(({ expr, legendFormat }) => {
+      const shown = Array.from(legendFormat.matchAll(/\{\{(\w+)\}\}/g), ([, label = ""]) => label);
+      return readBy(expr).flatMap(({ name, labels }) => {
+        const there = told.filter((series) => series.name === name);
+        const needed = [...labels, ...shown];
+        const isTold = there.some((series) => needed.every((label) => series.labels.has(label)));
+        // A sum keeps no label but those that it is grouped by; the quantile of a histogram uses up `le`.
+        const isKept = !/\b(?:sum|max|min|avg)\b/.test(expr) || shown.every((label) => labels.includes(label));
+        const lines = labels.filter((label) => label !== "le");
+        const areApart = !/\bby\b/.test(expr) || lines.every((label) => shown.includes(label));
+        return isTold && isKept && areApart ? [] : [`${title}: ${name} by ${needed.join(", ")}`];
+      });
+    }),
+  );
+  expect(panels.length).toBeGreaterThan(0);
+  expect(wrong).toEqual([]);
+});
+
+/** The commands of ours that alerts tell people to run, without the one that never ends. */
+function commandsOfAlerts(): readonly (readonly string[])[] {
+  const text = readFileSync(join(deploy, "observability", "alerts.yaml"), "utf8");
+  const told = new Set(Array.from(text.matchAll(/`tidemark ([^`]+)`/g), ([, command = ""]) => command));
+  return [...told].filter((command) => command !== "events tail").map((command) => command.split(" "));
+}
+
+test("every command that an alert names is one that the command line has", async () => {
+  const commands = commandsOfAlerts();
+  expect(commands.length).toBeGreaterThan(3);
+  for (const command of commands) {
+    const { code, stderr } = await tidemark(command);
+    expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: "" });
+  }
+});
 
 test("every alert reads series that some process tells, by the labels that they have", async () => {
   const told = await toldSeries();

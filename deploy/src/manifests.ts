@@ -29,10 +29,12 @@ export interface ComposeService {
   readonly ports?: readonly string[];
   readonly profiles?: readonly string[];
   readonly command?: readonly string[];
+  readonly depends_on?: readonly string[];
   readonly stop_grace_period?: string;
 }
 
 interface ComposeFile {
+  readonly include?: readonly string[];
   readonly services: Readonly<Record<string, ComposeService>>;
   readonly volumes?: Readonly<Record<string, unknown>>;
 }
@@ -68,8 +70,18 @@ export function composeProcesses(name: ComposeName): readonly ManifestProcess[] 
 /** A resource of Kubernetes: only what is looked at here. */
 export interface Resource {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** What a kubelet asks the health service: of one service, or without a name whether the process is ready. */
+export interface GrpcProbe {
+  readonly port: number;
+  readonly service?: string;
 }
 
 /** The pods of a workload. */
@@ -78,17 +90,24 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
   readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly affinity?: Readonly<Record<string, unknown>>;
+  readonly volumes?: readonly {
+    readonly name: string;
+    readonly persistentVolumeClaim?: { readonly claimName: string };
+  }[];
   readonly containers: readonly {
     readonly name: string;
     readonly image: string;
+    readonly args?: readonly string[];
+    readonly securityContext?: Readonly<Record<string, unknown>>;
     readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[];
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
     readonly startupProbe: {
-      readonly grpc: { readonly port: number };
+      readonly grpc: GrpcProbe;
       readonly periodSeconds: number;
       readonly failureThreshold: number;
     };
-    readonly readinessProbe: { readonly grpc: { readonly port: number } };
+    readonly readinessProbe: { readonly grpc: GrpcProbe };
+    readonly livenessProbe: unknown;
     readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
   }[];
 }
@@ -109,11 +128,15 @@ export function workloadIn(resources: readonly Resource[], role: Role): Resource
   return found;
 }
 
-/** The variables of ours in the first pod of a role, as Kubernetes would fill them in. */
-export function environmentOf(role: Role, workload: Resource): Readonly<Record<string, string>> {
-  const known: Record<string, string> = { POD_NAME: `${role}-1`, POD_NAMESPACE: "tidemark", POD_IP: "10.0.0.1" };
+/** The variables of ours in a pod of a role, as Kubernetes would fill them in. */
+export function environmentOf(role: Role, workload: Resource, number = 1): Readonly<Record<string, string>> {
+  const known: Record<string, string> = {
+    POD_NAME: `${role}-${number}`,
+    POD_NAMESPACE: "tidemark",
+    POD_IP: `10.0.0.${number}`,
+  };
   for (const { name, value } of podOf(workload).containers[0]?.env ?? []) {
-    if (name === "TIDEMARK_NODE_ID") known[name] = "1";
+    if (name === "TIDEMARK_NODE_ID") known[name] = String(number);
     else if (value !== undefined)
       known[name] = value.replace(/\$\((\w+)\)/g, (_, other: string) => known[other] ?? "?");
   }
@@ -122,4 +145,25 @@ export function environmentOf(role: Role, workload: Resource): Readonly<Record<s
 
 export function podOf(workload: Resource): PodSpec {
   return (workload.spec.template as { readonly spec: PodSpec }).spec;
+}
+
+/** The name of a program's image: the files that build it and those that start it have to agree. */
+export function imageName(program: string): string {
+  const { version } = JSON.parse(readFileSync(join(deploy, "package.json"), "utf8")) as { version: string };
+  return `tidemark/${program}:${version}`;
+}
+
+/** What a program's image is made by. */
+export interface Image {
+  /** The arguments of every instruction of a kind, in order. */
+  told(instruction: string): readonly string[];
+  /** The number of the user that it runs as. 0: root, as where nothing is said. */
+  readonly user: number;
+}
+
+export function imageOf(program: string): Image {
+  const lines = readFileSync(join(deploy, "images", `${program}.Containerfile`), "utf8").split("\n");
+  const told = (instruction: string) =>
+    lines.flatMap((line) => (line.startsWith(`${instruction} `) ? [line.slice(instruction.length + 1)] : []));
+  return { told, user: Number(/^\d+/.exec(told("USER").at(-1) ?? "")?.[0] ?? 0) };
 }

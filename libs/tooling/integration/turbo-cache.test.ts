@@ -63,4 +63,22 @@ describe("a cached result", () => {
     expect(changed).toEqual(expect.arrayContaining(["@tidemark/format#test:unit", "@tidemark/rpc#test:unit"]));
     expect(changed).not.toContain("@tidemark/ids#test:unit");
   });
+
+  test.for(["broker", "controller", "gateway"])(
+    "is not used after the %s changed, where whole clusters are started from this repository",
+    (service) => {
+      const before = hashes();
+      appendFileSync(join(copy, "services", service, "src", "main.ts"), "// changed\n");
+      const changed = missed(before, hashes());
+      for (const name of ["broker", "controller", "gateway", "cli", "deploy"])
+        expect(changed).toContain(`@tidemark/${name}#test:integration`);
+      expect(changed).not.toContain("@tidemark/disk#test:integration");
+    },
+  );
+
+  test("is not used after what images may copy changed", () => {
+    const before = hashes();
+    appendFileSync(join(copy, ".dockerignore"), "# changed\n");
+    expect(missed(before, hashes())).toContain("@tidemark/deploy#test:unit");
+  });
 });

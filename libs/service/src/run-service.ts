@@ -123,6 +123,13 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
   process.on("disconnect", () => {
     onOrphaned();
   });
+  /** Before it answers there is nothing to drain. As the first process of a container it has to end itself: no signal does. */
+  let onAskedToStop = (): void => end(exitCodes.stopped, undefined);
+  for (const event of ["SIGTERM", "SIGINT"] as const) {
+    process.on(event, () => {
+      onAskedToStop();
+    });
+  }
   const isSupervised = process.send !== undefined;
   if (isSupervised && !process.connected) onOrphaned();
   const onFatal = (error: Error) => leave(exitCodes.fatal, `The ${program.role} cannot go on: ${error.message}`);
@@ -136,7 +143,7 @@ export async function runService<Of extends Settings>(program: ServiceProgram<Of
       isStopping = true;
       leave(exitCodes.stopped, undefined, started.stop());
     };
-    for (const event of ["SIGTERM", "SIGINT"] as const) process.on(event, stop);
+    onAskedToStop = stop;
     onOrphaned = stop;
     const metrics = telemetry.metricsEndpoint;
     const endpoints = {

@@ -9,6 +9,8 @@ import { scanBatches } from "../segment/scan.ts";
 import { extendIndex, type Segment } from "../segment/segment.ts";
 import { isElsewhere } from "./gaps.ts";
 
+const atCut = "at the cut";
+
 /**
  * What an index covers of the batches that end below `cut`. Reads from the last entry below it. Throws DamageError where a
  * batch on the way there is not sound: a cut would take what lies behind it along.
@@ -28,17 +30,16 @@ export async function coverageBelow(log: LogState, segment: Segment, cut: Offset
     const source = damageReading(file, segment, () => scratch.covered.nextOffset);
     // Of the batch at the floor the index knows where it ends, not where it begins.
     let least = floor.lastOffset === undefined ? segment.baseOffset : undefined;
-    let isAtCut = false;
     const checked = { from: floor.position, to: segment.size, crc32c: log.context.crc32c };
     const { position, stop } = await scanBatches(source, checked, (header) => {
       if (least !== undefined && isElsewhere(header, least, log.hasGaps)) return `offset ${header.baseOffset}`;
       least = nextOffsetOf(header);
-      isAtCut = least > cut;
-      if (isAtCut) return "at the cut";
+      if (least > cut) return atCut;
       extendIndex(scratch, header, segment, log.settings.indexIntervalBytes);
       return undefined;
     });
     const { nextOffset } = scratch.covered;
+    const isAtCut = stop.kind === "refused" && stop.reason === atCut;
     if (stop.kind === "end" || isAtCut || nextOffset >= cut) return scratch.covered;
     const detail = `No sound batch at byte ${position} of ${segment.path}, below a cut at ${cut}`;
     throw new DamageError({ kind: "corruptBatch", offset: nextOffset, detail });

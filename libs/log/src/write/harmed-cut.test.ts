@@ -6,7 +6,7 @@ const batchBytes = batchAt(0).length;
 /** A log of six batches of one record, and what a cut at `cut` makes of it when a bit has changed. */
 async function cutHarmed(harm: { readonly byte: number; readonly bit: number }, cut: number) {
   const test = await createTestLog();
-  for (let offset = 0; offset < 6; offset++) await test.log.append(batchAt(offset));
+  for (let offset = 0; offset < 6; offset++) test.log.append(batchAt(offset));
   await test.log.flushed(at(6));
   await settled(test);
   test.disk.flipBit(logFile, harm);

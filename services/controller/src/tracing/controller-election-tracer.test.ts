@@ -87,6 +87,24 @@ describe("a controller that becomes the active one", () => {
     });
   });
 
+  it.each([
+    ["nobody", none],
+    ["another one", following],
+  ])("tells how far it came where %s is active before it has repaired what was left", async (_, event) => {
+    const { time, spans, tell } = setup();
+    tell(leading);
+    tell(activated);
+    await time.advance(20);
+    tell(event);
+    expect(spans.map(({ name, ms }) => [name, ms[1]])).toEqual([
+      ["controller lost", 0],
+      ["catch up", 0],
+      ["grant sessions", 0],
+      ["first action", 20],
+      ["controller election", 20],
+    ]);
+  });
+
   it("tells nothing where another one has won, or where the belief passed before it was active", () => {
     const { spans, tell } = setup();
     for (const event of [none, following, none, leading, following, activated, tookUp]) tell(event);

@@ -57,6 +57,8 @@ export function createControllerElectionTracer(parts: Parts): ControllerElection
 
   const believed = ({ belief, leader, epoch }: Believed) => {
     const atMs = clock.monotonicMs();
+    // What it has begun is told as far as it came: what hangs below it has been told.
+    active?.end("NOT_CONTROLLER");
     active = undefined;
     switch (belief) {
       case "following":
@@ -102,7 +104,7 @@ function begin(
   { tracer, clock, backend, controllerId, campaigns }: Parts,
   { epoch, revision, sessions }: Activated,
   { lost, leadingMs }: { readonly lost: Lost; readonly leadingMs: number },
-): { readonly context: TraceContext; readonly end: () => void } {
+): { readonly context: TraceContext; readonly end: (error?: string) => void } {
   const activeMs = clock.monotonicMs();
   const campaign = campaigns.takeWon();
   const startMs = Math.min(lost.atMs, campaign?.startMs ?? leadingMs);
@@ -126,10 +128,10 @@ function begin(
   const first = tracer.start({ name: spanNames.firstAction, parent: root.context, startMs: activeMs });
   return {
     context: root.context,
-    end() {
+    end(error) {
       const endMs = clock.monotonicMs();
-      first.end({ endMs });
-      root.end({ endMs });
+      first.end({ endMs, error });
+      root.end({ endMs, error });
     },
   };
 }

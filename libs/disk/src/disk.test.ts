@@ -2,7 +2,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNodeRuntime, randomUuid } from "@tidemark/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createMemoryDisk, createNodeDisk, type Disk, DiskError } from "./index.ts";
+import { createFaultDisk, createMemoryDisk, createNodeDisk, type Disk, DiskError } from "./index.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (content: Uint8Array) => new TextDecoder().decode(content);
@@ -14,9 +14,16 @@ const code = async (work: Promise<unknown>) => {
   return error instanceof DiskError ? error.code : error;
 };
 
+/** One whose faults are that everything takes a while, as on a device. */
+function createSlowDisk(): Disk {
+  const { scheduler } = createNodeRuntime();
+  return createFaultDisk(createMemoryDisk(), { scheduler, plan: () => ({ kind: "delay", ms: 1 }) });
+}
+
 describe.each([
   ["the real disk", () => createNodeDisk({ runtime: createNodeRuntime() })],
   ["the twin in memory", () => createMemoryDisk()],
+  ["the twin in memory that takes its time", createSlowDisk],
 ])("%s", (_, make) => {
   let disk: Disk;
   let directory: string;
@@ -70,6 +77,25 @@ describe.each([
     await file.close();
     expect(await code(file.read(0, 1))).toBe("CLOSED");
     expect(await code(file.write(0, [bytes("x")]))).toBe("CLOSED");
+  });
+
+  it("does all that a file was asked for before its close, and nothing that comes later", async () => {
+    const path = join(directory, "a");
+    const file = await disk.create(path);
+    await file.write(0, [bytes("hello")]);
+    // Both take the system several calls: past the end of the file, and more chunks than one call takes.
+    const reading = file.read(0, 4000);
+    const chunks = Array.from({ length: 3000 }, () => bytes("x"));
+    const writing = file.write(5, chunks);
+    const closing = file.close();
+    const late = code(file.size());
+    expect(text((await reading).subarray(0, 5))).toBe("hello");
+    await writing;
+    await closing;
+    expect(await late).toBe("CLOSED");
+    const again = await disk.open(path);
+    expect(text(await again.read(0, 4000))).toBe(`hello${"x".repeat(3000)}`);
+    await again.close();
   });
 
   it("does not write to a file opened for reading", async () => {

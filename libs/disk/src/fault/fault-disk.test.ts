@@ -71,6 +71,27 @@ describe("a disk with faults", () => {
     expect(ended).toEqual(["read", "DiskError: HUNG: sync /a"]);
   });
 
+  it("closes a file when what it was asked for has ended, what hangs too", async () => {
+    const { memory, time, file } = await withFile(
+      scriptedFaults([
+        { kind: "write", effect: { kind: "delay", ms: 100 } },
+        { kind: "sync", effect: { kind: "hang", ms: 500 } },
+      ]),
+    );
+    const ended: string[] = [];
+    const write = file.write(0, [bytes(5)]).then(() => ended.push("write"));
+    const sync = file.sync().catch((error: unknown) => ended.push(String(error)));
+    const closes = [file.close(), file.close()].map((close) => close.then(() => ended.push("close")));
+    await expect(file.read(0, 1)).rejects.toMatchObject({ code: "CLOSED" });
+    await time.advance(100);
+    expect(memory.peek("/a")).toHaveLength(5);
+    await time.advance(399);
+    expect(ended).toEqual(["write"]);
+    await time.advance(1);
+    await Promise.all([write, sync, ...closes]);
+    expect(ended).toEqual(["write", "DiskError: HUNG: sync /a", "close", "close"]);
+  });
+
   it("draws the same faults from the same seed", () => {
     const draw = (seed: number) => {
       const plan = randomFaults(createSeededRandom(seed), { failedSync: 0.5, shortWrite: 0.5, delay: 0.5, delayMs: 9 });

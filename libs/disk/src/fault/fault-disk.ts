@@ -1,4 +1,4 @@
-import type { Scheduler } from "@tidemark/runtime";
+import { createDeferred, type Scheduler } from "@tidemark/runtime";
 import { type Disk, DiskError, type DiskFile } from "../disk.ts";
 import type { MemoryDisk } from "../memory/memory-disk.ts";
 import type { DiskOperation, Effect, FaultPlan } from "./faults.ts";
@@ -18,14 +18,17 @@ interface Faults {
   plan: FaultPlan;
 }
 
+type After = (ms: number, task: () => void) => void;
+
 export function createFaultDisk(
   memory: MemoryDisk,
   { scheduler, plan }: { readonly scheduler: Scheduler; readonly plan?: FaultPlan },
 ): FaultDisk {
   const disk = memory.attach();
   const faults: Faults = { memory, scheduler, plan: plan ?? (() => undefined) };
+  const after: After = (ms, task) => scheduler.after(ms, task);
   const through = <Value>(kind: DiskOperation["kind"], path: string, work: () => Promise<Value>) =>
-    perform(faults, { kind, path, bytes: 0 }, work);
+    perform(faults, after, { kind, path, bytes: 0 }, work);
   const file = async (opened: Promise<DiskFile>, path: string) => faultFile(faults, await opened, path);
   return {
     plan(next) {
@@ -42,34 +45,57 @@ export function createFaultDisk(
   };
 }
 
+/** Its close waits for what is under way, as on any disk: what is delayed has not reached the file in memory yet. */
 function faultFile(faults: Faults, file: DiskFile, path: string): DiskFile {
+  let underWay = 0;
+  let isClosed = false;
+  const ended = createDeferred();
+  const after: After = (ms, task) => {
+    underWay++;
+    faults.scheduler.after(ms, () => {
+      task();
+      if (--underWay === 0 && isClosed) ended.resolve();
+    });
+  };
+  const run = <Value>(
+    kind: DiskOperation["kind"],
+    bytes: number,
+    work: () => Promise<Value>,
+    part?: (length: number) => Promise<void>,
+  ): Promise<Value> => {
+    if (isClosed) return Promise.reject(new DiskError("CLOSED", kind, path));
+    return perform(faults, after, { kind, path, bytes }, work, part);
+  };
   return {
-    size: () => perform(faults, { kind: "size", path, bytes: 0 }, () => file.size()),
-    read: (position, length, into) =>
-      perform(faults, { kind: "read", path, bytes: length }, () => file.read(position, length, into)),
+    size: () => run("size", 0, () => file.size()),
+    read: (position, length, into) => run("read", length, () => file.read(position, length, into)),
     write(position, chunks) {
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
       const part = (length: number) => file.write(position, firstBytes(chunks, length));
-      return perform(faults, { kind: "write", path, bytes }, () => file.write(position, chunks), part);
+      return run("write", bytes, () => file.write(position, chunks), part);
     },
-    truncate: (size) => perform(faults, { kind: "truncate", path, bytes: 0 }, () => file.truncate(size)),
-    sync: () => perform(faults, { kind: "sync", path, bytes: 0 }, () => file.sync()),
-    close: () => file.close(),
+    truncate: (size) => run("truncate", 0, () => file.truncate(size)),
+    sync: () => run("sync", 0, () => file.sync()),
+    close() {
+      isClosed = true;
+      return underWay === 0 ? file.close() : ended.promise.then(() => file.close());
+    },
   };
 }
 
 function perform<Value>(
   faults: Faults,
+  after: After,
   operation: DiskOperation,
   work: () => Promise<Value>,
   part?: (length: number) => Promise<void>,
 ): Promise<Value> {
   const effect = faults.plan(operation);
   if (effect === undefined) return work();
-  if (effect.kind !== "delay") return harm(faults, operation, effect, part);
+  if (effect.kind !== "delay") return harm(faults, after, operation, effect, part);
   // Nearly every operation of a simulated device: one promise, and no more of what a chain of them costs.
   return new Promise((resolve, reject) => {
-    faults.scheduler.after(effect.ms, () => {
+    after(effect.ms, () => {
       work().then(resolve, reject);
     });
   });
@@ -77,6 +103,7 @@ function perform<Value>(
 
 async function harm(
   faults: Faults,
+  after: After,
   { kind, path }: DiskOperation,
   effect: Exclude<Effect, { readonly kind: "delay" }>,
   part: ((length: number) => Promise<void>) | undefined,
@@ -89,16 +116,10 @@ async function harm(
       await part?.(effect.bytes);
       throw new DiskError(effect.code, kind, path);
     case "hang":
-      await later(faults.scheduler, effect.ms);
+      await new Promise<void>((resolve) => after(effect.ms, resolve));
       if (kind === "sync") faults.memory.failSync(path);
       throw new DiskError("HUNG", kind, path);
   }
-}
-
-function later(scheduler: Scheduler, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    scheduler.after(ms, resolve);
-  });
 }
 
 function firstBytes(chunks: readonly Uint8Array[], length: number): readonly Uint8Array[] {

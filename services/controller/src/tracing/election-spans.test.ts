@@ -187,6 +187,20 @@ describe("a broker", () => {
     }
     expect(s.told().filter(([name]) => name === "publish")).toEqual([["publish", 2, 0, 700]]);
   });
+
+  it("that takes the new metadata in no time that anybody waits for is told to have failed to", async () => {
+    const s = await setup();
+    commitAll(s, [elected(two, 0)]);
+    await until(s, 20);
+    s.tell(published(two, seven));
+    await until(s, 6000);
+    expect(s.told().slice(2)).toEqual([
+      ["publish", 2, 0, 20],
+      ["partition", 2, 0, 20],
+      ["publish", 3, 0, 5000, "UNAVAILABLE"],
+      ["election", undefined, 0, 5000],
+    ]);
+  });
 });
 
 describe("an election whose commit fails", () => {

@@ -28,7 +28,7 @@ export interface LastSeen {
  * | session end   | the broker was lost                    | the batch that ends the session is committed    |
  * | decide        | the command's turn                     | its changes are known                           |
  * | commit batch  | the batch is handed to the store       | it is committed and applied                     |
- * | publish       | the first batch is committed           | the broker was handed the last one              |
+ * | publish       | the first batch is committed           | the broker was handed the last one, or the end  |
  * | partition     | the changes are known                  | its new leader was handed them, or the election |
  */
 export interface ElectionTrace {
@@ -120,15 +120,7 @@ function followTrace(
   let committing: Span | undefined;
   let isOver = false;
 
-  const end = (error?: string) => {
-    if (isOver) return;
-    isOver = true;
-    committing?.end({ error });
-    for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
-    of.onEnd();
-  };
-  const tell = (brokerId: BrokerId, revision: Revision) => {
-    if (last === undefined || isOver || revision < last.revision || !last.awaited.delete(brokerId)) return;
+  const tellPublish = (brokerId: BrokerId, error?: string) => {
     const endMs = nowMs();
     const startMs = firstCommitMs ?? endMs;
     tracer.record({
@@ -136,12 +128,26 @@ function followTrace(
       parent: root.context,
       startMs,
       endMs,
+      error,
       attributes: {
         [attributeNames.broker]: brokerId,
-        [attributeNames.revision]: last.revision,
+        [attributeNames.revision]: last?.revision,
         [attributeNames.lagMs]: Math.round(endMs - startMs),
       },
     });
+  };
+  const end = (error?: string) => {
+    if (isOver) return;
+    isOver = true;
+    committing?.end({ error });
+    // Who was never told is the one to look at.
+    for (const brokerId of last?.awaited ?? []) tellPublish(brokerId, error ?? "UNAVAILABLE");
+    for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
+    of.onEnd();
+  };
+  const tell = (brokerId: BrokerId, revision: Revision) => {
+    if (last === undefined || isOver || revision < last.revision || !last.awaited.delete(brokerId)) return;
+    tellPublish(brokerId);
     for (const { event, span } of partitions) if (event.newLeader === brokerId) span.end();
     if (last.awaited.size === 0) end();
   };

@@ -84,7 +84,8 @@ function lostController(tree: TraceTree, span: TraceSpan): readonly Blame[] {
 
 function slowPublish(span: TraceSpan): Blame {
   const broker = attributeOf(span, attributeNames.broker) ?? "";
-  const text = `broker-${broker} had the new metadata after ${msOf(span).toFixed(1)} ms`;
+  const how = span.error === undefined ? "had the new metadata" : "did not have the new metadata";
+  const text = `broker-${broker} ${how} after ${msOf(span).toFixed(1)} ms`;
   return { traceId: span.traceId, process: `broker-${broker}`, part: "process", ms: msOf(span), text };
 }
 

@@ -131,7 +131,10 @@ async function write(log: LogState, group: Group, { path, size }: Segment): Prom
     );
   } catch (error) {
     // A part may have been written: no half batch stays (L6).
-    if (isSpaceError(error)) await file.truncate(size);
+    if (isSpaceError(error)) {
+      writer.mayRegrow = true;
+      await file.truncate(size);
+    }
     throw error;
   }
 }
@@ -157,7 +160,7 @@ async function flush(log: LogState, target: Offset, cuts: number): Promise<void>
     // Of the flush before: while the device is busy with this one it costs no time.
     writeOffsets(log.context, log.checkpoint);
     await synced;
-    writer.isFound = false;
+    writer.mayRegrow = false;
     syncMs = runtime.clock.monotonicMs() - startMs;
     onFlush?.(syncMs);
   }

@@ -29,7 +29,10 @@ export async function fillGap(log: LogState, segment: Segment, cut: Offset): Pro
     await file.write(segment.size, [bytes]);
     await file.sync();
   } catch (error) {
-    if (isSpaceError(error)) await file.truncate(segment.size);
+    if (isSpaceError(error)) {
+      log.writer.mayRegrow = true;
+      await file.truncate(segment.size);
+    }
     throw error;
   } finally {
     release();

@@ -17,8 +17,8 @@ export async function rollSegment(log: LogState, baseOffset: Offset): Promise<vo
   const { context } = log;
   const active = activeSegment(log);
   await flushActive(log);
-  // A killed process may have cut it and not flushed that: behind the next segment's beginning nothing must come back.
-  if (log.writer.isFound) await syncActive(log);
+  // Behind the next segment's beginning nothing must come back.
+  if (log.writer.mayRegrow) await syncActive(log);
   await persistOffsets(log.context, log.checkpoint, offsetsToNote(log));
   if (active.index !== undefined) await writeIndex(context, active, active.index, baseOffset);
   const next = createSegment(log.directory, baseOffset);
@@ -100,7 +100,7 @@ async function syncActive(log: LogState): Promise<void> {
     release();
   }
   log.durable = target;
-  log.writer.isFound = false;
+  log.writer.mayRegrow = false;
 }
 
 /** A full disk too is the end of the directory here: the next sync would succeed without what this one lost (L6). */

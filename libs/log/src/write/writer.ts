@@ -37,8 +37,11 @@ export interface WriterState {
   cancelTailRetry: Cancel | undefined;
   /** It is seen to that the offsets are noted when nothing more comes. */
   isNoteDue: boolean;
-  /** Nothing was flushed in the active segment since a start found it. */
-  isFound: boolean;
+  /**
+   * What was taken off the active segment's end may come back with a power cut, since nothing was flushed there: a start
+   * found the segment like that, or a write that found no room was taken back.
+   */
+  mayRegrow: boolean;
   /** The active segment's file, from a write to the flush behind it. */
   held: PooledFile | undefined;
   /** Size of the active segment when its index file was written last. */
@@ -59,7 +62,7 @@ export function createWriterState(): WriterState {
     begunSegment: undefined,
     cancelTailRetry: undefined,
     isNoteDue: false,
-    isFound: true,
+    mayRegrow: true,
     held: undefined,
     indexedBytes: 0,
   };

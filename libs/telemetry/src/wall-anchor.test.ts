@@ -44,6 +44,22 @@ test("ticks that were seen late count for nothing beside one that was not", () =
   expect(Math.abs(toMs(createWallAnchor(stalling)(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
 });
 
+test("a process that is not run while it looks for a tick looks for the next one", () => {
+  const { clock, advance } = tickingClock(1_700_000_000_000.7);
+  let readings = 0;
+  const stalling = {
+    ...clock,
+    wallMs: () => {
+      const wall = clock.wallMs();
+      readings += 1;
+      // In the midst of the search for the first tick, before it came.
+      if (readings === 4) advance(3);
+      return wall;
+    },
+  };
+  expect(Math.abs(toMs(createWallAnchor(stalling)(150)) - 1_700_000_000_050.7)).toBeLessThan(0.1);
+});
+
 test("a process that is not run between two readings is no wall clock that was set", () => {
   const { clock, advance } = tickingClock(1_700_000_000_000.7);
   let stallMs = 0;

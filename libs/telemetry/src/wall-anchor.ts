@@ -50,15 +50,16 @@ function findOffset(clock: Clock): number {
   let offset = clock.wallMs() - clock.monotonicMs();
   for (let ticks = 0; ticks < maxTicks; ticks++) {
     const tick = nextTick(clock);
-    if (tick === undefined) break;
+    if (tick === "still") break;
+    if (tick === "missed") continue;
     offset = Math.max(offset, tick.least);
     if (tick.most - tick.least < closeMs) break;
   }
   return offset;
 }
 
-/** Undefined where no tick came. */
-function nextTick(clock: Clock): Tick | undefined {
+/** Missed: the process was not run for so long that the time for one was over before it looked again. */
+function nextTick(clock: Clock): Tick | "missed" | "still" {
   const first = clock.wallMs();
   const begin = clock.monotonicMs();
   let before = begin;
@@ -69,7 +70,7 @@ function nextTick(clock: Clock): Tick | undefined {
     if (after !== before) still = 0;
     before = after;
   }
-  return undefined;
+  return before < begin + searchMs ? "still" : "missed";
 }
 
 function toHrTime(epochMs: number): HrTime {

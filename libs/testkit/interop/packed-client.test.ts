@@ -48,8 +48,9 @@ describe("the SDK, packed and installed in an empty folder elsewhere", () => {
     const tarballs = readdirSync(join(folder, "packages")).map((name) => `./packages/${name}`);
     // A registry that does not answer is asked again sooner than npm does by itself, which waits for five minutes.
     const patience = [
-      "--fetch-timeout=30000",
-      "--fetch-retries=3",
+      "--prefer-offline",
+      "--fetch-timeout=10000",
+      "--fetch-retries=8",
       "--fetch-retry-mintimeout=1000",
       "--fetch-retry-maxtimeout=5000",
     ];

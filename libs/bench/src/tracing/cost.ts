@@ -38,7 +38,7 @@ const ways: readonly Way[] = [
 /** So often the cluster is started anew: what is its own by chance is so for one start only. */
 const starts = 4;
 /** A start takes so long, in milliseconds: no further round begins after that. */
-const startMs = 300_000;
+const startMs = 190_000;
 /** Spans are sent so soon, in milliseconds, and a load is over only then: the next one does not pay for them. */
 const sentMs = 100;
 const MB = 1e6;
@@ -71,7 +71,7 @@ export const tracingCost: Bench = {
   about:
     "produce with acks=all to one partition with three replicas, as `replicated` does it, to one cluster that in turn goes " +
     "without any telemetry, with tracing off, and with tracing on, to a collector that keeps nothing, where none, 1 % and " +
-    "all of the batches are traced. Twenty minutes.",
+    "all of the batches are traced. A quarter of an hour.",
   async run(say) {
     const sink = await startSink();
     const telemetry = await createTelemetrySwitch();

@@ -21,12 +21,19 @@ function failControllerFlush({ random, cluster }: FaultWorld): FaultEnd | undefi
   return { text: `flushes of ${node.name} fail`, lastsMs: lengthMs(random, 100, 5000), end };
 }
 
-/** A voter comes back with an empty disk: as somebody new, whom the operator has to add. */
+/** Of fewer voters none may lose what it has: the rest would be no majority. */
+const votersToLoseOneOf = 3;
+
+/**
+ * A voter comes back with an empty disk: as somebody new, whom the operator has to add. How many there are says nobody but
+ * the quorum itself: the operator may have asked one that was removed and has not heard of it.
+ */
 function loseControllerDisk({ random, cluster, quorum }: FaultWorld): FaultEnd | undefined {
-  const voters = quorum?.keeper.mayLose() === true ? quorum.watch.settledMembership()?.voters : undefined;
+  const voters = quorum?.keeper.mayLose() === true ? (quorum.watch.settledMembership()?.voters ?? []) : [];
+  if (voters.length < votersToLoseOneOf) return undefined;
   const node = pick(
     random,
-    cluster.controllers.filter((each) => voters?.some(({ id }) => id === directoryOf(each))),
+    cluster.controllers.filter((each) => voters.some(({ id }) => id === directoryOf(each))),
   );
   if (node === undefined) return undefined;
   node.kill();

@@ -14,13 +14,12 @@ import {
   kubernetesResources,
   podOf,
   type Role,
-  workloadIn,
+  roles,
+  workloadOf,
 } from "./manifests.ts";
 import { settingsFrom } from "./settings.ts";
 
-const roles = ["controller", "broker", "gateway"] as const;
-const workload = (role: Role) => workloadIn(kubernetesResources(`base/${role}.yaml`), role);
-const settingsOf = (role: Role, number = 1) => settingsFrom(role, environmentOf(role, workload(role), number));
+const settingsOf = (role: Role, number = 1) => settingsFrom(role, environmentOf(role, workloadOf(role), number));
 const kustomization = (folder: string) =>
   parse(readFileSync(join(deploy, "kubernetes", folder, "kustomization.yaml"), "utf8")) as Readonly<
     Record<string, unknown>
@@ -55,8 +54,8 @@ const confined = {
 };
 
 describe.each(roles)("a %s in Kubernetes", (role) => {
-  const { spec } = workload(role);
-  const pod = podOf(workload(role));
+  const { spec } = workloadOf(role);
+  const pod = podOf(workloadOf(role));
   const container = pod.containers[0];
   const { template, selector } = spec as { template: Template; selector: { matchLabels: object } };
 
@@ -123,12 +122,12 @@ test.each([
   { role: "broker", service: LogService.typeName },
   { role: "controller", service: AdminService.typeName },
 ] as const)("a $role that answers has started, however long it needs to be ready", ({ role, service }) => {
-  expect(podOf(workload(role)).containers[0]?.startupProbe.grpc.service).toBe(service);
+  expect(podOf(workloadOf(role)).containers[0]?.startupProbe.grpc.service).toBe(service);
 });
 
 test("whoever waits for the controllers may start for longer than a controller", () => {
   const startMs = (role: Role) => {
-    const probe = podOf(workload(role)).containers[0]?.startupProbe;
+    const probe = podOf(workloadOf(role)).containers[0]?.startupProbe;
     return (probe?.periodSeconds ?? 0) * (probe?.failureThreshold ?? 0) * 1000;
   };
   // A snapshot of the most metadata there can be, read by a processor that everything starts on at once.
@@ -140,7 +139,7 @@ test.each(["broker", "gateway"] as const)(
   "a %s knows every controller by the address that this one advertises",
   (role) => {
     expect(settingsOf(role)["controller.endpoints"]).toEqual(
-      controllers(workload("controller").spec.replicas as number),
+      controllers(workloadOf("controller").spec.replicas as number),
     );
   },
 );
@@ -148,27 +147,27 @@ test.each(["broker", "gateway"] as const)(
 test.each(["broker", "controller"] as const)(
   "a %s keeps what it writes in a claim, which belongs to its user",
   (role) => {
-    const { spec } = workload(role);
+    const { spec } = workloadOf(role);
     const claims = (spec.volumeClaimTemplates as readonly Claim[]).map(({ metadata }) => metadata.name);
-    const mounts = podOf(workload(role)).containers[0]?.volumeMounts ?? [];
+    const mounts = podOf(workloadOf(role)).containers[0]?.volumeMounts ?? [];
     const kept = mounts.filter(({ name }) => claims.includes(name)).map(({ mountPath }) => mountPath);
     const { "log.dirs": logs, "metadata.log.dir": metadata } = settingsOf(role);
     for (const folder of (logs ?? [metadata]) as readonly string[])
       expect(kept.some((mount) => folder.startsWith(`${mount}/`))).toBe(true);
-    expect(podOf(workload(role)).securityContext).toMatchObject({ fsGroup: imageOf(role).user });
+    expect(podOf(workloadOf(role)).securityContext).toMatchObject({ fsGroup: imageOf(role).user });
   },
 );
 
 describe.each([1, 2, 3])("the job that formats the directory of controller %d", (number) => {
   const jobs = kubernetesResources("overlays/raft/format/jobs.yaml");
   const job = jobs.find(({ kind, metadata }) => kind === "Job" && metadata.name === `format-${number}`);
-  const controller = podOf(workload("controller"));
+  const controller = podOf(workloadOf("controller"));
 
   test("writes where that controller reads, under its id", () => {
     if (job === undefined) throw new Error("There is no such job");
     const pod = podOf(job);
     const container = pod.containers[0];
-    const directory = environmentOf("controller", workload("controller"), number).TIDEMARK_METADATA_LOG_DIR;
+    const directory = environmentOf("controller", workloadOf("controller"), number).TIDEMARK_METADATA_LOG_DIR;
     const ids = ["--cluster-id=$(TIDEMARK_CLUSTER_ID)", "--voters=$(TIDEMARK_VOTERS)"];
     expect(container?.args).toEqual(["format", `--dir=${directory}`, `--node-id=${number}`, ...ids]);
     expect(container?.image).toBe(imageName("cli"));
@@ -235,9 +234,9 @@ test.each([
   "overlays/$overlay changes settings that there are, for the controllers that there are",
   ({ overlay, backend, count }) => {
     const drawn = (role: Role) =>
-      settingsFrom(role, { ...environmentOf(role, workload(role)), ...patchOf(overlay, role).added });
+      settingsFrom(role, { ...environmentOf(role, workloadOf(role)), ...patchOf(overlay, role).added });
     expect(drawn("controller")["consensus.backend"]).toMatchObject(backend);
-    expect(patchOf(overlay, "controller").replicas ?? workload("controller").spec.replicas).toBe(count);
+    expect(patchOf(overlay, "controller").replicas ?? workloadOf("controller").spec.replicas).toBe(count);
     for (const role of ["broker", "gateway"] as const)
       expect(drawn(role)["controller.endpoints"]).toEqual(controllers(count));
   },

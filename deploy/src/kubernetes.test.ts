@@ -9,18 +9,15 @@ import {
   kubernetesResources,
   podOf,
   type Role,
-  workloadIn,
+  roles,
+  workloadOf,
 } from "./manifests.ts";
 import { settingsFrom } from "./settings.ts";
 
-const roles = ["controller", "broker", "gateway"] as const;
-
-const workload = (role: Role) => workloadIn(kubernetesResources(`base/${role}.yaml`), role);
-
-const settingsOf = (role: Role) => settingsFrom(role, environmentOf(role, workload(role)));
+const settingsOf = (role: Role) => settingsFrom(role, environmentOf(role, workloadOf(role)));
 
 describe.each(roles)("a pod of a %s", (role) => {
-  const pod = podOf(workload(role));
+  const pod = podOf(workloadOf(role));
   const container = pod.containers[0];
 
   test("gets settings that the service takes", () => {
@@ -50,7 +47,7 @@ describe.each(roles)("a pod of a %s", (role) => {
     expect(pod.affinity).toEqual({ podAntiAffinity: expected });
     const number = container?.env?.find(({ name }) => name === "TIDEMARK_NODE_ID")?.valueFrom;
     expect(number).toEqual({ fieldRef: { fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']" } });
-    expect(workload(role).spec).toMatchObject({ ordinals: { start: 1 }, selector: own });
+    expect(workloadOf(role).spec).toMatchObject({ ordinals: { start: 1 }, selector: own });
     const budget = kubernetesResources(`base/${role}.yaml`).find(({ kind }) => kind === "PodDisruptionBudget");
     expect(budget?.spec).toEqual({ maxUnavailable: 1, selector: own });
   });
@@ -80,7 +77,7 @@ describe.each(roles)("a pod of a %s", (role) => {
         Object.entries(environment).filter(([name]) => name.startsWith("TIDEMARK_") && !addresses.test(name)),
       );
     const inCompose = composeProcesses("raft").find((process) => process.role === role)?.environment ?? {};
-    const inPod = plain(environmentOf(role, workload(role)));
+    const inPod = plain(environmentOf(role, workloadOf(role)));
     expect(inPod).toMatchObject(plain(inCompose));
   });
 });
@@ -89,7 +86,7 @@ test.each(["controller", "broker"] as const)(
   "pods of a %s start together and find each other before they are ready",
   (role) => {
     const resources = kubernetesResources(`base/${role}.yaml`);
-    expect(workload(role).spec).toMatchObject({ podManagementPolicy: "Parallel", serviceName: role });
+    expect(workloadOf(role).spec).toMatchObject({ podManagementPolicy: "Parallel", serviceName: role });
     const service = resources.find(({ kind }) => kind === "Service");
     expect(service?.spec).toMatchObject({ clusterIP: "None", publishNotReadyAddresses: true });
     const budget = resources.find(({ kind }) => kind === "PodDisruptionBudget");
@@ -98,7 +95,7 @@ test.each(["controller", "broker"] as const)(
 );
 
 test("a broker's start may take half an hour of recovery", () => {
-  const probe = podOf(workload("broker")).containers[0]?.startupProbe;
+  const probe = podOf(workloadOf("broker")).containers[0]?.startupProbe;
   expect((probe?.periodSeconds ?? 0) * (probe?.failureThreshold ?? 0)).toBeGreaterThanOrEqual(1800);
 });
 
@@ -106,7 +103,7 @@ test("the claims that are formatted are those that the controllers look for", ()
   const claims = kubernetesResources("overlays/raft/format/jobs.yaml").filter(
     ({ kind }) => kind === "PersistentVolumeClaim",
   );
-  const [template] = workload("controller").spec.volumeClaimTemplates as {
+  const [template] = workloadOf("controller").spec.volumeClaimTemplates as {
     metadata: { name: string };
     spec: unknown;
   }[];

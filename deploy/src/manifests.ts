@@ -7,7 +7,8 @@ import { parse, parseAllDocuments } from "yaml";
 /** This folder's parent: what stands in `deploy/`. */
 export const deploy = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-export type Role = "controller" | "broker" | "gateway";
+export const roles = ["controller", "broker", "gateway"] as const;
+export type Role = (typeof roles)[number];
 
 /** One process of ours as a manifest starts it. */
 export interface ManifestProcess {
@@ -119,6 +120,11 @@ export function kubernetesResources(file: string): readonly Resource[] {
 /** The resources of a text with a document for each. */
 export function readResources(text: string): readonly Resource[] {
   return parseAllDocuments(text).map((document) => document.toJS() as Resource);
+}
+
+/** What runs a role, as the base says it. */
+export function workloadOf(role: Role): ReturnType<typeof workloadIn> {
+  return workloadIn(kubernetesResources(`base/${role}.yaml`), role);
 }
 
 /** What runs the pods of a role. Throws where nothing does. */

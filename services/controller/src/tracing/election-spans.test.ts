@@ -10,10 +10,10 @@ import {
   topicId,
 } from "@tidemark/ids";
 import type { ElectionEvent, MetadataEvent, SessionEndCause } from "@tidemark/metadata";
-import { createManualTime, createSeededRandom } from "@tidemark/runtime";
-import { type KeptSpan, startTelemetry } from "@tidemark/telemetry";
+import { createManualTime } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
 import type { ControllerEvent } from "../events/controller-events.ts";
+import { keepSpans } from "../testing/kept-telemetry.ts";
 import { createCommitContext } from "./commit-context.ts";
 import { createElectionTracer } from "./election-tracer.ts";
 
@@ -27,16 +27,8 @@ const msOf = ([seconds, nanos]: readonly [number, number]) => seconds * 1000 + n
 /** A controller that tells two brokers, whose spans are kept when they end. */
 async function setup() {
   const time = createManualTime(wallMs);
-  const spans: KeptSpan[] = [];
-  const { tracer } = await startTelemetry({
-    service: "tidemark-controller",
-    instanceId: "controller-1",
-    runtime: { ...time, random: createSeededRandom(1) },
-    environment: { OTEL_TRACES_SAMPLER: "parentbased_always_off" },
-    logLevel: "fatal",
-    metricsListener: undefined,
-    keep: { onSpan: (span) => spans.push(span), random: createSeededRandom(2) },
-  });
+  const { spans, telemetry } = await keepSpans(time);
+  const { tracer } = telemetry;
   const commit = createCommitContext();
   const brokers = () => [two, three];
   const { onEvent: tell } = createElectionTracer({ tracer, runtime: time, backend: "twin", commit, brokers });

@@ -1,8 +1,9 @@
 import { controllerEpoch, revision } from "@tidemark/ids";
-import { createManualTime, createNodeRuntime, createSeededRandom } from "@tidemark/runtime";
-import { type KeptSpan, spanNames, startTelemetry } from "@tidemark/telemetry";
+import { createManualTime, createNodeRuntime } from "@tidemark/runtime";
+import { spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver } from "@tidemark/testkit";
 import { expect, it } from "vitest";
+import { keepSpans } from "../testing/kept-telemetry.ts";
 import { createCampaignRecorder } from "./campaigns.ts";
 import { createCommitContext } from "./commit-context.ts";
 import { createEtcdReporter } from "./etcd-reporter.ts";
@@ -79,16 +80,7 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
 
 it("what is committed for an election is told where nothing else is sampled, and a gap from when the first watch fell", async () => {
   const time = createManualTime(wallMs);
-  const spans: KeptSpan[] = [];
-  const telemetry = await startTelemetry({
-    service: "tidemark-controller",
-    instanceId: "controller-1",
-    runtime: { ...time, random: createSeededRandom(1) },
-    environment: { OTEL_TRACES_SAMPLER: "parentbased_always_off" },
-    logLevel: "fatal",
-    metricsListener: undefined,
-    keep: { onSpan: (span) => spans.push(span), random: createSeededRandom(2) },
-  });
+  const { spans, telemetry } = await keepSpans(time);
   const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
   const report = createEtcdReporter(telemetry, time.clock, traces);
   const transaction = { kind: "transaction", operations: 3, outcome: "committed", ms: 20 } as const;

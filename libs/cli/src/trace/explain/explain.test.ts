@@ -171,6 +171,25 @@ describe("an election is laid to", () => {
     expect(explainTraces(election({ silentMs: 200, commitMs: 3, cause: "shutdown" }))).toEqual([]);
   });
 
+  it.each([
+    [undefined, "broker-3 had the new metadata after 5000.0 ms"],
+    ["UNAVAILABLE", "broker-3 did not have the new metadata after 5000.0 ms"],
+  ])("the broker that took it late, or in no time that anybody waited for (error: %s)", (error, text) => {
+    const [root, ...others] = election({ silentMs: 200, commitMs: 3, cause: "shutdown" });
+    const attributes = { "tidemark.broker": 3 };
+    const failed = error === undefined ? {} : { error };
+    const publish = span({
+      parent: root,
+      name: "publish",
+      process: "controller-1",
+      ms: [0, 5000],
+      attributes,
+      ...failed,
+    });
+    const [first] = explainTraces([...(root === undefined ? [] : [root]), ...others, publish]);
+    expect(first).toMatchObject({ process: "broker-3", part: "process", evidence: [{ text }] });
+  });
+
   it("etcd where the commit took longer than the broker was silent", () => {
     expect(culprit(election({ silentMs: 300, commitMs: 4000, cause: "connection lost" }))).toEqual([
       "etcd",

@@ -29,7 +29,8 @@ function brokenRules(kept: readonly number[], losses?: AllowedLosses): readonly 
 /** A receipt says that these offsets were cut. */
 function cut(...offsets: readonly bigint[]): AllowedLosses {
   const isCut: AllowedLosses["isCut"] = (_topic, _partition, offset) => offsets.includes(offset);
-  return { mayLose: () => true, isCut, mayBeToldCut: isCut };
+  const isCutFrom: AllowedLosses["isCutFrom"] = (_topic, _partition, from) => offsets.some((offset) => offset >= from);
+  return { mayLose: () => true, isCut, isCutFrom, mayBeToldCut: isCut };
 }
 
 test("an acknowledged record that is gone was lost", () => {
@@ -48,6 +49,21 @@ test("where unclean elections are allowed what a receipt names may be gone", () 
 test("where unclean elections are allowed nothing that no receipt names may be gone, or be replaced", () => {
   expect(brokenRules([0, 1], cut(3n))).toContain("an acknowledged record was lost");
   expect(brokenRules([0, 1, 3], cut(3n))).toContain("an offset names two records");
+});
+
+test("what was acknowledged without its offset may be gone where a receipt names a cut behind what its producer gave before (seed 3800082)", () => {
+  const brokenBy = (losses?: AllowedLosses) => {
+    const violations = createViolations({ nowMs: 0 });
+    const ledger = createLedger(violations, losses);
+    const first = record(0);
+    ledger.settled(ledger.send(first), "acknowledged", 7n);
+    ledger.settled(ledger.send(record(1)), "acknowledged", undefined);
+    ledger.checkFinal("t", 0, new Map([[7n, first.value]]));
+    return violations.found.map(({ rule }) => rule);
+  };
+  expect(brokenBy(cut(8n))).toEqual([]);
+  expect(brokenBy(cut(7n))).toEqual(["an acknowledged record was lost"]);
+  expect(brokenBy()).toEqual(["an acknowledged record was lost"]);
 });
 
 test("a consumer may be told of a cut that a receipt names, and of no other", () => {

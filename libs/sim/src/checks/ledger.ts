@@ -41,9 +41,14 @@ interface Suspect {
   readonly offset: bigint;
   readonly rule: string;
   readonly text: string;
-  /** Nothing is gone yet: a consumer was told that it was. */
-  readonly isTold: boolean;
+  readonly claim: Claim;
 }
+
+/**
+ * What is said of an offset. At: what stood there is gone. From: something is gone that stood there or above, nobody
+ * knows where. Told: nothing is gone yet, but a consumer was told that it was.
+ */
+type Claim = "at" | "from" | "told";
 
 /**
  * The history of a run, as its clients saw it, and the checks that need nothing else:
@@ -96,7 +101,12 @@ export function idOf(value: Uint8Array): string | undefined {
   return end < 0 ? undefined : decoder.decode(value.subarray(0, end));
 }
 
-const nothingIsLost: AllowedLosses = { mayLose: () => false, isCut: () => false, mayBeToldCut: () => false };
+const nothingIsLost: AllowedLosses = {
+  mayLose: () => false,
+  isCut: () => false,
+  isCutFrom: () => false,
+  mayBeToldCut: () => false,
+};
 
 /** `losses`: what unclean elections may take away. Absent: nothing. */
 export function createLedger(violations: Violations, losses: AllowedLosses = nothingIsLost): Ledger {
@@ -121,9 +131,9 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
     of: { readonly topic: string; readonly partition: number },
     offset: bigint,
     [rule, text]: Finding,
-    isTold = false,
+    claim: Claim = "at",
   ) => {
-    if (losses.mayLose(of.topic)) historyOf(of.topic, of.partition).suspects.push({ offset, rule, text, isTold });
+    if (losses.mayLose(of.topic)) historyOf(of.topic, of.partition).suspects.push({ offset, rule, text, claim });
     else report(rule, text);
   };
   /** Notes what stands at an offset. */
@@ -186,25 +196,36 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
     truncated(topic, partition, { from, to }) {
       const text = `${topic}-${partition}: from ${from} to ${to}`;
       for (let offset = from; offset < to; offset++) {
-        gone({ topic, partition }, offset, ["a consumer was told of a cut", `${text}, offset ${offset}`], true);
+        gone({ topic, partition }, offset, ["a consumer was told of a cut", `${text}, offset ${offset}`], "told");
       }
     },
     checkFinal(topic, partition, read) {
       const { sent, seen, seenEnd, standsAt, suspects } = historyOf(topic, partition);
       const where = `${topic}-${partition}`;
       const of = { topic, partition };
+      const placed: { readonly record: Sent; readonly offset: bigint }[] = [];
       for (const [offset, value] of read) {
-        const found = identify(topic, partition, offset, value);
-        if (found !== undefined) note(found, offset, found.id);
+        const record = identify(topic, partition, offset, value);
+        if (record === undefined) continue;
+        note(record, offset, record.id);
+        placed.push({ record, offset });
       }
+      /** Behind the last record that its producer gave before it and that is there. */
+      const placeBefore = ({ producer, sequence }: Sent) =>
+        placed
+          .filter(({ record }) => record.producer === producer && record.sequence < sequence)
+          .reduce((place, { offset }) => (offset < place ? place : offset + 1n), 0n);
       for (const record of sent.values()) {
         if (record.outcome !== "acknowledged") continue;
         // What was stored long ago is acknowledged without its offset.
         const offset = record.offset ?? standsAt.get(record.id);
         if (offset !== undefined && read.has(offset)) continue;
-        const text = `${where} offset ${offset ?? "unknown"}: ${record.id}`;
-        if (offset === undefined) report("an acknowledged record was lost", text);
-        else gone(of, offset, ["an acknowledged record was lost", text]);
+        const finding = [
+          "an acknowledged record was lost",
+          `${where} offset ${offset ?? "unknown"}: ${record.id}`,
+        ] as const;
+        if (offset === undefined) gone(of, placeBefore(record), finding, "from");
+        else gone(of, offset, finding);
       }
       for (const [offset, { id }] of seen) {
         if (!read.has(offset)) gone(of, offset, ["a record that was read is gone", `${where} offset ${offset}: ${id}`]);
@@ -218,11 +239,13 @@ export function createLedger(violations: Violations, losses: AllowedLosses = not
       };
       const inOrder = [...sent.values()].filter((record) => !losses.mayLose(topic) || stands(record));
       checkOrder(where, inOrder, { standsAt, report });
-      for (const { offset, rule, text, isTold } of suspects) {
-        const isAllowed = isTold
-          ? losses.mayBeToldCut(topic, partition, offset)
-          : losses.isCut(topic, partition, offset);
-        if (!isAllowed) report(rule, `${text}; no receipt says that it was cut`);
+      const isAllowed = ({ offset, claim }: Suspect) => {
+        if (claim === "told") return losses.mayBeToldCut(topic, partition, offset);
+        return claim === "at" ? losses.isCut(topic, partition, offset) : losses.isCutFrom(topic, partition, offset);
+      };
+      for (const suspect of suspects) {
+        const { rule, text } = suspect;
+        if (!isAllowed(suspect)) report(rule, `${text}; no receipt says that it was cut`);
       }
     },
     checkHeld(topic, partition, held) {

@@ -40,6 +40,7 @@ test("what a replica cut by an earlier receipt stays cut when the next election 
   const cuts = [{ brokerId: 1, firstOffset: 5n, logEnd: 7n }] as unknown as Receipt["cuts"];
   const watch = watchOf(receiptOf(4, 2, 5n, cuts), receiptOf(6, 3, 9n));
   expect([4n, 5n, 6n, 7n].map((offset) => watch.isCut("events", 0, offset))).toEqual([false, true, true, false]);
+  expect([4n, 6n, 7n].map((offset) => watch.isCutFrom("events", 0, offset))).toEqual([true, true, false]);
 });
 
 test("a consumer may be told of a cut by a leader that was gone before anybody cut anything (seed 1210107)", () => {

@@ -6,6 +6,8 @@ export interface AllowedLosses {
   mayLose(topic: string): boolean;
   /** Whether a receipt says that some replica cut this offset. Receipts are complete when everything has converged. */
   isCut(topic: string, partition: number, offset: bigint): boolean;
+  /** Whether a receipt says that some replica cut anything at or above this offset. */
+  isCutFrom(topic: string, partition: number, offset: bigint): boolean;
   /**
    * Whether a consumer may have been told that this offset was cut: it was, or the log of a leader that was elected
    * uncleanly ended below it. That one may be gone before anybody cut anything, and the next one may have it all.
@@ -30,6 +32,8 @@ export function createLossWatch(topics: readonly string[]): LossWatch {
   return {
     mayLose: (topic) => topics.includes(topic),
     isCut,
+    isCutFrom: (topic, partition, offset) =>
+      knownOf(topic, partition).some(({ cuts }) => cuts.some(({ logEnd }) => offset < logEnd)),
     mayBeToldCut: (topic, partition, offset) =>
       isCut(topic, partition, offset) ||
       knownOf(topic, partition).some(({ leader, positions }) =>

@@ -3,8 +3,9 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { metricNames, startTelemetry, type TelemetryOptions } from "@tidemark/telemetry";
 import { mustRun, runProgram } from "@tidemark/testkit";
-import { testWith } from "@tidemark/testkit/outside";
-import { describe, expect } from "vitest";
+import { getJaegerBinary } from "@tidemark/testkit/jaeger";
+import { isAbsent, testWith } from "@tidemark/testkit/outside";
+import { describe, expect, test } from "vitest";
 import { deploy } from "../src/manifests.ts";
 import { needPromtool, withFolder } from "./tools.ts";
 
@@ -25,6 +26,28 @@ describe("Prometheus", () => {
     expect(tried).toEqual(new Set(Array.from(names, ([, name]) => name)));
   });
 });
+
+test("the collector takes collector.yaml, and not one that was spoiled [jaeger]", async (context) => {
+  // Jaeger is a collector with parts of its own, and has every part that is named here.
+  const binary = getJaegerBinary();
+  if (binary.kind === "absent") return isAbsent(context, "jaeger", binary.why);
+  const sound = readFileSync(join(observability, "collector.yaml"), "utf8");
+  const validate = (settings: string) =>
+    withFolder(async (folder) => {
+      const file = join(folder, "collector.yaml");
+      writeFileSync(file, settings);
+      return runProgram(binary.path, ["validate", "--config", file]);
+    });
+  expect(await validate(sound)).toMatchObject({ code: 0 });
+  for (const { from, to, told } of [
+    { from: "check_interval: 1s", to: "check_interval: 0s", told: "check_interval" },
+    { from: "exporters: [otlp/jaeger]", to: "exporters: [otlp/other]", told: "otlp/other" },
+  ]) {
+    const { code, stderr } = await validate(sound.replace(from, to));
+    expect(code).toBe(1);
+    expect(stderr).toContain(told);
+  }
+}, 600_000);
 
 /** Samples get a time, as `tsdb create-blocks-from` needs it: behind the value, before the exemplar. */
 const withTimes = (text: string) =>

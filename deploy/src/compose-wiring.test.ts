@@ -21,8 +21,10 @@ interface CollectorSettings {
   readonly receivers: Readonly<
     Record<string, { readonly protocols: { readonly grpc: { readonly endpoint: string } } }>
   >;
-  readonly processors: object;
-  readonly exporters: Readonly<Record<string, { readonly endpoint: string }>>;
+  readonly processors: Readonly<Record<string, { readonly check_interval?: string; readonly limit_mib?: number }>>;
+  readonly exporters: Readonly<
+    Record<string, { readonly endpoint: string; readonly tls?: { readonly insecure?: boolean } }>
+  >;
   readonly service: {
     readonly pipelines: Readonly<
       Record<string, Readonly<Record<"receivers" | "processors" | "exporters", readonly string[]>>>
@@ -169,9 +171,38 @@ describe("compose/observability.yaml", () => {
       expect(Object.keys(collector.processors)).toEqual(expect.arrayContaining([...processors]));
       expect(Object.keys(collector.exporters)).toEqual(expect.arrayContaining([...exporters]));
     }
-    expect(collector.service.pipelines.traces?.exporters.map((each) => collector.exporters[each]?.endpoint)).toEqual([
-      "jaeger:4317",
+    const { traces } = collector.service.pipelines;
+    expect(traces?.receivers).toEqual(["otlp"]);
+    // Jaeger's port knows no TLS unless it is given a certificate.
+    expect(traces?.exporters.map((each) => collector.exporters[each])).toEqual([
+      { endpoint: "jaeger:4317", tls: { insecure: true } },
     ]);
+  });
+
+  test("has the collector refuse spans before its memory ends, and not before it has any", () => {
+    const [first = ""] = collector.service.pipelines.traces?.processors ?? [];
+    const { check_interval: interval = "", limit_mib: limit = 0 } = collector.processors[first] ?? {};
+    expect(first).toBe("memory_limiter");
+    expect(interval).toMatch(/^[1-9]\d*s$/);
+    // At rest it takes some sixty.
+    expect(limit).toBeGreaterThan(120);
+  });
+
+  test("has Prometheus ask every process by its name, as panels and alerts call it", () => {
+    const { scrape_configs: jobs } = parse(readObserved("prometheus.yaml")) as {
+      scrape_configs: readonly {
+        readonly dns_sd_configs: readonly { readonly type: string; readonly names: readonly string[] }[];
+        readonly relabel_configs: readonly { source_labels: string[]; target_label: string; regex?: string }[];
+      }[];
+    };
+    for (const { dns_sd_configs: named, relabel_configs: relabelled } of jobs) {
+      // What a network of compose has unless it is asked for more.
+      for (const { type } of named) expect(type).toBe("A");
+      expect(relabelled).toContainEqual({ source_labels: ["__meta_dns_name"], target_label: "instance" });
+      const role = relabelled.find(({ target_label: label }) => label === "role");
+      for (const name of named.flatMap(({ names }) => names))
+        expect(new RegExp(`^(?:${role?.regex})$`).exec(name)?.[1]).toBe(name.replace(/-\d+$/, ""));
+    }
   });
 
   test("has Grafana find its data sources and dashboards", () => {
@@ -191,6 +222,11 @@ describe("compose/observability.yaml", () => {
     expect(datasources.flatMap(({ jsonData }) => jsonData?.exemplarTraceIdDestinations ?? [])).toEqual([
       { name: "trace_id", datasourceUid: datasources.find(({ type }) => type === "jaeger")?.uid },
     ]);
+    // Who only views dashboards is shown no trace: Grafana opens it in Explore, which is for editors.
+    expect(watching.grafana?.environment).toMatchObject({
+      GF_AUTH_ANONYMOUS_ENABLED: "true",
+      GF_AUTH_ANONYMOUS_ORG_ROLE: "Editor",
+    });
     const targets = mountsOf(watching.grafana as ComposeService).map(({ target }) => target);
     expect(targets).toContain("/etc/grafana/provisioning");
     const { providers } = parse(readObserved("grafana", "provisioning", "dashboards", "dashboards.yaml")) as {
@@ -199,12 +235,12 @@ describe("compose/observability.yaml", () => {
     expect(providers.length).toBeGreaterThan(0);
     for (const { options } of providers) expect(targets).toContain(options.path);
 
-    const known = new Set(datasources.map(({ uid }) => uid));
+    const prometheus = datasources.filter(({ type }) => type === "prometheus").map(({ uid, type }) => ({ type, uid }));
     for (const dashboard of readdirSync(join(deploy, "observability", "grafana", "dashboards"))) {
       const used = readObserved("grafana", "dashboards", dashboard).matchAll(/"datasource":\s*(\{[^}]*\})/g);
-      const uids = Array.from(used, ([, source = ""]) => (JSON.parse(source) as { uid: string }).uid);
-      expect(uids.length).toBeGreaterThan(0);
-      expect(uids.filter((uid) => !known.has(uid))).toEqual([]);
+      const sources = Array.from(used, ([, source = ""]) => JSON.parse(source) as unknown);
+      expect(sources.length).toBeGreaterThan(0);
+      for (const source of sources) expect(prometheus).toContainEqual(source);
     }
   });
 });

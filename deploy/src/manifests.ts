@@ -31,6 +31,7 @@ export interface ComposeService {
   readonly profiles?: readonly string[];
   readonly command?: readonly string[];
   readonly depends_on?: readonly string[];
+  readonly restart?: string;
   readonly stop_grace_period?: string;
 }
 
@@ -161,6 +162,8 @@ export function imageName(program: string): string {
 
 /** What a program's image is made by. */
 export interface Image {
+  /** The name of every instruction, in order. */
+  readonly instructions: readonly string[];
   /** The arguments of every instruction of a kind, in order. */
   told(instruction: string): readonly string[];
   /** The number of the user that it runs as. 0: root, as where nothing is said. */
@@ -169,7 +172,15 @@ export interface Image {
 
 export function imageOf(program: string): Image {
   const lines = readFileSync(join(deploy, "images", `${program}.Containerfile`), "utf8").split("\n");
-  const told = (instruction: string) =>
-    lines.flatMap((line) => (line.startsWith(`${instruction} `) ? [line.slice(instruction.length + 1)] : []));
-  return { told, user: Number(/^\d+/.exec(told("USER").at(-1) ?? "")?.[0] ?? 0) };
+  // Written in capitals by habit alone: builders take `copy` for COPY.
+  const all = lines.flatMap((line) => {
+    const [, instruction = "", rest = ""] = /^\s*(\w+)\s+(.*)$/.exec(line) ?? [];
+    return instruction === "" ? [] : [{ instruction: instruction.toUpperCase(), rest }];
+  });
+  const told = (kind: string) => all.flatMap(({ instruction, rest }) => (instruction === kind ? [rest] : []));
+  return {
+    instructions: all.map(({ instruction }) => instruction),
+    told,
+    user: Number(/^\d+/.exec(told("USER").at(-1) ?? "")?.[0] ?? 0),
+  };
 }

@@ -1,2 +1,3 @@
 export type { Jaeger } from "./jaeger.ts";
+export { getJaegerBinary } from "./jaeger-binary.ts";
 export { testWithJaeger } from "./test-with-jaeger.ts";

@@ -18,6 +18,12 @@ export function packAll(): Packed {
   const node = join(folder, "node");
   copyFileSync(process.execPath, node);
   chmodSync(node, 0o755);
-  for (const program of Object.keys(programs) as Program[]) packProgram(program, join(folder, program));
+  // As somebody packs whose files are nobody else's business.
+  const mask = process.umask(0o077);
+  try {
+    for (const program of Object.keys(programs) as Program[]) packProgram(program, join(folder, program));
+  } finally {
+    process.umask(mask);
+  }
   return { folder, node, main: (program) => join(folder, program, "src", "main.js") };
 }

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { root } from "../repository.ts";
 import { withDependencies } from "./installed-modules.ts";
@@ -44,6 +44,14 @@ export function packProgram(program: Program, out: string): void {
     const isNeeded = (path: string) => path !== nested && !onlyForPeople.test(path);
     cpSync(folder, join(out, placeOf(folder)), { recursive: true, dereference: true, filter: isNeeded });
   }
+  letAnybodyRead(out);
+}
+
+/** Images run as nobody in particular, and an image's files keep the rights that they had here: by the mask of whoever packed. */
+function letAnybodyRead(out: string): void {
+  chmodSync(out, 0o755);
+  for (const entry of readdirSync(out, { recursive: true, withFileTypes: true }))
+    chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
 }
 
 /** What a package exports beside code: the protos' image. */

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { programs } from "@tidemark/tooling/pack";
+import { join, relative } from "node:path";
+import { type Program, packedFolder, programs } from "@tidemark/tooling/pack";
 import { describe, expect, test } from "vitest";
 import { deploy, imageOf } from "./manifests.ts";
 
@@ -18,7 +18,7 @@ test("the build sees what was packed, and nothing else of the repository", () =>
   expect(readFileSync(join(root, ".dockerignore"), "utf8").trim().split("\n")).toEqual(["*", "!dist"]);
 });
 
-describe.each(Object.keys(programs))("the image of the %s", (program) => {
+describe.each(Object.keys(programs) as Program[])("the image of the %s", (program) => {
   const { instructions, told, user } = imageOf(program);
 
   test("has the Node that the tests run on", () => {
@@ -26,7 +26,7 @@ describe.each(Object.keys(programs))("the image of the %s", (program) => {
   });
 
   test("only copies the packed folder, and starts what lies in it", () => {
-    expect(told("COPY")).toEqual([`dist/${program} /opt/tidemark`]);
+    expect(told("COPY")).toEqual([`${relative(root, packedFolder(program))} /opt/tidemark`]);
     expect(told("ADD")).toEqual([]);
     expect(told("ENTRYPOINT")).toEqual(['["node", "/opt/tidemark/src/main.js"]']);
   });

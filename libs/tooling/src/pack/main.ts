@@ -1,8 +1,7 @@
 /** `npm run pack:service -- broker|controller|gateway|cli [--out FOLDER]` */
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { root } from "../repository.ts";
-import { type Program, packProgram, programs } from "./pack-program.ts";
+import { type Program, packedFolder, packProgram, programs } from "./pack-program.ts";
 
 const names = Object.keys(programs) as Program[];
 const usage = `Usage: npm run pack:service -- ${names.join("|")} [--out FOLDER]
@@ -13,7 +12,7 @@ try {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: "string" } } });
   const program = names.find((name) => name === positionals[0]);
   if (program === undefined || positionals.length !== 1) throw new Error(usage);
-  const out = values.out === undefined ? join(root, "dist", program) : resolve(values.out);
+  const out = values.out === undefined ? packedFolder(program) : resolve(values.out);
   packProgram(program, out);
   console.log(out);
 } catch (error) {

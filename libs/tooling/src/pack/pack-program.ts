@@ -14,6 +14,11 @@ export const programs = {
 } as const;
 export type Program = keyof typeof programs;
 
+/** Where a program is packed unless somebody says otherwise: images copy that folder. */
+export function packedFolder(program: Program): string {
+  return join(root, "dist", program);
+}
+
 /** Types, maps and papers: half of the bytes, and no program reads them. Licenses stay. */
 const onlyForPeople = /\.(?:map|d\.[cm]?ts|tsbuildinfo|md|markdown)$/;
 

@@ -30,7 +30,7 @@ import {
   unlessMissing,
 } from "./recovery/find-files.ts";
 import { type Recovered, recover } from "./recovery/recover.ts";
-import { adopt } from "./recovery/rewrite-tail.ts";
+import { adopt, cutFile } from "./recovery/rewrite-tail.ts";
 import { createSegment, createSegmentFile, removeIndex, type Segment } from "./segment/segment.ts";
 import { createSerial } from "./serial.ts";
 import type { LogSettings } from "./settings.ts";
@@ -218,8 +218,10 @@ async function recoverSegments(
   if (await startAnewIf(newBeginning(segments, noted, recovered.end))) recovered = await recoverAll();
   const aside = await findAsideSegment(context, directory, entries);
   if (aside !== undefined && aside.baseOffset === recovered.end && recovered.tornBytes === 0) {
-    await adopt(context, directory, aside);
     const last = segments.at(-1);
+    // Else a power cut could bring back, behind the beginning of the one that is adopted, what that one begins with.
+    if (last !== undefined) await cutFile(context, last, last.size);
+    await adopt(context, directory, aside);
     segments = [...segments.filter((segment) => segment.baseOffset !== aside.baseOffset), aside];
     if (last !== undefined) last.nextOffset = aside.baseOffset;
     recovered = await recoverAll();

@@ -143,7 +143,8 @@ function tornFileName(baseOffset: Offset, position: number): string {
   return `${segmentFileName(baseOffset, "log")}.${position}.torn`;
 }
 
-async function cutFile(context: LogContext, segment: Segment, size: number): Promise<void> {
+/** Cuts the segment's file there, durably; also where somebody who died before that was durable has cut it. */
+export async function cutFile(context: LogContext, segment: Segment, size: number): Promise<void> {
   const { file, release } = await context.files.acquire(segment.path);
   try {
     await file.truncate(size);

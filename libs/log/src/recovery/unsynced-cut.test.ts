@@ -1,7 +1,7 @@
 /** A process that is killed while a cut is being flushed leaves a shorter file, which a power cut may bring back whole. */
 import type { PowerLoss } from "@tidemark/disk";
 import { expect, test } from "vitest";
-import { at, batchAt, contentOf, createTestLog, logFile, settled } from "../testing/fixture.ts";
+import { appendUnflushed, at, batchAt, contentOf, createTestLog, logFile, settled } from "../testing/fixture.ts";
 
 const batchBytes = batchAt(0).length;
 
@@ -67,4 +67,29 @@ test("nor does what a cut left that found no room for what stands for a gap", as
   expect(log.disk.peek(logFile)).toHaveLength(batchBytes);
   await log.reopen();
   expect(await contentOf(log.log)).toEqual(["0..1", "1..2"]);
+});
+
+/**
+ * Seed 3600891 (raft): a start was killed while it put a tail that might not be flushed in a segment of its own, and the
+ * next one finished that. The old copy of the tail came back behind the new one's beginning.
+ */
+test("nor does a tail that a start was killed over when it had cut it, and that the next start put in place", async () => {
+  const log = await createTestLog();
+  await log.flush(batchAt(0), batchAt(1));
+  await settled(log);
+  await appendUnflushed(log, batchAt(2));
+  log.disk.kill();
+  log.faulty.plan(({ kind, path }) => (kind === "sync" && path === logFile ? { kind: "hang", ms: 1e9 } : undefined));
+  await log.reopen();
+  log.flush(batchAt(3)).catch(() => undefined);
+  await log.time.advance(10);
+  expect(log.disk.peek(logFile)).toHaveLength(2 * batchBytes);
+  log.disk.kill();
+  log.faulty.plan(() => undefined);
+  await log.reopen();
+  expect(log.log.segmentCount).toBe(2);
+  log.disk.powerCut(regrown);
+  expect(log.disk.peek(logFile)).toHaveLength(2 * batchBytes);
+  await log.reopen();
+  expect(await contentOf(log.log)).toEqual(["0..1", "1..2", "2..3"]);
 });

@@ -1,8 +1,8 @@
 import { topicId } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { type CallContext, TidemarkError } from "@tidemark/rpc";
-import { createManualTime } from "@tidemark/runtime";
-import { attributeNames, parseTraceparent } from "@tidemark/telemetry";
+import { createManualTime, createSeededRandom } from "@tidemark/runtime";
+import { attributeNames, createDisabledTracer, parseTraceparent } from "@tidemark/telemetry";
 import { describe, expect, it } from "vitest";
 import { createSpanRecorder } from "../testing/span-recorder.ts";
 import { beginRouteTrace } from "./route-trace.ts";
@@ -67,6 +67,26 @@ describe("the trace of a produce", () => {
     trace.end();
     expect(spans).toEqual([]);
   });
+});
+
+describe("a gateway that records nothing", () => {
+  const tracer = createDisabledTracer(createSeededRandom(1));
+
+  it("passes a sampled caller's trace on to leaders, and stores it with the batch", () => {
+    const trace = beginRouteTrace(tracer, clock, call(sampled));
+    expect(trace.attempt(attempt(1), partition).headers.traceparent).toBe(sampled);
+    expect(Buffer.from(trace.recordHeader?.value ?? []).toString()).toBe(sampled);
+  });
+
+  it.each([unsampled, undefined])("stores nothing of a caller who is not sampled", (traceparent) => {
+    expect(beginRouteTrace(tracer, clock, call(traceparent)).recordHeader).toBeUndefined();
+  });
+});
+
+it("stores no trace of a caller whom it decided not to record", () => {
+  const { tracer } = createSpanRecorder();
+  const trace = beginRouteTrace({ ...tracer, samples: () => false }, clock, call(sampled));
+  expect(trace.recordHeader).toBeUndefined();
 });
 
 const unknownTopic = new TidemarkError({ reason: Reason.UNKNOWN_TOPIC, message: "There is no topic orders" });

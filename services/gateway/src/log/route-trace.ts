@@ -30,7 +30,7 @@ export interface RouteSpan {
 export interface RouteTrace {
   /** Undefined where nothing is recorded here. */
   readonly traceId: string | undefined;
-  /** What is stored with a batch that is encoded here. Undefined where the produce is not sampled. */
+  /** What is stored with a batch that is encoded here. Undefined where the produce is not sampled, or not to be recorded here. */
   readonly recordHeader: RecordHeader | undefined;
   attempt(attempt: Attempt, partition: RoutedPartition): RouteSpan;
   /**
@@ -96,6 +96,8 @@ export function beginRouteTrace(
 function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefined): RouteTrace {
   const context = caller ?? (tracer.enabled ? tracer.unsampled : undefined);
   const headers = context === undefined ? {} : injectTraceContext(context);
+  // Who records nothing at all has not decided against this trace: it goes on behind this gateway, and so it does by what is stored.
+  const recordHeader = tracer.enabled || caller === undefined ? undefined : toRecordHeader(caller);
   let wasTried = false;
   const fail = (startMs: number, error: string, attributes: SpanAttributes) => {
     if (!tracer.samplesError()) return undefined;
@@ -103,7 +105,7 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
   };
   return {
     traceId: undefined,
-    recordHeader: undefined,
+    recordHeader,
     attempt(attempt, partition) {
       wasTried = true;
       const startMs = clock.monotonicMs();

@@ -13,10 +13,15 @@ export interface Leader {
 export async function createLedTopic(
   cluster: DevCluster,
   pool: ChannelPool,
-  { topic, replicationFactor, flush }: { topic: string; replicationFactor: number; flush: string },
+  of: {
+    readonly topic: string;
+    readonly replicationFactor: number;
+    readonly settings: { readonly flush: "sync" | "async"; readonly [key: string]: string };
+  },
 ): Promise<Leader> {
+  const { topic, replicationFactor, settings } = of;
   const admin = createRpcClient(AdminService, pool.get(cluster.endpoint("gateway-1"), "admin"));
-  await admin.createTopic({ topic, partitions: 1, replicationFactor, settings: { flush } });
+  await admin.createTopic({ topic, partitions: 1, replicationFactor, settings });
   const leader = await waitFor(`${topic} to be led`, async () => {
     const { topics } = await admin.describeTopics({ topics: [topic] });
     const partition = topics[0]?.partitions[0];

@@ -36,7 +36,7 @@ export const replicated: Bench = {
           [three, 3],
           [one, 1],
         ] as const) {
-          leaders.set(topic, await createLedTopic(cluster, pool, { topic, replicationFactor, flush }));
+          leaders.set(topic, await createLedTopic(cluster, pool, { topic, replicationFactor, settings: { flush } }));
         }
         for (const work of works) {
           const name = `${work.kibibytes} KiB x ${work.inFlight}, flush=${flush}`;

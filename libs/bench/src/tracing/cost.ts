@@ -1,6 +1,5 @@
 import { fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createChannelPool } from "@tidemark/rpc";
 import { createNodeRuntime } from "@tidemark/runtime";
@@ -9,6 +8,7 @@ import { type Bench, type Figure, figure } from "../bench.ts";
 import { createLedTopic, type Leader } from "../replication/led-topic.ts";
 import { processorMs } from "../replication/processor-time.ts";
 import { batchOf, produceLoad } from "../replication/produce-load.ts";
+import type { BusyShares } from "./busy-shares.ts";
 import { createTelemetrySwitch, type TelemetryMode } from "./telemetry-switch.ts";
 
 /** A load, and what services do of their telemetry meanwhile. */
@@ -17,38 +17,48 @@ interface Way {
   readonly mode: TelemetryMode;
   /** One batch in so many is traced, by the context that the producer gives it. Undefined: none. */
   readonly oneIn?: number;
-  /** What it is compared with. */
+  /** Done in one of so many rounds: what is far off is seen with few. Undefined: in each. */
+  readonly everyRounds?: number;
+  /** What it is compared with, by name. */
   readonly besides: readonly string[];
 }
 
 const bare = "without any telemetry";
-const none = "on, none traced";
+const off = "off";
 /**
  * Processes that were started alike differ by more than what is looked for here, for as long as they live. So all loads go
  * to the same processes, in turn: these are told what to do of their telemetry, and what is traced is told by the batches.
  */
 const ways: readonly Way[] = [
   { name: bare, mode: "nothing", besides: [] },
-  { name: "off", mode: "metrics", besides: [bare] },
-  { name: none, mode: "all", besides: [bare] },
-  { name: "1 %", mode: "all", oneIn: 100, besides: [none, bare] },
-  { name: "100 %", mode: "all", oneIn: 1, besides: [none, bare] },
+  { name: off, mode: "all", besides: [bare] },
+  { name: "1 %", mode: "all", oneIn: 100, besides: [off, bare] },
+  { name: "100 %", mode: "all", oneIn: 1, everyRounds: 7, besides: [off, bare] },
 ];
 
 /** So often the cluster is started anew: what is its own by chance is so for one start only. */
 const starts = 4;
 /** A start takes so long, in milliseconds: no further round begins after that. */
-const startMs = 190_000;
-/** Spans are sent so soon, in milliseconds, and a load is over only then: the next one does not pay for them. */
-const sentMs = 100;
+const startMs = 690_000;
+/** So many rounds of each start do not count: processes that have just started run what V8 has not compiled yet. */
+const warmRounds = 2;
+/** So many loads of each kind are profiled in each start. */
+const profiledLoads = 2;
+/**
+ * Spans leave so often, in milliseconds, more often than by the default of 5 s: before a load is measured it goes on for
+ * longer than that without being measured, so that what is sent while it is are spans of its own kind, as many as it makes.
+ */
+const sentMs = 1000;
 const MB = 1e6;
 const works = [
-  { kibibytes: 16, inFlight: 32, bytes: 16 * MB },
-  { kibibytes: 64, inFlight: 5, bytes: 24 * MB },
+  { kibibytes: 16, inFlight: 32, before: 72 * MB, bytes: 108 * MB },
+  { kibibytes: 64, inFlight: 5, before: 72 * MB, bytes: 108 * MB },
 ] as const;
 type Work = (typeof works)[number];
 
 const topic = "measured";
+/** Little is kept: what has to find new memory for all that it writes is slower by the minute. */
+const settings = { flush: "sync", "segment.bytes": "64MiB", "retention.bytes": "64MiB" } as const;
 
 interface Place {
   readonly cluster: DevCluster;
@@ -62,20 +72,26 @@ interface Load {
   readonly used: number;
 }
 
-/** By work and way, each load in the order of the rounds. */
-type Loads = Map<Work, Map<string, Load[]>>;
+/** One load of each way that came in this round, by its name. */
+type Round = ReadonlyMap<string, Load>;
+
+/** What came of one kind of work: its rounds, and by way what each start's services were busy with, the busiest first. */
+interface Found {
+  readonly rounds: Round[];
+  readonly profiles: Map<string, (readonly BusyShares[])[]>;
+}
 
 /** What tracing costs, by how much is traced. */
 export const tracingCost: Bench = {
   name: "tracing",
   about:
     "produce with acks=all to one partition with three replicas, as `replicated` does it, to one cluster that in turn goes " +
-    "without any telemetry, with tracing off, and with tracing on, to a collector that keeps nothing, where none, 1 % and " +
-    "all of the batches are traced. A quarter of an hour.",
+    "without any telemetry and with all of it, to a collector that keeps nothing, where none, 1 % and all of the batches are " +
+    "traced; and by a profile what its services were busy with. Fifty minutes.",
   async run(say) {
     const sink = await startSink();
     const telemetry = await createTelemetrySwitch();
-    const loads: Loads = new Map(works.map((work) => [work, new Map(ways.map(({ name }) => [name, []]))]));
+    const found = new Map<Work, Found>(works.map((work) => [work, { rounds: [], profiles: new Map() }]));
     const traced = { batches: 0 };
     const env = {
       ...telemetry.env,
@@ -83,6 +99,7 @@ export const tracingCost: Bench = {
       OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf",
       OTEL_TRACES_SAMPLER: "parentbased_always_off",
       OTEL_BSP_SCHEDULE_DELAY: String(sentMs),
+      TIDEMARK_LOG_RETENTION_CHECK_INTERVAL_MS: "1000",
     };
     try {
       for (let start = 0; start < starts; start++) {
@@ -91,27 +108,31 @@ export const tracingCost: Bench = {
             await telemetry.turn(way.mode);
             return loadOnce(place, work, { way, traced });
           };
-          // Often before it counts: processes that have just started run what V8 has not compiled yet.
-          for (let round = 0; round < 3; round++) {
-            for (const work of works) for (const way of ways) await load(work, way);
-          }
           const endMs = performance.now() + startMs;
           for (let round = 0; performance.now() < endMs; round++) {
-            for (const work of works) {
-              for (const way of inTurn(round)) {
-                loads
-                  .get(work)
-                  ?.get(way.name)
-                  ?.push(await load(work, way));
-              }
+            for (const [work, { rounds }] of found) {
+              const loads = new Map<string, Load>();
+              for (const way of inTurn(round)) loads.set(way.name, await load(work, way));
+              if (round >= warmRounds) rounds.push(loads);
             }
             say(`start ${start + 1} of ${starts}, round ${round + 1}`);
           }
+          // Last: whoever is profiled is slower.
+          for (const [work, { profiles }] of found) {
+            for (const way of ways) {
+              const shares = await telemetry.profile(async () => {
+                for (let loads = 0; loads < profiledLoads; loads++) await load(work, way);
+              });
+              profiles.set(way.name, [...(profiles.get(way.name) ?? []), shares]);
+            }
+          }
+          say(`start ${start + 1} of ${starts}, profiled`);
         });
       }
       const spans = await sink.spans();
       return [
-        ...works.flatMap((work) => figuresOf(work, loads.get(work) ?? new Map<string, Load[]>())),
+        ...Array.from(found).flatMap(([work, { rounds }]) => figuresOf(work, rounds)),
+        ...Array.from(found).flatMap(([work, { profiles }]) => sharesOf(work, profiles)),
         figure("spans that arrived, of each batch that was traced", "", [spans / traced.batches]),
       ];
     } finally {
@@ -123,9 +144,10 @@ export const tracingCost: Bench = {
 
 /** Each comes at each place, and behind each of its neighbours: what one leaves behind falls on all alike. */
 function inTurn(round: number): readonly Way[] {
-  const first = round % ways.length;
-  const order = [...ways.slice(first), ...ways.slice(0, first)];
-  return Math.floor(round / ways.length) % 2 === 0 ? order : order.reverse();
+  const those = ways.filter(({ everyRounds = 1 }) => round % everyRounds === 0);
+  const first = round % those.length;
+  const order = [...those.slice(first), ...those.slice(0, first)];
+  return Math.floor(round / those.length) % 2 === 0 ? order : order.reverse();
 }
 
 /** Starts a cluster, gives it to `work`, and stops it: then each process has sent its last span. */
@@ -135,7 +157,7 @@ async function withPlace(env: NodeJS.ProcessEnv, work: (place: Place) => Promise
   try {
     await work({
       cluster,
-      leader: await createLedTopic(cluster, pool, { topic, replicationFactor: 3, flush: "sync" }),
+      leader: await createLedTopic(cluster, pool, { topic, replicationFactor: 3, settings }),
     });
   } finally {
     pool.close();
@@ -145,33 +167,65 @@ async function withPlace(env: NodeJS.ProcessEnv, work: (place: Place) => Promise
 
 async function loadOnce(
   { cluster, leader }: Place,
-  { kibibytes, inFlight, bytes }: Work,
+  { kibibytes, inFlight, before, bytes }: Work,
   { way, traced }: { readonly way: Way; readonly traced: { batches: number } },
 ): Promise<Load> {
   const batch = batchOf(kibibytes * 1024);
-  const count = Math.ceil(bytes / batch.length);
   const traceparentOf = (sequence: number) => {
     if (way.oneIn === undefined || sequence % way.oneIn > 0) return "";
     traced.batches++;
     return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
   };
-  const before = usedBy(cluster);
-  const { rate } = await produceLoad(leader.channel, { topic, batch, count, inFlight, traceparentOf });
-  await setTimeout(2 * sentMs);
-  return { rate, used: (usedBy(cluster) - before) / ((count * batch.length) / MB) };
+  const produce = (count: number) => produceLoad(leader.channel, { topic, batch, count, inFlight, traceparentOf });
+  await produce(Math.ceil(before / batch.length));
+  const count = Math.ceil(bytes / batch.length);
+  const usedBefore = usedBy(cluster);
+  const { rate } = await produce(count);
+  return { rate, used: (usedBy(cluster) - usedBefore) / ((count * batch.length) / MB) };
 }
 
-function figuresOf({ kibibytes, inFlight }: Work, loads: ReadonlyMap<string, readonly Load[]>): readonly Figure[] {
-  const of = (name: string, kind: keyof Load) => (loads.get(name) ?? []).map((load) => load[kind]);
+/** A ratio is that of loads of one round. */
+function figuresOf({ kibibytes, inFlight }: Work, rounds: readonly Round[]): readonly Figure[] {
   const named = (name: string) => `${kibibytes} KiB x ${inFlight}, ${name}`;
   return ways.flatMap(({ name, besides }) => {
-    const beside = (to: string | undefined, kind: keyof Load) =>
-      to === undefined ? undefined : { to, values: of(to, kind) };
-    return (besides.length === 0 ? [undefined] : besides).flatMap((to) => [
-      figure(named(name), "MB/s", of(name, "rate"), beside(to, "rate")),
-      figure(`${named(name)}, processor time of the brokers`, "ms/MB", of(name, "used"), beside(to, "used")),
+    const had = rounds.filter((round) => round.has(name));
+    const of = (way: string, kind: keyof Load) => had.flatMap((round) => round.get(way)?.[kind] ?? []);
+    return (besides.length === 0 ? [undefined] : besides).flatMap((to) => {
+      const beside = (kind: keyof Load) => (to === undefined ? undefined : { to, values: of(to, kind) });
+      return [
+        figure(named(name), "MB/s", of(name, "rate"), beside("rate")),
+        figure(`${named(name)}, processor time of the brokers`, "ms/MB", of(name, "used"), beside("used")),
+      ];
+    });
+  });
+}
+
+function sharesOf(
+  { kibibytes, inFlight }: Work,
+  profiles: ReadonlyMap<string, readonly (readonly BusyShares[])[]>,
+): readonly Figure[] {
+  return ways.flatMap(({ name }) => {
+    const named = `${kibibytes} KiB x ${inFlight}, ${name}`;
+    const ofEach = profiles.get(name) ?? [];
+    return (["spans", "metrics", "collection"] as const).flatMap((part) => [
+      figure(
+        `${named}, the leader busy with ${part}`,
+        "%",
+        ofEach.map((services) => shareOf(services.slice(0, 1), part)),
+      ),
+      figure(
+        `${named}, all services busy with ${part}`,
+        "%",
+        ofEach.map((services) => shareOf(services, part)),
+      ),
     ]);
   });
+}
+
+/** In percent of what they were busy with together. */
+function shareOf(services: readonly BusyShares[], part: "spans" | "metrics" | "collection"): number {
+  const sum = (of: (shares: BusyShares) => number) => services.reduce((total, shares) => total + of(shares), 0);
+  return (100 * sum((shares) => shares[part] * shares.busyMs)) / sum(({ busyMs }) => busyMs);
 }
 
 /** Milliseconds of processor time of the three brokers. */

@@ -1,6 +1,6 @@
 /**
- * Stands in for the suite's telemetry where its cost is measured: the very same process goes without it, with metrics
- * alone, or with all of it, as the bench says.
+ * Stands in for the suite's telemetry where its cost is measured: the very same process goes without it or with all of it,
+ * as the bench says.
  */
 import {
   createDisabledTracer,
@@ -9,6 +9,7 @@ import {
   type TelemetryOptions,
   type Tracer,
 } from "@tidemark/telemetry";
+import { createProfiler } from "./profiler.ts";
 import { followSwitch, type TelemetryMode } from "./telemetry-switch.ts";
 
 /** By its address, since the package's own name leads here. */
@@ -19,8 +20,11 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const telemetry = await start(options);
   const disabled = createDisabledTracer(options.runtime.random);
   let mode: TelemetryMode = "all";
-  await followSwitch((next) => {
-    mode = next;
+  await followSwitch({
+    onTurn: (next) => {
+      mode = next;
+    },
+    profiler: createProfiler(),
   });
   return {
     ...telemetry,

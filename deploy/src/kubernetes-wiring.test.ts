@@ -1,6 +1,7 @@
 /** What the manifests say of each other: names, ports, volumes and rights that have to meet. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ConsensusChoice, consensusChoice } from "@tidemark/config";
 import { AdminService } from "@tidemark/proto/admin/v1";
 import { LogService } from "@tidemark/proto/log/v1";
 import { describe, expect, test } from "vitest";
@@ -44,6 +45,7 @@ interface Template {
 }
 interface Claim {
   readonly metadata: { readonly name: string };
+  readonly spec: { readonly accessModes: readonly string[] };
 }
 
 /** Without a file system to write to, without a way to more rights. */
@@ -65,13 +67,16 @@ describe.each(roles)("a %s in Kubernetes", (role) => {
     expect(spec.serviceName).toBe(role);
     expect(template.metadata.labels).toEqual(selector.matchLabels);
     expect(service?.spec.selector).toEqual(selector.matchLabels);
-    const there = container?.ports.map(({ name, containerPort }) => [name, containerPort]);
-    const ports = service?.spec.ports as readonly { name: string; port: number; targetPort?: unknown }[];
+    const ports = service?.spec.ports as readonly { name: string; port: number }[];
     expect(ports.length).toBeGreaterThan(0);
-    for (const { name, port, targetPort } of ports) {
-      expect(there).toContainEqual([name, port]);
-      expect(targetPort).toBeUndefined();
+    for (const { name, port, ...others } of ports) {
+      expect(container?.ports).toContainEqual({ name, containerPort: port });
+      // Whatever stands between passes HTTP/2 on without TLS where that is told, and may take it for HTTP/1 elsewhere.
+      expect(others).toEqual(name === "metrics" ? {} : { appProtocol: "kubernetes.io/h2c" });
     }
+    // Clients are led to those that are ready; pods of a quorum need each other before.
+    expect(service?.spec.publishNotReadyAddresses ?? false).toBe(role !== "gateway");
+    expect(service?.spec.type, "shown to nobody outside, since it is without TLS").toBeUndefined();
   });
 
   test("advertises the ports where it listens", () => {
@@ -91,6 +96,8 @@ describe.each(roles)("a %s in Kubernetes", (role) => {
   test("is as many as in the compose files, and of the same image", () => {
     expect(spec.replicas).toBe(composeProcesses("raft").filter((process) => process.role === role).length);
     expect(container?.image).toBe(imageName(role));
+    // Overlays change a container by its name, and add another where none has it.
+    expect(pod.containers.map(({ name }) => name)).toEqual([role]);
   });
 
   test("runs as its image's user, confined, with a folder for what is temporary", () => {
@@ -121,6 +128,8 @@ describe.each(roles)("a %s in Kubernetes", (role) => {
 test.each([
   { role: "broker", service: LogService.typeName },
   { role: "controller", service: AdminService.typeName },
+  // It binds its port once it is ready.
+  { role: "gateway", service: undefined },
 ] as const)("a $role that answers has started, however long it needs to be ready", ({ role, service }) => {
   expect(podOf(workloadOf(role)).containers[0]?.startupProbe.grpc.service).toBe(service);
 });
@@ -148,13 +157,17 @@ test.each(["broker", "controller"] as const)(
   "a %s keeps what it writes in a claim, which belongs to its user",
   (role) => {
     const { spec } = workloadOf(role);
-    const claims = (spec.volumeClaimTemplates as readonly Claim[]).map(({ metadata }) => metadata.name);
+    const templates = spec.volumeClaimTemplates as readonly Claim[];
+    const claims = templates.map(({ metadata }) => metadata.name);
+    for (const claim of templates) expect(claim.spec.accessModes).toEqual(["ReadWriteOnce"]);
     const mounts = podOf(workloadOf(role)).containers[0]?.volumeMounts ?? [];
     const kept = mounts.filter(({ name }) => claims.includes(name)).map(({ mountPath }) => mountPath);
     const { "log.dirs": logs, "metadata.log.dir": metadata } = settingsOf(role);
     for (const folder of (logs ?? [metadata]) as readonly string[])
       expect(kept.some((mount) => folder.startsWith(`${mount}/`))).toBe(true);
-    expect(podOf(workloadOf(role)).securityContext).toMatchObject({ fsGroup: imageOf(role).user });
+    // Without the policy every file of a large volume is handed over anew before each start.
+    const owner = { fsGroup: imageOf(role).user, fsGroupChangePolicy: "OnRootMismatch" };
+    expect(podOf(workloadOf(role)).securityContext).toMatchObject(owner);
   },
 );
 
@@ -171,6 +184,8 @@ describe.each([1, 2, 3])("the job that formats the directory of controller %d", 
     const ids = ["--cluster-id=$(TIDEMARK_CLUSTER_ID)", "--voters=$(TIDEMARK_VOTERS)"];
     expect(container?.args).toEqual(["format", `--dir=${directory}`, `--node-id=${number}`, ...ids]);
     expect(container?.image).toBe(imageName("cli"));
+    const maps = kustomization("overlays/raft/format").configMapGenerator as readonly { readonly name: string }[];
+    expect(container?.envFrom).toEqual(maps.map(({ name }) => ({ configMapRef: { name } })));
     const mounted = controller.containers[0]?.volumeMounts.find(({ name }) => name === "data");
     expect(container?.volumeMounts).toEqual([mounted]);
     expect(pod.volumes).toEqual([{ name: "data", persistentVolumeClaim: { claimName: `data-controller-${number}` } }]);
@@ -183,6 +198,19 @@ describe.each([1, 2, 3])("the job that formats the directory of controller %d", 
     expect(pod.securityContext).toMatchObject({ runAsUser: imageOf("cli").user, fsGroup: imageOf("cli").user });
     expect(pod.containers[0]?.securityContext).toEqual(confined);
     expect(pod.enableServiceLinks).toBe(false);
+    expect(pod.automountServiceAccountToken).toBe(false);
+  });
+
+  test("runs once, on a machine of its own: a volume may stay where it was first mounted", () => {
+    if (job === undefined) throw new Error("There is no such job");
+    const { labels } = (job.spec as { template: Template }).template.metadata;
+    const apart = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: labels } };
+    expect(podOf(job).affinity).toEqual({
+      podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [apart] },
+    });
+    expect(labels).toEqual(job.metadata.labels);
+    // An API server takes no other but OnFailure.
+    expect(podOf(job).restartPolicy).toBe("Never");
   });
 
   test("is removed without the claim that it wrote", () => {
@@ -194,9 +222,9 @@ describe.each([1, 2, 3])("the job that formats the directory of controller %d", 
   });
 });
 
-test("the variables that are formatted with are those that voters.env has", () => {
+test("the variables that are formatted with are those that voters.env has, each still to be filled in", () => {
   const text = readFileSync(join(deploy, "kubernetes", "overlays", "raft", "format", "voters.env"), "utf8");
-  expect(Array.from(text.matchAll(/^(\w+)=/gm), ([, name]) => name)).toEqual([
+  expect(Array.from(text.matchAll(/^(\w+)=$/gm), ([, name]) => name)).toEqual([
     "TIDEMARK_CLUSTER_ID",
     "TIDEMARK_VOTERS",
   ]);
@@ -214,9 +242,11 @@ function patchOf(overlay: string, role: Role): { readonly added: Record<string, 
     if (target.kind !== "StatefulSet" || target.name !== role) continue;
     const read = parse(patch) as unknown;
     const variables = Array.isArray(read)
-      ? (read as { path: string; value: unknown }[]).flatMap(({ path, value }) => {
-          if (path === "/spec/replicas") replicas = value as number;
-          return path === "/spec/template/spec/containers/0/env/-" ? [value] : [];
+      ? (read as { op: string; path: string; value: unknown }[]).flatMap(({ op, path, value }) => {
+          if (op === "add" && path === "/spec/template/spec/containers/0/env/-") return [value];
+          if (op !== "replace" || path !== "/spec/replicas") throw new Error(`${overlay}: what does ${op} ${path} do?`);
+          replicas = value as number;
+          return [];
         })
       : podOf(read as Parameters<typeof podOf>[0]).containers.flatMap(({ name, env = [] }) =>
           name === role ? env : [],
@@ -237,7 +267,22 @@ test.each([
       settingsFrom(role, { ...environmentOf(role, workloadOf(role)), ...patchOf(overlay, role).added });
     expect(drawn("controller")["consensus.backend"]).toMatchObject(backend);
     expect(patchOf(overlay, "controller").replicas ?? workloadOf("controller").spec.replicas).toBe(count);
-    for (const role of ["broker", "gateway"] as const)
+    expect(Object.keys(patchOf(overlay, "controller").added)).toEqual(["TIDEMARK_CONSENSUS_BACKEND"]);
+    for (const role of ["broker", "gateway"] as const) {
       expect(drawn(role)["controller.endpoints"]).toEqual(controllers(count));
+      const { added, replicas } = patchOf(overlay, role);
+      expect(Object.keys(added).filter((name) => name !== "TIDEMARK_CONTROLLER_ENDPOINTS")).toEqual([]);
+      expect(replicas).toBeUndefined();
+    }
   },
 );
+
+test("overlays/etcd names the members of compose/etcd.yaml, in a namespace of their own", () => {
+  const choice = (environment: Readonly<Record<string, string>>) =>
+    consensusChoice(settingsFrom("controller", environment) as unknown as Parameters<typeof consensusChoice>[0]);
+  const inCompose = composeProcesses("etcd").find(({ role }) => role === "controller")?.environment ?? {};
+  const inPod = { ...environmentOf("controller", workloadOf("controller")), ...patchOf("etcd", "controller").added };
+  const expected = choice(inCompose) as Extract<ConsensusChoice, { kind: "etcd" }>;
+  const endpoints = expected.endpoints.map(({ host, port }) => ({ host: `${host}.etcd`, port }));
+  expect(choice(inPod)).toEqual({ ...expected, endpoints });
+});

@@ -86,9 +86,17 @@ export interface GrpcProbe {
   readonly service?: string;
 }
 
+/** How often a kubelet asks, and how many bad answers in a row it believes. */
+interface Probe {
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
+}
+
 /** The pods of a workload. */
 export interface PodSpec {
   readonly enableServiceLinks?: boolean;
+  readonly automountServiceAccountToken?: boolean;
+  readonly restartPolicy?: string;
   readonly terminationGracePeriodSeconds?: number;
   readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly affinity?: Readonly<Record<string, unknown>>;
@@ -101,15 +109,17 @@ export interface PodSpec {
     readonly image: string;
     readonly args?: readonly string[];
     readonly securityContext?: Readonly<Record<string, unknown>>;
-    readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[];
-    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
-    readonly startupProbe: {
-      readonly grpc: GrpcProbe;
-      readonly periodSeconds: number;
-      readonly failureThreshold: number;
-    };
-    readonly readinessProbe: { readonly grpc: GrpcProbe };
-    readonly livenessProbe: unknown;
+    readonly env?: readonly {
+      readonly name: string;
+      readonly value?: string;
+      readonly valueFrom?: { readonly fieldRef: { readonly fieldPath: string } };
+    }[];
+    readonly envFrom?: readonly { readonly configMapRef: { readonly name: string } }[];
+    readonly ports: readonly { readonly name: string; readonly containerPort: number; readonly protocol?: string }[];
+    readonly startupProbe: Probe & { readonly grpc: GrpcProbe };
+    readonly readinessProbe: Probe & { readonly grpc: GrpcProbe };
+    readonly livenessProbe: Probe;
+    readonly resources: Readonly<Record<"requests" | "limits", Readonly<Record<string, string>>>>;
     readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
   }[];
 }
@@ -135,17 +145,21 @@ export function workloadIn(resources: readonly Resource[], role: Role): Resource
   return found;
 }
 
-/** The variables of ours in a pod of a role, as Kubernetes would fill them in. */
+/** The variables of ours in a pod of a role, as Kubernetes would fill them in. Throws where it takes one from nowhere. */
 export function environmentOf(role: Role, workload: Resource, number = 1): Readonly<Record<string, string>> {
-  const known: Record<string, string> = {
-    POD_NAME: `${role}-${number}`,
-    POD_NAMESPACE: "tidemark",
-    POD_IP: `10.0.0.${number}`,
+  const fields: Readonly<Record<string, string>> = {
+    "metadata.name": `${role}-${number}`,
+    "metadata.namespace": "tidemark",
+    "metadata.labels['apps.kubernetes.io/pod-index']": String(number),
+    "status.podIP": `10.0.0.${number}`,
   };
-  for (const { name, value } of podOf(workload).containers[0]?.env ?? []) {
-    if (name === "TIDEMARK_NODE_ID") known[name] = String(number);
-    else if (value !== undefined)
-      known[name] = value.replace(/\$\((\w+)\)/g, (_, other: string) => known[other] ?? "?");
+  const known: Record<string, string> = {};
+  for (const { name, value, valueFrom } of podOf(workload).containers[0]?.env ?? []) {
+    // What does not stand further up is left as it is written.
+    const filled = value?.replace(/\$\((\w+)\)/g, (written, other: string) => known[other] ?? written);
+    const found = filled ?? fields[valueFrom?.fieldRef.fieldPath ?? ""];
+    if (found === undefined) throw new Error(`${name} of a ${role} is taken from what a pod does not have`);
+    known[name] = found;
   }
   return Object.fromEntries(Object.entries(known).filter(([name]) => name.startsWith("TIDEMARK_")));
 }

@@ -57,9 +57,9 @@ const produce = (
     called(traceparent),
   );
 
-const produceWithHeader = (text: string) => {
-  const headers = [traceHeader(text)];
-  const records = [{ ...value, headers }];
+/** A batch whose records have these contexts, or none. */
+const produceWithHeader = (...texts: readonly (string | undefined)[]) => {
+  const records = texts.map((text) => ({ ...value, headers: text === undefined ? [] : [traceHeader(text)] }));
   return bench.produce(create(ProduceRequestSchema, { topic: "t", partition: 0, records }), called(unsampled));
 };
 
@@ -174,6 +174,12 @@ describe("a fetch that nobody samples", () => {
       { name: "broker fetch", parent: undefined, links: [spanId, spanId], error: undefined },
       { name: "broker fetch", parent: undefined, links: [spanId], error: undefined },
     ]);
+  });
+
+  it("is recorded wherever in the batch the recorded produce stands, as where an untraced caller's record came first", async () => {
+    await produceWithHeader(undefined, "no context", sampled, undefined, sampled);
+    await fetch(undefined);
+    expect(told()).toMatchObject([{ name: "broker fetch", links: [spanId] }]);
   });
 
   it("is not for a stored context that is none, or says that nothing was recorded", async () => {

@@ -6,6 +6,7 @@ import {
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
   RecordSchema,
+  SubscribeRequestSchema,
 } from "@tidemark/proto/log/v1";
 import { portableCrc32c } from "@tidemark/record";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
@@ -93,6 +94,29 @@ describe("a call that is refused at once", () => {
     ]);
     expect(spans[0]?.attributes).toMatchObject({ "tidemark.outcome": "NOT_APPLIED" });
     expect(trailers).toEqual([`${traceIdTrailer} ${traceId}`, `${traceIdTrailer} ${traceId}`]);
+  });
+
+  it("is one also where the partitions are left open, or named twice", async () => {
+    const partitions = [{ partition: 0 }, { partition: 0 }];
+    for (const request of [{ topic: "unknown" }, { topic: "t", partitions }]) {
+      await expect(bench.fetch(create(FetchRequestSchema, request), called(sampled))).rejects.toThrow();
+    }
+    expect(told()).toMatchObject([
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_TOPIC" },
+      { name: "broker fetch", parent: spanId, error: "REASON_INVALID_ARGUMENT" },
+    ]);
+    expect(trailers).toEqual([`${traceIdTrailer} ${traceId}`, `${traceIdTrailer} ${traceId}`]);
+  });
+
+  it("is one where a subscription does not come to its first message", async () => {
+    for (const request of [{ topic: "unknown" }, { topic: "t", partitions: [{ partition: 7 }] }]) {
+      const frames = bench.subscribe(create(SubscribeRequestSchema, request), called(sampled));
+      await expect(frames.next()).rejects.toThrow();
+    }
+    expect(told()).toMatchObject([
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_TOPIC" },
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_PARTITION" },
+    ]);
   });
 
   it("is one by a stream too, below the context of its own message", async () => {

@@ -121,10 +121,32 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
   };
 }
 
-function topicAttributes(topic: string): SpanAttributes {
+/**
+ * A fetch that failed and that no leader recorded, as where there is none or it does not answer: recorded where its caller is,
+ * and at a limited rate whoever asks. Says which span it became.
+ */
+export function recordRefusedFetch(
+  tracer: Tracer,
+  call: Pick<CallContext, "traceparent" | "tracestate">,
+  { topic, error }: Refusal,
+): TraceContext | undefined {
+  if (!tracer.enabled) return undefined;
+  const parent = extractTraceContext({ traceparent: call.traceparent, tracestate: call.tracestate });
+  if (!tracer.samples(parent) && !tracer.samplesError()) return undefined;
+  const attributes = topicAttributes(topic, "fetch");
+  return tracer.record({
+    name: spanNames.gatewayRoute,
+    kind: "client",
+    parent,
+    error: reasonName(error.reason),
+    attributes,
+  });
+}
+
+function topicAttributes(topic: string, operation: "produce" | "fetch" = "produce"): SpanAttributes {
   return {
     [attributeNames.system]: messagingSystem,
-    [attributeNames.operation]: "produce",
+    [attributeNames.operation]: operation,
     [attributeNames.topic]: topic,
   };
 }

@@ -22,8 +22,8 @@ afterAll(async () => {
 const traceProduce = (...args: readonly string[]) => cluster.tidemark(["trace", "produce", ...args]);
 
 test("a traced record is stored, and the trace that is named is that of its way from the gateway to the ack", async () => {
-  const { code, stdout } = await traceProduce("orders", "--partition", "1", "--text", "look at me");
-  expect(code).toBe(0);
+  const { code, stdout, stderr } = await traceProduce("orders", "--partition", "1", "--text", "look at me");
+  expect([code, stderr]).toEqual([0, ""]);
   const [stored, named, ...more] = stdout.toString().split("\n");
   expect(stored).toBe("Stored as orders-1 offset 0.");
   expect(more).toEqual([""]);
@@ -56,6 +56,19 @@ test.each(["http://jaeger.example:16686", "http://jaeger.example:16686/"])(
     expect(told).toHaveProperty("link", `http://jaeger.example:16686/trace/${told.traceId}`);
   },
 );
+
+test("says so where no service records the trace that is named", async () => {
+  const silent = await startDevCluster({ brokers: 1 });
+  try {
+    await silent.tidemark(["topic", "create", "orders"]);
+    const { code, stdout, stderr } = await silent.tidemark(["trace", "produce", "orders"]);
+    expect(code).toBe(0);
+    expect(stdout.toString()).toContain("Stored as orders-0 offset 0.");
+    expect(stderr).toContain("nobody recorded this trace");
+  } finally {
+    await silent.stop();
+  }
+});
 
 test("a record that cannot be stored names no trace", async () => {
   const { code, stdout, stderr } = await traceProduce("nowhere");

@@ -59,6 +59,26 @@ describe("the trace of a produce", () => {
     expect(stored).toContain(cluster.seen[0]?.traceparent);
   });
 
+  test("goes along with every part of a batch that its topic takes only in parts", async () => {
+    const cluster = await createFakeCluster();
+    cluster.batchBytesMax = 500;
+    const producer = createProducer(cluster.connection, {});
+    await producer.prepare("t");
+    const settled: string[] = [];
+    under(1, () => {
+      for (const letter of "abcd") {
+        const value = new TextEncoder().encode(letter.repeat(200));
+        producer.enqueue("t", { value, partition: 0 }, ({ kind }) => settled.push(kind));
+      }
+    });
+    const flushed = producer.flush();
+    while (settled.length < 4) await cluster.time.advance(100);
+    await flushed;
+    expect(settled).toEqual(["acknowledged", "acknowledged", "acknowledged", "acknowledged"]);
+    expect(cluster.seen.length).toBeGreaterThan(1);
+    for (const { traceparent } of cluster.seen) expect(traceparent).toContain(traceId);
+  });
+
   test("is neither sent nor stored where it is not", async () => {
     const { cluster } = await produceUnder(0);
     expect(cluster.seen[0]?.traceparent).toBeUndefined();

@@ -2,7 +2,12 @@ import { OTLPMetricExporter as GrpcMetricExporter } from "@opentelemetry/exporte
 import { OTLPMetricExporter as ProtobufMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { OTLPTraceExporter as GrpcTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as ProtobufTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import { type IMetricReader, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import {
+  AggregationTemporality,
+  type IMetricReader,
+  InstrumentType,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
 import type { SpanExporter } from "@opentelemetry/sdk-trace";
 import type { Destination } from "./otel-environment.ts";
 
@@ -28,9 +33,14 @@ export function createMetricPusher(destination: Destination, intervalMs: number)
       return undefined;
     case "otlp": {
       const options = exporterOptions(destination);
+      const exporter =
+        destination.protocol === "grpc" ? new GrpcMetricExporter(options) : new ProtobufMetricExporter(options);
+      const preferred = exporter.selectAggregationTemporality.bind(exporter);
+      // A gauge has none; but of a cumulative one the library sends the last value of every series for ever.
+      exporter.selectAggregationTemporality = (instrument) =>
+        instrument === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : preferred(instrument);
       return new PeriodicExportingMetricReader({
-        exporter:
-          destination.protocol === "grpc" ? new GrpcMetricExporter(options) : new ProtobufMetricExporter(options),
+        exporter,
         exportIntervalMillis: intervalMs,
         exportTimeoutMillis: Math.min(destination.timeoutMs, intervalMs),
       });

@@ -121,7 +121,7 @@ export const attributeNames = {
   sessions: "tidemark.sessions",
   isr: "tidemark.isr",
   elr: "tidemark.elr",
-  /** Whether the route came from metadata that the leader refused. */
+  /** Whether this try's route came from metadata that the leader refused; a further try for another reason does not say so. */
   staleMetadata: "tidemark.stale_metadata",
   /** Base offset of the segment. */
   segment: "tidemark.segment",

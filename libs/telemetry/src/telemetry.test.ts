@@ -350,6 +350,40 @@ describe("metrics", () => {
     expect(receiver.metrics()[0]?.resource["service.instance.id"]).toBe("broker-1");
   });
 
+  test("that are pushed say of a gauge what it is now: who is not told of any more is gone", async () => {
+    const environment = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.httpUrl,
+      OTEL_TRACES_EXPORTER: "none",
+      OTEL_METRIC_EXPORT_INTERVAL: "20",
+    };
+    const telemetry = await start({ environment });
+    let follower: number | undefined = 2;
+    telemetry.metrics.observeGauge({ name: "tidemark_high_watermark_lag_records", description: "Lag." }, (report) => {
+      if (follower !== undefined) report(7, { follower });
+    });
+    const isToldIn = (push: readonly { readonly name: string }[]) =>
+      push.some(({ name }) => name === "tidemark_high_watermark_lag_records");
+    const pushes = () => {
+      const told: { readonly name: string }[][] = [];
+      for (const metric of receiver.metrics()) {
+        // Each push tells of it once, before the gauge, which came later.
+        if (metric.name === receiver.metrics()[0]?.name) told.push([]);
+        told.at(-1)?.push(metric);
+      }
+      return told;
+    };
+    await receiver.waitUntil(() => pushes().some(isToldIn));
+    follower = undefined;
+    const before = pushes().length;
+    // One may have been under way.
+    await receiver.waitUntil(() => pushes().length >= before + 3);
+    expect(
+      pushes()
+        .slice(before + 1)
+        .filter(isToldIn),
+    ).toEqual([]);
+  });
+
   test("cannot be served at a port that is taken, and the error says which", async () => {
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));

@@ -22,19 +22,34 @@ const other = (index: number): TraceContext => ({
 
 function tracerWithMemory() {
   const time = createManualTime(wallStartMs);
+  let wallShiftMs = 0;
   const exporter = new InMemorySpanExporter();
   const tracer = createTracer({
-    clock: time.clock,
+    clock: { monotonicMs: () => time.clock.monotonicMs(), wallMs: () => time.clock.wallMs() + wallShiftMs },
     random: createSeededRandom(1),
     sampling: { followsParent: true, ratio: 1 },
     providers: isolatedProviders(emptyResource()),
     processor: new SimpleSpanProcessor({ exporter }),
   });
-  return { time, tracer, spans: () => exporter.getFinishedSpans() };
+  const setWall = (byMs: number) => {
+    wallShiftMs = byMs;
+  };
+  return { time, tracer, setWall, spans: () => exporter.getFinishedSpans() };
 }
 const toMs = ([seconds, nanos]: readonly [number, number]) => seconds * 1000 + nanos / 1e6 - wallStartMs;
 
 describe("a span", () => {
+  test.each([3_600_000, -3_600_000])("lasts as long as it did while the wall clock was set by %d ms", async (byMs) => {
+    const { time, tracer, setWall, spans } = tracerWithMemory();
+    const span = tracer.start({ name: spanNames.brokerProduce, parent: undefined });
+    await time.advance(10);
+    setWall(byMs);
+    span.event("set");
+    span.end();
+    expect(spans()[0]?.duration).toEqual([0, 10_000_000]);
+    expect(toMs(spans()[0]?.events[0]?.time ?? [0, 0])).toBe(10);
+  });
+
   test("recorded after the fact has the parent, times, kind and attributes it is given", () => {
     const { tracer, spans } = tracerWithMemory();
     const context = tracer.record({

@@ -95,12 +95,13 @@ export function createTracer(options: TracerOptions): Tracer {
     spanLimits: { linkCountLimit: maxLinks },
     idGenerator: { generateTraceId: () => sampler.newTraceId(), generateSpanId: () => sampler.newSpanId() },
   });
-  const toEpoch = createWallAnchor(clock);
+  const anchor = createWallAnchor(clock);
   const now = () => clock.monotonicMs();
 
   const start = ({ name, kind, parent, startMs, attributes, links = [] }: SpanStart): Span => {
     const orphan = parent?.sampled === false ? [parent] : [];
     const all = [...orphan, ...links];
+    const toEpoch = anchor.held();
     const span = sdk.startSpan(
       name,
       {

@@ -100,6 +100,16 @@ test("the anchor follows a wall clock that was set, forwards and backwards, and 
   expect(toMs(toEpoch(100)) - before).toBeCloseTo(-3_600_000, 0);
 });
 
+test("what has begun ends by the anchor that it began with, also where the wall clock is set meanwhile", () => {
+  for (const byMs of [3_600_000, -3_600_000]) {
+    const { clock, jumpWall } = tickingClock(1_700_000_000_000);
+    const toEpoch = createWallAnchor(clock).held();
+    const began = toMs(toEpoch(100));
+    jumpWall(byMs);
+    expect(toMs(toEpoch(110.25)) - began).toBeCloseTo(10.25, 2);
+  }
+});
+
 test("time that stands still is no reason to wait", () => {
   let readings = 0;
   const still = (value: number) => () => {

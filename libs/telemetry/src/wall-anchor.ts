@@ -15,17 +15,24 @@ const stillReadings = 1000;
 /** Turns a monotonic reading, in milliseconds with fractions, into the time since 1970 that spans carry. */
 export type ToEpoch = (monotonicMs: number) => HrTime;
 
+export interface WallAnchor extends ToEpoch {
+  /** By the anchor as it is now, whatever the wall clock does from then on: for what has begun and is yet to end. */
+  held(): ToEpoch;
+}
+
 /**
  * Spans are measured by the monotonic clock, so that a jump of the wall clock bends no duration, and shown at wall
  * time, so that those of several processes line up. The wall clock shows whole milliseconds only; the anchor between
  * the two is taken at one of its ticks, which is exact to microseconds. It is taken again after the wall clock jumped.
  */
-export function createWallAnchor(clock: Clock): ToEpoch {
+export function createWallAnchor(clock: Clock): WallAnchor {
   let offsetMs = findOffset(clock);
-  return (monotonicMs) => {
+  const held = (): ToEpoch => {
     if (hasJumped(clock, offsetMs)) offsetMs = findOffset(clock);
-    return toHrTime(monotonicMs + offsetMs);
+    const heldMs = offsetMs;
+    return (monotonicMs) => toHrTime(monotonicMs + heldMs);
   };
+  return Object.assign((monotonicMs: number) => held()(monotonicMs), { held });
 }
 
 /**

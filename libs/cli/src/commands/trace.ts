@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fromErrorDetail } from "@tidemark/client";
+import { traceIdTrailer } from "@tidemark/telemetry";
 import { type Command, Option } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
@@ -73,10 +74,18 @@ async function produceTraced(
   const { partition, text } = flags;
   const record = { valueForm: { case: "text", value: text } } as const;
   const request = { topic, records: [record], ...(partition === undefined ? {} : { partition }) };
-  const answer = await client.log.produce(request, { ...call, traceparent });
-  const [stored] = answer.results;
-  if (stored?.error !== undefined) throw fromErrorDetail(stored.error, "");
+  // Before anything is stored: a setting that is wrong leaves nothing behind.
   const base = jaegerUrl(io, flags.jaeger);
+  let recorded: string | undefined;
+  const onTrailers = (trailers: { get(key: string): string | undefined }) => (recorded = trailers.get(traceIdTrailer));
+  const answer = await client.log.produce(request, { ...call, traceparent, onTrailers });
+  const [stored] = answer.results;
+  if (stored?.error !== undefined) throw fromErrorDetail(stored.error, stored.message);
+  if (recorded !== traceId) {
+    io.stderr.write(
+      "tidemark: nobody recorded this trace: say where spans go where the services start (OTEL_EXPORTER_OTLP_ENDPOINT)\n",
+    );
+  }
   const link = base === undefined ? undefined : new URL(`trace/${traceId}`, withSlash(base)).href;
   if (flags.output === "json") {
     printJson(io, { traceId, topic, partition: stored?.partition, offset: stored?.baseOffset, link });
@@ -124,7 +133,7 @@ async function showTrace(io: Io, id: string, flags: ShowFlags): Promise<number> 
       io.stderr.write(`tidemark: there is no trace ${id}: it was not sampled, has not arrived yet, or is gone\n`);
       return exitCodes.failed;
     }
-    const linked = flags.links ? await linkedTo(asked, read) : [];
+    const linked = flags.links ? await linkedTo(io, asked, read) : [];
     draw(io, [asked, ...linked], flags);
     return exitCodes.done;
   } catch (error) {
@@ -155,11 +164,25 @@ function readText(path: string): string {
   }
 }
 
-async function linkedTo(spans: readonly TraceSpan[], read: ReadTrace): Promise<readonly (readonly TraceSpan[])[]> {
+/** One that cannot be read is told of, and does not keep the others from being drawn. */
+async function linkedTo(
+  io: Io,
+  spans: readonly TraceSpan[],
+  read: ReadTrace,
+): Promise<readonly (readonly TraceSpan[])[]> {
   const own = spans[0]?.traceId;
   const ids = new Set(spans.flatMap(({ links }) => links.map(({ traceId }) => traceId)));
   const others = [...ids].filter((id) => id !== own).slice(0, linkedMax);
-  const traces = await Promise.all(others.map(read));
+  const readLinked = async (id: string): Promise<readonly TraceSpan[]> => {
+    try {
+      return await read(id);
+    } catch (error) {
+      if (!(error instanceof JaegerError)) throw error;
+      io.stderr.write(`tidemark: ${error.message}\n`);
+      return [];
+    }
+  };
+  const traces = await Promise.all(others.map(readLinked));
   return traces.filter(({ length }) => length > 0);
 }
 

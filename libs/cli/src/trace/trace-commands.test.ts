@@ -94,6 +94,17 @@ describe("trace show", () => {
     expect(((await show("--no-links")).stdout.match(/^trace /gm) ?? []).length).toBe(1);
   });
 
+  test("draws the trace also where one that it links to cannot be read, and says so", async () => {
+    answers.set(`/api/v3/traces/${own}`, traceOf(own, { links: [linkedId(1), linkedId(2)] }));
+    answers.set(`/api/v3/traces/${linkedId(1)}`, (response) => response.writeHead(500).end("no store"));
+    answers.set(`/api/v3/traces/${linkedId(2)}`, traceOf(linkedId(2)));
+    const { code, stdout, stderr } = await show();
+    expect(code).toBe(0);
+    expect((stdout.match(/^trace \w+/gm) ?? []).map((head) => head.slice(6))).toEqual([own, linkedId(2)]);
+    expect(stderr).toContain("answered 500: no store");
+    expect(stderr.split("\n")).toHaveLength(2);
+  });
+
   test("is a picture, or JSON, where that is asked for", async () => {
     answers.set(`/api/v3/traces/${own}`, traceOf(own, { links: [linkedId(1)] }));
     answers.set(`/api/v3/traces/${linkedId(1)}`, traceOf(linkedId(1)));

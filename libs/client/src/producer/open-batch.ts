@@ -42,6 +42,8 @@ export interface OpenBatch {
   isBehindGap: boolean;
   /** Its span, where one of its records came under a sampled one. */
   span: Span | undefined;
+  /** The span of the batch that it is the first part of, which the second one ends. */
+  splitFrom: SpanContext | undefined;
   /** Resolved once every record of it is settled. */
   readonly settled: Deferred<void>;
 }
@@ -64,6 +66,7 @@ export function openBatch(firstAt: number): OpenBatch {
     isUnknown: false,
     isBehindGap: false,
     span: undefined,
+    splitFrom: undefined,
     settled: createDeferred(),
   };
 }
@@ -127,5 +130,7 @@ export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatc
     parts[1].producer = { ...producer, sequence: sequenceAfter(producer.sequence, half) };
   }
   parts[1].span = batch.span;
+  for (const part of parts) part.splitFrom = batch.splitFrom;
+  parts[0].splitFrom ??= batch.span?.spanContext();
   return parts;
 }

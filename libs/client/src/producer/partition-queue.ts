@@ -196,7 +196,8 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     sentTo = endpoint;
     batch.isSent = true;
     const timeoutMs = Math.max(1, Math.min(options.requestTimeoutMs, leftMs));
-    const traceparent = batch.span === undefined ? {} : { traceparent: traceparentOf(batch.span.spanContext()) };
+    const context = batch.span?.spanContext() ?? batch.splitFrom;
+    const traceparent = context === undefined ? {} : { traceparent: traceparentOf(context) };
     sender
       .send(endpoint, encodedOf(batch), { timeoutMs, ...traceparent })
       .then(

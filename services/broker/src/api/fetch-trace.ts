@@ -1,5 +1,5 @@
 import { bytesToText } from "@tidemark/format";
-import { decodeRecords, iterateBatches, type RecordHeader } from "@tidemark/record";
+import { type BatchHeader, decodeRecords, iterateBatches, type RecordHeader } from "@tidemark/record";
 import { reasonName, type TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import {
@@ -10,6 +10,7 @@ import {
   spanNames,
   type TraceContext,
   type Tracer,
+  traceparentKey,
 } from "@tidemark/telemetry";
 import type { TraceCarrier } from "./produce-trace.ts";
 
@@ -66,23 +67,29 @@ export function createFetchTracer(tracer: Tracer, clock: Clock): FetchTracer {
 }
 
 /**
- * The trace contexts that stand with the batches. Only the first record of a batch carries one. A compressed batch is
- * left closed: to open it would cost more than all the rest of the fetch.
+ * The trace contexts that stand with the batches, one of each: that of the first record that has one, which is not always
+ * the first of its batch. A compressed batch is left closed: to open it would cost more than all the rest of the fetch.
  */
 function producesIn(bytes: Uint8Array): TraceContext[] {
   const found: TraceContext[] = [];
   for (const step of iterateBatches(bytes)) {
     if (step.kind !== "ok") break;
-    if (step.header.codecId !== 0) continue;
+    if (step.header.codecId !== 0 || !mayHoldContext(bytes, step.header)) continue;
     const decoded = decodeRecords(bytes, step.header, { codecs: {}, maxDecompressedBytes: 0 });
     if (decoded.kind === "failed") continue;
     for (const record of decoded.records) {
-      const context = decodeTraceHeader(record.headers.map(readable));
-      if (context !== undefined) found.push(context);
+      const context = record.headers.length === 0 ? undefined : decodeTraceHeader(record.headers.map(readable));
+      if (context === undefined) continue;
+      found.push(context);
       break;
     }
   }
   return found;
+}
+
+/** Looks for the header's key among all bytes, which costs next to nothing beside decoding every record of the batch. */
+function mayHoldContext(bytes: Uint8Array, { position, sizeInBytes }: BatchHeader): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + position, sizeInBytes).includes(traceparentKey);
 }
 
 function readable({ key, value }: RecordHeader): { readonly key: string; readonly value: Uint8Array | null } {

@@ -10,13 +10,13 @@ import {
   Format,
 } from "@tidemark/proto/log/v1";
 import type { Codecs } from "@tidemark/record";
-import type { CallContext } from "@tidemark/rpc";
+import { type CallContext, TidemarkError } from "@tidemark/rpc";
 import type { Clock, Scheduler } from "@tidemark/runtime";
-import { traceIdTrailer } from "@tidemark/telemetry";
+import { type TraceContext, traceIdTrailer } from "@tidemark/telemetry";
 import type { BrokerMetrics } from "../metrics/broker-metrics.ts";
 import type { PartitionLookup } from "../table/partition-table.ts";
 import { resolveTarget } from "./fetch-target.ts";
-import type { FetchTracer } from "./fetch-trace.ts";
+import type { FetchTracer, FinishedFetch } from "./fetch-trace.ts";
 import { checkNamed } from "./named-partitions.ts";
 import { type ReadLimits, readPartitions } from "./read-partitions.ts";
 import { waitForData } from "./wait-for-data.ts";
@@ -52,9 +52,8 @@ export function createFetch(options: FetchOptions) {
   return async (request: FetchRequest, context: CallContext): Promise<FetchResponse> => {
     const startMs = clock.monotonicMs();
     const deadlineMs = startMs + (context.timeoutMs() ?? confirmTimeoutMs);
-    const targets = await Promise.all(
-      askedPartitions(request).map((asked) => resolveTarget(table, request, { asked, deadlineMs })),
-    );
+    const asked = askedPartitions(request, context, startMs);
+    const targets = await Promise.all(asked.map((each) => resolveTarget(table, request, { asked: each, deadlineMs })));
     const untilMs = startMs + Math.min(request.maxWaitMs, context.timeoutMs() ?? Number.POSITIVE_INFINITY);
     const enoughBytes = Math.max(1, request.minBytes);
     let waitedMs = 0;
@@ -63,9 +62,7 @@ export function createFetch(options: FetchOptions) {
       const isOver = round.bytes >= enoughBytes || clock.monotonicMs() >= untilMs || context.signal.aborted;
       if (isOver || round.failure !== undefined || round.ends.size === 0) {
         const { batches, bytes, partitions, failure: error } = round;
-        const finished = { topic: request.topic, startMs, batches, bytes, waitedMs, error };
-        const recorded = options.tracer.finish(context, finished);
-        if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
+        const recorded = tell(context, { topic: request.topic, startMs, batches, bytes, waitedMs, error });
         if (error !== undefined && targets.length === 1) throw error;
         options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace: recorded });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
@@ -81,11 +78,24 @@ export function createFetch(options: FetchOptions) {
     }
   };
 
-  function askedPartitions(request: FetchRequest): readonly FetchPartition[] {
-    checkNamed(request.partitions.map(({ partition }) => partition));
-    if (request.partitions.length > 0) return request.partitions;
-    const count = table.partitionCount(request.topic);
-    return Array.from({ length: count }, (_, partition) => create(FetchPartitionSchema, { partition }));
+  function askedPartitions(request: FetchRequest, context: CallContext, startMs: number): readonly FetchPartition[] {
+    const { topic, partitions } = request;
+    try {
+      checkNamed(partitions.map(({ partition }) => partition));
+      if (partitions.length > 0) return partitions;
+      const count = table.partitionCount(topic);
+      return Array.from({ length: count }, (_, partition) => create(FetchPartitionSchema, { partition }));
+    } catch (error) {
+      if (error instanceof TidemarkError) tell(context, { topic, startMs, batches: [], bytes: 0, waitedMs: 0, error });
+      throw error;
+    }
+  }
+
+  /** Says which span it became, to the caller too. */
+  function tell(context: CallContext, finished: FinishedFetch): TraceContext | undefined {
+    const recorded = options.tracer.finish(context, finished);
+    if (recorded !== undefined) context.setTrailer(traceIdTrailer, recorded.traceId);
+    return recorded;
   }
 
   function limitsOf(request: FetchRequest): ReadLimits {

@@ -6,6 +6,7 @@ import {
   ProduceRequestSchema,
   ProduceStreamRequestSchema,
   RecordSchema,
+  SubscribeRequestSchema,
 } from "@tidemark/proto/log/v1";
 import { portableCrc32c } from "@tidemark/record";
 import { createManualTime, createSeededRandom, type ManualTime } from "@tidemark/runtime";
@@ -57,9 +58,9 @@ const produce = (
     called(traceparent),
   );
 
-const produceWithHeader = (text: string) => {
-  const headers = [traceHeader(text)];
-  const records = [{ ...value, headers }];
+/** A batch whose records have these contexts, or none. */
+const produceWithHeader = (...texts: readonly (string | undefined)[]) => {
+  const records = texts.map((text) => ({ ...value, headers: text === undefined ? [] : [traceHeader(text)] }));
   return bench.produce(create(ProduceRequestSchema, { topic: "t", partition: 0, records }), called(unsampled));
 };
 
@@ -93,6 +94,29 @@ describe("a call that is refused at once", () => {
     ]);
     expect(spans[0]?.attributes).toMatchObject({ "tidemark.outcome": "NOT_APPLIED" });
     expect(trailers).toEqual([`${traceIdTrailer} ${traceId}`, `${traceIdTrailer} ${traceId}`]);
+  });
+
+  it("is one also where the partitions are left open, or named twice", async () => {
+    const partitions = [{ partition: 0 }, { partition: 0 }];
+    for (const request of [{ topic: "unknown" }, { topic: "t", partitions }]) {
+      await expect(bench.fetch(create(FetchRequestSchema, request), called(sampled))).rejects.toThrow();
+    }
+    expect(told()).toMatchObject([
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_TOPIC" },
+      { name: "broker fetch", parent: spanId, error: "REASON_INVALID_ARGUMENT" },
+    ]);
+    expect(trailers).toEqual([`${traceIdTrailer} ${traceId}`, `${traceIdTrailer} ${traceId}`]);
+  });
+
+  it("is one where a subscription does not come to its first message", async () => {
+    for (const request of [{ topic: "unknown" }, { topic: "t", partitions: [{ partition: 7 }] }]) {
+      const frames = bench.subscribe(create(SubscribeRequestSchema, request), called(sampled));
+      await expect(frames.next()).rejects.toThrow();
+    }
+    expect(told()).toMatchObject([
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_TOPIC" },
+      { name: "broker fetch", parent: spanId, error: "REASON_UNKNOWN_PARTITION" },
+    ]);
   });
 
   it("is one by a stream too, below the context of its own message", async () => {
@@ -174,6 +198,12 @@ describe("a fetch that nobody samples", () => {
       { name: "broker fetch", parent: undefined, links: [spanId, spanId], error: undefined },
       { name: "broker fetch", parent: undefined, links: [spanId], error: undefined },
     ]);
+  });
+
+  it("is recorded wherever in the batch the recorded produce stands, as where an untraced caller's record came first", async () => {
+    await produceWithHeader(undefined, "no context", sampled, undefined, sampled);
+    await fetch(undefined);
+    expect(told()).toMatchObject([{ name: "broker fetch", links: [spanId] }]);
   });
 
   it("is not for a stored context that is none, or says that nothing was recorded", async () => {

@@ -47,9 +47,20 @@ export function createSubscribe(options: FetchOptions) {
   return async function* subscribe(request: SubscribeRequest, context: CallContext): AsyncGenerator<Frame> {
     const { signal } = context;
     const credit = createSubscribeCredit(request);
-    const { readers, failed } = await begin(options, request);
+    const begunMs = clock.monotonicMs();
+    const tellFailure = (error: unknown) => {
+      if (!(error instanceof TidemarkError)) return;
+      const nothing = { batches: [], bytes: 0, waitedMs: 0 };
+      options.tracer.finish(context, { topic: request.topic, startMs: begunMs, ...nothing, error });
+    };
+    const { readers, failed } = await begin(options, request).catch((error: unknown) => {
+      tellFailure(error);
+      throw error;
+    });
     const isOne = readers.length + failed.length === 1;
     let lastError = failed.at(-1)?.error;
+    // One tells as much as the next, as of a fetch of several partitions.
+    tellFailure(failed[0]?.error);
     if (isOne && lastError !== undefined) throw lastError;
     yield assigned(readers);
     for (const { partition, error } of failed) yield failure(partition, error);

@@ -39,7 +39,7 @@ import { offsetsIn } from "./stamp.ts";
 import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
-import { noteReport, unwatch, watch } from "./watched-batches.ts";
+import { createWatch, noteReport } from "./watched-batches.ts";
 import { createWrites, isBehind, throwAwayWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
@@ -249,7 +249,8 @@ function createProducerLookup(replica: () => ReplicaState): ProducerLookup {
 function produce(replica: ReplicaState, request: ProduceRequest) {
   const { batches, acks, deadlineMs, timeline } = request;
   const nowMs = replica.shared.clock.monotonicMs();
-  const settle = timeline === undefined ? request.settle : unwatchAndSettle(replica, request);
+  const watch = timeline === undefined ? undefined : createWatch(replica, timeline);
+  const settle = watch === undefined ? request.settle : before(watch.end, request.settle);
   const waiting: Waiting & { readonly kind: "produce" } = { kind: "produce", batches, settle, baseOffset: undefined };
   const recordCount = offsetsIn(batches);
   const abandon = ask(replica, waiting, (requestId) => ({
@@ -262,24 +263,22 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
     deadlineMs,
     nowMs,
   }));
-  if (timeline !== undefined && waiting.baseOffset !== undefined) {
-    watch(replica, { baseOffset: waiting.baseOffset, recordCount, timeline });
-  }
+  if (waiting.baseOffset !== undefined) watch?.begin({ baseOffset: waiting.baseOffset, recordCount });
   // The very object that learns its place in the log: what a getter for each produce costs is more than the rest.
-  return Object.assign(waiting, { abandon });
+  return Object.assign(waiting, { abandon: watch === undefined ? abandon : before(watch.end, abandon) });
+}
+
+function before<Given extends readonly unknown[]>(first: () => void, then: (...given: Given) => void) {
+  return (...given: Given): void => {
+    first();
+    then(...given);
+  };
 }
 
 /** A batch of an idempotent producer is the only one of its request. */
 function producerOf({ headers }: CheckedBatches): { readonly producer?: BatchHeader } {
   const [header] = headers;
   return header === undefined || header.producerId === noProducerId ? {} : { producer: header };
-}
-
-function unwatchAndSettle(replica: ReplicaState, { timeline, settle }: ProduceRequest): ProduceRequest["settle"] {
-  return (outcome) => {
-    unwatch(replica, timeline);
-    settle(outcome);
-  };
 }
 
 function read(replica: ReplicaState, request: ReadRequest, settle: (outcome: ReadOutcome) => void): Cancel {

@@ -5,17 +5,20 @@ import type { ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
-export function watch(
-  replica: ReplicaState,
-  batch: { readonly baseOffset: Offset; readonly recordCount: number; readonly timeline: Timeline },
-): void {
-  const { baseOffset, recordCount, timeline } = batch;
-  timeline.appendedMs = replica.shared.clock.monotonicMs();
-  replica.watched.push({ upTo: (baseOffset + BigInt(recordCount)) as Offset, timeline });
-}
-
-export function unwatch(replica: ReplicaState, timeline: Timeline | undefined): void {
-  replica.watched = replica.watched.filter((each) => each.timeline !== timeline);
+/** Follows one batch from its append until nobody waits for it any more, which with acks none is before it can begin. */
+export function createWatch(replica: ReplicaState, timeline: Timeline) {
+  let isOver = false;
+  return {
+    begin: ({ baseOffset, recordCount }: { readonly baseOffset: Offset; readonly recordCount: number }): void => {
+      if (isOver) return;
+      timeline.appendedMs = replica.shared.clock.monotonicMs();
+      replica.watched.push({ upTo: (baseOffset + BigInt(recordCount)) as Offset, timeline });
+    },
+    end: (): void => {
+      isOver = true;
+      replica.watched = replica.watched.filter((each) => each.timeline !== timeline);
+    },
+  };
 }
 
 export function noteWritten({ watched }: ReplicaState, event: WrittenEvent, nowMs: number): void {

@@ -49,8 +49,8 @@ function setup() {
   const events = createPartitionEvents({ tracer: tracer as Tracer, clock: time.clock, logger });
   const take = (event: TraceEvent, at = place) => events.take(at, event, () => standing);
   /** Tells of an election before its partition learns of it. */
-  const elect = (partition: number, epoch: number) => {
-    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+  const elect = (partition: number, epoch: number, electionSpanId = "00f067aa0ba902b7") => {
+    const traceparent = `00-${traceId}-${electionSpanId}-01`;
     const context = { topicId: place.topicId, partition, leaderEpoch: epoch, traceparent };
     events.noteElections([{ $typeName: "tidemark.cluster.v1.ElectionContext", ...context }]);
   };
@@ -183,6 +183,25 @@ describe("a new leader", () => {
       { name: "become leader", parent, attributes: { "tidemark.leader_epoch": 3 } },
     ]);
     expect(spans).toHaveLength(2);
+  });
+
+  it("is below its own election each time, also where it leads anew before anything was produced", () => {
+    const { spans, take, elect } = setup();
+    elect(0, 3, "1111111111111111");
+    take(became(3));
+    elect(0, 4, "2222222222222222");
+    take(became(4));
+    take({ kind: "appended", baseOffset: offset(7n), endOffset: offset(8n) });
+    expect(spans.map(({ parent }) => parent?.spanId)).toEqual(["1111111111111111", "2222222222222222"]);
+  });
+
+  it("keeps its election while it waits for a produce, whatever other elections are told of", () => {
+    const { spans, take, elect } = setup();
+    elect(0, 3);
+    take(became(3));
+    for (let partition = 1; partition <= 10_001; partition++) elect(partition, 3);
+    take({ kind: "appended", baseOffset: offset(7n), endOffset: offset(8n) });
+    expect(spans.map(({ parent }) => parent?.spanId)).toEqual(["00f067aa0ba902b7"]);
   });
 
   it("of a partition that was not heard of since has no parent, when ten thousand elections came after", () => {

@@ -44,6 +44,8 @@ interface Beginning {
   readonly startMs: number;
   readonly leaderEpoch: LeaderEpoch;
   readonly epochStart: Offset;
+  /** The partition's part in its election. Undefined: nobody told of one. */
+  readonly election: TraceContext | undefined;
 }
 
 interface Parts {
@@ -61,9 +63,12 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
   const beginnings = new Map<string, Beginning>();
   const elections = new Map<string, { readonly leaderEpoch: number; readonly context: TraceContext }>();
 
-  const electionOf = (key: string, leaderEpoch: LeaderEpoch) => {
+  /** Taken out: whoever leads holds it from then on, whatever other elections are told of meanwhile. */
+  const takeElection = (key: string, leaderEpoch: LeaderEpoch) => {
     const election = elections.get(key);
-    return election?.leaderEpoch === leaderEpoch ? election.context : undefined;
+    if (election?.leaderEpoch !== leaderEpoch) return undefined;
+    elections.delete(key);
+    return election.context;
   };
 
   const endChange = (key: string, end: ChangeEnd) => {
@@ -77,11 +82,9 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
     const began = beginnings.get(key);
     if (began === undefined) return;
     beginnings.delete(key);
-    const parent = electionOf(key, began.leaderEpoch);
-    elections.delete(key);
     tracer.record({
       name: spanNames.becomeLeader,
-      parent,
+      parent: began.election,
       startMs: began.startMs,
       endMs: clock.monotonicMs(),
       attributes: {
@@ -105,8 +108,9 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
         const { leaderEpoch, epochStart } = event;
         endChange(key, { error: "NOT_LEADER" });
         endBeginning(key, place);
-        beginnings.set(key, { startMs: clock.monotonicMs(), leaderEpoch, epochStart });
-        return electionOf(key, leaderEpoch);
+        const election = takeElection(key, leaderEpoch);
+        beginnings.set(key, { startMs: clock.monotonicMs(), leaderEpoch, epochStart, election });
+        return election;
       }
       case "appended":
         if (beginnings.size > 0) endBeginning(key, place);

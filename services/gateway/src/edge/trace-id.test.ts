@@ -90,3 +90,27 @@ describe.each(["grpc", "Connect"] as const)("a refusal by %s", (protocol) => {
     expect(await protocols[protocol]("produce", sampled)).toBe(traceId);
   });
 });
+
+describe("a failed fetch that no leader recorded", () => {
+  it.each(["nowhere", "orders"])("is a span that names the error, and its trace is named: %s", async (topic) => {
+    const { tracer, spans } = createSpanRecorder(false);
+    const own = await startWorld({ tracer, leads: [{ partition: 0, leader: undefined, leaderEpoch: 1 }] });
+    try {
+      let told: string | undefined;
+      const onTrailers = (trailers: { get(key: string): string | undefined }) => (told = trailers.get(traceIdTrailer));
+      const fetched = own.log.fetch({ topic, partitions: [{ partition: 0 }] }, { traceparent: sampled, onTrailers });
+      await expect(fetched).rejects.toBeInstanceOf(TidemarkError);
+      expect(told).toBe(traceId);
+      expect(spans).toMatchObject([
+        {
+          name: "gateway route",
+          parent: { spanId: "00f067aa0ba902b7" },
+          ends: [topic === "nowhere" ? "REASON_UNKNOWN_TOPIC" : "REASON_LEADER_NOT_AVAILABLE"],
+          attributes: { "messaging.operation.name": "fetch", "messaging.destination.name": topic },
+        },
+      ]);
+    } finally {
+      await own.stop();
+    }
+  });
+});

@@ -8,8 +8,9 @@ import {
   type FetchResponse,
   Format,
 } from "@tidemark/proto/log/v1";
-import { type CallContext, type CallOptions, type TidemarkError, toErrorDetail } from "@tidemark/rpc";
+import { type CallContext, type CallOptions, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { abortWith } from "@tidemark/runtime";
+import { traceIdTrailer } from "@tidemark/telemetry";
 import {
   type Answers,
   askOnce,
@@ -22,6 +23,7 @@ import type { RoutedPartition } from "../routing/route-table.ts";
 import { asCallerSees, type LogContext, passOn, readPauses } from "./context.ts";
 import { type FetchLimits, hasRecords, mergeFetched, sizeOfFetched } from "./merge-fetched.ts";
 import { askedPartitions } from "./partitions.ts";
+import { recordRefusedFetch } from "./route-trace.ts";
 
 /** What a fetch is bounded by where it does not say. */
 const defaults = { bytes: 2 ** 20, peopleRecords: 100 } as const;
@@ -41,6 +43,12 @@ interface FetchCall {
   readonly partitions: readonly RoutedPartition[];
   readonly asked: ReadonlyMap<number, FetchPartition>;
   readonly limits: FetchLimits;
+  readonly asking: Asking;
+}
+
+/** Whether a leader said that it recorded what it was asked: then it told of what failed there. */
+interface Asking {
+  isRecorded: boolean;
 }
 
 interface Wait {
@@ -57,15 +65,31 @@ export function createFetch(context: LogContext) {
   const { table } = context;
 
   return async (request: FetchRequest, call: CallContext): Promise<FetchResponse> => {
+    const asking = { isRecorded: false };
+    try {
+      return await askLeaders(request, call, asking);
+    } catch (error) {
+      if (error instanceof TidemarkError && !asking.isRecorded) {
+        const refused = recordRefusedFetch(context.tracer, call, { topic: request.topic, error });
+        if (refused !== undefined) call.setTrailer(traceIdTrailer, refused.traceId);
+      }
+      throw error;
+    }
+  };
+
+  async function askLeaders(request: FetchRequest, call: CallContext, asking: Asking): Promise<FetchResponse> {
     const topic = table.topic(request.topic, request.topicId);
     const named = request.partitions.map(({ partition }) => partition);
     const partitions = askedPartitions(table, topic, named);
     const asked = new Map(request.partitions.map((each) => [each.partition, each]));
-    const fetch: FetchCall = { request, call, partitions, asked, limits: limitsOf(request) };
+    const fetch: FetchCall = { request, call, partitions, asked, limits: limitsOf(request), asking };
 
     const endsAt = context.runtime.clock.monotonicMs() + request.maxWaitMs;
     const isOneLeader = groupByLeader(table, partitions).groups.length <= 1;
-    const first = { waitMs: isOneLeader ? request.maxWaitMs : 0, options: { ...passOn(call), signal: call.signal } };
+    const first = {
+      waitMs: isOneLeader ? request.maxWaitMs : 0,
+      options: { ...passOnNoting(fetch), signal: call.signal },
+    };
     const answers = await askPatiently(
       question(fetch, partitions, first),
       readPauses(context, call),
@@ -83,7 +107,7 @@ export function createFetch(context: LogContext) {
       }),
       fetch.limits,
     );
-  };
+  }
 
   /** Lets every leader wait at the same time. What a leader has not said by the first answer is as it was before. */
   async function waitForFirst(
@@ -93,7 +117,7 @@ export function createFetch(context: LogContext) {
   ): Promise<Answers<FetchedPartition>> {
     const over = new AbortController();
     const unbind = abortWith(over, fetch.call.signal);
-    const options = { ...passOn(fetch.call), signal: over.signal };
+    const options = { ...passOnNoting(fetch), signal: over.signal };
     const { ask, ...rest } = question(fetch, fetch.partitions, { waitMs, options });
     const after = await askOnce({
       ...rest,
@@ -143,6 +167,18 @@ export function createFetch(context: LogContext) {
     );
     return partitions;
   }
+}
+
+/** How the call goes on now, taking note of whether a leader recorded it. */
+function passOnNoting({ call, asking }: FetchCall): CallOptions {
+  const options = passOn(call);
+  return {
+    ...options,
+    onTrailers(trailers) {
+      if (trailers.get(traceIdTrailer) !== undefined) asking.isRecorded = true;
+      options.onTrailers?.(trailers);
+    },
+  };
 }
 
 function limitsOf({ format, maxBytes, maxRecords }: FetchRequest): FetchLimits {

@@ -34,10 +34,31 @@ describe("the trace of a produce", () => {
       [attributeNames.leader]: 2,
       [attributeNames.leaderEpoch]: 7,
       [attributeNames.attempt]: 2,
-      [attributeNames.staleMetadata]: true,
     });
     expect(parseTraceparent(second.headers.traceparent ?? "")?.spanId).toBe(spans[1]?.context.spanId);
     expect(Buffer.from(trace.recordHeader?.value ?? []).toString()).toBe(sampled);
+  });
+
+  it.each([
+    { error: "REASON_NOT_LEADER", isStale: true },
+    { error: "REASON_UNKNOWN_TOPIC_ID", isStale: true },
+    { error: "REASON_NOT_ENOUGH_REPLICAS", isStale: false },
+    { error: "REASON_UNAVAILABLE", isStale: false },
+    { error: undefined, isStale: false },
+  ])("says of each try alone whether its leader refused the route: $error", ({ error, isStale }) => {
+    const sampling = createSpanRecorder();
+    const failing = createSpanRecorder(false);
+    for (const [{ tracer, spans }, traceparent] of [
+      [sampling, sampled],
+      [failing, unsampled],
+    ] as const) {
+      const trace = beginRouteTrace(tracer, clock, call(traceparent));
+      trace.attempt(attempt(1), partition).end(error);
+      trace.attempt(attempt(2), partition).end("REASON_UNAVAILABLE");
+      const told = spans.map(({ attributes }) => attributes[attributeNames.staleMetadata]);
+      // Of who is not sampled a try that went well is no span.
+      expect(told).toEqual(spans.length === 1 ? [false] : [isStale, false]);
+    }
   });
 
   it("begins at the first try where the caller brings none, and is one trace", () => {

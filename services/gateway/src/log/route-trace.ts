@@ -1,4 +1,5 @@
 import { textToBytes } from "@tidemark/format";
+import { Reason } from "@tidemark/proto/common/v1";
 import type { RecordHeader } from "@tidemark/record";
 import { type CallContext, reasonName, type TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
@@ -79,7 +80,13 @@ export function beginRouteTrace(
     attempt(attempt, partition) {
       const span = take();
       span.set(attemptAttributes(attempt, partition));
-      return { headers: injectTraceContext(span.context), end: (error) => span.end({ error }) };
+      return {
+        headers: injectTraceContext(span.context),
+        end(error) {
+          span.set(staleness(error));
+          span.end({ error });
+        },
+      };
     },
     refuse({ topic, error }) {
       if (wasTried) return undefined;
@@ -112,7 +119,8 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
       return {
         headers,
         end: (error) => {
-          if (error !== undefined) fail(startMs, error, attemptAttributes(attempt, partition));
+          if (error === undefined) return;
+          fail(startMs, error, { ...attemptAttributes(attempt, partition), ...staleness(error) });
         },
       };
     },
@@ -123,10 +131,32 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
   };
 }
 
-function topicAttributes(topic: string): SpanAttributes {
+/**
+ * A fetch that failed and that no leader recorded, as where there is none or it does not answer: recorded where its caller is,
+ * and at a limited rate whoever asks. Says which span it became.
+ */
+export function recordRefusedFetch(
+  tracer: Tracer,
+  call: Pick<CallContext, "traceparent" | "tracestate">,
+  { topic, error }: Refusal,
+): TraceContext | undefined {
+  if (!tracer.enabled) return undefined;
+  const parent = extractTraceContext({ traceparent: call.traceparent, tracestate: call.tracestate });
+  if (!tracer.samples(parent) && !tracer.samplesError()) return undefined;
+  const attributes = topicAttributes(topic, "fetch");
+  return tracer.record({
+    name: spanNames.gatewayRoute,
+    kind: "client",
+    parent,
+    error: reasonName(error.reason),
+    attributes,
+  });
+}
+
+function topicAttributes(topic: string, operation: "produce" | "fetch" = "produce"): SpanAttributes {
   return {
     [attributeNames.system]: messagingSystem,
-    [attributeNames.operation]: "produce",
+    [attributeNames.operation]: operation,
     [attributeNames.topic]: topic,
   };
 }
@@ -138,8 +168,17 @@ function attemptAttributes({ route, number }: Attempt, { topic, partition }: Rou
     [attributeNames.leader]: route.broker,
     [attributeNames.leaderEpoch]: route.leaderEpoch,
     [attributeNames.attempt]: number,
-    [attributeNames.staleMetadata]: number > 1,
   };
+}
+
+/** What a leader answers whom an older state of the metadata led to it. */
+const staleReasons: ReadonlySet<string | undefined> = new Set(
+  [Reason.NOT_LEADER, Reason.FENCED_LEADER_EPOCH, Reason.UNKNOWN_TOPIC_ID].map(reasonName),
+);
+
+/** A try that ends otherwise, or is made again for another reason, says nothing against the route. */
+function staleness(error: string | undefined): SpanAttributes {
+  return { [attributeNames.staleMetadata]: staleReasons.has(error) };
 }
 
 function toRecordHeader(origin: TraceContext): RecordHeader | undefined {

@@ -149,6 +149,9 @@ function createTable(parts: BrokerParts): PartitionTable {
     onTrace: (place, event, standing) => {
       events.take(place, event, standing);
     },
+    onLeft: (place) => {
+      events.leave(place);
+    },
     onDue: (atMs) => parts.ticker?.wakeAt(atMs),
     onNewEpochNeeded: () => parts.session?.renew("A replica is to be copied anew"),
   });

@@ -54,6 +54,8 @@ export interface PartitionShared {
   readonly onTrace: (replica: ReplicaState, event: TraceEvent) => void;
   /** What a recorded fetch brought is flushed. Returns the W3C trace context of its span; undefined where there is none. */
   readonly onFetched: (place: PartitionPlace, fetched: FetchedBatches, flushed: Flushed) => string | undefined;
+  /** The replica is served here no longer: what was under way of it ends. */
+  readonly onLeft: (place: PartitionPlace) => void;
   readonly onStep: BrokerExperiment["onStep"];
   /** A replica is to be told the time then, on the monotonic clock, and not only at its next turn. */
   readonly onDue: (atMs: number) => void;

@@ -60,6 +60,7 @@ async function follower() {
   const fetches: ReplicaFetch[] = [];
   const broken: unknown[] = [];
   const stuck: unknown[] = [];
+  const left: unknown[] = [];
   const shared: PartitionShared = {
     self,
     clock: time.clock,
@@ -73,6 +74,7 @@ async function follower() {
     isReceiptOpen: () => false,
     onTrace: () => undefined,
     onFetched: () => undefined,
+    onLeft: (place) => left.push(place),
     onStep: undefined,
     onDue: () => undefined,
     onStuck: (replica) => stuck.push(replica),
@@ -117,7 +119,7 @@ async function follower() {
     const newer = { leader: self, leaderEpoch: leaderEpoch(4), partitionEpoch: partitionEpoch(4) };
     partition.applyMetadata({ ...state, ...newer }, controllerEpoch(1));
   };
-  return { partition, log, time, fetches, gated, respond, lead, broken, stuck, released: () => released };
+  return { partition, log, time, fetches, gated, respond, lead, broken, stuck, left, released: () => released };
 }
 
 const records = (from: bigint): ReplicaResponse["content"] => ({
@@ -185,6 +187,13 @@ it("a replica that is left while its log is cut gives back the bytes that wait f
   partition.leave(gone);
   expect(released()).toBe(2);
   goOn();
+});
+
+it("a replica that is left says so, once", async () => {
+  const { partition, left } = await follower();
+  partition.leave(gone);
+  partition.leave(gone);
+  expect(left).toEqual([{ topic: "t", topicId: id.topicId, index: id.partition }]);
 });
 
 it("a replica that broke an invariant gives back the bytes that it has not written", async () => {

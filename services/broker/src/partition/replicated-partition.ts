@@ -328,4 +328,5 @@ function leave(replica: ReplicaState, error: TidemarkError): void {
   endWaiting(replica, error);
   releaseReplies(replica, true);
   throwAwayWrites(replica);
+  replica.shared.onLeft(replica.place);
 }

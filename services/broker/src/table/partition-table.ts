@@ -114,6 +114,7 @@ export interface PartitionTableOptions {
   readonly onLogEvent?: (partition: Partition, event: LogEvent) => void;
   readonly onTrace?: (place: PartitionPlace, event: TraceEvent, standing: FollowerStandings) => void;
   readonly onFetched?: PartitionShared["onFetched"];
+  readonly onLeft?: PartitionShared["onLeft"];
   readonly experiment?: BrokerExperiment | undefined;
 }
 
@@ -273,6 +274,7 @@ function createState(options: PartitionTableOptions): TableState {
       options.onTrace?.(replica.place, event, (follower) => standingOf(replica, follower));
     },
     onFetched: (place, fetched, flushed) => options.onFetched?.(place, fetched, flushed),
+    onLeft: (place) => options.onLeft?.(place),
     onStep: options.experiment?.onStep,
     onDue: (atMs) => {
       options.onDue?.(atMs);

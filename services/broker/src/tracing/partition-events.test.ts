@@ -54,7 +54,10 @@ function setup() {
     const context = { topicId: place.topicId, partition, leaderEpoch: epoch, traceparent };
     events.noteElections([{ $typeName: "tidemark.cluster.v1.ElectionContext", ...context }]);
   };
-  return { time, spans, lines, take, elect };
+  const leave = () => {
+    events.leave(place);
+  };
+  return { time, spans, lines, take, elect, leave };
 }
 
 /** Of any follower. */
@@ -183,6 +186,19 @@ describe("a new leader", () => {
       { name: "become leader", parent, attributes: { "tidemark.leader_epoch": 3 } },
     ]);
     expect(spans).toHaveLength(2);
+  });
+
+  it("is told, with what it asked for, once where the partition leaves its broker, of which no event tells", () => {
+    const { spans, take, elect, leave } = setup();
+    elect(0, 3);
+    take(became(3));
+    take(proposed([one, two]));
+    leave();
+    leave();
+    expect(spans.map(({ name, error }) => [name, error])).toEqual([
+      ["isr shrink", "NOT_LEADER"],
+      ["become leader", undefined],
+    ]);
   });
 
   it("is below its own election each time, also where it leads anew before anything was produced", () => {

@@ -30,6 +30,8 @@ export interface PartitionEvents {
   noteElections(elections: readonly ElectionContext[]): void;
   /** `standing`: how a follower stands now, as its leader sees it. */
   take(place: PartitionPlace, event: TraceEvent, standing: FollowerStandings): void;
+  /** The partition is served here no longer, as when its topic is deleted: no event of it comes that would end what is under way. */
+  leave(place: PartitionPlace): void;
 }
 
 type IsrProposed = Extract<TraceEvent, { readonly kind: "isrProposed" }>;
@@ -161,8 +163,13 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
     },
     take(place, event, standing) {
       const matters = tracer.enabled && mayMatter(event.kind);
-      const of = matters ? trace(`${place.topicId}-${place.index}`, place, event, standing) : undefined;
+      const of = matters ? trace(keyOf(place), place, event, standing) : undefined;
       log(logger, place, event, of);
+    },
+    leave(place) {
+      const key = keyOf(place);
+      endChange(key, { error: "NOT_LEADER" });
+      endBeginning(key, place);
     },
   };
 
@@ -240,6 +247,10 @@ function recordCut(
       [attributeNames.belowHighWatermark]: event.kind === "truncated" && event.belowHighWatermark,
     },
   });
+}
+
+function keyOf({ topicId, index }: PartitionPlace): string {
+  return `${topicId}-${index}`;
 }
 
 function placeAttributes({ topic, index }: PartitionPlace) {

@@ -5,6 +5,7 @@ import { encodeBatch, portableCrc32c } from "@tidemark/record";
 import { openRawStream, type RawStream, TidemarkError, toErrorDetail } from "@tidemark/rpc";
 import { waitFor } from "@tidemark/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createSpanRecorder } from "../testing/span-recorder.ts";
 import { startWorld, type World } from "../testing/world.ts";
 
 let world: World;
@@ -71,6 +72,24 @@ describe("a produce stream", () => {
     await told(2);
     expect(world.broker(1).streamed.map(({ traceparent }) => traceparent)).toEqual([own, ""]);
     stream.end();
+  });
+
+  it("ends each span that it begins for a message, whether it is stored or not", async () => {
+    const { tracer, spans } = createSpanRecorder();
+    const traced = await startWorld({ tracer });
+    try {
+      const { send, told, stream } = open(traced);
+      send(0);
+      send(9);
+      await told(2);
+      stream.end();
+      expect(spans.map(({ name, ends }) => [name, ends.length])).toEqual([
+        ["gateway route", 1],
+        ["gateway route", 1],
+      ]);
+    } finally {
+      await traced.stop();
+    }
   });
 
   it("answers everything before it ends, though its producer has finished sending", async () => {

@@ -227,6 +227,7 @@ function createUpstreams(
       return;
     }
     sent.span?.end();
+    sent.trace.end();
     pauses.reset();
     onApplied(sent, result);
     lane.onApplied(sent);

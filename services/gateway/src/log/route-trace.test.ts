@@ -70,6 +70,17 @@ describe("the trace of a produce", () => {
     expect(Buffer.from(trace.recordHeader?.value ?? []).toString()).toContain(spans[0]?.context.spanId);
   });
 
+  it("has its root last until the tries below it are over, and end once, with its own error", () => {
+    const { tracer, spans } = createSpanRecorder();
+    const trace = beginRouteTrace(tracer, clock, call());
+    trace.attempt(attempt(1), partition).end("REASON_NOT_LEADER");
+    expect(spans[0]?.ends).toEqual([]);
+    trace.attempt(attempt(2), partition).end();
+    expect(spans.map(({ ends }) => ends)).toEqual([[], [undefined]]);
+    trace.end();
+    expect(spans.map(({ ends }) => ends)).toEqual([["REASON_NOT_LEADER"], [undefined]]);
+  });
+
   it("ends also where nothing was tried", () => {
     const { tracer, spans } = createSpanRecorder();
     beginRouteTrace(tracer, clock, call()).end();

@@ -51,7 +51,7 @@ export interface Refusal {
 
 /**
  * Begins the trace of a produce: a `gateway route` span for each try. Where the caller brings no trace the first of them
- * is its root, and the later ones are below it. Of a produce that is not sampled a try that fails is recorded alone, at a limited
+ * is its root, and the later ones are below it: it lasts until they are over. Of a produce that is not sampled a try that fails is recorded alone, at a limited
  * rate.
  */
 export function beginRouteTrace(
@@ -67,6 +67,8 @@ export function beginRouteTrace(
   const root = caller?.sampled === true ? undefined : start(caller, clock.monotonicMs());
   const origin = root?.context ?? caller;
   let unused = root;
+  /** The root's own try is over, and it waits for those below it. */
+  let endRoot: (() => void) | undefined;
   let wasTried = false;
   const take = (): Span => {
     const span = unused ?? start(origin, clock.monotonicMs());
@@ -84,7 +86,12 @@ export function beginRouteTrace(
         headers: injectTraceContext(span.context),
         end(error) {
           span.set(staleness(error));
-          span.end({ error });
+          const end = () => {
+            span.end({ error });
+          };
+          // It may be made again, and others go to other leaders meanwhile: what is below a span lies within it.
+          if (span === root) endRoot = end;
+          else end();
         },
       };
     },
@@ -95,7 +102,10 @@ export function beginRouteTrace(
       span.end({ error: reasonName(error.reason) });
       return span.context;
     },
-    end: () => unused?.end(),
+    end() {
+      unused?.end();
+      endRoot?.();
+    },
   };
 }
 

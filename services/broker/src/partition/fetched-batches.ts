@@ -1,5 +1,6 @@
 /** What becomes of batches that a leader records, on a follower. Costs nothing while there is none. */
 import type { PartitionInput } from "@tidemark/replication";
+import { addFetches, noFetches } from "../replication/replica-exchange.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import type { FlushedEvent, WrittenEvent } from "./timeline.ts";
 
@@ -24,7 +25,7 @@ export function noteFetchedWritten({ fetched }: ReplicaState, event: WrittenEven
   for (const each of fetched) if (each.upTo <= event.upTo) each.written ??= { atMs: nowMs, group: event.group };
 }
 
-/** The next report to the leader names the span of what it reports. */
+/** The next report to the leader names the spans of what it reports. */
 export function noteFetchedFlushed(
   replica: ReplicaState,
   { upTo: flushed, syncMs }: FlushedEvent,
@@ -33,11 +34,16 @@ export function noteFetchedFlushed(
   const { fetched, shared, place } = replica;
   if (fetched.length === 0) return;
   replica.fetched = fetched.filter(({ upTo }) => upTo > flushed);
-  for (const each of fetched)
-    if (each.upTo <= flushed) replica.fetchedIn = shared.onFetched(place, each, { atMs: nowMs, syncMs });
+  for (const each of fetched) {
+    if (each.upTo > flushed) continue;
+    const traceparent = shared.onFetched(place, each, { atMs: nowMs, syncMs });
+    if (traceparent === undefined) continue;
+    replica.fetchedIn = addFetches(replica.fetchedIn, [{ traceparent, endOffset: each.upTo }]);
+  }
 }
 
-/** A cut, or the end of the replica: what was to be flushed may be gone. */
+/** A cut: what was to be flushed may be gone, and other batches come at offsets that were reported. */
 export function forgetFetched(replica: ReplicaState): void {
   if (replica.fetched.length > 0) replica.fetched = [];
+  replica.fetchedIn = noFetches;
 }

@@ -2,6 +2,7 @@
 import { Outcome } from "@tidemark/proto/common/v1";
 import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect, TraceEvent } from "@tidemark/replication";
 import { withOutcome } from "@tidemark/rpc";
+import { noFetches } from "../replication/replica-exchange.ts";
 import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
 import { forgetFetched, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
@@ -137,7 +138,7 @@ function send(replica: ReplicaState, effect: SendEffect): void {
       return;
     case "flushedReport":
       links.fetcher.flushed(effect.leader, id, effect.report, replica.fetchedIn);
-      replica.fetchedIn = undefined;
+      replica.fetchedIn = noFetches;
       return;
     case "alterPartition":
       links.alterPartition(id, effect.request, answered);

@@ -13,7 +13,7 @@ import type {
 import type { TidemarkError } from "@tidemark/rpc";
 import type { Clock } from "@tidemark/runtime";
 import type { BrokerExperiment } from "../experiment.ts";
-import type { ReplicaFetcher, ReplicaReply, ReplicaTrace } from "../replication/replica-exchange.ts";
+import type { FlushedFetch, ReplicaFetcher, ReplicaReply, ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { CheckedBatches, LatestOutcome, ProduceOutcome, ReadOutcome } from "./partition.ts";
 import type { HintedLeader } from "./refusal-error.ts";
 import type { Flushed, Timeline, Written } from "./timeline.ts";
@@ -152,8 +152,8 @@ export interface ReplicaState {
   watched: WatchedBatch[];
   /** What was fetched of a leader and is recorded, until it is flushed. */
   fetched: FetchedBatches[];
-  /** Trace context of the newest recorded fetch that is flushed, until the leader is told. */
-  fetchedIn: string | undefined;
+  /** The recorded fetches that are flushed, until the leader is told. */
+  fetchedIn: readonly FlushedFetch[];
   held: HeldReply[];
   /** What leaders sent and the log has not written yet, in the order of the offsets. */
   unwritten: { readonly upTo: Offset; readonly release: () => void }[];

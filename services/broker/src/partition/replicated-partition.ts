@@ -20,7 +20,7 @@ import {
 } from "@tidemark/replication";
 import { type TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel } from "@tidemark/runtime";
-import type { ReplicaReply } from "../replication/replica-exchange.ts";
+import { type FlushedFetch, noFetches, type ReplicaReply } from "../replication/replica-exchange.ts";
 import { endOne, endWaiting, releaseReplies, takeWaiting } from "./answers.ts";
 import { giveInput } from "./give-input.ts";
 import { takeLogEvent } from "./log-events.ts";
@@ -74,8 +74,8 @@ export interface ReplicatedPartition extends Partition {
   serve(fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   /** The same for a fetch that stands and was answered. */
   goOnServing(fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
-  /** `fetchedIn`: W3C trace context of the follower's span for the fetch; undefined where none is recorded. */
-  takeFlushed(report: ReplicaFlushed, fetchedIn: string | undefined): void;
+  /** `fetchedIn`: the follower's recorded fetches that brought it. */
+  takeFlushed(report: ReplicaFlushed, fetchedIn: readonly FlushedFetch[]): void;
   takeResponse(response: ReplicaResponse, received: Received): void;
   /** What it cut to agree with the leader of the newest metadata. Undefined: it does not agree yet. */
   truncation(): ReturnType<typeof truncationOf>;
@@ -125,7 +125,7 @@ export function createReplicatedPartition(
       giveInput(replica, { kind: "settingsChanged", settings: replication });
     },
     serve(fetch, deadlineMs, reply) {
-      noteReport(replica, fetch);
+      noteReport(replica, fetch, noFetches);
       return ask(replica, { kind: "replica", leaderEpoch: fetch.leaderEpoch, reply }, (requestId) => ({
         kind: "replicaFetch",
         requestId,
@@ -224,7 +224,7 @@ function createState(shared: PartitionShared, options: ReplicatedPartitionOption
     agreement: undefined,
     watched: [],
     fetched: [],
-    fetchedIn: undefined,
+    fetchedIn: noFetches,
     heardMs: undefined,
     held: [],
     unwritten: [],

@@ -14,6 +14,8 @@ export interface ReplicateSpan {
 export interface ReplicaTimes {
   readonly sentMs: number;
   readonly span: ReplicateSpan;
+  /** Its span links to the fetch that brought the batch. */
+  isLinked: boolean;
   flushedMs: number | undefined;
 }
 

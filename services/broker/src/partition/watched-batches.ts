@@ -1,7 +1,7 @@
 /** What happens to the batches of a partition that are recorded. Costs nothing while there is none. */
 import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
-import type { ReplicaTrace } from "../replication/replica-exchange.ts";
+import type { FlushedFetch, ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
@@ -50,7 +50,7 @@ export function noteSent(
     let times = timeline.replicas.get(read.replica);
     if (times === undefined) {
       const sentMs = shared.clock.monotonicMs();
-      times = { sentMs, span: timeline.beginReplicate(read.replica, sentMs), flushedMs: undefined };
+      times = { sentMs, span: timeline.beginReplicate(read.replica, sentMs), isLinked: false, flushedMs: undefined };
       timeline.replicas.set(read.replica, times);
     }
     if (times.flushedMs === undefined) traces.push({ traceparent: times.span.traceparent, endOffset: upTo });
@@ -58,20 +58,27 @@ export function noteSent(
   return traces;
 }
 
-/** A follower says how far it has flushed. `fetchedIn`: trace context of the fetch that brought it, as the follower tells it. */
+/**
+ * A follower says how far it has flushed. `fetchedIn`: the recorded fetches that brought it, by their end offsets. They may
+ * come behind another message that told of the same position.
+ */
 export function noteReport(
   replica: ReplicaState,
   report: { readonly replica: BrokerId; readonly flushed: Offset },
-  fetchedIn?: string,
+  fetchedIn: readonly FlushedFetch[],
 ): void {
   const { watched, shared } = replica;
   replica.heardMs ??= new Map();
   replica.heardMs.set(report.replica, shared.clock.monotonicMs());
   for (const { upTo, timeline } of watched) {
     const times = timeline.replicas.get(report.replica);
-    if (times === undefined || times.flushedMs !== undefined || upTo > report.flushed) continue;
-    times.flushedMs = shared.clock.monotonicMs();
-    if (fetchedIn !== undefined) times.span.link(fetchedIn);
+    if (times === undefined || upTo > report.flushed) continue;
+    times.flushedMs ??= shared.clock.monotonicMs();
+    if (times.isLinked) continue;
+    const fetch = fetchedIn.find(({ endOffset }) => upTo <= endOffset);
+    if (fetch === undefined) continue;
+    times.span.link(fetch.traceparent);
+    times.isLinked = true;
   }
 }
 

@@ -27,8 +27,8 @@ export interface ReplicaServing {
   fetch(partition: ReplicaId, fetch: ReplicaFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
   /** The same for a fetch that stands: it was answered, and its stream asks on. */
   goOn(partition: ReplicaId, fetch: StandingFetch, deadlineMs: number, reply: (reply: ReplicaReply) => void): Cancel;
-  /** `fetchedIn`: W3C trace context of the follower's span for the fetch that brought it; undefined where none is recorded. */
-  flushed(partition: ReplicaId, report: ReplicaFlushed, fetchedIn: string | undefined): void;
+  /** `fetchedIn`: the follower's recorded fetches that brought it, by their end offsets. */
+  flushed(partition: ReplicaId, report: ReplicaFlushed, fetchedIn: readonly FlushedFetch[]): void;
 }
 
 /** Whole batches that were read for a follower. */
@@ -45,6 +45,24 @@ export interface ReplicaTrace {
   readonly traceparent: string;
   /** First offset behind the batch. */
   readonly endOffset: Offset;
+}
+
+/** A fetch of a follower that is recorded and flushed, as its leader is told of it. */
+export interface FlushedFetch {
+  /** W3C trace context of the follower's span for it. */
+  readonly traceparent: string;
+  /** First offset behind what it brought. */
+  readonly endOffset: Offset;
+}
+
+/** What one report names at most. */
+const fetchesMax = 32;
+export const noFetches: readonly FlushedFetch[] = [];
+
+/** Beyond what one report names the oldest are dropped: links are missing then, and nothing else. */
+export function addFetches(fetches: readonly FlushedFetch[], more: readonly FlushedFetch[]): readonly FlushedFetch[] {
+  if (fetches.length === 0 || more.length === 0) return more.length === 0 ? fetches : more;
+  return [...fetches, ...more].slice(-fetchesMax);
 }
 
 /** The leader's reply to a fetch, before the bytes of an answer are shared among its partitions. */
@@ -71,7 +89,7 @@ export type ReplicaReply =
 export interface ReplicaFetcher {
   fetch(leader: BrokerId, partition: ReplicaId, fetch: ReplicaFetch): void;
   /** `fetchedIn`: as in `ReplicaServing`. */
-  flushed(leader: BrokerId, partition: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
+  flushed(leader: BrokerId, partition: ReplicaId, report: ReplicaFlushed, fetchedIn?: readonly FlushedFetch[]): void;
 }
 
 /** The partitions of this broker, as the follower's end of a replica stream sees them. */

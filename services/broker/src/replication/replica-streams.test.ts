@@ -110,7 +110,9 @@ describe("replica streams", () => {
       fetch: serving.fetch,
       goOn: serving.goOn,
       flushed: (partition, report, fetchedIn) => {
-        order.push(`flushed ${report.flushed}${fetchedIn === undefined ? "" : ` of ${fetchedIn}`}`);
+        order.push(
+          `flushed ${report.flushed}${fetchedIn.map(({ traceparent, endOffset }) => ` of ${traceparent} up to ${endOffset}`).join("")}`,
+        );
         serving.flushed(partition, report, fetchedIn);
       },
     });
@@ -118,8 +120,10 @@ describe("replica streams", () => {
     fetcher.flushed(leaderId, replica(0), flushedUpTo(3));
     fetcher.fetch(leaderId, replica(0), fetchFrom(5, { flushed: 1n as never }));
     await eventually(() => order).toEqual(["fetch", "flushed 3"]);
-    fetcher.flushed(leaderId, replica(0), flushedUpTo(5), "a recorded fetch");
-    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5 of a recorded fetch"]);
+    fetcher.flushed(leaderId, replica(0), flushedUpTo(5), [
+      { traceparent: "a recorded fetch", endOffset: 5n as never },
+    ]);
+    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5 of a recorded fetch up to 5"]);
     expect(serving.reports[1]).toEqual({ partition: 0, report: flushedUpTo(5) });
     expect(serving.fetches[0]?.isCancelled).toBe(false);
   });

@@ -4,7 +4,7 @@ import type { ReplicaId } from "@tidemark/log";
 import { iterateBatches, nextOffsetOf } from "@tidemark/record";
 import type { BatchRange, ReplicaFetch, ReplicaResponse } from "@tidemark/replication";
 import type { ManualTime } from "@tidemark/runtime";
-import type { ReplicaFetcher, ReplicaReply } from "../replication/replica-exchange.ts";
+import { noFetches, type ReplicaFetcher, type ReplicaReply } from "../replication/replica-exchange.ts";
 import type { PartitionTable } from "../table/partition-table.ts";
 
 export interface InProcessExchange {
@@ -59,7 +59,7 @@ export function createInProcessExchange(
           });
         });
       },
-      flushed(to, partition, report, fetchedIn) {
+      flushed(to, partition, report, fetchedIn = noFetches) {
         send(from, to, (leader) => {
           leader.serving.flushed(partition, report, fetchedIn);
         });

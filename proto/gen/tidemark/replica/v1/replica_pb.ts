@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidemark/replica/v1/replica.proto.
  */
 export const file_tidemark_replica_v1_replica: GenFile = /*@__PURE__*/
-  fileDesc("CiF0aWRlbWFyay9yZXBsaWNhL3YxL3JlcGxpY2EucHJvdG8SE3RpZGVtYXJrLnJlcGxpY2EudjEigwIKDEZldGNoUmVxdWVzdBIQCghmb2xsb3dlchgBIAEoDRIOCgZsZWFkZXIYAiABKA0SFAoMY3JlZGl0X2J5dGVzGAMgASgNEhMKC21heF93YWl0X21zGAQgASgNEjgKCnBhcnRpdGlvbnMYBSADKAsyJC50aWRlbWFyay5yZXBsaWNhLnYxLlBhcnRpdGlvbkhhbmRsZRI0CgdmZXRjaGVzGAYgAygLMiMudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GZXRjaBI2CgdmbHVzaGVkGAcgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GbHVzaGVkIjYKD1BhcnRpdGlvbkhhbmRsZRIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0i5wEKDlBhcnRpdGlvbkZldGNoEg4KBmhhbmRsZRgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEg8KB3Nlc3Npb24YBCABKA0SFAoMZmV0Y2hfb2Zmc2V0GAUgASgDEg8KB2ZldGNoZWQYBiABKAMSHwoSbGFzdF9mZXRjaGVkX2Vwb2NoGAcgASgNSACIAQESDwoHZmx1c2hlZBgIIAEoAxIYChBzdGFuZHNfZm9yX2J5dGVzGAkgASgNQhUKE19sYXN0X2ZldGNoZWRfZXBvY2gi3wEKEFBhcnRpdGlvbkZsdXNoZWQSDgoGaGFuZGxlGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SDwoHc2Vzc2lvbhgEIAEoDRIPCgdmbHVzaGVkGAUgASgDEhQKB2ZldGNoZWQYBiABKANIAIgBARIfChJsYXN0X2ZldGNoZWRfZXBvY2gYByABKA1IAYgBARITCgt0cmFjZXBhcmVudBgIIAEoCUIKCghfZmV0Y2hlZEIVChNfbGFzdF9mZXRjaGVkX2Vwb2NoIkYKDUZldGNoUmVzcG9uc2USNQoHYW5zd2VycxgBIAMoCzIkLnRpZGVtYXJrLnJlcGxpY2EudjEuUGFydGl0aW9uQW5zd2VyItQCCg9QYXJ0aXRpb25BbnN3ZXISDgoGaGFuZGxlGAEgASgNEg8KB3Nlc3Npb24YAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEjYKB3JlY29yZHMYBCABKAsyIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWNvcmRzSAASNwoJZGl2ZXJnaW5nGAUgASgLMiIudGlkZW1hcmsucmVwbGljYS52MS5Mb2dEaXZlcmdlbmNlSAASGgoQYmVoaW5kX2xvZ19zdGFydBgGIAEoA0gAEjYKB3JlZnVzZWQYByABKA4yIy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FSZWZ1c2FsSAASDgoGc3RhbmRzGAggASgIEhkKDGdvZXNfb25fZnJvbRgJIAEoA0gBiAEBQgkKB2NvbnRlbnRCDwoNX2dvZXNfb25fZnJvbSKnAQoOUmVwbGljYVJlY29yZHMSFgoOaGlnaF93YXRlcm1hcmsYASABKAMSEQoJbG9nX3N0YXJ0GAIgASgDEg8KB2xvZ19lbmQYAyABKAMSDwoHYmF0Y2hlcxgEIAEoDBIVCg1ieXRlc190b19jb21lGAUgASgNEjEKBnRyYWNlcxgGIAMoCzIhLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVRyYWNlIjcKDFJlcGxpY2FUcmFjZRITCgt0cmFjZXBhcmVudBgBIAEoCRISCgplbmRfb2Zmc2V0GAIgASgDIk8KDUxvZ0RpdmVyZ2VuY2USGQoMbGVhZGVyX2Vwb2NoGAEgASgNSACIAQESEgoKZW5kX29mZnNldBgCIAEoA0IPCg1fbGVhZGVyX2Vwb2NoIowBChNMZWFkZXJFcG9jaFF1ZXN0aW9uEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIhChRjdXJyZW50X2xlYWRlcl9lcG9jaBgDIAEoDUgAiAEBEhQKDGxlYWRlcl9lcG9jaBgEIAEoDUIXChVfY3VycmVudF9sZWFkZXJfZXBvY2giXQoeRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXF1ZXN0EjsKCXF1ZXN0aW9ucxgBIAMoCzIoLnRpZGVtYXJrLnJlcGxpY2EudjEuTGVhZGVyRXBvY2hRdWVzdGlvbiKlAQoOTGVhZGVyRXBvY2hFbmQSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhkKDGxlYWRlcl9lcG9jaBgDIAEoDUgAiAEBEhIKCmVuZF9vZmZzZXQYBCABKAMSLgoFZXJyb3IYBSABKAsyHy50aWRlbWFyay5jb21tb24udjEuRXJyb3JEZXRhaWxCDwoNX2xlYWRlcl9lcG9jaCJUCh9FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlc3BvbnNlEjEKBGVuZHMYASADKAsyIy50aWRlbWFyay5yZXBsaWNhLnYxLkxlYWRlckVwb2NoRW5kIjcKEFJlcGxpY2FQYXJ0aXRpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNIlMKFkRlc2NyaWJlUmVwbGljYVJlcXVlc3QSOQoKcGFydGl0aW9ucxgBIAMoCzIlLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVBhcnRpdGlvbiLQAgoSUmVwbGljYURlc2NyaXB0aW9uEhAKCHRvcGljX2lkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRI4Cgljb25kaXRpb24YAyABKA4yJS50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FDb25kaXRpb24SHgoRbGFzdF9sZWFkZXJfZXBvY2gYBCABKA1IAIgBARIRCglsb2dfc3RhcnQYBSABKAMSDwoHbG9nX2VuZBgGIAEoAxIPCgdmbHVzaGVkGAcgASgDEhYKDmhpZ2hfd2F0ZXJtYXJrGAggASgDEg4KBmRhbWFnZRgJIAEoCRIYChBzdG9yZWRfbG9nX3N0YXJ0GAogASgDEhsKDnJlZ3Jlc3NlZF9mcm9tGAsgASgNSAGIAQFCFAoSX2xhc3RfbGVhZGVyX2Vwb2NoQhEKD19yZWdyZXNzZWRfZnJvbSKTAQoXRGVzY3JpYmVSZXBsaWNhUmVzcG9uc2USEQoJYnJva2VyX2lkGAEgASgNEhkKDGJyb2tlcl9lcG9jaBgCIAEoDUgAiAEBEjkKCHJlcGxpY2FzGAMgAygLMicudGlkZW1hcmsucmVwbGljYS52MS5SZXBsaWNhRGVzY3JpcHRpb25CDwoNX2Jyb2tlcl9lcG9jaCqFAwoOUmVwbGljYVJlZnVzYWwSHwobUkVQTElDQV9SRUZVU0FMX1VOU1BFQ0lGSUVEEAASHgoaUkVQTElDQV9SRUZVU0FMX05PVF9MRUFERVIQARInCiNSRVBMSUNBX1JFRlVTQUxfRkVOQ0VEX0xFQURFUl9FUE9DSBACEigKJFJFUExJQ0FfUkVGVVNBTF9VTktOT1dOX0xFQURFUl9FUE9DSBADEiYKIlJFUExJQ0FfUkVGVVNBTF9TVEFMRV9CUk9LRVJfRVBPQ0gQBBIhCh1SRVBMSUNBX1JFRlVTQUxfU1RBTEVfU0VTU0lPThAFEiEKHVJFUExJQ0FfUkVGVVNBTF9OT1RfQV9SRVBMSUNBEAYSIwofUkVQTElDQV9SRUZVU0FMX1JFUExJQ0FfT0ZGTElORRAHEiYKIlJFUExJQ0FfUkVGVVNBTF9NRVRBREFUQV9SRUdSRVNTRUQQCBIkCiBSRVBMSUNBX1JFRlVTQUxfVU5LTk9XTl9UT1BJQ19JRBAJKpABChBSZXBsaWNhQ29uZGl0aW9uEiEKHVJFUExJQ0FfQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASHAoYUkVQTElDQV9DT05ESVRJT05fT05MSU5FEAESHQoZUkVQTElDQV9DT05ESVRJT05fT0ZGTElORRACEhwKGFJFUExJQ0FfQ09ORElUSU9OX0FCU0VOVBADMtkCCg5SZXBsaWNhU2VydmljZRJSCgVGZXRjaBIhLnRpZGVtYXJrLnJlcGxpY2EudjEuRmV0Y2hSZXF1ZXN0GiIudGlkZW1hcmsucmVwbGljYS52MS5GZXRjaFJlc3BvbnNlKAEwARKEAQoXRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2gSMy50aWRlbWFyay5yZXBsaWNhLnYxLkVuZE9mZnNldEZvckxlYWRlckVwb2NoUmVxdWVzdBo0LnRpZGVtYXJrLnJlcGxpY2EudjEuRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXNwb25zZRJsCg9EZXNjcmliZVJlcGxpY2ESKy50aWRlbWFyay5yZXBsaWNhLnYxLkRlc2NyaWJlUmVwbGljYVJlcXVlc3QaLC50aWRlbWFyay5yZXBsaWNhLnYxLkRlc2NyaWJlUmVwbGljYVJlc3BvbnNlYgZwcm90bzM", [file_tidemark_common_v1_common]);
+  fileDesc("CiF0aWRlbWFyay9yZXBsaWNhL3YxL3JlcGxpY2EucHJvdG8SE3RpZGVtYXJrLnJlcGxpY2EudjEigwIKDEZldGNoUmVxdWVzdBIQCghmb2xsb3dlchgBIAEoDRIOCgZsZWFkZXIYAiABKA0SFAoMY3JlZGl0X2J5dGVzGAMgASgNEhMKC21heF93YWl0X21zGAQgASgNEjgKCnBhcnRpdGlvbnMYBSADKAsyJC50aWRlbWFyay5yZXBsaWNhLnYxLlBhcnRpdGlvbkhhbmRsZRI0CgdmZXRjaGVzGAYgAygLMiMudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GZXRjaBI2CgdmbHVzaGVkGAcgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25GbHVzaGVkIjYKD1BhcnRpdGlvbkhhbmRsZRIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0i5wEKDlBhcnRpdGlvbkZldGNoEg4KBmhhbmRsZRgBIAEoDRIUCgxicm9rZXJfZXBvY2gYAiABKA0SFAoMbGVhZGVyX2Vwb2NoGAMgASgNEg8KB3Nlc3Npb24YBCABKA0SFAoMZmV0Y2hfb2Zmc2V0GAUgASgDEg8KB2ZldGNoZWQYBiABKAMSHwoSbGFzdF9mZXRjaGVkX2Vwb2NoGAcgASgNSACIAQESDwoHZmx1c2hlZBgIIAEoAxIYChBzdGFuZHNfZm9yX2J5dGVzGAkgASgNQhUKE19sYXN0X2ZldGNoZWRfZXBvY2gilwIKEFBhcnRpdGlvbkZsdXNoZWQSDgoGaGFuZGxlGAEgASgNEhQKDGJyb2tlcl9lcG9jaBgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SDwoHc2Vzc2lvbhgEIAEoDRIPCgdmbHVzaGVkGAUgASgDEhQKB2ZldGNoZWQYBiABKANIAIgBARIfChJsYXN0X2ZldGNoZWRfZXBvY2gYByABKA1IAYgBARIXCgt0cmFjZXBhcmVudBgIIAEoCUICGAESMgoHZmV0Y2hlcxgJIAMoCzIhLnRpZGVtYXJrLnJlcGxpY2EudjEuRmx1c2hlZEZldGNoQgoKCF9mZXRjaGVkQhUKE19sYXN0X2ZldGNoZWRfZXBvY2giNwoMRmx1c2hlZEZldGNoEhMKC3RyYWNlcGFyZW50GAEgASgJEhIKCmVuZF9vZmZzZXQYAiABKAMiRgoNRmV0Y2hSZXNwb25zZRI1CgdhbnN3ZXJzGAEgAygLMiQudGlkZW1hcmsucmVwbGljYS52MS5QYXJ0aXRpb25BbnN3ZXIi1AIKD1BhcnRpdGlvbkFuc3dlchIOCgZoYW5kbGUYASABKA0SDwoHc2Vzc2lvbhgCIAEoDRIUCgxsZWFkZXJfZXBvY2gYAyABKA0SNgoHcmVjb3JkcxgEIAEoCzIjLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVJlY29yZHNIABI3CglkaXZlcmdpbmcYBSABKAsyIi50aWRlbWFyay5yZXBsaWNhLnYxLkxvZ0RpdmVyZ2VuY2VIABIaChBiZWhpbmRfbG9nX3N0YXJ0GAYgASgDSAASNgoHcmVmdXNlZBgHIAEoDjIjLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYVJlZnVzYWxIABIOCgZzdGFuZHMYCCABKAgSGQoMZ29lc19vbl9mcm9tGAkgASgDSAGIAQFCCQoHY29udGVudEIPCg1fZ29lc19vbl9mcm9tIqcBCg5SZXBsaWNhUmVjb3JkcxIWCg5oaWdoX3dhdGVybWFyaxgBIAEoAxIRCglsb2dfc3RhcnQYAiABKAMSDwoHbG9nX2VuZBgDIAEoAxIPCgdiYXRjaGVzGAQgASgMEhUKDWJ5dGVzX3RvX2NvbWUYBSABKA0SMQoGdHJhY2VzGAYgAygLMiEudGlkZW1hcmsucmVwbGljYS52MS5SZXBsaWNhVHJhY2UiNwoMUmVwbGljYVRyYWNlEhMKC3RyYWNlcGFyZW50GAEgASgJEhIKCmVuZF9vZmZzZXQYAiABKAMiTwoNTG9nRGl2ZXJnZW5jZRIZCgxsZWFkZXJfZXBvY2gYASABKA1IAIgBARISCgplbmRfb2Zmc2V0GAIgASgDQg8KDV9sZWFkZXJfZXBvY2gijAEKE0xlYWRlckVwb2NoUXVlc3Rpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEiEKFGN1cnJlbnRfbGVhZGVyX2Vwb2NoGAMgASgNSACIAQESFAoMbGVhZGVyX2Vwb2NoGAQgASgNQhcKFV9jdXJyZW50X2xlYWRlcl9lcG9jaCJdCh5FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlcXVlc3QSOwoJcXVlc3Rpb25zGAEgAygLMigudGlkZW1hcmsucmVwbGljYS52MS5MZWFkZXJFcG9jaFF1ZXN0aW9uIqUBCg5MZWFkZXJFcG9jaEVuZBIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SGQoMbGVhZGVyX2Vwb2NoGAMgASgNSACIAQESEgoKZW5kX29mZnNldBgEIAEoAxIuCgVlcnJvchgFIAEoCzIfLnRpZGVtYXJrLmNvbW1vbi52MS5FcnJvckRldGFpbEIPCg1fbGVhZGVyX2Vwb2NoIlQKH0VuZE9mZnNldEZvckxlYWRlckVwb2NoUmVzcG9uc2USMQoEZW5kcxgBIAMoCzIjLnRpZGVtYXJrLnJlcGxpY2EudjEuTGVhZGVyRXBvY2hFbmQiNwoQUmVwbGljYVBhcnRpdGlvbhIQCgh0b3BpY19pZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0iUwoWRGVzY3JpYmVSZXBsaWNhUmVxdWVzdBI5CgpwYXJ0aXRpb25zGAEgAygLMiUudGlkZW1hcmsucmVwbGljYS52MS5SZXBsaWNhUGFydGl0aW9uItACChJSZXBsaWNhRGVzY3JpcHRpb24SEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEjgKCWNvbmRpdGlvbhgDIAEoDjIlLnRpZGVtYXJrLnJlcGxpY2EudjEuUmVwbGljYUNvbmRpdGlvbhIeChFsYXN0X2xlYWRlcl9lcG9jaBgEIAEoDUgAiAEBEhEKCWxvZ19zdGFydBgFIAEoAxIPCgdsb2dfZW5kGAYgASgDEg8KB2ZsdXNoZWQYByABKAMSFgoOaGlnaF93YXRlcm1hcmsYCCABKAMSDgoGZGFtYWdlGAkgASgJEhgKEHN0b3JlZF9sb2dfc3RhcnQYCiABKAMSGwoOcmVncmVzc2VkX2Zyb20YCyABKA1IAYgBAUIUChJfbGFzdF9sZWFkZXJfZXBvY2hCEQoPX3JlZ3Jlc3NlZF9mcm9tIpMBChdEZXNjcmliZVJlcGxpY2FSZXNwb25zZRIRCglicm9rZXJfaWQYASABKA0SGQoMYnJva2VyX2Vwb2NoGAIgASgNSACIAQESOQoIcmVwbGljYXMYAyADKAsyJy50aWRlbWFyay5yZXBsaWNhLnYxLlJlcGxpY2FEZXNjcmlwdGlvbkIPCg1fYnJva2VyX2Vwb2NoKoUDCg5SZXBsaWNhUmVmdXNhbBIfChtSRVBMSUNBX1JFRlVTQUxfVU5TUEVDSUZJRUQQABIeChpSRVBMSUNBX1JFRlVTQUxfTk9UX0xFQURFUhABEicKI1JFUExJQ0FfUkVGVVNBTF9GRU5DRURfTEVBREVSX0VQT0NIEAISKAokUkVQTElDQV9SRUZVU0FMX1VOS05PV05fTEVBREVSX0VQT0NIEAMSJgoiUkVQTElDQV9SRUZVU0FMX1NUQUxFX0JST0tFUl9FUE9DSBAEEiEKHVJFUExJQ0FfUkVGVVNBTF9TVEFMRV9TRVNTSU9OEAUSIQodUkVQTElDQV9SRUZVU0FMX05PVF9BX1JFUExJQ0EQBhIjCh9SRVBMSUNBX1JFRlVTQUxfUkVQTElDQV9PRkZMSU5FEAcSJgoiUkVQTElDQV9SRUZVU0FMX01FVEFEQVRBX1JFR1JFU1NFRBAIEiQKIFJFUExJQ0FfUkVGVVNBTF9VTktOT1dOX1RPUElDX0lEEAkqkAEKEFJlcGxpY2FDb25kaXRpb24SIQodUkVQTElDQV9DT05ESVRJT05fVU5TUEVDSUZJRUQQABIcChhSRVBMSUNBX0NPTkRJVElPTl9PTkxJTkUQARIdChlSRVBMSUNBX0NPTkRJVElPTl9PRkZMSU5FEAISHAoYUkVQTElDQV9DT05ESVRJT05fQUJTRU5UEAMy2QIKDlJlcGxpY2FTZXJ2aWNlElIKBUZldGNoEiEudGlkZW1hcmsucmVwbGljYS52MS5GZXRjaFJlcXVlc3QaIi50aWRlbWFyay5yZXBsaWNhLnYxLkZldGNoUmVzcG9uc2UoATABEoQBChdFbmRPZmZzZXRGb3JMZWFkZXJFcG9jaBIzLnRpZGVtYXJrLnJlcGxpY2EudjEuRW5kT2Zmc2V0Rm9yTGVhZGVyRXBvY2hSZXF1ZXN0GjQudGlkZW1hcmsucmVwbGljYS52MS5FbmRPZmZzZXRGb3JMZWFkZXJFcG9jaFJlc3BvbnNlEmwKD0Rlc2NyaWJlUmVwbGljYRIrLnRpZGVtYXJrLnJlcGxpY2EudjEuRGVzY3JpYmVSZXBsaWNhUmVxdWVzdBosLnRpZGVtYXJrLnJlcGxpY2EudjEuRGVzY3JpYmVSZXBsaWNhUmVzcG9uc2ViBnByb3RvMw", [file_tidemark_common_v1_common]);
 
 /**
  * A follower speaks to a leader: everything that came up in one turn of its event loop.
@@ -244,12 +244,20 @@ export type PartitionFlushed = Message<"tidemark.replica.v1.PartitionFlushed"> &
   lastFetchedEpoch?: number | undefined;
 
   /**
-   * W3C trace context of the follower's span for the fetch that brought what is flushed now, where the leader recorded a
-   * batch in it: the leader's own span links to it. Empty: none.
+   * Empty: `fetches` says it.
    *
-   * @generated from field: string traceparent = 8;
+   * @generated from field: string traceparent = 8 [deprecated = true];
+   * @deprecated
    */
   traceparent: string;
+
+  /**
+   * The fetches that brought what is flushed now, in the order of their end offsets, where the leader recorded a batch in
+   * them: the leader's own span of a batch links to the first that ends behind it. At most 32, the newest.
+   *
+   * @generated from field: repeated tidemark.replica.v1.FlushedFetch fetches = 9;
+   */
+  fetches: FlushedFetch[];
 };
 
 /**
@@ -258,6 +266,34 @@ export type PartitionFlushed = Message<"tidemark.replica.v1.PartitionFlushed"> &
  */
 export const PartitionFlushedSchema: GenMessage<PartitionFlushed> = /*@__PURE__*/
   messageDesc(file_tidemark_replica_v1_replica, 3);
+
+/**
+ * A fetch that is recorded and flushed.
+ *
+ * @generated from message tidemark.replica.v1.FlushedFetch
+ */
+export type FlushedFetch = Message<"tidemark.replica.v1.FlushedFetch"> & {
+  /**
+   * W3C trace context of the follower's span for it.
+   *
+   * @generated from field: string traceparent = 1;
+   */
+  traceparent: string;
+
+  /**
+   * First offset behind what it brought.
+   *
+   * @generated from field: int64 end_offset = 2;
+   */
+  endOffset: bigint;
+};
+
+/**
+ * Describes the message tidemark.replica.v1.FlushedFetch.
+ * Use `create(FlushedFetchSchema)` to create a new message.
+ */
+export const FlushedFetchSchema: GenMessage<FlushedFetch> = /*@__PURE__*/
+  messageDesc(file_tidemark_replica_v1_replica, 4);
 
 /**
  * The leader answers: whatever became ready in one turn of its event loop, up to about 256 KiB.
@@ -278,7 +314,7 @@ export type FetchResponse = Message<"tidemark.replica.v1.FetchResponse"> & {
  * Use `create(FetchResponseSchema)` to create a new message.
  */
 export const FetchResponseSchema: GenMessage<FetchResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 4);
+  messageDesc(file_tidemark_replica_v1_replica, 5);
 
 /**
  * The answer to a fetch of one partition, or a piece of it.
@@ -368,7 +404,7 @@ export type PartitionAnswer = Message<"tidemark.replica.v1.PartitionAnswer"> & {
  * Use `create(PartitionAnswerSchema)` to create a new message.
  */
 export const PartitionAnswerSchema: GenMessage<PartitionAnswer> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 5);
+  messageDesc(file_tidemark_replica_v1_replica, 6);
 
 /**
  * Record batches of a partition.
@@ -424,7 +460,7 @@ export type ReplicaRecords = Message<"tidemark.replica.v1.ReplicaRecords"> & {
  * Use `create(ReplicaRecordsSchema)` to create a new message.
  */
 export const ReplicaRecordsSchema: GenMessage<ReplicaRecords> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 6);
+  messageDesc(file_tidemark_replica_v1_replica, 7);
 
 /**
  * A batch that is recorded on its way to a follower.
@@ -452,7 +488,7 @@ export type ReplicaTrace = Message<"tidemark.replica.v1.ReplicaTrace"> & {
  * Use `create(ReplicaTraceSchema)` to create a new message.
  */
 export const ReplicaTraceSchema: GenMessage<ReplicaTrace> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 7);
+  messageDesc(file_tidemark_replica_v1_replica, 8);
 
 /**
  * Where two logs part (KIP-101, KIP-279).
@@ -480,7 +516,7 @@ export type LogDivergence = Message<"tidemark.replica.v1.LogDivergence"> & {
  * Use `create(LogDivergenceSchema)` to create a new message.
  */
 export const LogDivergenceSchema: GenMessage<LogDivergence> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 8);
+  messageDesc(file_tidemark_replica_v1_replica, 9);
 
 /**
  * Asks where a leader epoch ended in one partition.
@@ -522,7 +558,7 @@ export type LeaderEpochQuestion = Message<"tidemark.replica.v1.LeaderEpochQuesti
  * Use `create(LeaderEpochQuestionSchema)` to create a new message.
  */
 export const LeaderEpochQuestionSchema: GenMessage<LeaderEpochQuestion> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 9);
+  messageDesc(file_tidemark_replica_v1_replica, 10);
 
 /**
  * Asks where leader epochs ended.
@@ -543,7 +579,7 @@ export type EndOffsetForLeaderEpochRequest = Message<"tidemark.replica.v1.EndOff
  * Use `create(EndOffsetForLeaderEpochRequestSchema)` to create a new message.
  */
 export const EndOffsetForLeaderEpochRequestSchema: GenMessage<EndOffsetForLeaderEpochRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 10);
+  messageDesc(file_tidemark_replica_v1_replica, 11);
 
 /**
  * Where a leader epoch ended in one partition.
@@ -592,7 +628,7 @@ export type LeaderEpochEnd = Message<"tidemark.replica.v1.LeaderEpochEnd"> & {
  * Use `create(LeaderEpochEndSchema)` to create a new message.
  */
 export const LeaderEpochEndSchema: GenMessage<LeaderEpochEnd> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 11);
+  messageDesc(file_tidemark_replica_v1_replica, 12);
 
 /**
  * Where leader epochs ended.
@@ -613,7 +649,7 @@ export type EndOffsetForLeaderEpochResponse = Message<"tidemark.replica.v1.EndOf
  * Use `create(EndOffsetForLeaderEpochResponseSchema)` to create a new message.
  */
 export const EndOffsetForLeaderEpochResponseSchema: GenMessage<EndOffsetForLeaderEpochResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 12);
+  messageDesc(file_tidemark_replica_v1_replica, 13);
 
 /**
  * A partition by the id of its topic.
@@ -641,7 +677,7 @@ export type ReplicaPartition = Message<"tidemark.replica.v1.ReplicaPartition"> &
  * Use `create(ReplicaPartitionSchema)` to create a new message.
  */
 export const ReplicaPartitionSchema: GenMessage<ReplicaPartition> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 13);
+  messageDesc(file_tidemark_replica_v1_replica, 14);
 
 /**
  * Asks for replicas of one broker.
@@ -662,7 +698,7 @@ export type DescribeReplicaRequest = Message<"tidemark.replica.v1.DescribeReplic
  * Use `create(DescribeReplicaRequestSchema)` to create a new message.
  */
 export const DescribeReplicaRequestSchema: GenMessage<DescribeReplicaRequest> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 14);
+  messageDesc(file_tidemark_replica_v1_replica, 15);
 
 /**
  * One replica. The offsets are those of its log, and 0 unless it is online.
@@ -754,7 +790,7 @@ export type ReplicaDescription = Message<"tidemark.replica.v1.ReplicaDescription
  * Use `create(ReplicaDescriptionSchema)` to create a new message.
  */
 export const ReplicaDescriptionSchema: GenMessage<ReplicaDescription> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 15);
+  messageDesc(file_tidemark_replica_v1_replica, 16);
 
 /**
  * Replicas of one broker.
@@ -789,7 +825,7 @@ export type DescribeReplicaResponse = Message<"tidemark.replica.v1.DescribeRepli
  * Use `create(DescribeReplicaResponseSchema)` to create a new message.
  */
 export const DescribeReplicaResponseSchema: GenMessage<DescribeReplicaResponse> = /*@__PURE__*/
-  messageDesc(file_tidemark_replica_v1_replica, 16);
+  messageDesc(file_tidemark_replica_v1_replica, 17);
 
 /**
  * Why a fetch was refused.

@@ -22,7 +22,7 @@ import type { RpcChannel, TrafficClass } from "@tidemark/rpc";
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import type { Logger } from "@tidemark/telemetry";
 import type { StreamLimits } from "../limits.ts";
-import type { ReplicaReceiving } from "../replica-exchange.ts";
+import type { FlushedFetch, ReplicaReceiving } from "../replica-exchange.ts";
 import { type LaneConnection, openLaneConnection } from "./lane-connection.ts";
 import { createLanePartitions, type LanePartition } from "./lane-partitions.ts";
 import { type ReadAnswer, readAnswer } from "./read-answer.ts";
@@ -49,7 +49,7 @@ export interface LaneOptions {
 
 export interface FetchLane {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
-  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
+  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: readonly FlushedFetch[]): void;
   /** Whether the leader goes on by itself with a fetch of the partition. */
   goesOn(id: ReplicaId): boolean;
   /** Breaks the stream where the leader is elsewhere now. */

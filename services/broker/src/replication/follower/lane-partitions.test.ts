@@ -1,6 +1,7 @@
+import { offset } from "@tidemark/ids";
 import type { FetchSession } from "@tidemark/replication";
 import { expect, it } from "vitest";
-import { fetchFrom, replica } from "../testing/replica-harness.ts";
+import { fetchFrom, flushedUpTo, replica } from "../testing/replica-harness.ts";
 import { createLanePartitions } from "./lane-partitions.ts";
 
 it("asks for a partition once in a message, though much of it came and was written since the fetch was made", () => {
@@ -29,4 +30,18 @@ it("asks for a partition of which much is not written when enough of it is", () 
   expect(partitions.takeItems().fetches).toMatchObject([{ fetchOffset: 1n }]);
   partitions.letGo(partition, 10);
   expect(partitions.hasFetches).toBe(false);
+});
+
+it("names the fetches of all the reports that one message brings together, and none of an older session", () => {
+  const partitions = createLanePartitions({ unwrittenBytes: 10, standsForBytes: 0 });
+  const fetched = (end: bigint) => [{ traceparent: `fetch up to ${end}`, endOffset: offset(end) }];
+  const newest = { ...flushedUpTo(3), session: 2 as FetchSession };
+  partitions.flushed(replica(0), flushedUpTo(1), fetched(1n));
+  partitions.flushed(replica(0), flushedUpTo(2), fetched(2n));
+  expect(partitions.takeItems().flushed).toMatchObject([{ flushed: 2n, fetches: [...fetched(1n), ...fetched(2n)] }]);
+  partitions.flushed(replica(0), flushedUpTo(4), fetched(4n));
+  partitions.flushed(replica(0), newest, fetched(3n));
+  expect(partitions.takeItems().flushed).toMatchObject([{ flushed: 3n, fetches: fetched(3n) }]);
+  partitions.flushed(replica(0), newest, []);
+  expect(partitions.takeItems().flushed[0]?.fetches).toBeUndefined();
 });

@@ -3,6 +3,7 @@ import type { LeaderEpoch, Offset } from "@tidemark/ids";
 import { type ReplicaId, replicaName } from "@tidemark/log";
 import type { PartitionFetchSchema, PartitionFlushedSchema, PartitionHandleSchema } from "@tidemark/proto/replica/v1";
 import type { FetchSession, ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import { addFetches, type FlushedFetch, noFetches } from "../replica-exchange.ts";
 import { type AnswerPieces, createAnswerPieces } from "./answer-pieces.ts";
 
 /** What a message to a leader carries of its partitions. */
@@ -40,8 +41,8 @@ export interface LanePartition {
   unwritten: number;
   /** The newest report that has not been sent. */
   report: ReplicaFlushed | undefined;
-  /** Trace context of the newest recorded fetch that the report is about. */
-  fetchedIn: string | undefined;
+  /** The recorded fetches that the report is about. */
+  fetchedIn: readonly FlushedFetch[];
 }
 
 /**
@@ -50,7 +51,7 @@ export interface LanePartition {
  */
 export interface LanePartitions {
   fetch(id: ReplicaId, fetch: ReplicaFetch): void;
-  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string): void;
+  flushed(id: ReplicaId, report: ReplicaFlushed, fetchedIn?: readonly FlushedFetch[]): void;
   /** Bytes of a partition came: beyond the limit its next fetch waits. */
   hold(partition: LanePartition, bytes: number): void;
   /** Bytes of a partition were written. */
@@ -99,7 +100,7 @@ export function createLanePartitions({
       goesOn: undefined,
       unwritten: 0,
       report: undefined,
-      fetchedIn: undefined,
+      fetchedIn: noFetches,
     };
     partitions.set(name, made);
     return made;
@@ -115,11 +116,13 @@ export function createLanePartitions({
       partition.isHeldBack = partition.unwritten > unwrittenBytes;
       if (!partition.isHeldBack) due.push(partition);
     },
-    flushed(id, report, fetchedIn) {
+    flushed(id, report, fetchedIn = noFetches) {
       const partition = partitionOf(id);
       if (partition.report === undefined) reports.push(partition);
+      // A cut begins a session: what was fetched before it may be gone.
+      const unsaid = partition.report?.session === report.session ? partition.fetchedIn : noFetches;
       partition.report = report;
-      partition.fetchedIn = fetchedIn ?? partition.fetchedIn;
+      partition.fetchedIn = addFetches(unsaid, fetchedIn);
     },
     hold(partition, bytes) {
       partition.unwritten += bytes;
@@ -156,7 +159,7 @@ export function createLanePartitions({
       for (const partition of reports.slice(0, itemsMax)) {
         const { report, fetchedIn } = partition;
         partition.report = undefined;
-        partition.fetchedIn = undefined;
+        partition.fetchedIn = noFetches;
         if (report !== undefined) items.flushed.push(wireFlushed(handleOf(partition), report, fetchedIn));
       }
       due = due.slice(itemsMax);
@@ -201,10 +204,10 @@ function wireFetch(handle: number, fetch: ReplicaFetch, standsForBytes: number):
 function wireFlushed(
   handle: number,
   report: ReplicaFlushed,
-  traceparent: string | undefined,
+  fetchedIn: readonly FlushedFetch[],
 ): PartitionItems["flushed"][number] {
   const { brokerEpoch, leaderEpoch, session, flushed, position } = report;
-  const traced = traceparent === undefined ? {} : { traceparent };
+  const traced = fetchedIn.length === 0 ? {} : { fetches: [...fetchedIn] };
   const said = { handle, brokerEpoch, leaderEpoch, session, flushed, ...traced };
   if (position === undefined) return said;
   const { fetched, lastFetchedEpoch } = position;

@@ -1,5 +1,5 @@
 import { type ReplicaId, replicaName } from "@tidemark/log";
-import type { ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
+import type { ReplicaFetch } from "@tidemark/replication";
 import { type LaneName, nextLane } from "./catch-up.ts";
 import { createFetchLane, type FetchLane, type LaneOptions } from "./fetch-lane.ts";
 import type { ReadAnswer } from "./read-answer.ts";
@@ -27,7 +27,7 @@ export function createLeaderLink(options: Omit<LaneOptions, "trafficClass" | "on
 
   return {
     fetch: (id: ReplicaId, fetch: ReplicaFetch) => laneOf(id).fetch(id, fetch),
-    flushed: (id: ReplicaId, report: ReplicaFlushed, fetchedIn?: string) => laneOf(id).flushed(id, report, fetchedIn),
+    flushed: (id, report, fetchedIn) => laneOf(id).flushed(id, report, fetchedIn),
     goesOn: (id) => tail.goesOn(id),
     endpointChanged() {
       tail.endpointChanged();

@@ -20,6 +20,7 @@ import type { PartitionFetch, PartitionFlushed, PartitionHandle } from "@tidemar
 import type { FetchSession, ReplicaFetch, ReplicaFlushed } from "@tidemark/replication";
 import type { TidemarkError } from "@tidemark/rpc";
 import { invalidArgument } from "../../errors.ts";
+import { type FlushedFetch, noFetches } from "../replica-exchange.ts";
 
 /** Throws REASON_INVALID_ARGUMENT. */
 export function readFollower(value: number): BrokerId {
@@ -63,6 +64,12 @@ export function readFlushed(replica: BrokerId, wire: PartitionFlushed): ReplicaF
   const fetched = readOffset("fetched", wire.fetched);
   if (flushed > fetched) throw flushedAboveFetched(flushed, fetched);
   return { replica, ...readEpochs(wire), flushed, position: { fetched, lastFetchedEpoch: readLastEpoch(wire) } };
+}
+
+/** The recorded fetches that brought what is flushed. */
+export function readFetches({ fetches }: PartitionFlushed): readonly FlushedFetch[] {
+  if (fetches.length === 0) return noFetches;
+  return fetches.map(({ traceparent, endOffset }) => ({ traceparent, endOffset: readOffset("end_offset", endOffset) }));
 }
 
 function readLastEpoch({ lastFetchedEpoch }: PartitionFetch | PartitionFlushed): LeaderEpoch {

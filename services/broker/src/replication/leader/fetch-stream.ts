@@ -23,7 +23,7 @@ import { creditDefaultBytes, type StreamLimits, waitDefaultMs, waitMaxMs } from 
 import type { ReplicaReply, ReplicaServing } from "../replica-exchange.ts";
 import { createAnswerOutbox } from "./answer-outbox.ts";
 import { createFairReads, type ReplyWithRecords, type Standing } from "./fair-reads.ts";
-import { readFetch, readFlushed, readFollower, readPartition } from "./fetch-request.ts";
+import { readFetch, readFetches, readFlushed, readFollower, readPartition } from "./fetch-request.ts";
 import { createOpenFetches, type OpenFetch } from "./open-fetches.ts";
 
 export interface FetchStreamOptions {
@@ -126,7 +126,7 @@ export function serveFetchStream(
       for (const wire of request.fetches) handOver(wire, follower, deadlineMs);
       // Behind the fetches: what is flushed counts up to what a fetch has shown (R2).
       for (const wire of request.flushed) {
-        serving.flushed(fetches.find(wire.handle).id, readFlushed(follower, wire), wire.traceparent || undefined);
+        serving.flushed(fetches.find(wire.handle).id, readFlushed(follower, wire), readFetches(wire));
       }
     },
     onEnd() {

@@ -53,18 +53,23 @@ describe("a broker is ready", () => {
     expect(told).toEqual([true]);
   });
 
-  it("until its session is lost, and again with the next one", () => {
+  it("until its session is lost, and again with the next one, once it is in sync anew", () => {
     const { controller, told, broker, register, apply } = start();
-    controller.elect(self, [self]);
+    controller.elect(other, [other, self]);
     register();
     apply();
     broker.lost();
-    expect(told).toEqual([true, false]);
+    controller.change({ isr: [other] });
+    apply();
     register();
+    apply();
+    expect(told).toEqual([true, false]);
+    controller.change({ isr: [other, self] });
+    apply();
     expect(told).toEqual([true, false, true]);
   });
 
-  it("though a replica falls behind later: it was in sync once since the start", () => {
+  it("though a replica falls behind later: it was in sync once since its session began", () => {
     const { controller, told, register, apply } = start();
     controller.elect(other, [other, self]);
     register();

@@ -13,8 +13,8 @@ export interface CatchingUp {
 }
 
 /**
- * Whether a broker is ready: registered, and every replica that it holds was in sync once since the start. A replica that
- * falls behind later does not take that back; the loss of the session does, until there is another.
+ * Whether a broker is ready: registered, and every replica that it holds was in sync once since the session began. A replica
+ * that falls behind later does not take that back; the loss of the session does, by which it left every ISR that it could.
  *
  * | replica                             | keeps the broker from being ready                      |
  * |-------------------------------------|--------------------------------------------------------|
@@ -47,10 +47,10 @@ export function createCatchingUp(options: {
   return {
     registered(at) {
       session = at;
-      if (hasCaughtUp) onReady(true);
     },
     lost() {
       session = undefined;
+      hasCaughtUp = false;
       onReady(false);
     },
     applied(image, version) {

@@ -38,7 +38,7 @@ export function reaches(version: MetadataVersion, place: MetadataVersion): boole
 export interface MetadataUpdate extends MetadataVersion {
   readonly image: MetadataImage;
   readonly delta: MetadataDelta;
-  /** Where the spans of the elections in this step hang. Empty after a snapshot. */
+  /** Where the spans of the elections in this step hang; after a snapshot of those that are being told. */
   readonly elections: readonly ElectionContext[];
 }
 

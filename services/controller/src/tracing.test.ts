@@ -207,6 +207,23 @@ describe("an election", () => {
     expect(told).toMatchObject({ traceId: partition?.traceId, spanId: partition?.spanId, sampled: true });
   });
 
+  it("is told to who begins with a snapshot meanwhile, too", async () => {
+    const { w, node, telemetry, played } = await open();
+    const { topic } = await w.settle(createTopic(node, "orders", { partitions: 3 }));
+    await kill(w, node, played[0], played.slice(1));
+    const watch = openWatch(node, { brokerId: 2 });
+    await w.until(() => watch.frames.length === 1, "the snapshot");
+    const [context, ...others] = watch.frames[0]?.elections ?? [];
+    expect(others).toEqual([]);
+    expect(context).toMatchObject({ topicId: topic?.topicId ?? "", leaderEpoch: 1 });
+    await passTime(w, 5500, played.slice(1));
+    const later = openWatch(node, { brokerId: 2 });
+    await w.until(() => later.frames.length === 1, "the snapshot");
+    expect(later.frames[0]?.elections).toEqual([]);
+    const [partition] = named(await telemetry.spans(), spanNames.partition);
+    expect(parseTraceparent(context?.traceparent ?? "")?.spanId).toBe(partition?.spanId);
+  });
+
   it("that ends in several batches has a span for each", async () => {
     const { w, node, telemetry, played } = await open();
     await w.settle(createTopic(node, "orders", { partitions: 240 }));

@@ -49,7 +49,7 @@ export async function* watchMetadata(
       if (batches === undefined || at === undefined) {
         const { image, revision: at0 } = follower;
         at = at0;
-        yield* snapshotFrames(image, at0, term);
+        yield* snapshotFrames(image, at0, source);
         source.onPublished(at0);
         continue;
       }
@@ -92,10 +92,18 @@ function firstPlace(
   return afterRevision < 0n || afterRevision > follower.revision ? undefined : revision(afterRevision);
 }
 
-function* snapshotFrames(image: MetadataImage, at: Revision, term: ActiveTerm): Generator<Frame> {
+/** With its last part it says where the spans hang of elections that are being told: whoever begins now learns of them by it. */
+function* snapshotFrames(
+  image: MetadataImage,
+  at: Revision,
+  source: { readonly traces: ElectionTraces; readonly term: ActiveTerm },
+): Generator<Frame> {
+  const { term } = source;
+  const elections: MessageInitShape<typeof ElectionContextSchema>[] = [];
   let part: WireChange[] = [];
   let bytes = 0;
   for (const change of imageToChanges(image)) {
+    elections.push(...contextsOf([change], source));
     const message = changeToWire(change);
     part.push(message);
     bytes += toBinary(MetadataChangeSchema, message).length;
@@ -104,7 +112,7 @@ function* snapshotFrames(image: MetadataImage, at: Revision, term: ActiveTerm): 
     part = [];
     bytes = 0;
   }
-  yield frame(term, at, MetadataFrame.SNAPSHOT_END, part);
+  yield { ...frame(term, at, MetadataFrame.SNAPSHOT_END, part), elections };
 }
 
 function frame(term: ActiveTerm, at: Revision, kind: MetadataFrame, changes: WireChange[]): Frame {

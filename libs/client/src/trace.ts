@@ -11,19 +11,20 @@ import {
 import { bytesToText, textToBytes } from "@tidemark/format";
 import type { RecordHeader } from "@tidemark/record";
 
-/** The caller's active span; undefined without one, and where it is not sampled: what nobody records leaves no trace. */
-export function sampledCaller(): SpanContext | undefined {
+/** The caller's active span, sampled or not; undefined without one. */
+export function activeCaller(): SpanContext | undefined {
   const context = trace.getActiveSpan()?.spanContext();
-  return context !== undefined && isSampled(context) ? context : undefined;
+  return context !== undefined && isSpanContextValid(context) ? context : undefined;
 }
 
-function isSampled(context: SpanContext): boolean {
-  return isSpanContextValid(context) && (context.traceFlags & TraceFlags.SAMPLED) !== 0;
+/** Of a valid context. */
+export function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
-/** The W3C form of a span that is recorded. */
+/** The W3C form: it also says whether the span is sampled, so that nobody behind draws again. */
 export function traceparentOf(context: SpanContext): string {
-  return `00-${context.traceId}-${context.spanId}-01`;
+  return `00-${context.traceId}-${context.spanId}-${isSampled(context) ? "01" : "00"}`;
 }
 
 const headerKey = textToBytes("traceparent");
@@ -41,7 +42,7 @@ export function storedProduce(headers: readonly RecordHeader[]): SpanContext | u
   const value = headers.find(({ key }) => Buffer.compare(key, headerKey) === 0)?.value ?? noBytes;
   const [, traceId = "", spanId = "", flags = ""] = traceparentPattern.exec(bytesToText(value) ?? "") ?? [];
   const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
-  return isSampled(context) ? context : undefined;
+  return isSpanContextValid(context) && isSampled(context) ? context : undefined;
 }
 
 /** A link to a produce that is in a batch of another caller. */

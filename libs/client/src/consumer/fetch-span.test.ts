@@ -25,14 +25,15 @@ interface Recorded {
 
 const own: SpanContext = { traceId: "a".repeat(32), spanId: "b".repeat(16), traceFlags: 1 };
 let ended: Recorded[];
-/** Whether the next spans are recorded, one each; then all are. */
-let draws: boolean[];
+/** Whether the next spans are recorded, one each; then all are. "none": as of a program without telemetry. */
+let draws: (boolean | "none")[];
 
 function startSpan(name: string, options: SpanOptions = {}): Span {
-  const isRecorded = draws.shift() ?? true;
+  const draw = draws.shift() ?? true;
+  const isRecorded = draw === true;
   const recorded: Recorded = { name, attributes: { ...options.attributes }, links: [...(options.links ?? [])] };
   const span = {
-    spanContext: () => (isRecorded ? own : { ...own, traceFlags: 0 }),
+    spanContext: () => (draw === "none" ? INVALID_SPAN_CONTEXT : { ...own, traceFlags: isRecorded ? 1 : 0 }),
     isRecording: () => isRecorded,
     setAttribute(key: string, value: string) {
       recorded.attributes[key] = value;
@@ -132,12 +133,17 @@ describe("the span of a fetch", () => {
     expect(ended[0]?.attributes).not.toHaveProperty("tidemark.offset");
   });
 
-  test("against which the draw fell is not told to the broker, and drawn anew with what it hands out", () => {
+  test("against which the draw fell is told so to the broker, and drawn anew with what it hands out", () => {
     draws = [false, true];
     const span = startFetchSpan("t", clock);
-    expect(span.traceparent).toBeUndefined();
+    expect(span.traceparent).toBe(`00-${own.traceId}-${own.spanId}-00`);
     span.end([batch(0, [produce(7)])], 1, 1);
     expect(ended).toMatchObject([{ links: [{ context: produce(7) }] }]);
+  });
+
+  test("is told to nobody where the program has no telemetry", () => {
+    draws = ["none"];
+    expect(startFetchSpan("t", clock).traceparent).toBeUndefined();
   });
 
   test("that failed names the reason", () => {

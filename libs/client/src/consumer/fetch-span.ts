@@ -21,7 +21,7 @@ const linksMax = 32;
  * produces begins one of its own.
  */
 export interface FetchSpan {
-  /** To be sent with the fetch. Undefined where the span is not recorded. */
+  /** To be sent with the fetch, whether the span is recorded or not. Undefined where the program has no telemetry. */
   readonly traceparent: string | undefined;
   /** What came. A fetch that brought nothing leaves no span. */
   end(batches: readonly ConsumedBatch[], bytes: number, waitedMs: number): void;
@@ -46,10 +46,11 @@ export function startFetchSpan(topic: string, clock: Clock): FetchSpan {
       },
     });
   const asked = start([]);
+  const context = asked.spanContext();
   return {
-    traceparent: asked.isRecording() ? traceparentOf(asked.spanContext()) : undefined,
+    traceparent: isSpanContextValid(context) ? traceparentOf(context) : undefined,
     end(batches, bytes, waitedMs) {
-      if (batches.length === 0 || !isSpanContextValid(asked.spanContext())) return;
+      if (batches.length === 0 || !isSpanContextValid(context)) return;
       const links = linksTo(batches);
       const kept = links.slice(0, linksMax);
       const span = asked.isRecording() ? asked.addLinks(kept) : start(kept);

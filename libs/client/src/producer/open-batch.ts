@@ -12,7 +12,7 @@ import {
 } from "@tidemark/record";
 import type { TidemarkError } from "@tidemark/rpc";
 import { createDeferred, type Deferred } from "@tidemark/runtime";
-import { linkTo, traceHeader } from "../trace.ts";
+import { isSampled, linkTo, traceHeader } from "../trace.ts";
 import type { Settle } from "./outcome.ts";
 
 /** A batch that records go into, and then one that is on its way. */
@@ -42,8 +42,11 @@ export interface OpenBatch {
   isBehindGap: boolean;
   /** Its span, where one of its records came under a sampled one. */
   span: Span | undefined;
-  /** The span of the batch that it is the first part of, which the second one ends. */
-  splitFrom: SpanContext | undefined;
+  /**
+   * Whose trace it belongs to where it has no span: the span of the batch that it is the first part of, which the second one
+   * ends, or else the first of its callers, none of whom is sampled.
+   */
+  origin: SpanContext | undefined;
   /** Resolved once every record of it is settled. */
   readonly settled: Deferred<void>;
 }
@@ -66,7 +69,7 @@ export function openBatch(firstAt: number): OpenBatch {
     isUnknown: false,
     isBehindGap: false,
     span: undefined,
-    splitFrom: undefined,
+    origin: undefined,
     settled: createDeferred(),
   };
 }
@@ -85,7 +88,10 @@ export function addRecord(batch: OpenBatch, record: ProducedRecord, settle: Sett
   return added;
 }
 
-/** The record with the header that leads a reader to the span of its batch, which `start` makes for the first of them. */
+/**
+ * The record with the header that leads a reader to the span of its batch, which `start` makes for the first of them. Without
+ * it where the program's sampler decided against that span.
+ */
 export function withTrace(
   batch: OpenBatch,
   record: ProducedRecord,
@@ -93,7 +99,8 @@ export function withTrace(
 ): ProducedRecord {
   if (batch.span === undefined) batch.span = start();
   else batch.span.addLink(linkTo(caller));
-  return { ...record, headers: [...record.headers, traceHeader(batch.span.spanContext())] };
+  const context = batch.span.spanContext();
+  return isSampled(context) ? { ...record, headers: [...record.headers, traceHeader(context)] } : record;
 }
 
 /**
@@ -130,7 +137,6 @@ export function splitBatch(batch: OpenBatch, codecs: Codecs): readonly [OpenBatc
     parts[1].producer = { ...producer, sequence: sequenceAfter(producer.sequence, half) };
   }
   parts[1].span = batch.span;
-  for (const part of parts) part.splitFrom = batch.splitFrom;
-  parts[0].splitFrom ??= batch.span?.spanContext();
+  for (const part of parts) part.origin = batch.span?.spanContext() ?? batch.origin;
   return parts;
 }

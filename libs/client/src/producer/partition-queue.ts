@@ -26,7 +26,7 @@ import type { Codec, Codecs, ProducedRecord } from "@tidemark/record";
 import { reasonName, TidemarkError, withOutcome } from "@tidemark/rpc";
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import { backoffMs } from "../backoff.ts";
-import { endProduceSpan, traceHeader, traceparentOf } from "../trace.ts";
+import { endProduceSpan, isSampled, traceHeader, traceparentOf } from "../trace.ts";
 import { asTidemarkError, endOf, expired, judgeAttempt } from "./judge-attempt.ts";
 import { addRecord, hasRoomFor, type OpenBatch, openBatch, splitBatch, withTrace } from "./open-batch.ts";
 import type { RecordOutcome, Settle } from "./outcome.ts";
@@ -69,7 +69,7 @@ export interface PartitionQueueOptions {
 }
 
 export interface PartitionQueue {
-  /** Takes the record in. Returns the bytes that it added. `caller`: the sampled span under which it came. */
+  /** Takes the record in. Returns the bytes that it added. `caller`: the span under which it came. */
   add(record: ProducedRecord, settle: Settle, caller: SpanContext | undefined): number;
   /** Sends what can be sent now. */
   pump(): void;
@@ -196,7 +196,7 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     sentTo = endpoint;
     batch.isSent = true;
     const timeoutMs = Math.max(1, Math.min(options.requestTimeoutMs, leftMs));
-    const context = batch.span?.spanContext() ?? batch.splitFrom;
+    const context = batch.span?.spanContext() ?? batch.origin;
     const traceparent = context === undefined ? {} : { traceparent: traceparentOf(context) };
     sender
       .send(endpoint, encodedOf(batch), { timeoutMs, ...traceparent })
@@ -318,6 +318,11 @@ export function createPartitionQueue(options: PartitionQueueOptions): PartitionQ
     pump,
     add(record, tell, caller) {
       if (caller === undefined) return addRecord(batchFor(record), record, tell);
+      if (!isSampled(caller)) {
+        const batch = batchFor(record);
+        batch.origin ??= caller;
+        return addRecord(batch, record, tell);
+      }
       // Every trace header has one length, so the room can be known before the batch's span is.
       const batch = batchFor({ ...record, headers: [...record.headers, traceHeader(caller)] });
       return addRecord(batch, withTrace(batch, record, { caller, start: options.startSpan }), tell);

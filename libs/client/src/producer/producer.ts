@@ -5,7 +5,7 @@ import { TidemarkError } from "@tidemark/rpc";
 import type { Connection } from "../connection.ts";
 import { checkChoice, checkNumber, optionsGiven } from "../options.ts";
 import { orAborted } from "../or-aborted.ts";
-import { sampledCaller, startProduceSpan } from "../trace.ts";
+import { activeCaller, startProduceSpan } from "../trace.ts";
 import { createBatchLinks } from "./batch-links.ts";
 import { createBuffer } from "./buffer.ts";
 import { type RecordToSend, refuseRecord, toProduced } from "./check-record.ts";
@@ -244,7 +244,7 @@ export function createProducer(connection: Connection, given: ProducerOptions): 
       const partition = partitionFor(topic, record.partition, produced);
       if (partition === undefined) return refuse(unprepared(topic));
       report.unsettled += 1;
-      buffer.take(queueOf(topic, partition).add(produced, settle, sampledCaller()));
+      buffer.take(queueOf(topic, partition).add(produced, settle, activeCaller()));
       return !buffer.isFull();
     },
     async send(topic, record, { signal } = {}) {

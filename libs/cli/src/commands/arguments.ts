@@ -35,6 +35,11 @@ export function valueSize(text: string): number {
   return numberWithin(text, 1, lineBytesMax);
 }
 
+/** A whole number from `least` to `most`. */
+export function numberBetween(least: number, most: number): (text: string) => number {
+  return (text) => numberWithin(text, least, most);
+}
+
 function numberWithin(text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;

@@ -11,7 +11,7 @@ import { explainTraces } from "../trace/explain/explain.ts";
 import { JaegerError, readJaeger, searchJaeger } from "../trace/read-jaeger.ts";
 import { readOtlp, TraceFormatError } from "../trace/read-otlp.ts";
 import { plainText, type TraceSpan } from "../trace/span.ts";
-import { wholeNumber } from "./arguments.ts";
+import { numberBetween } from "./arguments.ts";
 import { type Finish, withExample } from "./command.ts";
 
 interface ExplainFlags {
@@ -22,6 +22,11 @@ interface ExplainFlags {
   readonly limit: number;
   readonly output: "text" | "json";
 }
+
+/** A year. */
+const minutesMax = 366 * 24 * 60;
+/** What one answer of Jaeger's can hold; a store may be set to less, and says so. */
+const tracesMax = 10_000;
 
 /** `tidemark trace explain`. */
 export function addExplain(trace: Command, io: Io, finish: Finish): void {
@@ -34,9 +39,14 @@ export function addExplain(trace: Command, io: Io, finish: Finish): void {
     )
     .option("--jaeger <url>", "where Jaeger's pages are (default: jaeger.url of the settings)")
     .option("--file <path>", "a file of OTLP's JSON form, in place of Jaeger")
-    .option("--minutes <count>", "how far back traces are searched for", wholeNumber, 10)
+    .option("--minutes <count>", "how far back traces are searched for", numberBetween(1, minutesMax), 10)
     .addOption(new Option("--since <time>", "the same as a time: 2027-01-31T13:00:00Z").argParser(pointInTime))
-    .option("--limit <count>", "traces of each service that are looked at, the latest", wholeNumber, 500);
+    .option(
+      "--limit <count>",
+      "traces of each service that are looked at, the latest",
+      numberBetween(1, tracesMax),
+      500,
+    );
   withExample(
     explain,
     "tidemark trace explain --minutes 5 --jaeger http://localhost:16686",

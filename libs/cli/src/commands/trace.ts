@@ -13,7 +13,7 @@ import { drawText } from "../trace/draw-text.ts";
 import { JaegerError, readJaeger } from "../trace/read-jaeger.ts";
 import { readOtlp, TraceFormatError } from "../trace/read-otlp.ts";
 import type { TraceSpan } from "../trace/span.ts";
-import { wholeNumber } from "./arguments.ts";
+import { numberBetween, wholeNumber } from "./arguments.ts";
 import { type Finish, runWithClient, type ServerFlags, withExample, withServer } from "./command.ts";
 import { addExplain } from "./trace-explain.ts";
 
@@ -114,7 +114,7 @@ function addShow(trace: Command, io: Io, finish: Finish): void {
     .option("--file <path>", "a file of OTLP's JSON form, in place of Jaeger")
     .option("--no-links", "leave out the traces that it links to")
     .option("--attributes", "show every attribute below its span", false)
-    .option("--width <columns>", "of the drawing in a terminal", wholeNumber, 120);
+    .option("--width <columns>", "of the drawing in a terminal", numberBetween(20, 10_000), 120);
   withExample(
     withJaeger(show),
     "tidemark trace show 4bf92f3577b34da6a3ce929d0e0e4736 --jaeger http://localhost:16686",

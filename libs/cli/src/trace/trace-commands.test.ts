@@ -147,6 +147,23 @@ describe("trace show", () => {
   });
 });
 
+test.each([
+  ["show", "--width", "20 to 10000", ["0", "19", "10001", "4294967295"]],
+  ["explain", "--minutes", "1 to 527040", ["0", "527041", "4294967295"]],
+  ["explain", "--limit", "1 to 10000", ["0", "10001", "4294967295"]],
+])("trace %s takes %s from %s, and asks nobody about others", async (command, flag, range, others) => {
+  for (const value of others) {
+    const { code, stdout, stderr } = await run(command, own, "--jaeger", jaeger(), flag, value);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(`Write a whole number from ${range}.`);
+  }
+  expect(asked).toEqual([]);
+  answers.set(`/api/v3/traces/${own}`, traceOf(own, { ms: 2 }));
+  for (const value of range.split(" to ")) {
+    expect(await run(command, own, "--jaeger", jaeger(), flag, value)).toMatchObject({ code: 0, stderr: "" });
+  }
+});
+
 /** What is no answer of Jaeger's, each told in one line. */
 const noAnswers: readonly (readonly [string, Answer, string])[] = [
   ["an error", (response) => response.writeHead(500).end("no store"), "answered 500: no store"],

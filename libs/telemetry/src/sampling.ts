@@ -74,9 +74,14 @@ function sampledTraceId(ratio: number, random: Random): string {
 
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
+/** The two digits of a byte. */
+export function digitsOf(byte: number): string {
+  return hexOfByte[byte] ?? "";
+}
+
 /** Never all zero: an id of zeros means "no span". */
 function newId(random: Random): string {
   let id = "";
-  for (const byte of random.bytes(spanIdBytes)) id += hexOfByte[byte] ?? "";
+  for (const byte of random.bytes(spanIdBytes)) id += digitsOf(byte);
   return id === noSpanId ? `01${id.slice(2)}` : id;
 }

@@ -3,7 +3,17 @@ import { emptyResource } from "@opentelemetry/resources";
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, test } from "vitest";
-import { attributeNames, createDisabledTracer, createTracer, maxLinks, spanNames, type TraceContext } from "./index.ts";
+import {
+  attributeNames,
+  createDisabledTracer,
+  createTracer,
+  formatTraceparent,
+  maxLinks,
+  parseTraceparent,
+  type SamplingPolicy,
+  spanNames,
+  type TraceContext,
+} from "./index.ts";
 import { isolatedProviders } from "./providers.ts";
 
 const wallStartMs = 1_700_000_000_000;
@@ -20,14 +30,14 @@ const other = (index: number): TraceContext => ({
   traceState: undefined,
 });
 
-function tracerWithMemory() {
+function tracerWithMemory(sampling: SamplingPolicy = { followsParent: true, ratio: 1 }) {
   const time = createManualTime(wallStartMs);
   let wallShiftMs = 0;
   const exporter = new InMemorySpanExporter();
   const tracer = createTracer({
     clock: { monotonicMs: () => time.clock.monotonicMs(), wallMs: () => time.clock.wallMs() + wallShiftMs },
     random: createSeededRandom(1),
-    sampling: { followsParent: true, ratio: 1 },
+    sampling,
     providers: isolatedProviders(emptyResource()),
     processor: new SimpleSpanProcessor({ exporter }),
   });
@@ -172,11 +182,29 @@ describe("a tracer", () => {
     expect(draw()).toBe(draw());
   });
 
-  test("tells those it calls, with one context for all, that a call is not recorded", () => {
-    const { tracer } = tracerWithMemory();
-    expect(tracer.unsampled).toMatchObject({ sampled: false });
-    expect(tracer.unsampled).toBe(tracer.unsampled);
+  test("tells those it calls that a call is not recorded, by a context of its own, which a span of it takes on", () => {
+    const { tracer, spans } = tracerWithMemory();
+    const [first, second] = [tracer.unsampled(), tracer.unsampled()];
+    for (const context of [first, second])
+      expect(parseTraceparent(formatTraceparent(context))).toEqual({ ...context, sampled: false });
+    expect(second.traceId).not.toBe(first.traceId);
+    expect(second.spanId).not.toBe(first.spanId);
+    const context = tracer.record({ name: spanNames.gatewayRoute, parent: undefined, told: first });
+    expect(context).toEqual({ ...first, sampled: true });
+    tracer.record({ name: spanNames.gatewayRoute, parent: { ...caller, sampled: false }, told: second });
+    tracer.record({ name: spanNames.gatewayRoute, parent: undefined });
+    const recorded = spans().map((span) => span.spanContext());
+    expect(recorded.slice(0, 2)).toMatchObject([first, second].map(({ traceId, spanId }) => ({ traceId, spanId })));
+    expect([first.traceId, second.traceId]).not.toContain(recorded[2]?.traceId);
   });
+
+  test.each([0, 1e-7, 0.5, 0.999999])(
+    "tells them contexts that no sampler by trace id takes, of the ratio %d",
+    (ratio) => {
+      const { tracer } = tracerWithMemory({ followsParent: false, ratio });
+      for (let call = 0; call < 1000; call++) expect(tracer.samples(tracer.unsampled())).toBe(false);
+    },
+  );
 
   test("that is disabled records nothing, passes the caller's context on, and samples nobody", () => {
     const tracer = createDisabledTracer(createSeededRandom(1));
@@ -187,7 +215,7 @@ describe("a tracer", () => {
     const span = tracer.start({ name: spanNames.ack, parent: undefined });
     span.event("nothing");
     span.end();
-    expect(span.context).toBe(tracer.unsampled);
+    expect(span.context).toBe(tracer.unsampled());
   });
 });
 

@@ -15,8 +15,9 @@ import { type SpanAttributes, toAttributes } from "./attributes.ts";
 import { createErrorAllowance } from "./error-allowance.ts";
 import { attributeNames, type SpanName } from "./names.ts";
 import type { Providers } from "./providers.ts";
-import { createTraceSampler, type SamplingPolicy, type TraceSampler } from "./sampling.ts";
+import { createTraceSampler, type SamplingPolicy } from "./sampling.ts";
 import type { TraceContext } from "./trace-context.ts";
+import { createUnsampled } from "./unsampled.ts";
 import { createWallAnchor, type ToEpoch } from "./wall-anchor.ts";
 
 /** A span carries so many links; the rest are counted in an attribute. */
@@ -33,6 +34,8 @@ export interface SpanStart {
   readonly attributes?: SpanAttributes;
   /** Work that this serves or came from, in the order of importance. */
   readonly links?: readonly TraceContext[];
+  /** Of `unsampled`, told to those who were called before it was to be recorded: the span has these ids. Only where it begins a trace. */
+  readonly told?: TraceContext | undefined;
 }
 
 export interface SpanEnd {
@@ -73,8 +76,11 @@ export interface Tracer {
   start(start: SpanStart): Span;
   /** Records a span that is over already, and says who it was. */
   record(span: SpanStart & SpanEnd): TraceContext;
-  /** Tells those who are called "this is not recorded", so that they do not draw again. One and the same always. */
-  readonly unsampled: TraceContext;
+  /**
+   * Tells those who are called "this is not recorded", so that they do not draw again: a context of its own for each call. Where
+   * the call is recorded after all, since it failed, the span takes it on (`told`), and what they link to is there.
+   */
+  unsampled(): TraceContext;
 }
 
 export interface TracerOptions {
@@ -89,19 +95,25 @@ export interface TracerOptions {
 export function createTracer(options: TracerOptions): Tracer {
   const { clock, random, providers, processor } = options;
   const sampler = createTraceSampler(options.sampling, random);
+  /** Those of the span that is being started, where they are known already. */
+  let ids: TraceContext | undefined;
   const sdk = providers.tracer(processor, {
     // The gate has decided before the provider is asked.
     sampler: new AlwaysOnSampler(),
     spanLimits: { linkCountLimit: maxLinks },
-    idGenerator: { generateTraceId: () => sampler.newTraceId(), generateSpanId: () => sampler.newSpanId() },
+    idGenerator: {
+      generateTraceId: () => ids?.traceId ?? sampler.newTraceId(),
+      generateSpanId: () => ids?.spanId ?? sampler.newSpanId(),
+    },
   });
   const anchor = createWallAnchor(clock);
   const now = () => clock.monotonicMs();
 
-  const start = ({ name, kind, parent, startMs, attributes, links = [] }: SpanStart): Span => {
+  const start = ({ name, kind, parent, startMs, attributes, links = [], told }: SpanStart): Span => {
     const orphan = parent?.sampled === false ? [parent] : [];
     const all = [...orphan, ...links];
     const toEpoch = anchor.held();
+    ids = told;
     const span = sdk.startSpan(
       name,
       {
@@ -112,6 +124,7 @@ export function createTracer(options: TracerOptions): Tracer {
       },
       parent?.sampled === true ? contextOf(parent) : ROOT_CONTEXT,
     );
+    ids = undefined;
     return wrapSpan(span, { links: all.length, traceState: parent?.traceState, toEpoch, now });
   };
 
@@ -125,13 +138,13 @@ export function createTracer(options: TracerOptions): Tracer {
       started.end(span);
       return started.context;
     },
-    unsampled: unsampledContext(sampler),
+    unsampled: createUnsampled(sampler),
   };
 }
 
 /** A tracer for a process that exports nothing. Contexts pass through it, so that a trace goes on behind it. */
 export function createDisabledTracer(random: Random): Tracer {
-  const unsampled = unsampledContext(createTraceSampler({ followsParent: true, ratio: 0 }, random));
+  const unsampled = createUnsampled(createTraceSampler({ followsParent: true, ratio: 0 }, random))();
   const nothing = () => undefined;
   const start = ({ parent }: SpanStart): Span => ({
     context: parent ?? unsampled,
@@ -146,7 +159,7 @@ export function createDisabledTracer(random: Random): Tracer {
     samplesError: () => false,
     start,
     record: ({ parent }) => parent ?? unsampled,
-    unsampled,
+    unsampled: () => unsampled,
   };
 }
 
@@ -204,8 +217,4 @@ function toSpanContext({ traceId, spanId, sampled, traceState }: TraceContext): 
   const traceFlags = sampled ? TraceFlags.SAMPLED : TraceFlags.NONE;
   if (traceState === undefined) return { traceId, spanId, traceFlags };
   return { traceId, spanId, traceFlags, traceState: new TraceState(traceState) };
-}
-
-function unsampledContext(sampler: TraceSampler): TraceContext {
-  return { traceId: sampler.newTraceId(), spanId: sampler.newSpanId(), sampled: false, traceState: undefined };
 }

@@ -38,13 +38,11 @@ function eitherTracer(tracer: () => Tracer): Tracer {
     get enabled() {
       return tracer().enabled;
     },
-    get unsampled() {
-      return tracer().unsampled;
-    },
     samples: (parent) => tracer().samples(parent),
     samplesError: () => tracer().samplesError(),
     start: (start) => tracer().start(start),
     record: (span) => tracer().record(span),
+    unsampled: () => tracer().unsampled(),
   };
 }
 

@@ -11,6 +11,8 @@ import {
   messagingSystem,
   type Span,
   type SpanAttributes,
+  type SpanEnd,
+  type SpanStart,
   spanNames,
   type TraceContext,
   type TraceHeaders,
@@ -109,16 +111,17 @@ export function beginRouteTrace(
   };
 }
 
-/** Nothing is recorded but what fails. Leaders are told so, or else each would draw again. */
+/**
+ * Nothing is recorded but what fails. Leaders are told so, or else each would draw again: by the caller's own context, else by
+ * one for each try, which its span takes on where that fails, so that what a leader records of it links to it.
+ */
 function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefined): RouteTrace {
-  const context = caller ?? (tracer.enabled ? tracer.unsampled : undefined);
-  const headers = context === undefined ? {} : injectTraceContext(context);
   // Who records nothing at all has not decided against this trace: it goes on behind this gateway, and so it does by what is stored.
   const recordHeader = tracer.enabled || caller === undefined ? undefined : toRecordHeader(caller);
   let wasTried = false;
-  const fail = (startMs: number, error: string, attributes: SpanAttributes) => {
+  const fail = (failure: Pick<SpanStart & SpanEnd, "startMs" | "error" | "attributes" | "told">) => {
     if (!tracer.samplesError()) return undefined;
-    return tracer.record({ name: spanNames.gatewayRoute, kind: "client", parent: caller, startMs, error, attributes });
+    return tracer.record({ name: spanNames.gatewayRoute, kind: "client", parent: caller, ...failure });
   };
   return {
     traceId: undefined,
@@ -126,16 +129,18 @@ function unrecorded(tracer: Tracer, clock: Clock, caller: TraceContext | undefin
     attempt(attempt, partition) {
       wasTried = true;
       const startMs = clock.monotonicMs();
+      const told = caller === undefined && tracer.enabled ? tracer.unsampled() : undefined;
+      const context = caller ?? told;
       return {
-        headers,
+        headers: context === undefined ? {} : injectTraceContext(context),
         end: (error) => {
           if (error === undefined) return;
-          fail(startMs, error, { ...attemptAttributes(attempt, partition), ...staleness(error) });
+          fail({ startMs, error, attributes: { ...attemptAttributes(attempt, partition), ...staleness(error) }, told });
         },
       };
     },
     refuse({ topic, error }) {
-      return wasTried ? undefined : fail(clock.monotonicMs(), reasonName(error.reason), topicAttributes(topic));
+      return wasTried ? undefined : fail({ error: reasonName(error.reason), attributes: topicAttributes(topic) });
     },
     end: () => undefined,
   };

@@ -10,6 +10,7 @@ interface RecordedSpan extends SpanStart {
 /** A tracer that keeps what it is told. It samples callers that are, and draws `draws` for those without a trace. */
 export function createSpanRecorder(draws = true): { readonly tracer: Tracer; readonly spans: RecordedSpan[] } {
   const spans: RecordedSpan[] = [];
+  let passedOver = 0;
   const tracer: Tracer = {
     enabled: true,
     samples: (parent) => parent?.sampled ?? draws,
@@ -17,9 +18,10 @@ export function createSpanRecorder(draws = true): { readonly tracer: Tracer; rea
     start(start) {
       const spanId = (spans.length + 1).toString(16).padStart(16, "0");
       const traceId = start.parent?.traceId ?? "a".repeat(32);
+      const context = start.told ?? { traceId, spanId, traceState: undefined };
       const span: RecordedSpan = {
         ...start,
-        context: { traceId, spanId, sampled: true, traceState: undefined },
+        context: { ...context, sampled: true },
         attributes: {},
         ends: [],
       };
@@ -38,7 +40,11 @@ export function createSpanRecorder(draws = true): { readonly tracer: Tracer; rea
       started.end({ error });
       return started.context;
     },
-    unsampled: { traceId: "b".repeat(32), spanId: "b".repeat(16), sampled: false, traceState: undefined },
+    unsampled: () => {
+      passedOver += 1;
+      const id = `b${passedOver.toString(16).padStart(15, "0")}`;
+      return { traceId: id + id, spanId: id, sampled: false, traceState: undefined };
+    },
   };
   return { tracer, spans };
 }

@@ -58,12 +58,14 @@ export function addExplain(trace: Command, io: Io, finish: Finish): void {
 
 function pointInTime(text: string): Date {
   const time = new Date(text);
-  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Give a time as 2027-01-31T13:00:00Z.");
+  // Much else is a date to JavaScript, as 5 is May of 2001.
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError("Give a time as 2027-01-31T13:00:00Z.");
   return time;
 }
 
 async function explainAll(io: Io, given: readonly string[], flags: ExplainFlags): Promise<number> {
-  const ids = given.map((id) => id.toLowerCase());
+  const ids = [...new Set(given.map((id) => id.toLowerCase()))];
   const wrong = ids.find((id) => !/^[0-9a-f]{32}$/.test(id));
   if (wrong !== undefined) throw new UsageError(`"${wrong}" is no trace id: it has 32 hexadecimal digits.`);
   try {

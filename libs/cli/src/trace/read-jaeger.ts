@@ -1,5 +1,5 @@
 import { readOtlp, TraceFormatError } from "./read-otlp.ts";
-import type { TraceSpan } from "./span.ts";
+import { plainText, type TraceSpan } from "./span.ts";
 
 /** Jaeger did not give what it was asked for. */
 export class JaegerError extends Error {
@@ -57,13 +57,23 @@ async function servicesAt(url: URL, signal: AbortSignal): Promise<readonly strin
 
 async function spansAt(url: URL, signal: AbortSignal): Promise<readonly TraceSpan[]> {
   const answer = await ask(url, signal);
-  if (answer.status === 404) return [];
+  if (answer.status === 404 && isJaegersError(answer.text)) return [];
   const text = bodyOf(url, answer);
   try {
     return readOtlp(text);
   } catch (error) {
     if (!(error instanceof TraceFormatError)) throw error;
     throw new JaegerError(`${url.href} answered with something else than a trace: ${error.message}`, { cause: error });
+  }
+}
+
+/** Whoever else is there answers 404 to every path of Jaeger's, which would be taken for a trace that is not there. */
+function isJaegersError(text: string): boolean {
+  try {
+    const answer = JSON.parse(text) as unknown;
+    return typeof answer === "object" && answer !== null && "error" in answer;
+  } catch {
+    return false;
   }
 }
 
@@ -79,7 +89,7 @@ interface Answer {
 
 function bodyOf(url: URL, { status, text }: Answer): string {
   if (status === 200) return text;
-  throw new JaegerError(`${url.href} answered ${status}: ${text.slice(0, 200)}`);
+  throw new JaegerError(`${url.href} answered ${status}: ${plainText(text.trim().slice(0, 200))}`);
 }
 
 async function ask(url: URL, signal: AbortSignal): Promise<Answer> {

@@ -47,7 +47,7 @@ beforeEach(async () => {
   server = createServer(({ url = "" }, response) => {
     asked.push(url);
     const answer = answers.get(new URL(url, "http://jaeger").pathname);
-    if (answer === undefined) response.writeHead(404).end("trace not found");
+    if (answer === undefined) response.writeHead(404).end('{"error":{"httpCode":404,"message":"trace not found"}}');
     else if (typeof answer === "string") response.end(answer);
     else answer(response);
   });
@@ -168,6 +168,8 @@ test.each([
 const noAnswers: readonly (readonly [string, Answer, string])[] = [
   ["an error", (response) => response.writeHead(500).end("no store"), "answered 500: no store"],
   ["a page of somebody else", "<html>welcome</html>", "something else than"],
+  ["nothing, since it is none", (response) => response.writeHead(404).end("not found\n"), "answered 404: not found"],
+  ["lines for a terminal", (response) => response.writeHead(500).end("\u001b[2J\nno\n"), "500: \\u001b[2J\\u000ano"],
   [
     "half an answer",
     (response) => {
@@ -221,6 +223,20 @@ describe("trace explain", () => {
       expect(searchParams.get("query.start_time_min")).toBe("2027-01-31T13:00:00.000Z");
       expect(searchParams.get("query.num_traces")).toBe("7");
     }
+  });
+
+  test("looks once at a trace that is named twice", async () => {
+    answers.set(`/api/v3/traces/${own}`, traceOf(own, { ms: 80 }));
+    const { code, stdout } = await run("explain", own, own.toUpperCase(), "--jaeger", jaeger());
+    expect([code, stdout]).toEqual([0, expect.stringContaining("broker-1, disk: 80 ms, in 1 trace:")]);
+    expect(asked).toHaveLength(1);
+  });
+
+  test.each(["tomorrow", "5", "-000001-01-01", "2027-31-01"])("takes %s for no time", async (since) => {
+    const { code, stderr } = await run("explain", "--jaeger", jaeger(), "--since", since);
+    expect(code).toBe(2);
+    expect(stderr).toContain("Give a time as 2027-01-31T13:00:00Z.");
+    expect(asked).toEqual([]);
   });
 
   test("looks at the traces that are named, and at nothing else", async () => {

@@ -70,6 +70,17 @@ test("says so where no service records the trace that is named", async () => {
   }
 });
 
+test("a traced record is recorded also where services go by ids of traces, and record next to none", async () => {
+  const sampler = { OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.000001" };
+  const rare = await startDevCluster({ brokers: 1, env: { ...store.environment, ...sampler } });
+  try {
+    await rare.tidemark(["topic", "create", "orders"]);
+    expect(await rare.tidemark(["trace", "produce", "orders"])).toMatchObject({ code: 0, stderr: "" });
+  } finally {
+    await rare.stop();
+  }
+});
+
 test("a record that cannot be stored names no trace", async () => {
   const { code, stdout, stderr } = await traceProduce("nowhere");
   expect([code, stdout.toString()]).toEqual([1, ""]);

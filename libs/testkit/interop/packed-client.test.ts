@@ -24,14 +24,30 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-async function mustRun(program: string, args: readonly string[]): Promise<string> {
+async function mustRun(program: string, args: readonly string[], timeoutMs = 150_000): Promise<string> {
   // Without what this process was started with: npm run puts the repository's own programs first on the PATH.
   const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.includes("node_modules"));
   const env = { PATH: path.join(":"), NODE_OPTIONS: "" };
-  const { code, stdout, stderr } = await runProgram(program, args, { cwd: folder, env, timeoutMs: 150_000 });
+  const { code, stdout, stderr } = await runProgram(program, args, { cwd: folder, env, timeoutMs });
   if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout.toString()}${stderr}`);
   return stdout.toString();
 }
+
+/** A registry that leaves a request without an answer is asked anew: what it gave before is in npm's cache by then. */
+async function install(packages: readonly string[]): Promise<void> {
+  // Asked again sooner than npm does by itself, which waits for five minutes; and telling which request it was.
+  const patience = ["--prefer-offline", "--fetch-timeout=10000", "--fetch-retries=3", "--loglevel=http"];
+  const args = ["install", "--no-audit", "--no-fund", ...patience, ...packages];
+  const attemptMs = 60_000;
+  for (let left = installsMax; left > 1; left--) {
+    const failure = await mustRun("npm", args, attemptMs).then(() => undefined, String);
+    if (failure === undefined) return;
+    process.stderr.write(`npm install failed, and is tried again: ${failure}\n`);
+  }
+  await mustRun("npm", args, attemptMs);
+}
+
+const installsMax = 4;
 
 /** The first program of a language in a page. */
 function programIn(page: string, language: string): string {
@@ -46,15 +62,7 @@ describe("the SDK, packed and installed in an empty folder elsewhere", () => {
     await mustRun(process.execPath, [pack, "--out", join(folder, "packages")]);
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "elsewhere", private: true, type: "module" }));
     const tarballs = readdirSync(join(folder, "packages")).map((name) => `./packages/${name}`);
-    // A registry that does not answer is asked again sooner than npm does by itself, which waits for five minutes.
-    const patience = [
-      "--prefer-offline",
-      "--fetch-timeout=10000",
-      "--fetch-retries=8",
-      "--fetch-retry-mintimeout=1000",
-      "--fetch-retry-maxtimeout=5000",
-    ];
-    await mustRun("npm", ["install", "--no-audit", "--no-fund", ...patience, ...tarballs, ...others]);
+    await install([...tarballs, ...others]);
 
     const server = cluster.endpoint("gateway-1");
     writeFileSync(join(folder, "program.js"), programIn("README.md", "js"));

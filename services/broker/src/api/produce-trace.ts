@@ -88,7 +88,7 @@ export function createProduceTracer(tracer: Tracer, clock: Clock): ProduceTracer
         [attributeNames.acks]: acks,
         ...(outcome.kind === "acknowledged" ? { [attributeNames.baseOffset]: outcome.baseOffset } : {}),
       });
-      recordSteps(tracer, parent, timeline, endMs);
+      recordSteps(tracer, parent, timeline);
       tracer.record({
         name: spanNames.ack,
         parent,
@@ -146,10 +146,9 @@ function replicateUnder(tracer: Tracer, parent: TraceContext): BeginReplicate {
   };
 }
 
-/** What happened to the batch until its answer: a step that had not ended by then is told as far as it went. */
-function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline, endMs: number): void {
-  const { appendedMs, written, flushed, replicas, highWatermark } = timeline;
-  for (const { span, flushedMs: reportedMs } of replicas.values()) span.end(reportedMs ?? endMs);
+/** What happened to the batch until its answer. Its ways to followers end by themselves, with acks leader behind that. */
+function recordSteps(tracer: Tracer, parent: TraceContext, timeline: Timeline): void {
+  const { appendedMs, written, flushed, highWatermark } = timeline;
   recordWrite(tracer, parent, { startMs: appendedMs, written, flushed });
   if (highWatermark === undefined) return;
   tracer.record({

@@ -100,10 +100,11 @@ function recordsOf(
   const { highWatermark } = machine;
   const common = { kind: "records", highWatermark, logStart, logEnd: log.logEndOffset } as const;
   if (from >= log.writtenOffset) return { ...common, read: undefined };
-  const traces = noteSent(replica, answer);
   const read = async (maxBytes: number) => {
+    const sentMs = replica.shared.clock.monotonicMs();
     const { bytes, nextOffset } = await log.read(from, { maxBytes });
-    return { batches: [bytes], nextOffset };
+    const traces = noteSent(replica, { replica: answer.replica, from, upTo: nextOffset, sentMs });
+    return { batches: [bytes], nextOffset, traces };
   };
-  return { ...common, traces, read };
+  return { ...common, read };
 }

@@ -12,13 +12,23 @@ export function noteFetched(replica: ReplicaState, input: PartitionInput, receiv
   const { traces = [] } = received;
   if (traces.length === 0 || input.kind !== "replicaResponse" || replica.fetched.length >= fetchedMax) return;
   const { from, content } = input.response;
-  const upTo = content.kind === "records" ? content.batches.at(-1)?.endOffset : undefined;
-  if (upTo === undefined) return;
+  if (content.kind !== "records") return;
+  const [first, last] = [content.batches[0], content.batches.at(-1)];
+  if (first === undefined || last === undefined) return;
+  const upTo = last.endOffset;
   const whole = traces.filter(({ endOffset }) => endOffset <= upTo);
   if (whole.length === 0) return;
   const bytes = received.bytes.length;
   const receivedMs = input.nowMs;
-  replica.fetched.push({ upTo, leader: from, bytes, receivedMs, written: undefined, traces: whole });
+  replica.fetched.push({
+    from: first.baseOffset,
+    upTo,
+    leader: from,
+    bytes,
+    receivedMs,
+    written: undefined,
+    traces: whole,
+  });
 }
 
 export function noteFetchedWritten({ fetched }: ReplicaState, event: WrittenEvent, nowMs: number): void {
@@ -38,7 +48,7 @@ export function noteFetchedFlushed(
     if (each.upTo > flushed) continue;
     const traceparent = shared.onFetched(place, each, { atMs: nowMs, syncMs });
     if (traceparent === undefined) continue;
-    replica.fetchedIn = addFetches(replica.fetchedIn, [{ traceparent, endOffset: each.upTo }]);
+    replica.fetchedIn = addFetches(replica.fetchedIn, [{ traceparent, startOffset: each.from, endOffset: each.upTo }]);
   }
 }
 

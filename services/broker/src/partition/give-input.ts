@@ -8,7 +8,7 @@ import { forgetFetched, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
-import { noteHighWatermark } from "./watched-batches.ts";
+import { letGo, noteHighWatermark } from "./watched-batches.ts";
 import { advanceLogStart, moveLogStart, throwAwayWrites, write } from "./writes.ts";
 
 /**
@@ -65,6 +65,7 @@ export function breakOff(replica: ReplicaState, error: unknown): void {
   endWaiting(replica, withOutcome(outOfService(replica.place), Outcome.UNKNOWN));
   releaseReplies(replica, true);
   throwAwayWrites(replica);
+  letGo(replica, replica.shared.clock.monotonicMs());
   replica.shared.onBroken(replica.id, error);
 }
 

@@ -86,10 +86,13 @@ export type Waiting =
 export interface WatchedBatch {
   readonly upTo: Offset;
   readonly timeline: Timeline;
+  /** When the wait for it ended: from then on its followers alone are watched. Undefined: somebody waits. */
+  settledMs: number | undefined;
 }
 
 /** An answer of a leader with batches that are recorded, until all of it is flushed here. */
 export interface FetchedBatches {
+  readonly from: Offset;
   readonly upTo: Offset;
   readonly leader: BrokerId;
   readonly bytes: number;

@@ -9,7 +9,11 @@ import { noteReport, noteSent } from "./watched-batches.ts";
 
 const follower = brokerId(2);
 const at = (value: number): Offset => offset(BigInt(value));
-const fetchUpTo = (end: number): FlushedFetch => ({ traceparent: `fetch up to ${end}`, endOffset: at(end) });
+const fetchOf = (start: number, end: number): FlushedFetch => ({
+  traceparent: `fetch of ${start} to ${end}`,
+  startOffset: at(start),
+  endOffset: at(end),
+});
 
 /** A leader that has sent its follower recorded batches that end where is said. */
 function leaderOf(...ends: number[]) {
@@ -21,6 +25,7 @@ function leaderOf(...ends: number[]) {
       link: (traceparent) => links[index]?.push(traceparent),
       end: () => undefined,
     })),
+    settledMs: undefined,
   }));
   const state: Pick<ReplicaState, "watched" | "heardMs"> & { shared: Pick<PartitionShared, "clock"> } = {
     watched,
@@ -28,7 +33,7 @@ function leaderOf(...ends: number[]) {
     shared: { clock: { monotonicMs: () => 1 } as PartitionShared["clock"] },
   };
   const leader = state as ReplicaState;
-  noteSent(leader, { replica: follower, from: at(0) });
+  noteSent(leader, { replica: follower, from: at(0), upTo: at(Math.max(...ends)), sentMs: 0 });
   return {
     links,
     report: (end: number, fetchedIn = noFetches) => {
@@ -41,6 +46,7 @@ function leaderOf(...ends: number[]) {
 function followerOf(...ends: number[]) {
   const fetched = ends.map(
     (end): FetchedBatches => ({
+      from: at(end - 1),
       upTo: at(end),
       leader: brokerId(1),
       bytes: 1,
@@ -50,7 +56,7 @@ function followerOf(...ends: number[]) {
     }),
   );
   const shared: Pick<PartitionShared, "onFetched"> = {
-    onFetched: (_, { upTo }) => fetchUpTo(Number(upTo)).traceparent,
+    onFetched: (_, { from, upTo }) => fetchOf(Number(from), Number(upTo)).traceparent,
   };
   const state = { fetched, fetchedIn: noFetches, place: {}, shared } as unknown as ReplicaState;
   return {
@@ -66,39 +72,45 @@ it("links each batch to its own fetch where one flush covers two", () => {
   flush(2);
   const { links, report } = leaderOf(1, 2);
   report(2, state.fetchedIn);
-  expect(links).toEqual([["fetch up to 1"], ["fetch up to 2"]]);
+  expect(links).toEqual([["fetch of 0 to 1"], ["fetch of 1 to 2"]]);
 });
 
 it("links every batch of one fetch to it", () => {
   const { links, report } = leaderOf(1, 2, 3);
-  report(2, [fetchUpTo(2)]);
-  expect(links).toEqual([["fetch up to 2"], ["fetch up to 2"], []]);
+  report(2, [fetchOf(0, 2)]);
+  expect(links).toEqual([["fetch of 0 to 2"], ["fetch of 0 to 2"], []]);
 });
 
 it("links a batch though the position was told before the fetch was named", () => {
   const { links, report } = leaderOf(1);
   report(1);
-  report(1, [fetchUpTo(1)]);
-  expect(links).toEqual([["fetch up to 1"]]);
+  report(1, [fetchOf(0, 1)]);
+  expect(links).toEqual([["fetch of 0 to 1"]]);
 });
 
 it("links a batch once", () => {
   const { links, report } = leaderOf(1);
-  report(1, [fetchUpTo(1)]);
-  report(2, [fetchUpTo(2)]);
-  expect(links).toEqual([["fetch up to 1"]]);
+  report(1, [fetchOf(0, 1)]);
+  report(2, [fetchOf(0, 2)]);
+  expect(links).toEqual([["fetch of 0 to 1"]]);
+});
+
+it("links no batch to a later fetch where the name of its own was lost", () => {
+  const { links, report } = leaderOf(1, 2);
+  report(2, [fetchOf(1, 2)]);
+  expect(links).toEqual([[], ["fetch of 1 to 2"]]);
 });
 
 it("names what is flushed alone, and nothing of before a cut", () => {
   const { state, flush } = followerOf(1, 2);
   flush(1);
-  expect(state.fetchedIn).toEqual([fetchUpTo(1)]);
+  expect(state.fetchedIn).toEqual([fetchOf(0, 1)]);
   forgetFetched(state);
   flush(2);
   expect(state.fetchedIn).toEqual([]);
 });
 
 it("names the newest 32 fetches", () => {
-  const all = Array.from({ length: 40 }, (_, index) => fetchUpTo(index));
+  const all = Array.from({ length: 40 }, (_, index) => fetchOf(index, index + 1));
   expect(addFetches(all.slice(0, 20), all.slice(20))).toEqual(all.slice(8));
 });

@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf";
 import { brokerSchema, readSources } from "@tidemark/config";
 import { createMemoryDisk } from "@tidemark/disk";
+import { encodeRecords } from "@tidemark/format";
 import {
   brokerEpoch,
   brokerId,
@@ -13,6 +15,7 @@ import {
 } from "@tidemark/ids";
 import { defaultLogSettings, openLogDirectory } from "@tidemark/log";
 import { Reason } from "@tidemark/proto/common/v1";
+import { Acks, RecordSchema } from "@tidemark/proto/log/v1";
 import { encodeBatch, portableCrc32c } from "@tidemark/record";
 import {
   createFetchSessions,
@@ -23,10 +26,14 @@ import {
 import { TidemarkError } from "@tidemark/rpc";
 import { createManualTime, createSeededRandom } from "@tidemark/runtime";
 import { describe, expect, it } from "vitest";
+import { checkBatches } from "../api/check-batches.ts";
+import type { ReplicaReply } from "../replication/replica-exchange.ts";
+import { fetchFrom } from "../replication/testing/replica-harness.ts";
 import { replicationSettings } from "../replication-settings.ts";
 import { gateDisk } from "../testing/gated-disk.ts";
 import type { PartitionShared } from "./replica-state.ts";
 import { createReplicatedPartition } from "./replicated-partition.ts";
+import { createTimeline } from "./timeline.ts";
 
 const [self, leader] = [brokerId(1), brokerId(2)];
 const id = { topicId: topicId("00000000-0000-4000-8000-000000000001"), partition: partitionIndex(0) };
@@ -207,4 +214,46 @@ it("a replica that broke an invariant gives back the bytes that it has not writt
   expect(broken).toHaveLength(1);
   expect(released()).toBe(2);
   goOn();
+});
+
+describe("a leader's recorded batch that nobody waits for, on its way to a follower", () => {
+  /** Of two batches the first was sent. Returns how long its way took, once it ends. */
+  async function sent() {
+    const of = await follower();
+    of.lead();
+    const encoded = encodeRecords([create(RecordSchema)], { nowMs: 1, crc32c: portableCrc32c });
+    if (encoded.kind !== "ok") throw new Error(encoded.message);
+    const rules = { settings: of.partition.settings, codecs: {}, acks: Acks.ALL };
+    const ended: number[] = [];
+    const way = { traceparent: "", link: () => undefined, end: (endMs: number) => ended.push(endMs) };
+    const deadlineMs = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < 2; index++) {
+      const batches = checkBatches(Uint8Array.from(encoded.batch), { topic: "t", partition: 0 }, rules);
+      const timeline = createTimeline(0, () => way);
+      of.partition.produce({ batches, acks: "none", deadlineMs, settle: () => undefined, timeline });
+    }
+    await of.log.flushed(offset(2n));
+    const reply = await new Promise<ReplicaReply>((resolve) => {
+      of.partition.serve({ ...fetchFrom(0), replica: leader, leaderEpoch: leaderEpoch(4) }, deadlineMs, resolve);
+    });
+    if (reply.kind !== "records" || reply.read === undefined) throw new Error(`Was answered with ${reply.kind}`);
+    expect((await reply.read(1)).traces).toHaveLength(1);
+    expect(ended).toEqual([]);
+    await of.time.advance(7);
+    return { ...of, ended };
+  }
+
+  it("is over when the replica is left", async () => {
+    const { partition, ended } = await sent();
+    partition.leave(gone);
+    expect(ended).toEqual([7]);
+  });
+
+  it("is over when the replica breaks an invariant", async () => {
+    const { partition, broken, ended } = await sent();
+    partition.give({ kind: "flushed", offset: offset(2n), generation: 0 as never, nowMs: 7 });
+    partition.give({ kind: "appendRefused", from: offset(0n), nowMs: 7 });
+    expect(broken).toHaveLength(1);
+    expect(ended).toEqual([7]);
+  });
 });

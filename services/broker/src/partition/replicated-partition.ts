@@ -39,7 +39,7 @@ import { offsetsIn } from "./stamp.ts";
 import { firstTurn, tick } from "./tick.ts";
 import type { TopicLogSettings } from "./topic-log-settings.ts";
 import { noteAgreement, truncationOf } from "./truncation.ts";
-import { createWatch, noteReport } from "./watched-batches.ts";
+import { createWatch, letGo, noteReport } from "./watched-batches.ts";
 import { createWrites, isBehind, throwAwayWrites } from "./writes.ts";
 
 export interface ReplicatedPartitionOptions {
@@ -250,7 +250,7 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
   const { batches, acks, deadlineMs, timeline } = request;
   const nowMs = replica.shared.clock.monotonicMs();
   const watch = timeline === undefined ? undefined : createWatch(replica, timeline);
-  const settle = watch === undefined ? request.settle : before(watch.end, request.settle);
+  const settle = watch === undefined ? request.settle : before(watch.settled, request.settle);
   const waiting: Waiting & { readonly kind: "produce" } = { kind: "produce", batches, settle, baseOffset: undefined };
   const recordCount = offsetsIn(batches);
   const abandon = ask(replica, waiting, (requestId) => ({
@@ -265,7 +265,7 @@ function produce(replica: ReplicaState, request: ProduceRequest) {
   }));
   if (waiting.baseOffset !== undefined) watch?.begin({ baseOffset: waiting.baseOffset, recordCount });
   // The very object that learns its place in the log: what a getter for each produce costs is more than the rest.
-  return Object.assign(waiting, { abandon: watch === undefined ? abandon : before(watch.end, abandon) });
+  return Object.assign(waiting, { abandon: watch === undefined ? abandon : before(watch.settled, abandon) });
 }
 
 function before<Given extends readonly unknown[]>(first: () => void, then: (...given: Given) => void) {
@@ -328,5 +328,6 @@ function leave(replica: ReplicaState, error: TidemarkError): void {
   endWaiting(replica, error);
   releaseReplies(replica, true);
   throwAwayWrites(replica);
+  letGo(replica, replica.shared.clock.monotonicMs());
   replica.shared.onLeft(replica.place);
 }

@@ -5,6 +5,7 @@
  */
 import { giveInput } from "./give-input.ts";
 import type { ReplicaState } from "./replica-state.ts";
+import { letGo } from "./watched-batches.ts";
 
 /** How long an idle replica may go without the time, in milliseconds. */
 export const idleTickMs = 1000;
@@ -13,6 +14,7 @@ export function tick(
   replica: ReplicaState,
   time: { readonly nowMs: number; readonly controllerHeardMs: number },
 ): void {
+  letGo(replica, time.nowMs);
   if (time.nowMs < replica.tickedMs + idleTickMs && !isBusy(replica)) return;
   replica.tickedMs = time.nowMs;
   replica.producers.tick(time.nowMs);

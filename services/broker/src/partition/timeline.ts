@@ -10,12 +10,12 @@ export interface ReplicateSpan {
   end(endMs: number): void;
 }
 
-/** When one follower was first sent a batch, and when it was seen to have flushed it. */
+/** A batch's way to one follower, since it was first sent there. */
 export interface ReplicaTimes {
-  readonly sentMs: number;
   readonly span: ReplicateSpan;
   /** Its span links to the fetch that brought the batch. */
   isLinked: boolean;
+  /** When it was seen to have flushed it. */
   flushedMs: number | undefined;
 }
 

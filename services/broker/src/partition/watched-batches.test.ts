@@ -1,4 +1,4 @@
-/** A batch that is recorded is watched for as long as somebody waits for it, and no longer. */
+/** What a recorded batch's timeline tells, and that a leader without followers watches it no longer than somebody waits. */
 import { create } from "@bufbuild/protobuf";
 import { encodeRecords } from "@tidemark/format";
 import { Acks as AckLevels, RecordSchema } from "@tidemark/proto/log/v1";

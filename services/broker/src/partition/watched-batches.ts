@@ -2,23 +2,62 @@
 import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
 import type { FlushedFetch, ReplicaTrace } from "../replication/replica-exchange.ts";
-import type { ReplicaState } from "./replica-state.ts";
+import type { ReplicaState, WatchedBatch } from "./replica-state.ts";
 import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
-/** Follows one batch from its append until nobody waits for it any more, which with acks none is before it can begin. */
+/** How long followers are watched behind the end of the wait, in milliseconds. */
+export const followedMs = 30_000;
+/** Batches that nobody waits for any more and that are watched at most: beyond it the oldest go. */
+export const followedMax = 128;
+
+/** Follows one batch from its append until nobody waits for it any more and its followers have it. */
 export function createWatch(replica: ReplicaState, timeline: Timeline) {
-  let isOver = false;
+  const { clock } = replica.shared;
+  let settledMs: number | undefined;
   return {
     begin: ({ baseOffset, recordCount }: { readonly baseOffset: Offset; readonly recordCount: number }): void => {
-      if (isOver) return;
-      timeline.appendedMs = replica.shared.clock.monotonicMs();
-      replica.watched.push({ upTo: (baseOffset + BigInt(recordCount)) as Offset, timeline });
+      timeline.appendedMs = clock.monotonicMs();
+      const upTo = (baseOffset + BigInt(recordCount)) as Offset;
+      // With acks none the wait is over before it can begin.
+      replica.watched.push({ upTo, timeline, settledMs });
+      if (settledMs !== undefined) letGo(replica, settledMs);
     },
-    end: (): void => {
-      isOver = true;
-      replica.watched = replica.watched.filter((each) => each.timeline !== timeline);
+    settled: (): void => {
+      settledMs ??= clock.monotonicMs();
+      const batch = replica.watched.find((each) => each.timeline === timeline);
+      if (batch === undefined) return;
+      batch.settledMs = settledMs;
+      letGo(replica, settledMs);
     },
   };
+}
+
+/** Ends the watch of batches that nobody waits for where nothing more is to be seen, or has not been for long. */
+export function letGo(replica: ReplicaState, nowMs: number): void {
+  if (replica.watched.length === 0) return;
+  const settled = replica.watched.filter(({ settledMs }) => settledMs !== undefined);
+  if (settled.length === 0) return;
+  const isOver = replica.isOver || replica.machine.role !== "leader";
+  const gone = new Set(
+    settled.filter(
+      (batch, index) =>
+        isOver ||
+        index < settled.length - followedMax ||
+        nowMs - (batch.settledMs ?? nowMs) >= followedMs ||
+        hasArrived(replica, batch),
+    ),
+  );
+  if (gone.size === 0) return;
+  replica.watched = replica.watched.filter((batch) => !gone.has(batch));
+  for (const { timeline } of gone)
+    for (const { span, flushedMs } of timeline.replicas.values()) span.end(flushedMs ?? nowMs);
+}
+
+/** Whoever is in sync was sent it, and whoever was sent it has flushed it, and said in which fetch it came. */
+function hasArrived({ metadata, shared }: ReplicaState, { timeline: { replicas } }: WatchedBatch): boolean {
+  const inSync = metadata?.isr ?? [];
+  if (inSync.some((member) => member !== shared.self && !replicas.has(member))) return false;
+  return [...replicas.values()].every(({ isLinked, flushedMs }) => isLinked && flushedMs !== undefined);
 }
 
 export function noteWritten({ watched }: ReplicaState, event: WrittenEvent, nowMs: number): void {
@@ -35,25 +74,33 @@ export function noteFlushed({ watched }: ReplicaState, event: FlushedEvent, nowM
 const tracesMax = 32;
 const noTraces: readonly ReplicaTrace[] = [];
 
+/** Records that were read for a follower. */
+export interface SentRecords {
+  readonly replica: BrokerId;
+  readonly from: Offset;
+  /** First offset behind them. */
+  readonly upTo: Offset;
+  /** When the reading began, on the monotonic clock. */
+  readonly sentMs: number;
+}
+
 /**
- * A follower is handed records from `from` on. Returns what it is to know of those that are recorded, also of one that
- * it was sent before and is not seen to have flushed: the answer may not have reached its end.
+ * Returns what the follower is to know of those that are recorded, also of one that it was sent before and is not seen to
+ * have flushed: it may be sent again since it did not arrive.
  */
-export function noteSent(
-  { watched, shared }: ReplicaState,
-  read: { readonly replica: BrokerId; readonly from: Offset },
-): readonly ReplicaTrace[] {
+export function noteSent({ watched }: ReplicaState, sent: SentRecords): readonly ReplicaTrace[] {
   if (watched.length === 0) return noTraces;
+  const { replica, sentMs } = sent;
   const traces: ReplicaTrace[] = [];
   for (const { upTo, timeline } of watched) {
-    if (read.from >= upTo || traces.length === tracesMax) continue;
-    let times = timeline.replicas.get(read.replica);
+    if (upTo <= sent.from || upTo > sent.upTo) continue;
+    let times = timeline.replicas.get(replica);
     if (times === undefined) {
-      const sentMs = shared.clock.monotonicMs();
-      times = { sentMs, span: timeline.beginReplicate(read.replica, sentMs), isLinked: false, flushedMs: undefined };
-      timeline.replicas.set(read.replica, times);
+      times = { span: timeline.beginReplicate(replica, sentMs), isLinked: false, flushedMs: undefined };
+      timeline.replicas.set(replica, times);
     }
-    if (times.flushedMs === undefined) traces.push({ traceparent: times.span.traceparent, endOffset: upTo });
+    if (times.flushedMs !== undefined || traces.length === tracesMax) continue;
+    traces.push({ traceparent: times.span.traceparent, endOffset: upTo });
   }
   return traces;
 }
@@ -68,18 +115,21 @@ export function noteReport(
   fetchedIn: readonly FlushedFetch[],
 ): void {
   const { watched, shared } = replica;
+  const nowMs = shared.clock.monotonicMs();
   replica.heardMs ??= new Map();
-  replica.heardMs.set(report.replica, shared.clock.monotonicMs());
+  replica.heardMs.set(report.replica, nowMs);
+  if (watched.length === 0) return;
   for (const { upTo, timeline } of watched) {
     const times = timeline.replicas.get(report.replica);
     if (times === undefined || upTo > report.flushed) continue;
-    times.flushedMs ??= shared.clock.monotonicMs();
+    times.flushedMs ??= nowMs;
     if (times.isLinked) continue;
-    const fetch = fetchedIn.find(({ endOffset }) => upTo <= endOffset);
+    const fetch = fetchedIn.find(({ startOffset, endOffset }) => startOffset < upTo && upTo <= endOffset);
     if (fetch === undefined) continue;
     times.span.link(fetch.traceparent);
     times.isLinked = true;
   }
+  letGo(replica, nowMs);
 }
 
 export function noteHighWatermark(

@@ -37,6 +37,8 @@ export interface BatchesRead {
   readonly batches: readonly Uint8Array[];
   /** First offset behind them. */
   readonly nextOffset: Offset;
+  /** Those that are recorded. */
+  readonly traces: readonly ReplicaTrace[];
 }
 
 /** A batch that is recorded, as a follower is told of it. */
@@ -51,6 +53,8 @@ export interface ReplicaTrace {
 export interface FlushedFetch {
   /** W3C trace context of the follower's span for it. */
   readonly traceparent: string;
+  /** Offset of the first record that it brought. */
+  readonly startOffset: Offset;
   /** First offset behind what it brought. */
   readonly endOffset: Offset;
 }
@@ -73,8 +77,6 @@ export type ReplicaReply =
       readonly logStart: Offset;
       /** The leader's log end when it replied: how far behind the follower is. */
       readonly logEnd: Offset;
-      /** Recorded batches from the fetch's offset on, whether or not the answer reaches them. Absent: none. */
-      readonly traces?: readonly ReplicaTrace[];
       /**
        * Reads whole batches from the fetch's offset on, up to `maxBytes` but always the first one (L8).
        * Rejects where the log fails: the answer is REPLICA_OFFLINE then. Undefined: the fetch waited in vain.

@@ -111,7 +111,7 @@ describe("replica streams", () => {
       goOn: serving.goOn,
       flushed: (partition, report, fetchedIn) => {
         order.push(
-          `flushed ${report.flushed}${fetchedIn.map(({ traceparent, endOffset }) => ` of ${traceparent} up to ${endOffset}`).join("")}`,
+          `flushed ${report.flushed}${fetchedIn.map(({ traceparent, startOffset, endOffset }) => ` of ${traceparent} from ${startOffset} to ${endOffset}`).join("")}`,
         );
         serving.flushed(partition, report, fetchedIn);
       },
@@ -121,9 +121,9 @@ describe("replica streams", () => {
     fetcher.fetch(leaderId, replica(0), fetchFrom(5, { flushed: 1n as never }));
     await eventually(() => order).toEqual(["fetch", "flushed 3"]);
     fetcher.flushed(leaderId, replica(0), flushedUpTo(5), [
-      { traceparent: "a recorded fetch", endOffset: 5n as never },
+      { traceparent: "a recorded fetch", startOffset: 2n as never, endOffset: 5n as never },
     ]);
-    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5 of a recorded fetch up to 5"]);
+    await eventually(() => order).toEqual(["fetch", "flushed 3", "flushed 5 of a recorded fetch from 2 to 5"]);
     expect(serving.reports[1]).toEqual({ partition: 0, report: flushedUpTo(5) });
     expect(serving.fetches[0]?.isCancelled).toBe(false);
   });

@@ -11,6 +11,7 @@ const traceparentOf = (digit: string) => `00-${traceId}-${digit.repeat(16)}-01`;
 
 function fetchedWith(...traceparents: string[]) {
   return {
+    from: offset(4n),
     upTo: offset(9n),
     leader: brokerId(2),
     bytes: 500,

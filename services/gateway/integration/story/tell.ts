@@ -130,6 +130,7 @@ function hasSent(spans: readonly ReceivedSpan[], plot: Plot, elections: number):
   return (
     count("ack") === plot.produces + 1 + elections &&
     count("replica receive") === 2 * (plot.produces + 1) + elections &&
+    count("replicate") === 2 * (plot.produces + 1) + elections &&
     count("broker fetch") === plot.fetches + 1 &&
     count("isr expand") === elections &&
     count("become leader") === 1 + elections

@@ -6,7 +6,8 @@ import { attributeOf, betweenMs, msOf, type TraceTree } from "./tree.ts";
 
 /** Flushes and appends, on the leader and its followers: also the wait behind the flush before. */
 export function blameDisks(tree: TraceTree): readonly Blame[] {
-  return [...tree.named(spanNames.flush), ...tree.named(spanNames.append)].map((span) => {
+  const all = [...tree.named(spanNames.flush), ...tree.named(spanNames.append)];
+  return all.filter(isWaitedFor(tree)).map((span) => {
     const { traceId, process, name } = span;
     const sync = attributeOf(span, attributeNames.syncMs);
     const of = sync === undefined ? "" : `, of it ${Number(sync).toFixed(1)} ms fdatasync`;
@@ -22,19 +23,37 @@ export function blameDisks(tree: TraceTree): readonly Blame[] {
 
 /** The ways from the client to the gateway, on to the leader, and from there to each follower. */
 export function hopsOf(tree: TraceTree): readonly Hop[] {
+  const replicates = tree.named(spanNames.replicate).filter(isWaitedFor(tree));
   return [
-    ...hops(tree, spanNames.produce, spanNames.gatewayRoute),
-    ...hops(tree, spanNames.produce, spanNames.brokerProduce),
-    ...hops(tree, spanNames.gatewayRoute, spanNames.brokerProduce),
-    ...hops(tree, spanNames.replicate, spanNames.replicaReceive),
-    ...tree.named(spanNames.replicate).flatMap((span) => unanswered(tree, span)),
+    ...hops(tree, tree.named(spanNames.produce), spanNames.gatewayRoute),
+    ...hops(tree, tree.named(spanNames.produce), spanNames.brokerProduce),
+    ...hops(tree, tree.named(spanNames.gatewayRoute), spanNames.brokerProduce),
+    ...hops(tree, replicates, spanNames.replicaReceive),
+    ...replicates.flatMap((span) => unanswered(tree, span)),
     ...tree.named(spanNames.gatewayRoute).flatMap((span) => unanswered(tree, span)),
   ];
 }
 
+/**
+ * Not what followers do for a batch that only its leader's flush was waited for: it goes on behind the ack, however long
+ * it takes.
+ */
+function isWaitedFor(tree: TraceTree): (span: TraceSpan) => boolean {
+  return (span) => {
+    for (let at: TraceSpan | undefined = span; at !== undefined; at = tree.parentOf(at)) {
+      if (at.name !== spanNames.replicate) continue;
+      const produce = tree.parentOf(at);
+      return produce === undefined || !ackedAlone.has(attributeOf(produce, attributeNames.acks));
+    }
+    return true;
+  };
+}
+
+const ackedAlone: ReadonlySet<string | undefined> = new Set(["leader", "none"]);
+
 /** Several tries of one call stand one behind the other: the way there is that to the first, the way back from the last. */
-function hops(tree: TraceTree, callerName: string, calleeName: string): readonly Hop[] {
-  return tree.named(callerName).flatMap((call) => {
+function hops(tree: TraceTree, calls: readonly TraceSpan[], calleeName: string): readonly Hop[] {
+  return calls.flatMap((call) => {
     const served = tree.childrenOf(call, calleeName);
     const [first] = served;
     if (first === undefined) return [];
@@ -43,7 +62,7 @@ function hops(tree: TraceTree, callerName: string, calleeName: string): readonly
     return [
       {
         traceId: call.traceId,
-        name: callerName,
+        name: call.name,
         caller: call.process,
         callee: first.process,
         thereMs: betweenMs(call.startNanos, start),

@@ -35,10 +35,11 @@ interface Steps {
   readonly ways?: Readonly<Record<string, readonly [there: number, back: number]>>;
   /** Flush, by process. */
   readonly flushes?: Readonly<Record<string, number>>;
+  readonly acks?: "leader" | "all";
 }
 
 /** A produce by client, gateway, the leader broker-1 and the followers broker-2 and broker-3. */
-function produce({ ways = {}, flushes = {} }: Steps = {}): readonly TraceSpan[] {
+function produce({ ways = {}, flushes = {}, acks = "all" }: Steps = {}): readonly TraceSpan[] {
   const way = (from: string, to: string) => ways[`${from} ${to}`] ?? [0.3, 0.3];
   const flush = (process: string) => flushes[process] ?? 1;
   const legs = ["broker-2", "broker-3"].map((follower) => {
@@ -64,7 +65,13 @@ function produce({ ways = {}, flushes = {} }: Steps = {}): readonly TraceSpan[] 
     ms: [toGateway, answered + fromLeader],
     attributes: { "tidemark.leader": 1 },
   });
-  const served = add({ parent: route, name: "broker produce", process: "broker-1", ms: [arrived, answered] });
+  const served = add({
+    parent: route,
+    name: "broker produce",
+    process: "broker-1",
+    ms: [arrived, answered],
+    attributes: { "tidemark.acks": acks },
+  });
   const stored = (parent: TraceSpan, process: string, from: number) => {
     add({ parent, name: "append", process, ms: [from, from + 0.2] });
     const to = from + 0.2 + flush(process);
@@ -124,6 +131,13 @@ describe("a produce that was slow is laid to", () => {
     },
   ] as const)("$of", ({ steps, is }) => {
     expect(culprit(several(() => produce(steps as Steps)))).toEqual(is);
+  });
+
+  test.each([
+    { of: "disk", steps: { flushes: { "broker-2": 80 } } },
+    { of: "network", steps: { ways: { "broker-1 broker-3": [40, 41] } } },
+  ] as const)("no follower's $of where its leader's flush alone was waited for", ({ steps }) => {
+    expect(explainTraces(several(() => produce({ ...(steps as Steps), acks: "leader" })))).toEqual([]);
   });
 
   test("nobody where it was not slow", () => {

@@ -34,7 +34,9 @@ it("asks for a partition of which much is not written when enough of it is", () 
 
 it("names the fetches of all the reports that one message brings together, and none of an older session", () => {
   const partitions = createLanePartitions({ unwrittenBytes: 10, standsForBytes: 0 });
-  const fetched = (end: bigint) => [{ traceparent: `fetch up to ${end}`, endOffset: offset(end) }];
+  const fetched = (end: bigint) => [
+    { traceparent: `fetch up to ${end}`, startOffset: offset(end - 1n), endOffset: offset(end) },
+  ];
   const newest = { ...flushedUpTo(3), session: 2 as FetchSession };
   partitions.flushed(replica(0), flushedUpTo(1), fetched(1n));
   partitions.flushed(replica(0), flushedUpTo(2), fetched(2n));

@@ -7,7 +7,7 @@ import type { FetchResponseSchema, PartitionAnswerSchema } from "@tidemark/proto
 import type { RawStream } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { refusalToWire } from "../refusals.ts";
-import type { ReplicaReply } from "../replica-exchange.ts";
+import type { BatchesRead, ReplicaReply, ReplicaTrace } from "../replica-exchange.ts";
 import type { OpenFetch } from "./open-fetches.ts";
 
 type WireAnswer = MessageInitShape<typeof PartitionAnswerSchema>;
@@ -19,10 +19,10 @@ export interface AnswerOutbox {
   /** Bytes of batches that wait here. */
   readonly bytes: number;
   /**
-   * `batches` are those of a reply with records; they must not change until they have left. `stands`: more answers to the
+   * `records` are those of a reply that has some; they must not change until they have left. `stands`: more answers to the
    * fetch follow. Default false.
    */
-  push(fetch: OpenFetch, reply: ReplicaReply, batches: readonly Uint8Array[], stands?: boolean): void;
+  push(fetch: OpenFetch, reply: ReplicaReply, records?: ReadRecords, stands?: boolean): void;
   /** The stream takes more. */
   readonly drained: () => void;
   /** Sends what waits, if the stream takes it. For the end of a stream. */
@@ -30,10 +30,11 @@ export interface AnswerOutbox {
   clear(): void;
 }
 
-interface Waiting {
+type ReadRecords = Pick<BatchesRead, "batches" | "traces">;
+
+interface Waiting extends ReadRecords {
   readonly fetch: OpenFetch;
   readonly reply: ReplicaReply;
-  readonly batches: readonly Uint8Array[];
   readonly stands: boolean;
   /** Bytes of `batches` that were not sent. */
   left: number;
@@ -94,10 +95,10 @@ export function createAnswerOutbox(options: {
     get bytes() {
       return bytes;
     },
-    push(fetch, reply, batches, stands = false) {
+    push(fetch, reply, { batches, traces } = noRecords, stands = false) {
       const left = batches.reduce((sum, each) => sum + each.length, 0);
       bytes += left;
-      waiting.push({ fetch, reply, batches, stands, left, index: 0, position: 0 });
+      waiting.push({ fetch, reply, batches, traces, stands, left, index: 0, position: 0 });
       schedule();
     },
     drained() {
@@ -128,19 +129,27 @@ function takePiece(from: Waiting, most: number): Uint8Array {
 }
 
 const nothing = new Uint8Array(0);
+const noRecords: ReadRecords = { batches: [], traces: [] };
 
-function wireAnswer({ fetch, reply, left, stands }: Waiting, piece: Uint8Array): WireAnswer {
+function wireAnswer({ fetch, reply, traces, left, stands }: Waiting, piece: Uint8Array): WireAnswer {
   const { partition, asked, goesOn } = fetch;
   const { session, leaderEpoch, fetchOffset } = asked;
-  const content = contentOf(reply, piece, left);
+  const content = contentOf(reply, { batches: piece, bytesToCome: left, traces });
   const answer = { handle: partition.handle, session, leaderEpoch, content, stands };
   return goesOn ? { ...answer, goesOnFrom: fetchOffset } : answer;
 }
 
-function contentOf(reply: ReplicaReply, batches: Uint8Array, bytesToCome: number): WireAnswer["content"] & object {
+interface Piece {
+  readonly batches: Uint8Array;
+  readonly bytesToCome: number;
+  /** Of the whole answer: they go with its last piece. */
+  readonly traces: readonly ReplicaTrace[];
+}
+
+function contentOf(reply: ReplicaReply, { batches, bytesToCome, traces }: Piece): WireAnswer["content"] & object {
   switch (reply.kind) {
     case "records": {
-      const { highWatermark, logStart, logEnd, traces = [] } = reply;
+      const { highWatermark, logStart, logEnd } = reply;
       const value = { highWatermark, logStart, logEnd, batches, bytesToCome };
       if (traces.length === 0 || bytesToCome > 0) return { case: "records", value };
       return { case: "records", value: { ...value, traces: [...traces] } };

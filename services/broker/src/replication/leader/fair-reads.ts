@@ -91,14 +91,14 @@ export function createFairReads(options: {
     fetches.close(fetch);
     if (read === undefined) {
       const { leaderEpoch } = fetch.asked;
-      outbox.push(fetch, { kind: "refused", reason: "REPLICA_OFFLINE", leaderEpoch }, []);
+      outbox.push(fetch, { kind: "refused", reason: "REPLICA_OFFLINE", leaderEpoch });
       return;
     }
     const bytes = read.batches.reduce((sum, each) => sum + each.length, 0);
     credit -= bytes;
     const standsForBytes = fetch.standsForBytes - bytes;
     const stands = bytes > 0 && standsForBytes > 0;
-    outbox.push(fetch, reply, read.batches, stands);
+    outbox.push(fetch, reply, read, stands);
     if (stands) options.onStands(fetch, { fetchOffset: read.nextOffset, standsForBytes });
   };
 

@@ -69,7 +69,11 @@ export function readFlushed(replica: BrokerId, wire: PartitionFlushed): ReplicaF
 /** The recorded fetches that brought what is flushed. */
 export function readFetches({ fetches }: PartitionFlushed): readonly FlushedFetch[] {
   if (fetches.length === 0) return noFetches;
-  return fetches.map(({ traceparent, endOffset }) => ({ traceparent, endOffset: readOffset("end_offset", endOffset) }));
+  return fetches.map(({ traceparent, startOffset, endOffset }) => ({
+    traceparent,
+    startOffset: readOffset("start_offset", startOffset),
+    endOffset: readOffset("end_offset", endOffset),
+  }));
 }
 
 function readLastEpoch({ lastFetchedEpoch }: PartitionFetch | PartitionFlushed): LeaderEpoch {

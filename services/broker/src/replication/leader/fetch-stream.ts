@@ -110,7 +110,7 @@ export function serveFetchStream(
       return;
     }
     fetches.close(fetch);
-    outbox.push(fetch, reply, []);
+    outbox.push(fetch, reply);
   };
 
   const cancelAll = () => {

@@ -21,8 +21,11 @@ export function blameDisks(tree: TraceTree): readonly Blame[] {
   });
 }
 
-/** The ways from the client to the gateway, on to the leader, and from there to each follower. */
-export function hopsOf(tree: TraceTree): readonly Hop[] {
+/**
+ * The ways from the client to the gateway, on to the leader, and from there to each follower. `linked`: ids of spans that
+ * another one links to, in whatever trace.
+ */
+export function hopsOf(tree: TraceTree, linked: ReadonlySet<string>): readonly Hop[] {
   const replicates = tree.named(spanNames.replicate).filter(isWaitedFor(tree));
   return [
     ...hops(tree, tree.named(spanNames.produce), spanNames.gatewayRoute),
@@ -30,7 +33,10 @@ export function hopsOf(tree: TraceTree): readonly Hop[] {
     ...hops(tree, tree.named(spanNames.gatewayRoute), spanNames.brokerProduce),
     ...hops(tree, replicates, spanNames.replicaReceive),
     ...replicates.flatMap((span) => unanswered(tree, span)),
-    ...tree.named(spanNames.gatewayRoute).flatMap((span) => unanswered(tree, span)),
+    ...tree
+      .named(spanNames.gatewayRoute)
+      .filter(({ spanId, links }) => links.length === 0 && !linked.has(spanId))
+      .flatMap((span) => unanswered(tree, span)),
   ];
 }
 
@@ -73,12 +79,11 @@ function hops(tree: TraceTree, calls: readonly TraceSpan[], calleeName: string):
 }
 
 /**
- * Whoever was called left no span: all of it is the way there. A route with a link is a failure that nobody sampled, recorded
- * by itself: what the leader did of it is not to be found here, whatever it was.
+ * Whoever was called left no span: all of it is the way there. Not to be asked of a failure that nobody sampled, of which
+ * gateway and leader each record their part by itself: the gateway's links to its caller, or else the leader's to it.
  */
 function unanswered(tree: TraceTree, call: TraceSpan): readonly Hop[] {
   if (tree.childrenOf(call).length > 0) return [];
-  if (call.name === spanNames.gatewayRoute && call.links.length > 0) return [];
   const id = attributeOf(call, call.name === spanNames.replicate ? attributeNames.follower : attributeNames.leader);
   if (id === undefined) return [];
   const { traceId, name, process } = call;

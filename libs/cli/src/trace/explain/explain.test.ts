@@ -156,6 +156,9 @@ describe("a produce that was slow is laid to", () => {
     const route = span({ name: "gateway route", process: "gateway-1", ms, attributes, error: "NOT_ENOUGH_REPLICAS" });
     const links = [{ traceId: "a".repeat(32), spanId: "b".repeat(16) }];
     expect(explainTraces([{ ...route, links }])).toEqual([]);
+    // Without a caller the leader's part leads to the gateway's.
+    const served = span({ name: "broker produce", process: "broker-2", ms: [1, 2], error: "NOT_ENOUGH_REPLICAS" });
+    expect(explainTraces([route, { ...served, links: [route] }])).toEqual([]);
   });
 });
 

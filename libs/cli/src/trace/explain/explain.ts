@@ -28,9 +28,10 @@ const leastMs = 5;
 export function explainTraces(spans: readonly TraceSpan[]): readonly Culprit[] {
   const trees = treesOf(spans);
   const backend = spans.map((span) => attributeOf(span, attributeNames.backend)).find((name) => name !== undefined);
+  const linked = new Set(spans.flatMap(({ links }) => links.map(({ spanId }) => spanId)));
   const blames: readonly Blame[] = [
     ...trees.flatMap(blameDisks),
-    ...blameHops(trees.flatMap(hopsOf)),
+    ...blameHops(trees.flatMap((tree) => hopsOf(tree, linked))),
     ...trees.flatMap((tree) => blameElections(tree, backend ?? "controllers")),
   ];
   return rank(blames.filter(({ ms }) => ms >= leastMs));

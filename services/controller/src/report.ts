@@ -3,6 +3,7 @@ import type { BrokerId } from "@tidemark/ids";
 import {
   describeHealth,
   type ElectionEvent,
+  electionCauses,
   type MetadataEvent,
   type MetadataImage,
   type ReceiptEvent,
@@ -10,6 +11,7 @@ import {
 } from "@tidemark/metadata";
 import { type Logger, metricNames, type Telemetry, type TraceContext } from "@tidemark/telemetry";
 import type { ControllerEvent } from "./events/controller-events.ts";
+import { isAnew } from "./tracing/election-trace.ts";
 
 /** What the metrics show of the controller when somebody reads them. */
 export interface ReportedState {
@@ -32,7 +34,10 @@ export function createReporter(
   traces: ReportedTraces,
 ): (event: ControllerEvent) => void {
   const { logger, metrics } = telemetry;
-  const elections = metrics.counter({ name: metricNames.leaderElections, description: "Elections of leaders." });
+  const elections = metrics.counter({
+    name: metricNames.leaderElections,
+    description: "Partitions whose leadership was decided anew, also where nobody could have it.",
+  });
   const unclean = metrics.counter({
     name: metricNames.uncleanLeaderElections,
     description: "Elections of leaders that were not eligible.",
@@ -41,10 +46,11 @@ export function createReporter(
   const expands = metrics.counter({ name: metricNames.isrExpands, description: "Replicas that joined an ISR." });
   // What never happened is told as 0: behind a series that begins with 1, nobody sees that it rose.
   for (const counter of [unclean, shrinks, expands]) counter.add(0);
+  for (const cause of electionCauses) if (isAnew({ cause })) elections.add(0, { cause });
   observeState(metrics, state);
 
   const count = (event: MetadataEvent) => {
-    if (event.kind === "elected") elections.add(1, { cause: event.cause });
+    if (event.kind === "elected" && isAnew(event)) elections.add(1, { cause: event.cause });
     if (event.kind === "elected" && event.rule === "unclean") unclean.add(1);
     if (event.kind !== "isrChanged") return;
     const left = without(event.before, event.after);

@@ -46,9 +46,14 @@ export interface ElectionTrace {
   end(error?: string): void;
 }
 
-/** Elections that somebody lost a leader by; that new partitions have one is no news. */
+/** Whether somebody may have lost a leader by an election; that a new partition has one is no news. */
+export function isAnew({ cause }: Pick<ElectionEvent, "cause">): boolean {
+  return cause !== "topic created";
+}
+
+/** Such elections among what was decided. */
 export function electionsOf(events: readonly MetadataEvent[]): readonly ElectionEvent[] {
-  return events.flatMap((event) => (event.kind === "elected" && event.cause !== "topic created" ? [event] : []));
+  return events.flatMap((event) => (event.kind === "elected" && isAnew(event) ? [event] : []));
 }
 
 export function startElectionTrace(

@@ -121,7 +121,9 @@ describe("log lines", () => {
     });
     const all = lines.map((line) => JSON.parse(line) as { readonly message: string; readonly cause?: string });
     const said = (message: string) => all.filter((line) => line.message === message);
-    expect(said("broker session ended")).toEqual([expect.objectContaining(idsOf(spanNames.election))]);
+    for (const message of ["broker session ended", "ISR changed"]) {
+      expect(said(message), message).toEqual([expect.objectContaining(idsOf(spanNames.election))]);
+    }
     const elected = said("leader elected").filter(({ cause }) => cause !== "topic created");
     expect(elected).toEqual([expect.objectContaining(idsOf(spanNames.partition))]);
     expect(said("active controller")).toEqual([expect.objectContaining(idsOf(spanNames.controllerElection))]);

@@ -42,8 +42,10 @@ export interface ElectionTrace {
   committed(revision: Revision, brokers: readonly BrokerId[]): void;
   /** A broker was handed everything up to a revision. */
   published(brokerId: BrokerId, revision: Revision): void;
-  /** Ends what is open. A second call does nothing. */
-  end(error?: string): void;
+  /** Nothing comes of it. Ends what is open; behind an end it does nothing. */
+  fail(reason: string): void;
+  /** Who was not told yet is waited for no longer, or told by somebody else. Behind an end it does nothing. */
+  giveUp(why: "UNAVAILABLE" | "NOT_CONTROLLER"): void;
 }
 
 /** Whether somebody may have lost a leader by an election; that a new partition has one is no news. */
@@ -145,8 +147,6 @@ function followTrace(
     if (isOver) return;
     isOver = true;
     committing?.end({ error });
-    // Who was never told is the one to look at.
-    for (const brokerId of last?.awaited ?? []) tellPublish(brokerId, error ?? "UNAVAILABLE");
     for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
     of.onEnd();
   };
@@ -191,7 +191,13 @@ function followTrace(
       handedOut.set(brokerId, revision);
       tell(brokerId, revision);
     },
-    end,
+    fail: end,
+    giveUp(why) {
+      if (isOver) return;
+      // Who was never told is the one to look at.
+      for (const brokerId of last?.awaited ?? []) tellPublish(brokerId, why);
+      end();
+    },
   };
 }
 

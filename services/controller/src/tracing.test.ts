@@ -1,5 +1,5 @@
 /** The trace of one election, as a receiver gets it: names, parents, attributes, and the context that brokers are told. */
-import { emptyImage } from "@tidemark/metadata";
+import { eachPartition, emptyImage } from "@tidemark/metadata";
 import { createNodeRuntime, createSeededRandom, type Runtime } from "@tidemark/runtime";
 import { createLogger, parseTraceparent, spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver, type ReceivedSpan } from "@tidemark/testkit";
@@ -140,6 +140,13 @@ async function killFirst({ w, node, played }: Pick<Awaited<ReturnType<typeof ope
   await w.until(() => true, "and taken");
 }
 
+/** The partitions that were elected anew, by their leaders. */
+function led(node: Node): ReadonlyMap<number | undefined, readonly number[]> {
+  const anew = [...eachPartition(node.controller.image)].filter(({ partition }) => partition.leaderEpoch === 1);
+  const indexes = Map.groupBy(anew, ({ partition }) => partition.leader as number | undefined);
+  return new Map([...indexes].map(([leader, some]) => [leader, some.map(({ partition }) => partition.partition)]));
+}
+
 describe("an election", () => {
   it("is one trace: root, session end, decision, batches, each broker told, each partition with its rule", async () => {
     const { w, node, telemetry, played } = await open();
@@ -192,38 +199,42 @@ describe("an election", () => {
     expect((root?.endNanos ?? 0n) - (root?.startNanos ?? 0n)).toBeGreaterThanOrEqual(300_000_000n);
   });
 
-  it("is told to brokers beside its partition: what they do about it hangs there", async () => {
+  it("is told to each new leader beside its partition: what it does about it hangs there", async () => {
     const { w, node, telemetry, played } = await open();
-    const { topic } = await w.settle(createTopic(node, "orders", { partitions: 3 }));
-    const watch = openWatch(node, { brokerId: 2 });
-    await w.until(() => watch.frames.length === 1, "the snapshot");
+    await w.settle(createTopic(node, "orders", { partitions: 12 }));
+    const watches = [2, 3, undefined].map((brokerId) => openWatch(node, brokerId === undefined ? {} : { brokerId }));
+    await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
     await kill(w, node, played[0], played.slice(1));
-    await w.until(() => watch.frames.length === 2, "the election is told");
-    const [context, ...others] = watch.frames[1]?.elections ?? [];
-    expect(others).toEqual([]);
-    expect(context).toMatchObject({ topicId: topic?.topicId ?? "", leaderEpoch: 1 });
-    const told = parseTraceparent(context?.traceparent ?? "");
-    // Broker 3 never reads: the trace is over all the same.
-    await passTime(w, 5500, played.slice(1));
-    const [partition] = named(await telemetry.spans(), spanNames.partition);
-    expect(told).toMatchObject({ traceId: partition?.traceId, spanId: partition?.spanId, sampled: true });
+    await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
+    const elected = led(node);
+    expect(elected.size).toBe(2);
+    const told = watches.map((watch) => watch.frames[1]?.elections ?? []);
+    expect(told.map((some) => some.map(({ partition }) => partition))).toEqual([elected.get(2), elected.get(3), []]);
+    const parts = named(await telemetry.spans(), spanNames.partition);
+    const partOf = (index: number) =>
+      parts.find((span) => attributes(span)["messaging.destination.partition.id"] === `${index}`);
+    for (const { partition = -1, leaderEpoch, traceparent = "" } of told.flat()) {
+      const { traceId, spanId } = partOf(partition) ?? {};
+      expect(parseTraceparent(traceparent)).toMatchObject({ traceId, spanId, sampled: true });
+      expect(leaderEpoch).toBe(1);
+    }
   });
 
-  it("is told to who begins with a snapshot meanwhile, too", async () => {
+  it("is told to who begins with a snapshot meanwhile, too, and no longer than brokers are waited for", async () => {
     const { w, node, telemetry, played } = await open();
-    const { topic } = await w.settle(createTopic(node, "orders", { partitions: 3 }));
+    await w.settle(createTopic(node, "orders", { partitions: 12 }));
     await kill(w, node, played[0], played.slice(1));
     const watch = openWatch(node, { brokerId: 2 });
     await w.until(() => watch.frames.length === 1, "the snapshot");
-    const [context, ...others] = watch.frames[0]?.elections ?? [];
-    expect(others).toEqual([]);
-    expect(context).toMatchObject({ topicId: topic?.topicId ?? "", leaderEpoch: 1 });
+    const told = watch.frames[0]?.elections ?? [];
+    expect(told.map(({ partition }) => partition)).toEqual(led(node).get(2));
+    // Broker 3 never reads: the trace is over all the same.
     await passTime(w, 5500, played.slice(1));
     const later = openWatch(node, { brokerId: 2 });
     await w.until(() => later.frames.length === 1, "the snapshot");
     expect(later.frames[0]?.elections).toEqual([]);
-    const [partition] = named(await telemetry.spans(), spanNames.partition);
-    expect(parseTraceparent(context?.traceparent ?? "")?.spanId).toBe(partition?.spanId);
+    const parts = named(await telemetry.spans(), spanNames.partition).map(({ spanId }) => spanId);
+    for (const { traceparent = "" } of told) expect(parts).toContain(parseTraceparent(traceparent)?.spanId);
   });
 
   it("that ends in several batches has a span for each", async () => {

@@ -1,21 +1,23 @@
 import type { BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId } from "@tidemark/ids";
 import type { Receipt } from "./model.ts";
 
-/** Why leadership of a partition was decided anew. */
-export type ElectionCause =
-  | "topic created"
-  | "connection lost"
-  | "session timeout"
-  | "shutdown"
-  | "registration"
-  | "broker returned"
-  | "preferred"
-  | "unclean"
-  | "reassignment"
-  | "directory failed"
-  | "replica damaged"
-  | "replica offline"
-  | "metadata regressed";
+/** Why leadership of a partition was decided: the first of a new partition, the others anew. */
+export const electionCauses = [
+  "topic created",
+  "connection lost",
+  "session timeout",
+  "shutdown",
+  "registration",
+  "broker returned",
+  "preferred",
+  "unclean",
+  "reassignment",
+  "directory failed",
+  "replica damaged",
+  "replica offline",
+  "metadata regressed",
+] as const;
+export type ElectionCause = (typeof electionCauses)[number];
 
 /** What chose the leader (D2): where it stood before, or that there is none. */
 export type ElectionRule = "created" | "isr" | "elr" | "preferred" | "unclean" | "none";

@@ -46,14 +46,15 @@ export {
   reportDamage,
   reportRegressed,
 } from "./end-sessions.ts";
-export type {
-  ElectionCause,
-  ElectionEvent,
-  ElectionRule,
-  IsrEvent,
-  MetadataEvent,
-  ReceiptEvent,
-  SessionEndCause,
+export {
+  type ElectionCause,
+  type ElectionEvent,
+  type ElectionRule,
+  electionCauses,
+  type IsrEvent,
+  type MetadataEvent,
+  type ReceiptEvent,
+  type SessionEndCause,
 } from "./events.ts";
 export { allElectionGuards, type ElectionGuards } from "./guards.ts";
 export {

@@ -1,3 +1,4 @@
+import { ExportResultCode } from "@opentelemetry/core";
 import { OTLPMetricExporter as GrpcMetricExporter } from "@opentelemetry/exporter-metrics-otlp-grpc";
 import { OTLPMetricExporter as ProtobufMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { OTLPTraceExporter as GrpcTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
@@ -26,8 +27,12 @@ export function createTraceExporter(destination: Destination): SpanExporter | un
   }
 }
 
-/** What sends metrics to their destination every so often. Undefined where there is none. */
-export function createMetricPusher(destination: Destination, intervalMs: number): IMetricReader | undefined {
+/** What sends metrics to their destination every so often, and tells of each time that failed. Undefined where there is none. */
+export function createMetricPusher(
+  destination: Destination,
+  intervalMs: number,
+  onFailed: (error: Error | undefined) => void,
+): IMetricReader | undefined {
   switch (destination.kind) {
     case "none":
       return undefined;
@@ -39,6 +44,13 @@ export function createMetricPusher(destination: Destination, intervalMs: number)
       // A gauge has none; but of a cumulative one the library sends the last value of every series for ever.
       exporter.selectAggregationTemporality = (instrument) =>
         instrument === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : preferred(instrument);
+      const send = exporter.export.bind(exporter);
+      // The reader knows as well, but tells nobody.
+      exporter.export = (metrics, done) =>
+        send(metrics, (result) => {
+          if (result.code !== ExportResultCode.SUCCESS) onFailed(result.error);
+          done(result);
+        });
       return new PeriodicExportingMetricReader({
         exporter,
         exportIntervalMillis: intervalMs,

@@ -26,6 +26,8 @@ export const metricNames = {
   eventLoopLag: "tidemark_event_loop_lag_seconds",
   /** Spans that were recorded and never arrived, by reason: queue_full or export_failed. */
   lostSpans: "tidemark_lost_spans_total",
+  /** Pushes of metrics by OTLP that failed: what was counted is in the next one, what a gauge was is not. */
+  failedMetricPushes: "tidemark_failed_metric_pushes_total",
   processCpu: "process_cpu_seconds_total",
   processResidentMemory: "process_resident_memory_bytes",
   processStartTime: "process_start_time_seconds",

@@ -187,6 +187,43 @@ describe("a collector", () => {
     expect(lines.join("")).toContain('"exportFailed":5');
   });
 
+  const failures = (["is gone", "refuses", "busy", "full", "hangs"] as const).flatMap((mood) =>
+    protocols.map(([protocol, url]) => [mood, protocol, url] as const),
+  );
+  test.each(failures)(
+    "that %s costs pushes of metrics, which are counted, and one line (%s)",
+    async (mood, protocol, url) => {
+      const environment = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: url(),
+        OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "100",
+        OTEL_TRACES_EXPORTER: "none",
+        OTEL_METRIC_EXPORT_INTERVAL: "20",
+      };
+      if (mood === "is gone") await receiver.close();
+      else receiver.setMood(mood);
+      const telemetry = await start({ environment, metricsListener: anyPort });
+      let text = "";
+      while (!/^tidemark_failed_metric_pushes_total [2-9]/m.test(text)) ({ text } = await scrape(telemetry));
+      expect(lines).toHaveLength(1);
+      expect(JSON.parse(lines[0] ?? "{}")).toMatchObject({ level: "warn", failed: 1 });
+      expect(lines[0]).toContain('"cause":"');
+    },
+  );
+
+  test("that takes the metrics costs none of them", async () => {
+    const environment = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.httpUrl,
+      OTEL_TRACES_EXPORTER: "none",
+      OTEL_METRIC_EXPORT_INTERVAL: "20",
+    };
+    const telemetry = await start({ environment, metricsListener: anyPort });
+    const pushes = () => receiver.metrics().filter(({ name }) => name === "tidemark_failed_metric_pushes_total").length;
+    await receiver.waitUntil(() => pushes() > 1);
+    expect((await scrape(telemetry)).text).toMatch(/^tidemark_failed_metric_pushes_total 0$/m);
+    expect(lines).toEqual([]);
+  });
+
   test("that is slow costs nothing while there is room", async () => {
     receiver.setMood("hangs");
     const environment = environmentOf("http/protobuf", receiver.httpUrl, {

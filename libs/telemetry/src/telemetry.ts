@@ -4,6 +4,7 @@ import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME } from "@opentelemetry/sema
 import { delay, type Random, type Runtime, type Scheduler } from "@tidemark/runtime";
 import { createExemplars } from "./exemplars.ts";
 import { createMetricPusher, createTraceExporter } from "./exporters.ts";
+import { createFailedPushes } from "./failed-pushes.ts";
 import { createSpanKeeper, type KeptSpan } from "./kept-spans.ts";
 import { createLogger, type Logger, type LogLevel } from "./logger.ts";
 import { createLostSpans } from "./lost-spans.ts";
@@ -88,11 +89,12 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const resource = createResource(options, plan);
   const exemplars = metricsListener === undefined ? undefined : createExemplars(runtime.clock);
   const scraped = exemplars && createPrometheusReader(exemplars);
-  const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs);
+  const pushed = createMetricPusher(plan.metrics, plan.metricsIntervalMs, (error) => onPushFailed(error));
   const readers = [scraped?.reader, pushed].filter((reader) => reader !== undefined);
   const providers = options.scope === "process" ? processProviders(resource) : isolatedProviders(resource);
   const meters = providers.meters(readers);
   const metrics = createMetrics(meters.meter, exemplars);
+  const onPushFailed = createFailedPushes({ clock: runtime.clock, logger, metrics });
   const lag = readers.length === 0 ? undefined : observeEventLoopLag(metrics, runtime);
   const observers = lag === undefined ? [] : [observeProcess(metrics, runtime.clock), () => lag.stop()];
   const endpoint = await startEndpoint(options, scraped, {

@@ -3,7 +3,7 @@ import type { Disk } from "@tidemark/disk";
 import type { DirectoryId } from "@tidemark/ids";
 import type { ClientTls, ServedService, Transport } from "@tidemark/rpc";
 import type { Runtime } from "@tidemark/runtime";
-import type { Telemetry } from "@tidemark/telemetry";
+import type { Telemetry, TraceContext } from "@tidemark/telemetry";
 import type { CampaignRecorder } from "./tracing/campaigns.ts";
 import type { CommitContext } from "./tracing/commit-context.ts";
 
@@ -42,11 +42,13 @@ export interface MemberProgress {
   readonly lastContactMs: number;
 }
 
-/** What a backend's own spans hang below. */
+/** What a backend's own spans hang below, and its log lines belong to. */
 export interface BackendTraces {
   /** What is being committed for an election; undefined where that is nothing. Spans below it are recorded always. */
   readonly commit: Readonly<CommitContext>;
   readonly campaigns: Pick<CampaignRecorder, "won">;
+  /** What a loss of the backend comes in between: what is being committed for an election, or this controller's own election. */
+  readonly underWay: () => TraceContext | undefined;
 }
 
 /** Opens the backend that the settings choose. Only the composition root names one. */

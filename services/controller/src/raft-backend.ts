@@ -68,6 +68,7 @@ export function openRaftBackend(values: ControllerValues, experiment: RaftExperi
           id: directoryId,
           address,
           parent: () => traces.commit.parent,
+          underWay: traces.underWay,
           onWon: (campaign) => traces.campaigns.won(campaign),
         }),
         onFatal,

@@ -3,6 +3,7 @@ import type { BrokerId } from "@tidemark/ids";
 import {
   describeHealth,
   type ElectionEvent,
+  electionCauses,
   type MetadataEvent,
   type MetadataImage,
   type ReceiptEvent,
@@ -10,6 +11,7 @@ import {
 } from "@tidemark/metadata";
 import { type Logger, metricNames, type Telemetry, type TraceContext } from "@tidemark/telemetry";
 import type { ControllerEvent } from "./events/controller-events.ts";
+import { isAnew } from "./tracing/election-trace.ts";
 
 /** What the metrics show of the controller when somebody reads them. */
 export interface ReportedState {
@@ -32,7 +34,10 @@ export function createReporter(
   traces: ReportedTraces,
 ): (event: ControllerEvent) => void {
   const { logger, metrics } = telemetry;
-  const elections = metrics.counter({ name: metricNames.leaderElections, description: "Elections of leaders." });
+  const elections = metrics.counter({
+    name: metricNames.leaderElections,
+    description: "Partitions whose leadership was decided anew, also where nobody could have it.",
+  });
   const unclean = metrics.counter({
     name: metricNames.uncleanLeaderElections,
     description: "Elections of leaders that were not eligible.",
@@ -41,10 +46,11 @@ export function createReporter(
   const expands = metrics.counter({ name: metricNames.isrExpands, description: "Replicas that joined an ISR." });
   // What never happened is told as 0: behind a series that begins with 1, nobody sees that it rose.
   for (const counter of [unclean, shrinks, expands]) counter.add(0);
+  for (const cause of electionCauses) if (isAnew({ cause })) elections.add(0, { cause });
   observeState(metrics, state);
 
   const count = (event: MetadataEvent) => {
-    if (event.kind === "elected") elections.add(1, { cause: event.cause });
+    if (event.kind === "elected" && isAnew(event)) elections.add(1, { cause: event.cause });
     if (event.kind === "elected" && event.rule === "unclean") unclean.add(1);
     if (event.kind !== "isrChanged") return;
     const left = without(event.before, event.after);
@@ -91,9 +97,15 @@ function logEvent(logger: Logger, event: ControllerEvent, traces: ReportedTraces
         ...traceOf(traces.controllerElection()),
       });
     case "deactivated":
-      return logger.info("active controller no more", { epoch: event.epoch, why: event.why });
+      return logger.info("active controller no more", {
+        epoch: event.epoch,
+        why: event.why,
+        ...traceOf(traces.controllerElection()),
+      });
     case "decided":
-      for (const each of event.events) logDecision(logger, each, traces);
+      for (const each of event.events) {
+        logDecision(logger, each, traceOf(traces.election(each.kind === "elected" ? each : undefined)));
+      }
       return;
     case "believed":
     case "tookUp":
@@ -144,20 +156,24 @@ function logEvent(logger: Logger, event: ControllerEvent, traces: ReportedTraces
   }
 }
 
-function traceOf(trace: TraceContext | undefined): { readonly trace?: TraceContext } {
+/** The span that a line belongs to, where there is one. */
+type Traced = { readonly trace?: TraceContext };
+
+function traceOf(trace: TraceContext | undefined): Traced {
   return trace === undefined ? {} : { trace };
 }
 
-function logDecision(logger: Logger, event: MetadataEvent, traces: ReportedTraces): void {
+/** What was decided together with an election belongs to it. */
+function logDecision(logger: Logger, event: MetadataEvent, trace: Traced): void {
   switch (event.kind) {
     case "sessionEnded":
       return logger.info("broker session ended", {
         broker: event.brokerId,
         cause: event.cause,
-        ...traceOf(traces.election()),
+        ...trace,
       });
     case "brokerRegistered":
-      return logger.info("broker registered", { broker: event.brokerId, brokerEpoch: event.brokerEpoch });
+      return logger.info("broker registered", { broker: event.brokerId, brokerEpoch: event.brokerEpoch, ...trace });
     case "elected":
       return logger.debug("leader elected", {
         topic: event.topic,
@@ -166,50 +182,49 @@ function logDecision(logger: Logger, event: MetadataEvent, traces: ReportedTrace
         rule: event.rule,
         leader: event.newLeader ?? -1,
         leaderEpoch: event.leaderEpoch,
-        ...traceOf(traces.election(event)),
+        ...trace,
       });
     case "isrChanged":
       return logger.debug("ISR changed", {
         topic: event.topic,
         partition: event.partition,
         isr: event.after.join(","),
+        ...trace,
       });
     case "topicCreated":
     case "topicDeleted":
     case "partitionsAdded":
     case "topicConfigured":
-      return logger.info(eventTitles[event.kind], { topic: event.topic, topicId: event.topicId });
+      return logger.info(eventTitles[event.kind], { topic: event.topic, topicId: event.topicId, ...trace });
     case "clusterCreated":
       return logger.info("cluster created", { cluster: event.clusterId });
     case "brokerUnregistered":
-      return logger.info("broker unregistered", { broker: event.brokerId });
+      return logger.info("broker unregistered", { broker: event.brokerId, ...trace });
     case "shutdownBegun":
-      return logger.info("broker is about to stop", { broker: event.brokerId });
+      return logger.info("broker is about to stop", { broker: event.brokerId, ...trace });
     case "directoriesFailed":
       return logger.warn("log directories failed", {
         broker: event.brokerId,
         directories: event.directoryIds.join(","),
+        ...trace,
       });
     case "replicasDamaged":
-      return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas });
+      return logger.warn("replicas damaged", { broker: event.brokerId, replicas: event.replicas, ...trace });
     case "replicasRehomed":
       return logger.warn("replicas are copied anew: their log directory is gone", {
         broker: event.brokerId,
         replicas: event.replicas,
+        ...trace,
       });
     case "receipt":
-      return logReceipt(logger, event, traces.election());
+      return logReceipt(logger, event, trace);
     case "orphansSwept":
       return logger.info("orphan partitions swept", { partitions: event.partitions });
   }
 }
 
 /** The whole of a receipt stands in the log (D3): which replicas answered how, what was cut where, whom it awaits. */
-function logReceipt(
-  logger: Logger,
-  { topic, partition, receipt }: ReceiptEvent,
-  trace: TraceContext | undefined,
-): void {
+function logReceipt(logger: Logger, { topic, partition, receipt }: ReceiptEvent, trace: Traced): void {
   logger.warn(receipt.awaited.length > 0 ? "unclean election" : "unclean election, receipt complete", {
     topic,
     partition,
@@ -219,7 +234,7 @@ function logReceipt(
     positions: receipt.positions.map((each) => `${each.brokerId}:${each.lastLeaderEpoch}/${each.logEnd}`).join(","),
     cuts: receipt.cuts.map(cutText).join(","),
     awaited: receipt.awaited.join(","),
-    ...traceOf(trace),
+    ...trace,
   });
 }
 

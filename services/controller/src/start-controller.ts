@@ -22,9 +22,9 @@ import { describeController } from "./describe-controller.ts";
 import type { ControllerExperiment } from "./experiment.ts";
 import { type ControllerValues, settingsFromConfig } from "./settings-from-config.ts";
 import { createTeller } from "./tell.ts";
-import { type CampaignRecorder, createCampaignRecorder } from "./tracing/campaigns.ts";
-import { type CommitContext, createCommitContext } from "./tracing/commit-context.ts";
-import { createControllerElectionTracer } from "./tracing/controller-election-tracer.ts";
+import { createCampaignRecorder } from "./tracing/campaigns.ts";
+import { createCommitContext } from "./tracing/commit-context.ts";
+import { type ControllerElectionTracer, createControllerElectionTracer } from "./tracing/controller-election-tracer.ts";
 import { createElectionTracer } from "./tracing/election-tracer.ts";
 import { createDescribeReplicas, type DescribeReplicas } from "./unclean/describe-replicas.ts";
 
@@ -69,7 +69,7 @@ export async function startController(options: ControllerStartOptions): Promise<
     closing.push(() => directory.release());
     const tls = await peerTls(values, disk);
     const listening: { at?: Awaited<ReturnType<RpcServer["start"]>> } = {};
-    const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
+    const traces = createTraces();
     const backend = await options.openBackend({
       disk,
       directory: options.directory,
@@ -114,18 +114,26 @@ export async function startController(options: ControllerStartOptions): Promise<
   }
 }
 
+/** What is shared with the backend, which is opened before there is a controller. */
+function createTraces() {
+  const own: { election?: Pick<ControllerElectionTracer, "current"> } = {};
+  const commit = createCommitContext();
+  const underWay = () => commit.parent ?? own.election?.current();
+  return { commit, campaigns: createCampaignRecorder(), own, underWay };
+}
+
 function makeController(
   options: ControllerStartOptions & Pick<ControllerOptions, "onLed">,
   {
     directory,
     backend,
     describeReplicas,
-    traces: { commit, campaigns },
+    traces: { commit, campaigns, own },
   }: {
     readonly directory: ControllerDirectory;
     readonly backend: Backend;
     readonly describeReplicas: DescribeReplicas;
-    readonly traces: { readonly commit: CommitContext; readonly campaigns: CampaignRecorder };
+    readonly traces: ReturnType<typeof createTraces>;
   },
 ): Controller {
   const { values, runtime, transport, telemetry, onLed, onFatal, experiment } = options;
@@ -143,6 +151,7 @@ function makeController(
     controllerId: values["node.id"],
     campaigns,
   });
+  own.election = controllerElection;
   const tell = createTeller({
     telemetry,
     state: { isActive: () => controller.isActive, image: () => controller.image },

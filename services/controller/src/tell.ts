@@ -18,10 +18,12 @@ export function createTeller(of: {
     controllerElection: () => controllerElection.current(),
   });
   return (event) => {
-    // The line that says that this controller is active belongs to what that event begins; the line of a decision to
-    // what it ends.
-    controllerElection.onEvent(event);
+    // The line that says that this controller is active belongs to what that event begins; every other one to what its
+    // event ends.
+    const begins = event.kind === "activated";
+    if (begins) controllerElection.onEvent(event);
     report(event);
+    if (!begins) controllerElection.onEvent(event);
     elections.onEvent(event);
   };
 }

@@ -1,5 +1,5 @@
 /** The trace of one election, as a receiver gets it: names, parents, attributes, and the context that brokers are told. */
-import { emptyImage } from "@tidemark/metadata";
+import { eachPartition, emptyImage } from "@tidemark/metadata";
 import { createNodeRuntime, createSeededRandom, type Runtime } from "@tidemark/runtime";
 import { createLogger, parseTraceparent, spanNames, startTelemetry } from "@tidemark/telemetry";
 import { createOtlpReceiver, type ReceivedSpan } from "@tidemark/testkit";
@@ -121,7 +121,9 @@ describe("log lines", () => {
     });
     const all = lines.map((line) => JSON.parse(line) as { readonly message: string; readonly cause?: string });
     const said = (message: string) => all.filter((line) => line.message === message);
-    expect(said("broker session ended")).toEqual([expect.objectContaining(idsOf(spanNames.election))]);
+    for (const message of ["broker session ended", "ISR changed"]) {
+      expect(said(message), message).toEqual([expect.objectContaining(idsOf(spanNames.election))]);
+    }
     const elected = said("leader elected").filter(({ cause }) => cause !== "topic created");
     expect(elected).toEqual([expect.objectContaining(idsOf(spanNames.partition))]);
     expect(said("active controller")).toEqual([expect.objectContaining(idsOf(spanNames.controllerElection))]);
@@ -136,6 +138,13 @@ async function killFirst({ w, node, played }: Pick<Awaited<ReturnType<typeof ope
   await kill(w, node, played[0], played.slice(1));
   await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
   await w.until(() => true, "and taken");
+}
+
+/** The partitions that were elected anew, by their leaders. */
+function led(node: Node): ReadonlyMap<number | undefined, readonly number[]> {
+  const anew = [...eachPartition(node.controller.image)].filter(({ partition }) => partition.leaderEpoch === 1);
+  const indexes = Map.groupBy(anew, ({ partition }) => partition.leader as number | undefined);
+  return new Map([...indexes].map(([leader, some]) => [leader, some.map(({ partition }) => partition.partition)]));
 }
 
 describe("an election", () => {
@@ -190,38 +199,42 @@ describe("an election", () => {
     expect((root?.endNanos ?? 0n) - (root?.startNanos ?? 0n)).toBeGreaterThanOrEqual(300_000_000n);
   });
 
-  it("is told to brokers beside its partition: what they do about it hangs there", async () => {
+  it("is told to each new leader beside its partition: what it does about it hangs there", async () => {
     const { w, node, telemetry, played } = await open();
-    const { topic } = await w.settle(createTopic(node, "orders", { partitions: 3 }));
-    const watch = openWatch(node, { brokerId: 2 });
-    await w.until(() => watch.frames.length === 1, "the snapshot");
+    await w.settle(createTopic(node, "orders", { partitions: 12 }));
+    const watches = [2, 3, undefined].map((brokerId) => openWatch(node, brokerId === undefined ? {} : { brokerId }));
+    await w.until(() => watches.every((watch) => watch.frames.length === 1), "the snapshots");
     await kill(w, node, played[0], played.slice(1));
-    await w.until(() => watch.frames.length === 2, "the election is told");
-    const [context, ...others] = watch.frames[1]?.elections ?? [];
-    expect(others).toEqual([]);
-    expect(context).toMatchObject({ topicId: topic?.topicId ?? "", leaderEpoch: 1 });
-    const told = parseTraceparent(context?.traceparent ?? "");
-    // Broker 3 never reads: the trace is over all the same.
-    await passTime(w, 5500, played.slice(1));
-    const [partition] = named(await telemetry.spans(), spanNames.partition);
-    expect(told).toMatchObject({ traceId: partition?.traceId, spanId: partition?.spanId, sampled: true });
+    await w.until(() => watches.every((watch) => watch.frames.length === 2), "the election is told");
+    const elected = led(node);
+    expect(elected.size).toBe(2);
+    const told = watches.map((watch) => watch.frames[1]?.elections ?? []);
+    expect(told.map((some) => some.map(({ partition }) => partition))).toEqual([elected.get(2), elected.get(3), []]);
+    const parts = named(await telemetry.spans(), spanNames.partition);
+    const partOf = (index: number) =>
+      parts.find((span) => attributes(span)["messaging.destination.partition.id"] === `${index}`);
+    for (const { partition = -1, leaderEpoch, traceparent = "" } of told.flat()) {
+      const { traceId, spanId } = partOf(partition) ?? {};
+      expect(parseTraceparent(traceparent)).toMatchObject({ traceId, spanId, sampled: true });
+      expect(leaderEpoch).toBe(1);
+    }
   });
 
-  it("is told to who begins with a snapshot meanwhile, too", async () => {
+  it("is told to who begins with a snapshot meanwhile, too, and no longer than brokers are waited for", async () => {
     const { w, node, telemetry, played } = await open();
-    const { topic } = await w.settle(createTopic(node, "orders", { partitions: 3 }));
+    await w.settle(createTopic(node, "orders", { partitions: 12 }));
     await kill(w, node, played[0], played.slice(1));
     const watch = openWatch(node, { brokerId: 2 });
     await w.until(() => watch.frames.length === 1, "the snapshot");
-    const [context, ...others] = watch.frames[0]?.elections ?? [];
-    expect(others).toEqual([]);
-    expect(context).toMatchObject({ topicId: topic?.topicId ?? "", leaderEpoch: 1 });
+    const told = watch.frames[0]?.elections ?? [];
+    expect(told.map(({ partition }) => partition)).toEqual(led(node).get(2));
+    // Broker 3 never reads: the trace is over all the same.
     await passTime(w, 5500, played.slice(1));
     const later = openWatch(node, { brokerId: 2 });
     await w.until(() => later.frames.length === 1, "the snapshot");
     expect(later.frames[0]?.elections).toEqual([]);
-    const [partition] = named(await telemetry.spans(), spanNames.partition);
-    expect(parseTraceparent(context?.traceparent ?? "")?.spanId).toBe(partition?.spanId);
+    const parts = named(await telemetry.spans(), spanNames.partition).map(({ spanId }) => spanId);
+    for (const { traceparent = "" } of told) expect(parts).toContain(parseTraceparent(traceparent)?.spanId);
   });
 
   it("that ends in several batches has a span for each", async () => {

@@ -29,7 +29,7 @@ async function reporting(sampler: string) {
       OTEL_METRICS_EXPORTER: "none",
       OTEL_TRACES_SAMPLER: sampler,
     },
-    logLevel: "info",
+    logLevel: "debug",
     metricsListener: undefined,
     writeLog: (line) => lines.push(line),
   });
@@ -41,7 +41,8 @@ async function reporting(sampler: string) {
     const address = () => `${node}@controller-${node}.test:4650`;
     const onWon = (campaign: WonCampaign) => won.push(campaign);
     const known = reporters.get(node);
-    return known ?? createRaftReporter({ telemetry, clock: time.clock, id, address, parent: () => parent, onWon });
+    const under = { parent: () => parent, underWay: () => parent };
+    return known ?? createRaftReporter({ telemetry, clock: time.clock, id, address, ...under, onWon });
   };
   const cluster = await createManualCluster({
     time,
@@ -111,6 +112,22 @@ describe("a member's report", () => {
     const told = await spans();
     expect(new Set(told.map(({ name }) => name))).toEqual(new Set([spanNames.raftAppend, spanNames.raftQuorum]));
     expect(new Set(told.map(({ parentSpanId }) => parentSpanId))).toEqual(new Set([spanId]));
+  });
+
+  it("names in the log what the end of a leadership comes in between, and the span of a snapshot", async () => {
+    const { cluster, lines, spans, commitBelow } = await reporting("parentbased_always_off");
+    await work(cluster);
+    const { spanId } = commitBelow();
+    cluster.cut(1);
+    const message = "leads the controllers' quorum no more";
+    await cluster.until(() => lines.join("").includes(message), "the first leads no more");
+    await cluster.close();
+    const all = lines.map((line) => JSON.parse(line) as { readonly message: string; readonly span_id?: string });
+    const idsOf = (message: string) => all.filter((line) => line.message === message).map((line) => line.span_id);
+    expect(idsOf(message)[0]).toBe(spanId);
+    const saved = (await spans()).filter(({ attributes }) => attributes["tidemark.cause"] === "save");
+    expect(saved.length).toBeGreaterThan(0);
+    expect(idsOf("snapshot saved").sort()).toEqual(saved.map((span) => span.spanId).sort());
   });
 
   it("says in the log whom a quorum misses, and how one that is no member becomes one", async () => {

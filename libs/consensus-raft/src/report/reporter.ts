@@ -13,18 +13,20 @@ export interface ReporterOptions {
   readonly address: () => string;
   /** What is being committed for an election: the spans of its entries hang there, and are recorded always. */
   readonly parent: () => TraceContext | undefined;
+  /** What a loss of the leadership comes in between: the same, or the election of the controller that leads by it. */
+  readonly underWay: () => TraceContext | undefined;
   /** Takes the campaign that this node won: whoever tells what came of it tells it too. */
   readonly onWon: (campaign: WonCampaign) => void;
 }
 
 /** Returns what to call with each event. */
 export function createRaftReporter(options: ReporterOptions): NodeEventSink {
-  const traces = createRaftTraces({ ...options, tracer: options.telemetry.tracer });
+  const { tracer } = options.telemetry;
+  const traces = createRaftTraces({ ...options, tracer });
   const names = createNames();
   return (event) => {
     if (event.kind === "raft" && event.event.kind === "membershipChanged") names.learn(event.event.membership);
-    logEvent(options, event, names);
-    traces.onEvent(event);
+    logEvent(options, event, { names, trace: tracer.enabled ? traces.onEvent(event) : undefined });
   };
 }
 
@@ -49,7 +51,12 @@ function createNames(): Names {
   };
 }
 
-function logEvent({ telemetry: { logger }, id, address }: ReporterOptions, event: NodeEvent, names: Names): void {
+/** `trace`: the span that was made of the event. */
+function logEvent(
+  { telemetry: { logger }, id, address, underWay }: ReporterOptions,
+  event: NodeEvent,
+  { names, trace }: { readonly names: Names; readonly trace: TraceContext | undefined },
+): void {
   switch (event.kind) {
     case "opened":
       names.learn(event.membership);
@@ -62,19 +69,38 @@ function logEvent({ telemetry: { logger }, id, address }: ReporterOptions, event
     case "leaseBegun":
       return logger.info("leads the controllers' quorum", { term: event.term });
     case "leaseEnded":
-      return logger.info("leads the controllers' quorum no more", { term: event.term, why: event.cause });
+      return logger.info("leads the controllers' quorum no more", {
+        term: event.term,
+        why: event.cause,
+        ...traceOf(underWay()),
+      });
     case "stalled":
-      return logger.warn("this process stalled; the other controllers are observed anew", { durationMs: event.ms });
+      return logger.warn("this process stalled; the other controllers are observed anew", {
+        durationMs: event.ms,
+        ...traceOf(underWay()),
+      });
     case "handingOver":
-      return logger.info("hands the leadership over", { to: names.of(event.to), why: event.cause });
+      return logger.info("hands the leadership over", {
+        to: names.of(event.to),
+        why: event.cause,
+        ...traceOf(underWay()),
+      });
     case "peerRefused":
       return logger.warn("a controller's process is gone: its port refuses", { controller: names.of(event.peer) });
     case "noQuorum":
       return logNoQuorum(logger, event, { names, id, address: address() });
     case "storageFailed":
-      return logger.error("the disk failed: this controller takes nothing more", { why: event.message });
+      return logger.error("the disk failed: this controller takes nothing more", {
+        why: event.message,
+        ...traceOf(underWay()),
+      });
     case "snapshotSaved":
-      return logger.debug("snapshot saved", { index: event.index, bytes: event.bytes, durationMs: event.ms });
+      return logger.debug("snapshot saved", {
+        index: event.index,
+        bytes: event.bytes,
+        durationMs: event.ms,
+        ...traceOf(trace),
+      });
     case "snapshotLoaded":
       return logger.info("snapshot loaded", { index: event.index, bytes: event.bytes });
     case "raft":
@@ -83,6 +109,10 @@ function logEvent({ telemetry: { logger }, id, address }: ReporterOptions, event
     case "sessionEnded":
       return;
   }
+}
+
+function traceOf(trace: TraceContext | undefined): { readonly trace?: TraceContext } {
+  return trace === undefined ? {} : { trace };
 }
 
 function logRaft(logger: Logger, event: Extract<NodeEvent, { kind: "raft" }>["event"], names: Names): void {

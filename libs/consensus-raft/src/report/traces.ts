@@ -23,7 +23,8 @@ import {
 import type { NodeEvent } from "../node/events.ts";
 
 export interface RaftTraces {
-  onEvent(event: NodeEvent): void;
+  /** Returns the span that was made of the event alone. */
+  onEvent(event: NodeEvent): TraceContext | undefined;
 }
 
 /** Entries that were appended together. */
@@ -69,13 +70,12 @@ export function createRaftTraces(parts: Parts): RaftTraces {
   return {
     onEvent(event) {
       if (event.kind === "raft") onRaft(state, event.event);
-      if (event.kind === "snapshotSaved") {
-        record(state, spanNames.raftSnapshot, clock.monotonicMs() - event.ms, {
-          [attributeNames.raftIndex]: event.index,
-          [attributeNames.snapshotBytes]: event.bytes,
-          [attributeNames.cause]: "save",
-        });
-      }
+      if (event.kind !== "snapshotSaved") return undefined;
+      return record(state, spanNames.raftSnapshot, clock.monotonicMs() - event.ms, {
+        [attributeNames.raftIndex]: event.index,
+        [attributeNames.snapshotBytes]: event.bytes,
+        [attributeNames.cause]: "save",
+      });
     },
   };
 }
@@ -137,7 +137,10 @@ function endCampaign(state: State, term: number, outcome: string): void {
     [attributeNames.cause]: cause,
     [attributeNames.outcome]: outcome,
   };
-  if (outcome !== "won") return record(state, spanNames.campaign, startMs, attributes);
+  if (outcome !== "won") {
+    record(state, spanNames.campaign, startMs, attributes);
+    return;
+  }
   const backend = { [attributeNames.backend]: "raft" };
   state.onWon({ startMs, endMs: state.clock.monotonicMs(), attributes: { ...backend, ...attributes } });
 }
@@ -168,6 +171,6 @@ function record(
   startMs: number,
   attributes: SpanAttributes,
   parent?: TraceContext,
-): void {
-  tracer.record({ name, parent, startMs, attributes: { [attributeNames.backend]: "raft", ...attributes } });
+): TraceContext {
+  return tracer.record({ name, parent, startMs, attributes: { [attributeNames.backend]: "raft", ...attributes } });
 }

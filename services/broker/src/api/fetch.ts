@@ -64,7 +64,7 @@ export function createFetch(options: FetchOptions) {
         const { batches, bytes, partitions, failure: error } = round;
         const recorded = tell(context, { topic: request.topic, startMs, batches, bytes, waitedMs, error });
         if (error !== undefined && targets.length === 1) throw error;
-        options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace: recorded });
+        options.metrics.fetched({ partitions, bytes, ms: clock.monotonicMs() - startMs, trace: recorded });
         return create(FetchResponseSchema, { partitions: [...partitions], next: nextRequest(request, partitions) });
       }
       const reads = [...round.ends].map(([target, end]) => ({

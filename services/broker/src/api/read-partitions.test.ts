@@ -38,3 +38,22 @@ it("decoded records of all partitions together stay within the limit of the answ
   const few = await readPartitions(targets, { ...limits, format: Format.TEXT, decodedBytesMax: 10 });
   expect(few.partitions.map(({ records }) => records.length)).toEqual([1, 0, 0, 0]);
 });
+
+it("counts nothing of a partition that fails when a part of it was read", async () => {
+  const [target] = await withRecords(1, 10, 10);
+  if (target?.kind !== "read") throw new Error("It cannot be read");
+  let reads = 0;
+  const read = () => {
+    if (++reads > 1) throw new Error("not what was written");
+    return Promise.resolve({ bytes: new Uint8Array(10), nextOffset: 1n });
+  };
+  const partition = Object.create(target.partition, { log: { value: { read } } }) as typeof target.partition;
+  const round = await readPartitions([{ ...target, partition }], {
+    ...limits,
+    format: Format.BATCHES,
+    decodedBytesMax: 8000,
+  });
+  expect(reads).toBe(2);
+  expect(round).toMatchObject({ batches: [], bytes: 0, partitions: [{ batches: new Uint8Array() }] });
+  expect(round.failure).toBeDefined();
+});

@@ -24,7 +24,9 @@ export interface ReadLimits {
 /** What one round of reading brought. */
 export interface Round {
   readonly partitions: readonly FetchedPartition[];
+  /** Read for the answer: one in records may hold a part of them. */
   readonly batches: readonly Uint8Array[];
+  /** Of these batches. */
   readonly bytes: number;
   /** The error of the first partition that failed. */
   readonly failure: TidemarkError | undefined;
@@ -143,8 +145,9 @@ function roundOf(parts: readonly Part[], limits: ReadLimits): Round {
   const ends = new Map<ReadTarget, Offset>();
   let bytes = 0;
   for (const { target, readable, chunks, error } of parts) {
+    if (error !== undefined) continue;
     for (const chunk of chunks) bytes += chunk.length;
-    if (target.kind === "read" && readable !== undefined && error === undefined) ends.set(target, readable.upTo);
+    if (target.kind === "read" && readable !== undefined) ends.set(target, readable.upTo);
   }
   return {
     partitions: parts.map((part) => fetched(part, limits)),

@@ -75,7 +75,7 @@ export function createSubscribe(options: FetchOptions) {
       );
       const finished = { topic: request.topic, startMs, batches, bytes, waitedMs: 0, error: failure };
       const trace = options.tracer.finish(context, finished);
-      if (bytes > 0) options.metrics.fetched({ batches, bytes, ms: clock.monotonicMs() - startMs, trace });
+      if (bytes > 0) options.metrics.fetched({ partitions, bytes, ms: clock.monotonicMs() - startMs, trace });
       for (const [index, reader] of [...readers.entries()]) {
         const [fetched, target] = [partitions[index], targets[index]];
         if (fetched === undefined || target === undefined) continue;

@@ -1,9 +1,18 @@
 import { get } from "node:http";
+import { create } from "@bufbuild/protobuf";
 import { leaderEpoch, offset } from "@tidemark/ids";
+import {
+  FetchRequestSchema,
+  Format,
+  ProduceRequestSchema,
+  RecordSchema,
+  SubscribeRequestSchema,
+} from "@tidemark/proto/log/v1";
 import type { BatchHeader } from "@tidemark/record";
 import { createNodeRuntime } from "@tidemark/runtime";
 import { type Metrics, type Report, startTelemetry } from "@tidemark/telemetry";
 import { expect, test } from "vitest";
+import { callContext, createBrokerBench, imageOf } from "../testing/broker-bench.ts";
 import { producerBatch } from "../testing/producer-batch.ts";
 import { createReplicaCluster, one, three, two } from "../testing/replica-cluster.ts";
 import { createBrokerMetrics } from "./broker-metrics.ts";
@@ -67,12 +76,27 @@ test("what is acknowledged is counted, and how long each answer took by acks and
   ]);
 });
 
-test("what is handed out is counted by the records of its batches", () => {
+test("what is handed out is counted: the records of whole batches, or those of an answer in records and no more", async () => {
   const { metrics, read } = collect();
-  const broker = createBrokerMetrics(metrics, () => []);
-  broker.fetched({ batches: [bytes, new Uint8Array([...bytes, ...bytes])], bytes: 3 * bytes.length, ms: 1, trace });
-  expect(read("tidemark_fetched_records_total")).toEqual([[9, undefined]]);
-  expect(read("tidemark_fetched_bytes_total")).toEqual([[3 * bytes.length, undefined]]);
+  const counting = createBrokerMetrics(metrics, () => []);
+  const bench = await createBrokerBench(imageOf([{ name: "t" }]), { metrics: counting });
+  const records = ["a", "b", "c"].map((value) => create(RecordSchema, { valueForm: { case: "text", value } }));
+  await bench.produce(create(ProduceRequestSchema, { topic: "t", records }), callContext());
+  const counted = () => read("tidemark_fetched_records_total")[0]?.[0];
+  let next = create(FetchRequestSchema, { topic: "t", format: Format.TEXT, maxRecords: 1 });
+  for (const handedOut of [1, 2, 3, 3]) {
+    const answer = await bench.fetch(next, callContext());
+    expect(counted()).toBe(handedOut);
+    next = answer.next ?? next;
+  }
+  expect(read("tidemark_fetched_bytes_total")[0]?.[0]).toBeGreaterThan(0);
+  await bench.fetch(create(FetchRequestSchema, { topic: "t", format: Format.BATCHES }), callContext());
+  expect(counted()).toBe(6);
+  const call = create(SubscribeRequestSchema, { topic: "t", format: Format.TEXT, creditRecords: 2n });
+  const frames: unknown[] = [];
+  for await (const { frame } of bench.subscribe(call, callContext())) frames.push(frame?.case);
+  expect(frames).toContain("data");
+  expect(counted()).toBe(8);
 });
 
 test("the lag of each follower is what it has not flushed", async () => {
@@ -109,7 +133,7 @@ test("ten thousand topics bring no series that one has not", async () => {
     const broker = createBrokerMetrics(telemetry.metrics, () => led);
     for (let each = 0; each < led.length; each++) {
       broker.produced({ batches, acks: "all", outcome: acknowledged, ms: 5, trace });
-      broker.fetched({ batches: [bytes], bytes: bytes.length, ms: 1, trace });
+      broker.fetched({ partitions: [{ batches: bytes, records: [] }], bytes: bytes.length, ms: 1, trace });
     }
     const { host = "", port = 0 } = telemetry.metricsEndpoint ?? {};
     const text = await pageAt(`http://${host}:${port}/metrics`);

@@ -1,4 +1,5 @@
 /** What a broker counts for whoever reads its metrics. No label grows with topics, partitions or clients. */
+import type { FetchedPartition } from "@tidemark/proto/log/v1";
 import { iterateBatches } from "@tidemark/record";
 import type { Acks, PartitionView } from "@tidemark/replication";
 import { type Metrics, metricNames, type TraceContext } from "@tidemark/telemetry";
@@ -16,7 +17,8 @@ export interface BrokerMetrics {
   }): void;
   /** A fetch was answered, or a message of a subscription made, `ms` after it was asked for. */
   fetched(fetch: {
-    readonly batches: readonly Uint8Array[];
+    readonly partitions: readonly Pick<FetchedPartition, "batches" | "records">[];
+    /** Of the batches that were read for it, of which an answer in records may hold a part. */
     readonly bytes: number;
     readonly ms: number;
     /** Undefined where the fetch is not recorded. */
@@ -46,7 +48,7 @@ export function createBrokerMetrics(
       (report) => report(count.fetchedRecords),
     ),
     metrics.observeCounter(
-      { name: metricNames.fetchedBytes, description: "Bytes of the batches that were handed out to consumers." },
+      { name: metricNames.fetchedBytes, description: "Bytes of the batches that were read for consumers." },
       (report) => report(count.fetchedBytes),
     ),
     metrics.observeGauge(
@@ -78,10 +80,10 @@ export function createBrokerMetrics(
       count.producedRecords += batches.records;
       count.producedBytes += batches.bytes.length;
     },
-    fetched({ batches, bytes, ms, trace }) {
+    fetched({ partitions, bytes, ms, trace }) {
       fetchTimes.record(ms / 1000, undefined, trace);
       count.fetchedBytes += bytes;
-      for (const piece of batches) count.fetchedRecords += recordsIn(piece);
+      for (const { batches, records } of partitions) count.fetchedRecords += records.length + recordsIn(batches);
     },
     flushed(ms) {
       flushTimes.record(ms / 1000);

@@ -59,6 +59,8 @@ export interface BenchOptions {
   readonly seed?: number;
   readonly guards?: LogGuards;
   readonly tracer?: Tracer;
+  /** Absent: nothing is counted. */
+  readonly metrics?: BrokerMetrics;
   /** The logs are open, and nothing is served: as before the first registration. */
   readonly isUnregistered?: boolean;
   /** What the controller says to a broker that asks whether it leads; undefined, or absent: nothing. */
@@ -132,6 +134,7 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   const disk = options.disk ?? (await newDisk());
   const gated = gateDisk(disk);
   const time = options.time ?? createManualTime();
+  const metrics = options.metrics ?? uncounted;
   const runtime = { ...time, random: createSeededRandom(options.seed ?? 1) };
   const logs: string[] = [];
   const failures: string[] = [];
@@ -189,14 +192,14 @@ export async function createBrokerBench(image: MetadataImage, options: BenchOpti
   const tracer = options.tracer ?? createDisabledTracer(runtime.random);
   const { clock, scheduler, random } = runtime;
   const produceTracer = createProduceTracer(tracer, clock);
-  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics: uncounted });
+  const appender = createAppender({ clock, scheduler, tracer: produceTracer, metrics });
   const reading = {
     table,
     codecs,
     clock,
     scheduler,
     tracer: createFetchTracer(tracer, clock),
-    metrics: uncounted,
+    metrics,
     controllerHeardMs: () => clock.monotonicMs(),
   };
   return {

@@ -220,10 +220,16 @@ describe("a new leader", () => {
     expect(spans.map(({ parent }) => parent?.spanId)).toEqual(["00f067aa0ba902b7"]);
   });
 
-  it("of a partition that was not heard of since has no parent, when ten thousand elections came after", () => {
-    const { spans, take, elect } = setup();
-    for (let partition = 0; partition <= 10_000; partition++) elect(partition, 3);
-    for (const index of [0, 1].map(partitionIndex)) {
+  it("of a partition that was not heard of since has no parent, when ten thousand elections came after: said once", () => {
+    const { spans, lines, take, elect, leave } = setup();
+    // Nothing is forgotten for a partition that has left.
+    elect(0, 2);
+    leave();
+    for (let partition = 1; partition <= 10_000; partition++) elect(partition, 3);
+    expect(lines).toEqual([]);
+    for (const partition of [10_001, 10_002]) elect(partition, 3);
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([expect.objectContaining({ level: "warn" })]);
+    for (const index of [2, 3].map(partitionIndex)) {
       take(became(3), { ...place, index });
       take({ kind: "resigned", reason: "the session was lost" }, { ...place, index });
     }

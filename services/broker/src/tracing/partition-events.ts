@@ -56,7 +56,7 @@ interface Parts {
   readonly logger: Logger;
 }
 
-/** Elections whose partitions have not been heard of since: the oldest go first. */
+/** Elections that this broker leads by and whose partitions have not been heard of since: the oldest go first. */
 const electionsMax = 10_000;
 
 export function createPartitionEvents(parts: Parts): PartitionEvents {
@@ -64,6 +64,15 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
   const changes = new Map<string, Change>();
   const beginnings = new Map<string, Beginning>();
   const elections = new Map<string, { readonly leaderEpoch: number; readonly context: TraceContext }>();
+  let hasForgotten = false;
+
+  /** Said once: it is about the size of what one broker leads. */
+  const forgetElection = (key: string) => {
+    elections.delete(key);
+    if (hasForgotten) return;
+    hasForgotten = true;
+    logger.warn("Too many elections at once: some spans of become leader have no parent", { electionsMax });
+  };
 
   /** Taken out: whoever leads holds it from then on, whatever other elections are told of meanwhile. */
   const takeElection = (key: string, leaderEpoch: LeaderEpoch) => {
@@ -157,7 +166,7 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
         const context = extractTraceContext({ traceparent, tracestate: undefined });
         if (context === undefined) continue;
         const [oldest] = elections.keys();
-        if (elections.size >= electionsMax && oldest !== undefined) elections.delete(oldest);
+        if (elections.size >= electionsMax && oldest !== undefined) forgetElection(oldest);
         elections.set(`${topicId}-${partition}`, { leaderEpoch, context });
       }
     },
@@ -170,6 +179,7 @@ export function createPartitionEvents(parts: Parts): PartitionEvents {
       const key = keyOf(place);
       endChange(key, { error: "NOT_LEADER" });
       endBeginning(key, place);
+      elections.delete(key);
     },
   };
 

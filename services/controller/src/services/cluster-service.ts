@@ -48,7 +48,7 @@ export function createClusterService(core: ControllerCore, own: ControllerId): S
       const onPublished = (revision: Revision) => {
         if (watcher !== undefined) core.onEvent({ kind: "published", brokerId: watcher, revision });
       };
-      yield* watchMetadata(request, { follower, traces, term: core.role.require(), signal, onPublished });
+      yield* watchMetadata(request, { follower, traces, watcher, term: core.role.require(), signal, onPublished });
     },
     alterPartition: (request, { signal }) => alterPartition(core, request, signal),
     confirmLeader: (request) => confirmLeader(core, request),

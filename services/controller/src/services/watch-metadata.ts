@@ -6,7 +6,7 @@
  * A watcher costs a revision and no queue. One that reads slowly finds its place gone, and gets a fresh snapshot.
  */
 import { type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Revision, revision } from "@tidemark/ids";
+import { type BrokerId, type Revision, revision } from "@tidemark/ids";
 import { changeToWire, imageToChanges, type MetadataChange, type MetadataImage } from "@tidemark/metadata";
 import {
   type ElectionContextSchema,
@@ -26,16 +26,20 @@ type Frame = Exclude<MessageInitShape<typeof WatchMetadataResponseSchema>, Messa
 /** A part of a snapshot is about this large, far under any limit of a message. */
 const partBytes = 256 * 1024;
 
+interface Source {
+  readonly follower: MetadataFollower;
+  readonly traces: ElectionTraces;
+  /** Undefined: no broker. */
+  readonly watcher: BrokerId | undefined;
+  readonly term: ActiveTerm;
+  readonly signal: AbortSignal;
+  /** The watcher took everything up to a revision. */
+  readonly onPublished: (revision: Revision) => void;
+}
+
 export async function* watchMetadata(
   request: Pick<WatchMetadataRequest, "controllerEpoch" | "afterRevision">,
-  source: {
-    readonly follower: MetadataFollower;
-    readonly traces: ElectionTraces;
-    readonly term: ActiveTerm;
-    readonly signal: AbortSignal;
-    /** The watcher took everything up to a revision. */
-    readonly onPublished: (revision: Revision) => void;
-  },
+  source: Source,
 ): AsyncGenerator<Frame> {
   const { follower, term } = source;
   const either = new AbortController();
@@ -68,14 +72,15 @@ export async function* watchMetadata(
   }
 }
 
-/** Where the spans hang of the elections among some changes. */
+/** Where the spans hang of the elections among some changes that the watcher leads by: nobody else has something to do about them. */
 function contextsOf(
   changes: readonly MetadataChange[],
-  { traces }: { readonly traces: ElectionTraces },
+  { traces, watcher }: Pick<Source, "traces" | "watcher">,
 ): MessageInitShape<typeof ElectionContextSchema>[] {
   return changes.flatMap((change) => {
     if (change.kind !== "partition" || change.value === undefined) return [];
-    const { topicId, partition, leaderEpoch } = change.value;
+    const { topicId, partition, leaderEpoch, leader } = change.value;
+    if (leader === undefined || leader !== watcher) return [];
     const traceparent = traces.traceparentOf(change.value);
     return traceparent === undefined ? [] : [{ topicId, partition, leaderEpoch, traceparent }];
   });
@@ -96,7 +101,7 @@ function firstPlace(
 function* snapshotFrames(
   image: MetadataImage,
   at: Revision,
-  source: { readonly traces: ElectionTraces; readonly term: ActiveTerm },
+  source: Pick<Source, "traces" | "watcher" | "term">,
 ): Generator<Frame> {
   const { term } = source;
   const elections: MessageInitShape<typeof ElectionContextSchema>[] = [];

@@ -9,11 +9,16 @@ import { createControllerElectionTracer } from "./controller-election-tracer.ts"
 /** A controller with id 2, whose spans are kept when they end. */
 function setup() {
   const time = createManualTime();
-  const spans: { readonly name: string; readonly ms: readonly [number, number]; readonly attributes: object }[] = [];
+  const spans: {
+    readonly name: string;
+    readonly ms: readonly [number, number];
+    readonly attributes: object;
+    readonly error: string | undefined;
+  }[] = [];
   const now = () => time.clock.monotonicMs();
   const start = ({ name, startMs = now(), attributes = {} }: SpanStart) => ({
     context: { traceId: "", spanId: "", sampled: true, traceState: undefined },
-    end: ({ endMs = now() }: SpanEnd = {}) => spans.push({ name, ms: [startMs, endMs], attributes }),
+    end: ({ endMs = now(), error }: SpanEnd = {}) => spans.push({ name, ms: [startMs, endMs], attributes, error }),
   });
   const tracer = {
     enabled: true,
@@ -41,6 +46,7 @@ const following: ControllerEvent = {
 const leading: ControllerEvent = { kind: "believed", belief: "leading", leader: undefined, epoch };
 const activated: ControllerEvent = { kind: "activated", epoch, revision: revision(9n), sessions: 3 };
 const tookUp: ControllerEvent = { kind: "tookUp", epoch };
+const deactivated: ControllerEvent = { kind: "deactivated", epoch, why: "the store says that leadership ended" };
 
 describe("a controller that becomes the active one", () => {
   it("tells it from the loss of the one before to its first action, with the campaign that it won", async () => {
@@ -88,21 +94,24 @@ describe("a controller that becomes the active one", () => {
   });
 
   it.each([
-    ["nobody", none],
-    ["another one", following],
-  ])("tells how far it came where %s is active before it has repaired what was left", async (_, event) => {
-    const { time, spans, tell } = setup();
+    ["nobody is", [none, deactivated]],
+    ["another one is", [following, deactivated]],
+    ["it is itself anew", [leading, deactivated]],
+    ["it knows only that it is not itself", [deactivated, tookUp]],
+  ])("tells how far it came where %s active before it has repaired what was left", async (_, events) => {
+    const { time, spans, tell, current } = setup();
     tell(leading);
     tell(activated);
     await time.advance(20);
-    tell(event);
-    expect(spans.map(({ name, ms }) => [name, ms[1]])).toEqual([
-      ["controller lost", 0],
-      ["catch up", 0],
-      ["grant sessions", 0],
-      ["first action", 20],
-      ["controller election", 20],
+    for (const event of events) tell(event);
+    expect(spans.map(({ name, ms, error }) => [name, ms[1], error])).toEqual([
+      ["controller lost", 0, undefined],
+      ["catch up", 0, undefined],
+      ["grant sessions", 0, undefined],
+      ["first action", 20, "NOT_CONTROLLER"],
+      ["controller election", 20, "NOT_CONTROLLER"],
     ]);
+    expect(current()).toBeUndefined();
   });
 
   it("tells nothing where another one has won, or where the belief passed before it was active", () => {

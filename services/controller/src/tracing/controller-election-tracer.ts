@@ -57,9 +57,6 @@ export function createControllerElectionTracer(parts: Parts): ControllerElection
 
   const believed = ({ belief, leader, epoch }: Believed) => {
     const atMs = clock.monotonicMs();
-    // What it has begun is told as far as it came: what hangs below it has been told.
-    active?.end("NOT_CONTROLLER");
-    active = undefined;
     switch (belief) {
       case "following":
         lost = undefined;
@@ -90,6 +87,11 @@ export function createControllerElectionTracer(parts: Parts): ControllerElection
         return;
       case "tookUp":
         active?.end();
+        active = undefined;
+        return;
+      case "deactivated":
+        // What it has begun is told as far as it came: what hangs below it has been told.
+        active?.end("NOT_CONTROLLER");
         active = undefined;
         return;
       default:

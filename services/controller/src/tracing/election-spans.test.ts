@@ -195,6 +195,55 @@ describe("a broker", () => {
   });
 });
 
+describe("a broker that a controller cannot tell any more, being active no longer,", () => {
+  const deactivated: ControllerEvent = { kind: "deactivated", epoch, why: "the store says that leadership ended" };
+
+  it("is told to be another one's from then on", async () => {
+    const s = await setup();
+    commitAll(s, [elected(two, 0)]);
+    await until(s, 20);
+    s.tell(published(two, seven));
+    await until(s, 50);
+    s.tell(deactivated);
+    expect(s.told().slice(2)).toEqual([
+      ["publish", 2, 0, 20],
+      ["partition", 2, 0, 20],
+      ["publish", 3, 0, 50, "NOT_CONTROLLER"],
+      ["election", undefined, 0, 50],
+    ]);
+    expect(s.time.pending()).toBe(0);
+  });
+
+  it("is so at once where the commit is known only then, and not what a later term tells", async () => {
+    const s = await setup();
+    s.tell(committing([elected(two, 0)]));
+    s.tell(batchCommitting);
+    await until(s, 50);
+    s.tell(deactivated);
+    await until(s, 60);
+    s.tell(batchCommitted(seven));
+    s.tell(decided([elected(two, 0)], seven));
+    expect(s.told().slice(2)).toEqual([
+      ["publish", 2, 60, 60, "NOT_CONTROLLER"],
+      ["publish", 3, 60, 60, "NOT_CONTROLLER"],
+      ["partition", 2, 0, 60],
+      ["election", undefined, 0, 60],
+    ]);
+    const nextEpoch = controllerEpoch(5);
+    const nine = revision(9n);
+    const next = [committing([elected(three, 0)]), batchCommitting, batchCommitted(nine), decided([], nine)];
+    for (const event of next) s.tell({ ...event, epoch: nextEpoch } as ControllerEvent);
+    await until(s, 70);
+    for (const broker of [two, three]) s.tell(published(broker, nine));
+    const later = s.told().filter(([name, , startMs]) => name === "publish" && startMs === 60);
+    expect(later.slice(2)).toEqual([
+      ["publish", 2, 60, 70],
+      ["publish", 3, 60, 70],
+    ]);
+    expect(s.time.pending()).toBe(0);
+  });
+});
+
 describe("an election whose commit fails", () => {
   it("ends in all of its parts with the reason, and nothing hangs below its batch any more", async () => {
     const s = await setup();

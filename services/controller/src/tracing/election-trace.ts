@@ -42,13 +42,20 @@ export interface ElectionTrace {
   committed(revision: Revision, brokers: readonly BrokerId[]): void;
   /** A broker was handed everything up to a revision. */
   published(brokerId: BrokerId, revision: Revision): void;
-  /** Ends what is open. A second call does nothing. */
-  end(error?: string): void;
+  /** Nothing comes of it. Ends what is open; behind an end it does nothing. */
+  fail(reason: string): void;
+  /** Who was not told yet is waited for no longer, or told by somebody else. Behind an end it does nothing. */
+  giveUp(why: "UNAVAILABLE" | "NOT_CONTROLLER"): void;
 }
 
-/** Elections that somebody lost a leader by; that new partitions have one is no news. */
+/** Whether somebody may have lost a leader by an election; that a new partition has one is no news. */
+export function isAnew({ cause }: Pick<ElectionEvent, "cause">): boolean {
+  return cause !== "topic created";
+}
+
+/** Such elections among what was decided. */
 export function electionsOf(events: readonly MetadataEvent[]): readonly ElectionEvent[] {
-  return events.flatMap((event) => (event.kind === "elected" && event.cause !== "topic created" ? [event] : []));
+  return events.flatMap((event) => (event.kind === "elected" && isAnew(event) ? [event] : []));
 }
 
 export function startElectionTrace(
@@ -140,8 +147,6 @@ function followTrace(
     if (isOver) return;
     isOver = true;
     committing?.end({ error });
-    // Who was never told is the one to look at.
-    for (const brokerId of last?.awaited ?? []) tellPublish(brokerId, error ?? "UNAVAILABLE");
     for (const span of [...sessionEnds, ...partitions.map((each) => each.span), root]) span.end({ error });
     of.onEnd();
   };
@@ -186,7 +191,13 @@ function followTrace(
       handedOut.set(brokerId, revision);
       tell(brokerId, revision);
     },
-    end,
+    fail: end,
+    giveUp(why) {
+      if (isOver) return;
+      // Who was never told is the one to look at.
+      for (const brokerId of last?.awaited ?? []) tellPublish(brokerId, why);
+      end();
+    },
   };
 }
 

@@ -2,7 +2,7 @@
  * From a controller's events to the traces of elections: the only place that makes spans of them. Every election is
  * recorded, whatever the sampling says; where spans go nowhere nothing is made.
  */
-import type { BrokerId } from "@tidemark/ids";
+import type { BrokerId, ControllerEpoch } from "@tidemark/ids";
 import type { ElectionEvent } from "@tidemark/metadata";
 import type { Cancel, Runtime } from "@tidemark/runtime";
 import { formatTraceparent, type TraceContext, type Tracer } from "@tidemark/telemetry";
@@ -45,6 +45,8 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
   /** What the commands commit, of which there is one at a time. */
   let committing: ElectionTrace | undefined;
   const told = new Map<ElectionTrace, Cancel>();
+  /** The latest term that ended: brokers hear nothing more in its name. */
+  let deposed: ControllerEpoch | undefined;
 
   const begin = (event: Extract<ControllerEvent, { kind: "committing" }>) => {
     if (electionsOf(event.events).length === 0) return;
@@ -72,9 +74,10 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
     if (trace === undefined) return;
     told.set(
       trace,
-      runtime.scheduler.after(publishWaitMs, () => trace.end()),
+      runtime.scheduler.after(publishWaitMs, () => trace.giveUp("UNAVAILABLE")),
     );
     trace.committed(event.revision, options.brokers());
+    if (event.epoch === deposed) trace.giveUp("NOT_CONTROLLER");
   };
   const onEvent = (event: ControllerEvent) => {
     switch (event.kind) {
@@ -94,8 +97,13 @@ export function createElectionTracer(options: ElectionTracerOptions): ElectionTr
         return finish(event);
       case "commandFailed":
         commit.parent = undefined;
-        committing?.end(event.reason);
+        committing?.fail(event.reason);
         committing = undefined;
+        return;
+      case "deactivated":
+        deposed = event.epoch;
+        // Who was not told by this controller learns it from another one, or has learnt it already.
+        for (const trace of told.keys()) trace.giveUp("NOT_CONTROLLER");
         return;
       case "published":
         for (const trace of committing === undefined ? told.keys() : [committing, ...told.keys()]) {

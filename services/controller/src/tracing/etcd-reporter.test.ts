@@ -28,7 +28,7 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
     metricsListener: undefined,
     writeLog: (line) => lines.push(line),
   });
-  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
+  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder(), underWay: () => undefined };
   const report = createEtcdReporter(telemetry, runtime.clock, traces);
   report({ kind: "claimed", epoch: controllerEpoch(6), outcome: "lost", ms: 4 });
   report({ kind: "claimed", epoch: controllerEpoch(7), outcome: "won", ms: 4 });
@@ -81,7 +81,7 @@ it("a controller's dealings with etcd can be read as spans, and its troubles as 
 it("what is committed for an election is told where nothing else is sampled, and a gap from when the first watch fell", async () => {
   const time = createManualTime(wallMs);
   const { spans, telemetry } = await keepSpans(time);
-  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder() };
+  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder(), underWay: () => undefined };
   const report = createEtcdReporter(telemetry, time.clock, traces);
   const transaction = { kind: "transaction", operations: 3, outcome: "committed", ms: 20 } as const;
   await time.advance(100);
@@ -105,4 +105,26 @@ it("what is committed for an election is told where nothing else is sampled, and
     ["etcd transaction", 80, 100, context.spanId, undefined],
     ["etcd watch gap", 100, 200, undefined, "reset"],
   ]);
+});
+
+it("log lines name what is under way, and the gap of a watch where it is that", async () => {
+  const time = createManualTime(wallMs);
+  const { spans, lines, telemetry } = await keepSpans(time);
+  const { context } = telemetry.tracer.start({ name: spanNames.commitBatch, parent: undefined });
+  let underWay: typeof context | undefined = context;
+  const traces = { commit: createCommitContext(), campaigns: createCampaignRecorder(), underWay: () => underWay };
+  const report = createEtcdReporter(telemetry, time.clock, traces);
+  const lost = { kind: "leaseLost", lease: "7", cause: "no renewal was answered in time" } as const;
+  const failed = { kind: "memberFailed", endpoint: "a:1", cause: "reset", failures: 1 } as const;
+  report(lost);
+  report({ ...failed, purpose: "calls" });
+  report({ ...failed, purpose: "watch" });
+  report({ kind: "watchCompacted", wanted: revision(43n), compacted: revision(60n) });
+  report({ kind: "watchStarted", endpoint: "b:1", from: revision(61n), ms: 1 });
+  underWay = undefined;
+  report(lost);
+  const [gap] = spans.map((span) => span.spanContext().spanId);
+  expect(gap).toBeDefined();
+  const told = lines.map((line) => (JSON.parse(line) as { span_id?: string }).span_id);
+  expect(told).toEqual([context.spanId, context.spanId, undefined, gap, undefined]);
 });

@@ -5,6 +5,7 @@ import type { Clock } from "@tidemark/runtime";
 import {
   attributeNames,
   type Logger,
+  type Span,
   spanNames,
   type Telemetry,
   type TraceContext,
@@ -24,9 +25,11 @@ export function createEtcdReporter(
   clock: Clock,
   traces: BackendTraces,
 ): (event: Event) => void {
-  const gaps = createGaps(tracer, clock);
+  const gaps = createGaps(tracer);
   return (event) => {
-    logEvent(logger, event);
+    // What is interrupted or failed is what is under way; the gap of a watch begins by its event.
+    const gap = tracer.enabled ? gaps.take(event) : undefined;
+    logEvent(logger, event, gap ?? traces.underWay());
     switch (event.kind) {
       case "transaction":
         if (traces.commit.parent !== undefined || tracer.samples(undefined))
@@ -35,13 +38,6 @@ export function createEtcdReporter(
       case "claimed":
         if (event.outcome === "won") traces.campaigns.won(campaignOf(event, clock));
         else tracer.record({ name: spanNames.campaign, parent: undefined, ...campaignOf(event, clock) });
-        return;
-      case "watchInterrupted":
-      case "watchCompacted":
-        gaps.begin(event);
-        return;
-      case "watchStarted":
-        gaps.end(event.endpoint);
         return;
       default:
         return;
@@ -86,45 +82,57 @@ function campaignOf(event: Extract<Event, { kind: "claimed" }>, clock: Clock): C
 }
 
 /** The time in which no watch stood. */
-function createGaps(tracer: Tracer, clock: Clock) {
-  let gap: { readonly startMs: number; readonly cause: string; readonly next: bigint } | undefined;
+function createGaps(tracer: Tracer) {
+  let gap: Span | undefined;
+  const begin = (cause: string, next: bigint): Span =>
+    tracer.start({
+      name: spanNames.etcdWatchGap,
+      parent: undefined,
+      attributes: {
+        [attributeNames.backend]: "etcd",
+        [attributeNames.cause]: cause,
+        [attributeNames.revision]: next,
+      },
+    });
   return {
-    begin(event: Extract<Event, { kind: "watchInterrupted" | "watchCompacted" }>) {
-      const startMs = clock.monotonicMs();
-      gap ??=
-        event.kind === "watchInterrupted"
-          ? { startMs, cause: event.cause, next: event.next }
-          : { startMs, cause: `compacted up to ${event.compacted}`, next: event.wanted };
-    },
-    end(endpoint: string) {
-      if (gap === undefined) return;
-      const { startMs, cause, next } = gap;
-      gap = undefined;
-      tracer.record({
-        name: spanNames.etcdWatchGap,
-        parent: undefined,
-        startMs,
-        attributes: {
-          [attributeNames.backend]: "etcd",
-          [attributeNames.serverAddress]: endpoint,
-          [attributeNames.cause]: cause,
-          [attributeNames.revision]: next,
-        },
-      });
+    /** Returns the gap that the event belongs to. */
+    take(event: Event): TraceContext | undefined {
+      switch (event.kind) {
+        case "watchInterrupted":
+          gap ??= begin(event.cause, event.next);
+          return gap.context;
+        case "watchCompacted":
+          gap ??= begin(`compacted up to ${event.compacted}`, event.wanted);
+          return gap.context;
+        case "watchStarted":
+          gap?.set({ [attributeNames.serverAddress]: event.endpoint });
+          gap?.end();
+          gap = undefined;
+          return undefined;
+        default:
+          return undefined;
+      }
     },
   };
 }
 
-function logEvent(logger: Logger, event: Event): void {
+function logEvent(logger: Logger, event: Event, trace: TraceContext | undefined): void {
+  const of = trace === undefined ? {} : { trace };
   switch (event.kind) {
     case "memberFailed": {
       const { purpose, endpoint, cause, failures } = event;
-      return logger.warn("etcd member failed; another is tried", { purpose, endpoint, why: cause, failures });
+      return logger.warn("etcd member failed; another is tried", {
+        purpose,
+        endpoint,
+        why: cause,
+        failures,
+        ...(purpose === "calls" ? of : {}),
+      });
     }
     case "connectFailed":
       return logger.error("etcd lets no session begin", { code: event.code, why: event.message });
     case "leaseLost":
-      return logger.warn("lease of etcd lost", { lease: event.lease, why: event.cause });
+      return logger.warn("lease of etcd lost", { lease: event.lease, why: event.cause, ...of });
     case "leaseNotAsAsked":
       return logger.error("etcd grants another lease than was asked for", {
         askedMs: event.askedMs,
@@ -134,6 +142,7 @@ function logEvent(logger: Logger, event: Event): void {
       return logger.warn("etcd's history was compacted; what changed is read anew", {
         wanted: event.wanted,
         compacted: event.compacted,
+        ...of,
       });
     case "historyCompacted":
       return logger.debug("etcd's history compacted", { revision: event.revision });

@@ -22,7 +22,11 @@ export function blameElections(tree: TraceTree, backend: string): readonly Blame
     ...tree.named(spanNames.etcdWatchGap).map((span) => backendOf("etcd", span, "no watch of etcd stood")),
     ...tree.named(spanNames.etcdTransaction).flatMap(hungTransaction),
     ...tree.named(spanNames.controllerLost).flatMap((span) => lostController(tree, span)),
-    ...tree.named(spanNames.publish).map(slowPublish),
+    // What a deposed controller had yet to tell came from its successor, when is not known here.
+    ...tree
+      .named(spanNames.publish)
+      .filter(({ error }) => error !== "NOT_CONTROLLER")
+      .map(slowPublish),
   ];
 }
 

@@ -188,23 +188,25 @@ describe("an election is laid to", () => {
     expect(explainTraces(election({ silentMs: 200, commitMs: 3, cause: "shutdown" }))).toEqual([]);
   });
 
+  /** A broker is waited for five seconds. */
+  function toldLate(error: string | undefined): readonly TraceSpan[] {
+    const spans = election({ silentMs: 200, commitMs: 3, cause: "shutdown" });
+    const attributes = { "tidemark.broker": 3 };
+    const failed = error === undefined ? {} : { error };
+    const process = "controller-1";
+    return [...spans, span({ parent: spans[0], name: "publish", process, ms: [0, 5000], attributes, ...failed })];
+  }
+
   it.each([
     [undefined, "broker-3 had the new metadata after 5000.0 ms"],
     ["UNAVAILABLE", "broker-3 did not have the new metadata after 5000.0 ms"],
   ])("the broker that took it late, or in no time that anybody waited for (error: %s)", (error, text) => {
-    const [root, ...others] = election({ silentMs: 200, commitMs: 3, cause: "shutdown" });
-    const attributes = { "tidemark.broker": 3 };
-    const failed = error === undefined ? {} : { error };
-    const publish = span({
-      parent: root,
-      name: "publish",
-      process: "controller-1",
-      ms: [0, 5000],
-      attributes,
-      ...failed,
-    });
-    const [first] = explainTraces([...(root === undefined ? [] : [root]), ...others, publish]);
+    const [first] = explainTraces(toldLate(error));
     expect(first).toMatchObject({ process: "broker-3", part: "process", evidence: [{ text }] });
+  });
+
+  it("no broker that somebody else than a deposed controller told", () => {
+    expect(explainTraces(toldLate("NOT_CONTROLLER"))).toEqual([]);
   });
 
   it("etcd where the commit took longer than the broker was silent", () => {

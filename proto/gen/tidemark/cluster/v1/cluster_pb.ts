@@ -549,8 +549,8 @@ export type WatchMetadataResponse = Message<"tidemark.cluster.v1.WatchMetadataRe
   changes: MetadataChange[];
 
   /**
-   * Where the spans hang of the elections of this batch, or with the end of a snapshot of those that are being told: what a broker
-   * does about one is a child of it.
+   * Where the spans hang of the elections of this batch that the asking broker leads by, or with the end of a snapshot of those
+   * that are being told: what it does about one is a child of it.
    *
    * @generated from field: repeated tidemark.cluster.v1.ElectionContext elections = 5;
    */

@@ -5,7 +5,7 @@ import { noFetches } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import { tick } from "./tick.ts";
 import { createTimeline } from "./timeline.ts";
-import { createWatch, followedMax, followedMs, noteReport, noteSent } from "./watched-batches.ts";
+import { createWatch, followedMax, followedMs, noteReport, noteSent, noteTakenBack } from "./watched-batches.ts";
 
 const self = brokerId(1);
 const at = (value: number): Offset => offset(BigInt(value));
@@ -186,4 +186,23 @@ it("is over for the oldest beyond a number of batches", () => {
   appended(followedMax + 1);
   expect(leader.watched).toHaveLength(followedMax + 1);
   expect(newWays()).toEqual(["0 to 2 begins at 0", "0 to 2 ends at 0"]);
+});
+
+it("is over for what the log did not take, of which others take the place", () => {
+  const waiting = batch(1);
+  appended(0);
+  waiting.begin();
+  appended(2);
+  noteTakenBack(leader, at(1));
+  waiting.settled();
+  appended(1);
+  expect(send(2, 0, 2).map(({ traceparent }) => traceparent)).toEqual(["0 to 2", "1 to 2"]);
+  expect(newWays()).toEqual(["0 to 2 begins at 0", "1 to 2 begins at 0"]);
+});
+
+it("begins no way before its batch was appended, though the reading had begun by then", () => {
+  nowMs = 5;
+  batch(0).begin();
+  send(2, 0, 1, 3);
+  expect(newWays()).toEqual(["0 to 2 begins at 5"]);
 });

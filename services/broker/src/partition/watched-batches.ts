@@ -47,6 +47,17 @@ export function letGo(replica: ReplicaState, nowMs: number): void {
         hasArrived(replica, batch),
     ),
   );
+  end(replica, gone, nowMs);
+}
+
+/** The log did not take what was appended from there on: other batches come at these offsets, in the same leader epoch. */
+export function noteTakenBack(replica: ReplicaState, from: Offset): void {
+  if (replica.watched.length === 0) return;
+  const gone = new Set(replica.watched.filter(({ upTo }) => upTo > from));
+  end(replica, gone, replica.shared.clock.monotonicMs());
+}
+
+function end(replica: ReplicaState, gone: ReadonlySet<WatchedBatch>, nowMs: number): void {
   if (gone.size === 0) return;
   replica.watched = replica.watched.filter((batch) => !gone.has(batch));
   for (const { timeline } of gone)
@@ -96,7 +107,9 @@ export function noteSent({ watched }: ReplicaState, sent: SentRecords): readonly
     if (upTo <= sent.from || upTo > sent.upTo) continue;
     let times = timeline.replicas.get(replica);
     if (times === undefined) {
-      times = { span: timeline.beginReplicate(replica, sentMs), isLinked: false, flushedMs: undefined };
+      // A reading that waits for the disk may find what was appended meanwhile.
+      const beginMs = Math.max(sentMs, timeline.appendedMs);
+      times = { span: timeline.beginReplicate(replica, beginMs), isLinked: false, flushedMs: undefined };
       timeline.replicas.set(replica, times);
     }
     if (times.flushedMs !== undefined || traces.length === tracesMax) continue;

@@ -244,7 +244,7 @@ describe("a leader's recorded batch that nobody waits for, on its way to a follo
         of.partition.serve({ ...fetchFrom(0), replica: leader, leaderEpoch: leaderEpoch(4) }, deadlineMs, resolve);
       });
       if (reply.kind !== "records" || reply.read === undefined) throw new Error(`Was answered with ${reply.kind}`);
-      return reply.read(maxBytes);
+      return (await reply.read(maxBytes)).sent();
     };
     return { ...of, ended, produce, send };
   }
@@ -255,7 +255,7 @@ describe("a leader's recorded batch that nobody waits for, on its way to a follo
     of.produce("the first");
     of.produce("the second");
     await of.log.flushed(offset(2n));
-    expect((await of.send(1)).traces).toHaveLength(1);
+    expect(await of.send(1)).toHaveLength(1);
     expect(of.ended).toEqual([]);
     await of.time.advance(7);
     return of;
@@ -269,7 +269,7 @@ describe("a leader's recorded batch that nobody waits for, on its way to a follo
     goOn();
     produce("stored");
     await log.flushed(offset(1n));
-    expect((await send(1000)).traces).toEqual([{ traceparent: "stored", endOffset: 1n }]);
+    expect(await send(1000)).toEqual([{ traceparent: "stored", endOffset: 1n }]);
   });
 
   it("is over as soon as it leads no longer, though it leads again before its next turn", async () => {

@@ -1,7 +1,7 @@
 /** What happens to the batches of a partition that are recorded. Costs nothing while there is none. */
 import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
-import type { FlushedFetch, ReplicaTrace } from "../replication/replica-exchange.ts";
+import { type FlushedFetch, noTraces, type ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState, WatchedBatch } from "./replica-state.ts";
 import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
@@ -83,7 +83,6 @@ export function noteFlushed({ watched }: ReplicaState, event: FlushedEvent, nowM
 
 /** What one answer tells its follower at most. */
 const tracesMax = 32;
-const noTraces: readonly ReplicaTrace[] = [];
 
 /** Records that were read for a follower. */
 export interface SentRecords {

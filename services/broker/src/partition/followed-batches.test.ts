@@ -5,7 +5,7 @@ import { noFetches } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import { tick } from "./tick.ts";
 import { createTimeline } from "./timeline.ts";
-import { createWatch, followedMax, followedMs, noteReport, noteSent, noteTakenBack } from "./watched-batches.ts";
+import { createWatch, followedMax, followedMs, namedMs, noteReport, noteSent, noteTakenBack } from "./watched-batches.ts";
 
 const self = brokerId(1);
 const at = (value: number): Offset => offset(BigInt(value));
@@ -142,6 +142,20 @@ it("waits for the name of the fetch, which may come behind the ack", () => {
   nowMs = 5;
   report(2, 1);
   expect(newWays()).toEqual(["0 to 2 links to fetch 0", "0 to 2 ends at 4"]);
+});
+
+it("waits no longer for a name that does not come, as of a follower that records nothing", () => {
+  leader = createLeader([1, 2]);
+  appended(0);
+  send(2, 0, 1);
+  nowMs = 4;
+  noteReport(leader, { replica: brokerId(2), flushed: at(1) }, noFetches);
+  nowMs = 4 + namedMs - 1;
+  tick(leader, { nowMs, controllerHeardMs: 0 });
+  expect(newWays()).toEqual(["0 to 2 begins at 0"]);
+  nowMs = 4 + namedMs;
+  tick(leader, { nowMs, controllerHeardMs: 0 });
+  expect(newWays()).toEqual(["0 to 2 ends at 4"]);
 });
 
 it("is over at once where nobody else is in sync", () => {

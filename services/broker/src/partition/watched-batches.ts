@@ -7,6 +7,8 @@ import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
 /** How long followers are watched behind the end of the wait, in milliseconds. */
 export const followedMs = 30_000;
+/** How long the name of the fetch is waited for, once the follower is seen to have flushed a batch, in milliseconds. */
+export const namedMs = 2000;
 /** Batches that nobody waits for any more and that are watched at most: beyond it the oldest go. */
 export const followedMax = 128;
 
@@ -44,7 +46,7 @@ export function letGo(replica: ReplicaState, nowMs: number): void {
         isOver ||
         index < settled.length - followedMax ||
         nowMs - (batch.settledMs ?? nowMs) >= followedMs ||
-        hasArrived(replica, batch),
+        hasArrived(replica, batch, nowMs),
     ),
   );
   end(replica, gone, nowMs);
@@ -64,11 +66,20 @@ function end(replica: ReplicaState, gone: ReadonlySet<WatchedBatch>, nowMs: numb
     for (const { span, flushedMs } of timeline.replicas.values()) span.end(flushedMs ?? nowMs);
 }
 
-/** Whoever is in sync was sent it, and whoever was sent it has flushed it, and said in which fetch it came. */
-function hasArrived({ metadata, shared }: ReplicaState, { timeline: { replicas } }: WatchedBatch): boolean {
+/**
+ * Whoever is in sync was sent it, and whoever was sent it has flushed it, and said in which fetch it came. Who records
+ * nothing never says that.
+ */
+function hasArrived(
+  { metadata, shared }: ReplicaState,
+  { timeline: { replicas } }: WatchedBatch,
+  nowMs: number,
+): boolean {
   const inSync = metadata?.isr ?? [];
   if (inSync.some((member) => member !== shared.self && !replicas.has(member))) return false;
-  return [...replicas.values()].every(({ isLinked, flushedMs }) => isLinked && flushedMs !== undefined);
+  for (const { isLinked, flushedMs } of replicas.values())
+    if (flushedMs === undefined || !(isLinked || nowMs - flushedMs >= namedMs)) return false;
+  return true;
 }
 
 export function noteWritten({ watched }: ReplicaState, event: WrittenEvent, nowMs: number): void {

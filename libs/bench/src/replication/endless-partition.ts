@@ -34,7 +34,7 @@ export function createEndlessPartitions(batchBytes: number, batchesMax: number):
       logEnd: none,
       read: (maxBytes) => {
         const count = Math.min(batchesMax, Math.max(1, Math.floor(maxBytes / batch.length)));
-        return Promise.resolve({ batches: [many.subarray(0, count * batch.length)], nextOffset, traces: [] });
+        return Promise.resolve({ batches: [many.subarray(0, count * batch.length)], nextOffset, sent: () => [] });
       },
     });
     return () => undefined;

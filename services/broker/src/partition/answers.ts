@@ -103,8 +103,8 @@ function recordsOf(
   const read = async (maxBytes: number) => {
     const sentMs = replica.shared.clock.monotonicMs();
     const { bytes, nextOffset } = await log.read(from, { maxBytes });
-    const traces = noteSent(replica, { replica: answer.replica, from, upTo: nextOffset, sentMs });
-    return { batches: [bytes], nextOffset, traces };
+    const sent = () => noteSent(replica, { replica: answer.replica, from, upTo: nextOffset, sentMs });
+    return { batches: [bytes], nextOffset, sent };
   };
   return { ...common, read };
 }

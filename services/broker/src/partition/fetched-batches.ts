@@ -1,4 +1,5 @@
 /** What becomes of batches that a leader records, on a follower. Costs nothing while there is none. */
+import type { Offset } from "@tidemark/ids";
 import type { PartitionInput } from "@tidemark/replication";
 import { addFetches, noFetches } from "../replication/replica-exchange.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
@@ -56,4 +57,9 @@ export function noteFetchedFlushed(
 export function forgetFetched(replica: ReplicaState): void {
   if (replica.fetched.length > 0) replica.fetched = [];
   replica.fetchedIn = noFetches;
+}
+
+/** The log did not take what came from there on: it is fetched again. */
+export function forgetTakenBack(replica: ReplicaState, from: Offset): void {
+  if (replica.fetched.length > 0) replica.fetched = replica.fetched.filter(({ upTo }) => upTo <= from);
 }

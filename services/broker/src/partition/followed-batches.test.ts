@@ -5,7 +5,15 @@ import { noFetches } from "../replication/replica-exchange.ts";
 import type { ReplicaState } from "./replica-state.ts";
 import { tick } from "./tick.ts";
 import { createTimeline } from "./timeline.ts";
-import { createWatch, followedMax, followedMs, noteReport, noteSent } from "./watched-batches.ts";
+import {
+  createWatch,
+  followedMax,
+  followedMs,
+  namedMs,
+  noteReport,
+  noteSent,
+  noteTakenBack,
+} from "./watched-batches.ts";
 
 const self = brokerId(1);
 const at = (value: number): Offset => offset(BigInt(value));
@@ -144,6 +152,20 @@ it("waits for the name of the fetch, which may come behind the ack", () => {
   expect(newWays()).toEqual(["0 to 2 links to fetch 0", "0 to 2 ends at 4"]);
 });
 
+it("waits no longer for a name that does not come, as of a follower that records nothing", () => {
+  leader = createLeader([1, 2]);
+  appended(0);
+  send(2, 0, 1);
+  nowMs = 4;
+  noteReport(leader, { replica: brokerId(2), flushed: at(1) }, noFetches);
+  nowMs = 4 + namedMs - 1;
+  tick(leader, { nowMs, controllerHeardMs: 0 });
+  expect(newWays()).toEqual(["0 to 2 begins at 0"]);
+  nowMs = 4 + namedMs;
+  tick(leader, { nowMs, controllerHeardMs: 0 });
+  expect(newWays()).toEqual(["0 to 2 ends at 4"]);
+});
+
 it("is over at once where nobody else is in sync", () => {
   leader = createLeader([1]);
   appended(0);
@@ -186,4 +208,23 @@ it("is over for the oldest beyond a number of batches", () => {
   appended(followedMax + 1);
   expect(leader.watched).toHaveLength(followedMax + 1);
   expect(newWays()).toEqual(["0 to 2 begins at 0", "0 to 2 ends at 0"]);
+});
+
+it("is over for what the log did not take, of which others take the place", () => {
+  const waiting = batch(1);
+  appended(0);
+  waiting.begin();
+  appended(2);
+  noteTakenBack(leader, at(1));
+  waiting.settled();
+  appended(1);
+  expect(send(2, 0, 2).map(({ traceparent }) => traceparent)).toEqual(["0 to 2", "1 to 2"]);
+  expect(newWays()).toEqual(["0 to 2 begins at 0", "1 to 2 begins at 0"]);
+});
+
+it("begins no way before its batch was appended, though the reading had begun by then", () => {
+  nowMs = 5;
+  batch(0).begin();
+  send(2, 0, 1, 3);
+  expect(newWays()).toEqual(["0 to 2 begins at 5"]);
 });

@@ -4,11 +4,11 @@ import type { PartitionInput, PartitionOutput, PersistEffect, SendEffect, TraceE
 import { withOutcome } from "@tidemark/rpc";
 import { noFetches } from "../replication/replica-exchange.ts";
 import { endWaiting, releaseReplies, settleAnswer } from "./answers.ts";
-import { forgetFetched, noteFetched } from "./fetched-batches.ts";
+import { forgetFetched, forgetTakenBack, noteFetched } from "./fetched-batches.ts";
 import { outOfService } from "./refusal-error.ts";
 import type { Received, ReplicaState } from "./replica-state.ts";
 import { stampBatches } from "./stamp.ts";
-import { letGo, noteHighWatermark } from "./watched-batches.ts";
+import { letGo, noteHighWatermark, noteTakenBack } from "./watched-batches.ts";
 import { advanceLogStart, moveLogStart, throwAwayWrites, write } from "./writes.ts";
 
 /**
@@ -45,6 +45,9 @@ function step(replica: ReplicaState, input: PartitionInput, received: Received |
   }
   replica.shared.onStep?.(replica.id, () => replica.machine.view(replica.shared.clock.monotonicMs()), input, output);
   for (const event of output.trace) noteEvent(replica, event);
+  // Before it leads anew: what it appended may be cut by then, and other batches come at the same offsets.
+  if (replica.watched.length > 0 && replica.machine.role !== "leader")
+    letGo(replica, replica.shared.clock.monotonicMs());
   let isTaken = false;
   for (const effect of output.persist) {
     persist(replica, effect, received);
@@ -77,6 +80,10 @@ function noteEvent(replica: ReplicaState, event: TraceEvent): void {
     case "truncated":
     case "restarted":
       forgetFetched(replica);
+      break;
+    case "appendRefused":
+      noteTakenBack(replica, event.from);
+      forgetTakenBack(replica, event.from);
       break;
     case "isrProposed":
       replica.isProposing = true;

@@ -2,7 +2,7 @@
 import { brokerId, type Offset, offset } from "@tidemark/ids";
 import { expect, it } from "vitest";
 import { addFetches, type FlushedFetch, noFetches } from "../replication/replica-exchange.ts";
-import { forgetFetched, noteFetchedFlushed } from "./fetched-batches.ts";
+import { forgetFetched, forgetTakenBack, noteFetchedFlushed } from "./fetched-batches.ts";
 import type { FetchedBatches, PartitionShared, ReplicaState } from "./replica-state.ts";
 import { createTimeline } from "./timeline.ts";
 import { noteReport, noteSent } from "./watched-batches.ts";
@@ -108,6 +108,13 @@ it("names what is flushed alone, and nothing of before a cut", () => {
   forgetFetched(state);
   flush(2);
   expect(state.fetchedIn).toEqual([]);
+});
+
+it("names no fetch whose batches the log did not take: they are fetched again", () => {
+  const { state, flush } = followerOf(1, 2);
+  forgetTakenBack(state, at(1));
+  flush(2);
+  expect(state.fetchedIn).toEqual([fetchOf(0, 1)]);
 });
 
 it("names the newest 32 fetches", () => {

@@ -13,7 +13,7 @@ import {
   partitionIndex,
   topicId,
 } from "@tidemark/ids";
-import { defaultLogSettings, openLogDirectory } from "@tidemark/log";
+import { defaultLogSettings, type LogEvent, openLogDirectory } from "@tidemark/log";
 import { Reason } from "@tidemark/proto/common/v1";
 import { Acks, RecordSchema } from "@tidemark/proto/log/v1";
 import { encodeBatch, portableCrc32c } from "@tidemark/record";
@@ -46,8 +46,8 @@ function asConfigured() {
   return read.config.values;
 }
 
-/** A follower in leader epoch 3, whose log ends at 0. */
-async function follower() {
+/** A follower in leader epoch 3, whose log ends at 0. `hears`: what the log tells reaches it. */
+async function follower({ hears = false } = {}) {
   const disk = createMemoryDisk();
   await disk.makeDirectory("/log");
   const gated = gateDisk(disk);
@@ -63,7 +63,10 @@ async function follower() {
   });
   await directory.create(id);
   const producers = createProducerTable();
-  const log = await directory.open(id, { settings: defaultLogSettings, onEvent: () => undefined, producers });
+  const onEvent = (event: LogEvent) => {
+    if (hears) partition.onLogEvent(event);
+  };
+  const log = await directory.open(id, { settings: defaultLogSettings, onEvent, producers });
   const fetches: ReplicaFetch[] = [];
   const broken: unknown[] = [];
   const stuck: unknown[] = [];
@@ -126,7 +129,11 @@ async function follower() {
     const newer = { leader: self, leaderEpoch: leaderEpoch(4), partitionEpoch: partitionEpoch(4) };
     partition.applyMetadata({ ...state, ...newer }, controllerEpoch(1));
   };
-  return { partition, log, time, fetches, gated, respond, lead, broken, stuck, left, released: () => released };
+  const follow = () => {
+    const newer = { leaderEpoch: leaderEpoch(5), partitionEpoch: partitionEpoch(5) };
+    partition.applyMetadata({ ...state, ...newer }, controllerEpoch(1));
+  };
+  return { partition, log, time, fetches, gated, respond, lead, follow, broken, stuck, left, released: () => released };
 }
 
 const records = (from: bigint): ReplicaResponse["content"] => ({
@@ -217,31 +224,59 @@ it("a replica that broke an invariant gives back the bytes that it has not writt
 });
 
 describe("a leader's recorded batch that nobody waits for, on its way to a follower", () => {
-  /** Of two batches the first was sent. Returns how long its way took, once it ends. */
-  async function sent() {
-    const of = await follower();
+  /** A leader, and what becomes of the ways of its batches to followers. */
+  async function leads(options: { readonly hears?: boolean } = {}) {
+    const of = await follower(options);
     of.lead();
     const encoded = encodeRecords([create(RecordSchema)], { nowMs: 1, crc32c: portableCrc32c });
     if (encoded.kind !== "ok") throw new Error(encoded.message);
     const rules = { settings: of.partition.settings, codecs: {}, acks: Acks.ALL };
     const ended: number[] = [];
-    const way = { traceparent: "", link: () => undefined, end: (endMs: number) => ended.push(endMs) };
     const deadlineMs = Number.POSITIVE_INFINITY;
-    for (let index = 0; index < 2; index++) {
+    const produce = (traceparent: string) => {
+      const way = { traceparent, link: () => undefined, end: (endMs: number) => ended.push(endMs) };
       const batches = checkBatches(Uint8Array.from(encoded.batch), { topic: "t", partition: 0 }, rules);
       const timeline = createTimeline(0, () => way);
       of.partition.produce({ batches, acks: "none", deadlineMs, settle: () => undefined, timeline });
-    }
-    await of.log.flushed(offset(2n));
-    const reply = await new Promise<ReplicaReply>((resolve) => {
-      of.partition.serve({ ...fetchFrom(0), replica: leader, leaderEpoch: leaderEpoch(4) }, deadlineMs, resolve);
-    });
-    if (reply.kind !== "records" || reply.read === undefined) throw new Error(`Was answered with ${reply.kind}`);
-    expect((await reply.read(1)).traces).toHaveLength(1);
-    expect(ended).toEqual([]);
-    await of.time.advance(7);
-    return { ...of, ended };
+    };
+    const send = async (maxBytes: number) => {
+      const reply = await new Promise<ReplicaReply>((resolve) => {
+        of.partition.serve({ ...fetchFrom(0), replica: leader, leaderEpoch: leaderEpoch(4) }, deadlineMs, resolve);
+      });
+      if (reply.kind !== "records" || reply.read === undefined) throw new Error(`Was answered with ${reply.kind}`);
+      return (await reply.read(maxBytes)).sent();
+    };
+    return { ...of, ended, produce, send };
   }
+
+  /** Of two batches the first was sent. Returns how long its way took, once it ends. */
+  async function sent() {
+    const of = await leads();
+    of.produce("the first");
+    of.produce("the second");
+    await of.log.flushed(offset(2n));
+    expect(await of.send(1)).toHaveLength(1);
+    expect(of.ended).toEqual([]);
+    await of.time.advance(7);
+    return of;
+  }
+
+  it("is none where the disk was full: the next batch takes its offsets, and goes the way of its own", async () => {
+    const { produce, send, gated, log } = await leads({ hears: true });
+    const goOn = gated.fill();
+    produce("lost");
+    await expect.poll(() => log.logEndOffset).toBe(0n);
+    goOn();
+    produce("stored");
+    await log.flushed(offset(1n));
+    expect(await send(1000)).toEqual([{ traceparent: "stored", endOffset: 1n }]);
+  });
+
+  it("is over as soon as it leads no longer, though it leads again before its next turn", async () => {
+    const { follow, ended } = await sent();
+    follow();
+    expect(ended).toEqual([7]);
+  });
 
   it("is over when the replica is left", async () => {
     const { partition, ended } = await sent();

@@ -1,12 +1,14 @@
 /** What happens to the batches of a partition that are recorded. Costs nothing while there is none. */
 import type { BrokerId, Offset } from "@tidemark/ids";
 import type { TraceEvent } from "@tidemark/replication";
-import type { FlushedFetch, ReplicaTrace } from "../replication/replica-exchange.ts";
+import { type FlushedFetch, noTraces, type ReplicaTrace } from "../replication/replica-exchange.ts";
 import type { ReplicaState, WatchedBatch } from "./replica-state.ts";
 import type { FlushedEvent, Timeline, WrittenEvent } from "./timeline.ts";
 
 /** How long followers are watched behind the end of the wait, in milliseconds. */
 export const followedMs = 30_000;
+/** How long the name of the fetch is waited for, once the follower is seen to have flushed a batch, in milliseconds. */
+export const namedMs = 2000;
 /** Batches that nobody waits for any more and that are watched at most: beyond it the oldest go. */
 export const followedMax = 128;
 
@@ -44,20 +46,40 @@ export function letGo(replica: ReplicaState, nowMs: number): void {
         isOver ||
         index < settled.length - followedMax ||
         nowMs - (batch.settledMs ?? nowMs) >= followedMs ||
-        hasArrived(replica, batch),
+        hasArrived(replica, batch, nowMs),
     ),
   );
+  end(replica, gone, nowMs);
+}
+
+/** The log did not take what was appended from there on: other batches come at these offsets, in the same leader epoch. */
+export function noteTakenBack(replica: ReplicaState, from: Offset): void {
+  if (replica.watched.length === 0) return;
+  const gone = new Set(replica.watched.filter(({ upTo }) => upTo > from));
+  end(replica, gone, replica.shared.clock.monotonicMs());
+}
+
+function end(replica: ReplicaState, gone: ReadonlySet<WatchedBatch>, nowMs: number): void {
   if (gone.size === 0) return;
   replica.watched = replica.watched.filter((batch) => !gone.has(batch));
   for (const { timeline } of gone)
     for (const { span, flushedMs } of timeline.replicas.values()) span.end(flushedMs ?? nowMs);
 }
 
-/** Whoever is in sync was sent it, and whoever was sent it has flushed it, and said in which fetch it came. */
-function hasArrived({ metadata, shared }: ReplicaState, { timeline: { replicas } }: WatchedBatch): boolean {
+/**
+ * Whoever is in sync was sent it, and whoever was sent it has flushed it, and said in which fetch it came. Who records
+ * nothing never says that.
+ */
+function hasArrived(
+  { metadata, shared }: ReplicaState,
+  { timeline: { replicas } }: WatchedBatch,
+  nowMs: number,
+): boolean {
   const inSync = metadata?.isr ?? [];
   if (inSync.some((member) => member !== shared.self && !replicas.has(member))) return false;
-  return [...replicas.values()].every(({ isLinked, flushedMs }) => isLinked && flushedMs !== undefined);
+  for (const { isLinked, flushedMs } of replicas.values())
+    if (flushedMs === undefined || !(isLinked || nowMs - flushedMs >= namedMs)) return false;
+  return true;
 }
 
 export function noteWritten({ watched }: ReplicaState, event: WrittenEvent, nowMs: number): void {
@@ -72,7 +94,6 @@ export function noteFlushed({ watched }: ReplicaState, event: FlushedEvent, nowM
 
 /** What one answer tells its follower at most. */
 const tracesMax = 32;
-const noTraces: readonly ReplicaTrace[] = [];
 
 /** Records that were read for a follower. */
 export interface SentRecords {
@@ -96,7 +117,9 @@ export function noteSent({ watched }: ReplicaState, sent: SentRecords): readonly
     if (upTo <= sent.from || upTo > sent.upTo) continue;
     let times = timeline.replicas.get(replica);
     if (times === undefined) {
-      times = { span: timeline.beginReplicate(replica, sentMs), isLinked: false, flushedMs: undefined };
+      // A reading that waits for the disk may find what was appended meanwhile.
+      const beginMs = Math.max(sentMs, timeline.appendedMs);
+      times = { span: timeline.beginReplicate(replica, beginMs), isLinked: false, flushedMs: undefined };
       timeline.replicas.set(replica, times);
     }
     if (times.flushedMs !== undefined || traces.length === tracesMax) continue;

@@ -37,8 +37,11 @@ export interface BatchesRead {
   readonly batches: readonly Uint8Array[];
   /** First offset behind them. */
   readonly nextOffset: Offset;
-  /** Those that are recorded. */
-  readonly traces: readonly ReplicaTrace[];
+  /**
+   * To be called when the answer is handed to the stream, and not where what was read is thrown away: those that are
+   * recorded count as sent from then on, and are returned.
+   */
+  readonly sent: () => readonly ReplicaTrace[];
 }
 
 /** A batch that is recorded, as a follower is told of it. */
@@ -61,6 +64,7 @@ export interface FlushedFetch {
 
 /** What one report names at most. */
 const fetchesMax = 32;
+export const noTraces: readonly ReplicaTrace[] = [];
 export const noFetches: readonly FlushedFetch[] = [];
 
 /** Beyond what one report names the oldest are dropped: links are missing then, and nothing else. */

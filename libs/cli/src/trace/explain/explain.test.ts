@@ -91,6 +91,21 @@ function produce({ ways = {}, flushes = {}, acks = "all" }: Steps = {}): readonl
   return spans;
 }
 
+/** A produce with acks=all, and its way to a follower that outlasts it. */
+function withLate(of: {
+  readonly acked: number;
+  readonly ms: readonly [number, number];
+  readonly receive: readonly [number, number] | undefined;
+}): readonly TraceSpan[] {
+  const process = "broker-1";
+  const [all, alone] = [{ "tidemark.acks": "all" }, { "tidemark.follower": 4 }];
+  const produced = span({ name: "broker produce", process, ms: [0, of.acked], attributes: all });
+  const late = span({ parent: produced, name: "replicate", process, ms: of.ms, attributes: alone });
+  if (of.receive === undefined) return [produced, late];
+  const receive = span({ parent: late, name: "replica receive", process: "broker-4", ms: of.receive });
+  return [produced, late, receive, span({ parent: receive, name: "flush", process: "broker-4", ms: of.receive })];
+}
+
 const several = (make: () => readonly TraceSpan[]) => Array.from({ length: 5 }, make).flat();
 const culprit = (spans: readonly TraceSpan[]) => {
   const [first] = explainTraces(spans);
@@ -138,6 +153,24 @@ describe("a produce that was slow is laid to", () => {
     { of: "network", steps: { ways: { "broker-1 broker-3": [40, 41] } } },
   ] as const)("no follower's $of where its leader's flush alone was waited for", ({ steps }) => {
     expect(explainTraces(several(() => produce({ ...(steps as Steps), acks: "leader" })))).toEqual([]);
+  });
+
+  test.each([
+    { of: "that had it long behind the ack", ms: [1, 9000], receive: [8000, 8990] },
+    { of: "that began with it behind the ack", ms: [50, 9000], receive: [8000, 8990] },
+    { of: "that never had it", ms: [1, 30_000], receive: undefined },
+  ] as const)("no follower out of sync $of", ({ ms, receive }) => {
+    expect(explainTraces(several(() => withLate({ ms, receive, acked: 4 })))).toEqual([]);
+  });
+
+  test("a follower that was waited for in vain, for as long as that was", () => {
+    const [first] = explainTraces(withLate({ ms: [1, 9000], receive: [8000, 8990], acked: 1000 }));
+    expect([first?.process, first?.part, first?.ms]).toEqual(["broker-4", "process", 999]);
+  });
+
+  test("a follower that was at work on it, for as long as that was waited for", () => {
+    const [first] = explainTraces(withLate({ ms: [1, 9000], receive: [2, 8990], acked: 1000 }));
+    expect([first?.process, first?.part, first?.ms]).toEqual(["broker-4", "disk", 998]);
   });
 
   test("nobody where it was not slow", () => {

@@ -7,7 +7,7 @@ import type { FetchResponseSchema, PartitionAnswerSchema } from "@tidemark/proto
 import type { RawStream } from "@tidemark/rpc";
 import type { Scheduler } from "@tidemark/runtime";
 import { refusalToWire } from "../refusals.ts";
-import type { BatchesRead, ReplicaReply, ReplicaTrace } from "../replica-exchange.ts";
+import { noTraces, type ReplicaReply, type ReplicaTrace } from "../replica-exchange.ts";
 import type { OpenFetch } from "./open-fetches.ts";
 
 type WireAnswer = MessageInitShape<typeof PartitionAnswerSchema>;
@@ -30,7 +30,11 @@ export interface AnswerOutbox {
   clear(): void;
 }
 
-type ReadRecords = Pick<BatchesRead, "batches" | "traces">;
+interface ReadRecords {
+  readonly batches: readonly Uint8Array[];
+  /** Those that are recorded. */
+  readonly traces: readonly ReplicaTrace[];
+}
 
 interface Waiting extends ReadRecords {
   readonly fetch: OpenFetch;
@@ -129,7 +133,7 @@ function takePiece(from: Waiting, most: number): Uint8Array {
 }
 
 const nothing = new Uint8Array(0);
-const noRecords: ReadRecords = { batches: [], traces: [] };
+const noRecords: ReadRecords = { batches: [], traces: noTraces };
 
 function wireAnswer({ fetch, reply, traces, left, stands }: Waiting, piece: Uint8Array): WireAnswer {
   const { partition, asked, goesOn } = fetch;

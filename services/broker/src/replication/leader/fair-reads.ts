@@ -98,7 +98,7 @@ export function createFairReads(options: {
     credit -= bytes;
     const standsForBytes = fetch.standsForBytes - bytes;
     const stands = bytes > 0 && standsForBytes > 0;
-    outbox.push(fetch, reply, read, stands);
+    outbox.push(fetch, reply, { batches: read.batches, traces: read.sent() }, stands);
     if (stands) options.onStands(fetch, { fetchOffset: read.nextOffset, standsForBytes });
   };
 

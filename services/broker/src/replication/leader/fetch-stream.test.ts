@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { offset } from "@tidemark/ids";
 import { Reason } from "@tidemark/proto/common/v1";
 import { type FetchRequestSchema, type FetchResponse, ReplicaService } from "@tidemark/proto/replica/v1";
 import { createChannel, openRawStream, type RawStream, type TidemarkError } from "@tidemark/rpc";
@@ -84,6 +85,35 @@ describe("the leader's end of a replica stream", () => {
     serving.fetches[0]?.reply(nothingNew());
     serving.fetches[1]?.reply(nothingNew());
     await eventually(() => answers().map(({ session }) => session)).toEqual([2]);
+  });
+
+  it("counts nothing as sent that was read for a fetch which another has replaced", async () => {
+    const serving = createFakeServing();
+    const { stream, answers } = await speak(serving);
+    const sent: string[] = [];
+    const readings = ["the first", "the second"].map((name) => {
+      const done = createDeferred();
+      const read = async () => {
+        await done.promise;
+        const trace = { traceparent: name, endOffset: offset(1n) };
+        return { ...readOf([batchAt(0)]), sent: () => (sent.push(name), [trace]) };
+      };
+      return { read, done };
+    });
+    stream.write({ ...who, partitions: named(1), fetches: [asked(0)] });
+    await eventually(() => serving.fetches.length).toBe(1);
+    serving.fetches[0]?.reply(records([], readings[0]));
+    stream.write({ ...who, fetches: [asked(0, 0, { session: 2 })] });
+    await eventually(() => serving.fetches.length).toBe(2);
+    serving.fetches[1]?.reply(records([], readings[1]));
+    for (const { done } of readings) done.resolve();
+    await eventually(() =>
+      answers().map(({ session, content }) => [
+        session,
+        content.case === "records" && content.value.traces.map(({ traceparent }) => traceparent),
+      ]),
+    ).toEqual([[2, ["the second"]]]);
+    expect(sent).toEqual(["the second"]);
   });
 
   /** Partitions with a record for every offset below `count`, one in each answer. */

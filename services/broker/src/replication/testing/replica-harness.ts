@@ -132,7 +132,7 @@ export function readOf(batches: readonly Uint8Array[]): BatchesRead {
       nextOffset = nextOffsetOf(step.header);
     }
   }
-  return { batches, nextOffset, traces: [] };
+  return { batches, nextOffset, sent: () => [] };
 }
 
 /** A reply with batches; they are read whatever the limit, unless `read` is given. */
